@@ -1,0 +1,1 @@
+"""Run an exported PEM: image in, panoptic result out. Never imports torch."""

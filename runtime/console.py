@@ -1,0 +1,59 @@
+"""What every command shares: options, one-line errors, exit codes, and JSON alone on standard output."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from runtime.errors import PemError
+
+FAILURE, INTERRUPTED = 1, 130
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser with ``--json`` and ``--debug``."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+        self.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+        self.add_argument("--debug", action="store_true", help="show tracebacks")
+
+
+def size(text: str) -> tuple[int, int]:
+    """Parse ``HxW`` in pixels, for use as an argument's type."""
+    match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: give height x width in pixels, such as 512x1024")
+    return int(match[1]), int(match[2])
+
+
+def run(
+    parser: Parser, action: Callable[[argparse.Namespace], dict[str, Any]], arguments: Sequence[str] | None = None
+) -> int:
+    """Parse, act, print; return the exit code: 0, 1 for an error, 2 for wrong usage (by argparse), 130 for Ctrl-C."""
+    options = parser.parse_args(arguments)
+    try:
+        report = action(options)
+    except KeyboardInterrupt:
+        print(f"{parser.prog}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        if options.debug:
+            traceback.print_exc()
+        print(f"{parser.prog}: {_one_line(error)}", file=sys.stderr)
+        return FAILURE
+    if options.json:
+        print(json.dumps(report))
+    return 0
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, PemError):
+        return text
+    return f"unexpected {type(error).__name__}: {text[:300]}; run again with --debug and report it"

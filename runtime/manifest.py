@@ -1,0 +1,150 @@
+"""The manifest: everything needed to run an artifact and to trust it.
+
+It lies beside the model file (same stem, ``.json``). An ``.onnx`` also carries it in its metadata, less the
+hash of the file it is part of, so that a lone file still works.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from runtime.errors import ManifestError
+from runtime.files import sha256
+from runtime.labels import Label
+
+SCHEMA_VERSION = 1
+METADATA_KEY = "pem-edge"
+"""Key of the manifest's JSON among an ONNX model's metadata."""
+
+
+class Range(msgspec.Struct, frozen=True):
+    """The sizes one dimension of a dynamic artifact takes; ``usual`` is what engines are tuned for."""
+
+    least: int
+    usual: int
+    most: int
+
+    def __contains__(self, value: int) -> bool:
+        return self.least <= value <= self.most
+
+
+class InputSpec(msgspec.Struct, frozen=True):
+    """The tensor ``image``: uint8, RGB, (batch, height, width, 3), sizes in pixels.
+
+    A static artifact takes exactly ``batch`` x ``height`` x ``width``; a dynamic one anything in the ranges whose
+    height and width are multiples of ``multiple_of``. An image is scaled to fit, aspect kept, and padded at the
+    bottom and right with ``pad_value``.
+    """
+
+    height: int
+    width: int
+    batch: int = 1
+    name: str = "image"
+    layout: Literal["NHWC"] = "NHWC"
+    dtype: Literal["uint8"] = "uint8"
+    color: Literal["RGB"] = "RGB"
+    fit: Literal["pad-bottom-right"] = "pad-bottom-right"
+    pad_value: tuple[int, int, int] = (124, 116, 104)
+    multiple_of: int = 32
+    dynamic_batch: Range | None = None
+    dynamic_height: Range | None = None
+    dynamic_width: Range | None = None
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether any dimension may vary."""
+        return any(range is not None for range in (self.dynamic_batch, self.dynamic_height, self.dynamic_width))
+
+
+class Thresholds(msgspec.Struct, frozen=True):
+    """What the panoptic merge keeps, each 0 to 1: class score, and share of a mask that its query must win."""
+
+    score: float = 0.8
+    overlap: float = 0.8
+
+
+class FileHash(msgspec.Struct, frozen=True):
+    """A file's name and hex SHA-256."""
+
+    file: str
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """See the module's docstring. ``built_by`` holds versions and whatever else the builder depends on."""
+
+    schema_version: int = SCHEMA_VERSION
+    variant: str
+    task: Literal["panoptic"] = "panoptic"
+    input: InputSpec
+    outputs: dict[Literal["logits", "masks"], Literal["float32", "float16"]]
+    queries: int
+    classes: tuple[Label, ...]
+    thresholds: Thresholds = Thresholds()
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    deform_conv: Literal["native", "standard", "plugin"]
+    checkpoint: FileHash
+    model: FileHash | None = None
+    built_by: dict[str, str]
+    parity: dict[str, Any] = {}
+
+    def to_json(self) -> bytes:
+        """The manifest as indented JSON."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+def path_of(model: Path) -> Path:
+    """Where the manifest of ``model`` lies."""
+    return model.with_suffix(".json")
+
+
+def parse(data: bytes, source: str) -> Manifest:
+    """Read a manifest. ``source`` names it in messages. Raises ManifestError."""
+    try:
+        version = msgspec.json.decode(data, type=_Versioned).schema_version
+        if version > SCHEMA_VERSION:
+            raise ManifestError(
+                f"{source} has manifest schema {version}, this pem-edge reads up to {SCHEMA_VERSION}: "
+                "pip install --upgrade pem-edge"
+            )
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{source} is not a manifest of pem-edge ({error}): export the model again") from error
+    _check(manifest, source)
+    return manifest
+
+
+def verify(manifest: Manifest, model: Path) -> None:
+    """Raise ManifestError unless ``manifest`` vouches for the bytes of ``model``."""
+    if manifest.model is None:
+        raise ManifestError(f"the manifest of {model} has no hash of it: export the model again")
+    found = sha256(model)
+    if found != manifest.model.sha256:
+        raise ManifestError(
+            f"{model} has SHA-256 {found[:12]}…, its manifest vouches for {manifest.model.sha256[:12]}…: "
+            "one of the two was replaced or edited; export again, or put the matching pair back"
+        )
+
+
+class _Versioned(msgspec.Struct):
+    schema_version: int
+
+
+def _check(manifest: Manifest, source: str) -> None:
+    spec = manifest.input
+    problems = [
+        (min(spec.height, spec.width, spec.batch) < 1, "input sizes must be positive"),
+        (spec.multiple_of < 1, "multiple_of must be positive"),
+        (spec.height % max(spec.multiple_of, 1) != 0, f"height {spec.height} is no multiple of {spec.multiple_of}"),
+        (spec.width % max(spec.multiple_of, 1) != 0, f"width {spec.width} is no multiple of {spec.multiple_of}"),
+        ([label.id for label in manifest.classes] != list(range(len(manifest.classes))), "class ids must count from 0"),
+        (not manifest.classes, "there are no classes"),
+        (manifest.queries < 1, "there are no queries"),
+        (set(manifest.outputs) != {"logits", "masks"}, "outputs must be logits and masks"),
+    ]
+    for wrong, what in problems:
+        if wrong:
+            raise ManifestError(f"{source} is not a valid manifest: {what}; export the model again")
