@@ -56,7 +56,7 @@ class InputSpec(msgspec.Struct, frozen=True):
     @property
     def dynamic(self) -> bool:
         """Whether any dimension may vary."""
-        return any(range is not None for range in (self.dynamic_batch, self.dynamic_height, self.dynamic_width))
+        return any(sizes is not None for sizes in (self.dynamic_batch, self.dynamic_height, self.dynamic_width))
 
 
 class Thresholds(msgspec.Struct, frozen=True):
