@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from runtime.labels import Label
+    from runtime.postprocess import Geometry
 
 
 @dataclass(frozen=True)
@@ -35,3 +40,52 @@ class Instance:
     label: str
     score: float
     mask: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Result:
+    """What a segmenter made of one image, at the image's size.
+
+    ``image`` is RGB uint8 (H, W, 3); ``panoptic`` int32 (H, W), 0 is void; ``milliseconds`` has the keys
+    "preprocess", "inference" and "postprocess"; ``labels`` are the model's classes in order. ``logits`` (Q, K+1) and
+    ``masks`` (Q, h, w) are the model's outputs for this image and ``geometry`` their sizes: `semantic` and
+    `instances` are computed from them when first asked for.
+    """
+
+    image: NDArray[np.uint8]
+    panoptic: NDArray[np.int32]
+    segments: Sequence[Segment]
+    milliseconds: Mapping[str, float]
+    labels: Sequence[Label]
+    logits: NDArray[np.floating]
+    masks: NDArray[np.floating]
+    geometry: Geometry
+
+    @cached_property
+    def semantic(self) -> NDArray[np.int32]:
+        """The class of every pixel, int32 (H, W)."""
+        from runtime import postprocess  # which builds on this module
+
+        return postprocess.semantic(self.logits, self.masks, **vars(self.geometry))
+
+    @cached_property
+    def instances(self) -> list[Instance]:
+        """Scored object masks, best first; they may overlap."""
+        from runtime import labels, postprocess
+
+        things = labels.things(self.labels)
+        return named(postprocess.instances(self.logits, self.masks, things=things, **vars(self.geometry)), self.labels)
+
+    def draw(self) -> NDArray[np.uint8]:
+        """The image with its segments, their names and a legend, RGB uint8 (H, W, 3)."""
+        from runtime import drawing
+
+        return drawing.draw(self.image, self.panoptic, self.segments, self.labels)
+
+
+Named = TypeVar("Named", Segment, Instance)
+
+
+def named(items: Sequence[Named], labels: Sequence[Label]) -> list[Named]:
+    """The segments or instances, each with ``label`` set to the name of its class."""
+    return [replace(item, label=labels[item.category_id].name) for item in items]

@@ -1,0 +1,35 @@
+"""The sizes on the way from a mask grid to a picture, all (height, width) in pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STRIDE = 4
+"""Pixels of the network's input per step of the mask grid."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """``padded_size`` is the network's input, ``image_size`` its top left part that holds image, ``output_size`` the
+    size results are wanted at. Its fields are the postprocessing functions' arguments: ``**vars(geometry)``.
+
+    Raises ValueError if a size is not positive, the image is larger than the input, or the input is no multiple of 4.
+    """
+
+    padded_size: tuple[int, int]
+    image_size: tuple[int, int]
+    output_size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        for name, size in vars(self).items():
+            if len(size) != 2 or min(size) < 1:
+                raise ValueError(f"{name} is {size}, expected a positive (height, width)")
+        if any(padded % STRIDE for padded in self.padded_size):
+            raise ValueError(f"padded_size is {self.padded_size}, expected multiples of {STRIDE}")
+        if any(image > padded for image, padded in zip(self.image_size, self.padded_size, strict=True)):
+            raise ValueError(f"image_size {self.image_size} does not fit into padded_size {self.padded_size}")
+
+    @property
+    def mask_size(self) -> tuple[int, int]:
+        """The mask grid's size."""
+        return self.padded_size[0] // STRIDE, self.padded_size[1] // STRIDE
