@@ -1,0 +1,7 @@
+"""Backbones: an image in, four feature maps at strides 4, 8, 16 and 32 out."""
+
+from pem.backbones.base import Backbone
+from pem.backbones.resnet import ResNet50
+from pem.backbones.stdc import STDC
+
+__all__ = ["STDC", "Backbone", "ResNet50"]

@@ -1,0 +1,51 @@
+"""ResNet-50 as detectron2 builds it: a bottleneck's stride sits in its 3x3 convolution."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pem.backbones.base import Backbone
+from pem.layers import ConvNorm, ConvNormReLU
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 convolutions around a shortcut (He et al., 2016)."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        width = out_channels // 4
+        self.conv1 = ConvNormReLU(in_channels, width)
+        self.conv2 = ConvNormReLU(width, width, 3, stride)
+        self.conv3 = ConvNorm(width, out_channels)
+        same = in_channels == out_channels and stride == 1
+        self.shortcut = nn.Identity() if same else ConvNorm(in_channels, out_channels, stride=stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.conv3(self.conv2(self.conv1(x))) + self.shortcut(x))
+
+
+class ResNet50(Backbone):
+    """Four stages of 3, 4, 6 and 3 bottlenecks."""
+
+    channels = (256, 512, 1024, 2048)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = ConvNormReLU(3, 64, kernel=7, stride=2)
+        self.pool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.res2 = _stage(64, 256, blocks=3, stride=1)
+        self.res3 = _stage(256, 512, blocks=4, stride=2)
+        self.res4 = _stage(512, 1024, blocks=6, stride=2)
+        self.res5 = _stage(1024, 2048, blocks=3, stride=2)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        res2 = self.res2(self.pool(self.stem(pixels)))
+        res3 = self.res3(res2)
+        res4 = self.res4(res3)
+        return res2, res3, res4, self.res5(res4)
+
+
+def _stage(in_channels: int, out_channels: int, blocks: int, stride: int) -> nn.Sequential:
+    first = Bottleneck(in_channels, out_channels, stride)
+    return nn.Sequential(first, *(Bottleneck(out_channels, out_channels, 1) for _ in range(blocks - 1)))

@@ -1,0 +1,87 @@
+"""Names of the published code (detectron2) and ours for the same tensors."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from torch import Tensor
+
+from runtime.errors import CheckpointError
+
+_DROPPED = re.compile(r"criterion\.|pixel_mean$|pixel_std$|backbone\.(stem\.fc|conv_last)\.")
+
+_CROSS = r"decoder.layers.\1.cross_attention."
+_SELF = r"decoder.layers.\1.self_attention."
+_RENAMED = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        # Backbones. The STDC modules are registered twice; x2 to x32 are the second names of `features`.
+        (r"^backbone\.x\d+\.0\.", r"backbone.features."),
+        (r"^(backbone\.features\.\d+)\.conv_list\.", r"\1.convs."),
+        (r"^(backbone\.features\.\d+)\.avd_layer\.0\.", r"\1.downsample.conv."),
+        (r"^(backbone\.features\.\d+)\.avd_layer\.1\.", r"\1.downsample.bn."),
+        (r"^backbone\.stem\.conv1\.", r"backbone.stem."),
+        (r"^(backbone\..+)\.norm\.", r"\1.bn."),
+        (r"^(backbone\.(?:stem|res\d\.\d+\.(?:conv\d|shortcut)))\.weight$", r"\1.conv.weight"),
+        # Pixel decoder.
+        (r"^sem_seg_head\.pixel_decoder\.", r"pixel_decoder."),
+        (r"^pixel_decoder\.in_projections\.", r"pixel_decoder.projections."),
+        (r"^pixel_decoder\.conv_avg\.", r"pixel_decoder.context."),
+        (r"^pixel_decoder\.out\.", r"pixel_decoder.mask_features."),
+        (r"^pixel_decoder\.csm\.(\d)\.mlp\.0\.mlp\.0\.", r"pixel_decoder.modulations.\1.reduce.conv."),
+        (r"^pixel_decoder\.csm\.(\d)\.mlp\.0\.mlp\.1\.", r"pixel_decoder.modulations.\1.reduce.bn."),
+        (r"^pixel_decoder\.csm\.(\d)\.mlp\.0\.mlp\.3\.", r"pixel_decoder.modulations.\1.expand."),
+        (r"^pixel_decoder\.dcn\.(\d)\.dcn_offset\.", r"pixel_decoder.levels.\1.offsets."),
+        (r"^pixel_decoder\.dcn\.(\d)\.dcn\.", r"pixel_decoder.levels.\1.deform."),
+        (r"^pixel_decoder\.dcn\.(\d)\.dcn_bn\.", r"pixel_decoder.levels.\1.bn."),
+        (r"^pixel_decoder\.dcn\.(\d)\.up_sample\.", r"pixel_decoder.levels.\1.upsample.conv."),
+        (r"^pixel_decoder\.dcn\.(\d)\.up_bn\.", r"pixel_decoder.levels.\1.upsample.bn."),
+        # Transformer decoder.
+        (r"^sem_seg_head\.predictor\.", r"decoder."),
+        (r"^decoder\.transformer_cross_attention_layers\.(\d+)\.feature_proj\.bn\.", _CROSS + "memory_bn."),
+        (r"^decoder\.transformer_cross_attention_layers\.(\d+)\.feature_proj\.to_query_3x3\.", _CROSS + "memory_conv."),
+        (r"^decoder\.transformer_cross_attention_layers\.(\d+)\.feature_proj\.out\.", _CROSS + "memory_linear."),
+        (r"^decoder\.transformer_cross_attention_layers\.(\d+)\.query_proj\.0\.", _CROSS + "query_norm."),
+        (r"^decoder\.transformer_cross_attention_layers\.(\d+)\.query_proj\.1\.", _CROSS + "query_linear."),
+        (r"^decoder\.transformer_cross_attention_layers\.(\d+)\.proj\.", _CROSS + "projection."),
+        (r"^decoder\.transformer_cross_attention_layers\.(\d+)\.final\.", _CROSS + "output."),
+        (r"^decoder\.transformer_cross_attention_layers\.(\d+)\.alpha$", _CROSS + "alpha"),
+        (r"^decoder\.transformer_self_attention_layers\.(\d+)\.self_attn\.in_proj_", _SELF + "qkv."),
+        (r"^decoder\.transformer_self_attention_layers\.(\d+)\.self_attn\.out_proj\.", _SELF + "output."),
+        (r"^decoder\.transformer_self_attention_layers\.(\d+)\.norm\.", _SELF + "norm."),
+        (r"^decoder\.transformer_ffn_layers\.(\d+)\.linear1\.", r"decoder.layers.\1.feedforward.expand."),
+        (r"^decoder\.transformer_ffn_layers\.(\d+)\.linear2\.", r"decoder.layers.\1.feedforward.contract."),
+        (r"^decoder\.transformer_ffn_layers\.(\d+)\.norm\.", r"decoder.layers.\1.feedforward.norm."),
+        (r"^decoder\.decoder_norm\.", r"decoder.norm."),
+        (r"^decoder\.(?:query_feat|static_query)\.weight$", r"decoder.query_features"),
+        (r"^decoder\.query_embed\.weight$", r"decoder.query_positions"),
+        (r"^decoder\.level_embed\.weight$", r"decoder.level_embeddings"),
+        (r"^decoder\.input_proj\.", r"decoder.projections."),
+        (r"^decoder\.class_embed\.", r"decoder.class_head."),
+        (r"^decoder\.mask_embed\.", r"decoder.mask_head."),
+    )
+]
+
+
+def rename(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
+    """The tensors under our names; what only training needs is dropped.
+
+    Raises CheckpointError where two names of one tensor hold different values.
+    """
+    renamed: dict[str, Tensor] = {}
+    for key, tensor in state.items():
+        if _DROPPED.match(key):
+            continue
+        name = our_name(key)
+        if name in renamed and not torch.equal(renamed[name], tensor):
+            raise CheckpointError(f"{source}: {key} is a second name of a tensor, but its values differ from the first")
+        renamed[name] = tensor
+    return renamed
+
+
+def our_name(key: str) -> str:
+    """Our name of the published tensor ``key``; an unknown key stays as it is."""
+    for pattern, replacement in _RENAMED:
+        key = pattern.sub(replacement, key)
+    return key

@@ -1,0 +1,51 @@
+"""Modulated deformable convolution (Zhu et al., "Deformable ConvNets v2", CVPR 2019) without a custom extension."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+KERNEL = 3
+TAPS = KERNEL * KERNEL
+
+DeformConvOperator = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""(data, offsets, mask, weight) to output; shapes as in `deform_conv2d`."""
+
+
+def deform_conv2d(data: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+    """3x3 modulated deformable convolution, stride 1, padding 1: one bilinear sampling of all taps, one product.
+
+    ``data`` (N, C, H, W); ``offsets`` (N, 18, H, W) in pixels, dy and dx of each tap in row-major order; ``mask``
+    (N, 9, H, W), the modulation, 0 to 1; ``weight`` (C', C, 3, 3). Returns (N, C', H, W). Outside the data is zero.
+    """
+    n, channels, height, width = data.shape
+    grid = _sampling_grid(offsets, height, width).reshape(n, TAPS * height, width, 2)
+    samples = F.grid_sample(data, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    weighted = samples.reshape(n, channels, TAPS, height, width) * mask.unsqueeze(1)
+    return F.conv2d(weighted.reshape(n, channels * TAPS, height, width), weight.flatten(1)[:, :, None, None])
+
+
+def _sampling_grid(offsets: Tensor, height: int, width: int) -> Tensor:
+    """Where each tap looks, (N, 9, H, W, 2) as x, y from -1 to 1 over the outer edges of the data."""
+    steps = torch.arange(KERNEL, dtype=offsets.dtype, device=offsets.device) - KERNEL // 2
+    rows = torch.arange(height, dtype=offsets.dtype, device=offsets.device)[:, None]
+    columns = torch.arange(width, dtype=offsets.dtype, device=offsets.device)
+    y = offsets[:, 0::2] + steps.repeat_interleave(KERNEL)[:, None, None] + rows
+    x = offsets[:, 1::2] + steps.repeat(KERNEL)[:, None, None] + columns
+    return torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
+
+
+class ModulatedDeformConv(nn.Module):
+    """Holds the weight; ``operator`` does the work, so that an export can put another form in its place."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, KERNEL, KERNEL))
+        nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
+        self.operator: DeformConvOperator = deform_conv2d
+
+    def forward(self, data: Tensor, offsets: Tensor, mask: Tensor) -> Tensor:
+        return self.operator(data, offsets, mask, self.weight)
