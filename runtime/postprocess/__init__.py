@@ -1,5 +1,8 @@
-"""From a model's raw outputs to a panoptic map, a semantic map and instances. NumPy only."""
+"""From a model's raw outputs to a panoptic map, a semantic map and instances."""
 
 from runtime.postprocess.geometry import Geometry
+from runtime.postprocess.instance_masks import instances
+from runtime.postprocess.panoptic_merge import panoptic
+from runtime.postprocess.semantic_map import semantic
 
-__all__ = ["Geometry"]
+__all__ = ["Geometry", "instances", "panoptic", "semantic"]

@@ -6,9 +6,9 @@ the two together are one small matrix a side and tile: exact at any size and cro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ TILE = 64
 """Side of a tile in output pixels: smaller leaves less undecided, larger costs fewer calls."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Span:
     """One side of a tile: output pixels ``out`` are ``weights`` (out, grid) times grid values ``grid``."""
 
@@ -28,26 +28,49 @@ class Span:
     weights: NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """A rectangle of the output."""
+
+    row: Span
+    column: Span
+
+    @property
+    def out(self) -> tuple[slice, slice]:
+        """Its place in the output."""
+        return self.row.out, self.column.out
+
+    def interpolate(self, masks: NDArray[np.float32], queries: NDArray[np.intp] | slice) -> NDArray[np.float32]:
+        """Its pixels of some of ``masks`` (Q, h, w): (queries, height, width)."""
+        grid = masks[queries, self.row.grid, self.column.grid]
+        values: NDArray[np.float32] = np.matmul(np.matmul(self.row.weights, grid), self.column.weights.T)
+        return values
+
+
+@dataclass(frozen=True, eq=False)
 class Tiling:
-    """The output cut into tiles: ``rows`` (top to bottom) times ``columns`` (left to right)."""
+    """The output cut into tiles, in reading order, T in all."""
 
     rows: tuple[Span, ...]
     columns: tuple[Span, ...]
 
-    @property
-    def areas(self) -> NDArray[np.int64]:
-        """Pixels of each tile, (rows, columns)."""
-        heights, widths = ([len(span.weights) for span in spans] for spans in (self.rows, self.columns))
-        return np.outer(heights, widths)
+    @cached_property
+    def tiles(self) -> tuple[Tile, ...]:
+        """All tiles."""
+        return tuple(Tile(row, column) for row in self.rows for column in self.columns)
 
-    def where(self, chosen: NDArray[np.bool_]) -> Iterator[tuple[tuple[int, int], Span, Span]]:
-        """Index, row span and column span of every tile that is true in ``chosen`` (rows, columns)."""
-        for row, column in zip(*np.nonzero(chosen), strict=True):
-            yield (row, column), self.rows[row], self.columns[column]
+    @cached_property
+    def areas(self) -> NDArray[np.int64]:
+        """Pixels of each tile (T,)."""
+        return np.array([len(tile.row.weights) * len(tile.column.weights) for tile in self.tiles])
+
+    def hull(self, chosen: NDArray[np.bool_]) -> tuple[slice, slice]:
+        """The smallest part of the output that holds the ``chosen`` tiles (T,), at least one of them."""
+        rows, columns = zip(*(self.tiles[index].out for index in np.flatnonzero(chosen)), strict=True)
+        return _hull(rows), _hull(columns)
 
     def bounds(self, masks: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Lowest and highest grid value that each tile depends on, both (Q, rows, columns).
+        """Lowest and highest value of ``masks`` (Q, h, w) on the grid each tile depends on, both (Q, T).
 
         Interpolated values lie between them, up to rounding. Raises ValueError if a mask is not finite.
         """
@@ -58,12 +81,12 @@ class Tiling:
 
     def _extremes(self, extreme: np.ufunc, masks: NDArray[np.float32]) -> NDArray[np.float32]:
         bands = np.stack([extreme.reduce(masks[:, row.grid], axis=1) for row in self.rows], axis=1)
-        return np.stack([extreme.reduce(bands[..., column.grid], axis=2) for column in self.columns], axis=2)
+        cells = np.stack([extreme.reduce(bands[..., column.grid], axis=2) for column in self.columns], axis=2)
+        return cells.reshape(len(masks), -1)
 
 
-def interpolate(masks: NDArray[np.float32], row: Span, column: Span) -> NDArray[np.float32]:
-    """The tile's values of masks that were cut to its grid values: (Q, grid, grid) to (Q, out, out)."""
-    return np.matmul(np.matmul(row.weights, masks), column.weights.T)
+def _hull(parts: Sequence[slice]) -> slice:
+    return slice(min(part.start for part in parts), max(part.stop for part in parts))
 
 
 @lru_cache(maxsize=32)
@@ -78,20 +101,20 @@ def _spans(grid: int, padded: int, image: int, output: int) -> tuple[Span, ...]:
     grid_index, grid_weight = _neighbours(padded, grid)
     image_index, image_weight = _neighbours(output, image)
     index, weight = grid_index[:, image_index], grid_weight[:, image_index] * image_weight
-    return tuple(_span(slice(i, min(i + TILE, output)), index, weight) for i in range(0, output, TILE))
+    return tuple(_span(slice(start, min(start + TILE, output)), index, weight) for start in range(0, output, TILE))
 
 
 def _span(out: slice, index: NDArray[np.int64], weight: NDArray[np.float64]) -> Span:
-    """Scatter the four (index, weight) of each of a tile's pixels, both (2, 2, output), into its matrix."""
+    """Gather the four grid neighbours of each of a tile's pixels, both (2, 2, output), into its matrix."""
     index, weight = index[..., out], weight[..., out]
-    first = int(index.min())
-    weights = np.zeros((out.stop - out.start, int(index.max()) + 1 - first))
+    first, last = int(index.min()), int(index.max())
+    weights = np.zeros((index.shape[-1], last + 1 - first))
     np.add.at(weights, (np.arange(len(weights)), index - first), weight)
-    return Span(out, slice(first, first + weights.shape[1]), weights.astype(np.float32))
+    return Span(out, slice(first, last + 1), weights.astype(np.float32))
 
 
 def _neighbours(target: int, source: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The two source pixels each target pixel lies between and their weights (align_corners=False), both (2, target)."""
+    """The two source pixels each target pixel lies between (align_corners=False) and their weights, (2, target)."""
     position = np.maximum((np.arange(target) + 0.5) * (source / target) - 0.5, 0.0)
     below = np.minimum(position.astype(np.int64), source - 1)
     above = np.minimum(below + 1, source - 1)
