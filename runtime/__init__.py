@@ -1,1 +1,45 @@
-"""Run an exported PEM: image in, panoptic result out. Never imports torch."""
+"""Run an exported PEM: image in, panoptic result out. Never imports torch.
+
+What is named here is imported when first used, so that ``import runtime`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runtime import backends, drawing, labels, postprocess
+    from runtime.errors import PemError
+    from runtime.result import Instance, Result, Segment
+    from runtime.segmenter import Segmenter, load
+
+__all__ = [
+    "Instance",
+    "PemError",
+    "Result",
+    "Segment",
+    "Segmenter",
+    "backends",
+    "drawing",
+    "labels",
+    "load",
+    "postprocess",
+]
+
+_HOMES = {
+    "Instance": "result",
+    "PemError": "errors",
+    "Result": "result",
+    "Segment": "result",
+    "Segmenter": "segmenter",
+    "load": "segmenter",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _HOMES:
+        return getattr(import_module(f"runtime.{_HOMES[name]}"), name)
+    return import_module(f"runtime.{name}")

@@ -46,10 +46,11 @@ class Instance:
 class Result:
     """What a segmenter made of one image, at the image's size.
 
-    ``image`` is RGB uint8 (H, W, 3); ``panoptic`` int32 (H, W), 0 is void; ``milliseconds`` has the keys
-    "preprocess", "inference" and "postprocess"; ``labels`` are the model's classes in order. ``logits`` (Q, K+1) and
-    ``masks`` (Q, h, w) are the model's outputs for this image and ``geometry`` their sizes: `semantic` and
-    `instances` are computed from them when first asked for.
+    ``image`` is RGB uint8 (H, W, 3), ``name`` its path, or its number in a video, where known; ``panoptic`` int32
+    (H, W), 0 is void; ``milliseconds`` has the keys "preprocess", "inference" and "postprocess", and "decode" for an
+    image that came from a file; ``labels`` are the model's classes in order. ``logits`` (Q, K+1) and ``masks``
+    (Q, h, w) are the model's outputs for this image and ``geometry`` their sizes: `semantic` and `instances` are
+    computed from them when first asked for.
     """
 
     image: NDArray[np.uint8]
@@ -60,6 +61,7 @@ class Result:
     logits: NDArray[np.floating]
     masks: NDArray[np.floating]
     geometry: Geometry
+    name: str = ""
 
     @cached_property
     def semantic(self) -> NDArray[np.int32]:

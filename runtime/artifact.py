@@ -1,0 +1,79 @@
+"""Open an artifact: find a model's manifest and check that the two belong together."""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime import manifest as manifests
+from runtime import onnx_metadata
+from runtime.errors import ArtifactError, ManifestError
+from runtime.manifest import Manifest
+
+SUFFIXES = frozenset({".onnx"})
+_CHECKPOINTS = frozenset({".pth", ".pt", ".pkl", ".ckpt", ".safetensors"})
+_EXTERNAL_DATA_KEY = b"\x0a\x08location"  # StringStringEntryProto.key, which every tensor stored outside must have
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model file and what its manifest says of it."""
+
+    model: Path
+    manifest: Manifest
+
+
+def read(path: str | Path) -> Artifact:
+    """The artifact whose model file is ``path``.
+
+    The manifest lies beside the model and vouches for its bytes, or, for a lone ``.onnx``, inside it. Raises
+    ArtifactError if the file is missing or no model, ManifestError if the manifest is missing, damaged, newer than
+    this version, or another file's.
+    """
+    model = Path(path)
+    _check_kind(model)
+    try:
+        beside = manifests.path_of(model)
+        manifest = _beside(beside, model) if beside.exists() else _inside(model)
+        _refuse_external_data(model)
+    except OSError as error:
+        raise ArtifactError(f"cannot read {error.filename or model}: {error.strerror or error}") from error
+    return Artifact(model, manifest)
+
+
+def _check_kind(model: Path) -> None:
+    suffix = model.suffix.lower()
+    if not model.exists():
+        raise ArtifactError(f"{model} does not exist: give the path of an exported model, such as out/pem.onnx")
+    if model.is_dir():
+        raise ArtifactError(f"{model} is a folder: give the path of the model file in it")
+    if suffix in _CHECKPOINTS:
+        raise ArtifactError(f"{model} is a checkpoint: export it first, with pem-export --weights {model} --to onnx")
+    if suffix == ".json":
+        raise ArtifactError(f"{model} is no model: give the file beside it, such as {model.with_suffix('.onnx')}")
+    if suffix not in SUFFIXES:
+        raise ArtifactError(f"{model} has the suffix {suffix!r}: give a model that ends in {' or '.join(SUFFIXES)}")
+
+
+def _beside(path: Path, model: Path) -> Manifest:
+    manifest = manifests.parse(path.read_bytes(), str(path))
+    manifests.verify(manifest, model)
+    return manifest
+
+
+def _inside(model: Path) -> Manifest:
+    embedded = onnx_metadata.read(model).get(manifests.METADATA_KEY)
+    if embedded is None:
+        raise ManifestError(
+            f"{model} has no manifest, neither beside it ({manifests.path_of(model).name}) nor inside: "
+            "export it with pem-export, or put its manifest back"
+        )
+    return manifests.parse(embedded.encode(), f"the manifest in {model}")
+
+
+def _refuse_external_data(model: Path) -> None:
+    """Weights in other files are covered by no hash, and lost when the model is copied."""
+    with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if data.find(_EXTERNAL_DATA_KEY) >= 0:
+            raise ArtifactError(f"{model} keeps weights in other files: save it as one file, as pem-export does")

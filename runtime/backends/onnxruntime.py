@@ -1,0 +1,62 @@
+"""ONNX Runtime: every CPU, and NVIDIA GPUs where onnxruntime-gpu is installed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from runtime.artifact import Artifact
+from runtime.backends.base import Backend, usable_cpus
+from runtime.errors import BackendError
+
+_DEFORM_CONV_SINCE = (1, 25)
+_FATAL = 4  # less severe messages repeat, on standard error, what exceptions say
+
+
+class OnnxRuntime(Backend):
+    """See `Backend`."""
+
+    name = "onnxruntime"
+
+    def _load(self, artifact: Artifact) -> None:
+        _check_version(artifact)
+        self._session = ort.InferenceSession(artifact.model, _options(), providers=_providers(artifact))
+
+    def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
+        logits, masks = self._session.run(["logits", "masks"], {self.artifact.manifest.input.name: images})
+        return logits, masks
+
+    def _unload(self) -> None:
+        del self._session
+
+    def _names(self) -> set[str]:
+        return {node.name for node in (*self._session.get_inputs(), *self._session.get_outputs())}
+
+
+def _check_version(artifact: Artifact) -> None:
+    version = tuple(int(part) for part in ort.__version__.split(".")[:2])
+    if artifact.manifest.deform_conv == "native" and version < _DEFORM_CONV_SINCE:
+        raise BackendError(
+            f"{artifact.model} has deformable convolutions in the form 'native', which onnxruntime {ort.__version__} "
+            "cannot run: export with --deform-conv standard, or pip install 'onnxruntime>=1.25'"
+        )
+
+
+def _options() -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.intra_op_num_threads = usable_cpus()
+    options.log_severity_level = _FATAL
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # idle threads burn no CPU between calls
+    return options
+
+
+def _providers(artifact: Artifact) -> list[Any]:
+    if "CUDAExecutionProvider" not in ort.get_available_providers():
+        return ["CPUExecutionProvider"]
+    ort.preload_dlls()  # CUDA and cuDNN from pip
+    tf32 = "0" if artifact.manifest.precision == "fp32" else "1"
+    return [("CUDAExecutionProvider", {"use_tf32": tf32}), "CPUExecutionProvider"]

@@ -1,0 +1,43 @@
+"""OpenVINO on CPUs."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from runtime.artifact import Artifact
+from runtime.backends.base import Backend
+
+
+class OpenVino(Backend):
+    """See `Backend`."""
+
+    name = "openvino"
+
+    def _load(self, artifact: Artifact) -> None:
+        core = ov.Core()
+        self._model = core.compile_model(core.read_model(artifact.model), "CPU", _options(artifact))
+        self._request = self._model.create_infer_request()
+        self._lock = Lock()
+
+    def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
+        with self._lock:
+            outputs = self._request.infer({self.artifact.manifest.input.name: images}, share_inputs=True)
+            return outputs["logits"], outputs["masks"]
+
+    def _unload(self) -> None:
+        del self._request, self._model
+
+    def _names(self) -> set[str]:
+        return {port.any_name for port in (*self._model.inputs, *self._model.outputs)}
+
+
+def _options(artifact: Artifact) -> dict[str, str]:
+    options = {"PERFORMANCE_HINT": "LATENCY"}
+    if artifact.manifest.precision != "fp16":  # else the plugin computes in bf16 wherever the CPU can
+        options["INFERENCE_PRECISION_HINT"] = "f32"
+    return options

@@ -1,0 +1,78 @@
+"""An image of any size as a model's input: scaled to fit, aspect kept, padded at the bottom and right."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.manifest import InputSpec, Range
+from runtime.postprocess import Geometry
+
+Size = tuple[int, int]
+
+
+def prepare(image: NDArray[np.uint8], spec: InputSpec) -> tuple[NDArray[np.uint8], Geometry]:
+    """Fit ``image``, RGB uint8 (H, W, 3), to what an artifact takes.
+
+    A static artifact takes one size, see `fit`. For a dynamic one, an image within its ranges keeps its size and is
+    only padded, to a multiple of ``spec.multiple_of``; a larger one is scaled down to fit the largest input, one
+    smaller than the smallest input in both directions scaled up to it.
+    """
+    scaled, padded = _sizes(_size(image), spec)
+    return _place(image, scaled, padded, spec.pad_value)
+
+
+def fit(
+    image: NDArray[np.uint8], height: int, width: int, pad_value: tuple[int, int, int]
+) -> tuple[NDArray[np.uint8], Geometry]:
+    """Scale ``image``, RGB uint8 (H, W, 3), to fit ``height`` x ``width`` and pad it with ``pad_value`` (RGB).
+
+    Returns uint8 (height, width, 3), the image itself if it has that size already, and the sizes that
+    `runtime.postprocess` needs to bring results back to the image's size. Shrinking averages over areas, growing is
+    bilinear; at least one pixel is left in each direction.
+    """
+    scaled = _scaled(_size(image), (height, width))
+    return _place(image, scaled, (height, width), pad_value)
+
+
+def _size(image: NDArray[np.uint8]) -> Size:
+    return image.shape[0], image.shape[1]
+
+
+def _scaled(size: Size, box: Size) -> Size:
+    """The largest size of the same aspect within ``box``."""
+    scale = min(box[0] / size[0], box[1] / size[1])
+    height, width = (min(most, max(1, round(side * scale))) for side, most in zip(size, box, strict=True))
+    return height, width
+
+
+def _sizes(size: Size, spec: InputSpec) -> tuple[Size, Size]:
+    """The image's size after scaling, and the input's."""
+    rows = spec.dynamic_height or Range(spec.height, spec.height, spec.height)
+    columns = spec.dynamic_width or Range(spec.width, spec.width, spec.width)
+    if size[0] > rows.most or size[1] > columns.most:
+        size = _scaled(size, (rows.most, columns.most))
+    elif size[0] < rows.least and size[1] < columns.least:
+        size = _scaled(size, (rows.least, columns.least))
+    padded = _padded(size[0], rows, spec.multiple_of), _padded(size[1], columns, spec.multiple_of)
+    return size, padded
+
+
+def _padded(side: int, sides: Range, multiple: int) -> int:
+    return max(sides.least, -(-side // multiple) * multiple)
+
+
+def _place(
+    image: NDArray[np.uint8], scaled: Size, padded: Size, pad_value: tuple[int, int, int]
+) -> tuple[NDArray[np.uint8], Geometry]:
+    geometry = Geometry(padded_size=padded, image_size=scaled, output_size=_size(image))
+    if scaled != geometry.output_size:
+        shrinks = scaled[0] * scaled[1] < image.shape[0] * image.shape[1]
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        image = np.asarray(cv2.resize(image, scaled[::-1], interpolation=interpolation), np.uint8)
+    if scaled != padded:
+        bottom, right = padded[0] - scaled[0], padded[1] - scaled[1]
+        bordered = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=pad_value)
+        image = np.asarray(bordered, np.uint8)
+    return image, geometry

@@ -1,0 +1,131 @@
+"""A real artifact, small enough to build for a test: it segments flat colours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from runtime import manifest as manifests
+from runtime.files import sha256
+from runtime.labels import Label
+from runtime.manifest import FileHash, InputSpec, Manifest
+
+CLASSES = (
+    Label(0, "red", True, (255, 0, 0)),
+    Label(1, "green", True, (0, 255, 0)),
+    Label(2, "blue", False, (0, 0, 255)),
+    Label(3, "white", False, (255, 255, 255)),
+    Label(4, "black", False, (0, 0, 0)),
+)
+QUERIES = 8
+_MASK_WEIGHTS = [[1, -1, -1], [-1, 1, -1], [-1, -1, 1], [1, 1, 1], [-1, -1, -1], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
+_MASK_BIASES = [-0.5, -0.5, -0.5, -2.5, 0.5, -1, -1, -1]
+
+Builder = Callable[..., Path]
+
+
+def tiny_model(height: int | str, width: int | str, batch: int | str) -> onnx.ModelProto:
+    """Query i has class i and, in colours of 0 to 1, the mask where weights times colour + bias > 0; 3 are empty.
+
+    Sizes given as names are dynamic.
+    """
+    logits = np.zeros((1, QUERIES, len(CLASSES) + 1), np.float32)
+    logits[0, range(QUERIES), [*range(len(CLASSES)), 5, 5, 5]] = 10
+    constants = {
+        "logits_of_queries": logits,
+        "mask_weights": np.array(_MASK_WEIGHTS, np.float32)[:, :, None, None] * 40 / 255,
+        "mask_biases": np.array(_MASK_BIASES, np.float32) * 40,
+        "axes": np.array([1, 2, 3]),
+        "shape": np.array([-1, 1, 1]),
+        "zero": np.array(0, np.float32),
+    }
+    nodes = [
+        helper.make_node("Cast", ["image"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["floats"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("AveragePool", ["planes"], ["grid"], kernel_shape=[4, 4], strides=[4, 4]),
+        helper.make_node("Conv", ["grid", "mask_weights", "mask_biases"], ["masks"]),
+        helper.make_node("ReduceMax", ["grid", "axes"], ["brightest"], keepdims=0),
+        helper.make_node("Mul", ["brightest", "zero"], ["nothing"]),
+        helper.make_node("Reshape", ["nothing", "shape"], ["nothing_per_image"]),
+        helper.make_node("Add", ["logits_of_queries", "nothing_per_image"], ["logits"]),
+    ]
+    grid = [size if isinstance(size, str) else size // 4 for size in (height, width)]
+    grid = [f"{size}/4" if isinstance(size, str) else size for size in grid]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, [batch, height, width, 3])],
+        [
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, QUERIES, len(CLASSES) + 1]),
+            helper.make_tensor_value_info("masks", TensorProto.FLOAT, [batch, QUERIES, *grid]),
+        ],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Builder:
+    """Writes an artifact ``<name>.onnx`` of the tiny model and returns its path.
+
+    ``spec`` is the manifest's input; further keywords replace fields of the manifest. With ``lone``, the manifest is
+    inside the model instead of beside it.
+    """
+
+    def write(spec: InputSpec | None = None, name: str = "tiny", lone: bool = False, **fields: Any) -> Path:
+        spec = spec or InputSpec(height=64, width=96)
+        path = tmp_path / f"{name}.onnx"
+        model = tiny_model(
+            "height" if spec.dynamic_height else spec.height,
+            "width" if spec.dynamic_width else spec.width,
+            "batch" if spec.dynamic_batch else spec.batch,
+        )
+        manifest = _manifest(spec, fields)
+        if lone:
+            helper.set_model_props(model, {manifests.METADATA_KEY: manifest.to_json().decode()})
+        onnx.save(model, path)
+        if not lone:
+            hashed = _manifest(spec, {"model": FileHash(path.name, sha256(path)), **fields})
+            manifests.path_of(path).write_bytes(hashed.to_json())
+        return path
+
+    return write
+
+
+def _manifest(spec: InputSpec, fields: dict[str, Any]) -> Manifest:
+    return Manifest(
+        **{
+            "variant": "tiny",
+            "input": spec,
+            "outputs": {"logits": "float32", "masks": "float32"},
+            "queries": QUERIES,
+            "classes": CLASSES,
+            "deform_conv": "standard",
+            "checkpoint": FileHash("none.pth", "0" * 64),
+            "built_by": {"pem-edge": "test"},
+            **fields,
+        }
+    )
+
+
+@pytest.fixture
+def tiny(build: Builder) -> Path:
+    """The tiny model, 64x96, with its manifest beside it."""
+    return build()
+
+
+@pytest.fixture
+def flag() -> NDArray[np.uint8]:
+    """RGB uint8 (64, 96, 3): a red, a white and a blue stripe of 32 columns each."""
+    image = np.zeros((64, 96, 3), np.uint8)
+    image[:, :32] = 255, 0, 0
+    image[:, 32:64] = 255
+    image[:, 64:] = 0, 0, 255
+    return image
