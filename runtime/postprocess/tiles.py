@@ -82,7 +82,7 @@ class Tiling:
     def _extremes(self, extreme: np.ufunc, masks: NDArray[np.float32]) -> NDArray[np.float32]:
         bands = np.stack([extreme.reduce(masks[:, row.grid], axis=1) for row in self.rows], axis=1)
         cells = np.stack([extreme.reduce(bands[..., column.grid], axis=2) for column in self.columns], axis=2)
-        return cells.reshape(len(masks), -1)
+        return cells.reshape(len(masks), len(self.tiles))
 
 
 def _hull(parts: Sequence[slice]) -> slice:
