@@ -44,7 +44,7 @@ def read(path: Path, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
 def from_array(image: object) -> NDArray[np.uint8]:
     """An array the caller holds, as RGB uint8 (H, W, 3).
 
-    Takes uint8 (H, W, 3) RGB, returned as it is, (H, W, 4) RGBA and (H, W) or (H, W, 1) grey. Raises InputError.
+    Takes uint8 (H, W, 3) RGB, (H, W, 4) RGBA and (H, W) or (H, W, 1) grey; copies only grey. Raises InputError.
     """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         found = f"{image.dtype} array" if isinstance(image, np.ndarray) else type(image).__name__
@@ -77,7 +77,7 @@ def _decode(data: bytes, path: Path, max_pixels: int) -> Image.Image:
             raise Image.DecompressionBombError
         picture.load()
     except UnidentifiedImageError as error:
-        raise InputError(f"{path} is no picture: expected one of {', '.join(_FORMATS)}") from error
+        raise InputError(f"{path} is no picture, or cut off at its start: expected {', '.join(_FORMATS)}") from error
     except Image.DecompressionBombError as error:
         raise InputError(f"{path} claims more than {max_pixels} pixels, the limit: scale it down") from error
     except Exception as error:  # a decoder given damaged bytes may raise anything
@@ -93,7 +93,6 @@ def _to_rgb(picture: Image.Image, path: Path) -> NDArray[np.uint8]:
     if picture.mode.startswith("I"):  # 16 bits; Pillow's own conversion would clip instead of scale
         grey = np.asarray(picture).clip(0, 65535) >> 8
         return from_array(grey.astype(np.uint8))
-    try:
-        return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
-    except ValueError as error:
-        raise InputError(f"{path} has colour mode {picture.mode}: convert it to 8-bit RGB") from error
+    if picture.mode in ("F", "LAB"):  # whose range is anyone's guess; which Pillow cannot convert
+        raise InputError(f"{path} has colour mode {picture.mode}: convert it to 8-bit RGB")
+    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))

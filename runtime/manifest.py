@@ -144,7 +144,18 @@ def _check(manifest: Manifest, source: str) -> None:
         (not manifest.classes, "there are no classes"),
         (manifest.queries < 1, "there are no queries"),
         (set(manifest.outputs) != {"logits", "masks"}, "outputs must be logits and masks"),
+        (not _takes(spec.dynamic_batch, 1), "dynamic_batch must be a rising range of positive sizes"),
+        (not _takes(spec.dynamic_height, spec.multiple_of), f"dynamic_height must rise, by {spec.multiple_of}s"),
+        (not _takes(spec.dynamic_width, spec.multiple_of), f"dynamic_width must rise, by {spec.multiple_of}s"),
     ]
     for wrong, what in problems:
         if wrong:
             raise ManifestError(f"{source} is not a valid manifest: {what}; export the model again")
+
+
+def _takes(sizes: Range | None, multiple: int) -> bool:
+    """Whether the range rises and its sizes are positive multiples."""
+    if sizes is None:
+        return True
+    rises = 0 < sizes.least <= sizes.usual <= sizes.most
+    return rises and all(size % max(multiple, 1) == 0 for size in (sizes.least, sizes.usual, sizes.most))

@@ -38,7 +38,7 @@ def tiny_model(height: int | str, width: int | str, batch: int | str) -> onnx.Mo
     """
     logits = np.zeros((1, QUERIES, len(CLASSES) + 1), np.float32)
     logits[0, range(QUERIES), [*range(len(CLASSES)), 5, 5, 5]] = 10
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "logits_of_queries": logits,
         "mask_weights": np.array(_MASK_WEIGHTS, np.float32)[:, :, None, None] * 40 / 255,
         "mask_biases": np.array(_MASK_BIASES, np.float32) * 40,

@@ -1,0 +1,178 @@
+"""Pictures of every kind become RGB uint8; whatever is no picture is refused in one line."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from runtime import images
+from runtime.errors import InputError
+
+COLORS = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[10, 20, 30], [40, 50, 60], [70, 80, 90]]], np.uint8)
+
+
+def claimed_png(width: int, height: int) -> bytes:
+    """An RGB PNG of that size by its header, with next to no data."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(10))), (b"IEND", b"")]
+    parts = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".ppm", ".tiff", ".webp"])
+def test_lossless_formats_come_back_exactly(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"colors{suffix}"
+    Image.fromarray(COLORS).save(path, lossless=True)
+    np.testing.assert_array_equal(images.read(path), COLORS)
+
+
+def test_jpeg_decodes_as_opencv_decodes_it(tmp_path: Path) -> None:
+    path = tmp_path / "ramp.jpg"
+    ramp = np.linspace(0, 255, 64 * 48 * 3).reshape(48, 64, 3).astype(np.uint8)
+    Image.fromarray(ramp).save(path, quality=90)
+    expected = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    assert expected is not None
+    np.testing.assert_allclose(images.read(path).astype(int), expected[..., ::-1].astype(int), atol=2)
+
+
+def test_one_pixel(tmp_path: Path) -> None:
+    path = tmp_path / "one.png"
+    Image.fromarray(COLORS[:1, :1]).save(path)
+    np.testing.assert_array_equal(images.read(path), [[[255, 0, 0]]])
+
+
+def test_grey_becomes_three_equal_channels(tmp_path: Path) -> None:
+    path = tmp_path / "grey.png"
+    Image.fromarray(COLORS[..., 0]).save(path)
+    np.testing.assert_array_equal(images.read(path), np.repeat(COLORS[..., :1], 3, axis=2))
+
+
+def test_transparency_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "rgba.png"
+    alpha = np.array([[0, 128, 255], [1, 2, 3]], np.uint8)[..., None]
+    Image.fromarray(np.concatenate([COLORS, alpha], axis=2)).save(path)
+    np.testing.assert_array_equal(images.read(path), COLORS)
+
+
+def test_palette_and_bilevel(tmp_path: Path) -> None:
+    Image.fromarray(COLORS).quantize(8).save(tmp_path / "palette.png")
+    np.testing.assert_array_equal(images.read(tmp_path / "palette.png"), COLORS)
+    Image.fromarray(np.array([[0, 255]], np.uint8)).convert("1").save(tmp_path / "bilevel.png")
+    np.testing.assert_array_equal(images.read(tmp_path / "bilevel.png"), [[[0, 0, 0], [255, 255, 255]]])
+
+
+def test_sixteen_bits_keep_their_high_byte(tmp_path: Path) -> None:
+    grey = np.array([[0, 255, 256, 0x8012, 65535]], np.uint16)
+    assert cv2.imwrite(str(tmp_path / "grey.png"), grey)
+    np.testing.assert_array_equal(images.read(tmp_path / "grey.png")[0, :, 0], [0, 0, 1, 128, 255])
+    bgr = np.array([[[0x0100, 0x7FFF, 0xFFFF]]], np.uint16)
+    assert cv2.imwrite(str(tmp_path / "color.png"), bgr)
+    np.testing.assert_array_equal(images.read(tmp_path / "color.png"), [[[255, 127, 1]]])
+
+
+def test_exif_orientation_is_applied(tmp_path: Path) -> None:
+    picture = Image.fromarray(COLORS)
+    exif = picture.getexif()
+    exif[0x0112] = 6  # stored turned 90 degrees counterclockwise
+    picture.save(tmp_path / "turned.png", exif=exif)
+    np.testing.assert_array_equal(images.read(tmp_path / "turned.png"), np.rot90(COLORS, -1))
+
+
+def test_damaged_exif_does_not_cost_the_picture(tmp_path: Path) -> None:
+    Image.fromarray(COLORS).save(tmp_path / "exif.png", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    np.testing.assert_array_equal(images.read(tmp_path / "exif.png"), COLORS)
+
+
+def noise(height: int, width: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tiff", ".bmp"])
+@pytest.mark.parametrize("share", [0.5, 0.95])
+def test_truncated_pictures_are_refused(tmp_path: Path, suffix: str, share: float) -> None:
+    path = tmp_path / f"whole{suffix}"
+    Image.fromarray(noise(64, 64)).save(path)
+    cut = tmp_path / f"cut{suffix}"
+    cut.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(InputError, match="truncated or damaged") as caught:
+        images.read(cut)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "has 0 bytes"),
+        (b"not a picture at all, whatever its name says", "is no picture"),
+        (b"\xff\xd8\xff\xe0" + bytes(64), "truncated or damaged|is no picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "is no picture"),
+        (claimed_png(20000, 20000), "more than 100000000 pixels"),
+        (claimed_png(9500, 11000), "more than 100000000 pixels"),
+        (claimed_png(100, 100), "truncated or damaged"),
+    ],
+)
+def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "claims.jpg"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        images.read(path)
+
+
+def test_limits_are_inclusive(tmp_path: Path) -> None:
+    path = tmp_path / "six.png"
+    Image.fromarray(COLORS).save(path)
+    size = path.stat().st_size
+    images.read(path, max_pixels=6, max_bytes=size)
+    with pytest.raises(InputError, match="more than 5 pixels"):
+        images.read(path, max_pixels=5)
+    with pytest.raises(InputError, match=f"has {size} bytes"):
+        images.read(path, max_bytes=size - 1)
+
+
+def test_missing_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        images.read(tmp_path / "none.jpg")
+    with pytest.raises(InputError, match="is not a file"):
+        images.read(tmp_path)
+
+
+def test_float_pictures_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "float.tiff"
+    Image.fromarray(np.array([[0.0, 0.5, 1.0]], np.float32)).save(path)
+    with pytest.raises(InputError, match="colour mode F"):
+        images.read(path)
+
+
+def test_arrays() -> None:
+    np.testing.assert_array_equal(images.from_array(COLORS), COLORS)
+    assert np.shares_memory(images.from_array(COLORS), COLORS)
+    grey = COLORS[..., 0]
+    np.testing.assert_array_equal(images.from_array(grey), np.stack([grey] * 3, axis=2))
+    np.testing.assert_array_equal(images.from_array(grey[..., None]), np.stack([grey] * 3, axis=2))
+    np.testing.assert_array_equal(images.from_array(np.dstack([COLORS, grey])), COLORS)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (COLORS.astype(np.uint16), "uint16 array"),
+        (COLORS / 255, "float64 array"),
+        (COLORS.tolist(), "a list"),
+        (Image.fromarray(COLORS), "an? Image"),
+        (np.zeros((0, 5, 3), np.uint8), r"shape \(0, 5, 3\)"),
+        (np.zeros((4, 5, 2), np.uint8), r"shape \(4, 5, 2\)"),
+        (np.zeros((1, 4, 5, 3), np.uint8), r"shape \(1, 4, 5, 3\)"),
+    ],
+)
+def test_other_arrays_are_refused(array: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        images.from_array(array)
