@@ -100,18 +100,39 @@ def test_instances_are_the_published_ones_that_have_pixels(scene: Scene, things:
         assert np.count_nonzero(instance.mask != mask) <= 2
 
 
+def accepted(masks: NDArray[np.float32]) -> list[int]:
+    """Which of two equally certain queries, of classes 0 and 1, become segments."""
+    logits = np.array([[8, 0, 0], [0, 8, 0]], np.float32)
+    height, width = 4 * masks.shape[1], 4 * masks.shape[2]
+    sizes = vars(Geometry((height, width), (height, width), (height, width)))
+    _, segments = postprocess.panoptic(logits, masks, things={0, 1}, **sizes)
+    _, expected = published.panoptic(logits, masks, things={0, 1}, **sizes)
+    assert [(s.id, s.category_id, s.isthing) for s in segments] == expected
+    return [s.category_id for s in segments]
+
+
 def test_background_that_a_query_wins_counts_for_its_acceptance() -> None:
     """A query that loses most of its own pixels stays if it wins enough where no mask reaches 0.5."""
-    masks = np.full((2, 64, 64), -1.0, np.float32)
-    masks[0, 20:40, 20:40] = 1.0
-    masks[1], masks[1, 20:40, 20:38] = -6.0, 5.0
-    logits = np.array([[8, 0, 0], [0, 8, 0]], np.float32)
-    sizes = vars(Geometry((256, 256), (256, 256), (256, 256)))
-    _, segments = postprocess.panoptic(logits, masks, things={0, 1}, **sizes)
-    assert [s.category_id for s in segments] == [0, 1]
-    masks[0] = np.where(masks[0] < 0, -9, masks[0])  # now the other query wins the background
-    _, segments = postprocess.panoptic(logits, masks, things={0, 1}, **sizes)
-    assert [s.category_id for s in segments] == [1]
+    masks = np.random.default_rng(0).uniform(-3, -1, (2, 128, 128)).astype(np.float32)
+    masks[0, 33:47, 33:47], masks[1, 33:47, 33:46] = 1, 5
+    assert accepted(masks) == [0, 1]
+    masks[0, masks[0] < 0] = -9  # now the other query wins the background
+    assert accepted(masks) == [1]
+
+
+def test_pixels_a_query_is_sure_to_lose_count_against_it() -> None:
+    masks = np.full((2, 64, 64), -9, np.float32)
+    masks[1] = -6  # so that the background is the other's
+    masks[0, :, 24:40], masks[1, :, :33] = 1, 9
+    assert accepted(masks) == [1]
+    masks[1, :, 26:33] = -6
+    assert accepted(masks) == [0, 1]
+
+
+def test_a_mask_of_exactly_one_half_is_in() -> None:
+    masks = np.zeros((2, 64, 64), np.float32)
+    masks[1, :, :] = -1
+    assert accepted(masks) == [0]
 
 
 def test_merged_stuff_has_the_best_score_and_the_joint_box() -> None:

@@ -78,7 +78,7 @@ def _sides(draw: st.DrawFn) -> tuple[int, int, int]:
 def _looks() -> st.SearchStrategy[tuple[str, float, float]]:
     """Kind of mask, amplitude and mean of its logits."""
     kinds = st.sampled_from(["noise", "blobs", "constant", "same"])
-    return st.tuples(kinds, st.sampled_from([1.0, 4.0, 8.0]), st.sampled_from([-6.0, -2.0, 0.0, 2.0]))
+    return st.tuples(kinds, st.sampled_from([0.0, 1.0, 4.0, 8.0]), st.sampled_from([-6.0, -2.0, 0.0, 2.0]))
 
 
 def _logits(rng: np.random.Generator, queries: int, classes: int, confidence: float) -> NDArray[np.float32]:
