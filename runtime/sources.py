@@ -19,6 +19,9 @@ from runtime.errors import InputError
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv"})
 _USUAL_FPS = 25.0  # for videos that do not say
 
+# OpenCV reads it when it first meets FFmpeg. -8 is quiet: what fails is raised here, not printed on standard error.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -78,7 +81,6 @@ class Video:
             capture.release()
 
     def _open(self) -> cv2.VideoCapture:
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # FFmpeg's quiet: errors are raised, not printed
         return cv2.VideoCapture(str(self.path))
 
 

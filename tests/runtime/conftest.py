@@ -25,19 +25,29 @@ CLASSES = (
     Label(4, "black", False, (0, 0, 0)),
 )
 QUERIES = 8
-_MASK_WEIGHTS = [[1, -1, -1], [-1, 1, -1], [-1, -1, 1], [1, 1, 1], [-1, -1, -1], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
-_MASK_BIASES = [-0.5, -0.5, -0.5, -2.5, 0.5, -1, -1, -1]
+_QUERY_CLASSES = [0, 1, 2, 3, 4, 4, 5, 5]  # 5 is no object
+_MASK_WEIGHTS = [
+    [1, -1, -1],
+    [-1, 1, -1],
+    [-1, -1, 1],
+    [1, 1, 1],
+    [-1, -1, -1],
+    [-0.4, -0.4, -0.4],  # dark grey as well as black, where the query before it wins
+    [0, 0, 0],
+    [0, 0, 0],
+]
+_MASK_BIASES = [-0.5, -0.5, -0.5, -2.5, 0.5, 0.3, -1, -1]
 
 Builder = Callable[..., Path]
 
 
 def tiny_model(height: int | str, width: int | str, batch: int | str) -> onnx.ModelProto:
-    """Query i has class i and, in colours of 0 to 1, the mask where weights times colour + bias > 0; 3 are empty.
+    """Each query has one class and, in colours of 0 to 1, the mask where weights times colour + bias > 0.
 
     Sizes given as names are dynamic.
     """
     logits = np.zeros((1, QUERIES, len(CLASSES) + 1), np.float32)
-    logits[0, range(QUERIES), [*range(len(CLASSES)), 5, 5, 5]] = 10
+    logits[0, range(QUERIES), _QUERY_CLASSES] = 10
     constants: dict[str, NDArray[Any]] = {
         "logits_of_queries": logits,
         "mask_weights": np.array(_MASK_WEIGHTS, np.float32)[:, :, None, None] * 40 / 255,
@@ -76,10 +86,16 @@ def build(tmp_path: Path) -> Builder:
     """Writes an artifact ``<name>.onnx`` of the tiny model and returns its path.
 
     ``spec`` is the manifest's input; further keywords replace fields of the manifest. With ``lone``, the manifest is
-    inside the model instead of beside it.
+    inside the model instead of beside it; ``rewrite`` may change the model file before it is hashed.
     """
 
-    def write(spec: InputSpec | None = None, name: str = "tiny", lone: bool = False, **fields: Any) -> Path:
+    def write(
+        spec: InputSpec | None = None,
+        name: str = "tiny",
+        lone: bool = False,
+        rewrite: Callable[[Path], object] | None = None,
+        **fields: Any,
+    ) -> Path:
         spec = spec or InputSpec(height=64, width=96)
         path = tmp_path / f"{name}.onnx"
         model = tiny_model(
@@ -91,6 +107,8 @@ def build(tmp_path: Path) -> Builder:
         if lone:
             helper.set_model_props(model, {manifests.METADATA_KEY: manifest.to_json().decode()})
         onnx.save(model, path)
+        if rewrite:
+            rewrite(path)
         if not lone:
             hashed = _manifest(spec, {"model": FileHash(path.name, sha256(path)), **fields})
             manifests.path_of(path).write_bytes(hashed.to_json())
