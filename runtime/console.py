@@ -26,7 +26,7 @@ class Parser(argparse.ArgumentParser):
 
 def size(text: str) -> tuple[int, int]:
     """Parse ``HxW`` in pixels, for use as an argument's type."""
-    match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
+    match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", text)
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no size: give height x width in pixels, such as 512x1024")
     return int(match[1]), int(match[2])
@@ -35,7 +35,10 @@ def size(text: str) -> tuple[int, int]:
 def run(
     parser: Parser, action: Callable[[argparse.Namespace], dict[str, Any]], arguments: Sequence[str] | None = None
 ) -> int:
-    """Parse, act, print; return the exit code: 0, 1 for an error, 2 for wrong usage (by argparse), 130 for Ctrl-C."""
+    """Parse, act, print; return the exit code: 0, 1 for an error, 2 for wrong usage (by argparse), 130 for Ctrl-C.
+
+    ``action`` returns what ``--json`` prints. If that has "errors", one line each, part of the work could not be done.
+    """
     options = parser.parse_args(arguments)
     try:
         report = action(options)
@@ -49,7 +52,9 @@ def run(
         return FAILURE
     if options.json:
         print(json.dumps(report))
-    return 0
+    for line in report.get("errors", []):
+        print(f"{parser.prog}: {line}", file=sys.stderr)
+    return FAILURE if report.get("errors") else 0
 
 
 def _one_line(error: Exception) -> str:
