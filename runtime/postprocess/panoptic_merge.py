@@ -114,5 +114,5 @@ class _Contest:
             won, original = winner == np.arange(len(queries))[:, None, None], values >= 0
             final = won & original
             for count, pixels in ((self.won, won), (self.original, original), (self.final, final)):
-                count[queries, index] = np.count_nonzero(pixels, axis=(1, 2))
+                count[queries, index] = [np.count_nonzero(plane) for plane in pixels]
             self.owner[tile.out] = np.where(final.any(axis=0), queries[winner], _NOBODY)
