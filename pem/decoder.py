@@ -65,8 +65,9 @@ class MaskDecoder(nn.Module):
         """The queries before the first layer, (1, Q, C), and after each, (N, Q, C)."""
         memories = [self._memory(i, level) for i, level in enumerate(levels)]
         # Resizing and the product with the mask embedding commute: masks for attention are predicted at the
-        # level's own size instead of being predicted at stride 4 and resized.
-        features = [F.interpolate(mask_features, level.shape[2:], mode="bilinear") for level in levels]
+        # level's own size instead of being predicted at stride 4 and resized. Halving is the mean of 2x2 pixels.
+        features = [F.interpolate(mask_features, level.shape[2:], mode="bilinear") for level in levels[:-1]]
+        features.append(F.avg_pool2d(mask_features, 2))
         states = [self.query_features.unsqueeze(0)]
         for i, layer in enumerate(self.layers):
             mask_logits = self._masks(self.norm(states[-1]), features[i % LEVELS])
@@ -80,8 +81,8 @@ class MaskDecoder(nn.Module):
 
     def _masks(self, normalized: Tensor, features: Tensor) -> Tensor:
         embeddings = self.mask_head(normalized)
-        masks: Tensor = (embeddings @ features.flatten(2)).unflatten(2, features.shape[2:])
-        return masks
+        masks: Tensor = embeddings @ features.flatten(2)
+        return masks.reshape(*masks.shape[:2], *features.shape[2:])
 
     def _memory(self, index: int, level: Tensor) -> Tensor:
         rows, columns = sine_positions(level.shape[2], level.shape[3], self.level_embeddings.shape[1], level.device)

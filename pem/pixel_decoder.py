@@ -23,7 +23,7 @@ class ContextModulation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         average = x.mean(dim=(2, 3), keepdim=True)
-        scale = self.expand(self.reduce(average)).sigmoid().sigmoid()
+        scale: Tensor = self.expand(self.reduce(average)).sigmoid().sigmoid()
         return x * (1 + scale)
 
 

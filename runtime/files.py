@@ -28,9 +28,10 @@ def refuse_existing(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Create ``folder`` and its parents. Raises OutputError where that is impossible."""
+    """Create ``folder`` and its parents, and check that it takes files. Raises OutputError where that is impossible."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise _unwritable(folder, error) from error
 

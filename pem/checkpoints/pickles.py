@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,17 +53,15 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
-_ARRAY_PARTS: dict[tuple[str, str], Callable[..., Any]] = {
+_ARRAY_PARTS: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("_codecs", "encode"): _encode,
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
-    **{
-        (f"numpy.{core}.multiarray", name): getattr(np._core.multiarray, name)
-        for core in ("core", "_core")
-        for name in ("_reconstruct", "scalar")
-    },
 }
+for _core in ("numpy.core.multiarray", "numpy._core.multiarray"):
+    _ARRAY_PARTS[_core, "_reconstruct"] = np.ndarray(0).__reduce__()[0]
+    _ARRAY_PARTS[_core, "scalar"] = np.float32(0).__reduce__()[0]
 
 
 class _ArrayUnpickler(pickle.Unpickler):

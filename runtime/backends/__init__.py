@@ -32,6 +32,11 @@ def available() -> list[str]:
     return [name for name in _ENGINES if find_spec(name) is not None]
 
 
+def able(artifact: Artifact) -> list[str]:
+    """Names of the installed backends that run ``artifact``'s form of deformable convolution, the fastest first."""
+    return [name for name in available() if artifact.manifest.deform_conv in _ENGINES[name].deform_convs]
+
+
 def create(name: str | None, artifact: Artifact) -> Backend:
     """Load ``artifact`` with the backend called ``name``, or with the fastest installed one that can run it.
 
@@ -40,14 +45,14 @@ def create(name: str | None, artifact: Artifact) -> Backend:
     candidates = available() if name is None else [_installed(name)]
     if not candidates:
         raise BackendError("no backend is installed: pip install 'pem-edge[ort]'")
-    form = artifact.manifest.deform_conv
-    able = [candidate for candidate in candidates if form in _ENGINES[candidate].deform_convs]
-    if not able:
+    chosen = next((candidate for candidate in able(artifact) if candidate in candidates), None)
+    if chosen is None:
+        form = artifact.manifest.deform_conv
         raise BackendError(
             f"{artifact.model} has its deformable convolutions in the form {form!r}, which {' and '.join(candidates)} "
             "cannot run: export with --deform-conv standard"
         )
-    module, _, attribute = _ENGINES[able[0]].implementation.partition(":")
+    module, _, attribute = _ENGINES[chosen].implementation.partition(":")
     backend: Backend = getattr(import_module(module), attribute)(artifact)
     return backend
 

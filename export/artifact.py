@@ -1,0 +1,114 @@
+"""From a checkpoint to an artifact: trace, prove parity, and only then write model and manifest."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+import onnx
+
+from export import graph, parity
+from export.forms import Forms
+from export.rewrites import prepare
+from pem import PEM
+from runtime import backends
+from runtime.artifact import Artifact
+from runtime.errors import ExportError
+from runtime.files import sha256, writing
+from runtime.labels import Label
+from runtime.manifest import METADATA_KEY, FileHash, InputSpec, Manifest, Thresholds, path_of
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to export, and where to; ``checkpoint`` is the file ``model`` was loaded from."""
+
+    model: PEM
+    checkpoint: Path
+    output: Path
+    input: InputSpec
+    labels: Sequence[Label]
+    forms: Forms
+    thresholds: Thresholds
+
+
+def export_onnx(request: Request, say: Say = lambda _text: None) -> Manifest:
+    """Write ``request.output`` and its manifest, if the graph computes what the model computes.
+
+    Raises ExportError if the labels do not fit the model or parity fails, OutputError if a file cannot be written;
+    then neither file is left.
+    """
+    _check_labels(request)
+    say("tracing the graph")
+    model = prepare(request.model, request.forms)
+    proto = graph.to_onnx(model, graph.example_for(request.input), dynamic=graph.dynamic_dims(request.input))
+    manifest = _describe(request)
+    say(f"graph of {len(proto.graph.node)} nodes; checking parity")
+    manifest = msgspec.structs.replace(manifest, parity=_prove(request, proto, manifest, say))
+    return _write(request.output, proto, manifest)
+
+
+def _check_labels(request: Request) -> None:
+    if len(request.labels) != request.model.num_classes:
+        raise ExportError(
+            f"the labels name {len(request.labels)} classes, {request.checkpoint} predicts "
+            f"{request.model.num_classes}: choose the labels it was trained with, with --labels"
+        )
+
+
+def _describe(request: Request) -> Manifest:
+    return Manifest(
+        variant=request.model.variant,
+        input=request.input,
+        outputs={"logits": "float32", "masks": "float32"},
+        queries=request.model.num_queries,
+        classes=tuple(request.labels),
+        thresholds=request.thresholds,
+        deform_conv=request.forms.deform_conv,
+        checkpoint=FileHash(request.checkpoint.name, sha256(request.checkpoint)),
+        built_by={
+            **{package: version(package) for package in ("pem-edge", "torch", "onnx", "onnxscript")},
+            "python": platform.python_version(),
+            "opset": str(graph.OPSET),
+            "upsample": request.forms.upsample,
+            "gpu": "none",
+            "calibration": "none",
+        },
+    )
+
+
+def _prove(request: Request, proto: onnx.ModelProto, manifest: Manifest, say: Say) -> dict[str, object]:
+    """Parity on every installed backend that runs this form, by the backend's name. Raises ExportError."""
+    with tempfile.TemporaryDirectory(prefix="pem-export-") as folder:
+        path = Path(folder) / "model.onnx"
+        onnx.save(proto, path)
+        artifact = Artifact(path, manifest)
+        engines = [backends.create(name, artifact) for name in backends.able(artifact)]
+        measured = parity.measure(
+            request.model,
+            engines,
+            parity.sizes_for(request.input),
+            progress=lambda done, total: say(f"parity: {done} of {total} images"),
+        )
+        for engine in engines:
+            engine.close()
+    parity.require(measured)
+    return {name: result.summary() for name, result in measured.items()}
+
+
+def _write(output: Path, proto: onnx.ModelProto, manifest: Manifest) -> Manifest:
+    onnx.helper.set_model_props(proto, {METADATA_KEY: manifest.to_json().decode()})
+    proto.producer_name, proto.producer_version = "pem-edge", version("pem-edge")
+    with writing(output) as model_file:
+        onnx.save(proto, model_file)
+        manifest = msgspec.structs.replace(manifest, model=FileHash(output.name, sha256(model_file)))
+        with writing(path_of(output)) as manifest_file:
+            manifest_file.write_bytes(manifest.to_json())
+    return manifest

@@ -1,0 +1,135 @@
+"""From a PyTorch module to a clean ONNX graph."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+import onnx_ir.passes.common as passes
+import torch
+from onnxscript import optimizer
+from torch import Tensor, nn
+from torch.export import Dim
+
+from pem.model import MULTIPLE_OF
+from runtime.manifest import InputSpec
+
+OPSET = 19
+"""The first with DeformConv; every later runtime reads it."""
+
+_SCOPES = "pkg.torch.onnx.name_scopes"
+_FOLD_UP_TO = 1 << 24
+"""Elements of the largest tensor that may be computed at export instead of at every run."""
+
+
+def to_onnx(
+    module: nn.Module,
+    example: Tensor,
+    *,
+    dynamic: dict[int, Any] | None = None,
+    opset: int = OPSET,
+) -> onnx.ModelProto:
+    """Trace ``module``, a function of one tensor to logits and masks, and clean the graph.
+
+    ``dynamic`` maps dimensions of ``example`` to `torch.export.Dim` expressions; all others are fixed.
+    """
+    with _quiet():
+        program = torch.onnx.export(
+            module.eval(),
+            (example,),
+            dynamo=True,
+            opset_version=opset,
+            input_names=["image"],
+            output_names=["logits", "masks"],
+            dynamic_shapes=None if dynamic is None else (dynamic,),
+            optimize=False,
+            verbose=False,
+        )
+        assert program is not None
+        clean(program.model)
+    proto = ir.to_proto(program.model)
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
+
+
+def example_for(spec: InputSpec) -> Tensor:
+    """A tensor to trace with. A dynamic dimension must not be 1, which torch.export takes to be fixed."""
+    batch = max(2, spec.batch) if spec.dynamic_batch else spec.batch
+    return torch.zeros(batch, spec.height, spec.width, 3, dtype=torch.uint8)
+
+
+def dynamic_dims(spec: InputSpec) -> dict[int, Any] | None:
+    """The dimensions of ``image`` that may vary, as `to_onnx` wants them."""
+    dims: dict[int, Any] = {}
+    if spec.dynamic_batch is not None:
+        dims[0] = Dim("batch", min=spec.dynamic_batch.least, max=spec.dynamic_batch.most)
+    for axis, name, sizes in ((1, "rows", spec.dynamic_height), (2, "columns", spec.dynamic_width)):
+        if sizes is not None:
+            dims[axis] = MULTIPLE_OF * Dim(name, min=sizes.least // MULTIPLE_OF, max=sizes.most // MULTIPLE_OF)
+    return dims or None
+
+
+def clean(model: ir.Model) -> None:
+    """Fold constants, remove what is computed twice or for nothing, name nodes after their modules; in place."""
+    optimizer.optimize_ir(model, input_size_limit=_FOLD_UP_TO, output_size_limit=_FOLD_UP_TO)
+    _fold_layer_norms(model.graph)
+    optimizer.optimize_ir(model, input_size_limit=_FOLD_UP_TO, output_size_limit=_FOLD_UP_TO)
+    _name_nodes(model.graph)
+    for tidy in (
+        passes.CommonSubexpressionEliminationPass(),
+        passes.DeduplicateInitializersPass(),
+        passes.RemoveUnusedNodesPass(),
+        passes.ClearMetadataAndDocStringPass(),
+    ):
+        tidy(model)
+
+
+def _fold_layer_norms(graph: ir.Graph) -> None:
+    """Replace LayerNormalization of constants, which the optimiser leaves alone, by its value."""
+    for node in graph:
+        values = [value.const_value for value in node.inputs if value is not None]
+        if node.op_type != "LayerNormalization" or any(value is None for value in values):
+            continue
+        x, weight, bias = (torch.from_numpy(value.numpy().copy()) for value in values if value is not None)
+        epsilon = node.attributes.get_float("epsilon", 1e-5)
+        folded = torch.nn.functional.layer_norm(x, weight.shape, weight, bias, epsilon).numpy()
+        output = node.outputs[0]
+        constant = ir.Value(name=f"{output.name}_folded", const_value=ir.tensor(folded), shape=ir.Shape(folded.shape))
+        graph.register_initializer(constant)
+        output.replace_all_uses_with(constant)
+
+
+def _name_nodes(graph: ir.Graph) -> None:
+    """Name each node by the module it came from and its operator, such as ``backbone.features.0.conv/Conv``."""
+    seen: Counter[str] = Counter()
+    for node in graph:
+        name = f"{_scope(node)}/{node.op_type}"
+        seen[name] += 1
+        node.name = name if seen[name] == 1 else f"{name}.{seen[name]}"
+
+
+def _scope(node: ir.Node) -> str:
+    scopes = node.metadata_props.get(_SCOPES, "").strip("[]").replace("'", "").split(", ")
+    return scopes[-2] if len(scopes) > 2 else "model"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's remarks about optional packages and deprecated internals off the user's screen."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

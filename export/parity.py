@@ -1,0 +1,175 @@
+"""Proof that an artifact computes what the module computes: both run on the same images, the differences measured.
+
+The module runs in double precision, so that what is measured is the artifact's rounding and not the sum of two.
+
+PEM's cross-attention picks, per head and query, the one pixel of highest similarity. Where two pixels are equal to
+within rounding, two correct implementations may pick different ones, and that image's outputs then differ visibly
+though neither is wrong. This strikes about one image in eight, so the gate asks that most images agree within the
+tolerance and that the segmentations of all of them agree nearly everywhere; a real fault fails on every image.
+"""
+
+from __future__ import annotations
+
+import copy
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pem import PEM
+from runtime.backends.base import Backend
+from runtime.errors import ExportError
+from runtime.manifest import InputSpec
+
+Outputs = tuple[NDArray[np.floating], NDArray[np.floating]]
+Size = tuple[int, int, int]
+"""Batch, height, width."""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Largest difference of a logit on an image that agrees, and least share of pixels where every image must."""
+
+    logits: float = 1e-3
+    masks: float = 5e-3
+    agreement: float = 0.98
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of one image: largest differences of class and mask logits, and the share of pixels won by the same query."""
+
+    size: str
+    logits: float
+    masks: float
+    agreement: float
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What one backend made of all images."""
+
+    images: list[Difference]
+    tolerance: Tolerance
+
+    @property
+    def within(self) -> int:
+        """How many images agree within the tolerance."""
+        return sum(i.logits <= self.tolerance.logits and i.masks <= self.tolerance.masks for i in self.images)
+
+    @property
+    def passed(self) -> bool:
+        """Whether most images agree within the tolerance, and no segmentation differs by much."""
+        worst = min(image.agreement for image in self.images)
+        return 2 * self.within > len(self.images) and worst >= self.tolerance.agreement
+
+    def summary(self) -> dict[str, object]:
+        """For the manifest and for people."""
+        return {
+            "passed": self.passed,
+            "images": len(self.images),
+            "within_tolerance": self.within,
+            "tolerance": asdict(self.tolerance),
+            "median": {
+                "logits": statistics.median(image.logits for image in self.images),
+                "masks": statistics.median(image.masks for image in self.images),
+            },
+            "worst": {
+                "logits": max(image.logits for image in self.images),
+                "masks": max(image.masks for image in self.images),
+                "agreement": min(image.agreement for image in self.images),
+            },
+            "each": [asdict(image) for image in self.images],
+        }
+
+
+def measure(
+    model: PEM,
+    backends: Sequence[Backend],
+    sizes: Sequence[Size],
+    tolerance: Tolerance | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> dict[str, Parity]:
+    """Run ``model`` and each backend on an image of each of ``sizes``; results by the backend's name."""
+    reference = copy.deepcopy(model).double().eval()
+    differences: dict[str, list[Difference]] = {backend.name: [] for backend in backends}
+    for seed, size in enumerate(sizes):
+        images = np.stack([sample_image(size[1], size[2], 100 * seed + i) for i in range(size[0])])
+        with torch.inference_mode():
+            logits, masks = reference(torch.from_numpy(images))
+        expected = (logits.numpy(), masks.numpy())
+        for backend in backends:
+            differences[backend.name].append(compare(backend(images), expected, f"{size[1]}x{size[2]}"))
+        progress(seed + 1, len(sizes))
+    return {name: Parity(found, tolerance or Tolerance()) for name, found in differences.items()}
+
+
+def require(parities: dict[str, Parity]) -> None:
+    """Raise ExportError unless every backend passed."""
+    for name, parity in parities.items():
+        if not parity.passed:
+            worst = max(parity.images, key=lambda image: image.masks)
+            raise ExportError(
+                f"parity failed in {name}: {parity.within} of {len(parity.images)} images within tolerance, worst "
+                f"difference {worst.logits:.2g} in class logits and {worst.masks:.2g} in mask logits at {worst.size}, "
+                f"{worst.agreement:.2%} of pixels agree; nothing was written: try another --deform-conv or backend "
+                "version, and report it"
+            )
+
+
+def compare(found: Outputs, expected: Outputs, size: str) -> Difference:
+    """Largest differences, and the share of pixels that the same query wins in both."""
+    logits, masks = (float(np.abs(a - b).max()) for a, b in zip(found, expected, strict=True))
+    agreement = float(np.mean(_winners(*found) == _winners(*expected)))
+    return Difference(size, _finite(logits), _finite(masks), agreement)
+
+
+def sizes_for(spec: InputSpec) -> list[Size]:
+    """What to test an artifact with: five times its size, or for a dynamic one its usual and other sizes."""
+    usual = (spec.batch, spec.height, spec.width)
+    if not spec.dynamic:
+        return [usual] * 5
+    rows, columns, batches = spec.dynamic_height, spec.dynamic_width, spec.dynamic_batch
+    least = (
+        batches.least if batches else 1,
+        rows.least if rows else spec.height,
+        columns.least if columns else spec.width,
+    )
+    many = (min(2, batches.most) if batches else spec.batch, least[1], spec.width)
+    return [usual, least, usual, many, usual]
+
+
+def sample_image(height: int, width: int, seed: int) -> NDArray[np.uint8]:
+    """Large and small shapes, gradients, flat parts and noise, the same everywhere: RGB uint8 (H, W, 3)."""
+    random = np.random.Generator(np.random.PCG64([height, width, seed]))
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    canvas = np.stack([x / width, y / height, (x + y) / (height + width)], axis=2) * random.uniform(80, 255, 3)
+    for inside in _shapes(x, y, random):
+        canvas[inside] = random.uniform(0, 255, 3)
+    noisy = canvas + random.normal(0, 6, canvas.shape)
+    return noisy.clip(0, 255).astype(np.uint8)
+
+
+def _shapes(x: NDArray[np.float32], y: NDArray[np.float32], random: np.random.Generator) -> Iterator[NDArray[np.bool_]]:
+    height, width = x.shape
+    for _ in range(16):
+        cy, cx = random.uniform(0, height), random.uniform(0, width)
+        ry, rx = random.uniform(0.02, 0.3, 2) * (height, width)
+        disc = ((y - cy) / ry) ** 2 + ((x - cx) / rx) ** 2 < 1
+        box = (abs(y - cy) < ry) & (abs(x - cx) < rx)
+        yield disc if random.uniform() < 0.5 else box
+
+
+def _winners(logits: NDArray[np.floating], masks: NDArray[np.floating]) -> NDArray[np.intp]:
+    """The query of highest class score times mask probability, per mask pixel: (N, H/4, W/4)."""
+    exponent = np.exp(logits - logits.max(axis=2, keepdims=True))
+    scores = (exponent / exponent.sum(axis=2, keepdims=True))[:, :, :-1].max(axis=2)
+    return np.asarray((scores[:, :, None, None] / (1 + np.exp(-masks.clip(-80, 80)))).argmax(axis=1))
+
+
+def _finite(value: float) -> float:
+    """JSON has no NaN; an artifact that returns one is as wrong as can be."""
+    return value if np.isfinite(value) else float(np.finfo(np.float32).max)

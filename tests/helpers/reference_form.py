@@ -1,0 +1,126 @@
+"""PEM as the published code formulates it, on the weights of our module: the yardstick for every rewrite.
+
+Masks are predicted at stride 4 before every layer and resized, every layer predicts classes, positions are built
+per image, and tensors travel in the published layouts.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pem import PEM
+from pem.attention import FeedForward, PrototypeCrossAttention, SelfAttention
+from pem.decoder import DecoderLayer, MaskDecoder
+
+
+class ReferenceForm(nn.Module):
+    """Same signature and weights as ``model``, in the published formulation."""
+
+    def __init__(self, model: PEM) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        logits, masks = self.predictions(self.model.normalize(images))
+        return logits[-1], masks[-1]
+
+    def predictions(self, pixels: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Class logits and mask logits before the first layer and after each, for normalised ``pixels``."""
+        mask_features, levels = self.model.pixel_decoder(self.model.backbone(pixels))
+        return decode(self.model.decoder, levels, mask_features)
+
+
+def decode(decoder: MaskDecoder, levels: list[Tensor], mask_features: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    batch = mask_features.shape[0]
+    positions = [sine_positions(level, decoder.level_embeddings.shape[1]) for level in levels]
+    sources = [
+        projection(level) + embedding[None, :, None, None]
+        for projection, level, embedding in zip(decoder.projections, levels, decoder.level_embeddings, strict=True)
+    ]
+    query_positions = decoder.query_positions.unsqueeze(0).expand(batch, -1, -1)
+    queries = decoder.query_features.unsqueeze(0).expand(batch, -1, -1)
+    all_logits, all_masks = [], []
+    for i in range(len(decoder.layers) + 1):
+        normalized = decoder.norm(queries)
+        logits = decoder.class_head(normalized)
+        masks = torch.einsum("bqc,bchw->bqhw", decoder.mask_head(normalized), mask_features)
+        all_logits.append(logits)
+        all_masks.append(masks)
+        if i < len(decoder.layers):
+            k, layer = i % len(levels), decoder.layers[i]
+            attention_mask = F.interpolate(masks, size=levels[k].shape[2:], mode="bilinear", align_corners=False)
+            assert isinstance(layer, DecoderLayer)
+            queries = cross_attend(
+                layer.cross_attention, queries, query_positions, sources[k] + positions[k], attention_mask
+            )
+            queries = self_attend(layer.self_attention, queries, query_positions)
+            queries = feed_forward(layer.feedforward, queries)
+    return all_logits, all_masks
+
+
+def sine_positions(level: Tensor, channels: int, temperature: float = 10000.0) -> Tensor:
+    ones = torch.ones(level.shape[0], *level.shape[2:], device=level.device)
+    y, x = ones.cumsum(1), ones.cumsum(2)
+    y = y / (y[:, -1:, :] + 1e-6) * 2 * torch.pi
+    x = x / (x[:, :, -1:] + 1e-6) * 2 * torch.pi
+    index = torch.arange(channels // 2, dtype=torch.float32, device=level.device)
+    divisor = temperature ** (2 * torch.div(index, 2, rounding_mode="floor") / (channels // 2))
+    halves = []
+    for coordinate in (y, x):
+        phases = coordinate[..., None] / divisor
+        halves.append(torch.stack([phases[..., 0::2].sin(), phases[..., 1::2].cos()], dim=4).flatten(3))
+    return torch.cat(halves, dim=3).permute(0, 3, 1, 2)
+
+
+def cross_attend(
+    module: PrototypeCrossAttention, queries: Tensor, positions: Tensor, memory: Tensor, mask_logits: Tensor
+) -> Tensor:
+    batch, width, height, columns = memory.shape
+    local = module.memory_conv(module.memory_bn(memory))
+    keys = module.memory_linear(local.reshape(batch, width, height * columns).permute(0, 2, 1))
+    targets = module.query_linear(module.query_norm(queries + positions))
+    keys, targets = F.normalize(keys, dim=-1), F.normalize(targets, dim=-1)
+
+    heads, depth, count = module.heads, width // module.heads, targets.shape[1]
+    keys = keys.view(batch, -1, heads, depth).permute(0, 2, 1, 3)
+    split = targets.view(batch, count, heads, depth).permute(0, 2, 1, 3)
+    similarity = torch.einsum("bhnc,bhqc->bhnq", keys, split)
+    outside = (mask_logits.flatten(2).permute(0, 2, 1) < 0).unsqueeze(1).expand(-1, heads, -1, -1)
+    everything_outside = outside.all(dim=2, keepdim=True).all(dim=3, keepdim=True)
+    similarity = similarity.masked_fill(outside & ~everything_outside, float("-inf"))
+    index = similarity.argmax(dim=2).unsqueeze(-1).expand(-1, -1, -1, depth)
+    prototypes = torch.gather(keys, 2, index).permute(0, 2, 1, 3).reshape(batch, count, width)
+
+    attended = F.normalize(module.projection(prototypes * targets), dim=1) * module.alpha + prototypes
+    updated: Tensor = module.output(attended) + queries
+    return updated
+
+
+def self_attend(module: SelfAttention, queries: Tensor, positions: Tensor) -> Tensor:
+    values = module.norm(queries)
+    placed = values + positions
+    attended, _ = F.multi_head_attention_forward(
+        placed.transpose(0, 1),
+        placed.transpose(0, 1),
+        values.transpose(0, 1),
+        values.shape[2],
+        module.heads,
+        module.qkv.weight,
+        module.qkv.bias,
+        None,
+        None,
+        False,
+        0.0,
+        module.output.weight,
+        module.output.bias,
+        training=False,
+        need_weights=False,
+    )
+    return queries + attended.transpose(0, 1)
+
+
+def feed_forward(module: FeedForward, queries: Tensor) -> Tensor:
+    updated: Tensor = queries + module.contract(F.relu(module.expand(module.norm(queries))))
+    return updated
