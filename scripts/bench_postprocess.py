@@ -18,7 +18,7 @@ from runtime import labels, postprocess
 from runtime.console import size
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "data" / "reference"))
-import synthetic
+import synthetic  # type: ignore[import-not-found]
 
 
 def median_milliseconds(call: Callable[[], object], runs: int) -> float:

@@ -7,7 +7,7 @@ import pytest
 
 from runtime import drawing, labels, postprocess
 from runtime.postprocess import Geometry
-from runtime.result import Result, named
+from runtime.result import Instance, Result, Segment, named
 from tests.runtime.helpers.scenes import synthetic
 
 CITYSCAPES = labels.load("cityscapes")
@@ -34,7 +34,8 @@ def result() -> Result:
 def test_segments_and_instances_carry_their_class_names(result: Result) -> None:
     assert result.segments
     assert result.instances
-    for item in (*result.segments, *result.instances):
+    items: list[Segment | Instance] = [*result.segments, *result.instances]
+    for item in items:
         assert item.label == CITYSCAPES[item.category_id].name
 
 
