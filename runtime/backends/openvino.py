@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -21,16 +20,14 @@ class OpenVino(Backend):
     def _load(self, artifact: Artifact) -> None:
         core = ov.Core()
         self._model = core.compile_model(core.read_model(artifact.model), "CPU", _options(artifact))
-        self._request = self._model.create_infer_request()
-        self._lock = Lock()
 
     def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
-        with self._lock:
-            outputs = self._request.infer({self.artifact.manifest.input.name: images}, share_inputs=True)
-            return outputs["logits"], outputs["masks"]
+        request = self._model.create_infer_request()  # one a call: it owns the outputs, which are shared, not copied
+        outputs = request.infer({self.artifact.manifest.input.name: images}, share_inputs=True, share_outputs=True)
+        return outputs["logits"], outputs["masks"]
 
     def _unload(self) -> None:
-        del self._request, self._model
+        del self._model
 
     def _names(self) -> set[str]:
         return {port.any_name for port in (*self._model.inputs, *self._model.outputs)}

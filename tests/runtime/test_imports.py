@@ -1,0 +1,54 @@
+"""The runtime needs NumPy, OpenCV, Pillow, msgspec and tqdm, and nothing else before a backend is used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+_BLOCK = """
+import sys
+for name in {blocked}:
+    sys.modules[name] = None  # importing it now fails
+"""
+_FORBIDDEN = ("torch", "onnx", "onnxscript", "safetensors", "pem", "export", "calibration")
+_ENGINES = ("onnxruntime", "openvino", "tensorrt")
+
+_IMPORT_ALL = """
+import importlib, pkgutil, runtime
+names = [module.name for module in pkgutil.walk_packages(runtime.__path__, "runtime.")]
+engines = {engines}
+names = [name for name in names if name not in {{f"runtime.backends.{{engine}}" for engine in engines}}]
+for name in names:
+    importlib.import_module(name)
+for name in runtime.__all__:
+    getattr(runtime, name)
+print(*names)
+"""
+
+
+def python(code: str) -> str:
+    """What a fresh interpreter prints for ``code``, which must not fail."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_module_imports_without_training_frameworks_and_backends() -> None:
+    printed = python(_BLOCK.format(blocked=_FORBIDDEN + _ENGINES) + _IMPORT_ALL.format(engines=_ENGINES))
+    assert {"runtime.segmenter", "runtime.cli", "runtime.backends.base"} <= set(printed.split())
+
+
+def test_importing_runtime_loads_nothing_heavy() -> None:
+    heavy = (*_FORBIDDEN, *_ENGINES, "numpy", "cv2", "PIL", "msgspec", "tqdm")
+    assert python(f"import sys, runtime; print(*(sys.modules.keys() & {{*{heavy}}}))").split() == []
+
+
+def test_public_names_work_after_import_runtime_alone() -> None:
+    code = (
+        "import runtime; print(runtime.load.__name__, runtime.postprocess.panoptic.__name__, runtime.drawing.__name__)"
+    )
+    assert python(code).split() == ["load", "panoptic", "runtime.drawing"]
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    assert python("import runtime; print(hasattr(runtime, 'segment'))").split() == ["False"]
