@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import pickle
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,12 +25,12 @@ def read_torch(path: Path) -> dict[str, Tensor]:
     """The model's tensors in a ``.pth`` file. Raises CheckpointError."""
     try:
         document = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} holds more than tensors and plain values, so it was not loaded ({_reason(error)}): "
-            "where you trust it, save it again with torch.save({'model': model.state_dict()}, path)"
-        ) from error
     except Exception as error:
+        if unsafe := _UNSAFE.search(str(error)):
+            raise CheckpointError(
+                f"{path} asks to run {unsafe[1]}, which no tensor needs: it was not loaded; where you trust its maker, "
+                "have it saved again with torch.save({'model': model.state_dict()}, path)"
+            ) from error
         raise _damaged(path, error) from error
     return _model_of(document, path)
 
@@ -44,6 +45,10 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     except Exception as error:
         raise _damaged(path, error) from error
     return _model_of(document, path)
+
+
+_UNSAFE = re.compile(r"GLOBAL (\S+)")
+"""In the message of torch's restricted loader, what it refused to call."""
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:

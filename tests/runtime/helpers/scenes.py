@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import cv2
@@ -14,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from runtime.postprocess import Geometry
+from tests.helpers.synthetic import REFERENCE, synthetic
 
-REFERENCE = Path(__file__).parents[2] / "data" / "reference"
 GOLDEN = {
     "cityscapes": ("seed0", "seed1", "seed2", "seed3"),
     "ade20k": ("seed0", "seed1"),
@@ -34,16 +31,6 @@ class Scene:
     def sizes(self) -> dict[str, Any]:
         """The geometry as arguments."""
         return dict(vars(self.geometry))
-
-
-def synthetic() -> ModuleType:
-    """The generator of the reference data."""
-    spec = importlib.util.spec_from_file_location("synthetic", REFERENCE / "synthetic.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def golden(dataset: str, case: str, num_classes: int) -> tuple[Scene, dict[str, NDArray[Any]]]:

@@ -1,0 +1,8 @@
+"""Reproducible tests on any machine."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.load_profile("steady")

@@ -1,0 +1,33 @@
+"""Published checkpoints, written once a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.helpers import published
+
+Checkpoint = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """A function from a golden model's name to its checkpoint, as detectron2 writes it."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+
+    def path_of(model: str) -> Path:
+        path = folder / f"{model}.pth"
+        if not path.exists():
+            torch.save({"model": published.state_dict(model), "iteration": 89999}, path)
+        return path
+
+    return path_of
+
+
+@pytest.fixture(autouse=True)
+def _inference() -> Iterator[None]:
+    with torch.inference_mode():
+        yield

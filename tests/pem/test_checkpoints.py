@@ -1,0 +1,232 @@
+"""Checkpoints of every supported kind load to the same model; anything else is refused with one line."""
+
+from __future__ import annotations
+
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import pem
+from pem.checkpoints.detectron2 import our_name
+from runtime.errors import CheckpointError, OutputError
+from tests.helpers import published
+from tests.pem.conftest import Checkpoint
+
+STDC1 = "pem_stdc1_cityscapes"
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, Tensor]:
+    return published.state_dict(STDC1)
+
+
+def assert_same(ours: pem.PEM, expected: pem.PEM) -> None:
+    assert ours.variant == expected.variant
+    assert not ours.training
+    for name, tensor in expected.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], tensor, rtol=0, atol=0, msg=name)
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        pem.load(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert path.name in message
+    return message
+
+
+@pytest.mark.parametrize("name", published.MODELS)
+def test_every_published_tensor_has_its_place(name: str) -> None:
+    needed = set(pem.VARIANTS[published.MODELS[name]].build(19).state_dict())
+    places = {our_name(key) for key in published.state_dict(name) if not key.startswith("criterion.")}
+    frozen = {key for key in needed if key.endswith("num_batches_tracked")}
+    assert needed - places <= frozen
+    assert places <= needed
+
+
+def test_classes_and_queries_are_read_from_the_tensors(checkpoint: Checkpoint) -> None:
+    model = pem.load(checkpoint("pem_r50_ade20k"))
+    assert (model.variant, model.num_classes, model.num_queries) == ("pem-r50", 150, 100)
+
+
+def test_what_training_leaves_in_a_checkpoint_is_ignored(
+    state: dict[str, Tensor], checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    path = tmp_path / "model_0089999.pth"
+    optimizer = {"state": {0: {"step": torch.tensor(3.0)}}, "param_groups": [{"lr": 1e-4, "params": [0]}]}
+    training = {"optimizer": optimizer, "scheduler": {"last_epoch": 7}, "iteration": 89999}
+    torch.save({"model": state | {"pixel_mean": torch.zeros(3, 1, 1)}, **training}, path)
+    assert_same(pem.load(path), pem.load(checkpoint(STDC1)))
+
+
+@pytest.mark.parametrize("kept", ["backbone.features.", "backbone.x"])
+def test_either_name_of_the_stdc_tensors_suffices(
+    kept: str, state: dict[str, Tensor], checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    path = tmp_path / "one_name.pth"
+    torch.save({k: v for k, v in state.items() if k.startswith(kept) or not k.startswith("backbone.")}, path)
+    assert_same(pem.load(path), pem.load(checkpoint(STDC1)))
+
+
+def test_two_names_of_a_tensor_that_disagree_are_refused(state: dict[str, Tensor], tmp_path: Path) -> None:
+    path = tmp_path / "torn.pth"
+    key = "backbone.x4.0.1.conv.weight"
+    torch.save(state | {key: state[key] + 1}, path)
+    assert key in refusal(path)
+
+
+def test_batchnorm_counters_may_be_absent(state: dict[str, Tensor], checkpoint: Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "frozen.pth"
+    torch.save({k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}, path)
+    assert_same(pem.load(path), pem.load(checkpoint(STDC1)))
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_detectron2_pickles_of_arrays_load(
+    protocol: int, state: dict[str, Tensor], checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.pkl"
+    arrays = OrderedDict((key, tensor.numpy()) for key, tensor in state.items())
+    document = {"model": arrays, "__author__": "somebody", "matching_heuristics": True}
+    path.write_bytes(pickle.dumps(document, protocol=protocol))
+    assert_same(pem.load(path), pem.load(checkpoint(STDC1)))
+
+
+def test_our_own_format_keeps_every_bit(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    model = pem.load(checkpoint(STDC1))
+    pem.save(model, tmp_path / "model.safetensors")
+    assert_same(pem.load(tmp_path / "model.safetensors"), model)
+
+
+def test_every_variant_is_told_by_its_tensors(tmp_path: Path) -> None:
+    for name in pem.VARIANTS:
+        path = tmp_path / f"{name}.safetensors"
+        pem.save(pem.build(name, num_classes=5, num_queries=7), path)
+        model = pem.load(path)
+        assert (model.variant, model.num_classes, model.num_queries) == (name, 5, 7)
+
+
+def test_nano_has_under_4_million_parameters() -> None:
+    assert sum(p.numel() for p in pem.build("pem-nano", num_classes=19).parameters()) < 4_000_000
+
+
+def test_missing_unexpected_and_misshapen_tensors_are_reported(state: dict[str, Tensor], tmp_path: Path) -> None:
+    path = tmp_path / "odd.pth"
+    odd = {k: v for k, v in state.items() if not k.endswith("predictor.decoder_norm.bias")}
+    odd["sem_seg_head.predictor.adapter.weight"] = torch.zeros(3)
+    odd["sem_seg_head.predictor.level_embed.weight"] = torch.zeros(4, 256)
+    torch.save(odd, path)
+    message = refusal(path)
+    assert "does not fit pem-stdc1" in message
+    assert "1 missing (decoder.norm.bias)" in message
+    assert "1 unexpected (decoder.adapter.weight)" in message
+    assert "1 misshapen (decoder.level_embeddings (4, 256), expected (3, 256))" in message
+
+
+class Malicious:
+    """Unpickled without care, it creates a file."""
+
+    def __init__(self, victim: Path) -> None:
+        self.victim = victim
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return (exec, (f"open({str(self.victim)!r}, 'w')",))
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pkl"])
+def test_malicious_pickles_are_refused_without_running(suffix: str, state: dict[str, Tensor], tmp_path: Path) -> None:
+    victim, path = tmp_path / "victim", tmp_path / f"gift{suffix}"
+    document = {"model": {key: tensor.numpy() for key, tensor in state.items()}, "extra": Malicious(victim)}
+    if suffix == ".pkl":
+        path.write_bytes(pickle.dumps(document))
+    else:
+        torch.save(document, path)
+    assert "not loaded" in refusal(path)
+    assert not victim.exists()
+
+
+@pytest.mark.parametrize("name", ["os.system", "builtins.getattr", "numpy.load", "torch.load", "numpy.f2py.os.system"])
+def test_pickles_reach_nothing_but_arrays(name: str, tmp_path: Path) -> None:
+    module, _, function = name.rpartition(".")
+    path = tmp_path / "reach.pkl"
+    path.write_bytes(b"\x80\x02c" + f"{module}\n{function}\n".encode() + b".")
+    assert f"asks to run {name}" in refusal(path)
+
+
+def test_pickled_text_codecs_other_than_latin1_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.pkl"
+    path.write_bytes(b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00hex\x86R.")
+    assert "codec 'hex'" in refusal(path)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pkl", ".safetensors"])
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
+def test_truncated_checkpoints_are_refused(suffix: str, share: float, tmp_path: Path) -> None:
+    path = tmp_path / f"cut{suffix}"
+    model = pem.build("pem-nano", num_classes=3)
+    if suffix == ".safetensors":
+        pem.save(model, path)
+    elif suffix == ".pth":
+        torch.save({"model": model.state_dict()}, path)
+    else:
+        path.write_bytes(pickle.dumps({"model": {k: v.numpy() for k, v in model.state_dict().items()}}))
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("model.zip", b"PK", "expected a checkpoint"),
+        ("notes.pth", b"dear diary", "truncated or no checkpoint"),
+        ("notes.pkl", b"dear diary", "truncated or no checkpoint"),
+        ("list.pkl", pickle.dumps([1, 2]), "expected a dictionary of tensors"),
+        ("empty.pkl", pickle.dumps({"model": {}}), "no tensors"),
+        ("resnet.pkl", pickle.dumps({"fc.weight": np.zeros((2, 2))}), "not a checkpoint of PEM"),
+    ],
+)
+def test_foreign_files_are_refused(name: str, content: bytes, expected: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert expected in refusal(path)
+
+
+def test_another_model_of_the_family_is_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "mask2former.pth"
+    theirs = {
+        "sem_seg_head.predictor.class_embed.bias": torch.zeros(81),
+        "sem_seg_head.predictor.query_feat.weight": torch.zeros(100, 256),
+        "sem_seg_head.pixel_decoder.transformer.level_embed": torch.zeros(3, 256),
+    }
+    torch.save({"model": theirs}, path)
+    assert "not a checkpoint of PEM" in refusal(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    assert "no checkpoint at" in refusal(tmp_path / "nowhere.pth")
+
+
+def test_saving_where_nothing_can_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write"):
+        pem.save(pem.build("pem-nano", num_classes=2), tmp_path / "file" / "model.safetensors")
+
+
+@pytest.mark.parametrize("arguments", [("pem-r18", 19), ("pem-nano", 0)])
+def test_building_what_does_not_exist_is_an_error(arguments: tuple[str, int]) -> None:
+    with pytest.raises(ValueError, match=r"expected|there are"):
+        pem.build(*arguments)
+
+
+@pytest.mark.parametrize("shape", [(1, 100, 128, 3), (1, 128, 100, 3), (1, 3, 128, 128), (128, 128, 3)])
+def test_images_of_a_wrong_shape_are_refused(shape: tuple[int, ...]) -> None:
+    model = pem.build("pem-nano", num_classes=2).eval()
+    with pytest.raises(ValueError, match=r"expected \(N, H, W, 3\)"):
+        model(torch.zeros(shape, dtype=torch.uint8))

@@ -1,0 +1,99 @@
+"""Each rewrite that is part of the module computes what the published formulation computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pem.attention import PrototypeCrossAttention, SelfAttention
+from pem.positions import sine_positions
+from pem.variants import build
+from tests.helpers import reference_form
+from tests.helpers.reference_form import ReferenceForm
+
+
+def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
+    """The module in eval mode, with weights and statistics that hide no part of it."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, tensor in module.state_dict().items():
+        if name.endswith("running_var"):
+            tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
+        elif tensor.is_floating_point():
+            tensor.copy_(torch.randn(tensor.shape, generator=generator) * 0.2 + (tensor.ndim == 1))
+    return module.eval()
+
+
+def test_every_prediction_equals_the_one_made_at_stride_4_and_resized() -> None:
+    model = build("pem-nano", num_classes=7).eval()
+    pixels = torch.randn(2, 3, 96, 160, generator=torch.Generator().manual_seed(1))
+    all_logits, all_masks = ReferenceForm(model).predictions(pixels)
+    mask_features, levels = model.pixel_decoder(model.backbone(pixels))
+    states = model.decoder.states(levels, mask_features)
+    assert len(states) == len(all_logits) == 4
+    for state, logits, masks in zip(states, all_logits, all_masks, strict=True):
+        ours = model.decoder.predict(state.expand(2, -1, -1), mask_features)
+        torch.testing.assert_close(ours[0], logits, rtol=0, atol=1e-4)
+        torch.testing.assert_close(ours[1], masks, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_resizing_commutes_with_the_mask_product(factor: int) -> None:
+    features, embeddings = torch.randn(2, 16, 32, 48), torch.randn(2, 5, 16)
+    size = [32 // factor, 48 // factor]
+    late = F.interpolate(torch.einsum("bqc,bchw->bqhw", embeddings, features), size, mode="bilinear")
+    early = torch.einsum("bqc,bchw->bqhw", embeddings, F.interpolate(features, size, mode="bilinear"))
+    torch.testing.assert_close(early, late, rtol=0, atol=1e-4)
+
+
+def test_halving_bilinearly_is_the_mean_of_2x2_pixels() -> None:
+    features = torch.randn(2, 3, 12, 20)
+    torch.testing.assert_close(F.avg_pool2d(features, 2), F.interpolate(features, (6, 10), mode="bilinear"))
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 8), (13, 7), (1, 1), (64, 128)])
+def test_positions_are_the_published_sines(height: int, width: int) -> None:
+    rows, columns = sine_positions(height, width, 64, torch.device("cpu"))
+    expected = reference_form.sine_positions(torch.zeros(1, 1, height, width), 64)
+    torch.testing.assert_close(rows + columns, expected, rtol=0, atol=2e-5)
+
+
+CASES: dict[str, Callable[[Tensor], Tensor]] = {
+    "mixed": lambda logits: logits,
+    "everything inside": lambda logits: logits.abs(),
+    "one query outside": lambda logits: torch.cat([-logits[:, :1].abs() - 0.1, logits[:, 1:]], dim=1),
+    "everything outside": lambda logits: -logits.abs() - 0.1,
+    "outside in one image of two": lambda logits: torch.stack([-logits[0].abs() - 0.1, logits[1]]),
+    "exactly on the threshold": lambda logits: logits * 0,
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_cross_attention_masks_as_published(case: str) -> None:
+    module = randomised(PrototypeCrossAttention(width=32, heads=4))
+    assert isinstance(module, PrototypeCrossAttention)
+    queries, positions, memory = torch.randn(2, 6, 32), torch.randn(1, 6, 32), torch.randn(2, 32, 5, 9)
+    mask_logits = CASES[case](torch.randn(2, 6, 5, 9))
+    ours = module(queries, positions, memory, mask_logits)
+    expected = reference_form.cross_attend(module, queries, positions, memory, mask_logits)
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-4)
+
+
+def test_a_query_with_every_pixel_outside_takes_pixel_0() -> None:
+    keys, targets = torch.randn(1, 8, 10), torch.randn(1, 2, 8)
+    module = PrototypeCrossAttention(width=8, heads=2)
+    mask_logits = torch.ones(1, 2, 10)
+    mask_logits[:, 1] = -1
+    prototypes = module._prototypes(keys, targets, mask_logits)
+    torch.testing.assert_close(prototypes[0, 1], keys[0, :, 0])
+
+
+def test_positions_added_to_the_projection_are_positions_added_before_it() -> None:
+    module = randomised(SelfAttention(width=32, heads=4))
+    assert isinstance(module, SelfAttention)
+    queries, positions = torch.randn(2, 6, 32), torch.randn(1, 6, 32)
+    expected = reference_form.self_attend(module, queries, positions.expand(2, -1, -1))
+    torch.testing.assert_close(module(queries, positions), expected, rtol=0, atol=1e-4)
