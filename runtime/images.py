@@ -1,7 +1,7 @@
 """Pictures as RGB uint8 (H, W, 3), from files and arrays.
 
 Decoded with Pillow, as the published code does: a truncated file is an error in every version of it, where OpenCV may
-fill the rest with grey, and nothing is printed on standard error.
+fill the rest with grey and print on standard error.
 """
 
 from __future__ import annotations

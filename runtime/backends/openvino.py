@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
 from runtime.artifact import Artifact
 from runtime.backends.base import Backend
+
+
+def _without_telemetry() -> Any:
+    """Import OpenVINO, which otherwise reports that to Google Analytics, from a fork of this process."""
+    telemetry = sys.modules.get("openvino_telemetry")
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # as if not installed, which it allows for
+    try:
+        return import_module("openvino")
+    finally:
+        del sys.modules["openvino_telemetry"]
+        if telemetry is not None:
+            sys.modules["openvino_telemetry"] = telemetry
+
+
+ov = _without_telemetry()
 
 
 class OpenVino(Backend):

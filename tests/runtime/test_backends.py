@@ -168,6 +168,16 @@ def test_native_deformable_convolution_needs_a_recent_onnxruntime(build: Callabl
 
 
 @needs_openvino
+def test_loading_openvino_reports_nothing_to_anyone() -> None:
+    code = """
+import sys, runtime.backends.openvino, openvino, openvino.tools.ovc.telemetry_utils as utils
+print(utils.tm.__name__, "openvino_telemetry" in sys.modules)
+"""
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.split() == ["openvino.tools.ovc.telemetry_stub", "False"]
+
+
+@needs_openvino
 def test_openvino_refuses_native_deformable_convolution(build: Callable[..., Path]) -> None:
     with pytest.raises(BackendError, match="openvino cannot run: export with --deform-conv standard"):
         backends.create("openvino", artifact.read(build(deform_conv="native")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -176,3 +177,19 @@ def test_arrays() -> None:
 def test_other_arrays_are_refused(array: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         images.from_array(array)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".gif", ".ppm"])
+def test_damage_anywhere_is_an_error_of_ours_or_a_picture(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"torn{suffix}"
+    Image.fromarray(noise(20, 30)).save(path)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        torn = bytearray(whole)
+        for at in rng.integers(0, [min(60, len(torn)), len(torn)]):
+            torn[at] = rng.integers(256)
+        path.write_bytes(torn)
+        with suppress(InputError):
+            picture = images.read(path)
+            assert (picture.dtype, picture.ndim, picture.shape[2]) == (np.dtype(np.uint8), 3, 3)
