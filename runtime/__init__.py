@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runtime import backends, drawing, labels, postprocess
+    from runtime import backends, drawing, labels, metrics, postprocess
     from runtime.errors import PemError
     from runtime.result import Instance, Result, Segment
     from runtime.segmenter import Segmenter, load
@@ -24,6 +24,7 @@ __all__ = [
     "drawing",
     "labels",
     "load",
+    "metrics",
     "postprocess",
 ]
 
