@@ -76,13 +76,12 @@ def _add_thresholds(group: argparse._ArgumentGroup) -> None:
     for name, meaning in (("score", "least class score of a segment"), ("overlap", "least visible share of a segment")):
         default = getattr(Thresholds(), name)
         group.add_argument(
-            f"--{name}-threshold", type=float, default=default, metavar="X", help=f"{meaning} ({default})"
+            f"--{name}-threshold", type=console.share, default=default, metavar="P", help=f"{meaning} ({default})"
         )
 
 
 def _export(options: argparse.Namespace) -> dict[str, Any]:
     spec = _input_spec(options)
-    thresholds = _thresholds(options)
     if options.output.suffix != ".onnx":
         make_folder(options.output)
     from pem import load  # torch takes seconds to import; wrong options should not
@@ -100,7 +99,7 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
         input=spec,
         labels=labels.load(options.labels) if options.labels else labels.default(model.num_classes),
         forms=resolve(options.to, options.deform_conv, options.upsample),
-        thresholds=thresholds,
+        thresholds=Thresholds(score=options.score_threshold, overlap=options.overlap_threshold),
     )
     manifest = export_onnx(request, _say)
     if not options.json:
@@ -151,14 +150,6 @@ def _range(what: str, least: int, usual: int, most: int) -> Range:
     return Range(least, usual, most)
 
 
-def _thresholds(options: argparse.Namespace) -> Thresholds:
-    for name in ("score", "overlap"):
-        value = getattr(options, f"{name}_threshold")
-        if not 0 <= value <= 1:
-            raise ExportError(f"--{name}-threshold is {value}, expected 0 to 1")
-    return Thresholds(score=options.score_threshold, overlap=options.overlap_threshold)
-
-
 def _summary(output: Path, manifest: Manifest) -> str:
     lines = [f"{output} ({output.stat().st_size / 1e6:.1f} MB), manifest {path_of(output)}"]
     for name, result in manifest.parity.items():
@@ -166,10 +157,14 @@ def _summary(output: Path, manifest: Manifest) -> str:
         lines.append(
             f"parity in {name}: {result['within_tolerance']} of {result['images']} images within tolerance; median "
             f"difference {result['median']['logits']:.1e} in class logits, {result['median']['masks']:.1e} in mask "
-            f"logits; at least {worst['agreement']:.2%} of pixels agree"
+            f"logits; at least {worst['agreement']:.3%} of pixels agree"
         )
     return "\n".join(lines)
 
 
 def _say(text: str) -> None:
     print(f"pem-export: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

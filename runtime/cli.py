@@ -38,8 +38,10 @@ def _parser() -> console.Parser:
         "separated by commas; default: overlay,panoptic",
     )
     parser.add_argument("--backend", metavar="B", help="onnxruntime or openvino; default: the fastest installed")
-    parser.add_argument("--score-threshold", metavar="P", type=_share, help="least class probability, 0 to 1")
-    parser.add_argument("--overlap-threshold", metavar="P", type=_share, help="least visible share of a mask, 0 to 1")
+    parser.add_argument("--score-threshold", metavar="P", type=console.share, help="least class probability, 0 to 1")
+    parser.add_argument(
+        "--overlap-threshold", metavar="P", type=console.share, help="least visible share of a mask, 0 to 1"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace files of earlier runs")
     return parser
 
@@ -49,16 +51,6 @@ def _kinds(text: str) -> tuple[str, ...]:
     if not set(kinds) <= set(KINDS):
         raise argparse.ArgumentTypeError(f"{text!r} is not out of {', '.join(KINDS)}, separated by commas")
     return kinds
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
-    return value
 
 
 def _run(options: argparse.Namespace) -> dict[str, Any]:

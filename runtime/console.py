@@ -32,6 +32,17 @@ def size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def share(text: str) -> float:
+    """Parse a number from 0 to 1, for use as an argument's type."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
+    return value
+
+
 def run(
     parser: Parser, action: Callable[[argparse.Namespace], dict[str, Any]], arguments: Sequence[str] | None = None
 ) -> int:
@@ -42,8 +53,8 @@ def run(
     options = parser.parse_args(arguments)
     try:
         report = action(options)
-    except KeyboardInterrupt:
-        print(f"{parser.prog}: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interruption:
+        print(f"{parser.prog}: {interruption.args[0] if interruption.args else 'interrupted'}", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
         if options.debug:

@@ -29,7 +29,7 @@ class PhaseConvTranspose(nn.Module):
     def __init__(self, transposed: nn.ConvTranspose2d) -> None:
         super().__init__()
         kernel, out_channels = transposed.weight.transpose(0, 1), transposed.out_channels
-        bias = torch.zeros(out_channels) if transposed.bias is None else transposed.bias
+        bias = kernel.new_zeros(out_channels) if transposed.bias is None else transposed.bias
         self.rows = nn.ModuleList(
             _convolution(torch.cat([kernel[:, :, rows][:, :, :, columns] for columns in _TAPS]), bias.repeat(2))
             for rows in _TAPS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,6 +25,14 @@ MODELS = {
 LOGITS_TOLERANCE, MASKS_TOLERANCE = 1e-3, 5e-3
 
 Arrays = dict[str, NDArray[np.float32]]
+
+
+def write_checkpoint(model: str, folder: Path) -> Path:
+    """The checkpoint as detectron2 writes it; written once a folder."""
+    path = folder / f"{model}.pth"
+    if not path.exists():
+        torch.save({"model": state_dict(model), "iteration": 89999}, path)
+    return path
 
 
 def state_dict(model: str) -> dict[str, Tensor]:

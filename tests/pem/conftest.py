@@ -17,14 +17,7 @@ Checkpoint = Callable[[str], Path]
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """A function from a golden model's name to its checkpoint, as detectron2 writes it."""
     folder = tmp_path_factory.mktemp("checkpoints")
-
-    def path_of(model: str) -> Path:
-        path = folder / f"{model}.pth"
-        if not path.exists():
-            torch.save({"model": published.state_dict(model), "iteration": 89999}, path)
-        return path
-
-    return path_of
+    return lambda model: published.write_checkpoint(model, folder)
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from pem.attention import PrototypeCrossAttention, SelfAttention
@@ -14,17 +14,7 @@ from pem.positions import sine_positions
 from pem.variants import build
 from tests.helpers import reference_form
 from tests.helpers.reference_form import ReferenceForm
-
-
-def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
-    """The module in eval mode, with weights and statistics that hide no part of it."""
-    generator = torch.Generator().manual_seed(seed)
-    for name, tensor in module.state_dict().items():
-        if name.endswith("running_var"):
-            tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
-        elif tensor.is_floating_point():
-            tensor.copy_(torch.randn(tensor.shape, generator=generator) * 0.2 + (tensor.ndim == 1))
-    return module.eval()
+from tests.helpers.weights import randomised
 
 
 def test_every_prediction_equals_the_one_made_at_stride_4_and_resized() -> None:
@@ -74,7 +64,6 @@ CASES: dict[str, Callable[[Tensor], Tensor]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_cross_attention_masks_as_published(case: str) -> None:
     module = randomised(PrototypeCrossAttention(width=32, heads=4))
-    assert isinstance(module, PrototypeCrossAttention)
     queries, positions, memory = torch.randn(2, 6, 32), torch.randn(1, 6, 32), torch.randn(2, 32, 5, 9)
     mask_logits = CASES[case](torch.randn(2, 6, 5, 9))
     ours = module(queries, positions, memory, mask_logits)
@@ -93,7 +82,6 @@ def test_a_query_with_every_pixel_outside_takes_pixel_0() -> None:
 
 def test_positions_added_to_the_projection_are_positions_added_before_it() -> None:
     module = randomised(SelfAttention(width=32, heads=4))
-    assert isinstance(module, SelfAttention)
     queries, positions = torch.randn(2, 6, 32), torch.randn(1, 6, 32)
     expected = reference_form.self_attend(module, queries, positions.expand(2, -1, -1))
     torch.testing.assert_close(module(queries, positions), expected, rtol=0, atol=1e-4)

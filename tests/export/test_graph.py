@@ -1,0 +1,117 @@
+"""Exported graphs are clean: what is constant is stored, what is not needed is gone, nodes can be told apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx.reference import ReferenceEvaluator
+
+import pem
+from export import graph
+from export.forms import Forms
+from export.rewrites import prepare
+from runtime.manifest import InputSpec, Range
+from tests.helpers.reference_form import ReferenceForm
+from tests.helpers.weights import randomised
+
+SPEC = InputSpec(height=96, width=128)
+DYNAMIC = InputSpec(height=64, width=96, dynamic_height=Range(64, 64, 128), dynamic_width=Range(64, 96, 128))
+
+
+@pytest.fixture(scope="module")
+def model() -> pem.PEM:
+    return prepare(randomised(pem.build("pem-nano", num_classes=5)), Forms())
+
+
+@pytest.fixture(scope="module")
+def static(model: pem.PEM) -> onnx.ModelProto:
+    return graph.to_onnx(model, graph.example_for(SPEC))
+
+
+def operators(proto: onnx.ModelProto) -> Counter[str]:
+    return Counter(node.op_type for node in proto.graph.node)
+
+
+def test_at_a_fixed_size_nothing_is_computed_from_constants_alone(static: onnx.ModelProto) -> None:
+    constants = {tensor.name for tensor in static.graph.initializer} | {""}
+    assert [node.name for node in static.graph.node if set(node.input) <= constants] == []
+
+
+def test_at_a_fixed_size_positions_and_shapes_are_constants(static: onnx.ModelProto) -> None:
+    assert not {"Sin", "Cos", "Range", "Shape", "CumSum", "ConstantOfShape"} & set(operators(static))
+
+
+def test_the_first_prediction_and_query_projection_are_constants(static: onnx.ModelProto, model: pem.PEM) -> None:
+    decoder = model.decoder
+    with torch.inference_mode():
+        features = decoder.query_features[None]
+        embeddings = decoder.mask_head(decoder.norm(features))
+        attention = decoder.layers[0].get_submodule("cross_attention")
+        targets = attention.get_submodule("query_linear")(
+            attention.get_submodule("query_norm")(features + decoder.query_positions[None])
+        )
+        targets = targets / targets.norm(dim=2, keepdim=True)
+    stored = [onnx.numpy_helper.to_array(tensor) for tensor in static.graph.initializer]
+    for constant in (embeddings.numpy(), targets.numpy()):
+        assert any(
+            tensor.size == constant.size and np.allclose(tensor.reshape(constant.shape), constant, atol=1e-5)
+            for tensor in stored
+        )
+
+
+def test_only_the_last_prediction_makes_classes_and_full_masks(static: onnx.ModelProto) -> None:
+    makers = [node for node in static.graph.node if "class_head" in node.name]
+    assert len({node.op_type for node in makers}) == len(makers) > 0
+    reference = graph.to_onnx(ReferenceForm(randomised(pem.build("pem-nano", num_classes=5))), graph.example_for(SPEC))
+    full = [SPEC.height // 4, SPEC.width // 4]
+    assert products_of_size(static, full) == 1
+    assert products_of_size(reference, full) == 4
+
+
+def products_of_size(proto: onnx.ModelProto, size: list[int]) -> int:
+    """Products of embeddings with features of (H, W) ``size``, before or after its flattening."""
+    shapes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*onnx.shape_inference.infer_shapes(proto).graph.value_info, *proto.graph.output)
+    }
+    products = [node for node in proto.graph.node if node.op_type in ("MatMul", "Einsum")]
+    ends = (size, [size[0] * size[1]])
+    return sum(any(shapes.get(node.output[0], [])[-len(end) :] == end for end in ends) for node in products)
+
+
+def test_a_graph_of_varying_size_keeps_its_names(model: pem.PEM) -> None:
+    proto = graph.to_onnx(model, graph.example_for(DYNAMIC), dynamic=graph.dynamic_dims(DYNAMIC))
+    dims = proto.graph.input[0].type.tensor_type.shape.dim
+    assert [bool(dim.dim_param) for dim in dims] == [False, True, True, False]
+    assert [value.name for value in (*proto.graph.input, *proto.graph.output)] == ["image", "logits", "masks"]
+
+
+def test_nodes_are_named_after_their_modules_and_carry_nothing_of_the_exporting_machine(
+    static: onnx.ModelProto,
+) -> None:
+    names = [node.name for node in static.graph.node]
+    assert len(set(names)) == len(names)
+    assert "backbone.features.0.conv/Conv" in names
+    assert not any(node.metadata_props or node.doc_string for node in static.graph.node)
+    assert __file__.split("tests")[0].encode() not in static.SerializeToString()
+
+
+def test_constant_layer_norms_fold_to_their_value() -> None:
+    class Constant(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = randomised(torch.nn.LayerNorm(8, eps=0.1))
+            self.x = torch.nn.Parameter(torch.randn(3, 8))
+
+        def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return image + self.norm(self.x), image * 2
+
+    module, image = Constant(), torch.randn(3, 8)
+    proto = graph.to_onnx(module, image)
+    assert "LayerNormalization" not in operators(proto)
+    found = ReferenceEvaluator(proto).run(["logits"], {"image": image.numpy()})
+    np.testing.assert_allclose(np.asarray(found)[0], module(image)[0].detach().numpy(), rtol=0, atol=1e-5)

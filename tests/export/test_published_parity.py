@@ -1,0 +1,100 @@
+"""Exported graphs compute what the published code computes: every model, form, backend, fixed and varying sizes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import openvino
+import pytest
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.export import Dim
+
+import pem
+from export import graph
+from export.forms import DeformConvForm, Forms
+from export.rewrites import prepare
+from runtime.manifest import InputSpec, Range
+from tests.helpers import published
+
+FORMS: tuple[DeformConvForm, ...] = ("standard", "native")
+SPECS = {
+    "static": InputSpec(height=128, width=256),
+    "dynamic": InputSpec(
+        height=128,
+        width=256,
+        dynamic_batch=Range(1, 1, 2),
+        dynamic_height=Range(64, 128, 1024),
+        dynamic_width=Range(64, 256, 2048),
+    ),
+}
+
+Arrays = list[NDArray[np.float32]]
+
+
+class AfterNormalisation(nn.Module):
+    """The part of the model behind the normalisation, to which padding that is not made of bytes can be fed."""
+
+    def __init__(self, model: pem.PEM) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        return self.model.segment(pixels)
+
+
+def with_onnxruntime(path: Path, image: NDArray[Any]) -> Arrays:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return list(session.run(["logits", "masks"], {"image": image}))
+
+
+def with_openvino(path: Path, image: NDArray[Any]) -> Arrays:
+    compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    outputs = compiled({"image": image})
+    return [outputs["logits"], outputs["masks"]]
+
+
+def runners(form: DeformConvForm) -> list[Any]:
+    """The backends that have the form's operators."""
+    return [with_onnxruntime, with_openvino] if form == "standard" else [with_onnxruntime]
+
+
+@pytest.fixture(scope="module")
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, pem.PEM]:
+    return request.param, pem.load(published.write_checkpoint(request.param, tmp_path_factory.mktemp("checkpoint")))
+
+
+@pytest.mark.parametrize("model", published.MODELS, indirect=True)
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("spec", SPECS)
+def test_graph_matches_published_outputs(
+    model: tuple[str, pem.PEM], form: DeformConvForm, spec: str, tmp_path: Path
+) -> None:
+    name, module = model
+    prepared = prepare(module, Forms(deform_conv=form))
+    proto = graph.to_onnx(prepared, graph.example_for(SPECS[spec]), dynamic=graph.dynamic_dims(SPECS[spec]))
+    onnx.save(proto, tmp_path / "model.onnx")
+    for run in runners(form):
+        logits, masks = run(tmp_path / "model.onnx", published.image("128x256").numpy())
+        published.assert_golden(name, "128x256", logits, masks)
+
+
+@pytest.mark.parametrize("model", ["pem_r50_cityscapes"], indirect=True)
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("varying", [False, True], ids=["static", "dynamic"])
+def test_graph_behind_the_normalisation_matches_where_padding_is_published(
+    model: tuple[str, pem.PEM], form: DeformConvForm, varying: bool, tmp_path: Path
+) -> None:
+    name, module = model
+    pixels = published.pixels(module, "100x150")
+    assert pixels.shape == (1, 3, 128, 160)
+    dims = {2: 32 * Dim("rows", min=2, max=32), 3: 32 * Dim("columns", min=2, max=64)} if varying else None
+    behind = AfterNormalisation(prepare(module, Forms(deform_conv=form)))
+    onnx.save(graph.to_onnx(behind, pixels, dynamic=dims), tmp_path / "model.onnx")
+    for run in runners(form):
+        logits, masks = run(tmp_path / "model.onnx", pixels.numpy())
+        published.assert_golden(name, "100x150", logits, masks)

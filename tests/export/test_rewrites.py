@@ -1,0 +1,113 @@
+"""Each rewrite before tracing computes the same, and leaves the model it was given alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import pem
+from export import graph
+from export.forms import Forms, resolve
+from export.rewrites import fold_batchnorm, prepare, use_native_deform_conv
+from export.rewrites.upsample import PhaseConvTranspose
+from pem.pixel_decoder import DeformableLevel
+from tests.helpers.weights import randomised
+
+
+@pytest.fixture(scope="module")
+def nano() -> pem.PEM:
+    return randomised(pem.build("pem-nano", num_classes=5))
+
+
+@pytest.fixture(scope="module")
+def image() -> Tensor:
+    return torch.randint(0, 256, (1, 64, 96, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def assert_same_outputs(ours: nn.Module, expected: nn.Module, image: Tensor) -> None:
+    with torch.inference_mode():
+        for a, b in zip(ours(image), expected(image), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
+
+
+def test_folding_batchnorm_changes_nothing_and_leaves_none_behind_a_convolution(nano: pem.PEM, image: Tensor) -> None:
+    folded = prepare(nano, Forms(upsample="transposed"))
+    assert_same_outputs(folded, nano, image)
+    left = [name for name, module in folded.named_modules() if isinstance(module, nn.BatchNorm2d)]
+    assert left
+    assert all(name.endswith("memory_bn") for name in left), "only those before a convolution stay"
+
+
+def test_folding_twice_is_folding_once(nano: pem.PEM, image: Tensor) -> None:
+    once = prepare(nano, Forms())
+    twice = prepare(nano, Forms())
+    fold_batchnorm(twice)
+    assert_same_outputs(twice, once, image)
+
+
+def test_upsampling_by_phases_changes_nothing_and_leaves_no_transposed_convolution(
+    nano: pem.PEM, image: Tensor
+) -> None:
+    rewritten = prepare(nano, Forms(upsample="phases"))
+    assert_same_outputs(rewritten, nano, image)
+    assert not any(isinstance(module, nn.ConvTranspose2d) for module in rewritten.modules())
+
+
+@given(
+    channels=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    size=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    batch=st.integers(1, 2),
+    bias=st.booleans(),
+    seed=st.integers(0, 2**16),
+)
+def test_phases_are_the_transposed_convolution(
+    channels: tuple[int, int], size: tuple[int, int], batch: int, bias: bool, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    transposed = nn.ConvTranspose2d(*channels, 4, stride=2, padding=1, bias=bias).double()
+    data = torch.randn(batch, channels[0], *size, dtype=torch.float64)
+    torch.testing.assert_close(PhaseConvTranspose(transposed)(data), transposed(data), rtol=0, atol=1e-12)
+
+
+def test_native_and_standard_deformable_convolution_agree(tmp_path: Path) -> None:
+    class Level(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.level = randomised(DeformableLevel(8))
+            self.level.offsets.weight.data.mul_(3)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return self.level(x)  # type: ignore[no-any-return]
+
+    level, data = Level(), torch.randn(2, 8, 9, 13)
+    expected = level(data)
+    use_native_deform_conv(level)
+    proto = graph.to_onnx(level, data)
+    assert "DeformConv" in {node.op_type for node in proto.graph.node}
+    onnx.save(proto, tmp_path / "level.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "level.onnx", providers=["CPUExecutionProvider"])
+    for ours, theirs in zip(session.run(None, {"image": data.numpy()}), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=0, atol=1e-3)
+
+
+def test_the_model_given_is_left_alone(nano: pem.PEM) -> None:
+    before = {name: tensor.clone() for name, tensor in nano.state_dict().items()}
+    prepare(nano, Forms(deform_conv="native"))
+    assert list(before) == list(nano.state_dict())
+    for name, tensor in nano.state_dict().items():
+        assert torch.equal(before[name], tensor), name
+
+
+@pytest.mark.parametrize("target", ["onnx"])
+def test_auto_is_resolved_to_one_form_and_a_choice_is_kept(target: str) -> None:
+    assert resolve(target).deform_conv in ("native", "standard")
+    assert resolve(target, deform_conv="native").deform_conv == "native"
+    assert resolve(target, upsample="transposed").upsample == "transposed"
