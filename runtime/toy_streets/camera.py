@@ -1,0 +1,100 @@
+"""A pinhole camera above a road that may bend: where a point of the street lies in the picture.
+
+Points are (x, y, z) in metres: ``x`` to the right of the road's middle, ``y`` above the ground, ``z`` along the road,
+from the camera. The road bends as a parabola, and with it everything that stands along it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Point = tuple[float, float, float]
+Pixels = NDArray[np.int32]
+"""Places in the picture, (N, 2) as x and y, in units of 1 / 2^SHIFT pixel."""
+
+SHIFT = 4
+NEAR = 0.7
+_LIMIT = 30_000.0  # pixels; beyond it OpenCV's fixed-point numbers overflow
+
+
+@dataclass(frozen=True)
+class View:
+    """How a scene is looked at, whatever the picture's size.
+
+    ``x`` and ``height`` of the camera in metres; ``focal`` length and ``horizon`` (from the top) in heights of the
+    picture; ``yaw`` and ``roll`` in radians; ``curvature`` of the road in 1 / metre.
+    """
+
+    x: float
+    height: float
+    focal: float
+    horizon: float
+    yaw: float
+    roll: float
+    curvature: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, lane: float) -> View:
+        """A camera somewhere around the middle of the lane at ``lane``."""
+        return cls(
+            x=lane + rng.uniform(-0.6, 0.6),
+            height=rng.uniform(1.2, 2.4),
+            focal=rng.uniform(0.95, 1.4),
+            horizon=rng.uniform(0.36, 0.52),
+            yaw=rng.normal(0, 0.05),
+            roll=rng.normal(0, 0.008),
+            curvature=rng.normal(0, 0.0022) * rng.integers(0, 2),
+        )
+
+
+class Camera:
+    """Projects a street to a picture of ``size`` (height, width) in pixels."""
+
+    def __init__(self, view: View, size: tuple[int, int]) -> None:
+        height, width = size
+        self.view, self.size = view, size
+        self.focal = view.focal * height
+        self.center = (width / 2 + view.yaw * self.focal, view.horizon * height)
+        self._cos, self._sin = math.cos(view.roll), math.sin(view.roll)
+
+    def pixel(self, x: float, y: float, z: float) -> tuple[float, float]:
+        """Where a point lies in the picture, x and y in pixels; what is nearer than NEAR is put there."""
+        z = max(z, NEAR)
+        scale, view = self.focal / z, self.view
+        right = (x - view.x + 0.5 * view.curvature * z * z) * scale
+        down = (view.height - y) * scale
+        return (
+            min(max(self.center[0] + right * self._cos - down * self._sin, -_LIMIT), _LIMIT),
+            min(max(self.center[1] + right * self._sin + down * self._cos, -_LIMIT), _LIMIT),
+        )
+
+    def project(self, points: Iterable[Point]) -> Pixels:
+        """A few points; plain Python is faster than NumPy here."""
+        one = 1 << SHIFT
+        pixels = [self.pixel(*point) for point in points]
+        return np.array([(int(x * one), int(y * one)) for x, y in pixels], np.int32)
+
+    def project_many(self, points: NDArray[np.floating[Any]]) -> NDArray[np.int32]:
+        """Points (..., 3) as fixed-point pixels (..., 2)."""
+        z = np.maximum(points[..., 2], NEAR)
+        scale, view = self.focal / z, self.view
+        right = (points[..., 0] - view.x + 0.5 * view.curvature * z * z) * scale
+        down = (view.height - points[..., 1]) * scale
+        pixels = np.stack([right * self._cos - down * self._sin, right * self._sin + down * self._cos], axis=-1)
+        return ((pixels + self.center).clip(-_LIMIT, _LIMIT) * (1 << SHIFT)).astype(np.int32)
+
+    def scale(self, z: float) -> float:
+        """Pixels a metre takes at the distance ``z``."""
+        return self.focal / max(z, NEAR)
+
+    def ground_rows(self) -> tuple[int, NDArray[np.float32]]:
+        """The first row that shows ground, and the distance in metres of the ground in each row from there on."""
+        top = min(max(math.ceil(self.center[1] + 1), 0), self.size[0])
+        rows = np.arange(top, self.size[0], dtype=np.float32)
+        return top, (self.focal * self.view.height / (rows + 0.5 - self.center[1])).astype(np.float32)

@@ -1,0 +1,220 @@
+"""Cars, vans, trucks and buses: profiles extruded to bodies, with glass, wheels, lamps and plates."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from runtime.toy_streets.camera import Point
+from runtime.toy_streets.canvas import Color
+from runtime.toy_streets.painter import Painter
+
+PAINTS: tuple[Color, ...] = (
+    (225, 226, 228), (30, 32, 36), (110, 114, 120), (168, 172, 178), (150, 30, 34), (36, 60, 120), (70, 100, 140),
+    (200, 196, 180), (40, 80, 60), (190, 150, 50), (90, 62, 50), (190, 90, 40), (60, 64, 72), (120, 170, 190),
+)  # fmt: skip
+_GLASS: Color = (44, 54, 64)
+_TYRE: Color = (26, 26, 28)
+_FINE = 60.0
+
+Profile = tuple[tuple[float, float], ...]
+"""A side view from the rear bumper over the roof to the front bumper: (metres ahead of the middle, height)."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """``glass``: which stretches of the profile are windows; ``side_glass``: (from, to, bottom, top) in metres;
+    ``waist``: height above which the body narrows by ``taper``, a share of its half width a metre; ``wheels``: their
+    places along the body, and ``radius``."""
+
+    kind: str
+    profile: Profile
+    half: float
+    glass: tuple[int, ...]
+    side_glass: tuple[Profile, ...]
+    waist: float
+    taper: float
+    wheels: tuple[float, ...]
+    radius: float
+
+
+def _box(rear: float, front: float, bottom: float, top: float) -> Profile:
+    return ((rear, bottom), (rear, top), (front, top), (front, bottom))
+
+
+SEDAN = Model(
+    "car",
+    ((-2.2, 0.3), (-2.25, 0.6), (-2.15, 0.98), (-1.55, 1.03), (-0.85, 1.44), (0.35, 1.45), (1.05, 0.98), (2.0, 0.84),
+     (2.22, 0.62), (2.22, 0.28)), 0.9, (3, 5),
+    (((-1.35, 1.02), (-0.8, 1.37), (-0.15, 1.39), (-0.15, 1.0)),
+     ((-0.05, 1.0), (-0.05, 1.39), (0.3, 1.38), (0.85, 0.99))),
+    0.95, 0.42, (-1.35, 1.38), 0.32,
+)  # fmt: skip
+HATCH = Model(
+    "car",
+    ((-1.9, 0.3), (-1.98, 0.6), (-1.92, 0.95), (-1.6, 1.45), (-0.9, 1.53), (0.3, 1.5), (1.05, 1.02), (1.75, 0.88),
+     (1.98, 0.62), (1.98, 0.28)), 0.87, (2, 5),
+    (((-1.6, 1.0), (-1.4, 1.4), (-0.3, 1.43), (-0.3, 1.0)), ((-0.2, 1.0), (-0.2, 1.43), (0.25, 1.42), (0.85, 1.0))),
+    0.95, 0.36, (-1.25, 1.25), 0.31,
+)  # fmt: skip
+SUV = Model(
+    "car",
+    ((-2.2, 0.4), (-2.3, 0.75), (-2.25, 1.1), (-2.05, 1.66), (-1.5, 1.75), (0.4, 1.73), (1.1, 1.18), (2.0, 1.05),
+     (2.28, 0.8), (2.28, 0.36)), 0.97, (2, 5),
+    (((-1.95, 1.15), (-1.8, 1.6), (-0.4, 1.63), (-0.4, 1.13)), ((-0.3, 1.13), (-0.3, 1.63), (0.35, 1.62), (0.9, 1.13))),
+    1.1, 0.28, (-1.4, 1.42), 0.37,
+)  # fmt: skip
+VAN = Model(
+    "car",
+    ((-2.5, 0.35), (-2.55, 0.7), (-2.5, 1.25), (-2.4, 2.15), (-2.0, 2.3), (1.2, 2.28), (1.8, 1.35), (2.45, 1.1),
+     (2.55, 0.7), (2.55, 0.32)), 1.0, (2, 5),
+    (((0.45, 1.3), (0.45, 1.95), (1.15, 1.95), (1.55, 1.32)),), 1.3, 0.1, (-1.55, 1.65), 0.35,
+)  # fmt: skip
+CARGO = Model("truck", _box(-4.4, 1.9, 0.85, 3.55), 1.22, (), (), 9, 0, (-3.3, -2.1), 0.5)
+TIPPER = Model("truck", _box(-3.4, 1.9, 0.95, 2.5), 1.2, (), (), 9, 0, (-2.3,), 0.5)
+CAB = Model(
+    "truck", ((2.1, 0.5), (2.1, 2.95), (3.9, 2.95), (4.2, 1.75), (4.25, 0.4)), 1.18, (2,),
+    (((2.75, 1.75), (2.75, 2.6), (3.75, 2.6), (4.0, 1.75)),), 9, 0, (3.2,), 0.5,
+)  # fmt: skip
+BUS = Model(
+    "bus", ((-5.4, 0.4), (-5.5, 1.45), (-5.4, 2.75), (-5.2, 3.05), (5.2, 3.05), (5.45, 2.9), (5.5, 1.2), (5.45, 0.35)),
+    1.25, (1, 5), tuple(_box(a, a + 1.55, 1.35, 2.5) for a in np.arange(-5.1, 4.6, 1.7)), 9, 0, (-2.9, 3.0), 0.5,
+)  # fmt: skip
+CARS = (SEDAN, SEDAN, HATCH, HATCH, SUV, VAN)
+HEAVY = (CARGO, TIPPER, BUS)
+
+
+def choose(rng: np.random.Generator, heavy: float) -> Model:
+    """Some model, of a truck or bus in a share ``heavy`` of the cases."""
+    models = HEAVY if rng.random() < heavy else CARS
+    return models[int(rng.integers(len(models)))]
+
+
+class Body:
+    """A model that stands at (``x``, ``z``) and points ``heading`` radians to the right of straight ahead."""
+
+    def __init__(self, painter: Painter, x: float, z: float, heading: float) -> None:
+        self.painter, self.x, self.z = painter, x, z
+        self.sin, self.cos = math.sin(heading), math.cos(heading)
+        camera = painter.camera.view
+        ahead = camera.x - 0.5 * camera.curvature * z * z - x
+        self.camera_side = ahead * self.cos + z * self.sin  # of the camera to the body's right, in metres
+        self.from_behind = ahead * self.sin - z * self.cos < 0
+
+    def point(self, right: float, up: float, ahead: float) -> Point:
+        """A point of the body in the street."""
+        return (
+            self.x + right * self.cos + ahead * self.sin,
+            up,
+            self.z - right * self.sin + ahead * self.cos,
+        )
+
+    def facing(self, right: float, up: float, ahead: float) -> float:
+        """How much a face with this normal turns to the sun."""
+        return self.painter.light.facing(right * self.cos + ahead * self.sin, up, ahead * self.cos - right * self.sin)
+
+
+def draw(painter: Painter, rng: np.random.Generator, model: Model, x: float, z: float, heading: float) -> None:
+    """Paint a vehicle; a truck is its load and its cab, the farther part first."""
+    painter.begin(model.kind)
+    body, paint = Body(painter, x, z, heading), PAINTS[int(rng.integers(len(PAINTS)))]
+    if model.kind == "truck":
+        load = PAINTS[int(rng.choice([0, 2, 3, 7, 5]))]
+        parts = [(model, load), (CAB, paint)]
+        for part, color in parts if not body.from_behind else parts[::-1]:
+            _extrude(body, part, color)
+    else:
+        _extrude(body, model, paint)
+    _end(body, rng, CAB if model.kind == "truck" and not body.from_behind else model)
+
+
+def _extrude(body: Body, model: Model, paint: Color) -> None:
+    """The faces of a profile that can be seen."""
+    painter, side = body.painter, 1 if body.camera_side > 0 else -1
+    halves = [model.half * (1 - model.taper * max(0.0, y - model.waist)) for _, y in model.profile]
+    _far_wheels(body, model)
+    faces = range(len(model.profile) - 1)
+    for i in faces if not body.from_behind else reversed(faces):
+        (a, ya), (b, yb) = model.profile[i], model.profile[i + 1]
+        corners = [
+            body.point(-halves[i], ya, a), body.point(halves[i], ya, a),
+            body.point(halves[i + 1], yb, b), body.point(-halves[i + 1], yb, b),
+        ]  # fmt: skip
+        if _outward(painter, corners):
+            length = math.hypot(b - a, yb - ya)
+            color = _GLASS if i in model.glass else paint
+            painter.polygon(corners, color, body.facing(0, (b - a) / length, -(yb - ya) / length))
+    if abs(body.camera_side) > model.half:
+        outline = [body.point(side * half, y, a) for half, (a, y) in zip(halves, model.profile, strict=True)]
+        painter.polygon(outline, paint, body.facing(side, 0, 0))
+        _side(body, model, side, paint)
+
+
+def _outward(painter: Painter, corners: list[Point]) -> bool:
+    """Whether the camera sees the outer side of a face."""
+    p = [painter.camera.pixel(*corner) for corner in corners]
+    return (p[2][0] - p[0][0]) * (p[3][1] - p[1][1]) < (p[3][0] - p[1][0]) * (p[2][1] - p[0][1])
+
+
+def _far_wheels(body: Body, model: Model) -> None:
+    """Tyres seen under the body from behind or before."""
+    low = model.profile[0][1] + 0.1
+    for place in model.wheels:
+        for left in (-model.half + 0.05, model.half - 0.3):
+            ends = (left, left + 0.25)
+            tyre = [body.point(a, y, place) for y in (0.0, low) for a in (ends if y == 0 else ends[::-1])]
+            body.painter.polygon(tyre, _TYRE)
+    shade = [body.point(a, y, model.profile[0][0] + 0.3) for a, y in
+             ((-model.half, 0.22), (model.half, 0.22), (model.half, low), (-model.half, low))]  # fmt: skip
+    body.painter.polygon(shade, (16, 16, 18), 0)
+
+
+def _side(body: Body, model: Model, side: int, paint: Color) -> None:
+    """Windows, doors and wheels of the side towards the camera."""
+    painter = body.painter
+    for pane in model.side_glass:
+        narrow = [model.half * (1 - model.taper * max(0.0, y - model.waist)) for _, y in pane]
+        points = [body.point(side * half, y, a) for half, (a, y) in zip(narrow, pane, strict=True)]
+        painter.polygon(points, _GLASS, 0.5, detail=True)
+    if body.z < _FINE / 2 and model.kind == "car":
+        sill = [body.point(side * model.half, y, a) for a, y in _box(model.wheels[0], model.wheels[1], 0.3, 0.42)]
+        painter.polygon(sill, (30, 30, 32), 0.3, detail=True)
+        line = np.array([[body.point(side * model.half, y, 0.0) for y in (0.4, 1.0)]])
+        painter.lines(line, (paint[0] * 0.5, paint[1] * 0.5, paint[2] * 0.5))
+    turns = np.linspace(0, 2 * math.pi, 14, endpoint=False)
+    for place in model.wheels:
+        for radius, color, hub in ((model.radius, _TYRE, False), (0.6 * model.radius, (140, 142, 146), True)):
+            if body.z < _FINE or not hub:
+                rim = [
+                    body.point(
+                        side * (model.half + 0.01), model.radius + radius * math.sin(t), place + radius * math.cos(t)
+                    )
+                    for t in turns
+                ]
+                painter.polygon(rim, color, 0.5, detail=hub)
+
+
+def _end(body: Body, rng: np.random.Generator, model: Model) -> None:
+    """Lamps and plate of the rear or of the front, whichever faces the camera."""
+    if abs(body.cos) < 0.3:
+        return
+    painter, behind = body.painter, body.from_behind
+    place = model.profile[1 if behind else -2][0] + (-0.02 if behind else 0.02)
+    low, high = model.profile[1 if behind else -2][1], model.profile[2 if behind else -3][1]
+    base = low - 0.05 if high - low < 1 else 0.75
+    lamp: Color = (190, 24, 20) if behind else (245, 245, 235)
+    if painter.light.lamps or (behind and rng.random() < 0.3):
+        lamp = (600, 80, 60) if behind else (900, 880, 800)
+    for side in (-1, 1):
+        outer, inner = side * model.half * 0.97, side * model.half * 0.68
+        corners = [(outer, base), (inner, base), (inner, base + 0.22), (outer, base + 0.22)]
+        painter.polygon([body.point(a, y, place) for a, y in corners], lamp, 0.6, detail=True)
+        painter.glow(
+            body.point(side * model.half * 0.82, base + 0.1, place), 0.5, (90, 20, 10) if behind else (190, 180, 150)
+        )
+    if body.z < _FINE:
+        for a, bottom, top, color in ((0.26, base - 0.22, base - 0.1, (236, 234, 220)), (0.8, 0.3, 0.42, (32, 32, 34))):
+            plate = [(-a, bottom), (a, bottom), (a, top), (-a, top)]
+            painter.polygon([body.point(b, y, place) for b, y in plate], color, 0.5, detail=True)

@@ -1,0 +1,108 @@
+"""Write toy streets in COCO's panoptic format: DIR/images, DIR/panoptic and DIR/panoptic.json.
+
+Each scene is one of `runtime.toy_streets.ToyStreets`: the same seed gives the same scenes, another seed other ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from runtime import coco, console, files
+from runtime.dataset import Sample
+from runtime.result import Segment
+from runtime.toy_streets import LABELS, ToyStreets
+
+MAP, IMAGES, DOCUMENT = "panoptic", "images", "panoptic.json"
+
+
+def main() -> int:
+    parser = console.Parser(prog="make_toy_streets.py", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument("--images", type=_count, required=True, metavar="N", help="number of scenes")
+    parser.add_argument("--size", type=console.size, default=(256, 512), metavar="HxW", help="default: 256x512")
+    parser.add_argument("--seed", type=_seed, default=0, help="0 and up (default: 0)")
+    parser.add_argument("--format", choices=("png", "jpg"), default="png", help="of the images (default: png)")
+    parser.add_argument("--workers", type=_count, default=multiprocessing.cpu_count(), help="default: one a processor")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is in the folder")
+    return console.run(parser, _make)
+
+
+def _make(options: argparse.Namespace) -> dict[str, Any]:
+    folder: Path = options.out
+    for part in (DOCUMENT, IMAGES, MAP):
+        if not options.overwrite:
+            files.refuse_existing(folder / part)
+        if part != DOCUMENT:
+            files.make_folder(folder / part)
+    (folder / DOCUMENT).unlink(missing_ok=True)  # it must not describe a mixture of old and new images
+    height, width = options.size
+    dataset = ToyStreets(options.images, height, width, options.seed)
+    work = partial(_write, dataset, folder, options.format)
+    with multiprocessing.Pool(options.workers, initializer=_start) as pool:
+        scenes = tqdm(pool.imap(work, range(len(dataset)), chunksize=8), total=len(dataset), unit="scene")
+        records = list(scenes)
+    document = coco.document([record[1] for record in records], [record[0] for record in records], LABELS)
+    with files.writing(folder / DOCUMENT) as temporary:
+        temporary.write_text(json.dumps(document))
+    return {"document": str(folder / DOCUMENT), "images": len(records)}
+
+
+def _start() -> None:
+    cv2.setNumThreads(1)
+
+
+def _write(dataset: ToyStreets, folder: Path, suffix: str, index: int) -> tuple[coco.Record, coco.Record]:
+    """Write one scene; returns its records in ``images`` and in ``annotations``."""
+    sample = dataset[index]
+    picture, panoptic = f"{sample.name}.{suffix}", f"{sample.name}.png"
+    _save(folder / IMAGES / picture, sample.image)
+    _save(folder / MAP / panoptic, coco.encode(sample.panoptic))
+    height, width = sample.panoptic.shape
+    return coco.image(index, picture, (height, width)), coco.annotation(index, panoptic, _segments(sample))
+
+
+def _segments(sample: Sample) -> list[Segment]:
+    """The sample's segments with their areas and boxes."""
+    segments = []
+    for segment in sample.segments:
+        label, mask = LABELS[segment.category_id], (sample.panoptic == segment.id).astype(np.uint8)
+        x, y, width, height = cv2.boundingRect(mask)
+        box, area = (x, y, width, height), int(np.count_nonzero(mask))
+        segments.append(Segment(segment.id, label.id, label.name, label.isthing, 1.0, area, box))
+    return segments
+
+
+def _save(path: Path, image: NDArray[np.uint8]) -> None:
+    encoded = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
+    with files.writing(path) as temporary:
+        temporary.write_bytes(encoded.tobytes())
+
+
+def _count(text: str) -> int:
+    return _at_least(text, 1)
+
+
+def _seed(text: str) -> int:
+    return _at_least(text, 0)
+
+
+def _at_least(text: str, least: int) -> int:
+    number = int(text) if text.isdecimal() else least - 1
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())
