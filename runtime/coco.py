@@ -60,8 +60,12 @@ def annotation(image_id: str | int, file_name: str, segments: Sequence[Segment])
 
 def document(annotations: Sequence[Record], images: Sequence[Record], labels: Sequence[Label]) -> Record:
     """The JSON document of a set of images."""
-    categories = [
+    return {"images": list(images), "annotations": list(annotations), "categories": categories(labels)}
+
+
+def categories(labels: Sequence[Label]) -> list[Record]:
+    """The records of ``categories``, from which `runtime.labels.load` makes the same labels again."""
+    return [
         {"id": label.id, "name": label.name, "isthing": int(label.isthing), "color": list(label.color)}
         for label in labels
     ]
-    return {"images": list(images), "annotations": list(annotations), "categories": categories}

@@ -7,6 +7,7 @@ PemError
 ├── BackendError        the backend is not installed or cannot run the artifact
 ├── CheckpointError     trained weights that cannot be read or do not fit
 ├── ExportError         the export cannot be done as asked, or the result fails its parity gate
+├── TrainingError       the training cannot be done as asked, or has come to nothing
 └── OutputError         a result that cannot be written
 
 Each message is one line: what came, what was expected, the cure.
@@ -39,6 +40,10 @@ class CheckpointError(PemError):
 
 class ExportError(PemError):
     """An export that cannot be done as asked, or whose result fails its parity gate."""
+
+
+class TrainingError(PemError):
+    """A training that cannot be done as asked, or that has come to nothing."""
 
 
 class OutputError(PemError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -10,8 +11,9 @@ from pem.checkpoints import detectron2, pickles, tensors
 from pem.checkpoints.identify import identify
 from pem.model import PEM
 from runtime.errors import CheckpointError
+from runtime.labels import Label
 
-_READERS = {".pth": pickles.read_torch, ".pt": pickles.read_torch, ".pkl": pickles.read_pickle}
+_READERS = {".pkl": pickles.read_pickle} | dict.fromkeys((".pth", ".pt", ".tar"), pickles.read_torch)
 
 
 def load(path: str | Path) -> PEM:
@@ -21,18 +23,28 @@ def load(path: str | Path) -> PEM:
     damaged, foreign or unsafe, and if a tensor is missing, unexpected or misshapen.
     """
     path = Path(path)
-    state = _read(path)
+    state = read(path)
     model = identify(state, str(path))
     model.load_state_dict(state)
     return model.eval()
 
 
-def save(model: PEM, path: str | Path) -> None:
-    """Write the weights as ``.safetensors``. Raises OutputError if the file cannot be written."""
-    tensors.write(model.state_dict(), Path(path))
+def save(model: PEM, path: str | Path, *, labels: Sequence[Label] = (), half: bool = False) -> None:
+    """Write the weights as ``.safetensors``, with the names of the classes if given; ``half`` makes them float16.
+
+    Raises OutputError if the file cannot be written.
+    """
+    tensors.write(model.state_dict(), Path(path), labels=labels, half=half)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def labels(path: str | Path) -> tuple[Label, ...] | None:
+    """The classes a checkpoint was trained on; None if it does not say, as only ours do. Raises CheckpointError."""
+    path = Path(path)
+    return tensors.read_labels(path) if path.suffix == tensors.SUFFIX else None
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file by name, PEM's under our names. Raises CheckpointError."""
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}: give the path of a .pth, .pkl or .safetensors file")
     if path.suffix == tensors.SUFFIX:

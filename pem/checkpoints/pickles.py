@@ -81,7 +81,9 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def _model_of(document: Any, path: Path) -> dict[str, Tensor]:
-    state = document.get("model", document) if isinstance(document, Mapping) else document
+    state = document
+    for key in ("model", "state_dict"):
+        state = state.get(key, state) if isinstance(state, Mapping) else state
     if not isinstance(state, Mapping):
         raise CheckpointError(f"{path} holds a {type(state).__name__}, expected a dictionary of tensors by name")
     tensors = {str(key): _tensor(value) for key, value in state.items() if isinstance(value, Tensor | np.ndarray)}

@@ -42,12 +42,12 @@ def load(source: str) -> tuple[Label, ...]:
     The file holds the list itself or an object with the key ``categories``. Raises InputError.
     """
     if source in BUNDLED.values():
-        return _parse(resources.files("runtime.labels").joinpath(f"{source}.json").read_bytes(), source)
+        return parse(resources.files("runtime.labels").joinpath(f"{source}.json").read_bytes(), source)
     path = Path(source)
     if not path.is_file():
         known = ", ".join(BUNDLED.values())
         raise InputError(f"no labels called {source!r}: name one of {known}, or a JSON file of COCO categories")
-    return _parse(path.read_bytes(), source)
+    return parse(path.read_bytes(), source)
 
 
 def default(num_classes: int) -> tuple[Label, ...]:
@@ -68,7 +68,8 @@ def distinct_color(index: int) -> tuple[int, int, int]:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def _parse(data: bytes, source: str) -> tuple[Label, ...]:
+def parse(data: bytes, source: str) -> tuple[Label, ...]:
+    """The labels of a JSON document as `load` takes it; ``source`` names it in errors. Raises InputError."""
     try:
         document = msgspec.json.decode(data, type=list[_Category] | dict[str, msgspec.Raw])
         if isinstance(document, dict):

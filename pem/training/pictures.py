@@ -1,0 +1,53 @@
+"""A look at what a model has learnt: the truth beside the prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pem.model import PEM
+from runtime import drawing, labels, postprocess, preprocess
+from runtime.dataset import Sample
+from runtime.files import writing
+from runtime.labels import Label
+from runtime.manifest import InputSpec
+from runtime.result import Segment, named
+
+_SCORE = 0.5
+"""Least class probability: a young model is sure of little, and its picture should show what it leans to."""
+
+
+@torch.no_grad()
+def compare(model: PEM, sample: Sample, classes: Sequence[Label], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The sample's truth on the left, what ``model`` sees at ``size`` on the right; RGB uint8 (H, 2 W, 3)."""
+    image, geometry = preprocess.fit(sample.image, *size, InputSpec(*size).pad_value)
+    device = next(model.parameters()).device
+    logits, masks = (output[0].float().cpu().numpy() for output in model(torch.from_numpy(image)[None].to(device)))
+    things = labels.things(classes)
+    panoptic, segments = postprocess.panoptic(logits, masks, **vars(geometry), things=things, score_threshold=_SCORE)
+    predicted = drawing.draw(sample.image, panoptic, named(segments, classes), classes)
+    return np.hstack([drawing.draw(sample.image, sample.panoptic, _true_segments(sample, classes), classes), predicted])
+
+
+def save(picture: NDArray[np.uint8], path: Path) -> None:
+    """Write ``picture`` as PNG. Raises OutputError."""
+    with writing(path) as temporary:
+        temporary.write_bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
+
+
+def _true_segments(sample: Sample, classes: Sequence[Label]) -> list[Segment]:
+    found = []
+    for segment in sample.segments:
+        mask = sample.panoptic == segment.id
+        if mask.any():
+            label = classes[segment.category_id]
+            bbox = cv2.boundingRect(mask.astype(np.uint8))
+            x, y, width, height = (int(side) for side in bbox)
+            area = int(mask.sum())
+            found.append(Segment(segment.id, label.id, label.name, label.isthing, 1.0, area, (x, y, width, height)))
+    return found

@@ -1,0 +1,78 @@
+"""What is said of a run while it lasts: a line now and then, and a row of metrics.csv with it."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pem.training.supervision import LOSSES
+from runtime.errors import OutputError
+from runtime.files import writing
+
+COLUMNS = ("step", "loss", *LOSSES, "gradient_norm", "learning_rate", "images_per_second")
+
+
+class Progress:
+    """Sums what the steps report, and says the means every so often."""
+
+    def __init__(self, folder: Path, steps: int, batch: int, every: int) -> None:
+        self.path = folder / "metrics.csv"
+        self.steps, self.batch, self.every = steps, batch, every
+        self.sums = torch.zeros(len(LOSSES) + 1, dtype=torch.float64)
+        self.count = 0
+        self._started = self._lapped = time.perf_counter()
+        self._done = self._done_in_lap = 0
+
+    def restore(self, step: int, state: dict[str, Any]) -> None:
+        """Go on after ``step``: the sums not said yet are ``state``'s, rows of later steps go. Raises OutputError."""
+        self.sums, self.count = state["sums"].clone(), state["count"]
+        if not self.path.exists():
+            return
+        with self.path.open(newline="") as file:
+            rows = [row for row in csv.reader(file) if row and row[0].isdigit() and int(row[0]) <= step]
+        with writing(self.path) as temporary, temporary.open("w", newline="") as file:
+            csv.writer(file).writerows([COLUMNS, *rows])
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs."""
+        return {"sums": self.sums.clone(), "count": self.count}
+
+    def add(self, step: int, losses: Tensor, gradient_norm: Tensor, learning_rate: float) -> None:
+        """Take in ``step``, counted from 1. Raises OutputError if the row cannot be written."""
+        self.sums += torch.cat([losses, gradient_norm.reshape(1)]).double().cpu()
+        self.count += 1
+        self._done += 1
+        self._done_in_lap += 1
+        if step % self.every == 0 or step == self.steps:
+            self._say(step, learning_rate)
+
+    def _say(self, step: int, learning_rate: float) -> None:
+        *losses, norm = (self.sums / self.count).tolist()
+        now = time.perf_counter()
+        speed = self.batch * self._done_in_lap / (now - self._lapped)
+        left = timedelta(seconds=round((now - self._started) / self._done * (self.steps - step)))
+        parts = ", ".join(f"{name} {value:.3f}" for name, value in zip(LOSSES, losses, strict=True))
+        say(f"step {step}/{self.steps}: loss {sum(losses):.3f} ({parts}), {speed:.1f} images/s, {left} left")
+        self._write([step, *(f"{x:.6g}" for x in (sum(losses), *losses, norm, learning_rate)), f"{speed:.1f}"])
+        self.sums.zero_()
+        self.count, self._done_in_lap, self._lapped = 0, 0, now
+
+    def _write(self, row: list[Any]) -> None:
+        try:
+            new = not self.path.exists()
+            with self.path.open("a", newline="") as file:
+                csv.writer(file).writerows([COLUMNS, row] if new else [row])
+        except OSError as error:
+            raise OutputError(f"cannot write {self.path}: {error.strerror or error}") from error
+
+
+def say(text: str) -> None:
+    """A line of progress, on standard error."""
+    print(f"pem-train: {text}", file=sys.stderr, flush=True)
