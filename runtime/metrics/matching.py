@@ -50,7 +50,7 @@ def match(
 
     Raises ValueError for maps of different shapes, ids listed twice or not at all, predicted segments without pixels.
     """
-    overlap = _overlap(pred, [segment.id for segment in pred_segments], true, [segment.id for segment in true_segments])
+    overlap = _overlap(pred, pred_segments, true, true_segments)
     on_void, pred_area = overlap[0, 1:], overlap[:, 1:].sum(0)
     if not pred_area.all():
         raise ValueError(f"predicted segment {pred_segments[int(pred_area.argmin())].id} has no pixels in the map")
@@ -73,14 +73,17 @@ def match(
 
 
 def _overlap(
-    pred: NDArray[np.integer[Any]], pred_ids: Sequence[int], true: NDArray[np.integer[Any]], true_ids: Sequence[int]
+    pred: NDArray[np.integer[Any]],
+    pred_segments: Sequence[Region],
+    true: NDArray[np.integer[Any]],
+    true_segments: Sequence[Region],
 ) -> NDArray[np.int64]:
     """Common pixels (T + 1, P + 1) of each true and predicted segment; row and column 0 are void."""
     if pred.shape != true.shape:
         raise ValueError(f"the prediction is {pred.shape}, the truth {true.shape}: expected the same shape")
     codes, areas = _counts((true.astype(np.int64) << 32) + pred.astype(np.int64))
-    overlap = np.zeros((len(true_ids) + 1, len(pred_ids) + 1), np.int64)
-    overlap[_positions(codes >> 32, true_ids, "true"), _positions(codes & 0xFFFFFFFF, pred_ids, "predicted")] = areas
+    overlap = np.zeros((len(true_segments) + 1, len(pred_segments) + 1), np.int64)
+    overlap[positions(codes >> 32, true_segments), positions(codes & 0xFFFFFFFF, pred_segments)] = areas
     return overlap
 
 
@@ -93,18 +96,21 @@ def _counts(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.in
     return distinct, np.bincount(which, lengths, len(distinct)).astype(np.int64)
 
 
-def _positions(found: NDArray[np.int64], ids: Sequence[int], which: str) -> NDArray[np.intp]:
-    """Where each id that was found is among 0 (void) and the listed ``ids``."""
-    listed = np.array([0, *ids])
+def positions(ids: NDArray[np.integer[Any]], segments: Sequence[Region]) -> NDArray[np.intp]:
+    """Which segment each id is, of the same shape: 1 is the first, 0 is void.
+
+    Raises ValueError for ids that no segment has, and segments of the same id.
+    """
+    listed = np.array([0, *(segment.id for segment in segments)])
     order = np.argsort(listed)
-    ranks = np.searchsorted(listed, found, sorter=order).clip(max=len(ids))
-    unlisted = found[listed[order][ranks] != found]
+    if not np.diff(listed[order]).all():
+        raise ValueError(f"ids of segments must be distinct and not 0, which is void: {listed[1:].tolist()}")
+    ranks = np.searchsorted(listed, ids, sorter=order).clip(max=len(segments))
+    unlisted = ids[listed[order][ranks] != ids]
     if unlisted.size:
-        raise ValueError(f"the {which} map has the id {unlisted[0]}, which none of its {len(ids)} segments has")
-    if len(set(ids)) < len(ids) or 0 in ids:
-        raise ValueError(f"ids of {which} segments must be distinct and not 0, which is void: {list(ids)}")
-    positions: NDArray[np.intp] = order[ranks]
-    return positions
+        raise ValueError(f"the map has the id {unlisted[0]}, which none of its {len(segments)} segments has")
+    found: NDArray[np.intp] = order[ranks]
+    return found
 
 
 def classes_of(segments: Sequence[Region]) -> NDArray[np.int64]:

@@ -248,9 +248,9 @@ def test_neither_order_nor_grouping_of_images_matters(scenes: list[Case], random
 
 WRONG = {
     "same shape": case([[1]], {1: 0}, [[1, 1]], {1: 0}),
-    "predicted map has the id 2": case([[1, 2]], {1: 0}, [[1, 1]], {1: 0}),
-    "true map has the id 9": case([[1, 1]], {1: 0}, [[1, 9]], {1: 0}),
-    "predicted map has the id 4294967295": case([[1, -1]], {1: 0}, [[1, 1]], {1: 0}),
+    "the map has the id 2": case([[1, 2]], {1: 0}, [[1, 1]], {1: 0}),
+    "the map has the id 9": case([[1, 1]], {1: 0}, [[1, 9]], {1: 0}),
+    "the map has the id 4294967295": case([[1, -1]], {1: 0}, [[1, 1]], {1: 0}),
     "segment 2 has no pixels": case([[1, 1]], {1: 0, 2: 0}, [[1, 1]], {1: 0}),
     "distinct and not 0": case([[0, 1]], {0: 0, 1: 0}, [[1, 1]], {1: 0}),
     "classes run from 4 to 4": case([[1, 1]], {1: 0}, [[1, 1]], {1: CLASSES}),
