@@ -20,6 +20,7 @@ TILES: tuple[Color, ...] = ((140, 72, 56), (92, 84, 84), (116, 66, 58), (78, 82,
 SHOPS: tuple[Color, ...] = ((150, 40, 40), (40, 70, 120), (40, 100, 70), (200, 160, 60), (60, 60, 64), (180, 90, 40))
 _GLASS: Color = (66, 82, 98)
 _LIT: Color = (560, 450, 260)  # above 255: it shines by itself
+_RIGHT, _UP = np.array([0, 1, 1, 0]), np.array([0, 0, 1, 1])
 _FINE = 45.0
 """Details smaller than a window are drawn up to this distance in metres."""
 
@@ -60,15 +61,17 @@ class Wall:
 
     def at(self, s: NDArray[np.floating[Any]], y: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         """Points (..., 3) ``s`` metres along the wall and ``y`` high."""
-        s, y = np.broadcast_arrays(s, y)
-        return np.stack([self.x + self.dx * s, y, self.z + self.dz * s], axis=-1)
+        points = np.empty((*np.broadcast_shapes(s.shape, y.shape), 3))
+        points[..., 0] = self.x + self.dx * s
+        points[..., 1] = y
+        points[..., 2] = self.z + self.dz * s
+        return points
 
     def rectangles(
         self, left: NDArray[np.floating[Any]], bottom: NDArray[np.floating[Any]], width: float, height: float
     ) -> NDArray[np.floating[Any]]:
         """Upright rectangles (M, 4, 3) of one size."""
-        s = left[:, None] + np.array([0, width, width, 0])
-        return self.at(s, bottom[:, None] + np.array([0, 0, height, height]))
+        return self.at(left[:, None] + width * _RIGHT, bottom[:, None] + height * _UP)
 
 
 def house(rng: np.random.Generator, side: int, front: float, start: float, end: float, *, town: bool) -> House:

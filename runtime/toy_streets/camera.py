@@ -65,29 +65,34 @@ class Camera:
 
     def pixel(self, x: float, y: float, z: float) -> tuple[float, float]:
         """Where a point lies in the picture, x and y in pixels; what is nearer than NEAR is put there."""
-        z = max(z, NEAR)
+        z = NEAR if z < NEAR else z
         scale, view = self.focal / z, self.view
         right = (x - view.x + 0.5 * view.curvature * z * z) * scale
         down = (view.height - y) * scale
-        return (
-            min(max(self.center[0] + right * self._cos - down * self._sin, -_LIMIT), _LIMIT),
-            min(max(self.center[1] + right * self._sin + down * self._cos, -_LIMIT), _LIMIT),
-        )
+        u = self.center[0] + right * self._cos - down * self._sin
+        v = self.center[1] + right * self._sin + down * self._cos
+        if -_LIMIT < u < _LIMIT and -_LIMIT < v < _LIMIT:
+            return u, v
+        return min(max(u, -_LIMIT), _LIMIT), min(max(v, -_LIMIT), _LIMIT)
 
     def project(self, points: Iterable[Point]) -> Pixels:
         """A few points; plain Python is faster than NumPy here."""
-        one = 1 << SHIFT
-        pixels = [self.pixel(*point) for point in points]
-        return np.array([(int(x * one), int(y * one)) for x, y in pixels], np.int32)
+        one, pixel = 1 << SHIFT, self.pixel
+        return np.array([(int(one * u), int(one * v)) for u, v in (pixel(*point) for point in points)], np.int32)
 
     def project_many(self, points: NDArray[np.floating[Any]]) -> NDArray[np.int32]:
         """Points (..., 3) as fixed-point pixels (..., 2)."""
-        z = np.maximum(points[..., 2], NEAR)
+        x, y, z = points[..., 0], points[..., 1], np.maximum(points[..., 2], NEAR)
         scale, view = self.focal / z, self.view
-        right = (points[..., 0] - view.x + 0.5 * view.curvature * z * z) * scale
-        down = (view.height - points[..., 1]) * scale
-        pixels = np.stack([right * self._cos - down * self._sin, right * self._sin + down * self._cos], axis=-1)
-        return ((pixels + self.center).clip(-_LIMIT, _LIMIT) * (1 << SHIFT)).astype(np.int32)
+        right = (x - view.x + 0.5 * view.curvature * z * z) * scale
+        down = (view.height - y) * scale
+        pixels = np.empty((*right.shape, 2))
+        pixels[..., 0] = self.center[0] + right * self._cos - down * self._sin
+        pixels[..., 1] = self.center[1] + right * self._sin + down * self._cos
+        np.maximum(pixels, -_LIMIT, out=pixels)
+        np.minimum(pixels, _LIMIT, out=pixels)
+        pixels *= 1 << SHIFT
+        return pixels.astype(np.int32)
 
     def scale(self, z: float) -> float:
         """Pixels a metre takes at the distance ``z``."""

@@ -21,11 +21,11 @@ _SMALLEST = 2048
 
 
 class Canvas:
-    """``image`` is RGB uint8 (H, W, 3) with smooth edges, ``ids`` int32 (H, W) the segments, with hard ones."""
+    """``image`` is RGB uint8 (H, W, 3) with smooth edges, ``ids`` uint16 (H, W) the segments, with hard ones."""
 
     def __init__(self, size: tuple[int, int], labels: Sequence[Label]) -> None:
         self.image: NDArray[np.uint8] = np.zeros((*size, 3), np.uint8)
-        self.ids: NDArray[np.int32] = np.zeros(size, np.int32)
+        self.ids: NDArray[np.uint16] = np.zeros(size, np.uint16)
         self._classes = {label.name: label for label in labels}
         self._things: list[Label] = []
         self._id = 0
@@ -54,10 +54,14 @@ class Canvas:
     def disc(self, center: tuple[float, float], radius: float, color: Color, *, detail: bool = False) -> None:
         """Paint a disc; ``center`` (x, y) and ``radius`` in pixels."""
         one = 1 << SHIFT
-        place, size = (int(center[0] * one), int(center[1] * one)), max(int(radius * one), one // 2)
-        cv2.circle(self.image, place, size, color, cv2.FILLED, cv2.LINE_AA, SHIFT)
+        self.circle((int(center[0] * one), int(center[1] * one)), int(radius * one), color, detail=detail)
+
+    def circle(self, center: Sequence[int], radius: int, color: Color, *, detail: bool = False) -> None:
+        """Paint a disc; ``center`` (x, y) and ``radius`` in units of 1 / 2^SHIFT pixel."""
+        radius = max(radius, 1 << SHIFT >> 1)
+        cv2.circle(self.image, center, radius, color, cv2.FILLED, cv2.LINE_AA, SHIFT)
         if not detail:
-            cv2.circle(self.ids, place, size, (self._id,), cv2.FILLED, cv2.LINE_8, SHIFT)
+            cv2.circle(self.ids, center, radius, (self._id,), cv2.FILLED, cv2.LINE_8, SHIFT)
 
     def lines(self, lines: Sequence[Pixels], color: Color, thickness: int = 1) -> None:
         """Draw open lines, ``thickness`` in pixels, as a detail."""

@@ -29,9 +29,9 @@ def _grain(painter: Painter, rng: np.random.Generator) -> NDArray[np.uint8]:
     for name, strength in _ROUGH.items():
         strengths[canvas.stuff_id(name)] = strength
     table = np.clip(128 + strengths[:, None] * (np.arange(256, dtype=np.float32) - 128), 0, 255).astype(np.uint8)
-    noise = textures.window(textures.speckle(), canvas.ids.shape, (rng.random(), rng.random()))
-    kind = np.minimum(canvas.ids, 255)
-    factor = table.ravel()[(kind << 8) | noise]
+    noise = textures.window(textures.speckle, canvas.ids.shape, (rng.random(), rng.random()))
+    kind = np.minimum(canvas.ids, 255) << 8
+    factor = table.ravel()[kind | noise]
     return np.asarray(cv2.multiply(canvas.image, cv2.cvtColor(factor, cv2.COLOR_GRAY2RGB), scale=1 / 128), np.uint8)
 
 
@@ -56,7 +56,8 @@ def _rain(painter: Painter, rng: np.random.Generator, image: NDArray[np.uint8]) 
     if rows > 0:
         mirrored = cv2.blur(image[horizon - rows : horizon][::-1], (3, max(height // 24, 1) | 1))
         ids = painter.canvas.ids[horizon : horizon + rows]
-        wet = (ids == painter.canvas.stuff_id("road")).astype(np.uint8) * 70
+        fading = np.linspace(90, 0, rows).astype(np.uint8)[:, None]
+        wet = (ids == painter.canvas.stuff_id("road")) * fading
         wet3 = cv2.cvtColor(wet, cv2.COLOR_GRAY2RGB)
         part = image[horizon : horizon + rows]
         part[:] = cv2.add(cv2.multiply(part, 255 - wet3, scale=1 / 255), cv2.multiply(mirrored, wet3, scale=1 / 255))
@@ -87,8 +88,6 @@ def _sensor(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
     gamma = rng.uniform(0.85, 1.2)
     levels = 255 * (np.arange(256)[:, None] / 255 * gain).clip(0, 1) ** gamma
     image = np.asarray(cv2.LUT(image, levels.round().astype(np.uint8)[None]), np.uint8)
-    height, width = image.shape[:2]
-    strength, corner = rng.uniform(0.05, 0.45), rng.integers(0, textures.SIDE, 2)
-    grain = np.roll(textures.grain(), tuple(corner), axis=(0, 1))
-    noise = np.tile(grain, (height // textures.SIDE + 1, width // textures.SIDE + 1, 1))[:height, :width]
-    return np.asarray(cv2.scaleAdd(noise.astype(np.float32), strength, image.astype(np.float32)).clip(0, 255), np.uint8)
+    noise = textures.window(textures.grain, image.shape[:2], (rng.random(), rng.random()))
+    strength = rng.uniform(0.02, 0.18)
+    return np.asarray(cv2.addWeighted(image, 1, noise, strength, -128 * strength), np.uint8)

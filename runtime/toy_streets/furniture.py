@@ -35,7 +35,7 @@ def lamp_post(painter: Painter, rng: np.random.Generator, x: float, z: float) ->
     half = math.copysign(0.45, reach)
     head = [(tip - half, height + 0.3, z), (tip + half, height + 0.38, z), (tip + half, height + 0.52, z)]
     painter.polygon([*head, (tip - half, height + 0.55, z)], (190, 192, 190), 0.5)
-    painter.glow((tip, height + 0.35, z), 1.6, (200, 150, 80))
+    painter.glow((tip, height + 0.35, z), 1.2, (150, 110, 60))
 
 
 def traffic_light(painter: Painter, rng: np.random.Generator, x: float, z: float) -> None:

@@ -87,20 +87,16 @@ def _texture(painter: Painter, rng: np.random.Generator) -> None:
     """Grain that gets finer with the distance, and haze."""
     camera = painter.camera
     top, distance = camera.ground_rows()
-    offset = rng.uniform(0, 100, 2)
-    if not len(distance):
-        return
-    columns = np.arange(camera.size[1], dtype=np.float32) - np.float32(camera.center[0])
-    across = columns[None] * (distance / np.float32(camera.focal))[:, None]
-    map_x = ((across + np.float32(offset[0])) * 28) % textures.SIDE
-    map_y = np.broadcast_to((((distance + offset[1]) * 14) % textures.SIDE).astype(np.float32)[:, None], map_x.shape)
-    noise = cv2.remap(textures.speckle(), map_x, np.ascontiguousarray(map_y), cv2.INTER_NEAREST)
+    row = (distance * 30 + rng.uniform(0, 3000)).astype(np.int32) % textures.SIDE
+    across = (np.arange(camera.size[1]) - camera.center[0]) / camera.focal
+    column = (across * distance[:, None] * 60 + rng.uniform(0, 3000)).astype(np.int32) % textures.SIDE
+    noise = textures.speckle().ravel()[row[:, None] * textures.SIDE + column]
     clear = np.exp(-distance / painter.light.visibility)[:, None]
     strength = 0.16 / (1 + distance[:, None] / 15)
-    factor = clear * (1 + strength * (noise.astype(np.float32) - 128) / 64)
+    factor = (clear * (128 + 2 * strength * (noise.astype(np.float32) - 128))).astype(np.uint8)
     ground = painter.canvas.image[top:]
-    haze = (1 - clear)[..., None] * np.array(painter.light.haze, np.float32)
-    ground[:] = cv2.convertScaleAbs(ground * factor[..., None] + haze)
+    haze = np.broadcast_to(((1 - clear) * painter.light.haze)[:, None], ground.shape).astype(np.uint8)
+    ground[:] = cv2.add(cv2.multiply(ground, cv2.cvtColor(factor, cv2.COLOR_GRAY2RGB), scale=1 / 128), haze)
 
 
 def _markings(painter: Painter, rng: np.random.Generator, street: Street, up: float) -> None:
@@ -109,11 +105,9 @@ def _markings(painter: Painter, rng: np.random.Generator, street: Street, up: fl
     faded = rng.uniform(0.6, 1)
     paint: Color = (_PAINT[0] * faded, _PAINT[1] * faded, _PAINT[2] * faded)
     period = rng.uniform(5, 9)
-    dashes = [(z, z + 0.45 * period) for z in np.arange(rng.uniform(0, period) - 2, 90, period)]
+    dashes = [(max(z, 0.7), z + 0.45 * period) for z in np.arange(rng.uniform(0, period) - 2, 70, period)]
     dashed = [0.0] if street.lanes == 1 else [-street.lane_width, street.lane_width]
-    lines = [
-        strip(x - width, x + width, max(a, 0.7), b) for x in dashed for a, b in dashes if b > 1 and street.free(a, b)
-    ]
+    lines = [strip(x - width, x + width, a, b) for x in dashed for a, b in dashes if b > 1 and street.free(a, b)]
     whole = [-street.kerb + 0.4, street.kerb - 0.4] if rng.random() < 0.5 and not street.parking else []
     whole += [-0.15, 0.15] if street.lanes == 2 else []
     ends = [(0.7, FAR)] if street.crossing is None else [(0.7, street.crossing[0] - 4), (street.crossing[1] + 4, FAR)]
@@ -126,16 +120,16 @@ def _markings(painter: Painter, rng: np.random.Generator, street: Street, up: fl
         painter.polygons(line[None], paint, up)
 
 
-def shadows(painter: Painter, casters: Sequence[Shadow]) -> None:
-    """Soft dark patches under what stands on the ground."""
+def shadows(painter: Painter, street: Street, casters: Sequence[Shadow]) -> None:
+    """Soft dark patches under what stands on the ground, and the shade of the houses that hide the sun."""
     height, width = painter.camera.size
-    soft = cv2.GaussianBlur(_footprints(painter, casters), (0, 0), max(height / 160, 0.5))
+    soft = cv2.GaussianBlur(_footprints(painter, street, casters), (0, 0), max(height / 160, 0.5))
     dark = cv2.resize(255 - (soft * (0.45 + 0.3 * painter.light.direct)).astype(np.uint8), (width, height))
     image = painter.canvas.image
     cv2.multiply(image, cv2.cvtColor(dark, cv2.COLOR_GRAY2RGB), dst=image, scale=1 / 255)
 
 
-def _footprints(painter: Painter, casters: Sequence[Shadow]) -> NDArray[np.uint8]:
+def _footprints(painter: Painter, street: Street, casters: Sequence[Shadow]) -> NDArray[np.uint8]:
     """Where shadows fall, 255, at half the picture's size."""
     height, width = painter.camera.size
     mask = np.zeros(((height + 1) // 2, (width + 1) // 2), np.uint8)
@@ -145,4 +139,8 @@ def _footprints(painter: Painter, casters: Sequence[Shadow]) -> NDArray[np.uint8
     ahead = z - sun[2] * direct * 0.5 + half_length * (-1, -1, 1, 1)
     for polygon in painter.camera.project_many(np.stack([right, 0 * right, ahead], axis=-1)):
         cv2.fillConvexPoly(mask, polygon // 2, (255,), cv2.LINE_8, SHIFT)
+    if direct > 0.3 and street.lining[sun[0] > 0] == "town":
+        side, reach = (1 if sun[0] > 0 else -1), 9 * abs(sun[0]) / sun[1]
+        shade = strip(side * (street.front(side) + 1), side * (street.front(side) - reach))
+        cv2.fillPoly(mask, [painter.camera.project_many(shade) // 2], (255,), cv2.LINE_8, SHIFT)
     return mask

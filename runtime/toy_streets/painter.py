@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.toy_streets.camera import Camera, Point
+from runtime.toy_streets.camera import SHIFT, Camera, Pixels, Point
 from runtime.toy_streets.canvas import Canvas, Color
 from runtime.toy_streets.light import Light
 
@@ -29,22 +29,40 @@ class Painter:
 
     def polygon(self, points: Sequence[Point], color: Color, facing: float = 0.5, *, detail: bool = False) -> None:
         """One polygon of a few points."""
-        shaded = self.light.shade(color, facing, points[0][2])
-        self.canvas.fill([self.camera.project(points)], shaded, detail=detail)
+        self.pixels([self.camera.project(points)], points[0][2], color, facing, detail=detail)
 
     def polygons(
         self, points: NDArray[np.floating[Any]], color: Color, facing: float = 0.5, *, detail: bool = True
     ) -> None:
         """Polygons (M, N, 3) of one colour that do not overlap."""
         if len(points):
-            shaded = self.light.shade(color, facing, float(points[0, 0, 2]))
-            self.canvas.fill(list(self.camera.project_many(points)), shaded, detail=detail)
+            pixels = list(self.camera.project_many(points))
+            self.pixels(pixels, float(points[0, 0, 2]), color, facing, detail=detail)
+
+    def pixels(self, polygons: list[Pixels], z: float, color: Color, facing: float, *, detail: bool = False) -> None:
+        """Polygons that have been projected already, at the distance ``z``."""
+        self.canvas.fill(polygons, self.light.shade(color, facing, z), detail=detail)
 
     def disc(self, center: Point, radius: float, color: Color, facing: float = 0.5, *, detail: bool = False) -> None:
         """A disc, or a ball, of ``radius`` metres."""
         shaded = self.light.shade(color, facing, center[2])
         scale = self.camera.scale(center[2])
         self.canvas.disc(self.camera.pixel(*center), radius * scale, shaded, detail=detail)
+
+    def balls(
+        self,
+        centers: NDArray[np.floating[Any]],
+        radii: NDArray[np.floating[Any]],
+        color: Color,
+        facings: NDArray[np.floating[Any]],
+    ) -> None:
+        """Discs at one distance, each lit in its own way: ``centers`` (M, 3) in metres, the others (M,)."""
+        z = float(centers[0, 2])
+        scaled = (radii * (self.camera.scale(z) * (1 << SHIFT))).astype(int).tolist()
+        for center, radius, facing in zip(
+            self.camera.project_many(centers).tolist(), scaled, facings.tolist(), strict=True
+        ):
+            self.canvas.circle(center, radius, self.light.shade(color, facing, z))
 
     def lines(self, lines: NDArray[np.floating[Any]], color: Color, facing: float = 0.5, width: float = 0) -> None:
         """Open lines (M, N, 3) as details; ``width`` in metres where they begin."""

@@ -46,7 +46,7 @@ def crown(
     """Balls of leaves that fill an ellipse above ``base``; ``size``: half its width, and its height."""
     x, y, z = base
     half, height = size
-    count = 22 if z < _FINE else 10
+    count = 20 if z < _FINE else 8
     angle, reach = rng.uniform(0, 2 * math.pi, count), np.sqrt(rng.random(count))
     radius = rng.uniform(0.28, 0.42, count) * min(half, height / 2)
     across = (half - radius * 0.6) * reach * np.cos(angle)
@@ -54,9 +54,9 @@ def crown(
     sun = painter.light.sun
     brightness = 0.5 + 0.45 * (across / half * sun[0] + up / height * 2 * sun[1]) - 0.12 * (sun[2] > 0)
     painter.disc((x, y + height / 2, z), 0.75 * min(half, height / 2), color, 0.1)
-    for i in np.argsort(up):  # low and dark ones first
-        place = (x + across[i], y + height / 2 + up[i], z)
-        painter.disc(place, radius[i], color, max(float(brightness[i]), 0.0))
+    order = np.argsort(up)  # low and dark ones first
+    centers = np.stack([x + across, y + height / 2 + up, np.full(count, z)], axis=1)
+    painter.balls(centers[order], radius[order], color, brightness[order].clip(0))
     if z < _FINE:
         _clumps(painter, rng, base, size, color)
 
@@ -70,7 +70,7 @@ def _clumps(
 ) -> None:
     """Lighter and darker tufts over a crown."""
     count = 36
-    angle, reach = rng.uniform(0, 2 * math.pi, count), 0.85 * np.sqrt(rng.random(count))
+    angle, reach = rng.uniform(0, 2 * math.pi, count), 0.72 * np.sqrt(rng.random(count))
     centers = np.stack([size[0] * reach * np.cos(angle), size[1] / 2 * (1 + reach * np.sin(angle)), angle * 0], -1)
     corners = rng.uniform(-0.17, 0.17, (count, 5, 3)) * min(size[0], size[1] / 2) * (1, 1, 0)
     tufts = centers[:, None] + corners + np.array(base)

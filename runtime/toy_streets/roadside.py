@@ -25,14 +25,14 @@ def place(stage: Stage, side: int) -> None:
 
 def _house(stage: Stage, side: int, start: float, end: float) -> None:
     house = buildings.house(stage.rng, side, stage.street.front(side), start, end, town=True)
-    stage.add(end, buildings.draw, house)
+    stage.add(end + 0.4, buildings.draw, house)
 
 
 def _garden(stage: Stage, side: int, start: float, end: float) -> None:
     """A house behind a hedge, a fence or a wall, or an open garden."""
     rng, front, pavement = stage.rng, stage.street.front(side), stage.street.pavement
     gap = min(rng.uniform(1, 4), (end - start) / 3)
-    stage.add(end - 0.2, buildings.draw, buildings.house(rng, side, front, start + gap, end, town=False))
+    stage.add(end + 0.4, buildings.draw, buildings.house(rng, side, front, start + gap, end, town=False))
     edge, kind = side * (pavement + 0.25), rng.random()
     if kind < 0.35:
         stage.add(end, plants.hedge, side, edge, (start, end - 1.2))
@@ -65,10 +65,11 @@ def _growth(stage: Stage, side: int, z: tuple[float, float], x: tuple[float, flo
         right, ahead = side * float(rng.uniform(*x)), float(rng.uniform(*z))
         if ahead < 2.5:
             continue
+        order = z[1] + 0.1 + 0.2 * (ahead - z[0]) / (z[1] - z[0])  # after the house, before the fence
         if rng.random() < 0.6:
-            stage.tree(right, ahead, float(rng.uniform(4, 11)))
+            stage.tree(right, ahead, float(rng.uniform(4, 11)), order)
         else:
-            stage.add(ahead, plants.bush, right, ahead, float(rng.uniform(0.8, 2)), plants.leaves(rng))
+            stage.add(order, plants.bush, right, ahead, float(rng.uniform(0.8, 2)), plants.leaves(rng))
 
 
 _PLOTS = {"town": _house, "houses": _garden, "park": _park, "wall": _walled}

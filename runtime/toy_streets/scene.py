@@ -31,7 +31,7 @@ def scene(seed: int, height: int, width: int) -> Sample:
         roadside.place(stage, side)
         pavement.place(stage, side)
     traffic.place(stage)
-    ground.shadows(painter, stage.shadows)
+    ground.shadows(painter, plan, stage.shadows)
     stage.paint()
     if rng.random() < 0.3:
         _bonnet(painter, rng)

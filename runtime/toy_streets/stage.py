@@ -31,9 +31,9 @@ class Stage:
         for _, item in sorted(self._items, key=lambda pair: -pair[0]):
             item()
 
-    def tree(self, x: float, z: float, height: float) -> None:
-        """A tree and its shadow."""
-        self.add(z, plants.tree, x, z, height, plants.leaves(self.rng))
+    def tree(self, x: float, z: float, height: float, order: float | None = None) -> None:
+        """A tree, which is painted as if it stood at the distance ``order``."""
+        self.add(z if order is None else order, plants.tree, x, z, height, plants.leaves(self.rng))
         self.shadows.append((x, z, 0.22 * height, 0.2 * height))
 
     def person(self, x: float, z: float) -> None:

@@ -59,7 +59,7 @@ LININGS = {"town": 0.5, "houses": 0.27, "park": 0.15, "wall": 0.08}
 def draw(rng: np.random.Generator) -> Street:
     """Some street."""
     linings = [str(rng.choice(list(LININGS), p=list(LININGS.values()))) for _ in SIDES]
-    verges = [0.0 if lining == "town" else float(rng.uniform(2, 9)) for lining in linings]
+    verges = [0.0 if lining == "town" else float(rng.uniform(2.5, 13)) for lining in linings]
     start = float(rng.uniform(14, 50))
     return Street(
         lanes=int(rng.choice([1, 1, 2])),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, lru_cache
 
 import cv2
 import numpy as np
@@ -12,10 +13,10 @@ SIDE = 512
 
 
 @cache
-def grain() -> NDArray[np.int16]:
-    """Gaussian noise with standard deviation 16, (SIDE, SIDE, 3)."""
+def grain() -> NDArray[np.uint8]:
+    """Gaussian noise around 128 with standard deviation 40, (SIDE, SIDE, 3)."""
     noise = np.random.Generator(np.random.PCG64(1)).standard_normal((SIDE, SIDE, 3))
-    return np.asarray((16 * noise).round(), np.int16)
+    return np.asarray((128 + 40 * noise).round().clip(0, 255), np.uint8)
 
 
 @cache
@@ -41,8 +42,16 @@ def _octaves(cells: tuple[int, ...], weights: tuple[float, ...]) -> NDArray[np.u
     return np.asarray((128 + 45 * total / total.std()).round().clip(0, 255), np.uint8)
 
 
-def window(noise: NDArray[np.uint8], size: tuple[int, int], corner: tuple[float, float]) -> NDArray[np.uint8]:
-    """A cutout of ``size`` (height, width) that begins at ``corner`` (0 to 1) and goes on around the borders."""
-    rows = (np.arange(size[0]) + int(corner[0] * SIDE)) % SIDE
-    columns = (np.arange(size[1]) + int(corner[1] * SIDE)) % SIDE
-    return noise[rows][:, columns]
+def window(
+    texture: Callable[[], NDArray[np.uint8]], size: tuple[int, int], corner: tuple[float, float]
+) -> NDArray[np.uint8]:
+    """A cutout (height, width, ...) of ``size`` that begins at ``corner`` (0 to 1) and goes on around the borders."""
+    (height, width), top, left = size, int(corner[0] * SIDE), int(corner[1] * SIDE)
+    whole = _repeated(texture, height // SIDE + 2, width // SIDE + 2)
+    return whole[top : top + height, left : left + width]
+
+
+@lru_cache(maxsize=4)
+def _repeated(texture: Callable[[], NDArray[np.uint8]], down: int, across: int) -> NDArray[np.uint8]:
+    noise = texture()
+    return np.tile(noise, (down, across, 1)[: noise.ndim])

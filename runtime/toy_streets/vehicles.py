@@ -39,6 +39,10 @@ class Model:
     wheels: tuple[float, ...]
     radius: float
 
+    def half_at(self, y: float) -> float:
+        """Half the body's width in metres at a height."""
+        return self.half * (1 - self.taper * max(0.0, y - self.waist))
+
 
 def _box(rear: float, front: float, bottom: float, top: float) -> Profile:
     return ((rear, bottom), (rear, top), (front, top), (front, bottom))
@@ -132,29 +136,27 @@ def draw(painter: Painter, rng: np.random.Generator, model: Model, x: float, z: 
 
 def _extrude(body: Body, model: Model, paint: Color) -> None:
     """The faces of a profile that can be seen."""
-    painter, side = body.painter, 1 if body.camera_side > 0 else -1
-    halves = [model.half * (1 - model.taper * max(0.0, y - model.waist)) for _, y in model.profile]
+    painter = body.painter
     _far_wheels(body, model)
+    left, right = (
+        painter.camera.project([body.point(sign * model.half_at(y), y, a) for a, y in model.profile])
+        for sign in (-1, 1)
+    )
     faces = range(len(model.profile) - 1)
     for i in faces if not body.from_behind else reversed(faces):
-        (a, ya), (b, yb) = model.profile[i], model.profile[i + 1]
-        corners = [
-            body.point(-halves[i], ya, a), body.point(halves[i], ya, a),
-            body.point(halves[i + 1], yb, b), body.point(-halves[i + 1], yb, b),
-        ]  # fmt: skip
-        if _outward(painter, corners):
-            length = math.hypot(b - a, yb - ya)
-            color = _GLASS if i in model.glass else paint
-            painter.polygon(corners, color, body.facing(0, (b - a) / length, -(yb - ya) / length))
+        corners = np.stack([left[i], right[i], right[i + 1], left[i + 1]])
+        if _outward(corners.tolist()):
+            (a, ya), (b, yb) = model.profile[i], model.profile[i + 1]
+            facing = body.facing(0, (b - a) / math.hypot(b - a, yb - ya), (ya - yb) / math.hypot(b - a, yb - ya))
+            painter.pixels([corners], body.z, _GLASS if i in model.glass else paint, facing)
     if abs(body.camera_side) > model.half:
-        outline = [body.point(side * half, y, a) for half, (a, y) in zip(halves, model.profile, strict=True)]
-        painter.polygon(outline, paint, body.facing(side, 0, 0))
+        side = 1 if body.camera_side > 0 else -1
+        painter.pixels([right if side > 0 else left], body.z, paint, body.facing(side, 0, 0))
         _side(body, model, side, paint)
 
 
-def _outward(painter: Painter, corners: list[Point]) -> bool:
-    """Whether the camera sees the outer side of a face."""
-    p = [painter.camera.pixel(*corner) for corner in corners]
+def _outward(p: list[list[int]]) -> bool:
+    """Whether the camera sees the outer side of a face with these corners."""
     return (p[2][0] - p[0][0]) * (p[3][1] - p[1][1]) < (p[3][0] - p[1][0]) * (p[2][1] - p[0][1])
 
 
@@ -175,8 +177,7 @@ def _side(body: Body, model: Model, side: int, paint: Color) -> None:
     """Windows, doors and wheels of the side towards the camera."""
     painter = body.painter
     for pane in model.side_glass:
-        narrow = [model.half * (1 - model.taper * max(0.0, y - model.waist)) for _, y in pane]
-        points = [body.point(side * half, y, a) for half, (a, y) in zip(narrow, pane, strict=True)]
+        points = [body.point(side * model.half_at(y), y, a) for a, y in pane]
         painter.polygon(points, _GLASS, 0.5, detail=True)
     if body.z < _FINE / 2 and model.kind == "car":
         sill = [body.point(side * model.half, y, a) for a, y in _box(model.wheels[0], model.wheels[1], 0.3, 0.42)]
@@ -185,7 +186,7 @@ def _side(body: Body, model: Model, side: int, paint: Color) -> None:
         painter.lines(line, (paint[0] * 0.5, paint[1] * 0.5, paint[2] * 0.5))
     turns = np.linspace(0, 2 * math.pi, 14, endpoint=False)
     for place in model.wheels:
-        for radius, color, hub in ((model.radius, _TYRE, False), (0.6 * model.radius, (140, 142, 146), True)):
+        for radius, color, hub in ((model.radius, _TYRE, False), (0.6 * model.radius, (112, 114, 118), True)):
             if body.z < _FINE or not hub:
                 rim = [
                     body.point(
@@ -202,8 +203,8 @@ def _end(body: Body, rng: np.random.Generator, model: Model) -> None:
         return
     painter, behind = body.painter, body.from_behind
     place = model.profile[1 if behind else -2][0] + (-0.02 if behind else 0.02)
-    low, high = model.profile[1 if behind else -2][1], model.profile[2 if behind else -3][1]
-    base = low - 0.05 if high - low < 1 else 0.75
+    edge = model.profile[1 if behind else -2][1]
+    base = edge - 0.05 if edge < 1.2 else 0.95
     lamp: Color = (190, 24, 20) if behind else (245, 245, 235)
     if painter.light.lamps or (behind and rng.random() < 0.3):
         lamp = (600, 80, 60) if behind else (900, 880, 800)
