@@ -90,6 +90,8 @@ def _texture(painter: Painter, rng: np.random.Generator) -> None:
     row = (distance * 30 + rng.uniform(0, 3000)).astype(np.int32) % textures.SIDE
     across = (np.arange(camera.size[1]) - camera.center[0]) / camera.focal
     column = (across * distance[:, None] * 60 + rng.uniform(0, 3000)).astype(np.int32) % textures.SIDE
+    if not len(distance):  # too few rows to show any ground
+        return
     noise = textures.speckle().ravel()[row[:, None] * textures.SIDE + column]
     clear = np.exp(-distance / painter.light.visibility)[:, None]
     strength = 0.16 / (1 + distance[:, None] / 15)
@@ -100,7 +102,7 @@ def _texture(painter: Painter, rng: np.random.Generator) -> None:
 
 
 def _markings(painter: Painter, rng: np.random.Generator, street: Street, up: float) -> None:
-    """Lines between the lanes and along the edges, zebra crossings, arrows."""
+    """Lines between the lanes and along the edges, and zebra crossings."""
     width = rng.uniform(0.06, 0.1)
     faded = rng.uniform(0.6, 1)
     paint: Color = (_PAINT[0] * faded, _PAINT[1] * faded, _PAINT[2] * faded)
