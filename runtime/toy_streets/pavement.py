@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from runtime.toy_streets import furniture
 from runtime.toy_streets.stage import Stage
+from runtime.toy_streets.street import nearby
 
 
 def place(stage: Stage, side: int) -> None:
@@ -21,8 +22,8 @@ def _walkers(stage: Stage, side: int) -> None:
     """Pedestrians, alone or in pairs."""
     street, rng = stage.street, stage.rng
     for _ in range(rng.poisson(rng.choice([0.8, 2.5, 5]))):
-        x = side * float(rng.uniform(street.kerb + 0.5, street.pavement - 0.2))
-        z = float(rng.uniform(5, 50))
+        x = side * float(rng.uniform(street.kerb + street.lawn + 0.5, street.pavement - 0.2))
+        z = nearby(rng, 5, 45)
         for step in range(int(rng.integers(1, 3)) if street.free(z, z) else 0):
             stage.person(x + side * 0.6 * step, z + 0.2 * step)
 
@@ -32,7 +33,7 @@ def _rows(stage: Stage, edge: float) -> None:
     rng = stage.rng
     spacing = float(rng.uniform(20, 32))
     _repeat(stage, float(rng.uniform(4, spacing)), spacing, 70, lambda z: stage.add(z, furniture.lamp_post, edge, z))
-    if rng.random() < 0.4 and stage.street.pavement_width > 2:
+    if rng.random() < 0.4 and stage.street.pavement - stage.street.kerb > 2:
         start, step = float(rng.uniform(6, 14)), float(rng.uniform(8, 14))
         _repeat(stage, start, step, 80, lambda z: stage.tree(edge * 1.05, z, float(rng.uniform(4.5, 8))))
     if rng.random() < 0.15:
@@ -42,7 +43,7 @@ def _rows(stage: Stage, edge: float) -> None:
 def _signs(stage: Stage, edge: float) -> None:
     rng = stage.rng
     for _ in range(rng.poisson(1.5)):
-        z = float(rng.uniform(6, 36))
+        z = nearby(rng, 6, 36)
         if stage.street.free(z, z):
             stage.add(z, furniture.traffic_sign, edge, z)
 
@@ -55,7 +56,7 @@ def _signals(stage: Stage, edge: float) -> None:
         if rng.random() < 0.6:
             stage.add(crossing[1] + 1, furniture.traffic_light, edge, crossing[1] + 1)
     elif rng.random() < 0.25:
-        z = float(rng.uniform(10, 30))
+        z = nearby(rng, 8, 30)
         stage.add(z, furniture.traffic_light, edge, z)
 
 

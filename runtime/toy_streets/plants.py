@@ -74,8 +74,8 @@ def _clumps(
     centers = np.stack([size[0] * reach * np.cos(angle), size[1] / 2 * (1 + reach * np.sin(angle)), angle * 0], -1)
     corners = rng.uniform(-0.17, 0.17, (count, 5, 3)) * min(size[0], size[1] / 2) * (1, 1, 0)
     tufts = centers[:, None] + corners + np.array(base)
-    painter.polygons(tufts[::2], color, 0.05)
-    painter.polygons(tufts[1::2], color, 0.95)
+    painter.polygons(tufts[::2], color, 0.05, detail=False)
+    painter.polygons(tufts[1::2], color, 0.95, detail=False)
 
 
 def _conifer(painter: Painter, x: float, z: float, height: float, color: Color) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from runtime.dataset import Sample
-from runtime.toy_streets import finish, ground, light, pavement, roadside, sky, street, traffic
+from runtime.toy_streets import finish, ground, light, markings, pavement, roadside, shadows, sky, street, traffic
 from runtime.toy_streets.camera import Camera, View
 from runtime.toy_streets.canvas import VOID, Canvas
 from runtime.toy_streets.classes import LABELS
@@ -26,12 +26,13 @@ def scene(seed: int, height: int, width: int) -> Sample:
     painter = Painter(Canvas((height, width), LABELS), camera, light.draw(rng))
     sky.draw(painter, rng)
     ground.draw(painter, rng, plan)
+    markings.draw(painter, rng, plan)
     stage = Stage(painter, rng, plan)
     for side in street.SIDES:
         roadside.place(stage, side)
         pavement.place(stage, side)
     traffic.place(stage)
-    ground.shadows(painter, plan, stage.shadows)
+    shadows.draw(painter, plan, stage.shadows)
     stage.paint()
     if rng.random() < 0.3:
         _bonnet(painter, rng)

@@ -7,9 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from runtime.toy_streets import people, plants, vehicles
-from runtime.toy_streets.ground import Shadow
+from runtime.toy_streets import people, plants, vehicle_models, vehicles
 from runtime.toy_streets.painter import Painter
+from runtime.toy_streets.shadows import Shadow
 from runtime.toy_streets.street import Street
 
 
@@ -48,7 +48,7 @@ class Stage:
 
     def vehicle(self, x: float, z: float, heading: float, heavy: float = 0.0) -> None:
         """A car, or a truck or bus in a share ``heavy`` of the cases; ``heading`` in radians, 0 is straight ahead."""
-        model = vehicles.choose(self.rng, heavy if z > 14 else 0.0)
+        model = vehicle_models.choose(self.rng, heavy if z > 14 else 0.0)
         along = abs(np.cos(heading)) > 0.7
         self.add(z - (1 if along else 0), vehicles.draw, model, x, z, heading + float(self.rng.normal(0, 0.02)))
         half = 0.15 - model.profile[0][0]

@@ -19,13 +19,15 @@ Crossing = tuple[float, float]
 class Street:
     """Distances in metres from the road's middle: ``kerb``, end of the ``pavement``, and ``front`` of the buildings.
 
-    ``lanes`` each way; ``parking``: a lane beside the kerb is for parked cars; ``green``: per side, there is grass
-    between the pavement and the buildings; ``crossing``: from where to where another street crosses, or None.
+    ``lanes`` each way; ``parking``: a lane beside the kerb is for parked cars; ``lawn``: width of the grass between
+    kerb and pavement; ``verge``: per side, of the ground between the pavement and the buildings; ``lining``: per side,
+    one of LININGS; ``crossing``: from where to where another street crosses, or None.
     """
 
     lanes: int
     lane_width: float
     parking: bool
+    lawn: float
     pavement_width: float
     verge: tuple[float, float]
     lining: tuple[str, str]
@@ -37,7 +39,7 @@ class Street:
 
     @property
     def pavement(self) -> float:
-        return self.kerb + self.pavement_width
+        return self.kerb + self.lawn + self.pavement_width
 
     def front(self, side: int) -> float:
         """Distance of the buildings' fronts on a side."""
@@ -50,6 +52,11 @@ class Street:
     def free(self, start: float, end: float) -> bool:
         """Whether nothing crosses between two distances."""
         return self.crossing is None or end < self.crossing[0] or start > self.crossing[1]
+
+
+def nearby(rng: np.random.Generator, near: float, far: float) -> float:
+    """A distance at random, more often near than far."""
+    return float(near + (far - near) * rng.random() ** 1.5)
 
 
 LININGS = {"town": 0.5, "houses": 0.27, "park": 0.15, "wall": 0.08}
@@ -65,6 +72,7 @@ def draw(rng: np.random.Generator) -> Street:
         lanes=int(rng.choice([1, 1, 2])),
         lane_width=float(rng.uniform(2.9, 3.6)),
         parking=bool(rng.random() < 0.6),
+        lawn=float(rng.uniform(1.2, 2.5)) if rng.random() < 0.3 else 0.0,
         pavement_width=float(rng.uniform(1.6, 4.2)),
         verge=(verges[0], verges[1]),
         lining=(linings[0], linings[1]),

@@ -1,15 +1,15 @@
-"""Cars, vans, trucks and buses: profiles extruded to bodies, with glass, wheels, lamps and plates."""
+"""Vehicles: profiles extruded to bodies, with glass, wheels, lamps and plates."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from runtime.toy_streets.camera import Point
 from runtime.toy_streets.canvas import Color
 from runtime.toy_streets.painter import Painter
+from runtime.toy_streets.vehicle_models import CAB, Model, box
 
 PAINTS: tuple[Color, ...] = (
     (225, 226, 228), (30, 32, 36), (110, 114, 120), (168, 172, 178), (150, 30, 34), (36, 60, 120), (70, 100, 140),
@@ -18,82 +18,6 @@ PAINTS: tuple[Color, ...] = (
 _GLASS: Color = (44, 54, 64)
 _TYRE: Color = (26, 26, 28)
 _FINE = 60.0
-
-Profile = tuple[tuple[float, float], ...]
-"""A side view from the rear bumper over the roof to the front bumper: (metres ahead of the middle, height)."""
-
-
-@dataclass(frozen=True)
-class Model:
-    """``glass``: which stretches of the profile are windows; ``side_glass``: (from, to, bottom, top) in metres;
-    ``waist``: height above which the body narrows by ``taper``, a share of its half width a metre; ``wheels``: their
-    places along the body, and ``radius``."""
-
-    kind: str
-    profile: Profile
-    half: float
-    glass: tuple[int, ...]
-    side_glass: tuple[Profile, ...]
-    waist: float
-    taper: float
-    wheels: tuple[float, ...]
-    radius: float
-
-    def half_at(self, y: float) -> float:
-        """Half the body's width in metres at a height."""
-        return self.half * (1 - self.taper * max(0.0, y - self.waist))
-
-
-def _box(rear: float, front: float, bottom: float, top: float) -> Profile:
-    return ((rear, bottom), (rear, top), (front, top), (front, bottom))
-
-
-SEDAN = Model(
-    "car",
-    ((-2.2, 0.3), (-2.25, 0.6), (-2.15, 0.98), (-1.55, 1.03), (-0.85, 1.44), (0.35, 1.45), (1.05, 0.98), (2.0, 0.84),
-     (2.22, 0.62), (2.22, 0.28)), 0.9, (3, 5),
-    (((-1.35, 1.02), (-0.8, 1.37), (-0.15, 1.39), (-0.15, 1.0)),
-     ((-0.05, 1.0), (-0.05, 1.39), (0.3, 1.38), (0.85, 0.99))),
-    0.95, 0.42, (-1.35, 1.38), 0.32,
-)  # fmt: skip
-HATCH = Model(
-    "car",
-    ((-1.9, 0.3), (-1.98, 0.6), (-1.92, 0.95), (-1.6, 1.45), (-0.9, 1.53), (0.3, 1.5), (1.05, 1.02), (1.75, 0.88),
-     (1.98, 0.62), (1.98, 0.28)), 0.87, (2, 5),
-    (((-1.6, 1.0), (-1.4, 1.4), (-0.3, 1.43), (-0.3, 1.0)), ((-0.2, 1.0), (-0.2, 1.43), (0.25, 1.42), (0.85, 1.0))),
-    0.95, 0.36, (-1.25, 1.25), 0.31,
-)  # fmt: skip
-SUV = Model(
-    "car",
-    ((-2.2, 0.4), (-2.3, 0.75), (-2.25, 1.1), (-2.05, 1.66), (-1.5, 1.75), (0.4, 1.73), (1.1, 1.18), (2.0, 1.05),
-     (2.28, 0.8), (2.28, 0.36)), 0.97, (2, 5),
-    (((-1.95, 1.15), (-1.8, 1.6), (-0.4, 1.63), (-0.4, 1.13)), ((-0.3, 1.13), (-0.3, 1.63), (0.35, 1.62), (0.9, 1.13))),
-    1.1, 0.28, (-1.4, 1.42), 0.37,
-)  # fmt: skip
-VAN = Model(
-    "car",
-    ((-2.5, 0.35), (-2.55, 0.7), (-2.5, 1.25), (-2.4, 2.15), (-2.0, 2.3), (1.2, 2.28), (1.8, 1.35), (2.45, 1.1),
-     (2.55, 0.7), (2.55, 0.32)), 1.0, (2, 5),
-    (((0.45, 1.3), (0.45, 1.95), (1.15, 1.95), (1.55, 1.32)),), 1.3, 0.1, (-1.55, 1.65), 0.35,
-)  # fmt: skip
-CARGO = Model("truck", _box(-4.4, 1.9, 0.85, 3.55), 1.22, (), (), 9, 0, (-3.3, -2.1), 0.5)
-TIPPER = Model("truck", _box(-3.4, 1.9, 0.95, 2.5), 1.2, (), (), 9, 0, (-2.3,), 0.5)
-CAB = Model(
-    "truck", ((2.1, 0.5), (2.1, 2.95), (3.9, 2.95), (4.2, 1.75), (4.25, 0.4)), 1.18, (2,),
-    (((2.75, 1.75), (2.75, 2.6), (3.75, 2.6), (4.0, 1.75)),), 9, 0, (3.2,), 0.5,
-)  # fmt: skip
-BUS = Model(
-    "bus", ((-5.4, 0.4), (-5.5, 1.45), (-5.4, 2.75), (-5.2, 3.05), (5.2, 3.05), (5.45, 2.9), (5.5, 1.2), (5.45, 0.35)),
-    1.25, (1, 5), tuple(_box(a, a + 1.55, 1.35, 2.5) for a in np.arange(-5.1, 4.6, 1.7)), 9, 0, (-2.9, 3.0), 0.5,
-)  # fmt: skip
-CARS = (SEDAN, SEDAN, HATCH, HATCH, SUV, VAN)
-HEAVY = (CARGO, TIPPER, BUS)
-
-
-def choose(rng: np.random.Generator, heavy: float) -> Model:
-    """Some model, of a truck or bus in a share ``heavy`` of the cases."""
-    models = HEAVY if rng.random() < heavy else CARS
-    return models[int(rng.integers(len(models)))]
 
 
 class Body:
@@ -180,7 +104,7 @@ def _side(body: Body, model: Model, side: int, paint: Color) -> None:
         points = [body.point(side * model.half_at(y), y, a) for a, y in pane]
         painter.polygon(points, _GLASS, 0.5, detail=True)
     if body.z < _FINE / 2 and model.kind == "car":
-        sill = [body.point(side * model.half, y, a) for a, y in _box(model.wheels[0], model.wheels[1], 0.3, 0.42)]
+        sill = [body.point(side * model.half, y, a) for a, y in box(model.wheels[0], model.wheels[1], 0.3, 0.42)]
         painter.polygon(sill, (30, 30, 32), 0.3, detail=True)
         line = np.array([[body.point(side * model.half, y, 0.0) for y in (0.4, 1.0)]])
         painter.lines(line, (paint[0] * 0.5, paint[1] * 0.5, paint[2] * 0.5))
