@@ -27,7 +27,7 @@ def compare(model: PEM, sample: Sample, classes: Sequence[Label], size: tuple[in
     """The sample's truth on the left, what ``model`` sees at ``size`` on the right; RGB uint8 (H, 2 W, 3)."""
     image, geometry = preprocess.fit(sample.image, *size, InputSpec(*size).pad_value)
     device = next(model.parameters()).device
-    logits, masks = (output[0].float().cpu().numpy() for output in model(torch.from_numpy(image)[None].to(device)))
+    logits, masks = (output[0].float().cpu().numpy() for output in model(torch.tensor(image, device=device)[None]))
     things = labels.things(classes)
     panoptic, segments = postprocess.panoptic(logits, masks, **vars(geometry), things=things, score_threshold=_SCORE)
     predicted = drawing.draw(sample.image, panoptic, named(segments, classes), classes)

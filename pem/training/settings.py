@@ -31,7 +31,7 @@ class Settings:
     """Largest norm of the gradient; the published one is small, from scratch 0.1 or 1 learns faster."""
     scale: tuple[float, float] = (0.5, 2.0)
     points: int = 12_544
-    weights: Weights = field(default_factory=Weights)
+    loss_weights: Weights = field(default_factory=Weights)
     ema: float = 0.9998
     """What the average of the weights keeps of itself each step, once it has seen enough of them."""
     seed: int = 0

@@ -42,7 +42,7 @@ class Trainer:
         processes.share(settings.batch)
         make_folder(folder)
         self.dataset, self.settings, self.folder, self.processes = dataset, settings, folder, processes
-        self.supervised = Supervised(model.to(processes.device), settings.weights)
+        self.supervised = Supervised(model.to(processes.device), settings.loss_weights)
         self.supervised.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a stub's omission
         self.average = Average(model, settings.ema)
         self.optimizer = optimizer(model, settings)

@@ -35,8 +35,9 @@ def test_a_view_is_well_formed(
     size: tuple[int, int], wanted: tuple[int, int], scale: tuple[float, float], seed: int
 ) -> None:
     view = random_view(sample(*size), wanted, scale, np.random.default_rng(seed))
-    assert (view.image.shape, view.image.dtype) == ((*wanted, 3), np.uint8)
-    assert (view.owners.shape, view.owners.dtype) == (wanted, np.int16)
+    assert view.image.shape == (*wanted, 3)
+    assert view.owners.shape == wanted
+    assert (view.image.dtype.name, view.owners.dtype.name) == ("uint8", "int16")
     assert set(np.unique(view.owners)) - {NO_SEGMENT} == set(range(len(view.classes)))
     assert set(view.classes.tolist()) <= {4, 2}
     again = random_view(sample(*size), wanted, scale, np.random.default_rng(seed))

@@ -1,0 +1,10 @@
+"""``pem-train`` as a module, for torchrun."""
+
+from __future__ import annotations
+
+import sys
+
+from pem.train_cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
