@@ -38,7 +38,7 @@ BRIGHTNESS = {
     1: [[98, 131, 134, 133], [81, 86, 73, 55]],
     2: [[36, 47, 55, 21], [19, 19, 20, 24]],
 }
-"""Of the eighths of scenes at 256x512. What is trained and measured on the scenes holds only while they stay the same."""
+"""Of the eighths of scenes at 256x512: what is trained and measured on scenes holds only while they stay the same."""
 
 
 @pytest.mark.parametrize("seed", BRIGHTNESS)
