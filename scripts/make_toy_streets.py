@@ -28,7 +28,7 @@ MAP, IMAGES, DOCUMENT = "panoptic", "images", "panoptic.json"
 
 def main() -> int:
     parser = console.Parser(prog="make_toy_streets.py", description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--images", type=_count, required=True, metavar="N", help="number of scenes")
     parser.add_argument("--size", type=console.size, default=(256, 512), metavar="HxW", help="default: 256x512")
     parser.add_argument("--seed", type=_seed, default=0, help="0 and up (default: 0)")
