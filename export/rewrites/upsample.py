@@ -1,7 +1,8 @@
-"""Turn a 4x4 transposed convolution of stride 2 into ordinary 2x2 convolutions.
+"""Turn a 4x4 transposed convolution of stride 2 into the four ordinary 2x2 convolutions it consists of.
 
-Each output pixel sees 2x2 inputs, through one of four sub-kernels by the parity of its row and column. Row 2i of the
-output reads rows i-1 and i of the input through taps 3 and 1; row 2i+1 reads rows i and i+1 through taps 2 and 0.
+Which of the four makes an output pixel depends on whether its row and column are even or odd. Row 2i of the output
+reads rows i-1 and i of the input through taps 3 and 1; row 2i+1 reads rows i and i+1 through taps 2 and 0; columns
+likewise. ReLU is applied before the four results are interleaved, where engines fuse it into the convolution.
 """
 
 from __future__ import annotations
@@ -18,34 +19,31 @@ _TAPS = ((3, 1), (2, 0))
 
 def upsample_by_phases(model: nn.Module) -> None:
     """Rewrite ``model`` in place; BatchNorm must have been folded before."""
-    for module in model.modules():
+    for name, module in list(model.named_modules()):
         if isinstance(module, Upsample):
-            module.register_module("conv", PhaseConvTranspose(module.conv))
+            model.set_submodule(name, PhaseUpsample(module.conv))
 
 
-class PhaseConvTranspose(nn.Module):
-    """The same function as a 4x4 ``nn.ConvTranspose2d`` of stride 2 and padding 1."""
+class PhaseUpsample(nn.Module):
+    """The same function as a 4x4 ``nn.ConvTranspose2d`` of stride 2 and padding 1, followed by ReLU."""
 
     def __init__(self, transposed: nn.ConvTranspose2d) -> None:
         super().__init__()
-        kernel, out_channels = transposed.weight.transpose(0, 1), transposed.out_channels
-        bias = kernel.new_zeros(out_channels) if transposed.bias is None else transposed.bias
-        self.rows = nn.ModuleList(
-            _convolution(torch.cat([kernel[:, :, rows][:, :, :, columns] for columns in _TAPS]), bias.repeat(2))
-            for rows in _TAPS
+        kernel = transposed.weight.transpose(0, 1)
+        bias = kernel.new_zeros(kernel.shape[0]) if transposed.bias is None else transposed.bias
+        self.phases = nn.ModuleList(
+            _convolution(kernel[:, :, rows][:, :, :, columns], bias) for rows in _TAPS for columns in _TAPS
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C', 2H, 2W)."""
-        even, odd = self.rows
-        above, below = F.pad(x, (1, 1, 1, 0)), F.pad(x, (1, 1, 0, 1))
-        return torch.stack([_interleave(even(above)), _interleave(odd(below))], dim=3).flatten(2, 3)
-
-
-def _interleave(phases: Tensor) -> Tensor:
-    """Even and odd columns, (N, 2C, H, W+1), to whole rows, (N, C, H, 2W); each phase has one column too many."""
-    even, odd = phases.chunk(2, dim=1)
-    return torch.stack([even[..., :-1], odd[..., 1:]], dim=4).flatten(3)
+        even_even, even_odd, odd_even, odd_odd = (
+            F.relu(convolution(F.pad(x, (1 - column, column, 1 - row, row))))
+            for convolution, (row, column) in zip(self.phases, ((0, 0), (0, 1), (1, 0), (1, 1)), strict=True)
+        )
+        even_rows = torch.stack([even_even, even_odd], dim=4).flatten(3)
+        odd_rows = torch.stack([odd_even, odd_odd], dim=4).flatten(3)
+        return torch.stack([even_rows, odd_rows], dim=3).flatten(2, 3)
 
 
 def _convolution(weight: Tensor, bias: Tensor) -> nn.Conv2d:
