@@ -98,6 +98,7 @@ class _Numbers:
 
 
 def _quiet(_: Any) -> None:
-    """A worker leaves Ctrl-C to the trainer, and the other cores to the other workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """A worker leaves signals to the trainer, without which it ends anyway, and other cores to other workers."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(0)
