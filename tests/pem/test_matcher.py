@@ -20,7 +20,7 @@ WEIGHTS = Weights(classes=2.0, entropy=5.0, dice=3.0)
 
 def problem(
     images: int, layers: int, queries: int, segments: list[int], points: int = 40, seed: int = 0
-) -> list[Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Random predictions of 4 classes, and truths with the numbers of ``segments`` given."""
     generator = torch.Generator().manual_seed(seed)
     most = max(1, *segments)
@@ -30,7 +30,7 @@ def problem(
     for row, count in zip(classes, segments, strict=True):
         row[count:] = -1
     truth = torch.rand(images, most, points, generator=generator) < 0.3
-    return [logits, masks, classes, truth]
+    return logits, masks, classes, truth
 
 
 def plain_cost(logits: NDArray[Any], mask: NDArray[Any], category: int, truth: NDArray[Any]) -> float:
@@ -41,7 +41,7 @@ def plain_cost(logits: NDArray[Any], mask: NDArray[Any], category: int, truth: N
     entropy = [-math.log(p if wanted else 1 - p) for p, wanted in zip(inside, truth, strict=True)]
     shared = sum(p for p, wanted in zip(inside, truth, strict=True) if wanted)
     dice = 1 - (2 * shared + 1) / (sum(inside) + sum(truth) + 1)
-    return WEIGHTS.entropy * sum(entropy) / len(entropy) + WEIGHTS.dice * dice - WEIGHTS.classes * probability
+    return float(WEIGHTS.entropy * sum(entropy) / len(entropy) + WEIGHTS.dice * dice - WEIGHTS.classes * probability)
 
 
 def test_costs_equal_plain_loops() -> None:

@@ -12,7 +12,7 @@ from runtime import drawing, labels, postprocess
 from runtime.labels import Label
 from runtime.postprocess import Geometry
 from runtime.result import Segment, named
-from tests.runtime.helpers.scenes import synthetic
+from tests.helpers.synthetic import synthetic
 
 CITYSCAPES = labels.load("cityscapes")
 ROAD, CAR = 0, 13

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from runtime import labels, postprocess
 from runtime.postprocess import Geometry
 from runtime.result import Segment
+from tests.helpers.synthetic import synthetic
 from tests.runtime.helpers import published
-from tests.runtime.helpers.scenes import GOLDEN, Scene, golden, scenes, synthetic
+from tests.runtime.helpers.scenes import GOLDEN, Scene, golden, scenes
 
 CASES = [(dataset, case) for dataset, cases in GOLDEN.items() for case in cases]
 SMALL = Geometry((32, 64), (32, 64), (32, 64))

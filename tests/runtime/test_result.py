@@ -8,7 +8,7 @@ import pytest
 from runtime import drawing, labels, postprocess
 from runtime.postprocess import Geometry
 from runtime.result import Instance, Result, Segment, named
-from tests.runtime.helpers.scenes import synthetic
+from tests.helpers.synthetic import synthetic
 
 CITYSCAPES = labels.load("cityscapes")
 
