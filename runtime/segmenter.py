@@ -14,7 +14,7 @@ from runtime import artifact as artifacts
 from runtime import backends, images, labels, postprocess, preprocess, sources
 from runtime.artifact import Artifact
 from runtime.backends.base import Backend
-from runtime.errors import InputError
+from runtime.errors import BackendError, InputError
 from runtime.manifest import Thresholds
 from runtime.result import Result, named
 from runtime.sources import Source
@@ -104,14 +104,19 @@ class Segmenter:
         watch.lap("preprocess")
         logits, masks = self.backend(batch)
         watch.lap("inference")
-        panoptic, segments = postprocess.panoptic(
-            logits[0],
-            masks[0],
-            **vars(geometry),
-            things=self._things,
-            score_threshold=thresholds.score,
-            overlap_threshold=thresholds.overlap,
-        )
+        try:
+            panoptic, segments = postprocess.panoptic(
+                logits[0],
+                masks[0],
+                **vars(geometry),
+                things=self._things,
+                score_threshold=thresholds.score,
+                overlap_threshold=thresholds.overlap,
+            )
+        except ValueError as error:
+            raise BackendError(
+                f"{self.backend.artifact.model} makes no sense of {name or 'the image'}: {error}"
+            ) from error
         watch.lap("postprocess")
         return Result(
             name=name,

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
+from onnx import numpy_helper
 from PIL import Image
 
 import runtime
@@ -178,4 +180,15 @@ def test_closed_by_the_with_block(tiny: Path, flag: NDArray[np.uint8]) -> None:
     with runtime.load(tiny) as segmenter:
         pass
     with pytest.raises(BackendError, match="is closed"):
+        segmenter(flag)
+
+
+def test_a_model_that_overflows_is_named(build: Callable[..., Path], flag: NDArray[np.uint8]) -> None:
+    def overflow(path: Path) -> None:
+        model = onnx.load(path)
+        bias = next(tensor for tensor in model.graph.initializer if tensor.name == "mask_biases")
+        bias.CopyFrom(numpy_helper.from_array(np.full(8, np.inf, np.float32), bias.name))
+        onnx.save(model, path)
+
+    with runtime.load(build(rewrite=overflow)) as segmenter, pytest.raises(BackendError, match=r"tiny.onnx.*NaN"):
         segmenter(flag)
