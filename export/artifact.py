@@ -52,6 +52,7 @@ def export_onnx(request: Request, say: Say = lambda _text: None) -> Manifest:
     manifest = _describe(request)
     say(f"graph of {len(proto.graph.node)} nodes; checking parity")
     manifest = msgspec.structs.replace(manifest, parity=_prove(request, proto, manifest, say))
+    say(f"writing {request.output}")
     return _write(request.output, proto, manifest)
 
 

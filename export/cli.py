@@ -38,7 +38,8 @@ def _parser() -> console.Parser:
     )
     parser.add_argument("--batch", type=int, default=1, metavar="N", help="images per run (default: 1)")
     parser.add_argument(
-        "--labels", help="cityscapes, ade20k, or a JSON file of COCO categories (default: by class count)"
+        "--labels",
+        help="cityscapes, ade20k, or a JSON file of COCO categories (default: the checkpoint's, or by class count)",
     )
     parser.add_argument("-o", "--output", type=Path, default=Path(), help="folder, or a file that ends in .onnx")
     parser.add_argument("--overwrite", action="store_true", help="replace an artifact of that name")
@@ -84,12 +85,12 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
     spec = _input_spec(options)
     if options.output.suffix != ".onnx":
         make_folder(options.output)
-    from pem import load  # torch takes seconds to import; wrong options should not
+    from pem import checkpoints  # torch takes seconds to import; wrong options should not
 
     _say(f"reading {options.weights}")
-    model = load(options.weights)
+    model = checkpoints.load(options.weights)
     _say(f"{model.variant}, {model.num_classes} classes, {model.num_queries} queries")
-    output = _output(options, model)
+    output, known = _output(options, model), checkpoints.labels(options.weights)
     from export.artifact import Request, export_onnx
 
     request = Request(
@@ -97,7 +98,7 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
         checkpoint=options.weights,
         output=output,
         input=spec,
-        labels=labels.load(options.labels) if options.labels else labels.default(model.num_classes),
+        labels=labels.load(options.labels) if options.labels else known or labels.default(model.num_classes),
         forms=resolve(options.to, options.deform_conv, options.upsample),
         thresholds=Thresholds(score=options.score_threshold, overlap=options.overlap_threshold),
     )
@@ -163,7 +164,7 @@ def _summary(output: Path, manifest: Manifest) -> str:
 
 
 def _say(text: str) -> None:
-    print(f"pem-export: {text}", file=sys.stderr, flush=True)
+    console.say("pem-export", text)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Event, current_thread, main_thread
+from types import FrameType
 from typing import Any
 
 from runtime.errors import PemError
@@ -52,10 +56,43 @@ def run(
     """
     options = parser.parse_args(arguments)
     try:
-        report = action(options)
+        with _interrupts_remembered():
+            return _run(parser, action, options)
     except KeyboardInterrupt as interruption:
         print(f"{parser.prog}: {interruption.args[0] if interruption.args else 'interrupted'}", file=sys.stderr)
         return INTERRUPTED
+
+
+def say(program: str, text: str) -> None:
+    """Print a remark on progress. Raises KeyboardInterrupt if Ctrl-C was pressed before and a library swallowed it."""
+    if _pressed.is_set():
+        raise KeyboardInterrupt
+    print(f"{program}: {text}", file=sys.stderr, flush=True)
+
+
+_pressed = Event()
+
+
+@contextmanager
+def _interrupts_remembered() -> Iterator[None]:
+    def press(_number: int, _frame: FrameType | None) -> None:
+        _pressed.set()
+        raise KeyboardInterrupt
+
+    _pressed.clear()
+    if current_thread() is not main_thread():  # only the main thread may handle signals
+        yield
+        return
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _run(parser: Parser, action: Callable[[argparse.Namespace], dict[str, Any]], options: argparse.Namespace) -> int:
+    try:
+        report = action(options)
     except Exception as error:
         if options.debug:
             traceback.print_exc()

@@ -21,6 +21,7 @@ from export.forms import Forms
 from export.parity import sample_image
 from export.rewrites import prepare
 from runtime import onnx_metadata
+from runtime.labels import Label
 from runtime.manifest import METADATA_KEY, Manifest, parse
 from tests.helpers.weights import randomised
 
@@ -132,6 +133,13 @@ def test_thresholds_and_labels_go_into_the_manifest(weights: Path, tmp_path: Pat
     assert [(label.name, label.isthing) for label in manifest.classes[:2]] == [("kind 0", False), ("kind 1", True)]
 
 
+def test_the_checkpoints_own_labels_are_the_default(tmp_path: Path) -> None:
+    names = tuple(Label(i, f"kind {i}", i > 1, (i, i, i)) for i in range(4))
+    pem.save(randomised(pem.build("pem-nano", num_classes=4)), tmp_path / "own.safetensors", labels=names)
+    assert cli.main(["--weights", str(tmp_path / "own.safetensors"), *SMALL, "-o", str(tmp_path)]) == 0
+    assert parse((tmp_path / "pem-nano.json").read_bytes(), "manifest").classes == names
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -195,6 +203,6 @@ def test_interrupted_it_leaves_nothing(weights: Path, tmp_path: Path) -> None:
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     remaining = process.stderr.read()
-    assert process.wait(60) == 130
+    assert process.wait(60) == 130, remaining
     assert remaining.splitlines()[-1] == "pem-export: interrupted"
     assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
+import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -77,3 +80,27 @@ def test_sizes(text: str, expected: tuple[int, int]) -> None:
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="is no size: give height x width"):
         console.size(text)
+
+
+def test_an_interrupt_that_a_library_swallowed_counts_at_the_next_remark(capsys: pytest.CaptureFixture[str]) -> None:
+    def swallowing(_options: argparse.Namespace) -> dict[str, Any]:
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        console.say("pem-try", "going on")
+        return {}
+
+    before = signal.getsignal(signal.SIGINT)
+    assert console.run(console.Parser(prog="pem-try"), swallowing, []) == 130
+    assert capsys.readouterr().err == "pem-try: interrupted\n"
+    assert signal.getsignal(signal.SIGINT) is before
+    assert console.run(console.Parser(prog="pem-try"), lambda _: {}, []) == 0, "the next run starts afresh"
+
+
+def test_commands_may_run_outside_the_main_thread() -> None:
+    codes: list[int] = []
+    thread = threading.Thread(
+        target=lambda: codes.append(console.run(console.Parser(prog="pem-try"), lambda _: {}, []))
+    )
+    thread.start()
+    thread.join()
+    assert codes == [0]
