@@ -37,6 +37,7 @@ class Request:
     labels: Sequence[Label]
     forms: Forms
     thresholds: Thresholds
+    compact: bool = False
 
 
 def export_onnx(request: Request, say: Say = lambda _text: None) -> Manifest:
@@ -49,6 +50,8 @@ def export_onnx(request: Request, say: Say = lambda _text: None) -> Manifest:
     say("tracing the graph")
     model = prepare(request.model, request.forms)
     proto = graph.to_onnx(model, graph.example_for(request.input), dynamic=graph.dynamic_dims(request.input))
+    if request.compact:
+        graph.store_exact_halves(proto)
     manifest = _describe(request)
     say(f"graph of {len(proto.graph.node)} nodes; checking parity")
     manifest = msgspec.structs.replace(manifest, parity=_prove(request, proto, manifest, say))

@@ -31,7 +31,7 @@ def _parser() -> console.Parser:
         description="Turn a trained PEM into an artifact, and prove that it computes the same.",
         epilog="example:\n  pem-export --weights model_final.pth --to onnx --size 512x1024 -o out",
     )
-    parser.add_argument("--weights", type=Path, required=True, help="checkpoint: .pth, .pkl or .safetensors")
+    parser.add_argument("--weights", type=Path, required=True, help="checkpoint (.pth, .pkl, .safetensors), or demo")
     parser.add_argument("--to", choices=["onnx"], default="onnx", help="kind of artifact (default: onnx)")
     parser.add_argument(
         "--size", type=console.size, default=(512, 1024), metavar="HxW", help="input size (default: 512x1024)"
@@ -45,6 +45,11 @@ def _parser() -> console.Parser:
     parser.add_argument("--overwrite", action="store_true", help="replace an artifact of that name")
     _add_dynamic(parser.add_argument_group("sizes that vary"))
     _add_forms(parser.add_argument_group("form of the graph"))
+    parser.add_argument(
+        "--compact",
+        action="store_true",
+        help="store weights that half precision holds exactly in half precision: a smaller file, the same numbers",
+    )
     _add_thresholds(parser.add_argument_group("defaults of the panoptic merge, 0 to 1"))
     return parser
 
@@ -87,19 +92,21 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
         make_folder(options.output)
     from pem import checkpoints  # torch takes seconds to import; wrong options should not
 
-    _say(f"reading {options.weights}")
-    model = checkpoints.load(options.weights)
+    weights = checkpoints.locate(options.weights)
+    _say(f"reading {weights}")
+    model = checkpoints.load(weights)
     _say(f"{model.variant}, {model.num_classes} classes, {model.num_queries} queries")
-    output, known = _output(options, model), checkpoints.labels(options.weights)
+    output, known = _output(options, model), checkpoints.labels(weights)
     from export.artifact import Request, export_onnx
 
     request = Request(
         model=model,
-        checkpoint=options.weights,
+        checkpoint=weights,
         output=output,
         input=spec,
         labels=labels.load(options.labels) if options.labels else known or labels.default(model.num_classes),
         forms=resolve(options.to, options.deform_conv, options.upsample),
+        compact=options.compact,
         thresholds=Thresholds(score=options.score_threshold, overlap=options.overlap_threshold),
     )
     manifest = export_onnx(request, _say)

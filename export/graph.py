@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
@@ -26,6 +28,9 @@ OPSET = 19
 _SCOPES = "pkg.torch.onnx.name_scopes"
 _FOLD_UP_TO = 1 << 24
 """Elements of the largest tensor that may be computed at export instead of at every run."""
+
+_WORTH_HALVING = 1024
+"""Elements of the smallest constant that `store_exact_halves` looks at."""
 
 
 def to_onnx(
@@ -88,6 +93,25 @@ def clean(model: ir.Model) -> None:
         passes.ClearMetadataAndDocStringPass(),
     ):
         tidy(model)
+
+
+def store_exact_halves(proto: onnx.ModelProto) -> None:
+    """Store large float32 constants that float16 holds exactly as float16, cast back when the model is loaded."""
+    casts = []
+    for tensor in proto.graph.initializer:
+        if tensor.data_type != onnx.TensorProto.FLOAT or math.prod(tensor.dims) < _WORTH_HALVING:
+            continue
+        values = onnx.numpy_helper.to_array(tensor)
+        with np.errstate(over="ignore"):
+            halves = values.astype(np.float16)
+        if np.array_equal(halves.astype(np.float32), values):
+            name = tensor.name
+            tensor.CopyFrom(onnx.numpy_helper.from_array(halves, f"{name}/half"))
+            cast = onnx.helper.make_node("Cast", [tensor.name], [name], f"{name}/Cast", to=onnx.TensorProto.FLOAT)
+            casts.append(cast)
+    nodes = [*casts, *proto.graph.node]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
 
 
 def _fold_layer_norms(graph: ir.Graph) -> None:

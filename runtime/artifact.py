@@ -12,6 +12,9 @@ from runtime.errors import ArtifactError, ManifestError
 from runtime.manifest import Manifest
 
 SUFFIXES = frozenset({".onnx"})
+DEMO = "demo"
+"""Stands for the model that comes with the package: `pem-nano`, trained on toy streets, at 256x512."""
+
 _CHECKPOINTS = frozenset({".pth", ".pt", ".pkl", ".ckpt", ".safetensors"})
 _EXTERNAL_DATA_KEY = b"\x0a\x08location"  # StringStringEntryProto.key, which every tensor stored outside must have
 
@@ -25,13 +28,13 @@ class Artifact:
 
 
 def read(path: str | Path) -> Artifact:
-    """The artifact whose model file is ``path``.
+    """The artifact whose model file is ``path``, or for "demo" the one that comes with the package.
 
     The manifest lies beside the model and vouches for its bytes, or, for a lone ``.onnx``, inside it. Raises
     ArtifactError if the file is missing or no model, ManifestError if the manifest is missing, damaged, newer than
     this version, or another file's.
     """
-    model = Path(path)
+    model = Path(__file__).parent / "demo" / "pem-nano.onnx" if str(path) == DEMO else Path(path)
     _check_kind(model)
     try:
         beside = manifests.path_of(model)

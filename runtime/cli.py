@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> console.Parser:
     parser = console.Parser(prog="pem-run", description=__doc__)
-    parser.add_argument("model", metavar="MODEL", help="an exported model, such as out/pem.onnx")
+    parser.add_argument("model", metavar="MODEL", help="an exported model, such as out/pem.onnx, or demo")
     parser.add_argument("source", metavar="SOURCE", help="a picture, a folder of pictures or a video")
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, default=Path("out"), help="default: %(default)s")
     parser.add_argument(

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> console.Parser:
     parser = console.Parser(prog="pem-eval", description=__doc__, epilog=datasets.EXAMPLES)
-    parser.add_argument("model", metavar="MODEL", help="an exported model, such as out/pem.onnx")
+    parser.add_argument("model", metavar="MODEL", help="an exported model, such as out/pem.onnx, or demo")
     parser.add_argument("--backend", metavar="B", help="onnxruntime or openvino; default: the fastest installed")
     parser.add_argument("--limit", metavar="N", type=_positive, help="score the first N images only")
     parser.add_argument(

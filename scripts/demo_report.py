@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Put what an export and a run printed as JSON into one page of Markdown: report.md in the folder given."""
+"""Put what an export, a run and an evaluation printed as JSON into one page: report.md in the folder given."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from typing import Any
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    exported, ran = (json.loads((folder / name).read_text()) for name in ("export.json", "run.json"))
+    exported, ran, scores = (json.loads((folder / f"{name}.json").read_text()) for name in ("export", "run", "eval"))
     manifest = json.loads(Path(exported["manifest"]).read_text())
     image = ran["images"][0]
     sections = [
         heading(manifest),
+        f"![overlay]({Path(image['overlay']).name})",
         parity(exported["parity"]),
+        quality(scores),
         stages(image),
         segments(image),
-        "![overlay](photograph_overlay.png)",
     ]
     (folder / "report.md").write_text("\n\n".join(sections) + "\n")
 
@@ -54,6 +55,12 @@ def parity(results: dict[str, Any]) -> str:
         "pixels that agree, worst",
     ]
     return "## The artifact against the PyTorch module\n\n" + table(header, rows)
+
+
+def quality(scores: dict[str, Any]) -> str:
+    rows = [[name, *(f"{scores['pq'][name][key]:.1f}" for key in ("pq", "sq", "rq"))] for name in scores["pq"]]
+    title = f"## On {scores['images']} toy streets it was not trained on, percent (mean IoU {scores['miou']:.1f})"
+    return title + "\n\n" + table(["", "PQ", "SQ", "RQ"], rows)
 
 
 def stages(image: dict[str, Any]) -> str:

@@ -13,6 +13,9 @@ from pem.model import PEM
 from runtime.errors import CheckpointError
 from runtime.labels import Label
 
+DEMO = "demo"
+"""Stands for the weights that come with the package: `pem-nano`, trained on toy streets."""
+
 _READERS = {".pkl": pickles.read_pickle} | dict.fromkeys((".pth", ".pt", ".tar"), pickles.read_torch)
 
 
@@ -22,11 +25,16 @@ def load(path: str | Path) -> PEM:
     Variant, number of classes and of queries are read from the tensors. Raises CheckpointError if the file is
     damaged, foreign or unsafe, and if a tensor is missing, unexpected or misshapen.
     """
-    path = Path(path)
+    path = locate(path)
     state = read(path)
     model = identify(state, str(path))
     model.load_state_dict(state)
     return model.eval()
+
+
+def locate(path: str | Path) -> Path:
+    """The checkpoint's file: ``path`` itself, or for "demo" the weights that come with the package."""
+    return Path(__file__).parents[1] / "weights" / "demo.safetensors" if str(path) == DEMO else Path(path)
 
 
 def save(model: PEM, path: str | Path, *, labels: Sequence[Label] = (), half: bool = False) -> None:
@@ -39,7 +47,7 @@ def save(model: PEM, path: str | Path, *, labels: Sequence[Label] = (), half: bo
 
 def labels(path: str | Path) -> tuple[Label, ...] | None:
     """The classes a checkpoint was trained on; None if it does not say, as only ours do. Raises CheckpointError."""
-    path = Path(path)
+    path = locate(path)
     return tensors.read_labels(path) if path.suffix == tensors.SUFFIX else None
 
 
