@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from runtime.coco import categories
-from runtime.errors import CheckpointError
+from runtime.errors import CheckpointError, OutputError
 from runtime.files import writing
 from runtime.labels import Label, parse
 
@@ -50,4 +50,7 @@ def write(state: dict[str, Tensor], path: Path, *, labels: Sequence[Label] = (),
     }
     metadata = {_CLASSES: json.dumps(categories(labels))} if labels else None
     with writing(path) as temporary:
-        save_file(tensors, temporary, metadata)
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:  # which hides the operating system's, of a full disk for instance
+            raise OutputError(f"cannot write {path}: {error}; choose another place with -o") from error

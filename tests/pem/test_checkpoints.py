@@ -219,6 +219,18 @@ def test_saving_where_nothing_can_be_written_says_so(tmp_path: Path) -> None:
         pem.save(pem.build("pem-nano", num_classes=2), tmp_path / "file" / "model.safetensors")
 
 
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="only Unix limits the size of files")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        with pytest.raises(OutputError, match="cannot write"):
+            pem.save(pem.build("pem-nano", num_classes=2), tmp_path / "model.safetensors")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("arguments", [("pem-r18", 19), ("pem-nano", 0)])
 def test_building_what_does_not_exist_is_an_error(arguments: tuple[str, int]) -> None:
     with pytest.raises(ValueError, match=r"expected|there are"):
