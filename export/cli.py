@@ -12,12 +12,10 @@ from export.forms import resolve
 from runtime import console, labels
 from runtime.errors import ExportError
 from runtime.files import make_folder, refuse_existing
-from runtime.manifest import InputSpec, Manifest, Range, Thresholds, path_of
+from runtime.manifest import MULTIPLE_OF, InputSpec, Manifest, Range, Thresholds, path_of
 
 if TYPE_CHECKING:
     from pem import PEM
-
-MULTIPLE_OF = 32
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,8 +86,7 @@ def _add_thresholds(group: argparse._ArgumentGroup) -> None:
 
 def _export(options: argparse.Namespace) -> dict[str, Any]:
     spec = _input_spec(options)
-    if options.output.suffix != ".onnx":
-        make_folder(options.output)
+    make_folder(options.output.parent if options.output.suffix == ".onnx" else options.output)
     from pem import checkpoints  # torch takes seconds to import; wrong options should not
 
     weights = checkpoints.locate(options.weights)
@@ -119,7 +116,6 @@ def _output(options: argparse.Namespace, model: PEM) -> Path:
     """The model file to write. Raises OutputError where that is not possible."""
     given: Path = options.output
     output = given if given.suffix == ".onnx" else given / f"{model.variant}.onnx"
-    make_folder(output.parent)
     if not options.overwrite:
         refuse_existing(output)
         refuse_existing(path_of(output))

@@ -19,8 +19,7 @@ from onnxscript import optimizer
 from torch import Tensor, nn
 from torch.export import Dim
 
-from pem.model import MULTIPLE_OF
-from runtime.manifest import InputSpec
+from runtime.manifest import MULTIPLE_OF, InputSpec
 
 OPSET = 19
 """The first with DeformConv; every later runtime reads it."""

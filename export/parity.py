@@ -23,6 +23,7 @@ from pem import PEM
 from runtime.backends.base import Backend
 from runtime.errors import ExportError
 from runtime.manifest import InputSpec
+from runtime.postprocess.classes import probabilities, sigmoid
 
 Outputs = tuple[NDArray[np.floating], NDArray[np.floating]]
 Size = tuple[int, int, int]
@@ -165,9 +166,8 @@ def _shapes(x: NDArray[np.float32], y: NDArray[np.float32], random: np.random.Ge
 
 def _winners(logits: NDArray[np.floating], masks: NDArray[np.floating]) -> NDArray[np.intp]:
     """The query of highest class score times mask probability, per mask pixel: (N, H/4, W/4)."""
-    exponent = np.exp(logits - logits.max(axis=2, keepdims=True))
-    scores = (exponent / exponent.sum(axis=2, keepdims=True))[:, :, :-1].max(axis=2)
-    return np.asarray((scores[:, :, None, None] / (1 + np.exp(-masks.clip(-80, 80)))).argmax(axis=1))
+    scores = probabilities(logits)[:, :, :-1].max(axis=2)
+    return np.asarray((scores[:, :, None, None] * sigmoid(masks.astype(np.float32))).argmax(axis=1))
 
 
 def _finite(value: float) -> float:

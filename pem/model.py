@@ -8,9 +8,7 @@ from torch import Tensor, nn
 from pem.backbones import Backbone
 from pem.decoder import MaskDecoder
 from pem.pixel_decoder import PixelDecoder
-
-MULTIPLE_OF = 32
-"""Height and width must be multiples of the coarsest stride."""
+from runtime.manifest import MULTIPLE_OF
 
 MEAN = (123.675, 116.280, 103.530)
 STD = (58.395, 57.120, 57.375)

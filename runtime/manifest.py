@@ -16,6 +16,9 @@ from runtime.files import sha256
 from runtime.labels import Label
 
 SCHEMA_VERSION = 1
+MULTIPLE_OF = 32
+"""Height and width of a model's input must be multiples of its coarsest stride."""
+
 METADATA_KEY = "pem-edge"
 """Key of the manifest's JSON among an ONNX model's metadata."""
 
@@ -48,7 +51,7 @@ class InputSpec(msgspec.Struct, frozen=True):
     color: Literal["RGB"] = "RGB"
     fit: Literal["pad-bottom-right"] = "pad-bottom-right"
     pad_value: tuple[int, int, int] = (124, 116, 104)
-    multiple_of: int = 32
+    multiple_of: int = MULTIPLE_OF
     dynamic_batch: Range | None = None
     dynamic_height: Range | None = None
     dynamic_width: Range | None = None

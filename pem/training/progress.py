@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pem.training.supervision import LOSSES
+from runtime import console
 from runtime.errors import OutputError
 from runtime.files import writing
 
@@ -75,4 +75,4 @@ class Progress:
 
 def say(text: str) -> None:
     """A line of progress, on standard error."""
-    print(f"pem-train: {text}", file=sys.stderr, flush=True)
+    console.say("pem-train", text)

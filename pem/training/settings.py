@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pem.model import MULTIPLE_OF
 from pem.training.losses import Weights
 from runtime.errors import TrainingError
+from runtime.manifest import MULTIPLE_OF
 
 
 @dataclass(frozen=True)
