@@ -11,7 +11,7 @@ from runtime import onnx_metadata
 from runtime.errors import ArtifactError, ManifestError
 from runtime.manifest import Manifest
 
-SUFFIXES = frozenset({".onnx"})
+SUFFIXES = (".onnx", ".engine")
 DEMO = "demo"
 """Stands for the model that comes with the package: `pem-nano`, trained on toy streets, at 256x512."""
 
@@ -37,9 +37,9 @@ def read(path: str | Path) -> Artifact:
     model = Path(__file__).parent / "demo" / "pem-nano.onnx" if str(path) == DEMO else Path(path)
     _check_kind(model)
     try:
-        beside = manifests.path_of(model)
-        manifest = _beside(beside, model) if beside.exists() else _inside(model)
-        _refuse_external_data(model)
+        manifest = _beside(model) or _inside(model)
+        if manifest.engine is None:
+            _refuse_external_data(model)
     except OSError as error:
         raise ArtifactError(f"cannot read {error.filename or model}: {error.strerror or error}") from error
     return Artifact(model, manifest)
@@ -59,14 +59,23 @@ def _check_kind(model: Path) -> None:
         raise ArtifactError(f"{model} has the suffix {suffix!r}: give a model that ends in {' or '.join(SUFFIXES)}")
 
 
-def _beside(path: Path, model: Path) -> Manifest:
+def _beside(model: Path) -> Manifest | None:
+    """The manifest in the file beside ``model``, None if there is none or it is that of an engine beside an ONNX."""
+    path = manifests.path_of(model)
+    if not path.exists():
+        return None
     manifest = manifests.parse(path.read_bytes(), str(path))
+    is_engine = model.suffix.lower() == ".engine"
+    if manifest.engine is not None and not is_engine:
+        return None
+    if manifest.engine is None and is_engine:
+        raise ManifestError(f"{path} describes no engine: build {model.name} again, with pem-export --to trt")
     manifests.verify(manifest, model)
     return manifest
 
 
 def _inside(model: Path) -> Manifest:
-    embedded = onnx_metadata.read(model).get(manifests.METADATA_KEY)
+    embedded = onnx_metadata.read(model).get(manifests.METADATA_KEY) if model.suffix.lower() == ".onnx" else None
     if embedded is None:
         raise ManifestError(
             f"{model} has no manifest, neither beside it ({manifests.path_of(model).name}) nor inside: "

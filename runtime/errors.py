@@ -7,6 +7,7 @@ PemError
 ├── BackendError        the backend is not installed or cannot run the artifact
 ├── CheckpointError     trained weights that cannot be read or do not fit
 ├── ExportError         the export cannot be done as asked, or the result fails its parity gate
+├── CalibrationError    the calibration cannot be done as asked, or its statistics are not this model's
 ├── TrainingError       the training cannot be done as asked, or has come to nothing
 └── OutputError         a result that cannot be written
 
@@ -40,6 +41,10 @@ class CheckpointError(PemError):
 
 class ExportError(PemError):
     """An export that cannot be done as asked, or whose result fails its parity gate."""
+
+
+class CalibrationError(PemError):
+    """A calibration that cannot be done as asked, or statistics that are not this model's."""
 
 
 class TrainingError(PemError):

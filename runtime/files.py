@@ -21,6 +21,12 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def cache_folder() -> Path:
+    """Where this user keeps what can be made again: the XDG specification's cache folder, which need not exist."""
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".cache") / "pem-edge"  # relative ones are to be ignored
+
+
 def refuse_existing(path: Path) -> None:
     """Raise OutputError if ``path`` exists."""
     if path.exists():

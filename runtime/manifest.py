@@ -1,7 +1,8 @@
 """The manifest: everything needed to run an artifact and to trust it.
 
 It lies beside the model file (same stem, ``.json``). An ``.onnx`` also carries it in its metadata, less the
-hash of the file it is part of, so that a lone file still works.
+hash of the file it is part of, so that a lone file still works. Where an engine lies beside the ``.onnx`` that it was
+built from, the ``.json`` is the engine's.
 """
 
 from __future__ import annotations
@@ -76,6 +77,60 @@ class FileHash(msgspec.Struct, frozen=True):
     sha256: str
 
 
+class Engine(msgspec.Struct, frozen=True, kw_only=True):
+    """What a compiled engine was built from and will run on.
+
+    ``target`` says which TensorRT, ``version`` which release of it. ``gpu`` is the GPU it was built on, "none" where
+    there was none; ``compute_capabilities`` those it runs on, such as "8.7". ``source`` is the ONNX file beside it,
+    ``plugin`` the library its deformable convolutions need, also beside it. ``layers`` counts layers by
+    the type they compute in, "unknown" where that is not said: those of the engine itself where a GPU could load it,
+    else those of the strongly typed network that it was built from, as ``built_by["layers_from"]`` says.
+    """
+
+    target: Literal["trt", "trt-rtx"]
+    version: str
+    gpu: str
+    compute_capabilities: tuple[str, ...]
+    source: FileHash
+    plugin: FileHash | None = None
+    version_compatible: bool = False
+    hardware_compatible: str = "none"
+    layers: dict[str, int] = {}
+
+
+Placement = Literal["cpu", "tensorrt"]
+"""Whose kernels Q/DQ are placed for."""
+
+RangeMethod = Literal["max", "percentile", "entropy", "mse"]
+"""How the range of a tensor's INT8 values follows from what calibration saw of it."""
+
+
+class Quantization(msgspec.Struct, frozen=True, kw_only=True):
+    """How an INT8 model came about, and what INT8 costs it.
+
+    ``placement`` says whose kernels Q/DQ are placed for. Ranges come from ``images`` pictures of ``source`` by
+    ``method``. ``layers`` are the nodes that compute in INT8, ``kept`` the blocks that were kept out of it. Shares (0
+    to 1) are of the multiply-accumulates of ordinary convolutions and of all. ``agreement`` is the percentage of pixels
+    that keep the class of single precision, ``pq`` (percent) that of "fp32" and "int8" on labelled images,
+    ``sensitivity`` the loss with one block alone in INT8, ``milliseconds`` a run's time by precision, in ``timed_in``.
+    """
+
+    placement: Placement
+    method: RangeMethod
+    source: str
+    images: int
+    images_sha256: str
+    layers: tuple[str, ...]
+    kept: tuple[str, ...] = ()
+    share_of_convolutions: float
+    share_of_all: float
+    agreement: float
+    pq: dict[str, float] | None = None
+    sensitivity: dict[str, float] = {}
+    milliseconds: dict[str, float] = {}
+    timed_in: str = "nothing"
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """See the module's docstring. ``built_by`` holds versions and whatever else the builder depends on."""
 
@@ -91,8 +146,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     deform_conv: Literal["native", "standard", "plugin"]
     checkpoint: FileHash
     model: FileHash | None = None
+    engine: Engine | None = None
+    quantization: Quantization | None = None
     built_by: dict[str, str]
     parity: dict[str, Any] = {}
+
+    @property
+    def target(self) -> Literal["onnx", "trt", "trt-rtx"]:
+        """What kind of model file this describes."""
+        return "onnx" if self.engine is None else self.engine.target
 
     def to_json(self) -> bytes:
         """The manifest as indented JSON."""

@@ -14,27 +14,44 @@ if TYPE_CHECKING:
 
 
 class _Engine(NamedTuple):
-    """A row of the table: its class, as ``module:name``, the extra that installs it, and what it can run."""
+    """A row of the table: its class, as ``module:name``, the module it needs, the extra that installs that, and what
+    it can run.
+    """
 
     implementation: str
+    needs: str
     extra: str
+    target: str
     deform_convs: frozenset[str]
+    placements: frozenset[str] = frozenset({"cpu", "tensorrt"})
 
 
+_ALL = frozenset({"standard", "native", "plugin"})
 _ENGINES = {  # the fastest first
-    "openvino": _Engine("runtime.backends.openvino:OpenVino", "openvino", frozenset({"standard"})),
-    "onnxruntime": _Engine("runtime.backends.onnxruntime:OnnxRuntime", "ort", frozenset({"standard", "native"})),
+    "tensorrt": _Engine("runtime.backends.tensorrt:TensorRt", "tensorrt", "trt", "trt", _ALL),
+    "tensorrt-rtx": _Engine("runtime.backends.tensorrt:TensorRtRtx", "tensorrt_rtx", "trt-rtx", "trt-rtx", _ALL),
+    "openvino": _Engine(  # of Q/DQ for TensorRT its CPU kernels make less than they hold
+        "runtime.backends.openvino:OpenVino",
+        "openvino",
+        "openvino",
+        "onnx",
+        frozenset({"standard"}),
+        frozenset({"cpu"}),
+    ),
+    "onnxruntime": _Engine(
+        "runtime.backends.onnxruntime:OnnxRuntime", "onnxruntime", "ort", "onnx", frozenset({"standard", "native"})
+    ),
 }
 
 
 def available() -> list[str]:
     """Names of the installed backends, the fastest first. Imports none of them."""
-    return [name for name in _ENGINES if find_spec(name) is not None]
+    return [name for name, engine in _ENGINES.items() if find_spec(engine.needs) is not None]
 
 
 def able(artifact: Artifact) -> list[str]:
-    """Names of the installed backends that run ``artifact``'s form of deformable convolution, the fastest first."""
-    return [name for name in available() if artifact.manifest.deform_conv in _ENGINES[name].deform_convs]
+    """Names of the installed backends that run ``artifact``'s kind and form, the fastest first."""
+    return [name for name in available() if _runs(name, artifact)]
 
 
 def create(name: str | None, artifact: Artifact) -> Backend:
@@ -43,18 +60,18 @@ def create(name: str | None, artifact: Artifact) -> Backend:
     Raises BackendError if there is no such backend, it is not installed or it cannot run the artifact.
     """
     candidates = available() if name is None else [_installed(name)]
-    if not candidates:
-        raise BackendError("no backend is installed: pip install 'pem-edge[ort]'")
-    chosen = next((candidate for candidate in able(artifact) if candidate in candidates), None)
+    chosen = next((candidate for candidate in candidates if _runs(candidate, artifact)), None)
     if chosen is None:
-        form = artifact.manifest.deform_conv
-        raise BackendError(
-            f"{artifact.model} has its deformable convolutions in the form {form!r}, which {' and '.join(candidates)} "
-            "cannot run: export with --deform-conv standard"
-        )
+        raise _none_of(candidates, artifact)
     module, _, attribute = _ENGINES[chosen].implementation.partition(":")
     backend: Backend = getattr(import_module(module), attribute)(artifact)
     return backend
+
+
+def _runs(name: str, artifact: Artifact) -> bool:
+    engine, manifest = _ENGINES[name], artifact.manifest
+    quantised = manifest.quantization is None or manifest.quantization.placement in engine.placements
+    return engine.target == manifest.target and manifest.deform_conv in engine.deform_convs and quantised
 
 
 def _installed(name: str) -> str:
@@ -63,3 +80,35 @@ def _installed(name: str) -> str:
     if name not in available():
         raise BackendError(f"backend {name} is not installed: pip install 'pem-edge[{_ENGINES[name].extra}]'")
     return name
+
+
+def _none_of(candidates: list[str], artifact: Artifact) -> BackendError:
+    """Why none of the ``candidates`` runs ``artifact``, and what would."""
+    manifest = artifact.manifest
+    target, form = manifest.target, manifest.deform_conv
+    fitting = [name for name, engine in _ENGINES.items() if engine.target == target]
+    if not set(fitting) & set(available()):
+        wanted = " or ".join(fitting)
+        extra = _ENGINES[fitting[-1]].extra
+        return BackendError(
+            f"{artifact.model} needs the backend {wanted}, which is not installed: pip install 'pem-edge[{extra}]'"
+        )
+    if not set(fitting) & set(candidates):
+        return BackendError(
+            f"{artifact.model} is for {' or '.join(fitting)}, not for {' or '.join(candidates)}: leave the backend to "
+            "be chosen, or export for another target with --to"
+        )
+    if manifest.quantization is not None and manifest.quantization.placement == "tensorrt":
+        return BackendError(
+            f"{artifact.model} is quantised for TensorRT: build an engine with pem-export --weights {artifact.model} "
+            "--to trt, run it in onnxruntime, or export with --placement cpu"
+        )
+    unable = " and ".join(name for name in candidates if name in fitting)
+    return BackendError(
+        f"{artifact.model} has its deformable convolutions in the form {form!r}, which {unable} "
+        f"cannot run: export with --deform-conv standard{_or_engine(form)}"
+    )
+
+
+def _or_engine(form: str) -> str:
+    return ", or build the engine it is for, with --to trt" if form == "plugin" else ""

@@ -23,7 +23,9 @@ class OnnxRuntime(Backend):
 
     def _load(self, artifact: Artifact) -> None:
         _check_version(artifact)
-        self._session = ort.InferenceSession(artifact.model, _options(), providers=_providers(artifact))
+        self._session = ort.InferenceSession(
+            artifact.model, _options(), providers=_providers(), disabled_optimizers=_disabled(artifact)
+        )
 
     def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
         logits, masks = self._session.run(["logits", "masks"], {self.artifact.manifest.input.name: images})
@@ -54,9 +56,16 @@ def _options() -> ort.SessionOptions:
     return options
 
 
-def _providers(artifact: Artifact) -> list[Any]:
+def _disabled(artifact: Artifact) -> list[str]:
+    """Q/DQ placed for TensorRT with half around it becomes operators that onnxruntime's CPU kernels then lack."""
+    quantization = artifact.manifest.quantization
+    for_tensorrt = quantization is not None and quantization.placement == "tensorrt"
+    return ["QDQSelectorActionTransformer"] if for_tensorrt else []
+
+
+def _providers() -> list[Any]:
     if "CUDAExecutionProvider" not in ort.get_available_providers():
         return ["CPUExecutionProvider"]
     ort.preload_dlls()  # CUDA and cuDNN from pip
-    tf32 = "0" if artifact.manifest.precision == "fp32" else "1"
-    return [("CUDAExecutionProvider", {"use_tf32": tf32}), "CPUExecutionProvider"]
+    # TF32 keeps no more digits than half: what the graph has in single precision would lose what it is there for.
+    return [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]

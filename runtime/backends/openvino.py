@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -27,6 +28,19 @@ def _without_telemetry() -> Any:
 
 ov = _without_telemetry()
 
+# Without the second, OpenVINO computes in bfloat16 wherever the CPU can, whatever the types in the graph.
+_OPTIONS = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+
+
+@cache
+def core() -> Any:
+    """The one core of the process.
+
+    A core's CPU plugin sets the signal stack of its thread, and one that dies leaves memory that is no longer there as
+    that stack, if another core came after it or another thread ends it: the next signal (Ctrl-C) then ends the process.
+    """
+    return ov.Core()
+
 
 class OpenVino(Backend):
     """See `Backend`."""
@@ -34,8 +48,7 @@ class OpenVino(Backend):
     name = "openvino"
 
     def _load(self, artifact: Artifact) -> None:
-        core = ov.Core()
-        self._model = core.compile_model(core.read_model(artifact.model), "CPU", _options(artifact))
+        self._model = core().compile_model(core().read_model(artifact.model), "CPU", _OPTIONS)
 
     def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
         request = self._model.create_infer_request()  # one a call: it owns the outputs, which are shared, not copied
@@ -46,11 +59,7 @@ class OpenVino(Backend):
         del self._model
 
     def _names(self) -> set[str]:
-        return {port.any_name for port in (*self._model.inputs, *self._model.outputs)}
-
-
-def _options(artifact: Artifact) -> dict[str, str]:
-    options = {"PERFORMANCE_HINT": "LATENCY"}
-    if artifact.manifest.precision != "fp16":  # else the plugin computes in bf16 wherever the CPU can
-        options["INFERENCE_PRECISION_HINT"] = "f32"
-    return options
+        # A tensor that OpenVINO made one with another goes by both names.
+        known = {self.artifact.manifest.input.name, *self.artifact.manifest.outputs}
+        ports = (*self._model.inputs, *self._model.outputs)
+        return {next(iter(known & port.names), port.any_name) for port in ports}

@@ -22,6 +22,7 @@ from runtime.errors import BackendError
 from runtime.labels import Label
 from runtime.manifest import InputSpec, Range
 
+needs_tensorrt_rtx = pytest.mark.skipif(find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed")
 needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
 
 
@@ -105,6 +106,24 @@ def test_dynamic_sizes_and_batches(engine: str, build: Callable[..., Path]) -> N
         np.testing.assert_allclose(masks[2, 0], expected_masks(batch[2]), atol=1e-3)
 
 
+def test_a_signal_after_the_last_of_several_was_closed_does_no_harm(engine: str, tiny: Path) -> None:
+    code = """
+import signal, sys
+from pathlib import Path
+from runtime import artifact, backends
+
+first, second = (backends.create(sys.argv[1], artifact.read(Path(sys.argv[2]))) for _ in range(2))
+first.close()
+second.close()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("alive")
+"""
+    command = [sys.executable, "-c", code, engine, str(tiny)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout == "alive\n"
+
+
 def test_wrong_shape_is_one_line_and_the_backend_lives_on(engine: str, tiny: Path) -> None:
     backend = load(engine, tiny)
     with pytest.raises(BackendError, match=f"{engine} cannot run") as caught:
@@ -148,14 +167,16 @@ def test_standard_error_stays_clean(engine: str, tiny: Path, capfd: pytest.Captu
 
 def test_available_names_what_is_installed_and_imports_nothing() -> None:
     code = "import sys; from runtime import backends; print(*backends.available(), sys.modules.keys() & {*%r})"
-    heavy = ["onnxruntime", "openvino", "torch"]
+    heavy = ["onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "torch"]
     printed = subprocess.run([sys.executable, "-c", code % heavy], capture_output=True, text=True, check=True).stdout
-    installed = [name for name in ("openvino", "onnxruntime") if find_spec(name)]
+    modules = {name: name.replace("-", "_") for name in ("tensorrt", "tensorrt-rtx", "openvino", "onnxruntime")}
+    installed = [name for name, module in modules.items() if find_spec(module)]
     assert printed.split() == [*installed, "set()"]
 
 
 def test_without_a_name_the_fastest_that_can_run_it_is_taken(tiny: Path) -> None:
-    assert backends.create(None, artifact.read(tiny)).name == backends.available()[0]
+    found = artifact.read(tiny)
+    assert backends.create(None, found).name == backends.able(found)[0]
 
 
 def test_native_deformable_convolution_needs_a_recent_onnxruntime(build: Callable[..., Path]) -> None:
@@ -188,20 +209,26 @@ def test_no_engine_of_ours_runs_the_plugin_form(build: Callable[..., Path]) -> N
         backends.create(None, artifact.read(build(deform_conv="plugin")))
 
 
+@needs_tensorrt_rtx
+def test_a_backend_for_another_kind_of_model(tiny: Path) -> None:
+    with pytest.raises(BackendError, match="is for openvino or onnxruntime, not for tensorrt-rtx: leave the backend"):
+        backends.create("tensorrt-rtx", artifact.read(tiny))
+
+
 def test_unknown_backend(tiny: Path) -> None:
-    with pytest.raises(BackendError, match="no backend is called 'abacus': choose one of openvino, onnxruntime"):
+    with pytest.raises(BackendError, match=r"no backend is called 'abacus': choose one of .*openvino, onnxruntime"):
         backends.create("abacus", artifact.read(tiny))
 
 
 def test_backends_that_are_not_installed(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("openvino", "onnxruntime"):
+    for module in ("openvino", "onnxruntime", "tensorrt", "tensorrt_rtx"):
         monkeypatch.setitem(sys.modules, module, None)
     assert backends.available() == []
     with pytest.raises(BackendError, match=r"openvino is not installed: pip install 'pem-edge\[openvino\]'"):
         backends.create("openvino", artifact.read(tiny))
     with pytest.raises(BackendError, match=r"onnxruntime is not installed: pip install 'pem-edge\[ort\]'"):
         backends.create("onnxruntime", artifact.read(tiny))
-    with pytest.raises(BackendError, match=r"no backend is installed: pip install 'pem-edge\[ort\]'"):
+    with pytest.raises(BackendError, match=r"onnxruntime, which is not installed: pip install 'pem-edge\[ort\]'"):
         backends.create(None, artifact.read(tiny))
 
 

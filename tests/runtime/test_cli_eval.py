@@ -26,7 +26,7 @@ from tests.runtime.conftest import Builder
 from tests.runtime.helpers import coco_folder
 
 Capture = pytest.CaptureFixture[str]
-BACKENDS = runtime.backends.available()
+BACKENDS = [name for name in runtime.backends.available() if not name.startswith("tensorrt")]
 
 
 @pytest.fixture

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import onnx
 import pytest
 
 from runtime import artifact
 from runtime import manifest as manifests
 from runtime.errors import ArtifactError, ManifestError
-from runtime.manifest import SCHEMA_VERSION, Range
+from runtime.files import sha256
+from runtime.manifest import SCHEMA_VERSION, Engine, FileHash, Range
 
 
 def edited(path: Path, **fields: Any) -> bytes:
@@ -114,6 +116,39 @@ def test_the_manifest_beside_comes_before_the_one_inside(tiny: Path, build: Call
     manifests.path_of(path).write_bytes(manifests.path_of(tiny).read_bytes())
     with pytest.raises(ManifestError, match="one of the two was replaced"):
         artifact.read(path)
+
+
+ENGINE = Engine(
+    target="trt",
+    version="10.3.0",
+    gpu="Orin",
+    compute_capabilities=("8.7",),
+    source=FileHash("tiny.onnx", "0" * 64),
+)
+
+
+def test_an_onnx_beside_its_engine_brings_its_own(build: Callable[..., Path]) -> None:
+    lone = build(lone=True)
+    engine = lone.with_suffix(".engine")
+    engine.write_bytes(b"compiled")
+    fields = {"model": FileHash(engine.name, sha256(engine)), "engine": ENGINE}
+    of_engine = msgspec.structs.replace(artifact.read(lone).manifest, **fields)
+    manifests.path_of(engine).write_bytes(of_engine.to_json())
+    assert artifact.read(lone).manifest.target == "onnx"
+    assert artifact.read(engine).manifest == of_engine
+    engine.write_bytes(b"compiled by someone else")
+    with pytest.raises(ManifestError, match="one of the two was replaced or edited"):
+        artifact.read(engine)
+
+
+def test_an_engine_needs_a_manifest_of_its_own(tiny: Path) -> None:
+    engine = tiny.with_suffix(".engine")
+    engine.write_bytes(b"compiled")
+    with pytest.raises(ManifestError, match=r"describes no engine: build tiny\.engine again"):
+        artifact.read(engine)
+    manifests.path_of(engine).unlink()
+    with pytest.raises(ManifestError, match="has no manifest"):
+        artifact.read(engine)
 
 
 def test_no_manifest_anywhere(tiny: Path, beside: Path) -> None:

@@ -1,0 +1,77 @@
+// Runs the plugin without TensorRT, through the interfaces that TensorRT uses: for checks and measurements from Python
+// (ctypes) on device pointers of any library. Not part of the plugin.
+#include "plugin.h"
+
+namespace {
+
+using namespace nvinfer1;
+using pem_edge::kInputCount;
+using pem_edge::kTensorCount;
+
+Dims dims_of(const int64_t* sizes, int32_t rank) {
+    Dims dims{};
+    dims.nbDims = rank;
+    for (int32_t i = 0; i < rank; ++i) dims.d[i] = sizes[i];
+    return dims;
+}
+
+// `shapes`: X, W, offset (4 sizes each), B (1), mask, Y (4 each).
+void describe(const int64_t* shapes, int32_t half, int32_t hwc8, PluginTensorDesc* tensors) {
+    for (int32_t i = 0; i < kTensorCount; ++i) {
+        const int32_t rank = i == pem_edge::kBias ? 1 : 4;
+        const bool follows_x = i == pem_edge::kX || i == pem_edge::kY;
+        tensors[i].dims = dims_of(shapes, rank);
+        tensors[i].type = half ? DataType::kHALF : DataType::kFLOAT;
+        tensors[i].format = hwc8 && follows_x ? TensorFormat::kHWC8 : TensorFormat::kLINEAR;
+        tensors[i].scale = 1.0F;
+        shapes += rank;
+    }
+}
+
+}  // namespace
+
+extern "C" {
+
+// `attributes`: kernel_shape (2), strides (2), pads (4), dilations (2), group, offset_group. Null if refused.
+PEM_EXPORT void* harness_create(const int32_t* attributes) {
+    int32_t count = 0;
+    auto* creator = static_cast<IPluginCreatorV3One*>(getCreators(count)[0]);
+    const PluginFieldCollection* names = creator->getFieldNames();
+    PluginField fields[pem_edge::kAttributeCount];
+    for (int32_t i = 0; i < names->nbFields; ++i) {
+        fields[i] = PluginField(names->fields[i].name, attributes, PluginFieldType::kINT32, names->fields[i].length);
+        attributes += names->fields[i].length;
+    }
+    PluginFieldCollection collection{};
+    collection.nbFields = names->nbFields;
+    collection.fields = fields;
+    return creator->createPlugin("harness", &collection, TensorRTPhase::kRUNTIME);
+}
+
+PEM_EXPORT void harness_destroy(void* plugin) { delete static_cast<IPluginV3*>(plugin); }
+
+// Bytes of workspace that the plugin asks for.
+PEM_EXPORT size_t harness_workspace(void* plugin, const int64_t* shapes, int32_t half, int32_t hwc8) {
+    auto* build = static_cast<IPluginV3OneBuild*>(
+        static_cast<IPluginV3*>(plugin)->getCapabilityInterface(PluginCapabilityType::kBUILD));
+    PluginTensorDesc tensors[kTensorCount];
+    describe(shapes, half, hwc8, tensors);
+    DynamicPluginTensorDesc dynamic[kTensorCount];
+    for (int32_t i = 0; i < kTensorCount; ++i)
+        dynamic[i] = {tensors[i], tensors[i].dims, tensors[i].dims, tensors[i].dims};
+    return build->getWorkspaceSize(dynamic, kInputCount, dynamic + kInputCount, 1);
+}
+
+// `pointers`: X, W, offset, B, mask, Y on the device. 0 for success.
+PEM_EXPORT int32_t harness_enqueue(void* plugin, const int64_t* shapes, int32_t half, int32_t hwc8,
+                                    void* const* pointers, void* workspace, void* stream) {
+    auto* runtime = static_cast<IPluginV3OneRuntime*>(
+        static_cast<IPluginV3*>(plugin)->getCapabilityInterface(PluginCapabilityType::kRUNTIME));
+    PluginTensorDesc tensors[kTensorCount];
+    describe(shapes, half, hwc8, tensors);
+    const int32_t refused = runtime->onShapeChange(tensors, kInputCount, tensors + kInputCount, 1);
+    if (refused != 0) return refused;
+    return runtime->enqueue(tensors, tensors + kInputCount, pointers, pointers + kInputCount, workspace,
+                            static_cast<cudaStream_t>(stream));
+}
+}

@@ -1,0 +1,101 @@
+// The fused kernel's work on one tile in float: samples from kLINEAR, products by FP32 multiply-add in registers.
+#pragma once
+
+#include "element.cuh"
+
+namespace pem_edge {
+
+template <int kPixelCount, int kOutputCount>
+struct FloatTile {
+    using Value = float;
+    static constexpr int kPixels = kPixelCount, kOutputs = kOutputCount;
+    static constexpr int kThreads = 256, kItems = 4;
+    static constexpr int kDepth = kThreads * kItems / kPixels;  // input channels of one step
+
+    using Samples = float[kDepth][kPixels];
+    using Weights = float[kDepth][kOutputs];
+    struct Results {};  // written from registers
+
+    __device__ static int32_t image_index(const Problem& problem, int32_t n) {
+        return n * problem.channels * problem.plane();
+    }
+
+    // Neighbours of this thread's samples, in registers between their load and their use a step later.
+    class Gather {
+    public:
+        __device__ void load(const Problem& problem, const float* x, const Corners* corners, int32_t first_channel) {
+            const Corners at = corners[column()];
+#pragma unroll
+            for (int i = 0; i < kItems; ++i) {
+                const int32_t channel = first_channel + depth(i);
+#pragma unroll
+                for (int k = 0; k < 4; ++k) {
+                    const bool inside = at.pixel[k] >= 0 && channel < problem.channels;
+                    values_[i][k] = inside ? __ldg(x + at.pixel[k] + channel * problem.plane()) : 0.0f;
+                }
+            }
+        }
+
+        __device__ void store(const Problem&, const Corners* corners, int32_t, Samples& samples) const {
+            const float(&weight)[4] = corners[column()].weight;
+#pragma unroll
+            for (int i = 0; i < kItems; ++i)
+                samples[depth(i)][column()] = values_[i][0] * weight[0] + values_[i][1] * weight[1] +
+                                              values_[i][2] * weight[2] + values_[i][3] * weight[3];
+        }
+
+    private:
+        // Neighbouring threads take neighbouring pixels, which lie side by side in memory.
+        __device__ static int column() { return threadIdx.x % kPixels; }
+        __device__ static int depth(int i) { return threadIdx.x / kPixels + i * (kThreads / kPixels); }
+
+        float values_[kItems][4];
+    };
+
+    // Thread (s, t) of 16 x 16 sums pixels s, s + 16, ... and outputs 4 t to 4 t + 3, 64 + 4 t to 64 + 4 t + 3.
+    class Product {
+    public:
+        __device__ void add(const Samples& samples, const Weights& weights) {
+#pragma unroll
+            for (int k = 0; k < kDepth; ++k) {
+                float a[kRows], b[kColumns];
+#pragma unroll
+                for (int row = 0; row < kRows; ++row) a[row] = samples[k][pixel(row)];
+#pragma unroll
+                for (int column = 0; column < kColumns; column += 4)
+                    *reinterpret_cast<float4*>(&b[column]) =
+                        *reinterpret_cast<const float4*>(&weights[k][output(column)]);
+#pragma unroll
+                for (int row = 0; row < kRows; ++row)
+#pragma unroll
+                    for (int column = 0; column < kColumns; ++column) sums_[row][column] += a[row] * b[column];
+            }
+        }
+
+        __device__ void write(const Problem& problem, const float* bias, float* y, int32_t first_pixel,
+                              int32_t first_output, Results&) const {
+            const Strides strides = linear_strides(problem.out_channels, problem.out_plane());
+#pragma unroll
+            for (int row = 0; row < kRows; ++row) {
+                const OutputPixel at = output_pixel(problem, first_pixel + pixel(row));
+                if (at.n >= problem.batch) continue;
+#pragma unroll
+                for (int column = 0; column < kColumns; ++column) {
+                    const int32_t c = first_output + output(column);
+                    if (c < problem.out_channels)
+                        y[strides.at(at.n, c, at.pixel)] = sums_[row][column] + pem_edge::load(bias + c);
+                }
+            }
+        }
+
+    private:
+        static constexpr int kRows = kPixels / 16, kColumns = kOutputs / 16;
+
+        __device__ static int pixel(int row) { return threadIdx.x % 16 + row * 16; }
+        __device__ static int output(int column) { return column / 4 * 64 + threadIdx.x / 16 * 4 + column % 4; }
+
+        float sums_[kRows][kColumns] = {};
+    };
+};
+
+}  // namespace pem_edge

@@ -1,0 +1,123 @@
+// Shapes and index arithmetic of the modulated deformable convolution of ONNX (DeformConv-19), for host and device.
+// Free of CUDA and TensorRT headers.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#ifdef __CUDACC__
+#define PEM_HOST_DEVICE __host__ __device__ inline
+#else
+#define PEM_HOST_DEVICE inline
+#endif
+
+namespace pem_edge {
+
+struct Attributes {
+    int32_t kernel_shape[2] = {0, 0};  // height, width
+    int32_t strides[2] = {1, 1};
+    int32_t pads[4] = {0, 0, 0, 0};  // top, left, bottom, right
+    int32_t dilations[2] = {1, 1};
+    int32_t group = 1;
+    int32_t offset_group = 1;
+};
+
+// One call. Every tensor has fewer than 2^31 values, so that indices fit 32 bits; `check_shapes` sees to that.
+struct Problem {
+    int32_t batch, channels, height, width;
+    int32_t out_channels, out_height, out_width;
+    Attributes attributes;
+
+    PEM_HOST_DEVICE int32_t taps() const { return attributes.kernel_shape[0] * attributes.kernel_shape[1]; }
+    PEM_HOST_DEVICE int32_t plane() const { return height * width; }
+    PEM_HOST_DEVICE int32_t out_plane() const { return out_height * out_width; }
+    PEM_HOST_DEVICE int32_t out_pixels() const { return batch * out_plane(); }
+};
+
+PEM_HOST_DEVICE constexpr int32_t divide_up(int32_t value, int32_t by) { return (value + by - 1) / by; }
+PEM_HOST_DEVICE constexpr int32_t round_up(int32_t value, int32_t to) { return divide_up(value, to) * to; }
+
+// What pads add to a height or width, less what the kernel spans.
+inline int64_t slack(const Attributes& attributes, int axis) {
+    const int64_t span = int64_t{attributes.dilations[axis]} * (attributes.kernel_shape[axis] - 1) + 1;
+    return int64_t{attributes.pads[axis]} + attributes.pads[axis + 2] - span;
+}
+
+// Height or width of the output; `Size` is an integer or a symbolic dimension with + and / (rounding down).
+template <typename Size>
+Size output_size(const Size& size, const Attributes& attributes, int axis) {
+    return (size + slack(attributes, axis)) / int64_t{attributes.strides[axis]} + int64_t{1};
+}
+
+// Distance in memory from one value to the next along each axis; a pixel is y * width + x.
+struct Strides {
+    int32_t image, channel, pixel;
+
+    PEM_HOST_DEVICE int32_t at(int32_t n, int32_t c, int32_t p) const { return n * image + c * channel + p * pixel; }
+};
+
+PEM_HOST_DEVICE Strides linear_strides(int32_t channels, int32_t plane) { return {channels * plane, plane, 1}; }
+
+// kHWC8: channels last, padded to a multiple of 8.
+PEM_HOST_DEVICE Strides hwc8_strides(int32_t channels, int32_t plane) {
+    return {plane * round_up(channels, 8), 1, round_up(channels, 8)};
+}
+
+struct OutputPixel {
+    int32_t n, pixel, y, x;
+};
+
+PEM_HOST_DEVICE OutputPixel output_pixel(const Problem& problem, int32_t index) {
+    const int32_t pixel = index % problem.out_plane();
+    return {index / problem.out_plane(), pixel, pixel / problem.out_width, pixel % problem.out_width};
+}
+
+// What the offset and mask tensors hold for one output pixel and one tap.
+struct Displacement {
+    float dy, dx, modulation;
+};
+
+PEM_HOST_DEVICE int32_t mask_index(const Problem& problem, const OutputPixel& at, int32_t offset_group, int32_t tap) {
+    const int32_t channel = (at.n * problem.attributes.offset_group + offset_group) * problem.taps() + tap;
+    return channel * problem.out_plane() + at.pixel;
+}
+
+// Index of dy; dx lies one plane further.
+PEM_HOST_DEVICE int32_t offset_index(const Problem& problem, const OutputPixel& at, int32_t offset_group, int32_t tap) {
+    const int32_t channel = (at.n * problem.attributes.offset_group + offset_group) * problem.taps() + tap;
+    return 2 * channel * problem.out_plane() + at.pixel;
+}
+
+// The four neighbours of a sample: their pixels, -1 where outside the image (which counts as zero), and weights.
+struct alignas(16) Corners {
+    int32_t pixel[4];
+    float weight[4];
+};
+
+PEM_HOST_DEVICE Corners no_corners() { return {{-1, -1, -1, -1}, {0, 0, 0, 0}}; }
+
+PEM_HOST_DEVICE Corners corners_around(const Problem& problem, float y, float x, float modulation) {
+    // Written so that NaN is outside too, and before any conversion to an integer that could overflow.
+    if (!(y > -1.0f && y < problem.height && x > -1.0f && x < problem.width)) return no_corners();
+    const float top = floorf(y), left = floorf(x);
+    const float down = y - top, right = x - left;
+    const int32_t y0 = static_cast<int32_t>(top), x0 = static_cast<int32_t>(left);
+    const bool upper = y0 >= 0, lower = y0 + 1 < problem.height;
+    const bool near = x0 >= 0, far = x0 + 1 < problem.width;
+    const int32_t first = y0 * problem.width + x0;
+    return {{upper && near ? first : -1, upper && far ? first + 1 : -1,
+             lower && near ? first + problem.width : -1, lower && far ? first + problem.width + 1 : -1},
+            {(1 - down) * (1 - right) * modulation, (1 - down) * right * modulation,
+             down * (1 - right) * modulation, down * right * modulation}};
+}
+
+PEM_HOST_DEVICE Corners corners_of(const Problem& problem, const OutputPixel& at, int32_t tap,
+                                   const Displacement& displacement) {
+    const Attributes& a = problem.attributes;
+    const int32_t row = tap / a.kernel_shape[1], column = tap % a.kernel_shape[1];
+    const int32_t y = at.y * a.strides[0] - a.pads[0] + row * a.dilations[0];
+    const int32_t x = at.x * a.strides[1] - a.pads[1] + column * a.dilations[1];
+    return corners_around(problem, y + displacement.dy, x + displacement.dx, displacement.modulation);
+}
+
+}  // namespace pem_edge

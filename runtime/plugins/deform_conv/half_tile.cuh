@@ -1,0 +1,172 @@
+// The fused kernel's work on one tile in half: samples from kHWC8, 8 channels a load; products by tensor cores.
+#pragma once
+
+#include <mma.h>
+
+#include "element.cuh"
+
+namespace pem_edge {
+
+template <int kPixelCount, int kOutputCount>
+struct HalfTile {
+    using Value = __half;
+    static constexpr int kPixels = kPixelCount, kOutputs = kOutputCount;
+    static constexpr int kDepth = kPixels >= 64 ? 32 : 2048 / kPixels;  // input channels of one step
+
+    // The tile is divided among warps, each warp's part into the tensor cores' fragments of 16 x 16.
+    static constexpr int kSide = 16;
+    static constexpr int kWarpRows = kPixels >= 128 ? 4 : kPixels >= 32 ? 2 : 1;
+    static constexpr int kWarpColumns = 8 / kWarpRows < kOutputs / kSide ? 8 / kWarpRows : kOutputs / kSide;
+    static constexpr int kRowFragments = kPixels / kSide / kWarpRows;
+    static constexpr int kColumnFragments = kOutputs / kSide / kWarpColumns;
+    static constexpr int kWarpOutputs = kColumnFragments * kSide;
+    static constexpr int kWarps = kWarpRows * kWarpColumns, kThreads = kWarps * 32;
+
+    // Rows are 16 bytes longer than their values, so that 8 rows read at once come from different banks.
+    using Samples = __half[kPixels][kDepth + 8];
+    using Weights = __half[kDepth][kOutputs + 8];
+    using Results = float[kWarps][kSide][kWarpOutputs + 4];
+
+    static constexpr int kVectors = kDepth / 8, kItems = kPixels * kVectors / kThreads;
+    static_assert(kItems * kThreads == kPixels * kVectors, "each thread gathers equally much");
+
+    __device__ static int32_t image_index(const Problem& problem, int32_t n) { return n * problem.plane(); }
+
+    // Neighbours of this thread's samples, in registers between their load and their use a step later.
+    class Gather {
+    public:
+        __device__ void load(const Problem& problem, const __half* x, const Corners* corners, int32_t first_channel) {
+            const int32_t pitch = round_up(problem.channels, 8);
+#pragma unroll
+            for (int i = 0; i < kItems; ++i) {
+                const int32_t channel = first_channel + vector(i) * 8;
+                const Corners at = corners[row(i)];  // one load for all four
+#pragma unroll
+                for (int k = 0; k < 4; ++k) {
+                    values_[i][k] = make_uint4(0, 0, 0, 0);
+                    if (at.pixel[k] >= 0 && channel < problem.channels)
+                        values_[i][k] = __ldg(reinterpret_cast<const uint4*>(x + at.pixel[k] * pitch + channel));
+                }
+            }
+        }
+
+        __device__ void store(const Problem& problem, const Corners* corners, int32_t first_channel,
+                              Samples& samples) const {
+#pragma unroll
+            for (int i = 0; i < kItems; ++i) {
+                float sum[8] = {};
+#pragma unroll
+                for (int k = 0; k < 4; ++k) add(sum, values_[i][k], corners[row(i)].weight[k]);
+                clear_from(sum, problem.channels - first_channel - vector(i) * 8);
+                *reinterpret_cast<uint4*>(&samples[row(i)][vector(i) * 8]) = packed(sum);
+            }
+        }
+
+        __device__ static uint4 packed(const float (&values)[8]) {
+            uint4 bits;
+            __half2* halves = reinterpret_cast<__half2*>(&bits);
+#pragma unroll
+            for (int i = 0; i < 4; ++i) halves[i] = __floats2half2_rn(values[2 * i], values[2 * i + 1]);
+            return bits;
+        }
+
+    private:
+        __device__ static int row(int i) { return (threadIdx.x + i * kThreads) / kVectors; }
+        __device__ static int vector(int i) { return (threadIdx.x + i * kThreads) % kVectors; }
+
+        __device__ static void add(float (&sum)[8], const uint4& bits, float weight) {
+            const __half2* halves = reinterpret_cast<const __half2*>(&bits);
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+                const float2 pair = __half22float2(halves[i]);
+                sum[2 * i] += weight * pair.x;
+                sum[2 * i + 1] += weight * pair.y;
+            }
+        }
+
+        // What pads the channels to a multiple of 8 can be anything, NaN too.
+        __device__ static void clear_from(float (&sum)[8], int32_t count) {
+            if (count >= 8) return;
+#pragma unroll
+            for (int i = 0; i < 8; ++i)
+                if (i >= count) sum[i] = 0;
+        }
+
+        uint4 values_[kItems][4];
+    };
+
+    class Product {
+    public:
+        __device__ Product() {
+#pragma unroll
+            for (int row = 0; row < kRowFragments; ++row)
+#pragma unroll
+                for (int column = 0; column < kColumnFragments; ++column)
+                    nvcuda::wmma::fill_fragment(sums_[row][column], 0.0f);
+        }
+
+        __device__ void add(const Samples& samples, const Weights& weights) {
+            using namespace nvcuda::wmma;
+#pragma unroll
+            for (int k = 0; k < kDepth; k += kSide) {
+                fragment<matrix_a, kSide, kSide, kSide, __half, row_major> a[kRowFragments];
+#pragma unroll
+                for (int row = 0; row < kRowFragments; ++row)
+                    load_matrix_sync(a[row], &samples[first_row() + row * kSide][k], kDepth + 8);
+#pragma unroll
+                for (int column = 0; column < kColumnFragments; ++column) {
+                    fragment<matrix_b, kSide, kSide, kSide, __half, row_major> b;
+                    load_matrix_sync(b, &weights[k][first_column() + column * kSide], kOutputs + 8);
+#pragma unroll
+                    for (int row = 0; row < kRowFragments; ++row)
+                        mma_sync(sums_[row][column], a[row], b, sums_[row][column]);
+                }
+            }
+        }
+
+        // Each warp lays out 16 rows at a time in its part of `results`, where its lanes find whole vectors.
+        __device__ void write(const Problem& problem, const __half* bias, __half* y, int32_t first_pixel,
+                              int32_t first_output, Results& results) const {
+            auto& staged = results[threadIdx.x / 32];
+#pragma unroll
+            for (int row = 0; row < kRowFragments; ++row) {
+#pragma unroll
+                for (int column = 0; column < kColumnFragments; ++column)
+                    nvcuda::wmma::store_matrix_sync(&staged[0][column * kSide], sums_[row][column], kWarpOutputs + 4,
+                                                    nvcuda::wmma::mem_row_major);
+                __syncwarp();
+                write_rows(problem, bias, y, first_pixel + first_row() + row * kSide, first_output + first_column(),
+                           staged);
+                __syncwarp();
+            }
+        }
+
+    private:
+        static constexpr int kRowVectors = kWarpOutputs / 8;
+
+        __device__ static int first_row() { return threadIdx.x / 32 / kWarpColumns * kRowFragments * kSide; }
+        __device__ static int first_column() { return threadIdx.x / 32 % kWarpColumns * kWarpOutputs; }
+
+        __device__ static void write_rows(const Problem& problem, const __half* bias, __half* y, int32_t first_pixel,
+                                          int32_t first_output, const float (&staged)[kSide][kWarpOutputs + 4]) {
+            const int32_t pitch = round_up(problem.out_channels, 8);
+            for (int item = threadIdx.x % 32; item < kSide * kRowVectors; item += 32) {
+                const int32_t row = item / kRowVectors, column = item % kRowVectors * 8;
+                const int32_t pixel = first_pixel + row, output = first_output + column;
+                if (pixel >= problem.out_pixels() || output >= pitch) continue;
+                float values[8];
+#pragma unroll
+                for (int i = 0; i < 8; ++i) {
+                    const bool padding = output + i >= problem.out_channels;
+                    values[i] = padding ? 0 : staged[row][column + i] + pem_edge::load(bias + output + i);
+                }
+                *reinterpret_cast<uint4*>(y + pixel * pitch + output) = Gather::packed(values);
+            }
+        }
+
+        nvcuda::wmma::fragment<nvcuda::wmma::accumulator, kSide, kSide, kSide, float>
+            sums_[kRowFragments][kColumnFragments];
+    };
+};
+
+}  // namespace pem_edge

@@ -1,0 +1,252 @@
+#include "plugin.h"
+
+#include <atomic>
+#include <cstdio>
+#include <exception>
+
+#include "launch.h"
+
+namespace pem_edge {
+namespace {
+
+using namespace nvinfer1;
+
+constexpr int32_t kSuccess = 0, kFailure = 1;
+
+std::atomic<ILoggerFinder*> logger_finder{nullptr};
+
+// Always kFailure. Logs through TensorRT's logger of the calling thread, or to stderr where there is none.
+int32_t refuse(const std::string& message) {
+    const std::string line = std::string(kPluginName) + ": " + message;
+    ILoggerFinder* finder = logger_finder;
+    ILogger* logger = finder == nullptr ? nullptr : finder->findLogger();
+    if (logger != nullptr) {
+        logger->log(ILogger::Severity::kERROR, line.c_str());
+    } else {
+        std::fprintf(stderr, "%s\n", line.c_str());
+    }
+    return kFailure;
+}
+
+// Runs `action`; no exception goes on into TensorRT, whose calls are all noexcept.
+template <typename Result, typename Action>
+Result guarded(Result otherwise, Action&& action) noexcept {
+    try {
+        return action();
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "%s: %s\n", kPluginName, error.what());
+    } catch (...) {
+        std::fprintf(stderr, "%s: unknown exception\n", kPluginName);
+    }
+    return otherwise;
+}
+
+// --- TensorRT's types in ours ---
+
+Form form_of(const PluginTensorDesc& tensor) {
+    const Element element = tensor.type == DataType::kFLOAT  ? Element::kFloat
+                            : tensor.type == DataType::kHALF ? Element::kHalf
+                                                             : Element::kOther;
+    const Layout layout = tensor.format == TensorFormat::kLINEAR  ? Layout::kLinear
+                          : tensor.format == TensorFormat::kHWC8 ? Layout::kHwc8
+                                                                 : Layout::kOther;
+    return {element, layout};
+}
+
+Shape shape_of(const Dims& dims) {
+    Shape shape{dims.nbDims, {}};
+    for (int32_t i = 0; i < dims.nbDims && i < 8; ++i) shape.size[i] = dims.d[i];
+    return shape;
+}
+
+const PluginTensorDesc& described(const PluginTensorDesc& tensor) { return tensor; }
+const PluginTensorDesc& described(const DynamicPluginTensorDesc& tensor) { return tensor.desc; }
+
+template <typename Tensor>
+void shapes_of(const Tensor* inputs, const Tensor* outputs, Shape* shapes) {
+    for (int i = 0; i < kTensorCount; ++i)
+        shapes[i] = shape_of(described(i < kInputCount ? inputs[i] : outputs[0]).dims);
+}
+
+std::string count_complaint(int32_t inputs, int32_t outputs) {
+    if (inputs == kInputCount && outputs == 1) return "";
+    return std::to_string(inputs) + " inputs and " + std::to_string(outputs) +
+           " outputs came, expected X, W, offset, B, mask and Y: export the model again";
+}
+
+template <typename Tensor>
+int32_t check(const Attributes& attributes, const Tensor* inputs, int32_t input_count, const Tensor* outputs,
+              int32_t output_count) noexcept {
+    return guarded(kFailure, [&] {
+        std::string complaint = count_complaint(input_count, output_count);
+        Shape shapes[kTensorCount];
+        if (complaint.empty()) {
+            shapes_of(inputs, outputs, shapes);
+            complaint = check_shapes(attributes, shapes);
+        }
+        return complaint.empty() ? kSuccess : refuse(complaint);
+    });
+}
+
+FieldType field_type(PluginFieldType type) {
+    return type == PluginFieldType::kINT32   ? FieldType::kInt32
+           : type == PluginFieldType::kINT64 ? FieldType::kInt64
+                                             : FieldType::kOther;
+}
+
+std::string read_collection(const PluginFieldCollection* collection, Attributes& attributes) {
+    std::vector<Field> fields;
+    const bool some = collection != nullptr && collection->fields != nullptr;
+    for (int32_t i = 0; some && i < collection->nbFields; ++i) {
+        const PluginField& field = collection->fields[i];
+        fields.push_back({field.name, field.data, field_type(field.type), field.length});
+    }
+    return read_fields(fields.data(), static_cast<int32_t>(fields.size()), attributes);
+}
+
+std::vector<PluginField> plugin_fields(const Attributes& attributes) {
+    std::vector<PluginField> fields;
+    for (const Field& field : fields_of(attributes))
+        fields.emplace_back(field.name, field.data, PluginFieldType::kINT32, field.length);
+    return fields;
+}
+
+PluginFieldCollection collection_of(const std::vector<PluginField>& fields) {
+    PluginFieldCollection collection{};
+    collection.nbFields = static_cast<int32_t>(fields.size());
+    collection.fields = fields.data();
+    return collection;
+}
+
+// A size that TensorRT may know only later; lets `output_size` be written once.
+struct SymbolicSize {
+    IExprBuilder& builder;
+    const IDimensionExpr* expression;
+
+    SymbolicSize with(DimensionOperation operation, int64_t value) const {
+        const IDimensionExpr* constant = builder.constant(value);
+        if (expression == nullptr || constant == nullptr) return {builder, nullptr};
+        return {builder, builder.operation(operation, *expression, *constant)};
+    }
+    SymbolicSize operator+(int64_t value) const { return with(DimensionOperation::kSUM, value); }
+    SymbolicSize operator/(int64_t value) const { return with(DimensionOperation::kFLOOR_DIV, value); }
+};
+
+}  // namespace
+
+DeformConvPlugin::DeformConvPlugin(const Attributes& attributes)
+    : attributes_(attributes),
+      description_(describe(attributes)),
+      fields_(plugin_fields(attributes_)),
+      fields_to_serialize_(collection_of(fields_)) {}
+
+IPluginCapability* DeformConvPlugin::getCapabilityInterface(PluginCapabilityType type) noexcept {
+    switch (type) {
+        case PluginCapabilityType::kCORE: return static_cast<IPluginV3OneCore*>(this);
+        case PluginCapabilityType::kBUILD: return static_cast<IPluginV3OneBuild*>(this);
+        case PluginCapabilityType::kRUNTIME: return static_cast<IPluginV3OneRuntime*>(this);
+    }
+    return nullptr;
+}
+
+IPluginV3* DeformConvPlugin::clone() noexcept {
+    return guarded<IPluginV3*>(nullptr, [&] { return new DeformConvPlugin(attributes_); });
+}
+
+int32_t DeformConvPlugin::getOutputDataTypes(DataType* outputs, int32_t output_count, const DataType* inputs,
+                                             int32_t input_count) const noexcept {
+    return guarded(kFailure, [&] {
+        const std::string complaint = count_complaint(input_count, output_count);
+        if (!complaint.empty()) return refuse(complaint);
+        outputs[0] = inputs[kX];
+        return kSuccess;
+    });
+}
+
+int32_t DeformConvPlugin::getOutputShapes(const DimsExprs* inputs, int32_t input_count, const DimsExprs*, int32_t,
+                                          DimsExprs* outputs, int32_t output_count, IExprBuilder& builder) noexcept {
+    return guarded(kFailure, [&] {
+        const std::string complaint = count_complaint(input_count, output_count);
+        if (!complaint.empty()) return refuse(complaint);
+        if (inputs[kX].nbDims != 4 || inputs[kWeight].nbDims != 4)
+            return refuse("X and W have " + std::to_string(inputs[kX].nbDims) + " and " +
+                          std::to_string(inputs[kWeight].nbDims) + " axes, expected 4 each: export the model again");
+        const auto extent = [&](int axis) {
+            return output_size(SymbolicSize{builder, inputs[kX].d[axis + 2]}, attributes_, axis).expression;
+        };
+        outputs[0] = {4, {inputs[kX].d[0], inputs[kWeight].d[0], extent(0), extent(1)}};
+        return outputs[0].d[2] != nullptr && outputs[0].d[3] != nullptr
+                   ? kSuccess
+                   : refuse("TensorRT could not express the output's size; report it");
+    });
+}
+
+bool DeformConvPlugin::supportsFormatCombination(int32_t position, const DynamicPluginTensorDesc* tensors,
+                                                 int32_t input_count, int32_t output_count) noexcept {
+    if (input_count != kInputCount || output_count != 1 || position < 0 || position >= kTensorCount) return false;
+    Form forms[kTensorCount];
+    for (int32_t i = 0; i <= position; ++i) forms[i] = form_of(tensors[i].desc);
+    return supports(position, forms);
+}
+
+int32_t DeformConvPlugin::configurePlugin(const DynamicPluginTensorDesc* inputs, int32_t input_count,
+                                          const DynamicPluginTensorDesc* outputs, int32_t output_count) noexcept {
+    return check(attributes_, inputs, input_count, outputs, output_count);
+}
+
+size_t DeformConvPlugin::getWorkspaceSize(const DynamicPluginTensorDesc* inputs, int32_t,
+                                          const DynamicPluginTensorDesc*, int32_t) const noexcept {
+    const Dims& weight = inputs[kWeight].max;
+    return workspace_bytes(weight.d[0], weight.d[1] * attributes_.group, weight.d[2] * weight.d[3]);
+}
+
+int32_t DeformConvPlugin::onShapeChange(const PluginTensorDesc* inputs, int32_t input_count,
+                                        const PluginTensorDesc* outputs, int32_t output_count) noexcept {
+    return check(attributes_, inputs, input_count, outputs, output_count);
+}
+
+int32_t DeformConvPlugin::enqueue(const PluginTensorDesc* input_descriptions,
+                                  const PluginTensorDesc* output_descriptions, const void* const* inputs,
+                                  void* const* outputs, void* workspace, cudaStream_t stream) noexcept {
+    return guarded(kFailure, [&] {
+        Shape shapes[kTensorCount];
+        shapes_of(input_descriptions, output_descriptions, shapes);
+        const std::string complaint = check_shapes(attributes_, shapes);
+        if (!complaint.empty()) return refuse(complaint);
+        const Pointers pointers{inputs[kX],    inputs[kWeight], inputs[kOffset],
+                                inputs[kBias], inputs[kMask],   outputs[0]};
+        const Problem problem = problem_of(attributes_, shapes);
+        const cudaError_t error = launch(problem, form_of(input_descriptions[kX]), pointers, workspace, stream);
+        if (error == cudaSuccess) return kSuccess;
+        return refuse(std::string("CUDA refused the kernel: ") + cudaGetErrorString(error) +
+                      "; build the plugin for this GPU with pem-export --build-plugin");
+    });
+}
+
+DeformConvCreator::DeformConvCreator() {
+    for (const Field& field : fields_of(Attributes{}))
+        fields_.emplace_back(field.name, nullptr, PluginFieldType::kINT32, field.length);
+    field_names_ = collection_of(fields_);
+}
+
+IPluginV3* DeformConvCreator::createPlugin(const char* name, const PluginFieldCollection* fields,
+                                           TensorRTPhase) noexcept {
+    return guarded<IPluginV3*>(nullptr, [&]() -> IPluginV3* {
+        Attributes attributes;
+        const std::string complaint = read_collection(fields, attributes);
+        if (complaint.empty()) return new DeformConvPlugin(attributes);
+        refuse((name != nullptr && *name ? std::string("node ") + name + ": " : "") + complaint);
+        return nullptr;
+    });
+}
+
+}  // namespace pem_edge
+
+void setLoggerFinder(nvinfer1::ILoggerFinder* finder) { pem_edge::logger_finder = finder; }
+
+nvinfer1::IPluginCreatorInterface* const* getCreators(int32_t& count) {
+    static pem_edge::DeformConvCreator creator;
+    static nvinfer1::IPluginCreatorInterface* const creators[] = {&creator};
+    count = 1;
+    return creators;
+}

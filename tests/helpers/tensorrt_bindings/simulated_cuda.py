@@ -1,0 +1,210 @@
+"""CUDA on a simulated machine: it stands in for the part of ``cuda.bindings`` that the backends call."""
+# ruff: noqa: N802, N803  # CUDA's names
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from tests.helpers.tensorrt_bindings.simulated_machine import (
+    Block,
+    Context,
+    Error,
+    Event,
+    Graph,
+    Kind,
+    Machine,
+    Stream,
+    Work,
+)
+
+_ALIGNMENT = 256
+
+
+class Cuda(Machine):
+    """See `Machine`. Methods whose names begin with "cu" are CUDA's."""
+
+    def modules(self) -> dict[str, ModuleType]:
+        """To be put in `sys.modules`."""
+        runtime, driver = ModuleType("cuda.bindings.runtime"), ModuleType("cuda.bindings.driver")
+        for name in dir(self):
+            if name.startswith("cu"):
+                setattr(runtime if name.startswith("cuda") else driver, name, self._locked(getattr(self, name)))
+        runtime.cudaMemcpyKind = SimpleNamespace(cudaMemcpyDefault="default")  # type: ignore[attr-defined]
+        runtime.cudaStreamCaptureMode = SimpleNamespace(  # type: ignore[attr-defined]
+            cudaStreamCaptureModeRelaxed="relaxed"
+        )
+        runtime.cudaDeviceAttr = SimpleNamespace(  # type: ignore[attr-defined]
+            cudaDevAttrComputeCapabilityMajor=0, cudaDevAttrComputeCapabilityMinor=1
+        )
+        return {module.__name__: module for module in (runtime, driver)}
+
+    # CUDA's driver
+
+    def cuCtxGetCurrent(self) -> Any:
+        return Error.cudaSuccess, self.current()
+
+    def cuCtxPushCurrent(self, ctx: Context) -> Any:
+        self.contexts().append(ctx)
+        return (Error.cudaSuccess,)
+
+    def cuCtxPopCurrent(self) -> Any:
+        return Error.cudaSuccess, self.contexts().pop()
+
+    # CUDA's runtime: devices
+
+    def cudaGetDeviceCount(self) -> Any:
+        if not self.driver:
+            return Error.cudaErrorInsufficientDriver, None
+        return Error.cudaSuccess, len(self.names)
+
+    def cudaGetLastError(self) -> Any:
+        return (Error.cudaSuccess,)
+
+    def cudaGetDevice(self) -> Any:
+        context = self.current()
+        return Error.cudaSuccess, context.device if context else 0
+
+    def cudaGetDeviceProperties(self, device: int) -> Any:
+        return Error.cudaSuccess, SimpleNamespace(name=self.names[device])
+
+    def cudaDeviceGetAttribute(self, attr: int, device: int) -> Any:
+        return Error.cudaSuccess, self.capabilities[device][attr]
+
+    def cudaPointerGetAttributes(self, ptr: int) -> Any:
+        block = next((b for b in self.blocks if b.live and b.address <= ptr < b.address + b.data.size), None)
+        if block is None:
+            return Error.cudaSuccess, SimpleNamespace(type=Kind.cudaMemoryTypeUnregistered, device=-1)
+        return Error.cudaSuccess, SimpleNamespace(type=block.kind, device=block.context.device)
+
+    # memory
+
+    def cudaMalloc(self, size: int) -> Any:
+        used = sum(b.data.size for b in self.blocks if b.live and b.kind == Kind.cudaMemoryTypeDevice)
+        if used + size > self.capacity:
+            return Error.cudaErrorMemoryAllocation, 0
+        return Error.cudaSuccess, self._allocate(Kind.cudaMemoryTypeDevice, size)
+
+    def cudaMallocHost(self, size: int) -> Any:
+        return Error.cudaSuccess, self._allocate(Kind.cudaMemoryTypeHost, size)
+
+    def cudaFree(self, devPtr: int) -> Any:
+        if devPtr == 0:
+            self.context()
+            return (Error.cudaSuccess,)
+        return (self._free(Kind.cudaMemoryTypeDevice, devPtr),)
+
+    def cudaFreeHost(self, ptr: int) -> Any:
+        return (self._free(Kind.cudaMemoryTypeHost, ptr),)
+
+    def cudaMemcpyAsync(self, dst: int, src: int, count: int, kind: Any, stream: Any) -> Any:
+        if kind != "default":
+            return (Error.cudaErrorInvalidValue,)
+        blocks = [block for block in (self.block(dst, count), self.block(src, count)) if block is not None]
+        if len(blocks) < 2:
+            self.fault("a copy from or to memory that is not CUDA's")
+            return (Error.cudaErrorInvalidValue,)
+
+        def run() -> None:
+            self.view(dst, count)[:] = self.view(src, count)
+
+        return (self.enqueue(stream, Work(run, blocks)),)
+
+    # streams and events
+
+    def cudaStreamCreateWithFlags(self, flags: int) -> Any:
+        if flags != 1:
+            self.fault("a stream that waits for the default stream")
+        return Error.cudaSuccess, self.made(Stream(self.context()))
+
+    def cudaStreamDestroy(self, stream: Stream) -> Any:
+        if stream.pending:
+            self.fault("a stream is destroyed with work on it")
+        return (self.destroyed(stream),)
+
+    def cudaStreamSynchronize(self, stream: Any) -> Any:
+        target = self.stream(stream)
+        if target is None:
+            return (Error.cudaErrorInvalidResourceHandle,)
+        if target.recorded is not None:
+            target.spoilt = True
+            return (Error.cudaErrorStreamCaptureUnsupported,)
+        self.finish(target)
+        return (Error.cudaSuccess,)
+
+    def cudaEventCreateWithFlags(self, flags: int) -> Any:  # noqa: ARG002
+        return Error.cudaSuccess, self.made(Event())
+
+    def cudaEventRecord(self, event: Event, stream: Any) -> Any:
+        event.work = Work(lambda: None)
+        return (self.enqueue(stream, event.work),)
+
+    def cudaStreamWaitEvent(self, stream: Any, event: Event, flags: int) -> Any:  # noqa: ARG002
+        awaited = event.work
+        others = [self.default, *(item for item in self.handles if isinstance(item, Stream))]
+        source = next((other for other in others if awaited in other.pending), None)
+        if awaited is None or source is None:
+            return (Error.cudaSuccess,)
+        return (self.enqueue(stream, Work(lambda: self.finish(source, awaited))),)
+
+    def cudaEventDestroy(self, event: Event) -> Any:
+        return (self.destroyed(event),)
+
+    # graphs
+
+    def cudaStreamBeginCapture(self, stream: Stream, mode: str) -> Any:  # noqa: ARG002
+        stream.recorded, stream.spoilt = [], False
+        return (Error.cudaSuccess,)
+
+    def cudaStreamEndCapture(self, stream: Stream) -> Any:
+        works, stream.recorded = stream.recorded, None
+        if stream.spoilt or works is None:
+            return Error.cudaErrorStreamCaptureInvalidated, None
+        return Error.cudaSuccess, self.made(Graph(works))
+
+    def cudaGraphInstantiate(self, graph: Graph, flags: int) -> Any:  # noqa: ARG002
+        return Error.cudaSuccess, self.made(Graph(graph.works))
+
+    def cudaGraphDestroy(self, graph: Graph) -> Any:
+        return (self.destroyed(graph),)
+
+    def cudaGraphLaunch(self, graphExec: Graph, stream: Any) -> Any:
+        if graphExec not in self.handles:
+            self.fault("a graph is launched after it was destroyed")
+        self.launches += 1
+        for work in graphExec.works:
+            self.enqueue(stream, Work(work.run, work.blocks))
+        return (Error.cudaSuccess,)
+
+    def cudaGraphExecDestroy(self, graphExec: Graph) -> Any:
+        return (self.destroyed(graphExec),)
+
+    def _allocate(self, kind: Kind, size: int) -> int:
+        if size <= 0:
+            self.fault("nothing is allocated")
+        room = np.full(size + _ALIGNMENT, 0xA5, np.uint8)
+        start = -room.ctypes.data % _ALIGNMENT
+        self.blocks.append(Block(kind, self.context(), room[start : start + size]))
+        return self.blocks[-1].address
+
+    def _free(self, kind: Kind, address: int) -> Error:
+        block = next((b for b in self.blocks if b.live and b.kind == kind and b.address == address), None)
+        if block is None or block.context is not self.current():
+            self.fault("what is freed was freed before, is another kind of memory or another context's")
+            return Error.cudaErrorInvalidValue
+        streams = [item for item in self.handles if isinstance(item, Stream)]
+        if any(block in work.blocks for stream in streams for work in stream.pending):
+            self.fault(f"{kind.name} memory is freed while a stream will use it")
+        block.live = False
+        block.data[:] = 0xDD
+        return Error.cudaSuccess
+
+    def _locked(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            with self.lock:
+                return function(*arguments)
+
+        return run

@@ -1,0 +1,214 @@
+"""A host with GPUs, lazier and stricter than any real one. It exists because no GPU is at hand where these tests run.
+
+What a stream is given happens only when someone waits for it, so that reading too early gives wrong numbers. What would
+be undefined on a GPU (memory used after it was freed or freed while in use, copies from memory that is not page-locked,
+calls in another context) is put down in `Machine.faults`, as is what is left over in `Machine.leaks`. It shows nothing
+about speed, nor that a real GPU agrees.
+"""
+# ruff: noqa: N815  # CUDA's names
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_LEGACY = 1
+
+
+class Error(IntEnum):
+    """cudaError_t"""
+
+    cudaSuccess = 0
+    cudaErrorInvalidValue = 1
+    cudaErrorMemoryAllocation = 2
+    cudaErrorInsufficientDriver = 35
+    cudaErrorInvalidResourceHandle = 400
+    cudaErrorIllegalAddress = 700
+    cudaErrorStreamCaptureUnsupported = 900
+    cudaErrorStreamCaptureInvalidated = 901
+
+
+class Kind(IntEnum):
+    """cudaMemoryType"""
+
+    cudaMemoryTypeUnregistered = 0
+    cudaMemoryTypeHost = 1
+    cudaMemoryTypeDevice = 2
+
+
+class Handle:
+    """Anything that CUDA gives a handle for."""
+
+    def __int__(self) -> int:
+        return id(self)
+
+
+@dataclass(eq=False)
+class Context(Handle):
+    """A CUDA context."""
+
+    device: int
+
+
+@dataclass(eq=False)
+class Block:
+    """Allocated memory."""
+
+    kind: Kind
+    context: Context
+    data: NDArray[np.uint8]
+    live: bool = True
+
+    @property
+    def address(self) -> int:
+        """Of its first byte."""
+        return int(self.data.ctypes.data)
+
+
+@dataclass(eq=False)
+class Work:
+    """What a stream is to do, and the memory it needs for that."""
+
+    run: Callable[[], None]
+    blocks: list[Block] = field(default_factory=list)
+    done: bool = False
+
+
+@dataclass(eq=False)
+class Stream(Handle):
+    """A stream: what it still has to do, or what is being recorded from it."""
+
+    context: Context | None
+    pending: deque[Work] = field(default_factory=deque)
+    recorded: list[Work] | None = None
+    spoilt: bool = False
+
+    def __int__(self) -> int:
+        return _LEGACY if self.context is None else id(self)
+
+
+@dataclass(eq=False)
+class Event(Handle):
+    """An event; ``work`` is what it waits for."""
+
+    work: Work | None = None
+
+
+@dataclass(eq=False)
+class Graph(Handle):
+    """A recorded graph, or one made ready for launch."""
+
+    works: list[Work]
+
+
+class Machine:
+    """The host and its GPUs: memory, streams, contexts, and what went wrong."""
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+        self.names = [b"Simulated GPU A\0", b"Simulated GPU B\0"]
+        self.capabilities = [(8, 9), (8, 7)]
+        self.capacity = 1 << 30
+        self.driver = True
+        self.primary = [Context(0), Context(1)]
+        self.blocks: list[Block] = []
+        self.handles: list[Handle] = []
+        self.launches = 0
+        self.default = Stream(None)
+        self.lock = threading.RLock()
+        self._thread = threading.local()
+
+    def leaks(self) -> list[object]:
+        """What was made and not freed."""
+        return [*(block for block in self.blocks if block.live), *self.handles]
+
+    def fault(self, what: str) -> None:
+        """Put down that something is wrong."""
+        self.faults.append(what)
+
+    def current(self) -> Context | None:
+        """This thread's context."""
+        stack = self.contexts()
+        return stack[-1] if stack else None
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Nothing else happens on the machine meanwhile."""
+        with self.lock:
+            yield
+
+    def block(self, address: int, size: int = 1) -> Block | None:
+        """The memory of which these bytes are part; a fault if it has been freed."""
+        for block in reversed(self.blocks):
+            if block.address <= address and address + size <= block.address + block.data.size:
+                if not block.live:
+                    self.fault(f"{block.kind.name} memory is used after it was freed")
+                return block
+        return None
+
+    def view(self, address: int, size: int) -> NDArray[np.uint8]:
+        """These bytes."""
+        block = self.block(address, size)
+        if block is None:
+            self.fault("bytes outside of allocated memory are used")
+            return np.zeros(size, np.uint8)
+        start = address - block.address
+        return block.data[start : start + size]
+
+    def enqueue(self, stream: Any, work: Work) -> Error:
+        """Put ``work`` on the stream, or into what is being recorded from it."""
+        target = self.stream(stream)
+        if target is None or (target.context is not None and target.context is not self.current()):
+            self.fault("a stream is used that is destroyed or another context's")
+            return Error.cudaErrorInvalidResourceHandle
+        if target.recorded is None:
+            target.pending.append(work)
+        else:
+            target.recorded.append(work)
+        return Error.cudaSuccess
+
+    def stream(self, handle: Any) -> Stream | None:
+        """The stream of that handle."""
+        streams = [self.default, *(item for item in self.handles if isinstance(item, Stream))]
+        return next((stream for stream in streams if int(stream) == int(handle)), None)
+
+    def finish(self, stream: Stream, last: Work | None = None) -> None:
+        """Do what the stream has to do, up to ``last``."""
+        while stream.pending and not (last is not None and last.done):
+            work = stream.pending.popleft()
+            work.run()
+            work.done = True
+
+    def made(self, handle: Handle) -> Handle:
+        """Put down that ``handle`` now has to be destroyed."""
+        self.handles.append(handle)
+        return handle
+
+    def destroyed(self, handle: Handle) -> Error:
+        """Put down that it was."""
+        if handle not in self.handles:
+            self.fault("something is destroyed twice")
+            return Error.cudaErrorInvalidResourceHandle
+        self.handles.remove(handle)
+        return Error.cudaSuccess
+
+    def contexts(self) -> list[Context]:
+        """Those that this thread has pushed."""
+        if not hasattr(self._thread, "contexts"):
+            self._thread.contexts = []
+        pushed: list[Context] = self._thread.contexts
+        return pushed
+
+    def context(self) -> Context:
+        """This thread's context; the first GPU's where it has none."""
+        if not self.contexts():
+            self.contexts().append(self.primary[0])
+        return self.contexts()[-1]

@@ -1,0 +1,4 @@
+// What TensorRT's headers include.
+#pragma once
+
+#include "cuda_runtime.h"

@@ -1,0 +1,87 @@
+// What the tests call through ctypes: the plugin's kernels and logic, compiled for the host.
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "cuda_fp16.h"
+#include "fields.h"
+#include "launch.h"
+#include "negotiation.h"
+
+namespace host_cuda {
+std::string take_failure();
+}
+
+namespace {
+
+using namespace pem_edge;
+using host_cuda::Device;
+
+// ctypes gets text in a buffer of the caller's, 1024 bytes.
+void give(const std::string& text, char* to) { std::strncpy(to, text.c_str(), 1023); }
+
+}  // namespace
+
+extern "C" {
+
+// `kernel`: 0 what `launch` chooses, 1 simple, 2 fused. Returns the CUDA error; `message` says what went wrong.
+int run(const Problem* problem, int element, int layout, int kernel, const Device* device, const Pointers* pointers,
+        void* workspace, char* message) {
+    const Form form{static_cast<Element>(element), static_cast<Layout>(layout)};
+    host_cuda::device = *device;
+    const cudaError_t error = kernel == 1   ? launch_simple(*problem, form, *pointers, nullptr)
+                              : kernel == 2 ? launch_fused(*problem, form, *pointers, workspace, nullptr)
+                                            : launch(*problem, form, *pointers, workspace, nullptr);
+    give(host_cuda::take_failure(), message);
+    return error;
+}
+
+// Memory aligned as a GPU's and not a byte longer than asked for, so that address sanitizers see what goes past its end.
+void* allocate(size_t bytes) {
+    void* memory = nullptr;
+    return posix_memalign(&memory, 256, bytes ? bytes : 1) == 0 ? memory : nullptr;
+}
+
+void release(void* memory) { std::free(memory); }
+
+// Blocks of the last launch, along pixels and along output channels.
+void last_grid(unsigned* blocks) {
+    blocks[0] = gridDim.x;
+    blocks[1] = gridDim.y;
+}
+
+size_t workspace(int64_t out_channels, int64_t channels, int64_t taps) {
+    return workspace_bytes(out_channels, channels, taps);
+}
+
+void read(const Field* fields, int32_t count, Attributes* attributes, char* message) {
+    give(read_fields(fields, count, *attributes), message);
+}
+
+// Writes the attributes as fields and reads those again, as saving and loading an engine does.
+void reread(const Attributes* attributes, Attributes* again, char* message) {
+    const auto fields = fields_of(*attributes);
+    give(read_fields(fields.data(), kAttributeCount, *again), message);
+}
+
+void describe_attributes(const Attributes* attributes, char* text) { give(describe(*attributes), text); }
+
+bool supported(int position, const Form* forms) { return supports(position, forms); }
+
+void check(const Attributes* attributes, const Shape* shapes, char* message) {
+    give(check_shapes(*attributes, shapes), message);
+}
+
+int64_t output_extent(int64_t size, const Attributes* attributes, int axis) {
+    return output_size(size, *attributes, axis);
+}
+
+// The shim's own arithmetic in half, so that it can be held against numpy's.
+void to_half(const float* from, __half* to, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) to[i] = __float2half(from[i]);
+}
+
+void from_half(const __half* from, float* to, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) to[i] = __half2float(from[i]);
+}
+}
