@@ -87,4 +87,5 @@ class MaskDecoder(nn.Module):
     def _memory(self, index: int, level: Tensor) -> Tensor:
         rows, columns = sine_positions(level.shape[2], level.shape[3], self.level_embeddings.shape[1], level.device)
         projected: Tensor = self.projections[index](level)
-        return projected + (rows + self.level_embeddings[index][None, :, None, None]) + columns
+        rows = rows + self.level_embeddings[index][None, :, None, None]
+        return projected + rows.to(projected.dtype) + columns.to(projected.dtype)

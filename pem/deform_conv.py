@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,22 +9,32 @@ from torch.nn import functional as F
 KERNEL = 3
 TAPS = KERNEL * KERNEL
 
-DeformConvOperator = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor | None], Tensor]
-"""(data, offsets, mask, weight, bias) to output; shapes as in `deform_conv2d`."""
+
+class TapSampling(nn.Module):
+    """What each tap of each pixel sees, outside the data zero: one bilinear sampling of all taps."""
+
+    def forward(self, data: Tensor, offsets: Tensor, mask: Tensor) -> Tensor:
+        """Arguments as in `DeformConv2d`; returns (N, 9 C, H, W), the taps of a channel side by side."""
+        n, channels, height, width = data.shape
+        grid = _sampling_grid(offsets, height, width).reshape(n, TAPS * height, width, 2)
+        samples = F.grid_sample(data, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        weighted = samples.reshape(n, channels, TAPS, height, width) * mask.unsqueeze(1)
+        return weighted.reshape(n, channels * TAPS, height, width)
 
 
-def deform_conv2d(data: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """3x3 modulated deformable convolution, stride 1, padding 1: one bilinear sampling of all taps, one product.
+class DeformConv2d(nn.Module):
+    """3x3 modulated deformable convolution, stride 1, padding 1, as one sampling and one product."""
 
-    ``data`` (N, C, H, W); ``offsets`` (N, 18, H, W) in pixels, dy and dx of each tap in row-major order; ``mask``
-    (N, 9, H, W), the modulation, 0 to 1; ``weight`` (C', C, 3, 3); ``bias`` (C') or None. Returns (N, C', H, W).
-    Outside the data is zero.
-    """
-    n, channels, height, width = data.shape
-    grid = _sampling_grid(offsets, height, width).reshape(n, TAPS * height, width, 2)
-    samples = F.grid_sample(data, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    weighted = samples.reshape(n, channels, TAPS, height, width) * mask.unsqueeze(1)
-    return F.conv2d(weighted.reshape(n, channels * TAPS, height, width), weight.flatten(1)[:, :, None, None], bias)
+    def __init__(self) -> None:
+        super().__init__()
+        self.sampling = TapSampling()
+
+    def forward(self, data: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """``data`` (N, C, H, W); ``offsets`` (N, 18, H, W) in pixels, dy and dx of each tap in row-major order;
+        ``mask`` (N, 9, H, W), the modulation, 0 to 1; ``weight`` (C', C, 3, 3); ``bias`` (C') or None. Returns
+        (N, C', H, W).
+        """
+        return F.conv2d(self.sampling(data, offsets, mask), weight.flatten(1)[:, :, None, None], bias)
 
 
 def _sampling_grid(offsets: Tensor, height: int, width: int) -> Tensor:
@@ -40,7 +48,8 @@ def _sampling_grid(offsets: Tensor, height: int, width: int) -> Tensor:
 
 
 class ModulatedDeformConv(nn.Module):
-    """Holds the weight; ``operator`` does the work, so that an export can put another form in its place.
+    """Holds the weight; ``operator`` does the work, a module called as `DeformConv2d`, so that an export
+    can put another form in its place.
 
     There is no bias of its own; one appears when BatchNorm is folded into the weight.
     """
@@ -52,7 +61,8 @@ class ModulatedDeformConv(nn.Module):
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, KERNEL, KERNEL))
         nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
         self.register_parameter("bias", None)
-        self.operator: DeformConvOperator = deform_conv2d
+        self.operator: nn.Module = DeformConv2d()
 
     def forward(self, data: Tensor, offsets: Tensor, mask: Tensor) -> Tensor:
-        return self.operator(data, offsets, mask, self.weight, self.bias)
+        output: Tensor = self.operator(data, offsets, mask, self.weight, self.bias)
+        return output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,6 +25,25 @@ class ConvNormReLU(ConvNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(super().forward(x))
+
+
+class UnitNorm(nn.Module):
+    """A tensor divided by its L2 norm along one dimension, or by 1e-12 where that is larger."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm: Tensor = torch.linalg.vector_norm(x, dim=self.dim, keepdim=True)
+        return x / norm.clamp_min(1e-12)
+
+
+class GlobalAverage(nn.Module):
+    """Mean over rows and columns: (N, C, H, W) to (N, C, 1, 1)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(dim=(2, 3), keepdim=True)
 
 
 class MLP(nn.Module):

@@ -14,20 +14,31 @@ MEAN = (123.675, 116.280, 103.530)
 STD = (58.395, 57.120, 57.375)
 
 
-class PEM(nn.Module):
-    """Prototype-based Efficient MaskFormer."""
+class Normalization(nn.Module):
+    """uint8 (N, H, W, 3) to float (N, 3, H, W) of mean 0 and deviation 1."""
 
     mean: Tensor
     std: Tensor
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images.to(self.mean.dtype).permute(0, 3, 1, 2) - self.mean) / self.std
+
+
+class PEM(nn.Module):
+    """Prototype-based Efficient MaskFormer."""
+
     def __init__(self, variant: str, backbone: Backbone, pixel_decoder: PixelDecoder, decoder: MaskDecoder) -> None:
         super().__init__()
         self.variant = variant
+        self.normalize = Normalization()
         self.backbone = backbone
         self.pixel_decoder = pixel_decoder
         self.decoder = decoder
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
 
     @property
     def num_classes(self) -> int:
@@ -50,10 +61,6 @@ class PEM(nn.Module):
                 f"images have shape {tuple(images.shape)}, expected (N, H, W, 3), H and W multiples of {MULTIPLE_OF}"
             )
         return self.segment(self.normalize(images))
-
-    def normalize(self, images: Tensor) -> Tensor:
-        """uint8 (N, H, W, 3) to float (N, 3, H, W) of mean 0 and deviation 1."""
-        return (images.to(self.mean.dtype).permute(0, 3, 1, 2) - self.mean) / self.std
 
     def segment(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Everything after `normalize`: float (N, 3, H, W) to logits and masks as `forward` returns them."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pem.deform_conv import TAPS, ModulatedDeformConv
-from pem.layers import ConvNormReLU
+from pem.layers import ConvNormReLU, GlobalAverage
 
 
 class ContextModulation(nn.Module):
@@ -18,12 +18,12 @@ class ContextModulation(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        self.average = GlobalAverage()
         self.reduce = ConvNormReLU(width, width // 2)
         self.expand = nn.Conv2d(width // 2, width, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        average = x.mean(dim=(2, 3), keepdim=True)
-        scale: Tensor = self.expand(self.reduce(average)).sigmoid().sigmoid()
+        scale: Tensor = self.expand(self.reduce(self.average(x))).sigmoid().sigmoid()
         return x * (1 + scale)
 
 
@@ -63,6 +63,7 @@ class PixelDecoder(nn.Module):
     def __init__(self, channels: tuple[int, int, int, int], width: int, mask_width: int) -> None:
         super().__init__()
         self.projections = nn.ModuleList(ConvNormReLU(c, width) for c in channels)
+        self.average = GlobalAverage()
         self.context = ConvNormReLU(channels[-1], width)
         self.modulations = nn.ModuleList(ContextModulation(width) for _ in channels)
         self.levels = nn.ModuleList(DeformableLevel(width) for _ in channels[1:])
@@ -76,7 +77,7 @@ class PixelDecoder(nn.Module):
                 self.modulations, reversed(self.projections), reversed(features), strict=True
             )
         ]
-        carried = self.context(features[-1].mean(dim=(2, 3), keepdim=True))
+        carried = self.context(self.average(features[-1]))
         outputs = []
         for level, x in zip(self.levels, modulated[:-1], strict=True):
             output, carried = level(x + carried)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 _EXAMPLES = """examples:
   pem-train --variant pem-stdc1 --dataset cityscapes/train -o out
   torchrun --nproc-per-node 4 --no-python pem-train --variant pem-r50 --dataset ade20k/train -o out
-  pem-train --variant pem-nano --dataset toy:4000 --size 256x512 --steps 5000 --batch 8 -o out"""
+  pem-train --variant pem-nano --dataset toy:4000 --size 256x512 --steps 5000 --batch 8 -o out
+  pem-train --variant pem-stdc1 --dataset cityscapes/train --weights out/pem-stdc1.safetensors --qat -o qat"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,6 +48,7 @@ def _add_start(group: argparse._ArgumentGroup) -> None:
 
 def _add_recipe(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
+    add("--qat", action="store_true", help="train on --weights as INT8 rounds them: 2000 steps, learning rate 0.00007")
     add("--steps", type=int, help="optimiser steps (90000)")
     add("--batch", type=int, help="images a step, over all GPUs (32)")
     add("--size", type=console.size, metavar="HxW", help="what images are cropped to (512x1024)")
@@ -82,6 +84,8 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
 
     if options.variant not in VARIANTS:
         raise TrainingError(f"no variant {options.variant!r}, expected one of {', '.join(VARIANTS)}")
+    if options.qat and options.weights is None and not options.resume:
+        raise TrainingError("--qat starts from trained weights and none came: give them with --weights FILE")
     settings = _settings(options)
     dataset = datasets.from_options(options)
     from pem.training import Trainer
@@ -104,10 +108,11 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
 def _settings(options: argparse.Namespace) -> Settings:
     from dataclasses import fields
 
-    from pem.training import Settings
+    from pem.training.settings import QAT_DEFAULTS, Settings
 
-    anew = options.backbone is None and options.weights is None
+    anew = options.backbone is None and options.weights is None and not options.qat
     chosen: dict[str, Any] = {"backbone_factor": 1.0 if anew else 0.1}
+    chosen |= QAT_DEFAULTS if options.qat else {}
     for field in fields(Settings):
         if getattr(options, field.name, None) is not None:
             chosen[field.name] = getattr(options, field.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pem.deform_conv import ModulatedDeformConv, deform_conv2d
+from pem.deform_conv import DeformConv2d, ModulatedDeformConv
 from pem.model import PEM
 from pem.training import losses, points
 from pem.training.losses import Weights
@@ -24,7 +24,7 @@ class Supervised(nn.Module):
         self.weights = weights
         for module in model.modules():
             if isinstance(module, ModulatedDeformConv):
-                module.operator = _with_exact_places
+                module.operator = _WithExactPlaces()
 
     def forward(
         self, images: Tensor, owners: Tensor, classes: Tensor, where: Tensor, plan: PointPlan, segments: Tensor
@@ -75,6 +75,8 @@ def _numbers(segments: Tensor) -> Tensor:
     return torch.arange(segments.shape[1], device=segments.device).unsqueeze(1)
 
 
-def _with_exact_places(data: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """`deform_conv2d` for autocast: an offset fits bfloat16, but its sum with a place among many pixels does not."""
-    return deform_conv2d(data, offsets.float(), mask, weight, bias)
+class _WithExactPlaces(DeformConv2d):
+    """For autocast: an offset fits bfloat16, but its sum with a place among many pixels does not."""
+
+    def forward(self, data: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return super().forward(data, offsets.float(), mask, weight, bias)

@@ -21,6 +21,7 @@ from pem.training.optimization import Average, optimizer, set_learning_rate
 from pem.training.points import PointPlan
 from pem.training.processes import Processes
 from pem.training.progress import Progress, say
+from pem.training.qat import QuantizationAware
 from pem.training.settings import Settings
 from pem.training.supervision import Supervised
 from runtime.dataset import Dataset
@@ -44,6 +45,7 @@ class Trainer:
         self.dataset, self.settings, self.folder, self.processes = dataset, settings, folder, processes
         self.supervised = Supervised(model.to(processes.device), settings.loss_weights)
         self.supervised.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a stub's omission
+        self.quantized = QuantizationAware(self.supervised) if settings.qat else None
         self.average = Average(model, settings.ema)
         self.optimizer = optimizer(model, settings)
         self.progress = Progress(folder, settings.steps, settings.batch, settings.log_every)
@@ -68,6 +70,8 @@ class Trainer:
         self.optimizer.load_state_dict(snapshot["optimizer"])
         for group, peak in zip(self.optimizer.param_groups, peaks, strict=True):
             group["peak"] = peak
+        if self.quantized is not None and "reaches" in snapshot:
+            self.quantized.reaches.copy_(snapshot["reaches"])
         self.step = snapshot["step"]
         if self.processes.leads:
             self.progress.restore(self.step, snapshot["progress"])
@@ -81,7 +85,7 @@ class Trainer:
 
     def run(self) -> None:
         """Train to the last step. Ctrl-C ends it after a checkpoint, with KeyboardInterrupt. Raises TrainingError."""
-        module = self.processes.wrap(self.supervised).train()
+        module = self.processes.wrap(self.quantized or self.supervised).train()
         batches = loader(self.dataset, self.settings, self.processes, self.step)
         with deferred() as interruption:
             for batch in batches:
@@ -130,6 +134,7 @@ class Trainer:
             self._saved = time.monotonic()
 
     def _snapshot(self) -> snapshots.Snapshot:
+        ranges = {} if self.quantized is None else {"reaches": self.quantized.reaches}
         return {
             "step": self.step,
             "variant": self.model.variant,
@@ -139,6 +144,7 @@ class Trainer:
             "average": self.average.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "progress": self.progress.state(),
+            **ranges,
         }
 
     def _choices(self) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def cross_attend(
     targets = module.query_linear(module.query_norm(queries + positions))
     keys, targets = F.normalize(keys, dim=-1), F.normalize(targets, dim=-1)
 
-    heads, depth, count = module.heads, width // module.heads, targets.shape[1]
+    heads, depth, count = module.prototypes.heads, width // module.prototypes.heads, targets.shape[1]
     keys = keys.view(batch, -1, heads, depth).permute(0, 2, 1, 3)
     split = targets.view(batch, count, heads, depth).permute(0, 2, 1, 3)
     similarity = torch.einsum("bhnc,bhqc->bhnq", keys, split)

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from pem.deform_conv import deform_conv2d
+from pem.deform_conv import DeformConv2d
 
 Array = NDArray[np.float64]
+
+deform_conv2d = DeformConv2d()
 
 
 def by_loops(data: Array, offsets: Array, mask: Array, weight: Array) -> Array:

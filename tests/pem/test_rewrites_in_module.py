@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from pem.attention import PrototypeCrossAttention, SelfAttention
+from pem.attention import PrototypeCrossAttention, PrototypeSelection, SelfAttention, highest
 from pem.positions import sine_positions
 from pem.variants import build
 from tests.helpers import reference_form
@@ -73,11 +76,19 @@ def test_cross_attention_masks_as_published(case: str) -> None:
 
 def test_a_query_with_every_pixel_outside_takes_pixel_0() -> None:
     keys, targets = torch.randn(1, 8, 10), torch.randn(1, 2, 8)
-    module = PrototypeCrossAttention(width=8, heads=2)
-    mask_logits = torch.ones(1, 2, 10)
+    mask_logits = torch.ones(1, 2, 2, 5)
     mask_logits[:, 1] = -1
-    prototypes = module._prototypes(keys, targets, mask_logits)
-    torch.testing.assert_close(prototypes[0, 1], keys[0, :, 0])
+    prototypes, _ = PrototypeSelection(heads=2)(keys, targets, mask_logits)
+    torch.testing.assert_close(prototypes[0, 1], F.normalize(keys, dim=1)[0, :, 0])
+
+
+@given(height=st.integers(1, 6), width=st.integers(1, 6), levels=st.integers(1, 4), seed=st.integers(0, 2**16))
+def test_the_highest_pixel_by_row_and_column_is_the_first_of_all(
+    height: int, width: int, levels: int, seed: int
+) -> None:
+    scores = torch.from_numpy(np.random.default_rng(seed).integers(0, levels, (2, 3, height, width))).float()
+    expected = scores.flatten(2).numpy().argmax(axis=2)
+    np.testing.assert_array_equal(highest(scores).numpy(), expected)
 
 
 def test_positions_added_to_the_projection_are_positions_added_before_it() -> None:

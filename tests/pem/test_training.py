@@ -8,7 +8,6 @@ import resource
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,6 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
 
-from pem import Variant
-from pem.backbones import STDC
 from pem.model import PEM
 from pem.training import Settings, Trainer, points, snapshots
 from pem.training.batches import Batch, loader
@@ -32,18 +29,8 @@ from pem.training.supervision import Supervised
 from runtime.errors import CheckpointError, OutputError, TrainingError
 from runtime.labels import Label
 from tests.helpers.boxes import LABELS, Boxes
+from tests.helpers.tiny import TINY
 
-TINY = Variant(
-    "tiny",
-    partial(STDC, base=16, layers=(1, 1, 1)),
-    pixel_width=16,
-    mask_width=16,
-    width=32,
-    heads=2,
-    feedforward=32,
-    layers=3,
-    queries=8,
-)
 SETTINGS = Settings(
     steps=8, batch=4, size=(64, 64), learning_rate=3e-3, backbone_factor=1.0, clip=1.0, workers=0, log_every=1, seed=5
 )
