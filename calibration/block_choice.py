@@ -1,0 +1,53 @@
+"""What each block costs in INT8, and which ones to keep out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+import onnx
+from tqdm import tqdm
+
+Score = Callable[[onnx.ModelProto], float]
+"""How good a model is, higher is better: PQ in percent, or `agreement` where there are no labels."""
+
+Quantize = Callable[[Collection[str]], onnx.ModelProto]
+"""The model with all blocks but these in INT8."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The blocks ``kept`` out of INT8, fewest first, the ``drop`` that is left, and the drop after each block kept."""
+
+    kept: tuple[str, ...]
+    drop: float
+    steps: tuple[float, ...]
+
+
+def sensitivity(names: Sequence[str], quantize: Quantize, score: Score, reference: float) -> dict[str, float]:
+    """How far ``score`` falls below ``reference`` with one block alone in INT8, by block, the most sensitive first.
+
+    ``names`` are the blocks there are. Progress goes to standard error.
+    """
+    drops = {
+        name: reference - score(quantize([other for other in names if other != name]))
+        for name in tqdm(names, desc="sensitivity", unit="block")
+    }
+    return dict(sorted(drops.items(), key=lambda item: -item[1]))
+
+
+def choose(ranking: Iterable[str], quantize: Quantize, score: Score, reference: float, most: float) -> Choice:
+    """Keep blocks out of INT8, those first in ``ranking`` first, until ``score`` is no more than ``most`` below
+    ``reference``.
+
+    Each time the drop of all that is in INT8 together is measured: those of single blocks do not add up. Where even the
+    last step does not get there, everything is kept.
+    """
+    kept: list[str] = []
+    steps = [reference - score(quantize(kept))]
+    for name in tqdm(list(ranking), desc="choosing", unit="block"):
+        if steps[-1] <= most:
+            break
+        kept.append(name)
+        steps.append(reference - score(quantize(kept)))
+    return Choice(tuple(kept), steps[-1], tuple(steps))

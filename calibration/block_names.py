@@ -1,0 +1,25 @@
+"""Groups of a model's convolutions, by the modules they come from, that are quantised or kept together."""
+
+from __future__ import annotations
+
+import re
+
+_BLOCKS = (
+    r"backbone\.(?:features|res\d)\.\d+",
+    r"backbone\.\w+",
+    r"pixel_decoder\.levels\.\d+\.\w+",
+    r"pixel_decoder\.\w+(?:\.\d+)?",
+    r"decoder\.layers\.\d+\.\w+",
+    r"decoder\.\w+(?:\.\d+)?",
+)
+"""What a block's name looks like; the first that matches the start of a node's name."""
+
+
+def block_of(node: str) -> str:
+    """The block of the node called ``node``, such as ``backbone.features.3`` or ``pixel_decoder.levels.0.offsets``.
+
+    A node that comes from no module of the tables above is a block of its own.
+    """
+    module = node.partition("/")[0]
+    found = next((match for pattern in _BLOCKS if (match := re.match(pattern, module))), None)
+    return found[0] if found else node

@@ -1,0 +1,100 @@
+"""Where Q/DQ pairs go: one calibration, two placements."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import reduce
+
+import numpy as np
+import onnx
+
+from calibration.block_names import block_of
+from calibration.graph import Graph
+from calibration.histograms import Histogram
+from calibration.macs import macs
+from calibration.placement.insert import insert
+from calibration.placement.plan import Plan, make
+from calibration.placement.report import Report, describe
+from calibration.placement.rules import PLACEMENTS, RULES
+from calibration.placement.scales import Scale, activation_scale
+from calibration.ranges import METHOD, find
+from calibration.tensor_statistics import Statistics
+from runtime.errors import CalibrationError
+from runtime.manifest import Placement, RangeMethod
+
+__all__ = ["PLACEMENTS", "Placement", "Report", "blocks", "quantize", "tensors"]
+
+
+def tensors(model: onnx.ModelProto) -> list[str]:
+    """The tensors whose statistics any placement needs, in the graph's order."""
+    graph = Graph(model)
+    plans = [make(graph, rules) for rules in RULES.values()]
+    wanted = {tensor for plan in plans for tensor in plan.readers}
+    return [name for node in graph.nodes for name in node.output if name in wanted]
+
+
+def blocks(model: onnx.ModelProto, placement: Placement = "cpu") -> list[str]:
+    """The blocks that have a convolution to quantise, in the graph's order."""
+    plan = make(Graph(model), RULES[placement])
+    return list(dict.fromkeys(block_of(node.name) for node in plan.convolutions))
+
+
+def quantize(
+    model: onnx.ModelProto,
+    statistics: Statistics,
+    placement: Placement = "cpu",
+    method: RangeMethod = METHOD,
+    keep: Collection[str] = (),
+    *,
+    correct_bias: bool = True,
+) -> tuple[onnx.ModelProto, Report]:
+    """A copy of ``model`` whose ordinary convolutions compute in INT8, those of the blocks ``keep`` aside.
+
+    ``model`` computes in single or half precision; ``statistics`` are those of its graph in single precision. One
+    that is quantised already comes back as it is. Raises CalibrationError if the statistics lack a tensor of the
+    model, or the model computes in half and is for CPUs.
+    """
+    quantised = onnx.ModelProto()
+    quantised.CopyFrom(model)
+    graph, rules = Graph(quantised), RULES[placement]
+    plan = make(graph, rules, keep)
+    _require_single(graph, plan, placement)
+    _require(statistics, graph, plan)
+    means = {name: statistics.tensors[graph.key(name)].means for name in plan.readers} if correct_bias else {}
+    scales = _scales(graph, plan, statistics, method, symmetric=rules.symmetric)
+    insert(graph, plan, scales, means, quantised_bias=rules.bias)
+    onnx.checker.check_model(quantised)
+    return quantised, describe(quantised, statistics.macs or macs(Graph(model)), placement, method, keep)
+
+
+def _require_single(graph: Graph, plan: Plan, placement: Placement) -> None:
+    if RULES[placement].bias and any(graph.type(tensor) == onnx.TensorProto.FLOAT16 for tensor in plan.readers):
+        raise CalibrationError(
+            f"the placement {placement!r} takes graphs in single precision, this one computes in half: export it with "
+            "--precision fp32"
+        )
+
+
+def _require(statistics: Statistics, graph: Graph, plan: Plan) -> None:
+    missing = [graph.key(tensor) for tensor in plan.readers if graph.key(tensor) not in statistics.tensors]
+    if missing:
+        raise CalibrationError(
+            f"the statistics lack {len(missing)} tensors of the model, {missing[0]} first: they are another model's, "
+            "calibrate this one"
+        )
+
+
+def _scales(
+    graph: Graph, plan: Plan, statistics: Statistics, method: RangeMethod, *, symmetric: bool
+) -> dict[str, Scale]:
+    groups: dict[str, list[Histogram]] = {}
+    for tensor in plan.readers:
+        groups.setdefault(plan.group(tensor), []).append(statistics.tensors[graph.key(tensor)].histogram)
+    ranges = {
+        group: find(reduce(Histogram.merged, members), method, symmetric=symmetric) for group, members in groups.items()
+    }
+    kinds = {tensor: onnx.helper.tensor_dtype_to_np_dtype(graph.type(tensor)) for tensor in plan.readers}
+    return {
+        tensor: activation_scale(ranges[plan.group(tensor)], np.dtype(kinds[tensor]), symmetric=symmetric)
+        for tensor in plan.readers
+    }

@@ -1,0 +1,50 @@
+"""What of a quantised graph computes in INT8."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import msgspec
+import onnx
+
+from calibration.convolutions import is_ordinary
+from calibration.graph import Graph
+
+
+class Report(msgspec.Struct, frozen=True):
+    """``int8`` are the names of the nodes that compute in INT8; ``kept`` the blocks that were to stay as they are.
+
+    Shares, 0 to 1, are of multiply-accumulates: of ordinary convolutions (all but deformable and transposed ones), and
+    of everything that multiplies.
+    """
+
+    placement: str
+    method: str
+    int8: tuple[str, ...]
+    kept: tuple[str, ...]
+    share_of_convolutions: float
+    share_of_all: float
+
+
+def describe(
+    quantised: onnx.ModelProto, costs: Mapping[str, int], placement: str, method: str, keep: Collection[str] = ()
+) -> Report:
+    """Report on ``quantised``; ``costs`` are the multiply-accumulates of each node, by its name, see `macs`."""
+    after = Graph(quantised)
+    int8 = tuple(node.name for node in after.nodes if node.name in costs and _reads_quantised(after, node))
+    ordinary = {node.name for node in after.nodes if is_ordinary(after, node)}
+    done = sum(costs[name] for name in int8)
+    return Report(
+        placement=placement,
+        method=method,
+        int8=int8,
+        kept=tuple(sorted(keep)),
+        share_of_convolutions=sum(costs[name] for name in int8 if name in ordinary)
+        / max(1, sum(costs.get(name, 0) for name in ordinary)),
+        share_of_all=done / max(1, sum(costs.values())),
+    )
+
+
+def _reads_quantised(graph: Graph, node: onnx.NodeProto) -> bool:
+    makers = [graph.maker(name) for name in node.input[:2]]
+    return all(maker is not None and maker.op_type == "DequantizeLinear" for maker in makers)

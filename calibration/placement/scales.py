@@ -1,0 +1,58 @@
+"""Scales and zero points, and weights and biases rounded to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.ranges import Range
+
+_LEAST = {np.dtype(np.float32): 2.0**-100, np.dtype(np.float16): 2.0**-14}
+"""The least step, by the type it is stored in: smaller ones lose bits, or are 0."""
+
+_MOST_BIAS = 2.0**30
+"""In steps; the accumulator, 32 bits with a sign, has room for as much again."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """``real = (quantised - zero) * step``; ``zero``, int8 or uint8, says which type the tensor becomes."""
+
+    step: NDArray[np.floating[Any]]
+    zero: NDArray[np.int8] | NDArray[np.uint8]
+
+
+def activation_scale(found: Range, kind: np.dtype[Any], *, symmetric: bool) -> Scale:
+    """The scale that spreads int8 with zero point 0, or uint8 with any, over a range; ``kind`` is the step's type."""
+    low, high = found
+    if symmetric:
+        return Scale(stored(np.array(max(-low, high) / 127), kind), np.array(0, np.int8))
+    step = stored(np.array((high - low) / 255), kind)
+    return Scale(step, np.array(np.clip(np.round(-low / float(step)), 0, 255), np.uint8))
+
+
+def weight_steps(weights: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """The step of each output channel, (C',) of the type of ``weights`` (C', C / groups, kh, kw)."""
+    return stored(np.abs(weights).reshape(len(weights), -1).max(axis=1).astype(np.float64) / 127, weights.dtype)
+
+
+def steps_for_bias(
+    steps: NDArray[np.floating[Any]], bias: NDArray[np.floating[Any]], activation: Scale
+) -> NDArray[np.floating[Any]]:
+    """``steps`` of weights, wide enough that ``bias``, whose step is theirs times the activation's, fits into int32."""
+    least = np.abs(bias.astype(np.float64)) / (_MOST_BIAS * float(activation.step))
+    return stored(np.maximum(steps, least), steps.dtype)
+
+
+def rounded_weights(weights: NDArray[np.floating[Any]], steps: NDArray[np.floating[Any]]) -> NDArray[np.int8]:
+    """``weights`` in steps of their output channel, int8 from -127 to 127."""
+    levels = weights.astype(np.float64) / steps.astype(np.float64).reshape(-1, 1, 1, 1)
+    return np.asarray(np.round(levels).clip(-127, 127), np.int8)
+
+
+def stored(steps: NDArray[Any], kind: np.dtype[Any]) -> NDArray[np.floating[Any]]:
+    """``steps`` as ``kind``, float32 or float16, none of them less than what that holds at full precision."""
+    return np.asarray(np.maximum(steps, _LEAST[np.dtype(kind)]).astype(kind))
