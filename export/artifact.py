@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import onnx
 
 from export import graph, parity
 from export.forms import Forms
+from export.int8 import Calibration, Quantizer, fixed, timed
 from export.rewrites import prepare
 from pem import PEM
 from runtime import backends
@@ -28,7 +29,9 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Request:
-    """What to export, and where to; ``checkpoint`` is the file ``model`` was loaded from."""
+    """What to export, and where to; ``checkpoint`` is the file ``model`` was loaded from. With a ``calibration`` the
+    graph becomes INT8, what is left of it in the precision of ``forms``.
+    """
 
     model: PEM
     checkpoint: Path
@@ -38,25 +41,60 @@ class Request:
     forms: Forms
     thresholds: Thresholds
     compact: bool = False
+    calibration: Calibration | None = None
 
 
 def export_onnx(request: Request, say: Say = lambda _text: None) -> Manifest:
     """Write ``request.output`` and its manifest, if the graph computes what the model computes.
 
-    Raises ExportError if the labels do not fit the model or parity fails, OutputError if a file cannot be written;
-    then neither file is left.
+    Raises ExportError if the labels do not fit the model, parity fails or INT8 costs too much, InputError and
+    CalibrationError if the calibration cannot be done, OutputError if a file cannot be written; then neither file is
+    left.
     """
     _check_labels(request)
     say("tracing the graph")
-    model = prepare(request.model, request.forms)
-    proto = graph.to_onnx(model, graph.example_for(request.input), dynamic=graph.dynamic_dims(request.input))
-    if request.compact:
-        graph.store_exact_halves(proto)
+    proto = _trace(request.model, request.forms, request.input)
     manifest = _describe(request)
     say(f"graph of {len(proto.graph.node)} nodes; checking parity")
     manifest = msgspec.structs.replace(manifest, parity=_prove(request, proto, manifest, say))
+    if request.calibration is not None:
+        proto, manifest = _quantize(request, request.calibration, proto, manifest, say)
+    if request.compact:
+        graph.store_exact_halves(proto)
     say(f"writing {request.output}")
     return _write(request.output, proto, manifest)
+
+
+def _trace(model: PEM, forms: Forms, spec: InputSpec) -> onnx.ModelProto:
+    return graph.to_onnx(prepare(model, forms), graph.example_for(spec), dynamic=graph.dynamic_dims(spec))
+
+
+def _quantize(
+    request: Request, calibration: Calibration, proto: onnx.ModelProto, manifest: Manifest, say: Say
+) -> tuple[onnx.ModelProto, Manifest]:
+    """``proto`` in INT8, and the manifest that says what this cost and gained."""
+    single, described = _runnable(proto, manifest)
+    if request.forms.precision != "fp32" or (request.input.batch > 1 and not request.input.dynamic):
+        say("tracing the graph in single precision")
+        forms = replace(request.forms, precision="fp32", outputs="float32")
+        # Graphs of varying sizes name some nodes otherwise, so theirs is calibrated on one of varying sizes.
+        spec = request.input if request.input.dynamic else fixed(request.input)
+        single, _ = _runnable(_trace(request.model, forms, spec), manifest)
+    quantised, quantization = Quantizer(single, described, calibration, say).quantize(proto)
+    int8 = msgspec.structs.replace(
+        manifest,
+        precision="int8",
+        quantization=quantization,
+        built_by={**manifest.built_by, "remainder": manifest.precision, "calibration": calibration.source},
+    )
+    return quantised, int8 if calibration.placement != "cpu" else timed(proto, manifest, quantised, int8, say)
+
+
+def _runnable(proto: onnx.ModelProto, manifest: Manifest) -> tuple[onnx.ModelProto, Manifest]:
+    """The graph as backends for ONNX can run it: our plugin's operator is ONNX's under another name."""
+    if manifest.deform_conv != "plugin":
+        return proto, manifest
+    return graph.with_native_deform_conv(proto), msgspec.structs.replace(manifest, deform_conv="native")
 
 
 def _check_labels(request: Request) -> None:
@@ -71,10 +109,11 @@ def _describe(request: Request) -> Manifest:
     return Manifest(
         variant=request.model.variant,
         input=request.input,
-        outputs={"logits": "float32", "masks": "float32"},
+        outputs={"logits": request.forms.outputs, "masks": request.forms.outputs},
         queries=request.model.num_queries,
         classes=tuple(request.labels),
         thresholds=request.thresholds,
+        precision=request.forms.precision,
         deform_conv=request.forms.deform_conv,
         checkpoint=FileHash(request.checkpoint.name, sha256(request.checkpoint)),
         built_by={
@@ -92,6 +131,7 @@ def _prove(request: Request, proto: onnx.ModelProto, manifest: Manifest, say: Sa
     """Parity on every installed backend that runs this form, by the backend's name. Raises ExportError."""
     with tempfile.TemporaryDirectory(prefix="pem-export-") as folder:
         path = Path(folder) / "model.onnx"
+        proto, manifest = _runnable(proto, manifest)
         onnx.save(proto, path)
         artifact = Artifact(path, manifest)
         engines = [backends.create(name, artifact) for name in backends.able(artifact)]
@@ -99,6 +139,7 @@ def _prove(request: Request, proto: onnx.ModelProto, manifest: Manifest, say: Sa
             request.model,
             engines,
             parity.sizes_for(request.input),
+            parity.TOLERANCES[manifest.precision],
             progress=lambda done, total: say(f"parity: {done} of {total} images"),
         )
         for engine in engines:

@@ -5,165 +5,179 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.forms import resolve
-from runtime import console, labels
+from export import int8_options, summary
+from export import options as asked
+from export.forms import Forms, resolve
+from runtime import console, labels, plugins
 from runtime.errors import ExportError
 from runtime.files import make_folder, refuse_existing
-from runtime.manifest import MULTIPLE_OF, InputSpec, Manifest, Range, Thresholds, path_of
+from runtime.manifest import Manifest, Thresholds, path_of
 
 if TYPE_CHECKING:
+    from export.engine.machine import Machine
     from pem import PEM
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    return console.run(_parser(), _export, arguments)
-
-
-def _parser() -> console.Parser:
-    parser = console.Parser(
-        prog="pem-export",
-        description="Turn a trained PEM into an artifact, and prove that it computes the same.",
-        epilog="example:\n  pem-export --weights model_final.pth --to onnx --size 512x1024 -o out",
-    )
-    parser.add_argument("--weights", type=Path, required=True, help="checkpoint (.pth, .pkl, .safetensors), or demo")
-    parser.add_argument("--to", choices=["onnx"], default="onnx", help="kind of artifact (default: onnx)")
-    parser.add_argument(
-        "--size", type=console.size, default=(512, 1024), metavar="HxW", help="input size (default: 512x1024)"
-    )
-    parser.add_argument("--batch", type=int, default=1, metavar="N", help="images per run (default: 1)")
-    parser.add_argument(
-        "--labels",
-        help="cityscapes, ade20k, or a JSON file of COCO categories (default: the checkpoint's, or by class count)",
-    )
-    parser.add_argument("-o", "--output", type=Path, default=Path(), help="folder, or a file that ends in .onnx")
-    parser.add_argument("--overwrite", action="store_true", help="replace an artifact of that name")
-    _add_dynamic(parser.add_argument_group("sizes that vary"))
-    _add_forms(parser.add_argument_group("form of the graph"))
-    parser.add_argument(
-        "--compact",
-        action="store_true",
-        help="store weights that half precision holds exactly in half precision: a smaller file, the same numbers",
-    )
-    _add_thresholds(parser.add_argument_group("defaults of the panoptic merge, 0 to 1"))
-    return parser
-
-
-def _add_dynamic(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--dynamic", action="store_true", help="take any size and batch within the ranges below")
-    group.add_argument(
-        "--min-size", type=console.size, default=(128, 128), metavar="HxW", help="smallest (default: 128x128)"
-    )
-    group.add_argument("--max-size", type=console.size, metavar="HxW", help="largest (default: twice --size)")
-    group.add_argument("--max-batch", type=int, default=4, metavar="N", help="most images per run (default: 4)")
-
-
-def _add_forms(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--deform-conv",
-        choices=["auto", "native", "standard"],
-        default="auto",
-        help="deformable convolution: ONNX's DeformConv, or GridSample and a product, which runs everywhere",
-    )
-    group.add_argument(
-        "--upsample",
-        choices=["auto", "transposed", "phases"],
-        default="auto",
-        help="upsampling: ConvTranspose, or the ordinary convolutions it consists of",
-    )
-
-
-def _add_thresholds(group: argparse._ArgumentGroup) -> None:
-    for name, meaning in (("score", "least class score of a segment"), ("overlap", "least visible share of a segment")):
-        default = getattr(Thresholds(), name)
-        group.add_argument(
-            f"--{name}-threshold", type=console.share, default=default, metavar="P", help=f"{meaning} ({default})"
-        )
+    return console.run(asked.parser(), _export, arguments)
 
 
 def _export(options: argparse.Namespace) -> dict[str, Any]:
-    spec = _input_spec(options)
-    make_folder(options.output.parent if options.output.suffix == ".onnx" else options.output)
+    if options.build_plugin:
+        return _build_plugin(options)
+    _refuse_contradictions(options)
+    machine = None if options.to == "onnx" else _machine(options)
+    if options.weights.suffix.lower() == ".onnx":
+        assert machine is not None
+        return _engine_from_onnx(machine, options)
+    return _from_checkpoint(machine, asked.with_defaults(options))
+
+
+def _build_plugin(options: argparse.Namespace) -> dict[str, Any]:
+    from export import plugin_build
+
+    library = plugin_build.build(options.tensorrt_include, options.cuda_arch, _say)
+    if not options.json:
+        print(f"{library}, which --to trt uses from now on")
+    return {"plugin": str(library)}
+
+
+def _refuse_contradictions(options: argparse.Namespace) -> None:
+    given, form = asked.given(options, asked.ENGINE), getattr(options, "deform_conv", "auto")
+    if options.tensorrt_include or options.cuda_arch:
+        raise ExportError("--tensorrt-include and --cuda-arch say how to build the plugin: add --build-plugin")
+    if options.to == "onnx" and options.output is not None and options.output.suffix == ".engine":
+        raise ExportError(f"-o {options.output} names an engine: add --to trt or --to trt-rtx, or end it in .onnx")
+    if options.to == "onnx" and given:
+        raise ExportError(f"{given[0]} is for engines: leave it out, or add --to trt or --to trt-rtx")
+    if options.to == "trt-rtx" and form in ("native", "plugin"):
+        raise ExportError(f"--deform-conv {form} cannot be, as trt-rtx has no plugins: choose standard, or --to trt")
+    precision = int8_options.floating(asked.with_defaults(options))
+    if getattr(options, "outputs", "float32") == "float16" and precision == "fp32":
+        raise ExportError("--outputs float16 would round what single precision computed: add --precision fp16")
+    if options.weights.suffix.lower() == ".engine":
+        raise ExportError(f"{options.weights} is an engine already: give the .onnx beside it, to build it again")
+    if options.weights.suffix.lower() == ".onnx":
+        _refuse_graph_options(options)
+
+
+def _refuse_graph_options(options: argparse.Namespace) -> None:
+    if options.to == "onnx":
+        raise ExportError(f"{options.weights} is an ONNX artifact already: choose --to trt or --to trt-rtx")
+    if given := asked.given(options, asked.GRAPH):
+        raise ExportError(
+            f"{given[0]} is settled in {options.weights}: leave it out, or export the checkpoint again with it"
+        )
+
+
+def _machine(options: argparse.Namespace) -> Machine:
+    from export.engine.machine import prepare
+
+    return prepare(options.to, asked.settings(options))
+
+
+def _engine_from_onnx(machine: Machine, options: argparse.Namespace) -> dict[str, Any]:
+    from export.engine.artifact import read_source, refuse_overwriting
+
+    source = read_source(options.weights)
+    engine = _output(options, source.model.stem, ".engine", source.model.parent)
+    if not options.overwrite:
+        refuse_overwriting(source.model, engine)
+    return _build_engine(machine, source.model, engine, options)
+
+
+def _from_checkpoint(machine: Machine | None, options: argparse.Namespace) -> dict[str, Any]:
+    if find_spec("torch") is None:
+        raise ExportError(
+            "checkpoints need PyTorch, which is not installed: pip install 'pem-edge[export]', or export to ONNX "
+            "elsewhere and give that .onnx as --weights"
+        )
+    onnx, manifest = _export_onnx(machine, options)
+    if machine is not None:
+        return _build_engine(machine, onnx, onnx.with_suffix(".engine"), options)
+    if not options.json:
+        print(summary.of_model(onnx, manifest))
+    return summary.report(onnx, manifest)
+
+
+def _export_onnx(machine: Machine | None, options: argparse.Namespace) -> tuple[Path, Manifest]:
+    """Trace the graph, prove it and write it; what must not be is refused before that takes its time."""
+    spec, forms, int8 = asked.input_spec(options), _forms(machine, options), int8_options.read(options)
+    suffix = ".onnx" if machine is None else ".engine"
+    make_folder(_output(options, "", suffix, Path()).parent)
     from pem import checkpoints  # torch takes seconds to import; wrong options should not
 
     weights = checkpoints.locate(options.weights)
     _say(f"reading {weights}")
     model = checkpoints.load(weights)
     _say(f"{model.variant}, {model.num_classes} classes, {model.num_queries} queries")
-    output, known = _output(options, model), checkpoints.labels(weights)
+    output = _output(options, _stem(model, options.precision), suffix, Path())
+    if not options.overwrite:
+        for path in (output, output.with_suffix(".onnx"), path_of(output)):
+            refuse_existing(path)
+    known = checkpoints.labels(weights)
     from export.artifact import Request, export_onnx
+    from export.int8 import Calibration
 
     request = Request(
         model=model,
         checkpoint=weights,
-        output=output,
+        output=output.with_suffix(".onnx"),
         input=spec,
         labels=labels.load(options.labels) if options.labels else known or labels.default(model.num_classes),
-        forms=resolve(options.to, options.deform_conv, options.upsample),
+        forms=forms,
         compact=options.compact,
+        calibration=None if int8 is None else Calibration(**int8),
         thresholds=Thresholds(score=options.score_threshold, overlap=options.overlap_threshold),
     )
-    manifest = export_onnx(request, _say)
-    if not options.json:
-        print(_summary(output, manifest))
-    return {"model": str(output), "manifest": str(path_of(output)), "parity": manifest.parity}
+    return request.output, export_onnx(request, _say)
 
 
-def _output(options: argparse.Namespace, model: PEM) -> Path:
-    """The model file to write. Raises OutputError where that is not possible."""
-    given: Path = options.output
-    output = given if given.suffix == ".onnx" else given / f"{model.variant}.onnx"
-    if not options.overwrite:
-        refuse_existing(output)
-        refuse_existing(path_of(output))
-    return output
-
-
-def _input_spec(options: argparse.Namespace) -> InputSpec:
-    height, width = options.size
-    if options.batch < 1:
-        raise ExportError(f"--batch is {options.batch}, expected 1 or more")
-    _check_size("--size", options.size)
-    if not options.dynamic:
-        return InputSpec(height=height, width=width, batch=options.batch)
-    least, most = options.min_size, options.max_size or (2 * height, 2 * width)
-    _check_size("--min-size", least)
-    _check_size("--max-size", most)
-    return InputSpec(
-        height=height,
-        width=width,
-        batch=options.batch,
-        dynamic_batch=_range("batch", 1, options.batch, options.max_batch),
-        dynamic_height=_range("height", least[0], height, most[0]),
-        dynamic_width=_range("width", least[1], width, most[1]),
+def _forms(machine: Machine | None, options: argparse.Namespace) -> Forms:
+    version = machine.trt.__version__ if machine is not None and options.to == "trt" else None
+    built = version is not None and plugins.find(version) is not None
+    if options.deform_conv == "plugin" and options.to == "trt" and not built:
+        raise ExportError(f"the plugin is not built for TensorRT {version}: pem-export --build-plugin")
+    return resolve(
+        options.to,
+        options.deform_conv,
+        options.upsample,
+        precision=int8_options.floating(options),
+        outputs=options.outputs,
+        plugin=built,
+        int8=options.precision == "int8",
     )
 
 
-def _check_size(option: str, size: tuple[int, int]) -> None:
-    if any(side < MULTIPLE_OF or side % MULTIPLE_OF for side in size):
-        near = "x".join(str(max(MULTIPLE_OF, round(side / MULTIPLE_OF) * MULTIPLE_OF)) for side in size)
-        raise ExportError(f"{option} is {size[0]}x{size[1]}, expected multiples of {MULTIPLE_OF}: try {near}")
+def _stem(model: PEM, precision: str) -> str:
+    return model.variant if precision == "fp32" else f"{model.variant}-{precision}"
 
 
-def _range(what: str, least: int, usual: int, most: int) -> Range:
-    if not least <= usual <= most or least == most:
-        raise ExportError(f"the {what} may vary from {least} to {most}, usual {usual}: expected a range with it inside")
-    return Range(least, usual, most)
+def _output(options: argparse.Namespace, stem: str, suffix: str, folder: Path) -> Path:
+    """The model file to write: as asked for, or of this name in the folder asked for or else ``folder``."""
+    output: Path = options.output or folder
+    return output.with_suffix(suffix) if output.suffix in (".onnx", ".engine") else output / f"{stem}{suffix}"
 
 
-def _summary(output: Path, manifest: Manifest) -> str:
-    lines = [f"{output} ({output.stat().st_size / 1e6:.1f} MB), manifest {path_of(output)}"]
-    for name, result in manifest.parity.items():
-        worst = result["worst"]
-        lines.append(
-            f"parity in {name}: {result['within_tolerance']} of {result['images']} images within tolerance; median "
-            f"difference {result['median']['logits']:.1e} in class logits, {result['median']['masks']:.1e} in mask "
-            f"logits; at least {worst['agreement']:.3%} of pixels agree"
-        )
-    return "\n".join(lines)
+def _build_engine(machine: Machine, onnx: Path, engine: Path, options: argparse.Namespace) -> dict[str, Any]:
+    from export.engine.artifact import export_engine, read_source, refuse_another_plugin
+
+    source = read_source(onnx)
+    if not options.overwrite:
+        refuse_another_plugin(machine, source.manifest, engine)
+    written = export_engine(machine, source, engine, asked.settings(options), _say)
+    if source.manifest.quantization is not None and machine.gpu is not None:
+        from export.int8_engine import timed
+
+        written = timed(machine, written, asked.settings(options), _say)
+    if not options.json:
+        print(summary.of_engine(written))
+    return summary.report_engine(written)
 
 
 def _say(text: str) -> None:

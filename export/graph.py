@@ -19,6 +19,7 @@ from onnxscript import optimizer
 from torch import Tensor, nn
 from torch.export import Dim
 
+from export.rewrites.deform_conv import PLUGIN_OPERATOR
 from runtime.manifest import MULTIPLE_OF, InputSpec
 
 OPSET = 19
@@ -92,6 +93,19 @@ def clean(model: ir.Model) -> None:
         passes.ClearMetadataAndDocStringPass(),
     ):
         tidy(model)
+
+
+def with_native_deform_conv(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy with our plugin's operator replaced by ONNX's DeformConv, which takes the same inputs and attributes.
+
+    Runs where the plugin does not exist, to prove that the rest is right.
+    """
+    native = onnx.ModelProto()
+    native.CopyFrom(proto)
+    for node in native.graph.node:
+        if node.op_type == PLUGIN_OPERATOR:
+            node.op_type, node.domain = "DeformConv", ""
+    return native
 
 
 def store_exact_halves(proto: onnx.ModelProto) -> None:

@@ -1,4 +1,4 @@
-"""Rewrites of the module before it is traced: each exact to rounding, each with a test that shows it.
+"""Rewrites of the module before it is traced: each exact to rounding, half precision aside, each with a test.
 
 What a fixed input size makes constant (positions, the first prediction's embeddings, the first layer's query
 projection) needs no rewrite here: `export.graph` folds it.
@@ -10,19 +10,22 @@ import copy
 
 from export.forms import Forms
 from export.rewrites.batchnorm import fold_batchnorm
-from export.rewrites.deform_conv import use_native_deform_conv
+from export.rewrites.deform_conv import use_deform_conv_node
+from export.rewrites.half import ISLANDS, compute_in_half
 from export.rewrites.upsample import upsample_by_phases
 from pem import PEM
 
-__all__ = ["fold_batchnorm", "prepare", "upsample_by_phases", "use_native_deform_conv"]
+__all__ = ["compute_in_half", "fold_batchnorm", "prepare", "upsample_by_phases", "use_deform_conv_node"]
 
 
 def prepare(model: PEM, forms: Forms) -> PEM:
-    """A copy of ``model`` in eval mode, rewritten as ``forms`` says. Computes the same, to rounding."""
+    """A copy of ``model`` in eval mode, rewritten as ``forms`` says. Computes the same, to its precision's rounding."""
     prepared = copy.deepcopy(model).eval().requires_grad_(False)
     fold_batchnorm(prepared)
     if forms.upsample == "phases":
         upsample_by_phases(prepared)
-    if forms.deform_conv == "native":
-        use_native_deform_conv(prepared)
+    if forms.deform_conv != "standard":
+        use_deform_conv_node(prepared, forms.deform_conv)
+    if forms.precision == "fp16":
+        compute_in_half(prepared, ISLANDS, forms.outputs)
     return prepared

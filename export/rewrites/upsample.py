@@ -41,9 +41,18 @@ class PhaseUpsample(nn.Module):
             F.relu(convolution(F.pad(x, (1 - column, column, 1 - row, row))))
             for convolution, (row, column) in zip(self.phases, ((0, 0), (0, 1), (1, 0), (1, 1)), strict=True)
         )
-        even_rows = torch.stack([even_even, even_odd], dim=4).flatten(3)
-        odd_rows = torch.stack([odd_even, odd_odd], dim=4).flatten(3)
-        return torch.stack([even_rows, odd_rows], dim=3).flatten(2, 3)
+        return depth_to_space(torch.cat([even_even, even_odd, odd_even, odd_odd], dim=1))
+
+
+def depth_to_space(phases: Tensor) -> Tensor:
+    """Interleave four maps, (N, 4 C, H, W) to (N, C, 2 H, 2 W): ONNX's DepthToSpace of blocks of 2, mode DCR."""
+    n, channels, height, width = phases.shape
+    shape = (n, channels // 4, 2 * height, 2 * width)
+    if torch.compiler.is_exporting():
+        return torch.onnx.ops.symbolic(
+            "DepthToSpace", (phases,), {"blocksize": 2, "mode": "DCR"}, dtype=phases.dtype, shape=shape
+        )
+    return phases.reshape(n, 2, 2, channels // 4, height, width).permute(0, 3, 4, 1, 5, 2).reshape(shape)
 
 
 def _convolution(weight: Tensor, bias: Tensor) -> nn.Conv2d:

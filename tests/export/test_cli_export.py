@@ -21,6 +21,7 @@ from export.forms import Forms
 from export.parity import sample_image
 from export.rewrites import prepare
 from runtime import onnx_metadata
+from runtime.errors import BackendError
 from runtime.labels import Label
 from runtime.manifest import METADATA_KEY, Manifest, parse
 from tests.helpers.weights import randomised
@@ -121,6 +122,26 @@ def test_the_forms_asked_for_are_the_forms_in_the_graph(weights: Path, tmp_path:
     manifest = parse((tmp_path / "pem-nano.json").read_bytes(), "manifest")
     assert (manifest.deform_conv, manifest.built_by["upsample"]) == ("native", "transposed")
     assert list(manifest.parity) == ["onnxruntime"], "no other backend has DeformConv"
+
+
+def test_an_onnx_with_our_plugin_is_proved_here_and_runs_nowhere_but_in_an_engine(
+    weights: Path, tmp_path: Path
+) -> None:
+    assert cli.main(["--weights", str(weights), *SMALL, "--deform-conv", "plugin", "-o", str(tmp_path)]) == 0
+    assert "DeformConv" not in {node.op_type for node in onnx.load(tmp_path / "pem-nano.onnx").graph.node}
+    manifest = parse((tmp_path / "pem-nano.json").read_bytes(), "manifest")
+    assert manifest.deform_conv == "plugin"
+    assert all(result["passed"] for result in manifest.parity.values())
+    with pytest.raises(BackendError, match="or build the engine it is for, with --to trt"):
+        runtime.load(tmp_path / "pem-nano.onnx")
+
+
+def test_half_precision_goes_by_another_name(weights: Path, tmp_path: Path) -> None:
+    half = ["--precision", "fp16", "--outputs", "float16"]
+    assert cli.main(["--weights", str(weights), *SMALL, *half, "-o", str(tmp_path)]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pem-nano-fp16.json", "pem-nano-fp16.onnx"]
+    manifest = parse((tmp_path / "pem-nano-fp16.json").read_bytes(), "manifest")
+    assert (manifest.precision, manifest.outputs) == ("fp16", {"logits": "float16", "masks": "float16"})
 
 
 def test_thresholds_and_labels_go_into_the_manifest(weights: Path, tmp_path: Path) -> None:

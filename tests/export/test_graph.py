@@ -14,8 +14,9 @@ from onnx.reference import ReferenceEvaluator
 
 import pem
 from export import graph
-from export.forms import Forms
+from export.forms import DeformConvForm, Forms
 from export.rewrites import prepare
+from export.rewrites.deform_conv import PLUGIN_DOMAIN, PLUGIN_OPERATOR
 from runtime.manifest import InputSpec, Range
 from tests.helpers.reference_form import ReferenceForm
 from tests.helpers.weights import randomised
@@ -38,9 +39,36 @@ def operators(proto: onnx.ModelProto) -> Counter[str]:
     return Counter(node.op_type for node in proto.graph.node)
 
 
+def computed_from_constants(proto: onnx.ModelProto) -> list[str]:
+    constants = {tensor.name for tensor in proto.graph.initializer} | {""}
+    return [node.name for node in proto.graph.node if set(node.input) <= constants]
+
+
 def test_at_a_fixed_size_nothing_is_computed_from_constants_alone(static: onnx.ModelProto) -> None:
-    constants = {tensor.name for tensor in static.graph.initializer} | {""}
-    assert [node.name for node in static.graph.node if set(node.input) <= constants] == []
+    assert computed_from_constants(static) == []
+
+
+@pytest.mark.parametrize("form", ["standard", "native", "plugin"])
+def test_nor_in_half_precision_whatever_the_form(form: DeformConvForm) -> None:
+    model = randomised(pem.build("pem-nano", num_classes=5))
+    half = graph.to_onnx(prepare(model, Forms(deform_conv=form, precision="fp16")), graph.example_for(SPEC))
+    assert computed_from_constants(half) == []
+
+
+def test_the_plugin_form_is_the_native_one_under_another_name() -> None:
+    model = randomised(pem.build("pem-nano", num_classes=5))
+    plugin = graph.to_onnx(prepare(model, Forms(deform_conv="plugin")), graph.example_for(SPEC))
+    native = graph.to_onnx(prepare(model, Forms(deform_conv="native")), graph.example_for(SPEC))
+    ours = [node for node in plugin.graph.node if node.op_type == PLUGIN_OPERATOR]
+    theirs = [node for node in native.graph.node if node.op_type == "DeformConv"]
+    assert [{a.name: a for a in node.attribute} for node in ours] == [{a.name: a for a in n.attribute} for n in theirs]
+    assert {node.domain for node in ours} == {PLUGIN_DOMAIN} <= {opset.domain for opset in plugin.opset_import}
+    assert [len(node.input) for node in ours] == [5, 5, 5]
+    image = np.random.default_rng(0).integers(0, 256, (1, 96, 128, 3), dtype=np.uint8)
+    renamed = onnxruntime.InferenceSession(graph.with_native_deform_conv(plugin).SerializeToString())
+    expected = onnxruntime.InferenceSession(native.SerializeToString()).run(None, {"image": image})
+    for found, value in zip(renamed.run(None, {"image": image}), expected, strict=True):
+        np.testing.assert_array_equal(found, value)
 
 
 def test_at_a_fixed_size_positions_and_shapes_are_constants(static: onnx.ModelProto) -> None:

@@ -60,9 +60,19 @@ def test_agreement_is_the_share_of_pixels_won_by_the_same_query() -> None:
     expected = outputs()
     found = (expected[0], expected[1].copy())
     found[1][0, :, :4] = found[1][0, ::-1, :4]
-    winners_before, winners_after = (parity._winners(*pair) for pair in (expected, found))
+    winners_before, winners_after = (parity._scores(*pair).argmax(axis=1) for pair in (expected, found))
     share = float(np.mean(winners_before == winners_after))
     assert parity.compare(found, expected, "").agreement == share < 1
+
+
+def test_a_winner_that_ties_with_the_expected_one_agrees_only_where_ties_are_allowed() -> None:
+    masks = np.zeros((1, 2, 4, 4))
+    expected = (np.array([[[2.0, 0.0, 0.0], [1.99, 0.0, 0.0]]]), masks)
+    found = (np.array([[[1.99, 0.0, 0.0], [2.0, 0.0, 0.0]]]), masks)
+    far = (np.array([[[1.0, 0.0, 0.0], [2.0, 0.0, 0.0]]]), masks)
+    assert parity.compare(found, expected, "").agreement == 0
+    assert parity.compare(found, expected, "", tie=0.02).agreement == 1
+    assert parity.compare(expected, far, "", tie=0.02).agreement == 0
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

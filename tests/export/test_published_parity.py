@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-import openvino
 import pytest
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ import pem
 from export import graph
 from export.forms import DeformConvForm, Forms
 from export.rewrites import prepare
+from runtime.backends.openvino import core
 from runtime.manifest import InputSpec, Range
 from tests.helpers import published
 
@@ -53,7 +53,7 @@ def with_onnxruntime(path: Path, image: NDArray[Any]) -> Arrays:
 
 
 def with_openvino(path: Path, image: NDArray[Any]) -> Arrays:
-    compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     outputs = compiled({"image": image})
     return [outputs["logits"], outputs["masks"]]
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import pem
 from export import graph
 from export.forms import Forms, resolve
-from export.rewrites import fold_batchnorm, prepare, use_native_deform_conv
+from export.rewrites import fold_batchnorm, prepare, use_deform_conv_node
 from export.rewrites.upsample import PhaseUpsample
 from pem.pixel_decoder import DeformableLevel
 from tests.helpers.weights import randomised
@@ -89,7 +89,7 @@ def test_native_and_standard_deformable_convolution_agree(tmp_path: Path) -> Non
 
     level, data = Level(), torch.randn(2, 8, 9, 13)
     expected = level(data)
-    use_native_deform_conv(level)
+    use_deform_conv_node(level, "native")
     proto = graph.to_onnx(level, data)
     assert "DeformConv" in {node.op_type for node in proto.graph.node}
     onnx.save(proto, tmp_path / "level.onnx")
@@ -106,8 +106,15 @@ def test_the_model_given_is_left_alone(nano: pem.PEM) -> None:
         assert torch.equal(before[name], tensor), name
 
 
-@pytest.mark.parametrize("target", ["onnx"])
+@pytest.mark.parametrize("target", ["onnx", "trt", "trt-rtx"])
 def test_auto_is_resolved_to_one_form_and_a_choice_is_kept(target: str) -> None:
     assert resolve(target).deform_conv in ("native", "standard")
     assert resolve(target, deform_conv="native").deform_conv == "native"
     assert resolve(target, upsample="transposed").upsample == "transposed"
+
+
+def test_auto_takes_the_plugin_for_tensorrt_alone_and_where_it_is_built() -> None:
+    assert resolve("trt", plugin=True).deform_conv == "plugin"
+    assert resolve("trt").deform_conv == "native"
+    assert {resolve(target, plugin=True).deform_conv for target in ("onnx", "trt-rtx")} == {"standard"}
+    assert resolve("trt", deform_conv="native", plugin=True).deform_conv == "native"

@@ -1,0 +1,129 @@
+"""An engine as an artifact: beside it its manifest, the ONNX it was built from, and the plugin it needs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from export.engine.build import Built, Say, build
+from export.engine.machine import Machine
+from export.engine.settings import Settings
+from runtime import artifact as artifacts
+from runtime import manifest as manifests
+from runtime import onnx_metadata, plugins
+from runtime.artifact import Artifact
+from runtime.errors import ExportError, ManifestError
+from runtime.files import make_folder, refuse_existing, sha256, writing
+from runtime.manifest import METADATA_KEY, Engine, FileHash, Manifest, path_of
+
+INSPECTION = ".layers.json"
+
+
+@dataclass(frozen=True)
+class EngineArtifact:
+    """What was written: the model file, its manifest, the ONNX beside it, the list of layers if one was asked for."""
+
+    title: str
+    model: Path
+    manifest: Manifest
+    source: Path
+    inspection: Path | None
+    seconds: float
+
+
+def read_source(path: Path) -> Artifact:
+    """The ONNX artifact to build from. Raises ArtifactError if it is none, ExportError if it carries no manifest."""
+    artifact = artifacts.read(path)
+    if METADATA_KEY not in onnx_metadata.read(path):
+        raise ExportError(f"{path} carries no manifest, which an engine's will replace beside it: export it again")
+    return artifact
+
+
+def refuse_overwriting(source: Path, engine: Path) -> None:
+    """Raise OutputError if building ``engine`` from ``source`` would replace what is found nowhere else."""
+    refuse_existing(engine)
+    beside = path_of(engine)
+    copy = engine.with_name(f"{engine.stem}{source.suffix}")
+    if copy.exists() and not copy.samefile(source):
+        refuse_existing(copy)
+    if beside.exists() and not _is_inside(beside, source):
+        refuse_existing(beside)
+
+
+def refuse_another_plugin(machine: Machine, source: Manifest, engine: Path) -> None:
+    """Raise OutputError if ``engine`` would bring a build of our plugin that replaces one which engines there need."""
+    library = plugins.find(machine.trt.__version__) if source.deform_conv == "plugin" else None
+    if library is not None and (there := engine.with_name(library.name)).exists() and sha256(there) != sha256(library):
+        refuse_existing(there)
+
+
+def export_engine(machine: Machine, source: Artifact, engine: Path, settings: Settings, say: Say) -> EngineArtifact:
+    """Build ``engine`` from ``source`` and write it, its manifest, and beside it what it came from and needs.
+
+    Raises ExportError if it cannot be built or has not the precision claimed, OutputError if a file cannot be written;
+    then nothing new is left.
+    """
+    make_folder(engine.parent)
+    built = build(machine, source, settings, say)
+    say(f"writing {engine}")
+    onnx = engine.with_name(f"{engine.stem}{source.model.suffix}")
+    with writing(engine) as engine_file:
+        engine_file.write_bytes(built.data)
+        _copy(source.model, onnx)
+        if built.plugin is not None:
+            _copy(built.plugin, engine.with_name(built.plugin.name))
+        manifest = _describe(machine, source.manifest, settings, built, FileHash(onnx.name, sha256(onnx)))
+        manifest = msgspec.structs.replace(manifest, model=FileHash(engine.name, sha256(engine_file)))
+        inspection = _write_inspection(engine, built) if settings.inspect else None
+        with writing(path_of(engine)) as manifest_file:
+            manifest_file.write_bytes(manifest.to_json())
+    return EngineArtifact(machine.title, engine, manifest, onnx, inspection, built.seconds)
+
+
+def _describe(machine: Machine, manifest: Manifest, settings: Settings, built: Built, source: FileHash) -> Manifest:
+    engine = Engine(
+        target=machine.flavour.target,
+        version=machine.trt.__version__,
+        gpu=machine.gpu_name,
+        compute_capabilities=machine.compute_capabilities(settings),
+        source=source,
+        plugin=None if built.plugin is None else FileHash(built.plugin.name, sha256(built.plugin)),
+        version_compatible=settings.version_compatible,
+        hardware_compatible=settings.hardware_compatible,
+        layers=built.report.counts(),
+    )
+    chosen = {
+        "workspace": "all" if settings.workspace is None else str(settings.workspace),
+        "optimization_level": "default" if settings.optimization_level is None else str(settings.optimization_level),
+        "layers_from": built.report.source,
+    }
+    return msgspec.structs.replace(
+        manifest, engine=engine, built_by={**manifest.built_by, **machine.versions(), **chosen}
+    )
+
+
+def _write_inspection(engine: Path, built: Built) -> Path:
+    path = engine.with_suffix(INSPECTION)
+    with writing(path) as file:
+        file.write_text(json.dumps({"from": built.report.source, "layers": built.report.details}, indent=1))
+    return path
+
+
+def _copy(source: Path, target: Path) -> None:
+    if target.exists() and target.samefile(source):
+        return
+    with writing(target) as file:
+        shutil.copyfile(source, file)
+
+
+def _is_inside(beside: Path, onnx: Path) -> bool:
+    """Whether the manifest ``beside`` is the one that ``onnx`` carries, so that no information is lost with it."""
+    try:
+        inside = manifests.parse(onnx_metadata.read(onnx)[METADATA_KEY].encode(), str(onnx))
+        return msgspec.structs.replace(manifests.parse(beside.read_bytes(), str(beside)), model=None) == inside
+    except (KeyError, ManifestError):
+        return False

@@ -1,0 +1,136 @@
+"""Build an engine from an ONNX artifact and prove its precision."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from export.engine import config, layers, network
+from export.engine.failures import failure
+from export.engine.layers import Report
+from export.engine.machine import Machine
+from export.engine.network import Parsed
+from export.engine.progress import Progress
+from export.engine.settings import Settings
+from runtime import plugins
+from runtime.artifact import Artifact
+from runtime.backends.tensorrt import log, plugin_library
+from runtime.errors import ExportError
+from runtime.files import sha256
+from runtime.manifest import FileHash
+
+Say = Callable[[str], None]
+
+
+class Built(NamedTuple):
+    """A serialized engine, what it is made of, the plugin it needs, and how long it took."""
+
+    data: memoryview
+    report: Report
+    plugin: Path | None
+    seconds: float
+
+
+def build(machine: Machine, artifact: Artifact, settings: Settings, say: Say) -> Built:
+    """The engine of an ONNX ``artifact``. Raises ExportError if it cannot be built or has not the precision claimed."""
+    _require_source(machine, artifact)
+    started = time.perf_counter()
+    plugin = _register_plugins(machine, artifact)
+    say(f"{machine.title} reads {artifact.model}")
+    parsed = network.parse(machine.trt, machine.flavour, artifact.model)
+    report = layers.of_network(parsed.network)
+    layers.require_precision(report, artifact.manifest.precision, str(artifact.model))
+    _require_fast(parsed.builder, machine, artifact)
+    say(f"building an engine of {parsed.network.num_layers} layers for {_whereabouts(machine, settings)}")
+    data = _serialize(machine, parsed, artifact, settings)
+    if machine.gpu is not None:
+        report = _ask_engine(machine, data, say) or report
+        layers.require_precision(report, artifact.manifest.precision, str(artifact.model))
+    return Built(data, report, plugin, time.perf_counter() - started)
+
+
+def _require_source(machine: Machine, artifact: Artifact) -> None:
+    manifest, target = artifact.manifest, machine.flavour.target
+    if manifest.quantization is not None and manifest.quantization.placement != "tensorrt":
+        raise ExportError(
+            f"{artifact.model} is quantised for CPUs, which TensorRT refuses: export the checkpoint with --placement "
+            "tensorrt"
+        )
+    if target == "trt-rtx" and manifest.deform_conv != "standard":
+        raise ExportError(
+            f"{artifact.model} has its deformable convolutions in the form {manifest.deform_conv!r}, and TensorRT-RTX "
+            "has no plugins: export the checkpoint with --deform-conv standard"
+        )
+
+
+def _register_plugins(machine: Machine, artifact: Artifact) -> Path | None:
+    """Make known what the graph needs beyond TensorRT's own layers; the library of our plugin if it needs that."""
+    if artifact.manifest.deform_conv == "native":
+        machine.trt.init_libnvinfer_plugins(log.logger(machine.trt), "")
+    if artifact.manifest.deform_conv != "plugin":
+        return None
+    library = plugins.find(machine.trt.__version__)
+    if library is None:
+        raise ExportError(
+            f"{artifact.model} needs our plugin, which is not built for {machine.title}: pem-export --build-plugin"
+        )
+    vouched = FileHash(library.name, sha256(library))
+    plugin_library.load(machine.trt, library.parent, vouched, "pem-export --build-plugin")
+    return library
+
+
+def _ask_engine(machine: Machine, data: memoryview, say: Say) -> Report | None:
+    """What the engine says of its layers, where this GPU can load it: TensorRT-RTX builds for others as well."""
+    errors = log.logger(machine.trt).errors
+    errors.clear()
+    found = layers.of_engine(machine.trt, data)
+    if errors:
+        say(f"the engine cannot be asked for its layers here ({log.reason(machine.trt)})")
+    return found
+
+
+def _require_fast(builder: Any, machine: Machine, artifact: Artifact) -> None:
+    """Later releases of TensorRT only know GPUs that have fast half precision, and no longer say."""
+    if artifact.manifest.precision == "fp16" and not getattr(builder, "platform_has_fast_fp16", True):
+        raise ExportError(f"{machine.gpu_name} has no fast half precision: export the checkpoint with --precision fp32")
+
+
+def _whereabouts(machine: Machine, settings: Settings) -> str:
+    capabilities = ", ".join(machine.compute_capabilities(settings))
+    return machine.gpu_name if machine.flavour.target == "trt" else f"compute capability {capabilities}"
+
+
+def _serialize(machine: Machine, parsed: Parsed, artifact: Artifact, settings: Settings) -> memoryview:
+    """Build in another thread, so that Ctrl-C is heard; it ends the build at its next step."""
+    progress = Progress()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            return pool.submit(_run_builder, machine, parsed, artifact, settings, progress).result()
+        except KeyboardInterrupt:
+            progress.cancel()
+            raise
+        finally:
+            progress.close()
+
+
+def _run_builder(
+    machine: Machine, parsed: Parsed, artifact: Artifact, settings: Settings, progress: Progress
+) -> memoryview:
+    from polygraphy.backend.trt import EngineBytesFromNetwork
+    from polygraphy.exception import PolygraphyException
+    from polygraphy.logger import G_LOGGER
+
+    G_LOGGER.module_severity = G_LOGGER.CRITICAL + 1  # what matters comes as an exception
+    errors = log.logger(machine.trt).errors
+    try:
+        configured = config.create(machine, parsed, artifact.manifest.input, settings, progress.monitor(machine.trt))
+        errors.clear()  # TensorRT-RTX says there that it finds no GPU for a timing cache, which it does not use
+        data = memoryview(EngineBytesFromNetwork((parsed.builder, parsed.network), config=configured)())
+        config.keep_times(machine, settings, configured)
+        return data
+    except PolygraphyException as error:
+        reason = log.reason(machine.trt) if errors else str(error)
+        raise failure(f"{machine.title} cannot build an engine of {artifact.model}", reason) from error

@@ -1,0 +1,57 @@
+"""From an ONNX file to TensorRT's network, every type in it as the file says."""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from export.engine.failures import failure
+from export.engine.flavour import Flavour
+from runtime.backends.tensorrt import log
+from runtime.errors import ExportError
+
+_DEFORM_CONV = b"\x22\x0aDeformConv"  # NodeProto.op_type, onnx.proto
+
+
+class Parsed(NamedTuple):
+    """A network, with what must outlive it."""
+
+    builder: Any
+    network: Any
+    parser: Any
+
+
+def parse(trt: Any, flavour: Flavour, onnx: Path) -> Parsed:
+    """The network of ``onnx``, strongly typed. Raises ExportError if TensorRT, the module ``trt``, does not take it."""
+    if flavour.target == "trt-rtx":
+        _refuse_plugins(onnx)
+    logger = log.logger(trt)
+    logger.errors.clear()
+    builder = trt.Builder(logger)
+    network = builder.create_network(_flags(trt))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse_from_file(str(onnx)):
+        reason = _reason(parser.get_error(0)) if parser.num_errors else log.reason(trt)
+        raise failure(f"{flavour.title} {trt.__version__} cannot read {onnx}", reason)
+    return Parsed(builder, network, parser)
+
+
+def _flags(trt: Any) -> int:
+    """Later releases know no network but those with an explicit batch and strong types, and have dropped the flags."""
+    kinds = trt.NetworkDefinitionCreationFlag
+    return sum(1 << int(getattr(kinds, name)) for name in ("EXPLICIT_BATCH", "STRONGLY_TYPED") if hasattr(kinds, name))
+
+
+def _reason(error: Any) -> str:
+    where = f"{error.node_operator()} at {error.node_name()}: " if error.node_operator() else ""
+    return f"{where}{error.desc()}"
+
+
+def _refuse_plugins(onnx: Path) -> None:
+    """TensorRT-RTX has no plugins, and ends the process where its parser wants NVIDIA's for DeformConv."""
+    with onnx.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if data.find(_DEFORM_CONV) >= 0:
+            raise ExportError(
+                f"{onnx} holds DeformConv, for which TensorRT-RTX has no plugin: export with --deform-conv standard"
+            )

@@ -1,0 +1,99 @@
+"""A bar for the builder's progress, which TensorRT reports as steps of phases within phases."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from tqdm import tqdm
+
+
+class Steps:
+    """How far phases within phases have come; one phase at a time counts for its parent's current step."""
+
+    def __init__(self) -> None:
+        self._phases: dict[str, tuple[str | None, int, int]] = {}
+        self._reached = 0.0
+
+    def start(self, phase: str, parent: str | None, steps: int) -> None:
+        self._phases[phase] = (parent, steps, 0)
+
+    def complete(self, phase: str, step: int) -> None:
+        if phase in self._phases:
+            parent, steps, _ = self._phases[phase]
+            self._phases[phase] = (parent, steps, step + 1)
+
+    def finish(self, phase: str) -> None:
+        parent, _, _ = self._phases.pop(phase, ("", 0, 0))
+        if parent is None:
+            self._reached = 1.0
+
+    def share(self) -> float:
+        """Of the whole, 0 to 1; never less than before."""
+        roots = [phase for phase, (parent, _, _) in self._phases.items() if parent is None]
+        self._reached = max([self._reached, *(self._share(phase) for phase in roots)])
+        return self._reached
+
+    def _share(self, phase: str) -> float:
+        _, steps, done = self._phases[phase]
+        inner = [self._share(name) for name, (parent, _, _) in self._phases.items() if parent == phase]
+        return min(1.0, (done + max(inner, default=0.0)) / max(steps, 1))
+
+
+class Progress:
+    """A bar on standard error, and a way to end the build."""
+
+    def __init__(self) -> None:
+        self._steps = Steps()
+        self._bar = tqdm(total=1.0, miniters=0, disable=None, bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}")
+        self._lock = threading.Lock()
+        self._cancelled = threading.Event()
+
+    def cancel(self) -> None:
+        """Have the builder end at its next step."""
+        self._cancelled.set()
+
+    def close(self) -> None:
+        self._bar.close()
+
+    def monitor(self, trt: Any) -> Any:
+        """What TensorRT, the module ``trt``, reports to: an `IProgressMonitor`, called by threads of the builder."""
+
+        class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+            def __init__(self, progress: Progress) -> None:
+                trt.IProgressMonitor.__init__(self)
+                self._progress = progress
+
+            def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
+                self._progress.start(phase, parent, steps)
+
+            def step_complete(self, phase: str, step: int) -> bool:
+                return self._progress.complete(phase, step)
+
+            def phase_finish(self, phase: str) -> None:
+                self._progress.finish(phase)
+
+        return Monitor(self)
+
+    def start(self, phase: str, parent: str | None, steps: int) -> None:
+        """A phase of so many steps begins."""
+        with self._lock:
+            self._steps.start(phase, parent, steps)
+            self._bar.set_description_str(phase, refresh=False)
+            self._show()
+
+    def complete(self, phase: str, step: int) -> bool:
+        """A step, counted from 0, is done; whether to go on."""
+        with self._lock:
+            self._steps.complete(phase, step)
+            self._show()
+        return not self._cancelled.is_set()
+
+    def finish(self, phase: str) -> None:
+        """A phase has ended, its steps done or not."""
+        with self._lock:
+            self._steps.finish(phase)
+            self._show()
+
+    def _show(self) -> None:
+        self._bar.update(self._steps.share() - self._bar.n)

@@ -1,0 +1,83 @@
+"""What a user may ask of the builder, and which of it each TensorRT has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from export.engine.flavour import Flavour
+from runtime.errors import ExportError
+
+HardwareCompatibility = Literal["none", "ampere+", "same-cc"]
+HARDWARE_LEVELS: dict[HardwareCompatibility, str] = {
+    "none": "NONE",
+    "ampere+": "AMPERE_PLUS",
+    "same-cc": "SAME_COMPUTE_CAPABILITY",
+}
+"""Their names in TensorRT's `HardwareCompatibilityLevel`."""
+
+DEFAULT_CACHE, NO_CACHE = "auto", "none"
+_AMPERE = 80
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to build. None leaves it to TensorRT.
+
+    ``workspace`` is the most memory a layer may use while it runs, in bytes; ``timing_cache`` a file, ``auto`` (one of
+    the user's, for each version and GPU) or ``none``; ``compute_capability``, such as "8.6", are TensorRT-RTX's.
+    """
+
+    workspace: int | None = None
+    optimization_level: int | None = None
+    timing_cache: Path | Literal["auto", "none"] = "auto"
+    version_compatible: bool = False
+    hardware_compatible: HardwareCompatibility = "none"
+    compute_capability: tuple[str, ...] = ()
+    inspect: bool = False
+
+
+def require(settings: Settings, flavour: Flavour, trt: Any) -> None:
+    """Raise ExportError if TensorRT, the module ``trt``, has no such thing as ``settings`` ask for."""
+    if flavour.target == "trt-rtx":
+        _require_of_rtx(settings)
+        compute_capabilities(settings, trt)
+    elif settings.compute_capability:
+        raise ExportError(
+            "--compute-capability is of TensorRT-RTX, TensorRT builds for the GPU that is there: build on the one it "
+            "is for, or add --hardware-compatible"
+        )
+    level = HARDWARE_LEVELS[settings.hardware_compatible]
+    if not hasattr(trt.HardwareCompatibilityLevel, level):
+        raise ExportError(
+            f"--hardware-compatible {settings.hardware_compatible} is unknown to TensorRT {trt.__version__}: choose "
+            "none or ampere+, or a newer TensorRT"
+        )
+
+
+def compute_capabilities(settings: Settings, trt: Any) -> tuple[str, ...]:
+    """Those that a TensorRT-RTX engine is to run on: as asked for, or all from Ampere on that ``trt`` knows.
+
+    https://docs.nvidia.com/deeplearning/tensorrt-rtx/latest/inference-library/cpu-engines.html
+    """
+    numbers = sorted(int(name[2:]) for name in dir(trt.ComputeCapability) if name.startswith("SM"))
+    known = {f"{number // 10}.{number % 10}": number for number in numbers}
+    for wanted in settings.compute_capability:
+        if wanted not in known:
+            raise ExportError(
+                f"--compute-capability {wanted} is unknown to TensorRT-RTX {trt.__version__}: choose of "
+                f"{', '.join(known)}, or build for that GPU with --to trt"
+            )
+    return settings.compute_capability or tuple(name for name, number in known.items() if number >= _AMPERE)
+
+
+def _require_of_rtx(settings: Settings) -> None:
+    refused = [
+        (settings.version_compatible, "--version-compatible", "its engines run on the release that built them"),
+        (settings.hardware_compatible != "none", "--hardware-compatible", "use --compute-capability instead"),
+        (isinstance(settings.timing_cache, Path), "--timing-cache", "it times kernels on the machine where they run"),
+    ]
+    for given, option, why in refused:
+        if given:
+            raise ExportError(f"TensorRT-RTX has no {option}, {why}: leave it out")

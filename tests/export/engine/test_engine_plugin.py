@@ -1,0 +1,52 @@
+"""Engines that need our plugin: where it is missing, and where bringing it would spoil another engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from export.engine.artifact import refuse_another_plugin
+from export.engine.build import build
+from export.engine.settings import Settings
+from runtime import artifact
+from runtime.artifact import Artifact
+from runtime.errors import BackendError, ExportError, OutputError
+from tests.export.engine.conftest import machine
+
+
+@pytest.fixture
+def needy() -> Artifact:
+    """An artifact that claims to need the plugin."""
+    demo = artifact.read(artifact.DEMO)
+    return Artifact(demo.model, msgspec.structs.replace(demo.manifest, deform_conv="plugin"))
+
+
+def test_a_plugin_that_is_not_built_is_missed(needy: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PEM_EDGE_PLUGIN", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(ExportError, match=r"is not built for TensorRT \S+: pem-export --build-plugin$"):
+        build(machine(), needy, Settings(), lambda _: None)
+
+
+def test_a_library_that_is_none_is_refused(needy: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "plugin.so").write_bytes(b"no library")
+    monkeypatch.setenv("PEM_EDGE_PLUGIN", str(tmp_path / "plugin.so"))
+    with pytest.raises(BackendError, match=r"cannot load the plugin .*: build it again"):
+        build(machine(), needy, Settings(), lambda _: None)
+
+
+def test_the_plugin_of_another_engine_is_not_replaced(
+    needy: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = tmp_path / "built" / "plugin.so", tmp_path / "out" / "plugin.so"
+    for path, content in ((ours, b"new"), (theirs, b"old")):
+        path.parent.mkdir()
+        path.write_bytes(content)
+    monkeypatch.setenv("PEM_EDGE_PLUGIN", str(ours))
+    engine = tmp_path / "out" / "street.engine"
+    with pytest.raises(OutputError, match=r"plugin.so exists already: add --overwrite"):
+        refuse_another_plugin(machine(), needy.manifest, engine)
+    theirs.write_bytes(b"new")
+    refuse_another_plugin(machine(), needy.manifest, engine)

@@ -1,0 +1,92 @@
+"""Every variant goes from its checkpoint to an engine of TensorRT-RTX, in each precision, sizes fixed and varying.
+
+TensorRT-RTX builds without a GPU, with TensorRT's parser and type checks.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import pem
+import runtime
+from export import artifact, cli
+from pem.variants import VARIANTS
+from runtime import manifest as manifests
+from runtime import onnx_metadata
+from runtime.errors import BackendError
+from runtime.files import sha256
+from runtime.manifest import METADATA_KEY, Engine, Manifest
+from tests.helpers.gpu import has_gpu
+from tests.helpers.weights import randomised
+
+trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
+
+SIZES = {
+    "static": ["--size", "64x96"],
+    "dynamic": ["--size", "64x96", "--dynamic", "--min-size", "64x64", "--max-size", "128x192", "--max-batch", "2"],
+}
+
+
+@pytest.fixture(scope="module", params=sorted(VARIANTS))
+def weights(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / f"{request.param}.safetensors"
+    pem.save(randomised(pem.build(request.param, num_classes=19)), path)
+    return path
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_from_the_checkpoint_to_an_engine_with_a_complete_manifest(
+    weights: Path, precision: str, sizes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artifact, "_prove", lambda *_: {})  # parity of each form has tests of its own
+    options = ["--to", "trt-rtx", "--precision", precision, *SIZES[sizes], "-o", str(tmp_path)]
+    assert cli.main(["--weights", str(weights), *options]) == 0
+    stem = weights.stem if precision == "fp32" else f"{weights.stem}-{precision}"
+    engine = tmp_path / f"{stem}.engine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{stem}.engine", f"{stem}.json", f"{stem}.onnx"]
+    manifest = manifests.parse((tmp_path / f"{stem}.json").read_bytes(), "manifest")
+    assert (manifest.variant, manifest.precision, manifest.target) == (weights.stem, precision, "trt-rtx")
+    assert manifest.input.dynamic == (sizes == "dynamic")
+    check_engine(manifest, engine)
+    check_layers(manifest)
+    check_source(manifest, tmp_path / f"{stem}.onnx")
+    if not has_gpu():
+        with pytest.raises(BackendError, match=r"^no NVIDIA GPU .*: .+$"):
+            runtime.load(engine)
+
+
+def check_engine(manifest: Manifest, path: Path) -> None:
+    manifests.verify(manifest, path)
+    engine = engine_of(manifest)
+    assert engine.version == trt.__version__
+    assert engine.compute_capabilities[:3] == ("8.0", "8.6", "8.9")
+    assert (engine.plugin, engine.version_compatible, engine.hardware_compatible) == (None, False, "none")
+    assert (engine.gpu == "none") is not has_gpu()
+    builder = {"tensorrt_rtx", "polygraphy", "gpu", "cuda_driver", "workspace", "optimization_level", "layers_from"}
+    assert {"pem-edge", "torch", "onnx", "opset"} | builder <= set(manifest.built_by)
+
+
+def check_layers(manifest: Manifest) -> None:
+    layers = engine_of(manifest).layers
+    if manifest.precision == "fp32":
+        assert "float16" not in layers
+        assert layers["float32"] > 100
+    else:
+        assert layers["float16"] > 0.4 * (layers["float16"] + layers["float32"]), "most others are casts and islands"
+
+
+def check_source(manifest: Manifest, onnx: Path) -> None:
+    source = engine_of(manifest).source
+    assert (source.file, source.sha256) == (onnx.name, sha256(onnx))
+    inside = manifests.parse(onnx_metadata.read(onnx)[METADATA_KEY].encode(), "inside")
+    for field in ("input", "outputs", "classes", "thresholds", "precision", "deform_conv", "checkpoint", "parity"):
+        assert getattr(manifest, field) == getattr(inside, field)
+    assert inside.built_by.items() <= {**manifest.built_by, "gpu": inside.built_by["gpu"]}.items()
+
+
+def engine_of(manifest: Manifest) -> Engine:
+    assert manifest.engine is not None
+    return manifest.engine

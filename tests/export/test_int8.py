@@ -1,0 +1,200 @@
+"""INT8 artifacts say what they cost, cost what was asked for, and are refused where they would be broken."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+
+import pem
+import runtime
+from export import cli
+from export.int8_engine import without_int8
+from export.int8_options import OPTIONS
+from pem import checkpoints
+from runtime import artifact
+from runtime.errors import BackendError
+from runtime.manifest import Quantization
+from runtime.toy_streets import ToyStreets
+
+STREETS = "toy:4:128x256:1"
+SMALL = ["--weights", "demo", "--size", "128x256", "--precision", "int8"]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    streets = ToyStreets(4, 128, 256, seed=1)
+    for index in range(len(streets)):
+        Image.fromarray(streets[index].image).save(folder / f"{index}.png")
+    return folder
+
+
+def export(capsys: pytest.CaptureFixture[str], out: Path, *options: str | Path) -> tuple[dict[str, Any], str]:
+    """The JSON printed, and the remarks."""
+    arguments = [*SMALL, "-o", str(out), "--json", *map(str, options)]
+    code = cli.main(arguments)
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    return json.loads(captured.out), captured.err
+
+
+def refusal(capsys: pytest.CaptureFixture[str], out: Path, *options: str | Path) -> str:
+    assert cli.main([*SMALL, "-o", str(out), *map(str, options)]) == 1
+    captured = capsys.readouterr()
+    assert not out.exists() or list(out.iterdir()) == []
+    return captured.err.splitlines()[-1]
+
+
+def quantization(path: str) -> Quantization:
+    manifest = artifact.read(path).manifest
+    assert manifest.precision == "int8"
+    assert manifest.quantization is not None
+    return manifest.quantization
+
+
+def test_the_manifest_says_what_is_int8_where_its_scales_come_from_and_what_it_costs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed, remarks = export(capsys, tmp_path, "--calib", STREETS)
+    found = quantization(printed["model"])
+    nodes = {node.name: node for node in onnx.load(printed["model"]).graph.node}
+    assert {nodes[name].op_type for name in found.layers} <= {"Conv", "Gemm", "MatMul"}
+    assert (found.placement, found.method, found.source, found.images) == ("cpu", "percentile", STREETS, 4)
+    assert found.share_of_convolutions > 0.9
+    assert 0 < found.share_of_all <= 1
+    assert found.pq is not None
+    assert found.pq["int8"] == pytest.approx(found.pq["fp32"], abs=5)
+    assert found.agreement > 95
+    assert set(found.milliseconds) == {"fp32", "int8"}
+    assert "INT8 is " in remarks
+    assert printed["manifest"].endswith("pem-nano-int8.json")
+    assert runtime.load(printed["model"])(ToyStreets(1, 128, 256, seed=7)[0].image).segments
+
+
+def test_without_labels_the_cost_is_in_pixels_that_change_their_class(
+    tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed, _ = export(capsys, tmp_path, "--calib", pictures, "--calib-method", "max", "--calib-images", "3")
+    found = quantization(printed["model"])
+    assert (found.pq, found.images, found.method) == (None, 3, "max")
+    assert 90 < found.agreement < 100
+
+
+def test_no_more_is_lost_than_may_be(tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = quantization(export(capsys, tmp_path / "whole", "--calib", pictures)[0]["model"])
+    most = (100 - whole.agreement) / 2
+    found = quantization(export(capsys, tmp_path / "part", "--calib", pictures, "--max-pq-drop", str(most))[0]["model"])
+    assert 100 - found.agreement <= most
+    assert found.kept
+    assert set(found.kept) < set(found.sensitivity)
+    assert len(found.layers) < len(whole.layers)
+    assert list(found.kept) == sorted(list(found.sensitivity)[: len(found.kept)]), "the most sensitive ones"
+
+
+def test_statistics_are_not_computed_twice(tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "calibrating" in export(capsys, tmp_path, "--calib", pictures)[1]
+    assert "known already" in export(capsys, tmp_path, "--calib", pictures, "--overwrite")[1]
+
+
+def test_an_onnx_for_an_engine_to_be_built_elsewhere(
+    tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed, _ = export(capsys, tmp_path, "--calib", pictures, "--placement", "tensorrt")
+    model = onnx.load(printed["model"])
+    assert any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer)
+    assert quantization(printed["model"]).placement == "tensorrt"
+    assert artifact.read(printed["model"]).manifest.built_by["remainder"] == "fp16"
+    if find_spec("tensorrt_rtx"):
+        assert cli.main(["--weights", printed["model"], "--to", "trt-rtx", "-o", str(tmp_path / "engine")]) == 0
+
+
+def test_sizes_may_vary(tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["--dynamic", "--min-size", "64x64", "--max-size", "128x256", "--max-batch", "2"]
+    printed, _ = export(capsys, tmp_path, "--calib", pictures, "--placement", "tensorrt", *sizes)
+    assert quantization(printed["model"]).share_of_convolutions > 0.9
+    with runtime.load(printed["model"], backend="onnxruntime") as segmenter:
+        assert segmenter(np.zeros((70, 100, 3), np.uint8)).panoptic.shape == (70, 100)
+    with pytest.raises(BackendError, match="is quantised for TensorRT: build an engine"):
+        runtime.load(printed["model"], backend="openvino")
+
+
+def test_taking_int8_out_again_leaves_what_was_quantised(
+    tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed, _ = export(capsys, tmp_path, "--calib", pictures, "--placement", "tensorrt", "--remainder", "fp32")
+    quantised, plain = onnx.load(printed["model"]), without_int8(onnx.load(printed["model"]))
+    assert not {"QuantizeLinear", "DequantizeLinear"} & {node.op_type for node in plain.graph.node}
+    onnx.checker.check_model(plain, full_check=True)
+    image = ToyStreets(1, 128, 256, seed=7)[0].image[None]
+    sessions = [onnxruntime.InferenceSession(model.SerializeToString()) for model in (quantised, plain)]
+    found, expected = (session.run(["logits"], {"image": image})[0] for session in sessions)
+    assert np.mean(found.argmax(axis=2) == expected.argmax(axis=2)) > 0.9
+    assert np.abs(found - expected).max() > 0
+
+
+def test_a_graph_for_cpus_is_refused_for_engines(
+    tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
+    printed, _ = export(capsys, tmp_path, "--calib", pictures)
+    assert cli.main(["--weights", printed["model"], "--to", "trt-rtx"]) == 1
+    assert "is quantised for CPUs" in capsys.readouterr().err.splitlines()[-1]
+    line = refusal(capsys, tmp_path / "out", "--calib", pictures, "--remainder", "fp16")
+    assert "--remainder fp16 is for TensorRT" in line
+
+
+@pytest.mark.parametrize("option", sorted(set(OPTIONS) - {"calib"}))
+def test_options_of_int8_ask_for_int8(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = f"--{option.replace('_', '-')}"
+    value = {"remainder": "fp16", "calib_method": "mse", "placement": "cpu"}.get(option, "1")
+    assert cli.main(["--weights", "demo", name, value, "-o", str(tmp_path / "out")]) == 1
+    assert f"{name} is for INT8: add --precision int8" in capsys.readouterr().err
+
+
+def test_pictures_that_do_not_calibrate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, empty, same = tmp_path / "out", tmp_path / "empty", tmp_path / "same"
+    empty.mkdir()
+    same.mkdir()
+    for index in range(3):
+        Image.fromarray(np.full((64, 96, 3), 90, np.uint8)).save(same / f"{index}.png")
+    assert "needs pictures to calibrate on: add --calib DIR" in refusal(capsys, out)
+    assert "has no pictures in it" in refusal(capsys, out, "--calib", empty)
+    assert "does not exist" in refusal(capsys, out, "--calib", tmp_path / "none")
+    assert "are identical: give different pictures" in refusal(capsys, out, "--calib", same)
+    assert "expected 0 or more" in refusal(capsys, out, "--calib", STREETS, "--max-pq-drop", "-1")
+
+
+def test_statistics_of_another_checkpoint(tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cache = tmp_path / "seen.npz"
+    export(capsys, tmp_path / "out", "--calib", pictures, "--calib-cache", cache)
+    other = checkpoints.load(checkpoints.locate("demo"))
+    with torch.no_grad():
+        next(other.parameters()).mul_(1.01)
+    pem.save(other, tmp_path / "other.safetensors")
+    options = ["--weights", str(tmp_path / "other.safetensors"), *SMALL[2:], "--calib", str(pictures)]
+    assert cli.main([*options, "--calib-cache", str(cache), "-o", str(tmp_path / "new")]) == 1
+    assert "another checkpoint" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_noise_as_pictures_is_remarked_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for index in range(4):
+        noise = np.random.default_rng(index).integers(0, 30, (128, 256, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{index}.png")
+    code = cli.main([*SMALL, "--calib", str(tmp_path), "-o", str(tmp_path / "out")])
+    captured = capsys.readouterr().err
+    assert any("train" in line or "far" in line for line in captured.splitlines()), captured
+    assert code in (0, 1)
