@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import pem
 from export import graph
 from export.forms import Forms
-from export.rewrites import prepare, use_native_deform_conv
+from export.rewrites import prepare, use_deform_conv_node
 from runtime import console
 from runtime.backends.base import usable_cpus
 from runtime.manifest import InputSpec
@@ -53,7 +53,7 @@ def graphs(variant: str, spec: InputSpec) -> dict[str, onnx.ModelProto]:
     torch.manual_seed(0)
     model = pem.build(variant, num_classes=19).eval()
     published = copy.deepcopy(model)
-    use_native_deform_conv(published)
+    use_deform_conv_node(published, "native")
     modules = {
         "published formulation": ReferenceForm(published),
         "exported, native": prepare(model, Forms(deform_conv="native")),
