@@ -8,7 +8,7 @@ built from, the ``.json`` is the engine's.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -131,6 +131,31 @@ class Quantization(msgspec.Struct, frozen=True, kw_only=True):
     timed_in: str = "nothing"
 
 
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """How much one run computes and moves, counted from the graph, for ``batch`` images of ``height`` x ``width``.
+
+    ``macs`` are multiply-accumulates by type of operator. ``parameters`` are those of the checkpoint, ``weight_bytes``
+    all constants of the graph in the types it reads them in, ``activation_bytes`` what its nodes read and write of
+    each other.
+    """
+
+    macs: dict[str, Count]
+    parameters: Count
+    weight_bytes: Count
+    activation_bytes: Count
+    height: int
+    width: int
+    batch: int
+
+    @property
+    def macs_total(self) -> int:
+        """Multiply-accumulates of all operators."""
+        return sum(self.macs.values())
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """See the module's docstring. ``built_by`` holds versions and whatever else the builder depends on."""
 
@@ -148,6 +173,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     model: FileHash | None = None
     engine: Engine | None = None
     quantization: Quantization | None = None
+    work: Work | None = None
     built_by: dict[str, str]
     parity: dict[str, Any] = {}
 

@@ -28,6 +28,17 @@ def dynamic(name: str, least: int, usual: int, most: int) -> dict[str, Any]:
     return {"height": 64, "width": 64, f"dynamic_{name}": {"least": least, "usual": usual, "most": most}}
 
 
+WORK = {
+    "macs": {"Conv": 96_000_000_000, "MatMul": 4_000_000_000},
+    "parameters": 17_000_000,
+    "weight_bytes": 68_000_000,
+    "activation_bytes": 9_000_000_000,
+    "height": 1024,
+    "width": 2048,
+    "batch": 1,
+}
+
+
 @pytest.fixture
 def beside(tiny: Path) -> Path:
     """The manifest of the tiny model."""
@@ -42,6 +53,15 @@ def test_reading_what_was_written(tiny: Path, beside: Path) -> None:
 
 def test_fields_of_later_minor_versions_are_ignored(beside: Path) -> None:
     assert manifests.parse(edited(beside, mood="good"), "m").variant == "tiny"
+
+
+def test_the_work_of_a_run_is_optional(beside: Path) -> None:
+    older = {name: value for name, value in json.loads(beside.read_bytes()).items() if name != "work"}
+    assert manifests.parse(json.dumps(older).encode(), "m").work is None
+    with_work = manifests.parse(edited(beside, work=WORK), "m")
+    assert with_work.work is not None
+    assert with_work.work.macs_total == 100_000_000_000
+    assert manifests.parse(with_work.to_json(), "again") == with_work
 
 
 def test_newer_schema_asks_for_an_upgrade(tiny: Path, beside: Path) -> None:
@@ -67,6 +87,8 @@ def test_newer_schema_asks_for_an_upgrade(tiny: Path, beside: Path) -> None:
         ({"input": dynamic("height", 64, 32, 96)}, "dynamic_height must rise, by 32s"),
         ({"input": dynamic("width", 64, 64, 70)}, "dynamic_width must rise, by 32s"),
         ({"input": dynamic("batch", 0, 1, 2)}, "dynamic_batch must be a rising range of positive sizes"),
+        ({"work": {**WORK, "macs": {"Conv": -1}}}, r"Expected `int` >= 0 - at `\$\.work\.macs"),
+        ({"work": {**WORK, "parameters": "many"}}, "parameters"),
     ],
 )
 def test_invalid_fields_are_named(beside: Path, fields: dict[str, Any], message: str) -> None:
