@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -48,9 +48,9 @@ class Result:
 
     ``image`` is RGB uint8 (H, W, 3), ``name`` its path, or its number in a video, where known; ``panoptic`` int32
     (H, W), 0 is void; ``milliseconds`` has the keys "preprocess", "inference" and "postprocess", and "decode" for an
-    image that came from a file; ``labels`` are the model's classes in order. ``logits`` (Q, K+1) and ``masks``
-    (Q, h, w) are the model's outputs for this image and ``geometry`` their sizes: `semantic` and `instances` are
-    computed from them when first asked for.
+    image that came from a file; ``labels`` are the model's classes in order. ``outputs`` gives the model's outputs for
+    this image, class logits (Q, K+1) and mask logits (Q, h, w), and ``geometry`` their sizes: `semantic` and
+    `instances` are computed from them when first asked for.
     """
 
     image: NDArray[np.uint8]
@@ -58,8 +58,7 @@ class Result:
     segments: Sequence[Segment]
     milliseconds: Mapping[str, float]
     labels: Sequence[Label]
-    logits: NDArray[np.floating]
-    masks: NDArray[np.floating]
+    outputs: Callable[[], tuple[NDArray[np.floating], NDArray[np.floating]]]
     geometry: Geometry
     name: str = ""
 
@@ -68,7 +67,7 @@ class Result:
         """The class of every pixel, int32 (H, W)."""
         from runtime import postprocess  # which builds on this module
 
-        return postprocess.semantic(self.logits, self.masks, **vars(self.geometry))
+        return postprocess.semantic(*self.outputs(), **vars(self.geometry))
 
     @cached_property
     def instances(self) -> list[Instance]:
@@ -76,7 +75,7 @@ class Result:
         from runtime import labels, postprocess
 
         things = labels.things(self.labels)
-        return named(postprocess.instances(self.logits, self.masks, things=things, **vars(self.geometry)), self.labels)
+        return named(postprocess.instances(*self.outputs(), things=things, **vars(self.geometry)), self.labels)
 
     def draw(self) -> NDArray[np.uint8]:
         """The image with its segments, their names and a legend, RGB uint8 (H, W, 3)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -11,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime import artifact as artifacts
-from runtime import backends, images, labels, postprocess, preprocess, sources
+from runtime import backends, images, labels, sources
 from runtime.artifact import Artifact
 from runtime.backends.base import Backend
-from runtime.errors import BackendError, InputError
+from runtime.errors import InputError
 from runtime.manifest import Thresholds
+from runtime.pipeline import timed
 from runtime.result import Result, named
 from runtime.sources import Source
 
@@ -43,7 +43,7 @@ class Segmenter:
         self.manifest = artifact.manifest
         self.backend = backend
         self.thresholds = thresholds
-        self._things = labels.things(self.manifest.classes)
+        self._pipeline = backend.pipeline(labels.things(self.manifest.classes))
 
     def __call__(
         self,
@@ -58,12 +58,12 @@ class Segmenter:
         to 1) are the segmenter's unless given. Raises InputError, BackendError.
         """
         thresholds = _chosen(self.thresholds, score_threshold, overlap_threshold)
-        watch = _Stopwatch()
         if not isinstance(image, (str, Path)):
-            return self._segment(images.from_array(image), "", thresholds, watch)
-        pixels = images.read(Path(image))
-        watch.lap("decode")
-        return self._segment(pixels, str(image), thresholds, watch)
+            return self._segment(images.from_array(image), "", thresholds, {})
+        milliseconds: dict[str, float] = {}
+        with timed(milliseconds, "decode"):
+            pixels = images.read(Path(image))
+        return self._segment(pixels, str(image), thresholds, milliseconds)
 
     def stream(
         self, source: str | Path | Source, on_error: Callable[[InputError], None] | None = None
@@ -73,18 +73,17 @@ class Segmenter:
         A picture that cannot be read ends the stream with its InputError; with ``on_error``, it is left out and its
         error is passed to that. Raises InputError, BackendError.
         """
-        watch = _Stopwatch()
         for frame in sources.find(source) if isinstance(source, (str, Path)) else source:
+            milliseconds: dict[str, float] = {}
             try:
-                pixels = frame.read()
+                with timed(milliseconds, "decode"):
+                    pixels = frame.read()
             except InputError as error:
                 if on_error is None:
                     raise
                 on_error(error)
             else:
-                watch.lap("decode")
-                yield self._segment(pixels, frame.name, self.thresholds, watch)
-            watch = _Stopwatch()
+                yield self._segment(pixels, frame.name, self.thresholds, milliseconds)
 
     def close(self) -> None:
         """Free the backend; later calls raise BackendError."""
@@ -98,55 +97,20 @@ class Segmenter:
     ) -> None:
         self.close()
 
-    def _segment(self, image: NDArray[np.uint8], name: str, thresholds: Thresholds, watch: _Stopwatch) -> Result:
-        fitted, geometry = preprocess.prepare(image, self.manifest.input)
-        batch = self._batch(fitted)
-        watch.lap("preprocess")
-        logits, masks = self.backend(batch)
-        watch.lap("inference")
-        try:
-            panoptic, segments = postprocess.panoptic(
-                logits[0],
-                masks[0],
-                **vars(geometry),
-                things=self._things,
-                score_threshold=thresholds.score,
-                overlap_threshold=thresholds.overlap,
-            )
-        except ValueError as error:
-            raise BackendError(
-                f"{self.backend.artifact.model} makes no sense of {name or 'the image'}: {error}"
-            ) from error
-        watch.lap("postprocess")
+    def _segment(
+        self, image: NDArray[np.uint8], name: str, thresholds: Thresholds, milliseconds: dict[str, float]
+    ) -> Result:
+        merged = self._pipeline.merge(self._pipeline.infer(self._pipeline.prepare(image)), thresholds)
         return Result(
             name=name,
             image=image,
-            panoptic=panoptic,
-            segments=named(segments, self.manifest.classes),
-            milliseconds=watch.milliseconds,
+            panoptic=merged.panoptic,
+            segments=named(merged.segments, self.manifest.classes),
+            milliseconds=milliseconds | merged.milliseconds,
             labels=self.manifest.classes,
-            logits=logits[0],
-            masks=masks[0],
-            geometry=geometry,
+            outputs=merged.outputs,
+            geometry=merged.geometry,
         )
-
-    def _batch(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The smallest batch the artifact takes, (N, H, W, 3), filled with ``image``; the first result counts."""
-        spec = self.manifest.input
-        size = spec.dynamic_batch.least if spec.dynamic_batch else spec.batch
-        return np.broadcast_to(image, (size, *image.shape))
-
-
-class _Stopwatch:
-    def __init__(self) -> None:
-        self.milliseconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        """Note the time since the last lap as that of ``stage``."""
-        now = time.perf_counter()
-        self.milliseconds[stage] = 1000 * (now - self._last)
-        self._last = now
 
 
 def _chosen(defaults: Thresholds, score: float | None, overlap: float | None) -> Thresholds:

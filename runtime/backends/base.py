@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from runtime.artifact import Artifact
 from runtime.backends import device_arrays
 from runtime.backends.device_arrays import Images
 from runtime.errors import BackendError
+from runtime.pipeline import HostPipeline, Pipeline
 from runtime.postprocess.geometry import STRIDE
 
 Outputs = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -54,6 +56,10 @@ class Backend(ABC):
         except Exception as error:
             raise self._failed("run", error) from error
         return self._checked(outputs, shape)
+
+    def pipeline(self, things: Collection[int]) -> Pipeline:
+        """The stages from an image to its panoptic map, ``things`` being the classes whose instances count apart."""
+        return HostPipeline(self, things)
 
     def close(self) -> None:
         """Free the engine; later calls raise BackendError. May be called more than once."""

@@ -91,8 +91,8 @@ def test_the_runtime_computes_what_the_module_computes(exported: Path, weights: 
         logits, masks = pem.load(weights)(torch.from_numpy(image)[None])
     with runtime.load(exported, backend) as segmenter:
         result = segmenter(image)
-    np.testing.assert_allclose(result.logits, logits[0].numpy(), rtol=0, atol=1e-3)
-    np.testing.assert_allclose(result.masks, masks[0].numpy(), rtol=0, atol=5e-3)
+    np.testing.assert_allclose(result.outputs()[0], logits[0].numpy(), rtol=0, atol=1e-3)
+    np.testing.assert_allclose(result.outputs()[1], masks[0].numpy(), rtol=0, atol=5e-3)
 
 
 def test_json_is_one_object_and_nothing_else(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,8 +35,8 @@ def test_the_artifact_computes_what_the_weights_compute(backend: str) -> None:
         logits, masks = pem.load("demo")(torch.from_numpy(image.copy())[None])
     with runtime.load("demo", backend) as segmenter:
         result = segmenter(image)
-    np.testing.assert_allclose(result.logits, logits[0].numpy(), rtol=0, atol=1e-3)
-    np.testing.assert_allclose(result.masks, masks[0].numpy(), rtol=0, atol=5e-3)
+    np.testing.assert_allclose(result.outputs()[0], logits[0].numpy(), rtol=0, atol=1e-3)
+    np.testing.assert_allclose(result.outputs()[1], masks[0].numpy(), rtol=0, atol=5e-3)
 
 
 def test_the_weights_export_by_name(tmp_path: Path) -> None:

@@ -25,8 +25,7 @@ def result() -> Result:
         segments=named(segments, CITYSCAPES),
         milliseconds={},
         labels=CITYSCAPES,
-        logits=logits,
-        masks=masks,
+        outputs=lambda: (logits, masks),
         geometry=geometry,
     )
 
