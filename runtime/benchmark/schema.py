@@ -80,7 +80,7 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scenarios(msgspec.Struct, frozen=True, kw_only=True):
-    """In MLPerf's manner (https://arxiv.org/abs/1911.02549): one image at a time, several callers, all at once, a camera."""
+    """One image at a time, several callers, all at once, a camera: MLPerf's (https://arxiv.org/abs/1911.02549) and one."""
 
     single_stream: Times
     multi_stream: MultiStream | None = None
@@ -125,8 +125,9 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     """How close inference comes to the machine.
 
     ``macs`` are multiply-accumulates a run, ``reached`` those a second, ``convolution`` and ``matrix`` those a second
-    that a large convolution (in the same backend and precision) and a large matrix product reach here, ``fraction`` is ``reached`` of
-    ``convolution``. ``bytes_moved`` is an upper bound of memory traffic a run, ``bandwidth`` bytes a second measured.
+    that a large convolution (in the same backend and precision) and a large matrix product reach here, ``fraction`` is
+    ``reached`` of ``convolution``. ``bytes_moved`` is an upper bound of memory traffic a run, ``bandwidth`` bytes a
+    second measured.
     """
 
     macs: int
