@@ -80,7 +80,7 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scenarios(msgspec.Struct, frozen=True, kw_only=True):
-    """One image at a time, several callers, all at once, a camera: MLPerf's (https://arxiv.org/abs/1911.02549) and one."""
+    """One image at a time, several callers, all at once (MLPerf's, https://arxiv.org/abs/1911.02549), and a camera."""
 
     single_stream: Times
     multi_stream: MultiStream | None = None
