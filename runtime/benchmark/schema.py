@@ -44,7 +44,8 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True):
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """A stage's time of ``model`` over that of ``baseline``: 1.1 is 10 % slower.
 
-    ``verdict`` is "slower" or "faster" if the difference is beyond noise, else "same".
+    ``verdict`` is "slower" or "faster" if the difference is beyond noise, else "same". Differences up to ``floor``
+    (a share) never count.
     """
 
     model: str
@@ -52,6 +53,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     stage: str
     ratio: Interval
     verdict: str
+    floor: float = 0.0
 
 
 class MultiStream(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,7 +200,11 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """A run of ``pem-bench``. Comparisons are with the first artifact, from rounds in which all took turns."""
+    """A run of ``pem-bench``. Comparisons are with the first artifact, from rounds in which all took turns.
+
+    ``yardstick`` is the time of one fixed piece of work on the CPU, once a round: where two runs' differ, so did the
+    machine. ``values`` of it and of the artifacts' stages are one a round, in the order of rounds.
+    """
 
     schema_version: int = SCHEMA_VERSION
     created: str
@@ -208,6 +214,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     machine: Machine
     artifacts: tuple[ArtifactReport, ...]
     comparisons: tuple[Comparison, ...] = ()
+    yardstick: Times | None = None
 
     def to_json(self) -> bytes:
         """The report as indented JSON."""
