@@ -38,6 +38,9 @@ def _parser() -> console.Parser:
         "separated by commas; default: overlay,panoptic",
     )
     parser.add_argument("--backend", metavar="B", help="onnxruntime or openvino; default: the fastest installed")
+    parser.add_argument(
+        "--threads", metavar="N", type=console.positive, help="of the CPU, to run the model; default: all"
+    )
     parser.add_argument("--score-threshold", metavar="P", type=console.share, help="least class probability, 0 to 1")
     parser.add_argument(
         "--overlap-threshold", metavar="P", type=console.share, help="least visible share of a mask, 0 to 1"
@@ -63,6 +66,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
         options.backend,
         score_threshold=options.score_threshold,
         overlap_threshold=options.overlap_threshold,
+        threads=options.threads,
     )
     files.make_folder(options.output)
     images: list[dict[str, Any]] = []

@@ -47,6 +47,13 @@ def share(text: str) -> float:
     return value
 
 
+def positive(text: str) -> int:
+    """Parse a whole number from 1 up, for use as an argument's type."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 up")
+    return int(text)
+
+
 def run(
     parser: Parser, action: Callable[[argparse.Namespace], dict[str, Any]], arguments: Sequence[str] | None = None
 ) -> int:

@@ -28,7 +28,7 @@ def _parser() -> console.Parser:
     parser = console.Parser(prog="pem-eval", description=__doc__, epilog=datasets.EXAMPLES)
     parser.add_argument("model", metavar="MODEL", help="an exported model, such as out/pem.onnx, or demo")
     parser.add_argument("--backend", metavar="B", help="onnxruntime or openvino; default: the fastest installed")
-    parser.add_argument("--limit", metavar="N", type=_positive, help="score the first N images only")
+    parser.add_argument("--limit", metavar="N", type=console.positive, help="score the first N images only")
     parser.add_argument(
         "--semantic", action=argparse.BooleanOptionalAction, default=True, help="mean IoU too, which takes more time"
     )
@@ -41,15 +41,9 @@ def _parser() -> console.Parser:
         help="draw the images of lowest PQ there: image, truth, prediction, and errors, which are red where the class "
         "is wrong, yellow where only the segment is, blue where nothing is asked",
     )
-    group.add_argument("--worst", metavar="N", type=_positive, default=10, help="how many; default: %(default)s")
+    group.add_argument("--worst", metavar="N", type=console.positive, default=10, help="how many; default: %(default)s")
     group.add_argument("--overwrite", action="store_true", help="replace pictures of earlier runs")
     return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 up")
-    return int(text)
 
 
 def _run(options: argparse.Namespace) -> dict[str, Any]:

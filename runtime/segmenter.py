@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from runtime import artifact as artifacts
 from runtime import backends, images, labels, sources
 from runtime.artifact import Artifact
+from runtime.backends import Settings
 from runtime.backends.base import Backend
 from runtime.errors import InputError
 from runtime.manifest import Thresholds
@@ -26,14 +27,16 @@ def load(
     *,
     score_threshold: float | None = None,
     overlap_threshold: float | None = None,
+    threads: int | None = None,
 ) -> Segmenter:
     """Load the model file ``path`` with the backend of that name, or with the fastest installed one.
 
-    Thresholds (0 to 1) are the manifest's unless given. Raises ArtifactError, ManifestError, BackendError, InputError.
+    Thresholds (0 to 1) are the manifest's unless given. ``threads`` of the CPU run the model, if given, else all that
+    this process may use. Raises ArtifactError, ManifestError, BackendError, InputError.
     """
     artifact = artifacts.read(path)
     thresholds = _chosen(artifact.manifest.thresholds, score_threshold, overlap_threshold)
-    return Segmenter(artifact, backends.create(backend, artifact), thresholds)
+    return Segmenter(artifact, backends.create(backend, artifact, Settings(threads=threads)), thresholds)
 
 
 class Segmenter:

@@ -6,11 +6,15 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
+from runtime.backends.settings import Settings
 from runtime.errors import BackendError
 
 if TYPE_CHECKING:
     from runtime.artifact import Artifact
     from runtime.backends.base import Backend
+
+
+__all__ = ["Settings", "able", "available", "create"]
 
 
 class _Engine(NamedTuple):
@@ -54,7 +58,7 @@ def able(artifact: Artifact) -> list[str]:
     return [name for name in available() if _runs(name, artifact)]
 
 
-def create(name: str | None, artifact: Artifact) -> Backend:
+def create(name: str | None, artifact: Artifact, settings: Settings | None = None) -> Backend:
     """Load ``artifact`` with the backend called ``name``, or with the fastest installed one that can run it.
 
     Raises BackendError if there is no such backend, it is not installed or it cannot run the artifact.
@@ -64,7 +68,7 @@ def create(name: str | None, artifact: Artifact) -> Backend:
     if chosen is None:
         raise _none_of(candidates, artifact)
     module, _, attribute = _ENGINES[chosen].implementation.partition(":")
-    backend: Backend = getattr(import_module(module), attribute)(artifact)
+    backend: Backend = getattr(import_module(module), attribute)(artifact, settings)
     return backend
 
 

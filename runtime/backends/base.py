@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from runtime.artifact import Artifact
 from runtime.backends import device_arrays
 from runtime.backends.device_arrays import Images
+from runtime.backends.settings import Settings
 from runtime.errors import BackendError
 from runtime.pipeline import HostPipeline, Pipeline
 from runtime.postprocess.geometry import STRIDE
@@ -29,8 +30,9 @@ class Backend(ABC):
 
     name: ClassVar[str]
 
-    def __init__(self, artifact: Artifact) -> None:
+    def __init__(self, artifact: Artifact, settings: Settings | None = None) -> None:
         self.artifact = artifact
+        self._asked = settings or Settings()
         try:
             self._load(artifact)
         except BackendError:
@@ -61,6 +63,11 @@ class Backend(ABC):
         """The stages from an image to its panoptic map, ``things`` being the classes whose instances count apart."""
         return HostPipeline(self, things)
 
+    def settings(self) -> dict[str, str | int | bool]:
+        """The settings that are in force, by name, for reports. Raises BackendError if the backend is closed."""
+        self._require_open()
+        return self._settings()
+
     def close(self) -> None:
         """Free the engine; later calls raise BackendError. May be called more than once."""
         if not self._closed:
@@ -84,6 +91,9 @@ class Backend(ABC):
 
     @abstractmethod
     def _unload(self) -> None: ...
+
+    def _settings(self) -> dict[str, str | int | bool]:
+        return {}
 
     @abstractmethod
     def _names(self) -> set[str]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.artifact import Artifact
-from runtime.backends.base import Backend
+from runtime.backends.base import Backend, usable_cpus
 
 
 def _without_telemetry() -> Any:
@@ -48,7 +48,8 @@ class OpenVino(Backend):
     name = "openvino"
 
     def _load(self, artifact: Artifact) -> None:
-        self._model = core().compile_model(core().read_model(artifact.model), "CPU", _OPTIONS)
+        options = {**_OPTIONS, "INFERENCE_NUM_THREADS": self._asked.threads or usable_cpus()}
+        self._model = core().compile_model(core().read_model(artifact.model), "CPU", options)
 
     def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
         request = self._model.create_infer_request()  # one a call: it owns the outputs, which are shared, not copied
@@ -57,6 +58,14 @@ class OpenVino(Backend):
 
     def _unload(self) -> None:
         del self._model
+
+    def _settings(self) -> dict[str, str | int | bool]:
+        hint = self._model.get_property("PERFORMANCE_HINT")
+        return {
+            "threads": int(self._model.get_property("INFERENCE_NUM_THREADS")),
+            "streams": int(self._model.get_property("NUM_STREAMS")),
+            "hint": str(getattr(hint, "name", hint)).lower(),
+        }
 
     def _names(self) -> set[str]:
         # A tensor that OpenVINO made one with another goes by both names.

@@ -17,8 +17,9 @@ import pytest
 from numpy.typing import NDArray
 
 from runtime import artifact, backends
+from runtime.backends import Settings
 from runtime.backends.base import Backend, usable_cpus
-from runtime.errors import BackendError
+from runtime.errors import BackendError, InputError
 from runtime.labels import Label
 from runtime.manifest import InputSpec, Range
 
@@ -163,6 +164,29 @@ def test_a_damaged_model_is_one_line(engine: str, build: Callable[..., Path]) ->
 def test_standard_error_stays_clean(engine: str, tiny: Path, capfd: pytest.CaptureFixture[str]) -> None:
     load(engine, tiny)(noise(0)[None])
     assert capfd.readouterr() == ("", "")
+
+
+def test_threads_are_what_was_asked_for_or_all(engine: str, tiny: Path) -> None:
+    found = artifact.read(tiny)
+    assert backends.create(engine, found).settings()["threads"] == usable_cpus()
+    backend = backends.create(engine, found, Settings(threads=1))
+    assert backend.settings()["threads"] == 1
+    backend.close()
+    with pytest.raises(BackendError, match="is closed"):
+        backend.settings()
+
+
+def test_onnxruntimes_arena_can_be_turned_off(tiny: Path) -> None:
+    found = artifact.read(tiny)
+    assert backends.create("onnxruntime", found).settings()["arena"] is True
+    backend = backends.create("onnxruntime", found, Settings(arena=False))
+    assert backend.settings()["arena"] is False
+    np.testing.assert_allclose(backend(noise(0)[None])[1][0, 0], expected_masks(noise(0)), atol=1e-3)
+
+
+def test_no_threads_is_an_error() -> None:
+    with pytest.raises(InputError, match="0 threads cannot run a model: give 1 or more"):
+        Settings(threads=0)
 
 
 def test_available_names_what_is_installed_and_imports_nothing() -> None:

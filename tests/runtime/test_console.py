@@ -82,6 +82,13 @@ def test_what_is_no_size(text: str) -> None:
         console.size(text)
 
 
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "two"])
+def test_what_is_no_count(text: str) -> None:
+    assert console.positive("12") == 12
+    with pytest.raises(argparse.ArgumentTypeError, match="is no number from 1 up"):
+        console.positive(text)
+
+
 def test_an_interrupt_that_a_library_swallowed_counts_at_the_next_remark(capsys: pytest.CaptureFixture[str]) -> None:
     def swallowing(_options: argparse.Namespace) -> dict[str, Any]:
         with suppress(KeyboardInterrupt):

@@ -125,6 +125,10 @@ def test_overlap_threshold_is_passed_on(tiny: Path) -> None:
     assert label_at(segmenter(image, overlap_threshold=0.6), 32, 80) == ""
 
 
+def test_threads_are_passed_on(tiny: Path) -> None:
+    assert runtime.load(tiny, threads=1).backend.settings()["threads"] == 1
+
+
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
 def test_thresholds_out_of_range(tiny: Path, value: float) -> None:
     with pytest.raises(InputError, match=r"score_threshold is .*, expected 0 to 1"):
