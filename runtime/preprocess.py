@@ -67,12 +67,21 @@ def _place(
     image: NDArray[np.uint8], scaled: Size, padded: Size, pad_value: tuple[int, int, int]
 ) -> tuple[NDArray[np.uint8], Geometry]:
     geometry = Geometry(padded_size=padded, image_size=scaled, output_size=_size(image))
-    if scaled != geometry.output_size:
-        shrinks = scaled[0] * scaled[1] < image.shape[0] * image.shape[1]
-        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        image = np.asarray(cv2.resize(image, scaled[::-1], interpolation=interpolation), np.uint8)
-    if scaled != padded:
-        bottom, right = padded[0] - scaled[0], padded[1] - scaled[1]
-        bordered = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=pad_value)
-        image = np.asarray(bordered, np.uint8)
-    return image, geometry
+    if padded == scaled == geometry.output_size:
+        return image, geometry
+    canvas = np.empty((*padded, 3), np.uint8)
+    rows, columns = scaled
+    _resize(image, canvas[:rows, :columns])
+    padding = np.full((padded[1], 3), pad_value, np.uint8)
+    canvas[:rows, columns:] = padding[columns:]
+    canvas[rows:] = padding
+    return canvas, geometry
+
+
+def _resize(image: NDArray[np.uint8], target: NDArray[np.uint8]) -> None:
+    """Scale ``image`` to fill ``target``, which may be part of an array: nothing is copied afterwards."""
+    if target.shape == image.shape:
+        target[...] = image
+        return
+    interpolation = cv2.INTER_AREA if target.size < image.size else cv2.INTER_LINEAR
+    cv2.resize(image, target.shape[1::-1], dst=target, interpolation=interpolation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -35,6 +36,23 @@ def test_the_image_fills_the_input_and_the_rest_is_padding(height: int, width: i
     assert (fitted[:h, :w] == (200, 10, 50)).all()
     assert (fitted[h:] == PAD).all()
     assert (fitted[:, w:] == PAD).all()
+
+
+@given(sides, sides, boxes, boxes)
+@example(1, 300, 32, 192)
+@example(300, 1, 192, 32)
+@example(32, 60, 32, 64)
+def test_one_pass_computes_what_scaling_and_padding_after_it_do(
+    height: int, width: int, rows: int, columns: int
+) -> None:
+    image = np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    fitted, geometry = fit(image, rows, columns, PAD)
+    h, w = geometry.image_size
+    how = cv2.INTER_AREA if h * w < height * width else cv2.INTER_LINEAR
+    scaled = image if (h, w) == (height, width) else cv2.resize(image, (w, h), interpolation=how)
+    padded = cv2.copyMakeBorder(scaled, 0, rows - h, 0, columns - w, cv2.BORDER_CONSTANT, value=PAD)
+    np.testing.assert_array_equal(fitted, padded)
+    assert fitted.flags.c_contiguous
 
 
 @given(sides, sides, boxes, boxes)
