@@ -1,6 +1,8 @@
-"""The three parts of a decoder layer: prototype-based cross-attention, self-attention, feed-forward."""
+"""The parts of a decoder layer: cross-attention, prototype-based or masked, self-attention, feed-forward."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,13 @@ from pem.layers import UnitNorm
 
 MASKED = -1e4
 """Similarity of a pixel that is out: far below any product of normalised vectors, and finite in half precision."""
+
+
+class Memory(NamedTuple):
+    """What queries attend to at one level: the map (N, C, H, W) as it is, and with its sine positions added."""
+
+    content: Tensor
+    placed: Tensor
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -44,9 +53,9 @@ class PrototypeCrossAttention(nn.Module):
         self.output = nn.Linear(width, width)
         self.alpha = nn.Parameter(torch.ones(1, 1, width))
 
-    def forward(self, queries: Tensor, positions: Tensor, memory: Tensor, mask_logits: Tensor) -> Tensor:
-        """``queries`` (1 or N, Q, C), ``memory`` (N, C, H, W), ``mask_logits`` (N, Q, H, W); returns (N, Q, C)."""
-        keys = self.memory_conv(self.memory_bn(memory))
+    def forward(self, queries: Tensor, positions: Tensor, memory: Memory, mask_logits: Tensor) -> Tensor:
+        """Shapes as in `pem.decoder.DecoderLayer`; looks at ``memory.placed`` alone."""
+        keys = self.memory_conv(self.memory_bn(memory.placed))
         keys = F.conv2d(keys, self.memory_linear.weight[:, :, None, None], self.memory_linear.bias)
         targets = self.query_linear(self.query_norm(queries + positions))
         prototypes, targets = self.prototypes(keys.flatten(2), targets, mask_logits)
@@ -93,17 +102,64 @@ class DotProductAttention(nn.Module):
         return F.scaled_dot_product_attention(q, k, v)
 
 
-class SelfAttention(nn.Module):
-    """Multi-head self-attention among the queries, pre-norm; positions are added to queries and keys, not values.
+class BiasedAttention(nn.Module):
+    """Dot-product attention whose scores have summands of their own; the scale is the caller's business."""
 
-    The projection is linear, so what the positions add to its result does not depend on the image: it is a constant.
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, *biases: Tensor) -> Tensor:
+        """``q`` (..., T, D), scaled; ``k`` (..., D, S); ``v`` (..., S, D); ``biases`` broadcast to (..., T, S)."""
+        scores = q @ k
+        for bias in biases:
+            scores = scores + bias
+        return scores.softmax(-1) @ v
+
+
+class MaskedCrossAttention(nn.Module):
+    """Masked attention (Cheng et al., "Masked-attention Mask Transformer", CVPR 2022), post-norm.
+
+    A query attends, with every head, to the pixels whose mask logit is not below 0, or to all if there is none.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads, self.depth = heads, width // heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.attention = BiasedAttention()
+        self.output = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, queries: Tensor, positions: Tensor, memory: Memory, mask_logits: Tensor) -> Tensor:
+        """``queries`` (1 or N, Q, C), ``positions`` (1, Q, C), ``mask_logits`` (N, Q, H, W); returns (N, Q, C)."""
+        weights, biases = self.qkv.weight.chunk(3), self.qkv.bias.chunk(3)
+        q = F.linear(queries + positions, weights[0], biases[0]) * self.depth**-0.5
+        k, v = (
+            F.conv2d(pixels, weight[:, :, None, None], bias).reshape(len(pixels), self.heads, self.depth, -1)
+            for pixels, weight, bias in zip((memory.placed, memory.content), weights[1:], biases[1:], strict=True)
+        )
+        attended = self.attention(split_heads(q, self.heads), k, v.transpose(2, 3), masked_out(mask_logits))
+        updated: Tensor = self.norm(queries + self.output(attended.transpose(1, 2).flatten(2)))
+        return updated
+
+
+def masked_out(mask_logits: Tensor) -> Tensor:
+    """What to add to the scores (N, 1, Q, P) of P = H W pixels for ``mask_logits`` (N, Q, H, W)."""
+    peak = mask_logits.amax(dim=(2, 3), keepdim=True)
+    floor = torch.where(peak < 0, float("-inf"), 0.0)
+    return torch.where(mask_logits < floor, MASKED, 0.0).flatten(2).unsqueeze(1)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention among the queries; positions are added to queries and keys, not values.
+
+    ``norm_first`` is pre-norm: what is attended to is normalised, not the sum. The projection is linear, so what the
+    positions add to its result does not depend on the image: it is a constant.
     """
 
     placed: Tensor
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, *, norm_first: bool = True) -> None:
         super().__init__()
         self.heads = heads
+        self.norm_first = norm_first
         self.norm = nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width)
         self.attention = DotProductAttention()
@@ -113,23 +169,26 @@ class SelfAttention(nn.Module):
     def forward(self, queries: Tensor, positions: Tensor) -> Tensor:
         """``queries`` (N, Q, C), ``positions`` (1, Q, C); returns (N, Q, C)."""
         placed = F.linear(positions, self.qkv.weight, None) * self.placed
-        q, k, v = (self.qkv(self.norm(queries)) + placed).chunk(3, dim=2)
+        content = self.norm(queries) if self.norm_first else queries
+        q, k, v = (self.qkv(content) + placed).chunk(3, dim=2)
         q, k, v = (split_heads(x, self.heads) for x in (q, k, v))
         attended = self.attention(q, k, v)
         updated: Tensor = queries + self.output(attended.transpose(1, 2).flatten(2))
-        return updated
+        return updated if self.norm_first else self.norm(updated)
 
 
 class FeedForward(nn.Module):
-    """Two linear layers with ReLU between them, pre-norm."""
+    """Two linear layers with ReLU between them; ``norm_first`` as in `SelfAttention`."""
 
-    def __init__(self, width: int, hidden: int) -> None:
+    def __init__(self, width: int, hidden: int, *, norm_first: bool = True) -> None:
         super().__init__()
+        self.norm_first = norm_first
         self.norm = nn.LayerNorm(width)
         self.expand = nn.Linear(width, hidden)
         self.contract = nn.Linear(hidden, width)
 
     def forward(self, queries: Tensor) -> Tensor:
         """``queries`` (N, Q, C); returns (N, Q, C)."""
-        updated: Tensor = queries + self.contract(F.relu(self.expand(self.norm(queries))))
-        return updated
+        content = self.norm(queries) if self.norm_first else queries
+        updated: Tensor = queries + self.contract(F.relu(self.expand(content)))
+        return updated if self.norm_first else self.norm(updated)

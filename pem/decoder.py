@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pem.attention import FeedForward, PrototypeCrossAttention, SelfAttention
+from pem.attention import FeedForward, MaskedCrossAttention, Memory, PrototypeCrossAttention, SelfAttention
 from pem.layers import MLP
 from pem.positions import sine_positions
 
@@ -16,46 +18,90 @@ LEVELS = 3
 class DecoderLayer(nn.Module):
     """Cross-attention, self-attention, feed-forward."""
 
-    def __init__(self, width: int, heads: int, feedforward: int) -> None:
+    def __init__(self, cross_attention: nn.Module, self_attention: SelfAttention, feedforward: FeedForward) -> None:
         super().__init__()
-        self.cross_attention = PrototypeCrossAttention(width, heads)
-        self.self_attention = SelfAttention(width, heads)
-        self.feedforward = FeedForward(width, feedforward)
+        self.cross_attention = cross_attention
+        self.self_attention = self_attention
+        self.feedforward = feedforward
 
-    def forward(self, queries: Tensor, positions: Tensor, memory: Tensor, mask_logits: Tensor) -> Tensor:
-        """Shapes as in `PrototypeCrossAttention`."""
+    def forward(self, queries: Tensor, positions: Tensor, memory: Memory, mask_logits: Tensor) -> Tensor:
+        """``queries`` (1 or N, Q, C), ``positions`` (1, Q, C), ``mask_logits`` (N, Q, H, W); returns (N, Q, C)."""
         queries = self.cross_attention(queries, positions, memory, mask_logits)
         attended: Tensor = self.feedforward(self.self_attention(queries, positions))
         return attended
+
+
+def prototype_layer(width: int, heads: int, feedforward: int) -> DecoderLayer:
+    """A layer of PEM's decoder."""
+    return DecoderLayer(
+        PrototypeCrossAttention(width, heads), SelfAttention(width, heads), FeedForward(width, feedforward)
+    )
+
+
+def masked_layer(width: int, heads: int, feedforward: int) -> DecoderLayer:
+    """A layer of Mask2Former's decoder."""
+    return DecoderLayer(
+        MaskedCrossAttention(width, heads),
+        SelfAttention(width, heads, norm_first=False),
+        FeedForward(width, feedforward, norm_first=False),
+    )
+
+
+class MaskProduct(nn.Module):
+    """Mask logits: the product of an embedding of each query with the mask features."""
+
+    def forward(self, embeddings: Tensor, features: Tensor) -> Tensor:
+        """``embeddings`` (N, Q, M) and ``features`` (N, M, H, W) to masks (N, Q, H, W)."""
+        masks: Tensor = embeddings @ features.flatten(2)
+        return masks.reshape(*masks.shape[:2], *features.shape[2:])
+
+
+class ProjectingMaskProduct(MaskProduct):
+    """`MaskProduct` with features that still lack their last convolution, which is 1x1 and whose weights are here.
+
+    Convolution and product are both linear: on the embeddings of some queries the convolution costs next to nothing.
+    """
+
+    def __init__(self, mask_width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(mask_width, mask_width, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(mask_width))
+        nn.init.xavier_uniform_(self.weight)
+
+    def forward(self, embeddings: Tensor, features: Tensor) -> Tensor:
+        """Shapes as in `MaskProduct`."""
+        shift = embeddings @ self.bias
+        return super().forward(embeddings @ self.weight.flatten(1), features) + shift[..., None, None]
 
 
 class MaskDecoder(nn.Module):
     """From level maps and mask features to class logits and mask logits.
 
     Layer i looks at level i mod 3 in the order stride 32, 16, 8, where the mask predicted before it allows.
+    ``projections`` bring each level to the decoder's width.
     """
 
     def __init__(
         self,
         *,
-        in_channels: int,
+        projections: Iterable[nn.Module],
+        layers: Iterable[DecoderLayer],
+        mask_head: MLP,
+        mask_product: MaskProduct,
         width: int,
-        mask_width: int,
-        heads: int,
-        feedforward: int,
-        layers: int,
         num_queries: int,
         num_classes: int,
     ) -> None:
         super().__init__()
-        self.projections = nn.ModuleList(nn.Conv2d(in_channels, width, 1) for _ in range(LEVELS))
+        self.projections = nn.ModuleList(projections)
         self.level_embeddings = nn.Parameter(torch.randn(LEVELS, width))
         self.query_features = nn.Parameter(torch.randn(num_queries, width))
         self.query_positions = nn.Parameter(torch.randn(num_queries, width))
-        self.layers = nn.ModuleList(DecoderLayer(width, heads, feedforward) for _ in range(layers))
+        self.layers = nn.ModuleList(layers)
         self.norm = nn.LayerNorm(width)
         self.class_head = nn.Linear(width, num_classes + 1)
-        self.mask_head = MLP(width, mask_width)
+        self.mask_head = mask_head
+        self.mask_product = mask_product
 
     def forward(self, levels: list[Tensor], mask_features: Tensor) -> tuple[Tensor, Tensor]:
         """``levels`` coarsest first, ``mask_features`` (N, M, H/4, W/4); returns logits and masks as `PEM.forward`."""
@@ -80,12 +126,12 @@ class MaskDecoder(nn.Module):
         return self.class_head(normalized), self._masks(normalized, mask_features)
 
     def _masks(self, normalized: Tensor, features: Tensor) -> Tensor:
-        embeddings = self.mask_head(normalized)
-        masks: Tensor = embeddings @ features.flatten(2)
-        return masks.reshape(*masks.shape[:2], *features.shape[2:])
+        masks: Tensor = self.mask_product(self.mask_head(normalized), features)
+        return masks
 
-    def _memory(self, index: int, level: Tensor) -> Tensor:
+    def _memory(self, index: int, level: Tensor) -> Memory:
         rows, columns = sine_positions(level.shape[2], level.shape[3], self.level_embeddings.shape[1], level.device)
         projected: Tensor = self.projections[index](level)
-        rows = rows + self.level_embeddings[index][None, :, None, None]
-        return projected + rows.to(projected.dtype) + columns.to(projected.dtype)
+        embedding = self.level_embeddings[index][None, :, None, None]
+        rows = rows + embedding
+        return Memory(projected + embedding, projected + rows.to(projected.dtype) + columns.to(projected.dtype))

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+GROUPS = 32
+"""Of a GroupNorm, as published."""
+
 
 class ConvNorm(nn.Module):
     """Convolution without bias and BatchNorm; the padding keeps the size (divided by the stride)."""
@@ -25,6 +28,19 @@ class ConvNormReLU(ConvNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(super().forward(x))
+
+
+class ConvGroupNorm(nn.Module):
+    """Convolution and GroupNorm of 32 groups; the padding keeps the size."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 1, *, bias: bool = False) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=bias)
+        self.norm = nn.GroupNorm(GROUPS, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        normalized: Tensor = self.norm(self.conv(x))
+        return normalized
 
 
 class UnitNorm(nn.Module):

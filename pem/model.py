@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from pem.backbones import Backbone
 from pem.decoder import MaskDecoder
-from pem.pixel_decoder import PixelDecoder
 from runtime.manifest import MULTIPLE_OF
 
 MEAN = (123.675, 116.280, 103.530)
@@ -30,9 +29,13 @@ class Normalization(nn.Module):
 
 
 class PEM(nn.Module):
-    """Prototype-based Efficient MaskFormer."""
+    """A model of any variant: PEM, or of the family it comes from.
 
-    def __init__(self, variant: str, backbone: Backbone, pixel_decoder: PixelDecoder, decoder: MaskDecoder) -> None:
+    ``pixel_decoder`` turns the backbone's maps, finest first, into mask features (N, M, H/4, W/4) and the maps of
+    strides 32, 16 and 8, which ``decoder`` turns into logits and masks.
+    """
+
+    def __init__(self, variant: str, backbone: Backbone, pixel_decoder: nn.Module, decoder: MaskDecoder) -> None:
         super().__init__()
         self.variant = variant
         self.normalize = Normalization()

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 
-from pem.backbones import STDC, Backbone, ResNet50
-from pem.decoder import MaskDecoder
+from torch import Tensor, nn
+
+from pem.backbones import STDC, Backbone, ResNet50, SwinTransformer
+from pem.decoder import LEVELS, MaskDecoder, MaskProduct, ProjectingMaskProduct, masked_layer, prototype_layer
+from pem.deformable_attention import POINTS
+from pem.encoder import Depths
+from pem.layers import MLP
 from pem.model import PEM
 from pem.pixel_decoder import PixelDecoder
+from pem.transformer_pixel_decoder import TransformerPixelDecoder
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What one variant is built from; widths in channels. The defaults are the published ones."""
+    """What one variant of PEM is built from; widths in channels. The defaults are the published ones."""
 
     name: str
     backbone: Callable[[], Backbone]
@@ -29,19 +37,73 @@ class Variant:
     def build(self, num_classes: int, num_queries: int | None = None) -> PEM:
         """The model with fresh weights, in training mode."""
         backbone = self.backbone()
-        pixel_decoder = PixelDecoder(backbone.channels, self.pixel_width, self.mask_width)
-        decoder = MaskDecoder(
-            in_channels=self.pixel_width,
+        decoder = self._decoder(num_classes, num_queries or self.queries)
+        return PEM(self.name, backbone, self._pixel_decoder(backbone), decoder)
+
+    def as_deep_as(self, state: Mapping[str, Tensor]) -> Variant:
+        """This variant with as many encoder layers as ``state``, a model's tensors, has."""
+        del state
+        return self
+
+    def _pixel_decoder(self, backbone: Backbone) -> nn.Module:
+        return PixelDecoder(backbone.channels, self.pixel_width, self.mask_width)
+
+    def _decoder(self, num_classes: int, num_queries: int) -> MaskDecoder:
+        return MaskDecoder(
+            projections=(nn.Conv2d(self.pixel_width, self.width, 1) for _ in range(LEVELS)),
+            layers=(prototype_layer(self.width, self.heads, self.feedforward) for _ in range(self.layers)),
+            mask_head=MLP(self.width, self.mask_width),
+            mask_product=MaskProduct(),
             width=self.width,
-            mask_width=self.mask_width,
-            heads=self.heads,
-            feedforward=self.feedforward,
-            layers=self.layers,
-            num_queries=num_queries or self.queries,
+            num_queries=num_queries,
             num_classes=num_classes,
         )
-        return PEM(self.name, backbone, pixel_decoder, decoder)
 
+
+@dataclass(frozen=True)
+class TransformerVariant(Variant):
+    """What one variant of Mask2Former is built from, with PRO-SCALE's encoder if it is ``progressive``.
+
+    The encoder's width is ``width``, and that of its mask features.
+    """
+
+    layers: int = 9
+    encoder_layers: Depths = (0, 0, 6)
+    encoder_feedforward: int = 1024
+    progressive: bool = False
+
+    def as_deep_as(self, state: Mapping[str, Tensor]) -> Variant:
+        """This variant with as many encoder layers as ``state``, a model's tensors, has."""
+        rows = (tensor.shape[0] for key, tensor in state.items() if _OFFSETS.fullmatch(key) and tensor.ndim)
+        found = Counter(count // (self.heads * POINTS * 2) for count in rows)
+        return replace(self, encoder_layers=(found[1], found[2], found[3])) if found else self
+
+    def _pixel_decoder(self, backbone: Backbone) -> nn.Module:
+        return TransformerPixelDecoder(
+            backbone.channels,
+            width=self.width,
+            heads=self.heads,
+            feedforward=self.encoder_feedforward,
+            depths=self.encoder_layers,
+            progressive=self.progressive,
+        )
+
+    def _decoder(self, num_classes: int, num_queries: int) -> MaskDecoder:
+        return MaskDecoder(
+            projections=(nn.Identity() for _ in range(LEVELS)),
+            layers=(masked_layer(self.width, self.heads, self.feedforward) for _ in range(self.layers)),
+            mask_head=MLP(self.width, self.width),
+            mask_product=ProjectingMaskProduct(self.width),
+            width=self.width,
+            num_queries=num_queries,
+            num_classes=num_classes,
+        )
+
+
+_OFFSETS = re.compile(r"pixel_decoder\.encoder\.layers\.\d+\.attention\.offsets\.bias")
+
+_SWIN_T = partial(SwinTransformer, base=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24))
+_PROGRESSIVE = partial(TransformerVariant, encoder_layers=(3, 3, 3), progressive=True)
 
 VARIANTS = {
     variant.name: variant
@@ -59,14 +121,35 @@ VARIANTS = {
             layers=3,
             queries=50,
         ),
+        TransformerVariant("mask2former-r50", ResNet50),
+        TransformerVariant("mask2former-swin-t", _SWIN_T),
+        _PROGRESSIVE("proscale-r50", ResNet50),
+        _PROGRESSIVE("proscale-swin-t", _SWIN_T),
     )
 }
 
 
-def build(variant: str, num_classes: int, num_queries: int | None = None) -> PEM:
-    """A model with fresh weights, in training mode. Raises ValueError for an unknown variant or no classes."""
+def build(
+    variant: str, num_classes: int, num_queries: int | None = None, *, encoder_layers: Depths | None = None
+) -> PEM:
+    """A model with fresh weights, in training mode.
+
+    ``encoder_layers``, for variants with a transformer encoder, are how many layers see the tokens of stride 32, of 32
+    and 16, and all. Raises ValueError for an unknown variant, no classes, or layers that the variant cannot have.
+    """
     if variant not in VARIANTS:
         raise ValueError(f"no variant {variant!r}, there are {', '.join(VARIANTS)}")
     if num_classes < 1:
         raise ValueError(f"num_classes is {num_classes}, expected 1 or more")
-    return VARIANTS[variant].build(num_classes, num_queries)
+    row = VARIANTS[variant]
+    if encoder_layers is not None:
+        row = _with_depths(row, encoder_layers)
+    return row.build(num_classes, num_queries)
+
+
+def _with_depths(row: Variant, depths: Depths) -> Variant:
+    if not isinstance(row, TransformerVariant):
+        raise ValueError(f"{row.name} has no transformer encoder, so no encoder_layers are expected")
+    if len(depths) != LEVELS or min(depths) < 0:
+        raise ValueError(f"encoder_layers is {depths}, expected three numbers from 0 up, such as (3, 3, 3)")
+    return replace(row, encoder_layers=depths)

@@ -3,5 +3,6 @@
 from pem.backbones.base import Backbone
 from pem.backbones.resnet import ResNet50
 from pem.backbones.stdc import STDC
+from pem.backbones.swin import SwinTransformer
 
-__all__ = ["STDC", "Backbone", "ResNet50"]
+__all__ = ["STDC", "Backbone", "ResNet50", "SwinTransformer"]

@@ -9,10 +9,14 @@ from torch import Tensor
 
 from runtime.errors import CheckpointError
 
-_DROPPED = re.compile(r"criterion\.|pixel_mean$|pixel_std$|backbone\.(stem\.fc|conv_last)\.")
+_DROPPED = re.compile(
+    r"criterion\.|pixel_mean$|pixel_std$|backbone\.(stem\.fc|conv_last)\.|.*\.relative_position_index$"
+)
 
 _CROSS = r"decoder.layers.\1.cross_attention."
 _SELF = r"decoder.layers.\1.self_attention."
+_ENCODER = r"pixel_decoder.encoder.layers.\1."
+_ENCODER_ = r"^pixel_decoder\.encoder\.layers\.(\d+)\."
 _RENAMED = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -22,9 +26,20 @@ _RENAMED = [
         (r"^(backbone\.features\.\d+)\.avd_layer\.0\.", r"\1.downsample.conv."),
         (r"^(backbone\.features\.\d+)\.avd_layer\.1\.", r"\1.downsample.bn."),
         (r"^backbone\.stem\.conv1\.", r"backbone.stem."),
-        (r"^(backbone\..+)\.norm\.", r"\1.bn."),
+        (r"^(backbone\.(?:stem|res\d\.\d+\.\w+))\.norm\.", r"\1.bn."),
         (r"^(backbone\.(?:stem|res\d\.\d+\.(?:conv\d|shortcut)))\.weight$", r"\1.conv.weight"),
-        # Pixel decoder.
+        # Swin Transformer.
+        (r"^backbone\.patch_embed\.proj\.", r"backbone.patches."),
+        (r"^backbone\.patch_embed\.norm\.", r"backbone.patch_norm."),
+        (r"^backbone\.norm(\d)\.", r"backbone.norms.\1."),
+        (r"^backbone\.layers\.(\d)\.downsample\.", r"backbone.merges.\1."),
+        (r"^backbone\.layers\.(\d)\.blocks\.(\d+)\.", r"backbone.stages.\1.\2."),
+        (r"^(backbone\.stages\.\d\.\d+\.)attn\.relative_position_bias_table$", r"\1attention.position_biases"),
+        (r"^(backbone\.stages\.\d\.\d+\.)attn\.proj\.", r"\1attention.output."),
+        (r"^(backbone\.stages\.\d\.\d+\.)attn\.", r"\1attention."),
+        (r"^(backbone\.stages\.\d\.\d+\.)mlp\.fc1\.", r"\1expand."),
+        (r"^(backbone\.stages\.\d\.\d+\.)mlp\.fc2\.", r"\1contract."),
+        # PEM's pixel decoder.
         (r"^sem_seg_head\.pixel_decoder\.", r"pixel_decoder."),
         (r"^pixel_decoder\.in_projections\.", r"pixel_decoder.projections."),
         (r"^pixel_decoder\.conv_avg\.", r"pixel_decoder.context."),
@@ -37,6 +52,25 @@ _RENAMED = [
         (r"^pixel_decoder\.dcn\.(\d)\.dcn_bn\.", r"pixel_decoder.levels.\1.bn."),
         (r"^pixel_decoder\.dcn\.(\d)\.up_sample\.", r"pixel_decoder.levels.\1.upsample.conv."),
         (r"^pixel_decoder\.dcn\.(\d)\.up_bn\.", r"pixel_decoder.levels.\1.upsample.bn."),
+        # Mask2Former's pixel decoder, PRO-SCALE's layers in it.
+        (r"^pixel_decoder\.input_proj\.(\d)\.0\.", r"pixel_decoder.projections.\1.conv."),
+        (r"^pixel_decoder\.input_proj\.(\d)\.1\.", r"pixel_decoder.projections.\1.norm."),
+        (r"^pixel_decoder\.transformer\.level_embed$", r"pixel_decoder.encoder.level_embeddings"),
+        (r"^pixel_decoder\.transformer\.encoder\.token_excite\.ops\.", r"pixel_decoder.encoder.recalibration.linear."),
+        (r"^pixel_decoder\.transformer\.encoder\.layers\.(\d+)\.", _ENCODER),
+        (_ENCODER_ + r"self_attn\.sampling_offsets\.", _ENCODER + "attention.offsets."),
+        (_ENCODER_ + r"self_attn\.attention_weights\.", _ENCODER + "attention.scores."),
+        (_ENCODER_ + r"self_attn\.value_proj\.", _ENCODER + "attention.values."),
+        (_ENCODER_ + r"self_attn\.output_proj\.", _ENCODER + "attention.output."),
+        (_ENCODER_ + r"norm1\.", _ENCODER + "norm."),
+        (_ENCODER_ + r"linear1\.", _ENCODER + "feedforward.expand."),
+        (_ENCODER_ + r"linear2\.", _ENCODER + "feedforward.contract."),
+        (_ENCODER_ + r"norm2\.", _ENCODER + "feedforward.norm."),
+        (r"^pixel_decoder\.adapter_1\.weight$", r"pixel_decoder.lateral.conv.weight"),
+        (r"^pixel_decoder\.adapter_1\.norm\.", r"pixel_decoder.lateral.norm."),
+        (r"^pixel_decoder\.layer_1\.weight$", r"pixel_decoder.embedding.conv.weight"),
+        (r"^pixel_decoder\.layer_1\.norm\.", r"pixel_decoder.embedding.norm."),
+        (r"^pixel_decoder\.mask_features\.(weight|bias)$", r"decoder.mask_product.\1"),
         # Transformer decoder.
         (r"^sem_seg_head\.predictor\.", r"decoder."),
         (r"^decoder\.transformer_cross_attention_layers\.(\d+)\.feature_proj\.bn\.", _CROSS + "memory_bn."),
@@ -47,6 +81,9 @@ _RENAMED = [
         (r"^decoder\.transformer_cross_attention_layers\.(\d+)\.proj\.", _CROSS + "projection."),
         (r"^decoder\.transformer_cross_attention_layers\.(\d+)\.final\.", _CROSS + "output."),
         (r"^decoder\.transformer_cross_attention_layers\.(\d+)\.alpha$", _CROSS + "alpha"),
+        (r"^decoder\.transformer_cross_attention_layers\.(\d+)\.multihead_attn\.in_proj_", _CROSS + "qkv."),
+        (r"^decoder\.transformer_cross_attention_layers\.(\d+)\.multihead_attn\.out_proj\.", _CROSS + "output."),
+        (r"^decoder\.transformer_cross_attention_layers\.(\d+)\.norm\.", _CROSS + "norm."),
         (r"^decoder\.transformer_self_attention_layers\.(\d+)\.self_attn\.in_proj_", _SELF + "qkv."),
         (r"^decoder\.transformer_self_attention_layers\.(\d+)\.self_attn\.out_proj\.", _SELF + "output."),
         (r"^decoder\.transformer_self_attention_layers\.(\d+)\.norm\.", _SELF + "norm."),

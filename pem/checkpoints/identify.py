@@ -38,14 +38,14 @@ def identify(state: dict[str, Tensor], source: str) -> PEM:
     """
     num_classes, num_queries = _counts(state, source)
     with torch.device("meta"):
-        candidates = [variant.build(num_classes, num_queries) for variant in VARIANTS.values()]
+        candidates = [row.as_deep_as(state).build(num_classes, num_queries) for row in VARIANTS.values()]
     nearest = min(candidates, key=lambda model: len(compare(state, model)))
     report = compare(state, nearest)
     if len(report) > len(nearest.state_dict()) // 2:
         raise CheckpointError(f"{source} is not a checkpoint of PEM; nearest is {nearest.variant}, but {report}")
     if report:
         raise CheckpointError(f"{source} does not fit {nearest.variant}: {report}")
-    model = VARIANTS[nearest.variant].build(num_classes, num_queries)
+    model = VARIANTS[nearest.variant].as_deep_as(state).build(num_classes, num_queries)
     for name, tensor in model.state_dict().items():
         if name.endswith(_COUNTER):
             state.setdefault(name, tensor)

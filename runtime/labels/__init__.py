@@ -11,7 +11,7 @@ import msgspec
 
 from runtime.errors import InputError
 
-BUNDLED = {19: "cityscapes", 150: "ade20k"}
+BUNDLED = {19: "cityscapes", 133: "coco_panoptic", 150: "ade20k"}
 """Label sets that come with the package, by number of classes."""
 
 
@@ -37,7 +37,7 @@ class _Category(msgspec.Struct):
 
 
 def load(source: str) -> tuple[Label, ...]:
-    """The labels of a bundled set (``cityscapes``, ``ade20k``) or of a COCO ``categories`` JSON file.
+    """The labels of a bundled set (``cityscapes``, ``coco_panoptic``, ``ade20k``) or of a COCO ``categories`` JSON file.
 
     The file holds the list itself or an object with the key ``categories``. Raises InputError.
     """

@@ -19,6 +19,9 @@ MODELS = {
     "pem_r50_ade20k": "pem-r50",
     "pem_stdc1_cityscapes": "pem-stdc1",
     "pem_stdc2_cityscapes": "pem-stdc2",
+    "mask2former_r50_coco": "mask2former-r50",
+    "proscale_r50_coco": "proscale-r50",
+    "proscale_swint_coco": "proscale-swin-t",
 }
 """Golden models and the variant each is."""
 
@@ -37,7 +40,9 @@ def write_checkpoint(model: str, folder: Path) -> Path:
 
 def state_dict(model: str) -> dict[str, Tensor]:
     """The checkpoint's tensors under their published names."""
-    return {key: torch.from_numpy(value) for key, value in synthetic().state_dict(model).items()}
+    return {
+        key: torch.from_numpy(value) for key, value in synthetic().state_dict(model, int(golden(model)["seed"])).items()
+    }
 
 
 @cache

@@ -1,4 +1,4 @@
-"""PEM as the published code formulates it, on the weights of our module: the yardstick for every rewrite.
+"""Every variant as the published code formulates it, on the weights of our module: the yardstick for every rewrite.
 
 Masks are predicted at stride 4 before every layer and resized, every layer predicts classes, positions are built
 per image, and tensors travel in the published layouts.
@@ -11,8 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pem import PEM
-from pem.attention import FeedForward, PrototypeCrossAttention, SelfAttention
-from pem.decoder import DecoderLayer, MaskDecoder
+from pem.attention import FeedForward, MaskedCrossAttention, PrototypeCrossAttention, SelfAttention
+from pem.backbones import SwinTransformer
+from pem.decoder import DecoderLayer, MaskDecoder, ProjectingMaskProduct
+from pem.transformer_pixel_decoder import TransformerPixelDecoder
+from tests.helpers.positions import sine_positions
+from tests.helpers.reference_transformer import masked_attend, pixel_decode, swin
 
 
 class ReferenceForm(nn.Module):
@@ -28,8 +32,21 @@ class ReferenceForm(nn.Module):
 
     def predictions(self, pixels: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Class logits and mask logits before the first layer and after each, for normalised ``pixels``."""
-        mask_features, levels = self.model.pixel_decoder(self.model.backbone(pixels))
-        return decode(self.model.decoder, levels, mask_features)
+        backbone, pixel_decoder = self.model.backbone, self.model.pixel_decoder
+        features = swin(backbone, pixels) if isinstance(backbone, SwinTransformer) else backbone(pixels)
+        if isinstance(pixel_decoder, TransformerPixelDecoder):
+            mask_features, levels = pixel_decode(pixel_decoder, features)
+        else:
+            mask_features, levels = pixel_decoder(features)
+        return decode(self.model.decoder, levels, full_mask_features(self.model.decoder, mask_features))
+
+
+def full_mask_features(decoder: MaskDecoder, mask_features: Tensor) -> Tensor:
+    """The published mask features, whose last convolution may be the decoder's in ours."""
+    product = decoder.mask_product
+    if not isinstance(product, ProjectingMaskProduct):
+        return mask_features
+    return F.conv2d(mask_features, product.weight, product.bias)
 
 
 def decode(decoder: MaskDecoder, levels: list[Tensor], mask_features: Tensor) -> tuple[list[Tensor], list[Tensor]]:
@@ -52,26 +69,15 @@ def decode(decoder: MaskDecoder, levels: list[Tensor], mask_features: Tensor) ->
             k, layer = i % len(levels), decoder.layers[i]
             attention_mask = F.interpolate(masks, size=levels[k].shape[2:], mode="bilinear", align_corners=False)
             assert isinstance(layer, DecoderLayer)
-            queries = cross_attend(
-                layer.cross_attention, queries, query_positions, sources[k] + positions[k], attention_mask
-            )
+            cross = layer.cross_attention
+            if isinstance(cross, MaskedCrossAttention):
+                queries = masked_attend(cross, queries, query_positions, sources[k], positions[k], attention_mask)
+            else:
+                assert isinstance(cross, PrototypeCrossAttention)
+                queries = cross_attend(cross, queries, query_positions, sources[k] + positions[k], attention_mask)
             queries = self_attend(layer.self_attention, queries, query_positions)
             queries = feed_forward(layer.feedforward, queries)
     return all_logits, all_masks
-
-
-def sine_positions(level: Tensor, channels: int, temperature: float = 10000.0) -> Tensor:
-    ones = torch.ones(level.shape[0], *level.shape[2:], device=level.device)
-    y, x = ones.cumsum(1), ones.cumsum(2)
-    y = y / (y[:, -1:, :] + 1e-6) * 2 * torch.pi
-    x = x / (x[:, :, -1:] + 1e-6) * 2 * torch.pi
-    index = torch.arange(channels // 2, dtype=torch.float32, device=level.device)
-    divisor = temperature ** (2 * torch.div(index, 2, rounding_mode="floor") / (channels // 2))
-    halves = []
-    for coordinate in (y, x):
-        phases = coordinate[..., None] / divisor
-        halves.append(torch.stack([phases[..., 0::2].sin(), phases[..., 1::2].cos()], dim=4).flatten(3))
-    return torch.cat(halves, dim=3).permute(0, 3, 1, 2)
 
 
 def cross_attend(
@@ -99,7 +105,7 @@ def cross_attend(
 
 
 def self_attend(module: SelfAttention, queries: Tensor, positions: Tensor) -> Tensor:
-    values = module.norm(queries)
+    values = module.norm(queries) if module.norm_first else queries
     placed = values + positions
     attended, _ = F.multi_head_attention_forward(
         placed.transpose(0, 1),
@@ -118,9 +124,11 @@ def self_attend(module: SelfAttention, queries: Tensor, positions: Tensor) -> Te
         training=False,
         need_weights=False,
     )
-    return queries + attended.transpose(0, 1)
+    updated: Tensor = queries + attended.transpose(0, 1)
+    return updated if module.norm_first else module.norm(updated)
 
 
 def feed_forward(module: FeedForward, queries: Tensor) -> Tensor:
-    updated: Tensor = queries + module.contract(F.relu(module.expand(module.norm(queries))))
-    return updated
+    content = module.norm(queries) if module.norm_first else queries
+    updated: Tensor = queries + module.contract(F.relu(module.expand(content)))
+    return updated if module.norm_first else module.norm(updated)

@@ -8,7 +8,7 @@ import torch
 
 import pem
 from tests.helpers import published
-from tests.helpers.reference_form import ReferenceForm
+from tests.helpers.reference_form import ReferenceForm, full_mask_features
 from tests.pem.conftest import Checkpoint
 
 CASES = [(model, size) for model in published.MODELS for size in published.sizes(model)]
@@ -27,7 +27,7 @@ def test_module_matches_published_intermediate_maps(name: str, size: str, checkp
     model = pem.load(checkpoint(name))
     features = model.backbone(published.pixels(model, size))
     mask_features, levels = model.pixel_decoder(features)
-    maps = {"res2": features[0], "res5": features[3], "mask_features": mask_features}
+    maps = {"res2": features[0], "res5": features[3], "mask_features": full_mask_features(model.decoder, mask_features)}
     maps |= {f"multi_scale{i}": level for i, level in enumerate(levels)}
     for key, value in maps.items():
         expected = published.golden(name)[f"{size}/{key}_mean"]
@@ -41,8 +41,11 @@ def test_forward_is_normalisation_and_segment(name: str, checkpoint: Checkpoint)
     published.assert_golden(name, "128x256", logits.numpy(), masks.numpy())
 
 
-def test_reference_form_matches_published_outputs(checkpoint: Checkpoint) -> None:
-    name, size = "pem_r50_cityscapes", "100x150"
+REFERENCES = [("pem_r50_cityscapes", "100x150"), *((name, "128x256") for name in published.MODELS if "coco" in name)]
+
+
+@pytest.mark.parametrize(("name", "size"), REFERENCES)
+def test_reference_form_matches_published_outputs(name: str, size: str, checkpoint: Checkpoint) -> None:
     model = pem.load(checkpoint(name))
     logits, masks = ReferenceForm(model).predictions(published.pixels(model, size))
     published.assert_golden(name, size, logits[-1].numpy(), masks[-1].numpy())

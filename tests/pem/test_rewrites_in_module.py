@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from pem.attention import PrototypeCrossAttention, PrototypeSelection, SelfAttention, highest
+from pem.attention import Memory, PrototypeCrossAttention, PrototypeSelection, SelfAttention, highest
 from pem.positions import sine_positions
 from pem.variants import build
-from tests.helpers import reference_form
+from tests.helpers import positions, reference_form
 from tests.helpers.reference_form import ReferenceForm
 from tests.helpers.weights import randomised
 
@@ -50,7 +50,7 @@ def test_halving_bilinearly_is_the_mean_of_2x2_pixels() -> None:
 @pytest.mark.parametrize(("height", "width"), [(4, 8), (13, 7), (1, 1), (64, 128)])
 def test_positions_are_the_published_sines(height: int, width: int) -> None:
     rows, columns = sine_positions(height, width, 64, torch.device("cpu"))
-    expected = reference_form.sine_positions(torch.zeros(1, 1, height, width), 64)
+    expected = positions.sine_positions(torch.zeros(1, 1, height, width), 64)
     torch.testing.assert_close(rows + columns, expected, rtol=0, atol=2e-5)
 
 
@@ -69,7 +69,7 @@ def test_cross_attention_masks_as_published(case: str) -> None:
     module = randomised(PrototypeCrossAttention(width=32, heads=4))
     queries, positions, memory = torch.randn(2, 6, 32), torch.randn(1, 6, 32), torch.randn(2, 32, 5, 9)
     mask_logits = CASES[case](torch.randn(2, 6, 5, 9))
-    ours = module(queries, positions, memory, mask_logits)
+    ours = module(queries, positions, Memory(memory, memory), mask_logits)
     expected = reference_form.cross_attend(module, queries, positions, memory, mask_logits)
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-4)
 

@@ -29,6 +29,14 @@ def test_ade20k() -> None:
     assert (len(loaded), len(labels.things(loaded))) == (150, 100)
 
 
+def test_coco_panoptic() -> None:
+    loaded = labels.load("coco_panoptic")
+    assert [loaded[i].name for i in (0, 79, 80, 132)] == ["person", "toothbrush", "banner", "rug-merged"]
+    assert labels.things(loaded) == frozenset(range(80))
+    assert len(loaded) == 133
+    assert loaded[100] == Label(100, "road", False, (128, 64, 128))
+
+
 @pytest.mark.parametrize("name", labels.BUNDLED.values())
 def test_bundled_sets_are_well_formed(name: str) -> None:
     loaded = labels.load(name)
@@ -78,7 +86,7 @@ def test_files_that_are_no_categories(tmp_path: Path, text: str, message: str) -
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(InputError, match="no labels called 'imagenet': name one of cityscapes, ade20k"):
+    with pytest.raises(InputError, match="no labels called 'imagenet': name one of cityscapes, coco_panoptic, ade20k"):
         labels.load("imagenet")
 
 
