@@ -1,0 +1,137 @@
+"""What times say, and whether a difference between them is more than noise.
+
+Times of neighbouring runs are not independent: machines drift, and others' load comes in bursts. So whole blocks of
+neighbouring rounds are drawn anew (the circular block bootstrap of Politis and Romano, 1992), in which that dependence
+stays. Times within a round share the machine's state: of artifacts that took turns, rounds are drawn as a whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from runtime.benchmark.options import NoiseLimits
+from runtime.benchmark.schema import Interval, Times
+from runtime.errors import InputError
+
+_RESAMPLES = 4000
+_TRIMMED = 0.2
+"""The share of values left out at either end before the mean is taken: bursts of others' load then weigh little."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of a time between two runs: ``ratio`` is after over before, ``verdict`` as in `Comparison`.
+
+    ``machine`` is the yardstick's ratio, None without one. Differences up to ``floor`` (a share) never count.
+    """
+
+    ratio: Interval
+    verdict: str
+    floor: float
+    machine: Interval | None = None
+
+
+def times(values: Sequence[float], limits: NoiseLimits) -> Times:
+    """The figures of ``values``, milliseconds, at least one."""
+    array = np.asarray(values, np.float64)
+    mean = float(array.mean())
+    cv = float(array.std(ddof=1)) / mean if len(array) > 1 and mean > 0 else 0.0
+    p50, p90, p99 = (float(value) for value in np.percentile(array, (50, 90, 99)))
+    return Times(
+        p50=p50,
+        p90=p90,
+        p99=p99,
+        mean=mean,
+        minimum=float(array.min()),
+        samples=len(array),
+        cv=cv,
+        noisy=cv > limits.cv,
+        values=tuple(float(value) for value in array),
+    )
+
+
+def typical(values: ArrayLike) -> float:
+    """The trimmed mean: that of the middle three fifths."""
+    return float(_trimmed_mean(np.asarray(values, np.float64)[np.newaxis])[0])
+
+
+def ratio_in_rounds(values: Sequence[float], baseline: Sequence[float], limits: NoiseLimits, seed: int = 0) -> Interval:
+    """How many times ``values`` are those of ``baseline`` of the same rounds: the trimmed mean of their ratios.
+
+    What slows a whole round down falls out of its ratio, which the ratio of two medians cannot say. The mean is of
+    logarithms, so that A over B is one over B over A. Raises InputError unless there are equally many, at least two,
+    all of them positive.
+    """
+    if len(values) != len(baseline):
+        raise InputError(f"there are {len(values)} and {len(baseline)} times, expected one of each a round")
+    logarithms = np.log(_checked(values)) - np.log(_checked(baseline))
+    drawn = logarithms[_blocks(len(logarithms), np.random.default_rng(seed))]
+    return _interval(math.exp(typical(logarithms)), np.exp(_trimmed_mean(drawn)), limits)
+
+
+def ratio_of_runs(after: Sequence[float], before: Sequence[float], limits: NoiseLimits, seed: int = 0) -> Interval:
+    """The ratio of the trimmed means of two runs' times, each run drawn anew on its own. Raises InputError as above."""
+    generator = np.random.default_rng(seed)
+    arrays = [_checked(values) for values in (after, before)]
+    drawn = [_trimmed_mean(array[_blocks(len(array), generator)]) for array in arrays]
+    return _interval(typical(after) / typical(before), drawn[0] / drawn[1], limits)
+
+
+def compare(
+    after: Sequence[float],
+    before: Sequence[float],
+    limits: NoiseLimits,
+    *,
+    yardsticks: tuple[Sequence[float], Sequence[float]] | None = None,
+    seed: int = 0,
+) -> Change:
+    """What became of a time between two runs; ``yardsticks`` are the times of one piece of work, after and before.
+
+    By as much as the yardstick changed, the machine did: that much more a time must have changed to count, in either
+    direction, for no two pieces of work feel a slower machine alike. Raises InputError.
+    """
+    ratio = ratio_of_runs(after, before, limits, seed)
+    machine = ratio_of_runs(*yardsticks, limits, seed) if yardsticks else None
+    drift = abs(math.log(machine.estimate)) if machine else 0.0
+    floor = (1 + limits.floor_of_runs) * math.exp(drift) - 1
+    return Change(ratio, verdict(ratio, floor), floor, machine)
+
+
+def verdict(ratio: Interval, floor: float) -> str:
+    """Whether that is "slower" or "faster", the interval leaving out 1 and the estimate beyond ``floor``, or "same"."""
+    if ratio.low > 1 and ratio.estimate > 1 + floor:
+        return "slower"
+    if ratio.high < 1 and ratio.estimate < 1 / (1 + floor):
+        return "faster"
+    return "same"
+
+
+def _checked(values: Sequence[float]) -> NDArray[np.float64]:
+    array = np.asarray(values, np.float64)
+    if array.ndim != 1 or len(array) < 2 or not (np.isfinite(array) & (array > 0)).all():
+        raise InputError("times cannot be compared: expected at least two, all of them positive; measure again")
+    return array
+
+
+def _trimmed_mean(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    count = rows.shape[1]
+    cut = math.floor(_TRIMMED * count)
+    return np.asarray(np.sort(rows, axis=1)[:, cut : count - cut].mean(axis=1))
+
+
+def _blocks(count: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Numbers of rounds drawn in blocks, (resamples, count), the last round followed by the first."""
+    length = max(1, math.isqrt(count))
+    starts = generator.integers(0, count, (_RESAMPLES, -(-count // length), 1))
+    return ((starts + np.arange(length)) % count).reshape(_RESAMPLES, -1)[:, :count]
+
+
+def _interval(estimate: float, drawn: NDArray[np.float64], limits: NoiseLimits) -> Interval:
+    tail = (1 - limits.confidence) / 2
+    low, high = np.quantile(drawn, (tail, 1 - tail))
+    return Interval(estimate=estimate, low=float(low), high=float(high), confidence=limits.confidence)
