@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -31,6 +32,21 @@ def call(function: str, *arguments: Any) -> Any:
         _library("runtime").cudaGetLastError()  # else other users of CUDA in this process meet the error
         raise CudaError(f"{function} failed with {error.name}: look at the GPU with nvidia-smi, then start again")
     return results[0] if results else None
+
+
+def nvrtc(function: str, *arguments: Any) -> Any:
+    """All that a function of CUDA's runtime compiler returns. Raises BackendError if there is none, or it fails."""
+    library = _library("nvrtc")
+    try:
+        error, *results = getattr(library, function)(*arguments)
+    except RuntimeError as missing:  # the bindings look for the library when first called
+        raise BackendError(
+            f"CUDA's runtime compiler, NVRTC, cannot be loaded ({' '.join(str(missing).split())[:200]}): install "
+            "CUDA's toolkit, or pip install nvidia-cuda-nvrtc, for CUDA 12 nvidia-cuda-nvrtc-cu12"
+        ) from missing
+    if int(error) != 0:
+        raise CudaError(f"{function} failed with {error.name}: install the NVRTC of a CUDA that knows this GPU")
+    return results
 
 
 def constant(kind: str, name: str) -> Any:
@@ -129,6 +145,52 @@ class Graph:
     def close(self) -> None:
         """Free it."""
         call("cudaGraphExecDestroy", self._executable)
+
+
+class Module:
+    """Compiled kernels, ``cubin``, loaded for the current GPU. Raises BackendError if they are not for it."""
+
+    def __init__(self, cubin: bytes) -> None:
+        self._module = call("cuModuleLoadData", cubin)
+        self._functions: dict[str, Any] = {}
+
+    def launch(
+        self, kernel: str, blocks: tuple[int, int], threads: int, shared: int, argument: ctypes.Structure, stream: Any
+    ) -> None:
+        """Put a kernel that takes one structure on ``stream``; ``shared`` is in bytes. The argument is copied."""
+        if kernel not in self._functions:
+            self._functions[kernel] = call("cuModuleGetFunction", self._module, kernel.encode())
+        pointers = (ctypes.c_void_p * 1)(ctypes.addressof(argument))
+        grid = (*blocks, 1, threads, 1, 1)
+        call("cuLaunchKernel", self._functions[kernel], *grid, shared, int(stream), ctypes.addressof(pointers), 0)
+
+    def close(self) -> None:
+        """Unload them."""
+        call("cuModuleUnload", self._module)
+
+
+class Stopwatch:
+    """Times how long a stream takes from one `lap` to the next, at most ``laps`` of them, without waiting for it."""
+
+    def __init__(self, laps: int) -> None:
+        self._events = [call("cudaEventCreateWithFlags", 0) for _ in range(laps)]
+        self._names: list[str] = []
+
+    def lap(self, name: str, stream: Any) -> None:
+        """Note that what was put on ``stream`` since the lap before is called ``name``; the first starts the watch."""
+        call("cudaEventRecord", self._events[len(self._names)], stream)
+        self._names.append(name)
+
+    def milliseconds(self) -> dict[str, float]:
+        """Of each lap but the first, once the stream has been waited for. The next lap is the first again."""
+        names, self._names = self._names, []
+        pairs = zip(self._events, self._events[1:], names[1:], strict=False)
+        return {name: float(call("cudaEventElapsedTime", start, end)) for start, end, name in pairs}
+
+    def close(self) -> None:
+        """Free its events."""
+        for event in self._events:
+            call("cudaEventDestroy", event)
 
 
 def copy(target: int, source: int, size: int, stream: Any) -> None:

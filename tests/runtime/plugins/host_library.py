@@ -17,7 +17,8 @@ import pytest
 from runtime.plugins.library import SOURCES
 from tests.runtime.plugins.cases import Array, Case
 
-HOST_CUDA = Path(__file__).parent / "host_cuda"
+HERE = Path(__file__).parent
+HOST_CUDA = HERE.parents[1] / "helpers" / "host_cuda"
 
 
 class Kernel(IntEnum):
@@ -108,7 +109,7 @@ def compile_for_host(folder: Path, *, headers: str | None = None, options: Seque
     command += ["-fno-strict-aliasing", "-fPIC", "-shared", *options]  # values are reinterpreted, as nvcc allows
     command += ["-isystem", headers] if headers else []
     command += [f"-I{HOST_CUDA}", f"-I{SOURCES}", "-x", "c++", *(str(SOURCES / name) for name in sources)]
-    command += [str(HOST_CUDA / name) for name in ("host_cuda.cpp", "host_api.cpp")]
+    command += [str(HOST_CUDA / "host_cuda.cpp"), str(HERE / "host_api.cpp")]
     result = subprocess.run([*command, "-o", str(target)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return target

@@ -1,12 +1,14 @@
-// CUDA on the host, as far as the plugin's kernels use it: the very same sources compile with g++ and run on the CPU.
+// CUDA on the host, as far as our kernels use it: the very same sources compile with g++ and run on the CPU.
 //
 // Every thread of a block is a fiber that runs until it meets a barrier, one after the other. A missing barrier
 // therefore shows: a thread that runs ahead reads what others have not written yet, or overwrites what they still need.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 
 #define __host__
@@ -72,6 +74,44 @@ const T* checked(const T* at) {
 template <typename T>
 T __ldg(const T* at) {
     return *host_cuda::checked(at);
+}
+
+using std::max;
+using std::min;
+
+inline int __float_as_int(float value) {
+    int bits;
+    std::memcpy(&bits, &value, sizeof(bits));
+    return bits;
+}
+inline float __int_as_float(int bits) {
+    float value;
+    std::memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+inline float __fadd_rn(float a, float b) { return a + b; }
+inline float __fmul_rn(float a, float b) { return a * b; }
+
+// A thread runs until it meets a barrier, so nothing can come between.
+inline int atomicAdd(int* at, int value) {
+    const int before = *host_cuda::checked(at);
+    *at += value;
+    return before;
+}
+inline int atomicMin(int* at, int value) {
+    const int before = *host_cuda::checked(at);
+    *at = min(before, value);
+    return before;
+}
+inline int atomicMax(int* at, int value) {
+    const int before = *host_cuda::checked(at);
+    *at = max(before, value);
+    return before;
+}
+inline unsigned atomicOr(unsigned* at, unsigned value) {
+    const unsigned before = *host_cuda::checked(at);
+    *at |= value;
+    return before;
 }
 
 inline void __syncthreads() { host_cuda::barrier(true); }
