@@ -1,0 +1,95 @@
+"""Tables of what stands behind a report: the artifacts, the machine, each stage, each layer, what is not known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from runtime.benchmark.report import words
+from runtime.benchmark.report.tables import Row, Table, by_artifact, ordered, percentiles, variation
+from runtime.benchmark.report.words import UNKNOWN, Name
+from runtime.benchmark.schema import ArtifactReport, Profile, Report
+
+_TYPES = 5
+
+
+def stage_times(artifact: ArtifactReport) -> Table:
+    """All about one artifact's stages."""
+    columns = ("stage", "p50", "p90", "p99", "mean", "least", "CV", "samples")
+    rows = tuple(
+        (words.printable(stage), *percentiles(times), words.milliseconds(times.mean),
+         words.milliseconds(times.minimum), variation(times), str(times.samples))
+        for stage, times in ordered(artifact.stages)
+    )  # fmt: skip
+    return Table("Stages", "Milliseconds; CV is the coefficient of variation, ! if noisy.", columns, rows)
+
+
+def layers(profile: Profile) -> Table:
+    """The costliest nodes of one artifact."""
+    rows = tuple(
+        (words.printable(layer.name), words.printable(layer.type), words.milliseconds(layer.milliseconds),
+         words.percent(layer.share))
+        for layer in profile.layers
+    )  # fmt: skip
+    kinds = ", ".join(
+        f"{words.printable(kind)} {words.percent(time / profile.total)}" for kind, time in _costliest(profile)
+    )
+    note = f"Of {words.milliseconds(profile.total)} ms in all nodes, by the backend's own profiler. By type: {kinds}."
+    return Table("Costliest layers", note, ("layer", "type", "ms", "share"), rows)
+
+
+def _costliest(profile: Profile) -> list[tuple[str, float]]:
+    return sorted(profile.by_type.items(), key=lambda item: -item[1])[:_TYPES]
+
+
+def titled(table: Table, name: Name) -> Table:
+    """``table`` with the artifact it is about in its title."""
+    return replace(table, title=f"{table.title} of {name.number} {name.text}")
+
+
+def compared_stages(report: Report) -> Table:
+    """Every comparison of the report."""
+    numbered = {name.text: name for name in words.names(report.artifacts)}
+    rows = tuple(
+        (numbered.get(words.printable(c.model), words.printable(c.model)), words.printable(c.stage),
+         words.times(c.ratio.estimate), words.bounds(c.ratio), c.verdict)
+        for c in report.comparisons
+    )  # fmt: skip
+    note = "Times over those of the first artifact, from rounds in which all took turns."
+    return Table("Stage by stage", note, ("artifact", "stage", "ratio", "interval", "verdict"), rows)
+
+
+def artifacts(report: Report) -> Table:
+    """What was measured."""
+    columns = ("artifact", "variant", "precision", "size", "backend", "deform. conv.", "settings", "SHA-256")
+
+    def row(artifact: ArtifactReport) -> Row:
+        settings = ", ".join(f"{key} {value}" for key, value in artifact.settings.items())
+        texts = (artifact.variant, artifact.precision, f"{artifact.height}x{artifact.width}", artifact.backend,
+                 artifact.deform_conv, settings or UNKNOWN, artifact.sha256[:12])  # fmt: skip
+        return tuple(words.printable(text) for text in texts)
+
+    return by_artifact(report, "Artifacts", "Which files these were.", columns, row)
+
+
+def machine(report: Report) -> Table:
+    """Where it was measured; what changes while it runs has a value before and one after."""
+    here = report.machine
+    memory = "unknown" if here.memory_bytes is None else words.size(here.memory_bytes)
+    facts = {
+        "system": here.system, "CPU": here.cpu, "cores": f"{here.usable_cores} of {here.cores} usable",
+        "memory": memory, "GPU": here.gpu, "power mode": here.power_mode, **here.details, **here.versions,
+    }  # fmt: skip
+    changing = {key: f"{here.before.get(key, UNKNOWN)} before, {here.after.get(key, UNKNOWN)} after"
+                for key in {**here.before, **here.after}}  # fmt: skip
+    rows = tuple((words.printable(key), words.printable(value)) for key, value in {**facts, **changing}.items())
+    return Table("Machine", "Where it was measured.", ("fact", "value"), rows)
+
+
+def missing(report: Report) -> Table:
+    """What could not be found out, and why."""
+    rows = tuple(
+        (name, words.printable(what), words.printable(why))
+        for name, artifact in zip(words.names(report.artifacts), report.artifacts, strict=True)
+        for what, why in artifact.missing.items()
+    )
+    return Table("Not known", "What could not be measured, and why.", ("artifact", "what", "why"), rows)

@@ -1,0 +1,42 @@
+"""Reports as files, by the suffix of their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from runtime import files
+from runtime.benchmark.report import changes_text, markdown, page
+from runtime.benchmark.report.changes import Changes
+from runtime.benchmark.schema import Report
+from runtime.errors import OutputError
+
+_Content = TypeVar("_Content")
+Writers = Mapping[str, Callable[[_Content], str]]
+
+REPORTS: Writers[Report] = {
+    ".html": page.report,
+    ".md": markdown.report,
+    ".json": lambda report: report.to_json().decode(),
+}
+CHANGES: Writers[Changes] = {".md": changes_text.pull_request, ".json": lambda changes: changes.to_json().decode()}
+
+
+def check(paths: Sequence[Path], *, overwrite: bool) -> None:
+    """Raise OutputError if one of the files exists already or could not be written."""
+    for path in paths:
+        if not overwrite:
+            files.refuse_existing(path)
+        files.make_folder(path.parent)
+
+
+def write(content: _Content, writers: Writers[_Content], paths: Sequence[Path]) -> Iterator[str]:
+    """Write ``content`` to every path in the form of its suffix; yields the errors of those that cannot be written."""
+    for path in paths:
+        text = writers[path.suffix.lower()](content)
+        try:
+            with files.writing(path) as temporary:
+                temporary.write_text(text, "utf-8")
+        except OutputError as error:
+            yield str(error)

@@ -1,0 +1,171 @@
+"""A report in words: which artifact to ship, where its time goes, how close it comes to the machine, what to doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runtime.benchmark import statistics
+from runtime.benchmark.options import NoiseLimits
+from runtime.benchmark.report import tables, words
+from runtime.benchmark.report.words import Name, Words, joined
+from runtime.benchmark.schema import ArtifactReport, Report
+
+_FEW_ROUNDS = 10
+_SHIFT = 0.05  # a yardstick whose halves differ by more says that the machine changed meanwhile
+
+
+def summary(report: Report) -> list[Words]:
+    """The paragraphs, the one to read first first."""
+    return [
+        tuple(part for sentence in sentences for part in sentence)
+        for sentences in (list(verdict(report)), list(where_time_goes(report)), list(doubts(report)))
+        if sentences
+    ]
+
+
+def verdict(report: Report) -> Iterator[Words]:
+    """Which artifact is the fastest, which the most accurate, and what follows from both."""
+    best = fastest(report)
+    artifact = report.artifacts[best.number - 1]
+    total = artifact.stages["total"]
+    speed = f"{words.milliseconds(total.p50)} ms an image ({words.per_second(artifact.fps)} FPS)"
+    if len(report.artifacts) == 1:
+        yield (best, f" takes {speed}; one image in a hundred takes longer than {words.milliseconds(total.p99)} ms. ")
+        if artifact.accuracy and artifact.accuracy.pq is not None:
+            yield (f"Its PQ is {words.points(artifact.accuracy.pq)} on {_images(artifact)}. ",)
+        return
+    peers = level_with(report, best)
+    if peers:
+        yield (*joined((best, *peers)), f" are the fastest, alike within noise: {speed}. ")
+    else:
+        others = (name for name in words.names(report.artifacts) if name != best)
+        runner_up = min(others, key=lambda name: _total(report, name))
+        next_best = f" with {words.milliseconds(_total(report, runner_up))} ms. "
+        yield (best, f" is the fastest: {speed}, followed by ", runner_up, next_best)
+    yield from _accuracy(report, best, peers)
+
+
+def fastest(report: Report) -> Name:
+    """The artifact of the lowest median."""
+    return min(words.names(report.artifacts), key=lambda name: _total(report, name))
+
+
+def level_with(report: Report, best: Name) -> list[Name]:
+    """Those that are not slower than ``best`` beyond noise."""
+    return [name for name in words.names(report.artifacts) if name != best and not _apart(report, best, name)]
+
+
+def worth_shipping(report: Report) -> list[Name]:
+    """Those with PQ that no other beats in both: more accurate, and faster or level. The fastest first."""
+    scored = [name for name in words.names(report.artifacts) if _pq(report, name) is not None]
+    scored.sort(key=lambda name: _total(report, name))
+    kept: list[Name] = []
+    for name in scored:
+        if all(_shown_pq(report, name) > _shown_pq(report, other) for other in kept):
+            kept = [other for other in kept if _apart(report, other, name)]  # level, and less accurate
+            kept.append(name)
+    return kept
+
+
+def where_time_goes(report: Report) -> Iterator[Words]:
+    """The largest stage of the fastest artifact, and its inference against the machine."""
+    best = fastest(report)
+    artifact = report.artifacts[best.number - 1]
+    whole = artifact.stages["total"].mean
+    parts = sorted(tables.ordered(artifact.stages), key=lambda item: item[1].mean, reverse=True)
+    shares = [
+        f"{words.printable(stage)} {words.percent(times.mean / whole)}" for stage, times in parts if stage != "total"
+    ]
+    subject: Words = ("Its time",) if len(report.artifacts) == 1 else ("The time of ", best)
+    yield (*subject, " goes to ", *joined(shares[:3]), ". ")
+    rate = artifact.rate
+    if rate and rate.fraction is not None:
+        yield (
+            f"Its inference reaches {words.percent(rate.fraction)} of the rate of a large convolution on this machine "
+            f"({words.giga(rate.reached)} of {words.giga(rate.convolution)} GMAC/s). ",
+        )
+
+
+def doubts(report: Report) -> Iterator[Words]:
+    """What to keep in mind before trusting the figures."""
+    noisy = [name for name, artifact in zip(words.names(report.artifacts), report.artifacts, strict=True)
+             if artifact.stages["total"].noisy]  # fmt: skip
+    if noisy:
+        yield ("The times of ", *joined(noisy), " vary much: measure again on a quieter machine. ")
+    if report.rounds < _FEW_ROUNDS:
+        yield (f"Only {words.plural(report.rounds, 'round')} were measured: intervals are wide. ",)
+    shift = drift(report)
+    if shift is not None and abs(shift - 1) > _SHIFT:
+        pace = "slower" if shift > 1 else "faster"
+        yield (f"The machine itself became {words.percent(abs(shift - 1))} {pace} during the run. ",)
+    if len(report.artifacts) > 1 and not any(artifact.accuracy for artifact in report.artifacts):
+        yield ("Accuracy was not measured: --dataset sets it beside speed. ",)
+
+
+def drift(report: Report) -> float | None:
+    """The yardstick's typical time in the second half of the rounds over that in the first, None if it is not known."""
+    values = report.yardstick.values if report.yardstick else ()
+    if len(values) < 2 * _FEW_ROUNDS:
+        return None
+    half = len(values) // 2
+    return statistics.typical(values[half:]) / statistics.typical(values[:half])
+
+
+def _accuracy(report: Report, best: Name, peers: list[Name]) -> Iterator[Words]:
+    kept = worth_shipping(report)
+    if not kept:
+        return
+    top = max(kept, key=lambda name: _shown_pq(report, name))
+    score = f"PQ {words.points(_pq(report, top))} on {_images(report.artifacts[top.number - 1])}"
+    if len(kept) == 1:
+        yield (top, f" has the highest accuracy, too ({score}): ship it. " if top == best or top in peers
+               else f" is the most accurate ({score}). ")  # fmt: skip
+        return
+    yield (top, f" is the most accurate: {score}, {words.milliseconds(_total(report, top))} ms. ")
+    quick = kept[0]
+    loss = _shown_pq(report, top) - _shown_pq(report, quick)
+    gain = words.times(_total(report, top) / _total(report, quick))
+    yield ("Ship ", quick, f" if {gain} times the speed is worth {loss:.1f} points of PQ, else ", top, ". ")
+    others = [name for name in words.names(report.artifacts) if _pq(report, name) is not None and name not in kept]
+    if others:
+        verb = "gains" if len(others) == 1 else "gain"
+        yield (*joined(others), f" {verb} nothing: another is at least as fast and as accurate. ")
+
+
+def _apart(report: Report, fast: Name, slow: Name) -> bool:
+    """Whether ``slow`` takes longer beyond noise."""
+    fast_one, slow_one = (report.artifacts[name.number - 1] for name in (fast, slow))
+    if fast.number == 1 and (known := tables.comparison(report, slow_one.name)):
+        return known.verdict == "slower"
+    if slow.number == 1 and (known := tables.comparison(report, fast_one.name)):
+        return known.verdict == "faster"
+    limits = _limits(report)
+    ratio = statistics.ratio_in_rounds(slow_one.stages["total"].values, fast_one.stages["total"].values, limits)
+    return statistics.verdict(ratio, limits.floor) == "slower"
+
+
+def _limits(report: Report) -> NoiseLimits:
+    """Those that the report's own comparisons were made with."""
+    if not report.comparisons:
+        return NoiseLimits()
+    used = report.comparisons[0]
+    return NoiseLimits(confidence=used.ratio.confidence, floor=used.floor)
+
+
+def _total(report: Report, name: Name) -> float:
+    return report.artifacts[name.number - 1].stages["total"].p50
+
+
+def _pq(report: Report, name: Name) -> float | None:
+    found = report.artifacts[name.number - 1].accuracy
+    return found.pq if found else None
+
+
+def _shown_pq(report: Report, name: Name) -> float:
+    """PQ to the digit that is shown: smaller differences do not count."""
+    return round(_pq(report, name) or 0.0, 1)
+
+
+def _images(artifact: ArtifactReport) -> str:
+    assert artifact.accuracy is not None
+    return f"{words.plural(artifact.accuracy.images, 'image')} of {words.printable(artifact.accuracy.dataset)}"

@@ -1,0 +1,193 @@
+"""A report's figures as tables, each with a row an artifact and what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from runtime.benchmark.report import words
+from runtime.benchmark.report.words import UNKNOWN, Cell
+from runtime.benchmark.schema import ArtifactReport, Comparison, Report, Times
+
+Row = tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """``title`` and, in a sentence, what is to be known to read it; the first cell of each row is the row's heading."""
+
+    title: str
+    note: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def known(self) -> bool:
+        """Whether it says anything."""
+        return any(cell != UNKNOWN for row in self.rows for cell in row[1:])
+
+    def numeric(self, column: int) -> bool:
+        """Whether a column is of numbers, which are aligned on the right."""
+        cells = [row[column] for row in self.rows]
+        return all(isinstance(cell, str) and (cell == UNKNOWN or cell[:1].isdecimal()) for cell in cells)
+
+
+def main(report: Report) -> list[Table]:
+    """The tables that compare the artifacts, those left out of which nothing is known."""
+    makers = (overview, stages, throughput, camera, rates, resources, accuracy)
+    return [table for maker in makers if (table := maker(report)).known]
+
+
+def overview(report: Report) -> Table:
+    """Latency, rate and the comparison with the first."""
+    several = len(report.artifacts) > 1
+
+    def row(artifact: ArtifactReport) -> Row:
+        total = artifact.stages["total"]
+        compared = (words.against(comparison(report, artifact.name)),) if several else ()
+        return (*percentiles(total), words.per_second(artifact.fps), variation(total), *compared)
+
+    confidence = next((f"{c.ratio.confidence:.0%}".replace("%", " %") for c in report.comparisons), "")
+    against = f" Times over the first's, with {confidence} intervals." if several and confidence else ""
+    note = f"Milliseconds an image from picture to map; CV is the coefficient of variation, ! if noisy.{against}"
+    columns = ("artifact", "p50", "p90", "p99", "FPS", "CV", *(("against 1",) if several else ()))
+    return by_artifact(report, "Latency", note, columns, row)
+
+
+def stages(report: Report) -> Table:
+    """The median of each stage."""
+    found = stage_names(report)
+
+    def row(artifact: ArtifactReport) -> Row:
+        return tuple(median(artifact.stages.get(stage)) for stage in found)
+
+    return by_artifact(report, "Stages", "Medians in milliseconds.", ("artifact", *found), row)
+
+
+def throughput(report: Report) -> Table:
+    """Several streams, and batches."""
+    columns = ("artifact", "callers", "FPS", "p50", "p99", "batch", "FPS of batches")
+
+    def row(artifact: ArtifactReport) -> Row:
+        several, offline = artifact.scenarios.multi_stream, artifact.scenarios.offline
+        latency = several and (words.milliseconds(several.latency.p50), words.milliseconds(several.latency.p99))
+        return (
+            *((str(several.streams), words.per_second(several.fps)) if several else (UNKNOWN,) * 2),
+            *(latency or (UNKNOWN,) * 2),
+            *((str(offline.batch), words.per_second(offline.fps)) if offline else (UNKNOWN,) * 2),
+        )
+
+    note = (
+        "Several callers at once, each waiting for its result, with its latency in milliseconds; "
+        "all images there from the start, in batches and overlapping stages."
+    )
+    return by_artifact(report, "Throughput", note, columns, row)
+
+
+def camera(report: Report) -> Table:
+    """A camera that waits for nobody."""
+    columns = ("artifact", "FPS", "frames", "dropped", "share", "age p50", "age p90", "age p99")
+
+    def row(artifact: ArtifactReport) -> Row:
+        found = artifact.scenarios.camera
+        if found is None:
+            return (UNKNOWN,) * (len(columns) - 1)
+        share = words.percent(found.dropped / max(1, found.frames))
+        return (words.per_second(found.fps), str(found.frames), str(found.dropped), share, *percentiles(found.age))
+
+    note = "A camera that waits for nobody: frames it dropped, and results' age in milliseconds since their capture."
+    return by_artifact(report, "Camera", note, columns, row)
+
+
+def resources(report: Report) -> Table:
+    """Memory and cold start."""
+    columns = ("artifact", "file", "host", "device", "import", "load", "first", "cold start")
+
+    def row(artifact: ArtifactReport) -> Row:
+        memory, cold = artifact.memory, artifact.cold_start
+        parts = (None,) * 4 if cold is None else (cold.imports, cold.load, cold.first, cold.total)
+        return (
+            words.size(artifact.file_bytes),
+            words.size(memory.host if memory else None),
+            words.size(memory.device if memory else None),
+            *(median(part) for part in parts),
+        )
+
+    note = "Peak memory; medians in milliseconds from the start of a process to its first result."
+    return by_artifact(report, "Memory and cold start", note, columns, row)
+
+
+def rates(report: Report) -> Table:
+    """How close inference comes to what the machine can do."""
+    columns = ("artifact", "GMAC", "GMAC/s", "convolution", "reached", "matrix", "traffic", "GB/s")
+
+    def row(artifact: ArtifactReport) -> Row:
+        rate = artifact.rate
+        if rate is None:
+            return (UNKNOWN,) * (len(columns) - 1)
+        return (
+            words.giga(rate.macs),
+            words.giga(rate.reached),
+            words.giga(rate.convolution),
+            words.percent(rate.fraction),
+            words.giga(rate.matrix),
+            words.size(rate.bytes_moved),
+            words.giga(rate.bandwidth),
+        )
+
+    note = (
+        "Multiply-accumulates an image and a second, of a large convolution and a large matrix product on this "
+        "machine, the share of the convolution's rate reached, memory traffic an image at most, bandwidth."
+    )
+    return by_artifact(report, "How close to the machine", note, columns, row)
+
+
+def accuracy(report: Report) -> Table:
+    """PQ and mean IoU."""
+    columns = ("artifact", "PQ", "things", "stuff", "mean IoU", "images")
+
+    def row(artifact: ArtifactReport) -> Row:
+        found = artifact.accuracy
+        if found is None:
+            return (UNKNOWN,) * (len(columns) - 1)
+        return (*map(words.points, (found.pq, found.pq_things, found.pq_stuff, found.miou)), str(found.images))
+
+    datasets = dict.fromkeys(words.printable(a.accuracy.dataset) for a in report.artifacts if a.accuracy)
+    return by_artifact(report, "Accuracy", f"Percent, on {', '.join(datasets)}.", columns, row)
+
+
+def comparison(report: Report, model: str, stage: str = "total") -> Comparison | None:
+    """The comparison of ``model`` with the first artifact."""
+    return next((found for found in report.comparisons if (found.model, found.stage) == (model, stage)), None)
+
+
+def stage_names(report: Report) -> tuple[str, ...]:
+    """The stages of any artifact in the order they happen, "total" last."""
+    found = dict.fromkeys(stage for artifact in report.artifacts for stage, _ in ordered(artifact.stages))
+    return (*(stage for stage in found if stage != "total"), "total")
+
+
+def ordered(stages: dict[str, Times]) -> Iterator[tuple[str, Times]]:
+    """The stages as they are, "total" last."""
+    yield from (item for item in stages.items() if item[0] != "total")
+    yield "total", stages["total"]
+
+
+def variation(times: Times) -> str:
+    """The coefficient of variation, with ! if it is too large to trust the times."""
+    return f"{words.percent(times.cv)}{' !' if times.noisy else ''}"
+
+
+def percentiles(found: Times) -> tuple[str, str, str]:
+    return words.milliseconds(found.p50), words.milliseconds(found.p90), words.milliseconds(found.p99)
+
+
+def median(found: Times | None) -> str:
+    return UNKNOWN if found is None else words.milliseconds(found.p50)
+
+
+def by_artifact(
+    report: Report, title: str, note: str, columns: tuple[str, ...], row: Callable[[ArtifactReport], Row]
+) -> Table:
+    named = zip(words.names(report.artifacts), report.artifacts, strict=True)
+    return Table(title, note, columns, tuple((name, *row(artifact)) for name, artifact in named))

@@ -1,0 +1,50 @@
+"""Tables and sentences for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from runtime.benchmark.report import summary, tables, words
+from runtime.benchmark.report.tables import Table
+from runtime.benchmark.report.words import Cell, Name, Words
+from runtime.benchmark.schema import Report
+
+WIDTH = 80
+_LEAST = 12  # columns that a heading keeps, however wide the figures are
+_GAP = "  "
+
+
+def report(found: Report) -> str:
+    """What a terminal shows: the tables, then the summary."""
+    heading = "\n".join(map(_wrapped, words.about(found)))
+    parts = [heading, *map(table, tables.main(found)), *map(paragraph, summary.summary(found))]
+    return "\n\n".join(parts)
+
+
+def paragraph(found: Words) -> str:
+    """Sentences, wrapped."""
+    return _wrapped(words.plain(found).strip())
+
+
+def table(found: Table) -> str:
+    """A title and aligned columns; the first is cut in the middle where it doesn't fit, others never are."""
+    rows = [tuple(map(_text, row)) for row in found.rows]
+    widths = [max(map(len, column)) for column in zip(found.columns, *rows, strict=True)]
+    widths[0] = min(widths[0], max(_LEAST, WIDTH - sum(widths[1:]) - len(_GAP) * (len(widths) - 1)))
+    title = f"{found.title}. {found.note}"
+    signs = [">" if found.numeric(column) else "<" for column in range(len(widths))]
+    return "\n".join([_wrapped(title), *(_line(row, widths, signs) for row in (found.columns, *rows))])
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], signs: Sequence[str]) -> str:
+    cut = (words.shortened(cells[0], widths[0]), *cells[1:])
+    return _GAP.join(f"{cell:{sign}{width}}" for cell, sign, width in zip(cut, signs, widths, strict=True)).rstrip()
+
+
+def _text(cell: Cell) -> str:
+    return f"{cell.number} {cell.text}" if isinstance(cell, Name) else cell
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH)
