@@ -15,6 +15,7 @@ from calibration.graph import Graph
 from calibration.images import CalibrationSet
 from calibration.macs import macs
 from calibration.placement import tensors
+from calibration.shapes import shapes
 from calibration.tensor_statistics import Statistics
 from runtime.errors import CalibrationError, OutputError
 from runtime.files import cache_folder
@@ -40,7 +41,8 @@ def statistics(
         say(f"statistics of {known.count} images are known already, from {path}")
         return known
     say(f"calibrating {len(wanted)} tensors on {len(images)} images")
-    costs = macs(Graph(model), next(iter(images)))
+    graph = Graph(model)
+    costs = macs(graph, shapes(graph, next(iter(images))))
     found = Statistics(collect(model, wanted, images), fingerprint, images.digest, len(images), images.size, costs)
     with suppress(*(() if cache else (OutputError,))):
         found.save(path)

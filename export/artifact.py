@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import onnx
 
-from export import graph, parity
+from export import graph, parity, work
 from export.forms import Forms
 from export.int8 import Calibration, Quantizer, fixed, timed
 from export.rewrites import prepare
@@ -59,6 +59,8 @@ def export_onnx(request: Request, say: Say = lambda _text: None) -> Manifest:
     manifest = msgspec.structs.replace(manifest, parity=_prove(request, proto, manifest, say))
     if request.calibration is not None:
         proto, manifest = _quantize(request, request.calibration, proto, manifest, say)
+    parameters = sum(parameter.numel() for parameter in request.model.parameters())
+    manifest = msgspec.structs.replace(manifest, work=work.count(proto, request.input, parameters))
     if request.compact:
         graph.store_exact_halves(proto)
     say(f"writing {request.output}")

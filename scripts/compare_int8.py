@@ -27,6 +27,7 @@ import calibration
 from calibration.graph import Graph
 from calibration.macs import macs
 from calibration.placement.report import describe
+from calibration.shapes import shapes
 from runtime import artifact
 from runtime.datasets import open_dataset
 
@@ -100,13 +101,13 @@ def rows(
     model: onnx.ModelProto, images: calibration.CalibrationSet, score: calibration.PanopticScore, method: str
 ) -> Iterator[Row]:
     yield Row("single precision", score(model), 0, 0)
-    statistics = calibration.statistics(model, images)
+    statistics, graph = calibration.statistics(model, images), Graph(model)
     for placement in calibration.PLACEMENTS:
         quantised, made = calibration.quantize(model, statistics, placement, method)
         yield Row(f"ours, {placement}", score(quantised), made.share_of_convolutions, made.share_of_all)
     for name, settings in NEIGHBOURS.items():
         quantised = neighbour(model, images, settings)
-        made = describe(quantised, macs(Graph(model)), name, "")
+        made = describe(quantised, macs(graph, shapes(graph)), name, "")
         yield Row(name, score(quantised), made.share_of_convolutions, made.share_of_all)
 
 

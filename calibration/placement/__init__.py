@@ -18,6 +18,7 @@ from calibration.placement.report import Report, describe
 from calibration.placement.rules import PLACEMENTS, RULES
 from calibration.placement.scales import Scale, activation_scale
 from calibration.ranges import METHOD, find
+from calibration.shapes import shapes
 from calibration.tensor_statistics import Statistics
 from runtime.errors import CalibrationError
 from runtime.manifest import Placement, RangeMethod
@@ -64,7 +65,9 @@ def quantize(
     scales = _scales(graph, plan, statistics, method, symmetric=rules.symmetric)
     insert(graph, plan, scales, means, quantised_bias=rules.bias)
     onnx.checker.check_model(quantised)
-    return quantised, describe(quantised, statistics.macs or macs(Graph(model)), placement, method, keep)
+    before = Graph(model)
+    costs = statistics.macs or macs(before, shapes(before))
+    return quantised, describe(quantised, costs, placement, method, keep)
 
 
 def _require_single(graph: Graph, plan: Plan, placement: Placement) -> None:

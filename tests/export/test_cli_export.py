@@ -23,7 +23,7 @@ from export.rewrites import prepare
 from runtime import onnx_metadata
 from runtime.errors import BackendError
 from runtime.labels import Label
-from runtime.manifest import METADATA_KEY, Manifest, parse
+from runtime.manifest import METADATA_KEY, Manifest, Work, parse
 from tests.helpers.weights import randomised
 
 SMALL = ["--size", "64x96"]
@@ -61,6 +61,9 @@ def test_an_artifact_is_a_model_and_its_manifest(exported: Path, weights: Path) 
     assert (manifest.input.height, manifest.input.width, manifest.input.batch) == (64, 96, 1)
     assert [label.name for label in manifest.classes][:2] == ["road", "sidewalk"]
     assert manifest.checkpoint.file == weights.name
+    work = work_of(exported)
+    assert (work.height, work.width, work.batch) == (64, 96, 1)
+    assert work.parameters == sum(parameter.numel() for parameter in pem.load(weights).parameters())
     assert {"pem-edge", "torch", "onnx", "opset", "upsample"} <= set(manifest.built_by)
     assert all(result["passed"] for result in manifest.parity.values())
     assert "onnxruntime" in manifest.parity
@@ -72,6 +75,12 @@ def test_the_model_carries_the_manifest_less_its_own_hash(exported: Path) -> Non
     assert inside.model is None
     assert beside.model is not None
     assert {**vars_of(beside), "model": None} == vars_of(inside)
+
+
+def work_of(model: Path) -> Work:
+    found = parse(model.with_suffix(".json").read_bytes(), "manifest").work
+    assert found is not None
+    return found
 
 
 def vars_of(manifest: Manifest) -> dict[str, object]:
@@ -105,9 +114,12 @@ def test_json_is_one_object_and_nothing_else(weights: Path, tmp_path: Path, caps
     assert model.exists()
 
 
-def test_a_dynamic_artifact_takes_any_size_and_batch_of_its_ranges(weights: Path, tmp_path: Path) -> None:
+def test_a_dynamic_artifact_takes_any_size_and_batch_of_its_ranges(
+    weights: Path, exported: Path, tmp_path: Path
+) -> None:
     ranges = ["--dynamic", "--min-size", "64x64", "--max-size", "128x192", "--max-batch", "2"]
     assert cli.main(["--weights", str(weights), *SMALL, *ranges, "-o", str(tmp_path)]) == 0
+    assert work_of(tmp_path / "pem-nano.onnx").macs == work_of(exported).macs, "at the usual size"
     with runtime.load(tmp_path / "pem-nano.onnx", "onnxruntime") as segmenter:
         assert segmenter.manifest.input.dynamic
         assert segmenter.backend(np.zeros((2, 128, 64, 3), np.uint8))[1].shape == (2, 50, 32, 16)
@@ -125,12 +137,13 @@ def test_the_forms_asked_for_are_the_forms_in_the_graph(weights: Path, tmp_path:
 
 
 def test_an_onnx_with_our_plugin_is_proved_here_and_runs_nowhere_but_in_an_engine(
-    weights: Path, tmp_path: Path
+    weights: Path, exported: Path, tmp_path: Path
 ) -> None:
     assert cli.main(["--weights", str(weights), *SMALL, "--deform-conv", "plugin", "-o", str(tmp_path)]) == 0
     assert "DeformConv" not in {node.op_type for node in onnx.load(tmp_path / "pem-nano.onnx").graph.node}
     manifest = parse((tmp_path / "pem-nano.json").read_bytes(), "manifest")
     assert manifest.deform_conv == "plugin"
+    assert work_of(tmp_path / "pem-nano.onnx").macs_total == work_of(exported).macs_total
     assert all(result["passed"] for result in manifest.parity.values())
     with pytest.raises(BackendError, match="or build the engine it is for, with --to trt"):
         runtime.load(tmp_path / "pem-nano.onnx")
