@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from runtime import coco, files
 from runtime.errors import OutputError
 from runtime.result import Result
-from runtime.sources import Source, Video
+from runtime.sources import Footage, Source
 
 KINDS = ("overlay", "panoptic", "json")
 
@@ -70,7 +70,7 @@ class _Images(_Keeper):
 
     def __init__(self, what: str, folder: Path, source: Source, render: Callable[[Result], NDArray[np.uint8]]) -> None:
         self._what, self._folder, self._source, self._render = what, folder, source, render
-        names = [""] if isinstance(source, Video) else source.stems
+        names = [""] if isinstance(source, Footage) else source.stems
         self.planned = [_png(what, folder, source, name) for name in names]
 
     def save(self, result: Result) -> Path:
@@ -83,8 +83,8 @@ class _Images(_Keeper):
 class _DrawnVideo(_Keeper):
     """The drawings of a video's frames as a video, less the last row or column where the size is odd."""
 
-    def __init__(self, folder: Path, video: Video) -> None:
-        self._path = folder / f"{video.path.stem}_overlay.mp4"
+    def __init__(self, folder: Path, video: Footage) -> None:
+        self._path = folder / f"{video.stem}_overlay.mp4"
         self._fps = video.fps
         self._file = ExitStack()
         self._writer: cv2.VideoWriter | None = None
@@ -141,19 +141,19 @@ def _keeper(kind: str, folder: Path, source: Source) -> _Keeper:
         return _Description(folder, source)
     if kind == "panoptic":
         return _Images(kind, folder, source, lambda result: coco.encode(result.panoptic))
-    if isinstance(source, Video):
+    if isinstance(source, Footage):
         return _DrawnVideo(folder, source)
     return _Images(kind, folder, source, Result.draw)
 
 
 def _stem(source: Source, name: str) -> str:
-    return name if isinstance(source, Video) else source.stems[name]
+    return name if isinstance(source, Footage) else source.stems[name]
 
 
 def _png(what: str, folder: Path, source: Source, name: str) -> Path:
     """A picture's file; that of a video's frame in a folder of the video, which is the path for no ``name``."""
-    if isinstance(source, Video):
-        frames = folder / f"{source.path.stem}_{what}"
+    if isinstance(source, Footage):
+        frames = folder / f"{source.stem}_{what}"
         return frames / f"{name}.png" if name else frames
     return folder / f"{source.stems[name]}_{what}.png"
 

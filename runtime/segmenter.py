@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -19,6 +19,7 @@ from runtime.manifest import Thresholds
 from runtime.pipeline import timed
 from runtime.result import Result, named
 from runtime.sources import Source
+from runtime.streaming import Job, Stream
 
 
 def load(
@@ -69,24 +70,24 @@ class Segmenter:
         return self._segment(pixels, str(image), thresholds, milliseconds)
 
     def stream(
-        self, source: str | Path | Source, on_error: Callable[[InputError], None] | None = None
-    ) -> Iterator[Result]:
-        """Segment the images of a picture, folder or video, in order; `Result.name` says which one a result is of.
+        self,
+        source: str | Path | int | Source,
+        on_error: Callable[[InputError], None] | None = None,
+        *,
+        timeout: float | None = sources.TIMEOUT,
+    ) -> Stream:
+        """Segment the images of a source, see `runtime.sources.find`, in order; `Result.name` says which one it is of.
 
-        A picture that cannot be read ends the stream with its InputError; with ``on_error``, it is left out and its
-        error is passed to that. Raises InputError, BackendError.
+        Neighbouring images are decoded, segmented and merged at the same time; a few are held in memory. Of a live
+        source, a camera or an address, the newest image is taken next, `Stream.dropped` counts those it replaced; it
+        may give none for ``timeout`` seconds, for ever if None (a `Source` has its own). A picture that cannot be read
+        ends the stream with its InputError; with ``on_error``, it is left out and its error is passed to that, as is
+        that of a video that ends too early or a camera that is lost, after which nothing follows.
+
+        Raises InputError, BackendError.
         """
-        for frame in sources.find(source) if isinstance(source, (str, Path)) else source:
-            milliseconds: dict[str, float] = {}
-            try:
-                with timed(milliseconds, "decode"):
-                    pixels = frame.read()
-            except InputError as error:
-                if on_error is None:
-                    raise
-                on_error(error)
-            else:
-                yield self._segment(pixels, frame.name, self.thresholds, milliseconds)
+        found = sources.find(source, timeout=timeout) if isinstance(source, (str, Path, int)) else source
+        return Stream(found, self._pipeline.prepare, self._pipeline.infer, self._finished, on_error)
 
     def close(self) -> None:
         """Free the backend; later calls raise BackendError."""
@@ -103,13 +104,20 @@ class Segmenter:
     def _segment(
         self, image: NDArray[np.uint8], name: str, thresholds: Thresholds, milliseconds: dict[str, float]
     ) -> Result:
-        merged = self._pipeline.merge(self._pipeline.infer(self._pipeline.prepare(image)), thresholds)
+        inferred = self._pipeline.infer(self._pipeline.prepare(image))
+        return self._merged(Job(name, image, milliseconds, inferred), thresholds)
+
+    def _finished(self, job: Job) -> Result:
+        return self._merged(job, self.thresholds)
+
+    def _merged(self, job: Job, thresholds: Thresholds) -> Result:
+        merged = self._pipeline.merge(job.state, thresholds)
         return Result(
-            name=name,
-            image=image,
+            name=job.name,
+            image=job.image,
             panoptic=merged.panoptic,
             segments=named(merged.segments, self.manifest.classes),
-            milliseconds=milliseconds | merged.milliseconds,
+            milliseconds=job.milliseconds | merged.milliseconds,
             labels=self.manifest.classes,
             outputs=merged.outputs,
             geometry=merged.geometry,

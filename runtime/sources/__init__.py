@@ -1,0 +1,75 @@
+"""Where images come from: pictures, videos, cameras, addresses, and raw frames from another program."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from runtime.errors import InputError
+from runtime.sources.frame import Footage, Frame
+from runtime.sources.live import Address, Camera
+from runtime.sources.pictures import Pictures, pictures_in
+from runtime.sources.raw import FORMATS, RawFrames
+from runtime.sources.video import SUFFIXES as VIDEO_SUFFIXES
+from runtime.sources.video import Video
+
+__all__ = [
+    "FORMATS",
+    "TIMEOUT",
+    "VIDEO_SUFFIXES",
+    "Address",
+    "Camera",
+    "Footage",
+    "Frame",
+    "Pictures",
+    "RawFrames",
+    "Source",
+    "Video",
+    "find",
+]
+
+Source = Pictures | Footage
+
+TIMEOUT = 10.0
+"""Seconds that a camera or an address may give nothing."""
+
+_SCHEMES = ("rtsp", "rtsps", "http", "https")
+_CAMERA = re.compile(r"(?:camera:)?(\d{1,4})")
+
+
+def find(source: str | Path | int, *, timeout: float | None = TIMEOUT) -> Source:
+    """A picture file, a folder (its pictures sorted by name, not of folders in it), a video file, a camera or a stream.
+
+    Cameras are ``0``, ``camera:0`` or ``/dev/video0``, streams addresses such as ``rtsp://host/path``; they may give
+    nothing for ``timeout`` seconds, for ever if None. Raises InputError if there is no such thing, or nothing in it.
+    """
+    text = str(source)
+    scheme, separator, _ = text.partition("://")
+    if separator and not isinstance(source, Path):
+        if scheme.lower() not in _SCHEMES:
+            raise InputError(f"{scheme}:// is no address of a video: expected {', '.join(_SCHEMES)}, or a file")
+        return Address(text, timeout)
+    path = Path(text)
+    if (number := _camera(path, text)) is not None:
+        return Camera(number, timeout)
+    return _file(path)
+
+
+def _camera(path: Path, text: str) -> int | None:
+    """A camera's number; a file of that name comes first."""
+    if device := re.fullmatch(r"/dev/video(\d{1,4})", str(path.resolve())):
+        return int(device[1])
+    match = _CAMERA.fullmatch(text)
+    return int(match[1]) if match and not path.exists() else None
+
+
+def _file(path: Path) -> Source:
+    if path.is_dir():
+        return Pictures(pictures_in(path))
+    if str(path) == "-" or path.is_fifo():
+        raise InputError(f"{path} gives raw frames: say of which size with --raw-size HxW")
+    if not path.exists():
+        raise InputError(
+            f"{path} does not exist: give a picture, a folder of pictures, a video, a camera (0) or an address (rtsp://)"
+        )
+    return Video(path) if path.suffix.lower() in VIDEO_SUFFIXES else Pictures([path])

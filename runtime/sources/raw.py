@@ -1,0 +1,71 @@
+"""Raw frames as another program writes them: ``ffmpeg -i ... -f rawvideo -pix_fmt rgb24 -``."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterator
+from functools import partial
+from io import FileIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime import images
+from runtime.errors import InputError
+from runtime.sources.frame import Footage, Frame, frame_name
+
+FORMATS = ("rgb24", "bgr24")
+
+
+class RawFrames(Footage):
+    """Frames of ``size`` (height, width), 3 bytes a pixel in the order of ``pixels``, from a file, a FIFO or, for "-",
+    standard input. Every one counts, however slow the reader: the writer waits.
+
+    Going through them raises InputError if there is none, or the last one is cut off.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int], pixels: str = "rgb24", timeout: float | None = None) -> None:
+        if pixels not in FORMATS:
+            raise InputError(f"{pixels!r} is no format of raw frames: choose {' or '.join(FORMATS)}")
+        standard = str(path) == "-"
+        if not standard and not path.exists():
+            raise InputError(f"{path} does not exist: give a file or a FIFO of raw frames, or - for standard input")
+        self.path = None if standard else path
+        self.name, self.stem = ("standard input", "stdin") if standard else (str(path), path.stem)
+        self.timeout = timeout
+        self._shape = (*size, 3)
+        self._step = 1 if pixels == "rgb24" else -1
+
+    def __iter__(self) -> Iterator[Frame]:
+        with self._opened() as file:
+            for count in itertools.count():
+                if (image := self._next(file, count)) is None:
+                    return
+                yield Frame(frame_name(count), partial(images.from_array, image))
+
+    def _opened(self) -> FileIO:
+        """Without a buffer, whose lock a thread that waits for ever would keep beyond the interpreter's end."""
+        try:
+            return FileIO(sys.stdin.fileno(), closefd=False) if self.path is None else FileIO(self.path)
+        except OSError as error:
+            raise InputError(f"cannot read {self.name}: {error.strerror or error}") from error
+
+    def _next(self, file: FileIO, count: int) -> NDArray[np.uint8] | None:
+        image = np.empty(self._shape, np.uint8)
+        filled, view = 0, image.reshape(-1).data
+        while filled < len(view):
+            got = file.readinto(view[filled:])
+            if not got:
+                break
+            filled += got
+        if filled == len(view):
+            return image if self._step == 1 else np.ascontiguousarray(image[..., ::-1])
+        if filled == 0 and count:
+            return None
+        height, width = self._shape[:2]
+        raise InputError(
+            f"{self.name} ended after {count} frames and {filled} of the next one's {len(view)} bytes: it was cut off, "
+            f"or its frames are not {height}x{width}"
+        )

@@ -1,0 +1,42 @@
+"""Video files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+
+from runtime.errors import InputError
+from runtime.sources import captures
+from runtime.sources.frame import Footage, Frame
+
+SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv"})
+
+
+class Video(Footage):
+    """The frames of a video file. What cannot be decoded is left out, and an InputError at the end.
+
+    Raises InputError if the file holds no video that OpenCV can decode.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.name, self.stem = path, str(path), path.stem
+        with self._opened() as capture:
+            self.fps, self.length = captures.described(capture)
+            readable = capture.grab()
+        if not readable:
+            raise InputError(f"{path} is no video that can be decoded: replace it, or convert it to .mp4 (H.264)")
+
+    def __iter__(self) -> Iterator[Frame]:
+        with self._opened() as capture:
+            yield from captures.recorded(capture, self.name)
+
+    @contextmanager
+    def _opened(self) -> Iterator[cv2.VideoCapture]:
+        capture = captures.open_capture(str(self.path))
+        try:
+            yield capture
+        finally:
+            capture.release()
