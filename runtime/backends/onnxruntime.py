@@ -25,7 +25,10 @@ class OnnxRuntime(Backend):
     def _load(self, artifact: Artifact) -> None:
         _check_version(artifact)
         self._session = ort.InferenceSession(
-            artifact.model, _options(self._asked), providers=_providers(), disabled_optimizers=_disabled(artifact)
+            artifact.model,
+            options(self._asked),
+            providers=providers(),
+            disabled_optimizers=disabled_optimizers(artifact),
         )
 
     def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -56,7 +59,8 @@ def _check_version(artifact: Artifact) -> None:
         )
 
 
-def _options(settings: Settings) -> ort.SessionOptions:
+def options(settings: Settings) -> ort.SessionOptions:
+    """Those of every session."""
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.intra_op_num_threads = settings.threads or usable_cpus()
@@ -67,14 +71,15 @@ def _options(settings: Settings) -> ort.SessionOptions:
     return options
 
 
-def _disabled(artifact: Artifact) -> list[str]:
+def disabled_optimizers(artifact: Artifact) -> list[str]:
     """Q/DQ placed for TensorRT with half around it becomes operators that onnxruntime's CPU kernels then lack."""
     quantization = artifact.manifest.quantization
     for_tensorrt = quantization is not None and quantization.placement == "tensorrt"
     return ["QDQSelectorActionTransformer"] if for_tensorrt else []
 
 
-def _providers() -> list[Any]:
+def providers() -> list[Any]:
+    """The GPU's where there is one, and the CPU's."""
     if "CUDAExecutionProvider" not in ort.get_available_providers():
         return ["CPUExecutionProvider"]
     ort.preload_dlls()  # CUDA and cuDNN from pip

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from runtime.artifact import Artifact
 from runtime.backends.base import Backend, usable_cpus
+from runtime.backends.settings import Settings
 
 
 def _without_telemetry() -> Any:
@@ -42,14 +43,18 @@ def core() -> Any:
     return ov.Core()
 
 
+def options(settings: Settings) -> dict[str, str | int]:
+    """Those of every model."""
+    return {**_OPTIONS, "INFERENCE_NUM_THREADS": settings.threads or usable_cpus()}
+
+
 class OpenVino(Backend):
     """See `Backend`."""
 
     name = "openvino"
 
     def _load(self, artifact: Artifact) -> None:
-        options = {**_OPTIONS, "INFERENCE_NUM_THREADS": self._asked.threads or usable_cpus()}
-        self._model = core().compile_model(core().read_model(artifact.model), "CPU", options)
+        self._model = core().compile_model(core().read_model(artifact.model), "CPU", options(self._asked))
 
     def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
         request = self._model.create_infer_request()  # one a call: it owns the outputs, which are shared, not copied

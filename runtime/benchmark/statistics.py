@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from runtime.benchmark.options import NoiseLimits
 from runtime.benchmark.schema import Interval, Times
@@ -21,6 +21,10 @@ from runtime.errors import InputError
 _RESAMPLES = 4000
 _TRIMMED = 0.2
 """The share of values left out at either end before the mean is taken: bursts of others' load then weigh little."""
+
+
+Values = Sequence[float] | NDArray[np.float64]
+"""Milliseconds in the order they were measured."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Change:
     machine: Interval | None = None
 
 
-def times(values: Sequence[float], limits: NoiseLimits) -> Times:
+def times(values: Values, limits: NoiseLimits) -> Times:
     """The figures of ``values``, milliseconds, at least one."""
     array = np.asarray(values, np.float64)
     mean = float(array.mean())
@@ -55,12 +59,12 @@ def times(values: Sequence[float], limits: NoiseLimits) -> Times:
     )
 
 
-def typical(values: ArrayLike) -> float:
+def typical(values: Values) -> float:
     """The trimmed mean: that of the middle three fifths."""
     return float(_trimmed_mean(np.asarray(values, np.float64)[np.newaxis])[0])
 
 
-def ratio_in_rounds(values: Sequence[float], baseline: Sequence[float], limits: NoiseLimits, seed: int = 0) -> Interval:
+def ratio_in_rounds(values: Values, baseline: Values, limits: NoiseLimits, seed: int = 0) -> Interval:
     """How many times ``values`` are those of ``baseline`` of the same rounds: the trimmed mean of their ratios.
 
     What slows a whole round down falls out of its ratio, which the ratio of two medians cannot say. The mean is of
@@ -74,7 +78,7 @@ def ratio_in_rounds(values: Sequence[float], baseline: Sequence[float], limits: 
     return _interval(math.exp(typical(logarithms)), np.exp(_trimmed_mean(drawn)), limits)
 
 
-def ratio_of_runs(after: Sequence[float], before: Sequence[float], limits: NoiseLimits, seed: int = 0) -> Interval:
+def ratio_of_runs(after: Values, before: Values, limits: NoiseLimits, seed: int = 0) -> Interval:
     """The ratio of the trimmed means of two runs' times, each run drawn anew on its own. Raises InputError as above."""
     generator = np.random.default_rng(seed)
     arrays = [_checked(values) for values in (after, before)]
@@ -83,11 +87,11 @@ def ratio_of_runs(after: Sequence[float], before: Sequence[float], limits: Noise
 
 
 def compare(
-    after: Sequence[float],
-    before: Sequence[float],
+    after: Values,
+    before: Values,
     limits: NoiseLimits,
     *,
-    yardsticks: tuple[Sequence[float], Sequence[float]] | None = None,
+    yardsticks: tuple[Values, Values] | None = None,
     seed: int = 0,
 ) -> Change:
     """What became of a time between two runs; ``yardsticks`` are the times of one piece of work, after and before.
@@ -111,7 +115,7 @@ def verdict(ratio: Interval, floor: float) -> str:
     return "same"
 
 
-def _checked(values: Sequence[float]) -> NDArray[np.float64]:
+def _checked(values: Values) -> NDArray[np.float64]:
     array = np.asarray(values, np.float64)
     if array.ndim != 1 or len(array) < 2 or not (np.isfinite(array) & (array > 0)).all():
         raise InputError("times cannot be compared: expected at least two, all of them positive; measure again")

@@ -1,0 +1,100 @@
+"""The CPU and the memory, as Linux shows them in /proc and /sys, and what Python knows elsewhere."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from pathlib import Path
+
+from runtime.benchmark.machine import readers
+
+_ROOT = Path("/")
+
+
+def name(root: Path = _ROOT) -> str:
+    """The CPU's name: x86 has it in /proc/cpuinfo, ARM only in lscpu's table of parts, macOS in sysctl."""
+    for listing in (readers.text(root / "proc/cpuinfo"), readers.output(["lscpu"])):
+        if found := re.search(r"^model name\s*:\s*(\S.*)$", listing or "", re.MULTILINE | re.IGNORECASE):
+            return found[1].strip()
+    return readers.output(["sysctl", "-n", "machdep.cpu.brand_string"]) or platform.processor() or readers.UNKNOWN
+
+
+def memory_bytes(root: Path = _ROOT) -> int | None:
+    """Memory of the machine, or what the control group allows where that is less (proc(5), cgroup v2's memory.max)."""
+    total = re.search(r"^MemTotal:\s+(\d+) kB$", readers.text(root / "proc/meminfo") or "", re.MULTILINE)
+    sizes = [int(total[1]) << 10] if total else []
+    if (limit := readers.number(root / "sys/fs/cgroup/memory.max")) is not None:
+        sizes.append(limit)
+    return min(sizes, default=None)
+
+
+def affinity() -> str:
+    """The CPUs that this process may run on, such as "0-3,8"."""
+    if not hasattr(os, "sched_getaffinity"):
+        return readers.UNKNOWN
+    return ranges(sorted(os.sched_getaffinity(0)))
+
+
+def ranges(numbers: list[int]) -> str:
+    """Ascending numbers as Linux lists CPUs: [0, 1, 2, 5] is "0-2,5"."""
+    spans: list[list[int]] = []
+    for value in numbers:
+        if spans and value == spans[-1][-1] + 1:
+            spans[-1][1:] = [value]
+        else:
+            spans.append([value])
+    return ",".join("-".join(map(str, span)) for span in spans)
+
+
+def quota(root: Path = _ROOT) -> str:
+    """How many CPUs' time the control group allows: cgroup v2's cpu.max, or v1's cpu.cfs_quota_us over its period."""
+    groups = root / "sys/fs/cgroup"
+    allowed, _, period = (readers.text(groups / "cpu.max") or "").partition(" ")
+    if not allowed:
+        allowed = readers.text(groups / "cpu/cpu.cfs_quota_us") or ""
+        period = readers.text(groups / "cpu/cpu.cfs_period_us") or ""
+    if allowed in ("max", "-1"):
+        return "none"
+    if not (allowed.isdecimal() and period.isdecimal() and int(period) > 0):
+        return readers.UNKNOWN
+    return f"{int(allowed) / int(period):g} CPUs"
+
+
+def governor(root: Path = _ROOT) -> str:
+    """What chooses the clock, all kinds that are in use (Linux's cpufreq)."""
+    found = {readers.text(path) for path in _cpufreq(root, "scaling_governor")} - {None}
+    return ", ".join(sorted(filter(None, found))) or readers.UNKNOWN
+
+
+def clocks(root: Path = _ROOT) -> str:
+    """The clocks of the CPUs in MHz, from slowest to fastest: cpufreq's, else those of /proc/cpuinfo."""
+    megahertz = [hertz / 1000 for path in _cpufreq(root, "scaling_cur_freq") if (hertz := readers.number(path))]
+    if not megahertz:
+        listed = re.findall(r"^cpu MHz\s*:\s*([\d.]+)$", readers.text(root / "proc/cpuinfo") or "", re.MULTILINE)
+        megahertz = [float(value) for value in listed]
+    if not megahertz:
+        return readers.UNKNOWN
+    return f"{min(megahertz):.0f} to {max(megahertz):.0f} MHz"
+
+
+def temperatures(root: Path = _ROOT) -> str:
+    """Of each thermal zone that says (Linux's thermal sysfs, thousandths of a degree Celsius)."""
+    found = []
+    for zone in readers.files(root / "sys/class/thermal", "thermal_zone*"):
+        value = readers.number(zone / "temp")
+        if value is not None and value > 0:  # sensors that are off say -256 degrees, or nothing
+            found.append(f"{readers.text(zone / 'type') or zone.name} {value / 1000:.0f} °C")
+    return ", ".join(found) or readers.UNKNOWN
+
+
+def load() -> str:
+    """Processes that ran or waited in the last 1, 5 and 15 minutes, on average."""
+    try:
+        return ", ".join(f"{value:.2f}" for value in os.getloadavg())
+    except (OSError, AttributeError):
+        return readers.UNKNOWN
+
+
+def _cpufreq(root: Path, what: str) -> list[Path]:
+    return readers.files(root / "sys/devices/system/cpu", f"cpu[0-9]*/cpufreq/{what}")

@@ -1,0 +1,72 @@
+"""Read what a system may or may not tell: never an exception, never more than two seconds."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+UNKNOWN = "unknown"
+_SECONDS = 2.0
+
+
+def text(path: Path) -> str | None:
+    """What is in a file, without blanks and zero bytes at its ends; None if it cannot be read or is empty."""
+    try:
+        return path.read_text(errors="replace").strip(" \t\r\n\0") or None
+    except OSError:
+        return None
+
+
+def number(path: Path) -> int | None:
+    """The whole number in a file, None if it cannot be read or holds something else."""
+    found = text(path)
+    try:
+        return None if found is None else int(found)
+    except ValueError:
+        return None
+
+
+def files(folder: Path, pattern: str) -> list[Path]:
+    """The files in ``folder`` that fit ``pattern``, sorted; none if it cannot be read."""
+    try:
+        return sorted(folder.glob(pattern))
+    except OSError:
+        return []
+
+
+def output(command: Sequence[str]) -> str | None:
+    """What a command prints; None if it is not there, fails, prints nothing or takes longer than two seconds."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=True,
+            timeout=_SECONDS,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def first_line(command: Sequence[str]) -> str | None:
+    """The first line of a command that goes on until it is stopped; None if none comes within two seconds."""
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+    except OSError:
+        return None
+    try:
+        process.wait(_SECONDS / 2)
+    except subprocess.TimeoutExpired:
+        process.terminate()
+    try:
+        printed = process.communicate(timeout=_SECONDS / 2)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        printed = process.communicate()[0]
+    return next(iter(printed.splitlines()), "").strip() or None

@@ -1,0 +1,56 @@
+"""What artifacts are given to segment: a folder's pictures, or generated streets of their own size."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+
+from runtime import sources
+from runtime.errors import InputError
+from runtime.manifest import InputSpec
+from runtime.toy_streets import ToyStreets
+
+COUNT = 8
+"""How many streets are made, and at most how many pictures of a folder are taken."""
+
+_QUALITY = 95
+
+
+class Pictures:
+    """Picture files for artifacts of any size. ``what`` says what they are."""
+
+    def __init__(self, images: Path | None, temporary: Path, seed: int) -> None:
+        self.what = f"{COUNT} generated streets of the artifact's size, seed {seed}" if images is None else str(images)
+        self._given = None if images is None else _in(images)
+        self._temporary, self._seed = temporary, seed
+
+    def of(self, spec: InputSpec) -> Sequence[Path]:
+        """Those for an artifact with this input: of equal scenes, whatever the size."""
+        return self._given or self._streets(spec.height, spec.width)
+
+    def _streets(self, height: int, width: int) -> Sequence[Path]:
+        paths = [self._temporary / f"{height}x{width}-{index}.jpg" for index in range(COUNT)]
+        if not paths[-1].exists():
+            streets = ToyStreets(COUNT, height, width, self._seed)
+            for index, path in enumerate(paths):
+                bgr = cv2.cvtColor(streets[index].image, cv2.COLOR_RGB2BGR)
+                path.write_bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes())
+        return paths
+
+
+@contextmanager
+def gathered(images: Path | None, seed: int) -> Iterator[Pictures]:
+    """The pictures, made ones only within the block. Raises InputError if the folder ``images`` has none."""
+    with tempfile.TemporaryDirectory(prefix="pem-bench-") as folder:
+        yield Pictures(images, Path(folder), seed)
+
+
+def _in(images: Path) -> Sequence[Path]:
+    found = sources.find(images)
+    if not isinstance(found, sources.Pictures):
+        raise InputError(f"{images} is no folder of pictures: give one, or leave it out for generated streets")
+    return found.paths[:COUNT]

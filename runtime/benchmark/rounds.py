@@ -1,0 +1,140 @@
+"""Artifacts take turns, so that a machine that drifts, or others that use it, favour none."""
+
+from __future__ import annotations
+
+import gc
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from runtime.benchmark import statistics
+from runtime.benchmark.options import Options
+from runtime.segmenter import Segmenter
+
+_STEADY_WITHIN, _WINDOW, _MOST_WARMUP_SECONDS = 0.05, 5, 10.0
+_MORE_ROUNDS = 0.25
+_YARDSTICK_SHAPE = (1024, 1024, 3)  # with its result, 24 MB, more than most caches hold
+_YARDSTICK_REPEATS = 4
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A loaded artifact under the name it has in reports, the path it was given by, and what it segments."""
+
+    name: str
+    model: str
+    segmenter: Segmenter
+    pictures: Sequence[Path]
+
+    def turn(self, index: int) -> dict[str, float]:
+        """Milliseconds of each stage for a picture, and "total" from the outside."""
+        start = time.perf_counter()
+        result = self.segmenter(self.pictures[index % len(self.pictures)])
+        return {**result.milliseconds, "total": 1000 * (time.perf_counter() - start)}
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """For each contestant the milliseconds of each stage, and those of the yardstick, one a round."""
+
+    stages: Sequence[Mapping[str, Sequence[float]]]
+    yardstick: Sequence[float]
+
+
+class Yardstick:
+    """A fixed piece of work that has arithmetic, memory traffic and all of OpenCV's threads in it."""
+
+    def __init__(self) -> None:
+        self._image = np.random.default_rng(0).random(_YARDSTICK_SHAPE, np.float32)
+        self._blurred = np.empty_like(self._image)
+        self()
+
+    def __call__(self) -> float:
+        """Do it; returns milliseconds."""
+        start = time.perf_counter()
+        for _ in range(_YARDSTICK_REPEATS):
+            cv2.GaussianBlur(self._image, (9, 9), 2.0, dst=self._blurred)
+        return 1000 * (time.perf_counter() - start)
+
+
+def measure(contestants: Sequence[Contestant], options: Options, say: Callable[[str], None]) -> Rounds:
+    """Warm up, then measure in rounds, in each of which all have one picture of the same number, in shuffled order.
+
+    After ``options.rounds``, as long as the ratio of a "total" to the first's is known too badly, more follow, up to
+    ``options.most_rounds``. Raises InputError, BackendError.
+    """
+    for contestant in contestants:
+        warm_up(contestant.turn, options.warmup)
+    order = random.Random(options.seed)
+    taken = _Taken(len(contestants))
+    yardstick = Yardstick()
+    with undisturbed():
+        while len(taken.yardstick) < options.rounds or (
+            len(taken.yardstick) < options.most_rounds and _undecided(taken, options)
+        ):
+            count = _next_batch(len(taken.yardstick), options)
+            say(f"round {len(taken.yardstick) + 1} to {len(taken.yardstick) + count}, {len(contestants)} artifacts")
+            for _ in range(count):
+                _round(contestants, order, yardstick, taken)
+    return Rounds(taken.stages, taken.yardstick)
+
+
+def warm_up(call: Callable[[int], Mapping[str, float]], least: int) -> None:
+    """Call at least ``least`` times, then until the best of the last few is hardly better than the best before."""
+    totals: list[float] = []
+    end = time.perf_counter() + _MOST_WARMUP_SECONDS
+    while len(totals) < least or (not _steady(totals) and time.perf_counter() < end):
+        totals.append(call(len(totals))["total"])
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Within the block, Python's garbage collector does not run."""
+    gc.collect()
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+class _Taken:
+    def __init__(self, contestants: int) -> None:
+        self.stages: list[dict[str, list[float]]] = [{} for _ in range(contestants)]
+        self.yardstick: list[float] = []
+
+
+def _round(contestants: Sequence[Contestant], order: random.Random, yardstick: Yardstick, taken: _Taken) -> None:
+    index = len(taken.yardstick)
+    for number in order.sample(range(len(contestants)), len(contestants)):
+        contestants[number].turn(index)  # brings its weights back into the caches, and sends others' threads to sleep
+        for stage, value in contestants[number].turn(index).items():
+            taken.stages[number].setdefault(stage, []).append(value)
+    yardstick()
+    taken.yardstick.append(yardstick())
+
+
+def _next_batch(done: int, options: Options) -> int:
+    if done < options.rounds:
+        return options.rounds - done
+    return min(max(1, int(done * _MORE_ROUNDS)), options.most_rounds - done)
+
+
+def _undecided(taken: _Taken, options: Options) -> bool:
+    first, *others = (stages["total"] for stages in taken.stages)
+    ratios = (statistics.ratio_in_rounds(values, first, options.noise) for values in others)
+    return any(ratio.high - ratio.low > 2 * options.noise.width * ratio.estimate for ratio in ratios)
+
+
+def _steady(totals: Sequence[float]) -> bool:
+    if len(totals) < 2 * _WINDOW:
+        return False
+    return min(totals[-_WINDOW:]) > (1 - _STEADY_WITHIN) * min(totals[:-_WINDOW])

@@ -1,0 +1,69 @@
+"""Profiles name the nodes that take the time, in every backend that gives them."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runtime import artifact
+from runtime.backends import Settings
+from runtime.benchmark import layers
+from runtime.errors import BackendError
+
+BATCH = np.zeros((1, 256, 512, 3), np.uint8)
+needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", pytest.param("openvino", marks=needs_openvino)])
+def test_the_demo_model(backend: str) -> None:
+    profile = layers.profile(artifact.read("demo"), backend, Settings(threads=1), BATCH)
+    times = [layer.milliseconds for layer in profile.layers]
+    assert len(times) == layers.COSTLIEST
+    assert times == sorted(times, reverse=True)
+    assert next(iter(profile.by_type)) in ("Conv", "Convolution")
+    assert sum(profile.by_type.values()) == pytest.approx(profile.total)
+    assert 0.1 < sum(layer.share for layer in profile.layers) < 1
+
+
+def test_no_file_is_left_behind(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = set(tmp_path.iterdir())
+    monkeypatch.chdir(tmp_path)
+    layers.profile(artifact.read(tiny), "onnxruntime", Settings(), np.zeros((1, 64, 96, 3), np.uint8))
+    assert set(tmp_path.iterdir()) == before
+
+
+def event(name: str, start: int, duration: int, kind: str = "") -> dict[str, Any]:
+    category = "Node" if kind else "Session"
+    return {"cat": category, "name": name, "ts": start, "dur": duration, "args": {"op_name": kind} if kind else {}}
+
+
+def test_the_first_run_is_left_out_and_others_are_averaged() -> None:
+    events = [
+        event("stem_kernel_time", 10, 9000, "Conv"),
+        event("model_run", 0, 10_000),
+        event("stem_fence_before", 20_000, 5000, "Conv"),
+        event("stem_kernel_time", 20_100, 1000, "Conv"),
+        event("head_kernel_time", 22_000, 400, "MatMul"),
+        event("model_run", 20_000, 3000),
+        event("stem_kernel_time", 30_100, 3000, "Conv"),
+        event("head_kernel_time", 34_000, 600, "MatMul"),
+        event("model_run", 30_000, 5000),
+    ]
+    profile = layers.summary(layers.onnxruntime_nodes(events))
+    assert [(layer.name, layer.type, layer.milliseconds) for layer in profile.layers] == [
+        ("stem", "Conv", 2.0),
+        ("head", "MatMul", 0.5),
+    ]
+    assert profile.layers[0].share == 0.8
+    assert profile.by_type == {"Conv": 2.0, "MatMul": 0.5}
+
+
+def test_what_cannot_be_profiled_says_so(tiny: Path) -> None:
+    with pytest.raises(BackendError, match="tensorrt gives no times of layers here"):
+        layers.profile(artifact.read(tiny), "tensorrt", Settings(), BATCH)
+    with pytest.raises(BackendError, match=r"onnxruntime cannot profile .*: leave the profile out"):
+        layers.profile(artifact.read(tiny), "onnxruntime", Settings(), BATCH)
