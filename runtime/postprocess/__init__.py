@@ -2,7 +2,7 @@
 
 from runtime.postprocess.geometry import Geometry
 from runtime.postprocess.instance_masks import instances
-from runtime.postprocess.panoptic_merge import panoptic
+from runtime.postprocess.panoptic_merge import merging, panoptic
 from runtime.postprocess.semantic_map import semantic
 
-__all__ = ["Geometry", "instances", "panoptic", "semantic"]
+__all__ = ["Geometry", "instances", "merging", "panoptic", "semantic"]

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.postprocess.acceptance import candidates, conclude
+from runtime.errors import PemError
+from runtime.postprocess.acceptance import Candidates, Contest, candidates, conclude
 from runtime.postprocess.classes import check
+from runtime.postprocess.compiled_contest import CompiledContest
 from runtime.postprocess.geometry import Geometry
+from runtime.postprocess.native import library
 from runtime.postprocess.numpy_contest import NumpyContest
 from runtime.result import Segment
+
+OVERRIDE = "PEM_EDGE_MERGE"
+"""Environment variable: the form of the merge to use, "compiled" or "numpy"."""
 
 
 def panoptic(
@@ -37,5 +45,32 @@ def panoptic(
     taking_part = candidates(logits, score_threshold)
     if not len(taking_part.queries):
         return np.zeros(output_size, np.int32), []
-    contest = NumpyContest(masks, taking_part.queries, taking_part.scores, geometry)
-    return conclude(contest, taking_part, things, overlap_threshold)
+    return conclude(_contest(masks, taking_part, geometry), taking_part, things, overlap_threshold)
+
+
+def merging() -> Literal["compiled", "numpy"]:
+    """Which form of the merge is used here; both give the same results.
+
+    It is the compiled one where it was built and loads. The variable PEM_EDGE_MERGE demands one: "compiled" or
+    "numpy". Raises PemError if it names another, or demands what there is not.
+    """
+    return "compiled" if _compiled() else "numpy"
+
+
+def _contest(masks: NDArray[np.floating], among: Candidates, geometry: Geometry) -> Contest:
+    functions = _compiled()
+    if functions:
+        return CompiledContest(masks, among.queries, among.scores, geometry, functions)
+    return NumpyContest(masks, among.queries, among.scores, geometry)
+
+
+def _compiled() -> library.Functions | None:
+    demanded = os.environ.get(OVERRIDE, "")
+    if demanded not in ("", "compiled", "numpy"):
+        raise PemError(f'{OVERRIDE} is "{demanded}", expected compiled or numpy: correct or unset it')
+    functions = None if demanded == "numpy" else library.load()
+    if demanded == "compiled" and functions is None:
+        raise PemError(
+            f"{OVERRIDE} is compiled, but no compiled merge is here: run python -m runtime.postprocess.native.build"
+        )
+    return functions

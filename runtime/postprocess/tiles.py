@@ -18,6 +18,9 @@ from runtime.postprocess.geometry import Geometry
 TILE = 64
 """Side of a tile in output pixels: smaller leaves less undecided, larger costs fewer calls."""
 
+NOT_FINITE = "masks hold NaN or infinity, expected finite logits: the model overflows, use fp32"
+"""What the ValueError says of such masks."""
+
 
 @dataclass(frozen=True, eq=False)
 class Span:
@@ -76,7 +79,7 @@ class Tiling:
         """
         low, high = self._extremes(np.minimum, masks), self._extremes(np.maximum, masks)
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
-            raise ValueError("masks hold NaN or infinity, expected finite logits: the model overflows, use fp32")
+            raise ValueError(NOT_FINITE)
         return low, high
 
     def _extremes(self, extreme: np.ufunc, masks: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -90,24 +93,25 @@ def _hull(parts: Sequence[slice]) -> slice:
 
 
 @lru_cache(maxsize=32)
-def tiling(geometry: Geometry) -> Tiling:
-    """The tiles of an output of ``geometry``."""
+def tiling(geometry: Geometry, tile: int = TILE) -> Tiling:
+    """The tiles of an output of ``geometry``, ``tile`` pixels a side. The grid parts of neighbours touch or overlap."""
     sides = zip(geometry.mask_size, geometry.padded_size, geometry.image_size, geometry.output_size, strict=True)
-    rows, columns = (_spans(*side) for side in sides)
+    rows, columns = (_spans(tile, *side) for side in sides)
     return Tiling(rows, columns)
 
 
-def _spans(grid: int, padded: int, image: int, output: int) -> tuple[Span, ...]:
+def _spans(tile: int, grid: int, padded: int, image: int, output: int) -> tuple[Span, ...]:
     grid_index, grid_weight = _neighbours(padded, grid)
     image_index, image_weight = _neighbours(output, image)
     index, weight = grid_index[:, image_index], grid_weight[:, image_index] * image_weight
-    return tuple(_span(slice(start, min(start + TILE, output)), index, weight) for start in range(0, output, TILE))
+    return tuple(_span(slice(start, min(start + tile, output)), index, weight) for start in range(0, output, tile))
 
 
 def _span(out: slice, index: NDArray[np.int64], weight: NDArray[np.float64]) -> Span:
     """Gather the four grid neighbours of each of a tile's pixels, both (2, 2, output), into its matrix."""
+    following = index[..., out.stop : out.stop + 1]
     index, weight = index[..., out], weight[..., out]
-    first, last = int(index.min()), int(index.max())
+    first, last = int(index.min()), max(int(index.max()), int(following.min(initial=1)) - 1)
     weights = np.zeros((index.shape[-1], last + 1 - first))
     np.add.at(weights, (np.arange(len(weights)), index - first), weight)
     return Span(out, slice(first, last + 1), weights.astype(np.float32))

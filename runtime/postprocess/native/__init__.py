@@ -1,0 +1,1 @@
+"""The contest for pixels in C: its sources, how they are compiled, and the library made from them."""

@@ -1,0 +1,178 @@
+/* The contest for the pixels of one tile. */
+
+#ifndef PEM_EDGE_PIXELS_H
+#define PEM_EDGE_PIXELS_H
+
+#include "bounds.h"
+
+/* A tile's pixels: who wins them. */
+typedef struct {
+    lanes price[TILE * PARTS];  /* the lowest one so far */
+    flags winner[TILE * PARTS]; /* the candidate that offers it */
+    flags inside[TILE * PARTS]; /* whether that one's mask is at least 0.5 */
+} Field;
+
+/* `count` grid points from `index` on: where they are, or converted in the workspace. */
+static const float *grid_row(const Work *work, size_t index, int32_t count)
+{
+    if (!work->contest->half)
+        return (const float *)work->contest->masks + index;
+    for (int32_t x = 0; x < count; x += WIDTH)
+        store(work->band_low + x, grid_points(work->contest, index + (size_t)x, least(WIDTH, count - x)));
+    return work->band_low;
+}
+
+/* Resize a candidate's mask along the rows of a tile: `cells`. */
+static void resize_along(const Work *work, Tile tile, int32_t candidate)
+{
+    const Contest *contest = work->contest;
+    const Side *rows = &contest->rows, *columns = &contest->columns;
+    int32_t width = extent(columns, tile.column);
+    for (int32_t y = 0; y < extent(rows, tile.row); y++) {
+        size_t index = place(contest, candidate, rows->first[tile.row] + y, columns->first[tile.column]);
+        const float *points = grid_row(work, index, width);
+        const float *weights = columns->weights + columns->offset[tile.column] * TILE;
+        lanes sums[PARTS] = {{0}};
+        for (int32_t x = 0; x < width; x++, weights += TILE)
+            for (int part = 0; part < PARTS; part++)
+                sums[part] += points[x] * load(weights + part * WIDTH);
+        memcpy(work->cells + y * PARTS, sums, sizeof sums);
+    }
+}
+
+/* Then down its columns: the mask at the tile's pixels. */
+static void resize_down(const Work *work, Tile tile, lanes *mask)
+{
+    const Side *rows = &work->contest->rows;
+    const float *weights = rows->weights + rows->offset[tile.row] * TILE;
+    for (int32_t y = 0; y < tile.height; y++) {
+        const int32_t *reach = rows->reach + 2 * (tile.row * TILE + y);
+        lanes sums[PARTS] = {{0}};
+        for (int32_t k = reach[0]; k < reach[1]; k++)
+            for (int part = 0; part < PARTS; part++)
+                sums[part] += weights[k * TILE + y] * work->cells[k * PARTS + part];
+        memcpy(mask + y * PARTS, sums, sizeof sums);
+    }
+}
+
+/* Let a candidate make its offer for a tile; `first` has no other to beat. */
+static void offer(const Work *work, Tile tile, int32_t candidate, const lanes *mask, int first, Field *field)
+{
+    for (int32_t i = 0; i < tile.height * PARTS; i++) {
+        lanes offered = price(mask[i], work->contest->inverse_scores[candidate]);
+        flags better = first ? all(0) == 0 : offered < field->price[i];
+        field->price[i] = pick(better, offered, field->price[i]);
+        field->winner[i] = pick_flags(better, candidate + (flags){0}, field->winner[i]);
+        field->inside[i] = pick_flags(better, mask[i] >= 0, field->inside[i]);
+    }
+}
+
+/* Give a tile to its only rival. */
+static void concede(Tile tile, int32_t candidate, const lanes *mask, Field *field)
+{
+    for (int32_t i = 0; i < tile.height * PARTS; i++) {
+        field->winner[i] = candidate + (flags){0};
+        field->inside[i] = mask[i] >= 0;
+    }
+}
+
+static int32_t count_inside(Tile tile, const lanes *mask)
+{
+    flags count = {0};
+    for (int part = 0; part < PARTS; part++)
+        for (int32_t y = 0; y < tile.height; y++)
+            count -= (mask[y * PARTS + part] >= 0) & first_lanes(tile.width - part * WIDTH);
+    return sum(count);
+}
+
+/* Let all rivals compete for a tile, and count the original pixels of masks that may cross 0.5. */
+static void compete(const Work *work, Tile tile, Field *field)
+{
+    int rivals = 0, seen = 0;
+    for (int32_t word = 0; word < work->words; word++)
+        rivals += __builtin_popcount(*set_of(work->rivals, work, tile.row, tile.column, word));
+    for (int32_t word = 0; word < work->words; word++) {
+        uint32_t rival = *set_of(work->rivals, work, tile.row, tile.column, word);
+        uint32_t mixed = *set_of(work->mixed, work, tile.row, tile.column, word);
+        for (uint32_t set = rival | mixed; set;) {
+            uint32_t bit = set & -set;
+            int32_t candidate = take_candidate(&set, word);
+            lanes mask[TILE * PARTS];
+            resize_along(work, tile, candidate);
+            resize_down(work, tile, mask);
+            if (mixed & bit)
+                work->contest->original[candidate] += count_inside(tile, mask);
+            if (rival & bit && rivals == 1)
+                concede(tile, candidate, mask, field);
+            else if (rival & bit)
+                offer(work, tile, candidate, mask, seen++ == 0, field);
+        }
+    }
+}
+
+static void widen_box(const Contest *contest, int32_t candidate, int32_t left, int32_t top, int32_t right, int32_t bottom)
+{
+    int32_t *box = contest->boxes + 4 * candidate;
+    box[0] = least(box[0], left), box[1] = least(box[1], top);
+    box[2] = most(box[2], right), box[3] = most(box[3], bottom);
+}
+
+/* Count what a candidate has won of a tile; returns how many of these pixels are final. */
+static int32_t tally(const Work *work, Tile tile, const Field *field, int32_t candidate)
+{
+    const Contest *contest = work->contest;
+    int32_t left = tile.column * TILE, top = tile.row * TILE, finals = 0;
+    for (int part = 0; part < PARTS; part++, left += WIDTH) {
+        flags won = {0}, final = {0}, before = {0}, last = {0}; /* rows before the first final pixel, row of the last */
+        for (int32_t y = 0; y < tile.height; y++) {
+            flags wins = (field->winner[y * PARTS + part] == candidate) & first_lanes(tile.width - part * WIDTH);
+            flags keeps = wins & field->inside[y * PARTS + part];
+            won -= wins;
+            final -= keeps;
+            before -= final == 0;
+            last = pick_flags(keeps, y + (flags){0}, last);
+        }
+        contest->won[candidate] += sum(won);
+        finals += sum(final);
+        for (int lane = 0; lane < WIDTH; lane++)
+            if (final[lane])
+                widen_box(contest, candidate, left + lane, top + before[lane], left + lane, top + last[lane]);
+    }
+    contest->final[candidate] += finals;
+    return finals;
+}
+
+/* Write a tile's owners to the map. */
+static void assign(const Work *work, Tile tile, const Field *field)
+{
+    size_t across = (size_t)work->contest->columns.size, at = (size_t)tile.row * TILE * across + (size_t)tile.column * TILE;
+    for (int32_t y = 0; y < tile.height; y++, at += across) {
+        flags owners[PARTS];
+        for (int part = 0; part < PARTS; part++) {
+            int32_t i = y * PARTS + part;
+            owners[part] = pick_flags(field->inside[i], field->winner[i], NOBODY + (flags){0});
+        }
+        int32_t *to = work->contest->map + at;
+        if (tile.width == TILE)
+            memcpy(to, owners, sizeof owners);
+        else
+            memcpy(to, owners, (size_t)tile.width * sizeof *to);
+    }
+}
+
+/* Interpolate a tile, count its pixels and assign them. */
+static void settle(const Work *work, int32_t row, int32_t column)
+{
+    Tile tile = tile_at(work, row, column);
+    Field field;
+    compete(work, tile, &field);
+    int32_t finals = 0;
+    for (int32_t word = 0; word < work->words; word++)
+        for (uint32_t set = *set_of(work->rivals, work, row, column, word); set;)
+            finals += tally(work, tile, &field, take_candidate(&set, word));
+    *verdict_of(work, row, column) = finals ? SETTLED : NOBODY;
+    if (finals)
+        assign(work, tile, &field);
+}
+
+#endif
