@@ -62,7 +62,9 @@ class _Prepared:
 
 
 @dataclass(frozen=True, eq=False)
-class _Inferred:
+class Inferred:
+    """What a model made of an image, before the merge."""
+
     outputs: Outputs
     geometry: Geometry
     milliseconds: dict[str, float]
@@ -82,12 +84,12 @@ class HostPipeline:
             batch = np.broadcast_to(fitted, (smallest_batch(self._spec), *fitted.shape))
         return _Prepared(batch, geometry, milliseconds)
 
-    def infer(self, prepared: _Prepared) -> _Inferred:
+    def infer(self, prepared: _Prepared) -> Inferred:
         with timed(milliseconds := dict(prepared.milliseconds), "inference"):
             logits, masks = self._backend(prepared.batch)
-        return _Inferred((logits[0], masks[0]), prepared.geometry, milliseconds)
+        return Inferred((logits[0], masks[0]), prepared.geometry, milliseconds)
 
-    def merge(self, inferred: _Inferred, thresholds: Thresholds) -> Merged:
+    def merge(self, inferred: Inferred, thresholds: Thresholds) -> Merged:
         with timed(milliseconds := dict(inferred.milliseconds), "postprocess"):
             try:
                 panoptic, segments = postprocess.panoptic(

@@ -19,8 +19,13 @@ def prepare(image: NDArray[np.uint8], spec: InputSpec) -> tuple[NDArray[np.uint8
     only padded, to a multiple of ``spec.multiple_of``; a larger one is scaled down to fit the largest input, one
     smaller than the smallest input in both directions scaled up to it.
     """
-    scaled, padded = _sizes(_size(image), spec)
-    return _place(image, scaled, padded, spec.pad_value)
+    return _place(image, geometry(_size(image), spec), spec.pad_value)
+
+
+def geometry(size: Size, spec: InputSpec) -> Geometry:
+    """The sizes on the way of an image of ``size`` (height, width) into what an artifact takes, see `prepare`."""
+    scaled, padded = _sizes(size, spec)
+    return Geometry(padded_size=padded, image_size=scaled, output_size=size)
 
 
 def fit(
@@ -32,8 +37,8 @@ def fit(
     `runtime.postprocess` needs to bring results back to the image's size. Shrinking averages over areas, growing is
     bilinear; at least one pixel is left in each direction.
     """
-    scaled = _scaled(_size(image), (height, width))
-    return _place(image, scaled, (height, width), pad_value)
+    box = height, width
+    return _place(image, Geometry(box, _scaled(_size(image), box), _size(image)), pad_value)
 
 
 def _size(image: NDArray[np.uint8]) -> Size:
@@ -64,9 +69,9 @@ def _padded(side: int, sides: Range, multiple: int) -> int:
 
 
 def _place(
-    image: NDArray[np.uint8], scaled: Size, padded: Size, pad_value: tuple[int, int, int]
+    image: NDArray[np.uint8], geometry: Geometry, pad_value: tuple[int, int, int]
 ) -> tuple[NDArray[np.uint8], Geometry]:
-    geometry = Geometry(padded_size=padded, image_size=scaled, output_size=_size(image))
+    padded, scaled = geometry.padded_size, geometry.image_size
     if padded == scaled == geometry.output_size:
         return image, geometry
     canvas = np.empty((*padded, 3), np.uint8)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -104,6 +103,26 @@ class Memory:
         call(self._free, self.address)
 
 
+class Room:
+    """Memory on the GPU that grows when asked for more, its contents then lost; freed by `close`."""
+
+    def __init__(self) -> None:
+        self._memory: Memory | None = None
+
+    def of(self, size: int) -> int:
+        """The address of at least ``size`` bytes. Nothing may be using what was there before."""
+        if self._memory is None or self._memory.size < size:
+            self.close()
+            self._memory = Memory(size)
+        return self._memory.address
+
+    def close(self) -> None:
+        """Free the memory."""
+        memory, self._memory = self._memory, None
+        if memory is not None:
+            memory.close()
+
+
 class HostView:
     """What NumPy makes an array of over memory that is not its own. The array and its views keep this object alive."""
 
@@ -145,52 +164,6 @@ class Graph:
     def close(self) -> None:
         """Free it."""
         call("cudaGraphExecDestroy", self._executable)
-
-
-class Module:
-    """Compiled kernels, ``cubin``, loaded for the current GPU. Raises BackendError if they are not for it."""
-
-    def __init__(self, cubin: bytes) -> None:
-        self._module = call("cuModuleLoadData", cubin)
-        self._functions: dict[str, Any] = {}
-
-    def launch(
-        self, kernel: str, blocks: tuple[int, int], threads: int, shared: int, argument: ctypes.Structure, stream: Any
-    ) -> None:
-        """Put a kernel that takes one structure on ``stream``; ``shared`` is in bytes. The argument is copied."""
-        if kernel not in self._functions:
-            self._functions[kernel] = call("cuModuleGetFunction", self._module, kernel.encode())
-        pointers = (ctypes.c_void_p * 1)(ctypes.addressof(argument))
-        grid = (*blocks, 1, threads, 1, 1)
-        call("cuLaunchKernel", self._functions[kernel], *grid, shared, int(stream), ctypes.addressof(pointers), 0)
-
-    def close(self) -> None:
-        """Unload them."""
-        call("cuModuleUnload", self._module)
-
-
-class Stopwatch:
-    """Times how long a stream takes from one `lap` to the next, at most ``laps`` of them, without waiting for it."""
-
-    def __init__(self, laps: int) -> None:
-        self._events = [call("cudaEventCreateWithFlags", 0) for _ in range(laps)]
-        self._names: list[str] = []
-
-    def lap(self, name: str, stream: Any) -> None:
-        """Note that what was put on ``stream`` since the lap before is called ``name``; the first starts the watch."""
-        call("cudaEventRecord", self._events[len(self._names)], stream)
-        self._names.append(name)
-
-    def milliseconds(self) -> dict[str, float]:
-        """Of each lap but the first, once the stream has been waited for. The next lap is the first again."""
-        names, self._names = self._names, []
-        pairs = zip(self._events, self._events[1:], names[1:], strict=False)
-        return {name: float(call("cudaEventElapsedTime", start, end)) for start, end, name in pairs}
-
-    def close(self) -> None:
-        """Free its events."""
-        for event in self._events:
-            call("cudaEventDestroy", event)
 
 
 def copy(target: int, source: int, size: int, stream: Any) -> None:

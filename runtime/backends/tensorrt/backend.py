@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import threading
 import weakref
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from typing import Any, ClassVar
@@ -18,9 +20,13 @@ from runtime.backends.base import Backend, Shape
 from runtime.backends.cuda import Gpu, call
 from runtime.backends.device_arrays import DeviceArray, Images
 from runtime.backends.tensorrt import engine_loading, log, plugin_library
-from runtime.backends.tensorrt.engine_session import Contexts, Session
+from runtime.backends.tensorrt.device_pipeline import DevicePipeline
+from runtime.backends.tensorrt.device_stages import DeviceStages
+from runtime.backends.tensorrt.engine_session import Contexts, Plan, Session
 from runtime.backends.tensorrt.rtx_contexts import RtxContexts
+from runtime.backends.tensorrt.trt_contexts import TrtContexts
 from runtime.errors import BackendError
+from runtime.pipeline import HostPipeline, Pipeline
 
 _DTYPES: dict[str, np.dtype[Any]] = {
     "UINT8": np.dtype(np.uint8),
@@ -36,6 +42,7 @@ class TensorRt(Backend):
 
     name = "tensorrt"
     _module: ClassVar[str] = "tensorrt"
+    _place = "host"
 
     def _load(self, artifact: Artifact) -> None:
         trt = _import(self._module)
@@ -63,7 +70,7 @@ class TensorRt(Backend):
         return Session(self._gpu, contexts, engine.device_memory_size_v2, dtypes, sizes, partial(log.reason, trt))
 
     def _contexts(self, trt: Any, engine: Any) -> Contexts:
-        return _TrtContexts(trt, engine)
+        return TrtContexts(trt, engine)
 
     def _register_plugins(self, trt: Any, artifact: Artifact) -> None:
         if artifact.manifest.deform_conv == "native":
@@ -73,21 +80,72 @@ class TensorRt(Backend):
             plugin_library.load(trt, artifact.model.parent, plugin, cure)
 
     def _run(self, images: NDArray[np.uint8] | DeviceArray) -> tuple[NDArray[Any], NDArray[Any]]:
-        self._require_fitting(images.shape)
-        with self._lock:
-            self._require_open()  # another thread may have closed it while this one waited
-            plan = self._session.plan(images.shape)
-            self._require_shapes((plan.outputs["logits"], plan.outputs["masks"]), images.shape)
+        with self.planned(images.shape) as plan:
             logits, masks = self._session.run(plan, images)
         return logits, masks
 
     def _run_on_gpu(self, images: Images) -> tuple[tuple[NDArray[Any], NDArray[Any]], Shape]:
-        with self._lock, self._gpu.current():
-            self._require_open()
-            array = device_arrays.read(images, self._session.stream)
-            self._require_images(array.shape, array.dtype)
-            self._require_reachable(array)
+        array = self.on_device(images)
+        self._require_images(array.shape, array.dtype)
         return self._run(array), array.shape
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Errors of the block are BackendErrors of one line. Raises one if the backend is closed."""
+        self._require_open()
+        try:
+            yield
+        except BackendError:
+            raise
+        except Exception as error:
+            raise self._failed("run", error) from error
+
+    @contextmanager
+    def exclusive(self) -> Iterator[Session]:
+        """Within the block, the session is this thread's alone. Raises BackendError if the backend is closed."""
+        with self._lock:
+            self._require_open()  # another thread may have closed it while this one waited
+            yield self._session
+
+    @contextmanager
+    def planned(self, shape: Shape) -> Iterator[Plan]:
+        """The plan for images of ``shape``; within the block, the session is this thread's alone."""
+        self._require_fitting(shape)
+        with self.exclusive() as session:
+            plan = session.plan(shape)
+            self._require_shapes((plan.outputs["logits"], plan.outputs["masks"]), shape)
+            yield plan
+
+    def require_image(self, shape: Shape, dtype: np.dtype[Any]) -> None:
+        """Raise BackendError unless it is uint8 (H, W, 3)."""
+        self._require_images((1, *shape), dtype)
+
+    def on_device(self, images: Images) -> DeviceArray:
+        """Where an array of another library lies, to be read on the session's stream."""
+        with self.exclusive() as session, self._gpu.current():
+            array = device_arrays.read(images, session.stream)
+            self._require_reachable(array)
+        return array
+
+    def pipeline(self, things: Collection[int]) -> Pipeline:
+        """All stages on the GPU; where their kernels cannot be had, only the model, and `settings` say why."""
+        try:
+            with self.exclusive() as session:
+                stages = DeviceStages(self._gpu, session, self.artifact.manifest, things)
+        except BackendError as error:
+            self._require_open()
+            self._place = f"host: {error}"
+            return HostPipeline(self, things)
+        self._place = "device"
+        return DevicePipeline(self, stages, things)
+
+    def _settings(self) -> dict[str, str | int | bool]:
+        return {"pipeline": self._place}
 
     def _unload(self) -> None:
         with self._lock:
@@ -142,23 +200,6 @@ class TensorRtRtx(TensorRt):
 
     def _register_plugins(self, trt: Any, artifact: Artifact) -> None:
         """It has none."""
-
-
-class _TrtContexts:
-    records = True
-
-    def __init__(self, trt: Any, engine: Any) -> None:
-        self._engine = engine
-        self._strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
-
-    def create(self) -> Any:
-        return self._engine.create_execution_context(self._strategy)
-
-    def first_run(self) -> None:
-        """Nothing to do."""
-
-    def close(self) -> None:
-        del self._engine
 
 
 def _import(module: str) -> Any:

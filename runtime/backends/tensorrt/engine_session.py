@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Protocol
 
 import numpy as np
@@ -89,7 +89,7 @@ class Session:
         sizes: dict[str, int],
         reason: Callable[[], str],
     ) -> None:
-        self._gpu, self._contexts, self._reason, self._dtypes = gpu, contexts, reason, dtypes
+        self._gpu, self._contexts, self._reason, self.dtypes = gpu, contexts, reason, dtypes
         self._input, *outputs = dtypes
         self._plans: OrderedDict[Shape, Plan] = OrderedDict()
         with gpu.current(), ExitStack() as cleanup:
@@ -124,16 +124,55 @@ class Session:
 
     def run(self, plan: Plan, images: NDArray[np.uint8] | DeviceArray) -> list[NDArray[Any]]:
         """The outputs, arrays of the call's own."""
+        with self.working(plan):
+            self._fetch(images)
+            self.launch(plan)
+            arrays = self.results(plan)
+        return self.keepable(arrays)
+
+    @contextmanager
+    def working(self, plan: Plan) -> Iterator[None]:
+        """Within the block, work for ``plan`` is put on the stream; it is done when the block ends."""
         with self._gpu.current():
             try:
-                self._fetch(images)
-                plan.launch(self._stream)
-                arrays = self._results(plan)
+                yield
             finally:  # also after an error: neither the images nor the staging buffer may change before that
-                call("cudaStreamSynchronize", self._stream)
+                self.synchronize()
             if plan.runs == 1:
                 self._contexts.first_run()
-        return [self._pools[name].keepable(array) for name, array in arrays.items()]
+
+    def launch(self, plan: Plan) -> None:
+        """Put a run of the model on the stream."""
+        plan.launch(self._stream)
+
+    def synchronize(self) -> None:
+        """Wait for what is on the stream."""
+        call("cudaStreamSynchronize", self._stream)
+
+    def results(self, plan: Plan) -> dict[str, NDArray[Any]]:
+        """Arrays by name that the outputs are copied to, in the order of the stream."""
+        arrays = {name: self._pools[name].lend(shape, self.dtypes[name]) for name, shape in plan.outputs.items()}
+        for name, array in arrays.items():
+            copy(array.ctypes.data, self._buffers[name].address, array.nbytes, self._stream)
+        return arrays
+
+    def keepable(self, results: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """`results`, once the stream has been waited for, as arrays that a caller may keep."""
+        return [self._pools[name].keepable(array) for name, array in results.items()]
+
+    def wait_for(self, stream: int | None) -> None:
+        """Let what follows on the stream wait for what is on another one."""
+        if stream is not None:
+            call("cudaEventRecord", self._event, stream)
+            call("cudaStreamWaitEvent", self._stream, self._event, 0)
+
+    def address(self, tensor: str) -> int:
+        """Where a tensor lies on the GPU."""
+        return self._buffers[tensor].address
+
+    def own(self, close: Callable[[], object]) -> None:
+        """Call ``close`` when the session ends, before it frees anything of its own."""
+        self._cleanup.callback(close)
 
     def close(self) -> None:
         """Free everything. May be called more than once, from any thread."""
@@ -153,24 +192,13 @@ class Session:
 
     def _fetch(self, images: NDArray[np.uint8] | DeviceArray) -> None:
         if isinstance(images, DeviceArray):
-            self._wait_for(images.stream)
+            self.wait_for(images.stream)
             source, size = images.address, int(np.prod(images.shape))
         else:
             staging = HostView(self._staging.address, images.shape, np.uint8).array()
             np.copyto(staging, images)
             source, size = self._staging.address, images.nbytes
         copy(self._buffers[self._input].address, source, size, self._stream)
-
-    def _wait_for(self, stream: int | None) -> None:
-        if stream is not None:
-            call("cudaEventRecord", self._event, stream)
-            call("cudaStreamWaitEvent", self._stream, self._event, 0)
-
-    def _results(self, plan: Plan) -> dict[str, NDArray[Any]]:
-        arrays = {name: self._pools[name].lend(shape, self._dtypes[name]) for name, shape in plan.outputs.items()}
-        for name, array in arrays.items():
-            copy(array.ctypes.data, self._buffers[name].address, array.nbytes, self._stream)
-        return arrays
 
     def _drop_plans(self) -> None:
         while self._plans:

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from tests.helpers.tensorrt_bindings.simulated_kernels import Kernels
 from tests.helpers.tensorrt_bindings.simulated_machine import (
     Block,
     Context,
@@ -16,7 +18,6 @@ from tests.helpers.tensorrt_bindings.simulated_machine import (
     Event,
     Graph,
     Kind,
-    Machine,
     Stream,
     Work,
 )
@@ -24,15 +25,16 @@ from tests.helpers.tensorrt_bindings.simulated_machine import (
 _ALIGNMENT = 256
 
 
-class Cuda(Machine):
-    """See `Machine`. Methods whose names begin with "cu" are CUDA's."""
+class Cuda(Kernels):
+    """See `Machine`. Methods whose names begin with "cu" or "nvrtc" are CUDA's."""
 
     def modules(self) -> dict[str, ModuleType]:
         """To be put in `sys.modules`."""
-        runtime, driver = ModuleType("cuda.bindings.runtime"), ModuleType("cuda.bindings.driver")
+        runtime, driver, nvrtc = (ModuleType(f"cuda.bindings.{name}") for name in ("runtime", "driver", "nvrtc"))
         for name in dir(self):
-            if name.startswith("cu"):
-                setattr(runtime if name.startswith("cuda") else driver, name, self._locked(getattr(self, name)))
+            if name.startswith(("cu", "nvrtc")):
+                module = nvrtc if name.startswith("nvrtc") else runtime if name.startswith("cuda") else driver
+                setattr(module, name, self._locked(getattr(self, name)))
         runtime.cudaMemcpyKind = SimpleNamespace(cudaMemcpyDefault="default")  # type: ignore[attr-defined]
         runtime.cudaStreamCaptureMode = SimpleNamespace(  # type: ignore[attr-defined]
             cudaStreamCaptureModeRelaxed="relaxed"
@@ -40,7 +42,7 @@ class Cuda(Machine):
         runtime.cudaDeviceAttr = SimpleNamespace(  # type: ignore[attr-defined]
             cudaDevAttrComputeCapabilityMajor=0, cudaDevAttrComputeCapabilityMinor=1
         )
-        return {module.__name__: module for module in (runtime, driver)}
+        return {module.__name__: module for module in (runtime, driver, nvrtc)}
 
     # CUDA's driver
 
@@ -135,12 +137,22 @@ class Cuda(Machine):
         self.finish(target)
         return (Error.cudaSuccess,)
 
-    def cudaEventCreateWithFlags(self, flags: int) -> Any:  # noqa: ARG002
-        return Error.cudaSuccess, self.made(Event())
+    def cudaEventCreateWithFlags(self, flags: int) -> Any:
+        return Error.cudaSuccess, self.made(Event(timed=flags != 2))
 
     def cudaEventRecord(self, event: Event, stream: Any) -> Any:
-        event.work = Work(lambda: None)
+        def run() -> None:
+            event.time = time.perf_counter()
+
+        event.work = Work(run)
         return (self.enqueue(stream, event.work),)
+
+    def cudaEventElapsedTime(self, start: Event, end: Event) -> Any:
+        if not (start.timed and end.timed and start.work and end.work):
+            return Error.cudaErrorInvalidResourceHandle, 0.0
+        if not (start.work.done and end.work.done):
+            return Error.cudaErrorNotReady, 0.0
+        return Error.cudaSuccess, 1000 * (end.time - start.time)
 
     def cudaStreamWaitEvent(self, stream: Any, event: Event, flags: int) -> Any:  # noqa: ARG002
         awaited = event.work

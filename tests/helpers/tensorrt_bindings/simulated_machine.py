@@ -31,9 +31,28 @@ class Error(IntEnum):
     cudaErrorMemoryAllocation = 2
     cudaErrorInsufficientDriver = 35
     cudaErrorInvalidResourceHandle = 400
+    cudaErrorNotReady = 600
     cudaErrorIllegalAddress = 700
     cudaErrorStreamCaptureUnsupported = 900
     cudaErrorStreamCaptureInvalidated = 901
+
+
+class DriverError(IntEnum):
+    """CUresult"""
+
+    CUDA_SUCCESS = 0
+    CUDA_ERROR_INVALID_VALUE = 1
+    CUDA_ERROR_INVALID_IMAGE = 200
+    CUDA_ERROR_NO_BINARY_FOR_GPU = 209
+    CUDA_ERROR_INVALID_HANDLE = 400
+    CUDA_ERROR_NOT_FOUND = 500
+
+
+class CompilerError(IntEnum):
+    """nvrtcResult"""
+
+    NVRTC_SUCCESS = 0
+    NVRTC_ERROR_INVALID_OPTION = 5
 
 
 class Kind(IntEnum):
@@ -97,9 +116,11 @@ class Stream(Handle):
 
 @dataclass(eq=False)
 class Event(Handle):
-    """An event; ``work`` is what it waits for."""
+    """An event; ``work`` is what it waits for, ``time`` when that was done, in seconds."""
 
+    timed: bool = True
     work: Work | None = None
+    time: float = 0.0
 
 
 @dataclass(eq=False)

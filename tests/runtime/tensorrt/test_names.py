@@ -17,6 +17,7 @@ import pytest
 from tests.helpers.tensorrt_bindings import (
     simulated_cuda,
     simulated_engine,
+    simulated_kernels,
     simulated_machine,
     simulated_rtx,
     simulated_tensorrt,
@@ -180,26 +181,33 @@ def documented(text: str) -> list[list[str]]:
 
 @needs_cuda
 def test_names_exist_in_cuda() -> None:
-    modules = [import_module(f"cuda.bindings.{name}") for name in ("runtime", "driver")]
+    modules = [import_module(f"cuda.bindings.{name}") for name in ("runtime", "driver", "nvrtc")]
     kinds = [kind for kind in vars(modules[0]).values() if inspect.isclass(kind)]
     known = {name for owner in (*modules, *kinds) for name in vars(owner)}
-    used = {text for file in FILES for text in re.findall(r'"((?:cu|cuda)[A-Z]\w+)"', (ROOT / file).read_text())}
-    assert {"cudaMallocHost", "cuCtxPushCurrent", "cudaMemcpyDefault"} <= used
+    files = [*FILES, *(file.relative_to(ROOT).as_posix() for file in ROOT.glob("runtime/kernels/*.py"))]
+    pattern = r'"((?:cu|cuda|nvrtc)[A-Z]\w+)"'
+    used = {text for file in files for text in re.findall(pattern, (ROOT / file).read_text())}
+    assert {"cudaMallocHost", "cuCtxPushCurrent", "cudaMemcpyDefault", "cuLaunchKernel", "nvrtcGetCUBIN"} <= used
     assert used <= known
 
 
 @needs_cuda
 def test_what_is_simulated_exists_in_cuda_with_the_same_parameters() -> None:
-    for name, method in vars(simulated_cuda.Cuda).items():
-        if re.match("(cu|cuda)[A-Z]", name):
-            library = import_module(f"cuda.bindings.{'runtime' if name.startswith('cuda') else 'driver'}")
+    for name, method in {**vars(simulated_cuda.Cuda), **vars(simulated_kernels.Kernels)}.items():
+        if found := re.match("(cuda|cu|nvrtc)[A-Z]", name):
+            module = {"cuda": "runtime", "cu": "driver", "nvrtc": "nvrtc"}[found[1]]
             ours = list(inspect.signature(method).parameters)[1:]
-            assert list(inspect.signature(getattr(library, name)).parameters) == ours, name
+            real = getattr(import_module(f"cuda.bindings.{module}"), name)
+            assert list(inspect.signature(real).parameters) == ours, name
 
 
 @needs_cuda
 def test_what_is_simulated_has_the_values_of_cuda() -> None:
-    runtime = import_module("cuda.bindings.runtime")
-    for kind, ours in (("cudaError_t", simulated_machine.Error), ("cudaMemoryType", simulated_machine.Kind)):
+    for module, kind, ours in (
+        ("runtime", "cudaError_t", simulated_machine.Error),
+        ("runtime", "cudaMemoryType", simulated_machine.Kind),
+        ("driver", "CUresult", simulated_machine.DriverError),
+        ("nvrtc", "nvrtcResult", simulated_machine.CompilerError),
+    ):
         for member in ours:
-            assert int(getattr(getattr(runtime, kind), member.name)) == member
+            assert int(getattr(getattr(import_module(f"cuda.bindings.{module}"), kind), member.name)) == member

@@ -1,0 +1,170 @@
+"""NVRTC and kernels on a simulated machine: it takes the kernels' sources only, which g++ compiles for the host."""
+# ruff: noqa: N802, N803  # CUDA's names
+
+from __future__ import annotations
+
+import ctypes
+import json
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.kernels.arguments import Fit, Merge
+from tests.helpers.host_kernels import SOURCES, host_kernels
+from tests.helpers.tensorrt_bindings.simulated_machine import (
+    CompilerError,
+    Context,
+    DriverError,
+    Error,
+    Handle,
+    Machine,
+    Work,
+)
+
+_MAGIC = b"simulated cubin"
+_LOG = b"no such architecture\0"
+_SUCCESS = DriverError.CUDA_SUCCESS
+
+
+@dataclass(eq=False)
+class Program(Handle):
+    """A program of NVRTC's."""
+
+    sources: dict[str, bytes]
+    binary: bytes = b""
+
+
+@dataclass(eq=False)
+class Module(Handle):
+    """Kernels that were loaded."""
+
+    context: Context
+
+
+@dataclass(eq=False)
+class Function(Handle):
+    """A kernel of a module."""
+
+    module: Module
+    name: str
+
+
+class Kernels(Machine):
+    """See `Machine`."""
+
+    compilations = 0
+    architectures: Collection[str] = frozenset({"sm_87", "sm_89"})
+
+    # NVRTC
+
+    def nvrtcVersion(self) -> Any:
+        return CompilerError.NVRTC_SUCCESS, 13, 0
+
+    def nvrtcCreateProgram(
+        self, src: bytes, name: bytes, numHeaders: int, headers: Sequence[bytes], includeNames: Sequence[bytes]
+    ) -> Any:
+        if not numHeaders == len(headers) == len(includeNames):
+            self.fault("a program is given another number of headers than said")
+        texts = (src, *headers)
+        sources = {name.decode(): text for name, text in zip((name, *includeNames), texts, strict=True)}
+        return CompilerError.NVRTC_SUCCESS, self.made(Program(sources))
+
+    def nvrtcCompileProgram(self, prog: Program, numOptions: int, options: Sequence[bytes]) -> Any:
+        architecture = next(option for option in options if option.startswith(b"--gpu-architecture=")).decode()[19:]
+        if numOptions != len(options) or architecture not in self.architectures:
+            return (CompilerError.NVRTC_ERROR_INVALID_OPTION,)
+        if any(text != (SOURCES / name).read_bytes() for name, text in prog.sources.items()):
+            self.fault("what is compiled are not the kernels' sources")
+        self.compilations += 1
+        prog.binary = _MAGIC + json.dumps([architecture, *prog.sources]).encode()
+        return (CompilerError.NVRTC_SUCCESS,)
+
+    def nvrtcGetCUBINSize(self, prog: Program) -> Any:
+        return CompilerError.NVRTC_SUCCESS, len(prog.binary)
+
+    def nvrtcGetCUBIN(self, prog: Program, cubin: bytes) -> Any:
+        _overwrite(cubin, prog.binary)
+        return (CompilerError.NVRTC_SUCCESS,)
+
+    def nvrtcGetProgramLogSize(self, prog: Program) -> Any:  # noqa: ARG002
+        return CompilerError.NVRTC_SUCCESS, len(_LOG)
+
+    def nvrtcGetProgramLog(self, prog: Program, log: bytes) -> Any:  # noqa: ARG002
+        _overwrite(log, _LOG)
+        return (CompilerError.NVRTC_SUCCESS,)
+
+    def nvrtcDestroyProgram(self, prog: Program) -> Any:
+        self.destroyed(prog)
+        return (CompilerError.NVRTC_SUCCESS,)
+
+    # CUDA's driver
+
+    def cuModuleLoadData(self, image: bytes) -> Any:
+        if not image.startswith(_MAGIC):
+            return DriverError.CUDA_ERROR_INVALID_IMAGE, None
+        architecture, *_ = json.loads(image[len(_MAGIC) :])
+        context = self.current()
+        if context is None or architecture != "sm_{}{}".format(*self.capabilities[context.device]):
+            return DriverError.CUDA_ERROR_NO_BINARY_FOR_GPU, None
+        return _SUCCESS, self.made(Module(context))
+
+    def cuModuleGetFunction(self, hmod: Module, name: bytes) -> Any:
+        if not host_kernels().argument_bytes(name.decode()):
+            return DriverError.CUDA_ERROR_NOT_FOUND, None
+        return _SUCCESS, Function(hmod, name.decode())
+
+    def cuModuleUnload(self, hmod: Module) -> Any:
+        return (_SUCCESS if self.destroyed(hmod) == Error.cudaSuccess else DriverError.CUDA_ERROR_INVALID_HANDLE,)
+
+    def cuLaunchKernel(
+        self,
+        f: Function,
+        gridDimX: int,
+        gridDimY: int,
+        gridDimZ: int,
+        blockDimX: int,
+        blockDimY: int,
+        blockDimZ: int,
+        sharedMemBytes: int,
+        hStream: int,
+        kernelParams: int,
+        extra: int,
+    ) -> Any:
+        if f.module not in self.handles or f.module.context is not self.current():
+            self.fault("a kernel is launched whose module is unloaded or another context's")
+            return (DriverError.CUDA_ERROR_INVALID_HANDLE,)
+        if min(gridDimX, gridDimY, blockDimX) < 1 or (gridDimZ, blockDimY, blockDimZ, extra) != (1, 1, 1, 0):
+            return (DriverError.CUDA_ERROR_INVALID_VALUE,)
+        structure = Fit if f.name.startswith("fit_") else Merge
+        place_of_argument = ctypes.c_void_p.from_address(kernelParams).value or 0
+        given = ctypes.string_at(place_of_argument, host_kernels().argument_bytes(f.name))
+        argument = structure.from_buffer_copy(given)  # what was given may change as soon as the call is over
+
+        def run() -> None:
+            for address in _pointers(argument):
+                self.block(address)  # a fault if it is freed by now
+            place = ctypes.addressof(argument)
+            if problem := host_kernels().launch(f.name, (gridDimX, gridDimY), blockDimX, sharedMemBytes, place):
+                self.fault(f"{f.name}: {problem}")
+
+        blocks = [self.block(address) for address in _pointers(argument)]
+        if None in blocks:
+            self.fault(f"{f.name} is given memory that is not CUDA's")
+            return (DriverError.CUDA_ERROR_INVALID_VALUE,)
+        work = Work(run, [block for block in blocks if block is not None])
+        return (DriverError(int(self.enqueue(hStream, work))),)
+
+
+def _overwrite(target: bytes, source: bytes) -> None:
+    """As the bindings do, which get ``bytes`` to write to."""
+    ctypes.memmove(ctypes.cast(ctypes.c_char_p(target), ctypes.c_void_p), source, len(source))
+
+
+def _pointers(structure: ctypes.Structure) -> Iterator[int]:
+    """Of a structure and those inside it."""
+    for name, *_ in structure._fields_:
+        value = getattr(structure, name)
+        if isinstance(value, ctypes.Structure):
+            yield from _pointers(value)
+        elif getattr(type(structure), name).size == ctypes.sizeof(ctypes.c_void_p) and isinstance(value, int):
+            yield value
