@@ -54,6 +54,10 @@ def _parser() -> console.Parser:
         help=f"any of {', '.join(SCENARIOS)}, separated by commas, or none; default: all",
     )
     parser.add_argument(
+        "--seconds", metavar="S", type=_seconds, default=Options.scenario_seconds,
+        help="how long each scenario takes; default: %(default)s",
+    )  # fmt: skip
+    parser.add_argument(
         "--cold-start", action=argparse.BooleanOptionalAction, default=True, help="time fresh processes"
     )
     parser.add_argument("--profile", action=argparse.BooleanOptionalAction, default=True, help="time every layer")
@@ -94,6 +98,12 @@ def _count(given: str) -> int:
     if not given.isdecimal() or int(given) < 1:
         raise argparse.ArgumentTypeError(f"{given!r} is no number from 1 up")
     return int(given)
+
+
+def _seconds(given: str) -> float:
+    if re.fullmatch(r"\d{1,6}(\.\d+)?", given) is None:
+        raise argparse.ArgumentTypeError(f"{given!r} is no number of seconds")
+    return float(given)
 
 
 def _scenarios(given: str) -> tuple[str, ...]:
@@ -139,6 +149,7 @@ def _asked(options: argparse.Namespace, command: str) -> Options:
         backend=options.backend,
         threads=options.threads,
         scenarios=options.scenarios,
+        scenario_seconds=options.seconds,
         cold_starts=Options.cold_starts if options.cold_start else 0,
         profile=options.profile,
         dataset=options.dataset,

@@ -8,6 +8,7 @@ import msgspec
 
 from runtime.benchmark import statistics
 from runtime.benchmark.options import NoiseLimits
+from runtime.benchmark.report import words
 from runtime.benchmark.schema import SCHEMA_VERSION, ArtifactReport, Interval, Report
 from runtime.errors import InputError
 
@@ -79,7 +80,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 def compare(
     before: Report, after: Report, names: tuple[str, str] = ("before", "after"), limits: NoiseLimits | None = None
 ) -> Changes:
-    """Compare artifacts of the same name, or one each of any names. ``names`` are the reports'.
+    """Compare artifacts of the same name, folders aside, or one each of any names. ``names`` are the reports'.
 
     Raises InputError if a report lacks the single times that noise is estimated from.
     """
@@ -107,8 +108,13 @@ _Yardsticks = tuple[tuple[float, ...], tuple[float, ...]]
 def _pairs(before: Report, after: Report) -> list[_Pair]:
     if len(before.artifacts) == len(after.artifacts) == 1:
         return [(before.artifacts[0], after.artifacts[0])]
-    earlier = {artifact.name: artifact for artifact in before.artifacts}
-    return [(earlier[artifact.name], artifact) for artifact in after.artifacts if artifact.name in earlier]
+    earlier, later = (dict(zip(_short_names(each), each.artifacts, strict=True)) for each in (before, after))
+    return [(earlier[name], artifact) for name, artifact in later.items() if name in earlier]
+
+
+def _short_names(report: Report) -> list[str]:
+    """Without the folders that both runs may have elsewhere."""
+    return words.tails([artifact.name for artifact in report.artifacts])
 
 
 def _yardsticks(before: Report, after: Report) -> _Yardsticks | None:

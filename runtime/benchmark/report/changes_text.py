@@ -70,7 +70,8 @@ def _times(ratio: Interval) -> str:
 
 
 def _names(found: Changes) -> list[Name]:
-    return [Name(number, words.printable(artifact.name)) for number, artifact in enumerate(found.artifacts, 1)]
+    tails = words.tails([artifact.name for artifact in found.artifacts])
+    return [Name(number, words.printable(tail)) for number, tail in enumerate(tails, 1)]
 
 
 def _differences(found: Changes) -> Table:

@@ -48,9 +48,9 @@ def titled(table: Table, name: Name) -> Table:
 
 def compared_stages(report: Report) -> Table:
     """Every comparison of the report."""
-    numbered = {name.text: name for name in words.names(report.artifacts)}
+    numbered = {each.name: name for each, name in zip(report.artifacts, words.names(report.artifacts), strict=True)}
     rows = tuple(
-        (numbered.get(words.printable(c.model), words.printable(c.model)), words.printable(c.stage),
+        (numbered[c.model], words.printable(c.stage),
          words.times(c.ratio.estimate), words.bounds(c.ratio), c.verdict)
         for c in report.comparisons
     )  # fmt: skip
@@ -60,12 +60,13 @@ def compared_stages(report: Report) -> Table:
 
 def artifacts(report: Report) -> Table:
     """What was measured."""
-    columns = ("artifact", "variant", "precision", "size", "backend", "deform. conv.", "settings", "SHA-256")
+    columns = ("artifact", "file", "variant", "precision", "size", "backend", "deform. conv.", "settings", "SHA-256")
 
     def row(artifact: ArtifactReport) -> Row:
         settings = ", ".join(f"{key} {value}" for key, value in artifact.settings.items())
-        texts = (artifact.variant, artifact.precision, f"{artifact.height}x{artifact.width}", artifact.backend,
-                 artifact.deform_conv, settings or UNKNOWN, artifact.sha256[:12])  # fmt: skip
+        size = f"{artifact.height}x{artifact.width}"
+        texts = (artifact.model, artifact.variant, artifact.precision, size, artifact.backend, artifact.deform_conv,
+                 settings or UNKNOWN, artifact.sha256[:12])  # fmt: skip
         return tuple(words.printable(text) for text in texts)
 
     return by_artifact(report, "Artifacts", "Which files these were.", columns, row)

@@ -15,7 +15,7 @@ _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;", ":": "&#58;"}
 
 def report(found: Report) -> str:
     """The summary, the tables, and folded away what stands behind them."""
-    title = f"# Latency of {words.plural(len(found.artifacts), 'artifact')}"
+    title = f"# {escaped(words.title(found))}"
     parts = [title, *map(paragraph, summary.summary(found)), escaped(". ".join(words.about(found)))]
     parts += [table(each) for each in tables.main(found)]
     parts += [folded(each.title, table(each, level=0)) for each in _behind(found)]

@@ -35,21 +35,16 @@ def _head(found: Report) -> Markup:
         tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
         tag("meta", name="color-scheme", content="light dark"),
         tag("link", rel="icon", href="data:,"),
-        tag("title", _title(found)),
+        tag("title", words.title(found)),
         style(f"{sheet}\n{colors.styles()}"),
     )
-
-
-def _title(found: Report) -> str:
-    named = words.names(found.artifacts)
-    return f"Latency of {named[0].text if len(named) == 1 else words.plural(len(named), 'artifact')}"
 
 
 def _header(found: Report) -> Markup:
     first, *others = summary.summary(found)
     return tag(
         "header",
-        tag("h1", _title(found)),
+        tag("h1", words.title(found)),
         tag("p", _words(first), class_="verdict"),
         *(tag("p", _words(other)) for other in others),
         *(tag("p", line, class_="about") for line in words.about(found)),

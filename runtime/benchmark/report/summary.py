@@ -30,7 +30,7 @@ def verdict(report: Report) -> Iterator[Words]:
     total = artifact.stages["total"]
     speed = f"{words.milliseconds(total.p50)} ms an image ({words.per_second(artifact.fps)} FPS)"
     if len(report.artifacts) == 1:
-        yield (best, f" takes {speed}; one image in a hundred takes longer than {words.milliseconds(total.p99)} ms. ")
+        yield (best, f" takes {speed}; one image in ten takes longer than {words.milliseconds(total.p90)} ms. ")
         if artifact.accuracy and artifact.accuracy.pq is not None:
             yield (f"Its PQ is {words.points(artifact.accuracy.pq)} on {_images(artifact)}. ",)
         return

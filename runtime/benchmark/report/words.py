@@ -23,8 +23,18 @@ Words = tuple[Cell, ...]
 
 
 def names(artifacts: Sequence[ArtifactReport]) -> list[Name]:
-    """The artifacts' names with their numbers."""
-    return [Name(number, printable(artifact.name)) for number, artifact in enumerate(artifacts, 1)]
+    """What to call the artifacts, with their numbers."""
+    return [Name(i, printable(tail)) for i, tail in enumerate(tails([each.name for each in artifacts]), 1)]
+
+
+def tails(paths: Sequence[str]) -> list[str]:
+    """The ends of ``paths``, as few of their parts as tell all of them apart."""
+    parts = [path.split("/") for path in paths]
+    for count in range(1, max(map(len, parts), default=0)):
+        ends = ["/".join(each[-count:]) for each in parts]
+        if len({*ends, ""}) > len(ends):
+            return ends
+    return list(paths)
 
 
 def printable(text: str) -> str:
@@ -38,6 +48,12 @@ def shortened(text: str, width: int) -> str:
         return text
     tail = (width - 1) // 2
     return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def title(report: Report) -> str:
+    """A report's title."""
+    named = names(report.artifacts)
+    return f"Latency of {named[0].text if len(named) == 1 else plural(len(named), 'artifact')}"
 
 
 def about(report: Report) -> tuple[str, str]:

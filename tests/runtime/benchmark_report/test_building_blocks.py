@@ -120,3 +120,19 @@ def test_contrast_is_wcags() -> None:
     assert colors.contrast("#000000", "#ffffff") == pytest.approx(21)
     assert colors.contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
     assert colors.css_class(1) == colors.css_class(1 + len(colors.LIGHT)) == "artifact-1"
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [(["/a/b/x.onnx", "/a/b/y.onnx"], ["x.onnx", "y.onnx"]), (["/a/b/x.onnx", "/a/c/x.onnx"], ["b/x.onnx", "c/x.onnx"]),
+     (["demo"], ["demo"]), (["a", "b/a"], ["a", "b/a"]), (["a/"], ["a/"]), ([], [])],
+)  # fmt: skip
+def test_paths_are_called_by_their_ends(paths: list[str], expected: list[str]) -> None:
+    assert words.tails(paths) == expected
+
+
+@given(st.lists(st.text("ab/", min_size=1, max_size=6), unique=True, max_size=4))
+def test_called_so_they_are_told_apart(paths: list[str]) -> None:
+    found = words.tails(paths)
+    assert len({*found, ""}) == len(found) + 1
+    assert all(path.endswith(tail) for path, tail in zip(paths, found, strict=True))

@@ -16,7 +16,7 @@ HOSTILE = [
     "a|b`c``*d*_e_.onnx",
     "<img src=x onerror=alert(1)>",
     "\x1b[2J\nbell\x07",
-    "@someone #1 https://example.org [x](y)",
+    "@someone #1 www.example.org [x](y)",
 ]
 
 
