@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timezone
 
-from runtime.benchmark.options import Options
-from runtime.benchmark.schema import Report
+import msgspec
 
-__all__ = ["Options", "run"]
+from runtime import datasets, segmenter
+from runtime.benchmark import machine, one_artifact, pictures, rounds, statistics
+from runtime.benchmark.options import NoiseLimits, Options
+from runtime.benchmark.rounds import Contestant, Rounds
+from runtime.benchmark.schema import Comparison, Report
+from runtime.dataset import Dataset
+from runtime.relabelling import Relabelled
+
+__all__ = ["NoiseLimits", "Options", "run"]
+
+_LEAST_SHARE = 0.01
+"""Of the total: stages that take less are not compared, for nobody would notice a difference."""
 
 
 def run(models: Sequence[str], options: Options, say: Callable[[str], None]) -> Report:
@@ -16,4 +29,81 @@ def run(models: Sequence[str], options: Options, say: Callable[[str], None]) -> 
     ``say`` is told what is being done. Artifacts that cannot be loaded or run are found out before anything is
     measured. Raises PemError.
     """
-    raise NotImplementedError
+    dataset = None if options.dataset is None else datasets.open_dataset(options.dataset)
+    before = machine.describe()
+    with pictures.gathered(options.images, options.seed) as found, _loaded(models, found, options, say) as contestants:
+        if dataset is not None:
+            _require_classes(dataset, contestants)
+        taken = rounds.measure(contestants, options, say)
+        artifacts = tuple(
+            one_artifact.report(contestant, stages, options, dataset, say)
+            for contestant, stages in zip(contestants, taken.stages, strict=True)
+        )
+        return Report(
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            command=options.command,
+            images=found.what,
+            rounds=len(taken.yardstick),
+            machine=msgspec.structs.replace(before, after=machine.state()),
+            artifacts=artifacts,
+            comparisons=tuple(_comparisons(contestants, taken, options)),
+            yardstick=statistics.times(taken.yardstick, options.noise),
+        )
+
+
+@contextmanager
+def _loaded(
+    models: Sequence[str], found: pictures.Pictures, options: Options, say: Callable[[str], None]
+) -> Iterator[Sequence[Contestant]]:
+    """All artifacts, each after its first picture; closed at the end."""
+    with ExitStack() as stack:
+        contestants = []
+        for model, name in zip(models, _names(models), strict=True):
+            say(f"loading {name}")
+            loaded = stack.enter_context(segmenter.load(model, options.backend, threads=options.threads))
+            contestant = Contestant(name, model, loaded, found.of(loaded.manifest.input))
+            contestant.turn(0)
+            contestants.append(contestant)
+        yield contestants
+
+
+def _require_classes(dataset: Dataset, contestants: Sequence[Contestant]) -> None:
+    for contestant in contestants:
+        Relabelled(dataset, contestant.segmenter.manifest.classes)
+
+
+def _names(models: Sequence[str]) -> list[str]:
+    """The paths, those that come more than once with a number."""
+    totals, seen = Counter(models), Counter[str]()
+    names = []
+    for model in models:
+        seen[model] += 1
+        names.append(model if totals[model] == 1 else f"{model} #{seen[model]}")
+    return names
+
+
+def _comparisons(contestants: Sequence[Contestant], taken: Rounds, options: Options) -> Iterator[Comparison]:
+    baseline, *others = zip(contestants, taken.stages, strict=True)
+    for contestant, stages in others:
+        for stage in _compared(stages, baseline[1]):
+            ratio = statistics.ratio_in_rounds(stages[stage], baseline[1][stage], options.noise, options.seed)
+            yield Comparison(
+                model=contestant.name,
+                baseline=baseline[0].name,
+                stage=stage,
+                ratio=ratio,
+                verdict=statistics.verdict(ratio, options.noise.floor),
+                floor=options.noise.floor,
+            )
+
+
+def _compared(*artifacts: Mapping[str, Sequence[float]]) -> list[str]:
+    """The stages that all have, whose every time is positive, and that matter in one of them at least."""
+    shared = [
+        stage for stage in artifacts[0] if all(stage in stages and min(stages[stage]) > 0 for stages in artifacts)
+    ]
+    return [
+        stage
+        for stage in shared
+        if any(sum(stages[stage]) >= _LEAST_SHARE * sum(stages["total"]) for stages in artifacts)
+    ]

@@ -1,0 +1,101 @@
+"""Scenarios ask an artifact as their names say, and count what comes back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import runtime
+from runtime import Segmenter
+from runtime.benchmark import scenarios
+from runtime.benchmark.decoded_sources import FEWEST, InMemory, PacedCamera
+from runtime.benchmark.options import Options
+from runtime.errors import InputError
+from runtime.manifest import InputSpec, Range
+
+OPTIONS = Options(scenario_seconds=0.2, streams=3, camera_fps=50)
+Builder = Callable[..., Path]
+
+
+class Slow(Segmenter):
+    """Takes at least a tenth of a second for an image."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        super().__init__(segmenter.backend.artifact, segmenter.backend, segmenter.thresholds)
+        infer = self._pipeline.infer
+
+        def slowly(prepared: object) -> object:
+            threading.Event().wait(0.1)
+            return infer(prepared)
+
+        self._pipeline.infer = slowly  # type: ignore[method-assign]
+
+
+@pytest.fixture
+def segmenter(tiny: Path) -> Segmenter:
+    return runtime.load(tiny, "onnxruntime", threads=1)
+
+
+def test_as_many_images_as_fit_but_some_at_least(flag: NDArray[np.uint8]) -> None:
+    assert [frame.name for frame in InMemory([flag], 0)] == [str(number) for number in range(FEWEST)]
+    assert len(list(InMemory([flag], 0.05))) > FEWEST
+
+
+def test_every_caller_is_served(segmenter: Segmenter, flag: NDArray[np.uint8]) -> None:
+    found = scenarios.multi_stream(segmenter, [flag], OPTIONS)
+    assert found.streams == 3
+    assert found.latency.samples >= 3 * FEWEST
+    assert found.fps > 0
+
+
+def test_an_error_of_a_caller_is_the_scenarios(segmenter: Segmenter) -> None:
+    with pytest.raises(InputError, match="expected"):
+        scenarios.multi_stream(segmenter, [np.zeros((0, 4, 3), np.uint8)], OPTIONS)
+
+
+def test_offline_without_batches_streams(segmenter: Segmenter, flag: NDArray[np.uint8]) -> None:
+    found = scenarios.offline(segmenter, [flag], OPTIONS)
+    assert (found.batch, found.images >= FEWEST) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "spec", [InputSpec(height=64, width=96, batch=3), InputSpec(height=64, width=96, dynamic_batch=Range(1, 1, 3))]
+)
+def test_offline_takes_the_largest_batches(build: Builder, flag: NDArray[np.uint8], spec: InputSpec) -> None:
+    with runtime.load(build(spec), "onnxruntime", threads=1) as segmenter:
+        found = scenarios.offline(segmenter, [flag], OPTIONS)
+        assert (found.batch, found.images % 3) == (3, 0)
+        assert found.images >= FEWEST
+
+
+def test_a_camera_that_is_fast_enough_to_follow_loses_next_to_nothing(
+    segmenter: Segmenter, flag: NDArray[np.uint8]
+) -> None:
+    found = scenarios.camera(segmenter, [flag], Options(scenario_seconds=1, camera_fps=5))
+    assert found.frames == FEWEST
+    assert found.age.samples + found.dropped == found.frames
+    assert found.age.minimum > 0
+
+
+def test_a_camera_waits_for_nobody(segmenter: Segmenter, flag: NDArray[np.uint8]) -> None:
+    found = scenarios.camera(Slow(segmenter), [flag], Options(scenario_seconds=1, camera_fps=50))
+    assert found.frames == 50
+    assert 1 <= found.age.samples <= 15
+    assert found.dropped == 50 - found.age.samples
+    assert found.age.minimum >= 100
+
+
+def test_frames_that_nobody_fetches_are_skipped(flag: NDArray[np.uint8]) -> None:
+    camera = PacedCamera([flag], fps=100, seconds=0.5)
+    numbers = []
+    for frame in camera:
+        numbers.append(int(frame.name))
+        threading.Event().wait(0.05)
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) <= 12
+    assert numbers[-1] == camera.frames - 1
