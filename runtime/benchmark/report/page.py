@@ -149,4 +149,10 @@ def _name(name: Name, width: int = 10**6) -> Markup:
     """A name with its number; tables alone have room for long ones."""
     badge = tag("span", str(name.number), class_=f"badge {colors.css_class(name.number)}")
     text = words.shortened(name.text, width)
-    return tag("span", badge, " ", tag("bdi", text, title=name.text if text != name.text else None), class_="name")
+    return tag(
+        "span",
+        badge,
+        "\N{NO-BREAK SPACE}",
+        tag("bdi", text, title=name.text if text != name.text else None),
+        class_="name",
+    )

@@ -11,6 +11,7 @@ from runtime.benchmark.report.words import Name, Words, joined
 from runtime.benchmark.schema import ArtifactReport, Report
 
 _FEW_ROUNDS = 10
+_WORTH_NAMING = 0.01  # of the total
 _SHIFT = 0.05  # a yardstick whose halves differ by more says that the machine changed meanwhile
 
 
@@ -36,7 +37,8 @@ def verdict(report: Report) -> Iterator[Words]:
         return
     peers = level_with(report, best)
     if peers:
-        yield (*joined((best, *peers)), f" are the fastest, alike within noise: {speed}. ")
+        level = sorted((best, *peers), key=_rank)
+        yield (*joined(level), f" are the fastest, alike within noise: {speed}. ")
     else:
         others = (name for name in words.names(report.artifacts) if name != best)
         runner_up = min(others, key=lambda name: _total(report, name))
@@ -74,7 +76,9 @@ def where_time_goes(report: Report) -> Iterator[Words]:
     whole = artifact.stages["total"].mean
     parts = sorted(tables.ordered(artifact.stages), key=lambda item: item[1].mean, reverse=True)
     shares = [
-        f"{words.printable(stage)} {words.percent(times.mean / whole)}" for stage, times in parts if stage != "total"
+        f"{words.printable(stage)} {words.percent(times.mean / whole)}"
+        for stage, times in parts
+        if stage != "total" and times.mean > _WORTH_NAMING * whole
     ]
     subject: Words = ("Its time",) if len(report.artifacts) == 1 else ("The time of ", best)
     yield (*subject, " goes to ", *joined(shares[:3]), ". ")
@@ -118,8 +122,16 @@ def _accuracy(report: Report, best: Name, peers: list[Name]) -> Iterator[Words]:
     top = max(kept, key=lambda name: _shown_pq(report, name))
     score = f"PQ {words.points(_pq(report, top))} on {_images(report.artifacts[top.number - 1])}"
     if len(kept) == 1:
-        yield (top, f" has the highest accuracy, too ({score}): ship it. " if top == best or top in peers
-               else f" is the most accurate ({score}). ")  # fmt: skip
+        alike = [
+            name for name in sorted((best, *peers), key=_rank) if _shown_pq(report, name) == _shown_pq(report, top)
+        ]
+        if len(alike) > 1:
+            yield (*joined(alike), f" are the most accurate, too ({score}): ship either. ")
+        else:
+            yield (
+                top,
+                f" is the most accurate, too ({score}): ship it. " if alike else f" is the most accurate ({score}). ",
+            )
         return
     yield (top, f" is the most accurate: {score}, {words.milliseconds(_total(report, top))} ms. ")
     quick = kept[0]
@@ -130,6 +142,10 @@ def _accuracy(report: Report, best: Name, peers: list[Name]) -> Iterator[Words]:
     if others:
         verb = "gains" if len(others) == 1 else "gain"
         yield (*joined(others), f" {verb} nothing: another is at least as fast and as accurate. ")
+
+
+def _rank(name: Name) -> int:
+    return name.number
 
 
 def _apart(report: Report, fast: Name, slow: Name) -> bool:

@@ -47,7 +47,7 @@ def overview(report: Report) -> Table:
         compared = (words.against(comparison(report, artifact.name)),) if several else ()
         return (*percentiles(total), words.per_second(artifact.fps), variation(total), *compared)
 
-    confidence = next((f"{c.ratio.confidence:.0%}".replace("%", " %") for c in report.comparisons), "")
+    confidence = next((f"{100 * c.ratio.confidence:g} %" for c in report.comparisons), "")
     against = f" Times over the first's, with {confidence} intervals." if several and confidence else ""
     note = f"Milliseconds an image from picture to map; CV is the coefficient of variation, ! if noisy.{against}"
     columns = ("artifact", "p50", "p90", "p99", "FPS", "CV", *(("against 1",) if several else ()))

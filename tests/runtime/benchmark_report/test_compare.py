@@ -96,7 +96,9 @@ def test_what_else_differs_is_listed_first(capsys: Capture, tmp_path: Path) -> N
     code, out, err = compared(capsys, tmp_path, before, after)
     assert (code, err) == (0, "")
     assert out.startswith("Not alike")
-    assert "The machine or its software is another one (CPU, pem-edge, python, onnxruntime): this" in " ".join(out.split())
+    assert "The machine or its software is another one (CPU, pem-edge, python, onnxruntime): this" in " ".join(
+        out.split()
+    )
     assert "\x1b" not in out
     assert max(map(len, out.splitlines())) <= 80
 

@@ -95,7 +95,9 @@ def test_its_numbers_are_the_reports(opened: Page) -> None:
     artifacts = report.artifacts
     totals = [each.stages["total"] for each in artifacts]
     latency = shown["Latency", None]
-    assert [row[0] for row in latency["rows"]] == [f"{i} {each.name}" for i, each in enumerate(artifacts, 1)]
+    assert [row[0] for row in latency["rows"]] == [
+        f"{i}\N{NO-BREAK SPACE}{each.name}" for i, each in enumerate(artifacts, 1)
+    ]
     for name in ("p50", "p90", "p99"):
         assert column(latency, name) == near(*(getattr(total, name) for total in totals))
     assert column(latency, "FPS") == near(*(each.fps for each in artifacts))
@@ -145,7 +147,7 @@ def test_charts_are_drawn_to_scale(opened: Page) -> None:
     assert [title for title, _ in widths] == [f"{stage} {words.milliseconds(mean)} ms" for stage, mean in means]
     scale = widths[2][1] / means[2][1]
     assert [width for _, width in widths] == pytest.approx([scale * mean for _, mean in means], abs=2.5)
-    dots = opened.run("""return [...document.querySelectorAll(".dot circle")].map(dot => {
+    dots = opened.run("""return [...document.querySelectorAll(".mark circle")].map(dot => {
         const box = dot.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]})""")
     assert [x for x, _ in dots] == sorted(x for x, _ in dots)
     assert [y for _, y in dots] == sorted((y for _, y in dots), reverse=True), "PQ grows upwards"
@@ -185,7 +187,8 @@ def test_without_scripts_or_colours_it_says_the_same(opened: Page) -> None:
 
 
 def test_an_artifact_has_one_colour_throughout(opened: Page) -> None:
-    used = opened.run("""return [...document.querySelectorAll(".badge, .dot, .stage, .solid, .line")].map(mark => [
+    used = opened.run("""
+        return [...document.querySelectorAll(".badge, .dot, .mark, .stage, .solid, .line")].map(mark => [
         mark.closest("[class*=artifact-]")?.getAttribute("class").match(/artifact-\\d/)[0] ?? null,
         getComputedStyle(mark).getPropertyValue("--artifact").trim()])""")
     found = {name: {color for each, color in used if each == name} for name, _ in used if name}
@@ -197,7 +200,7 @@ def test_hostile_names_stay_names(chromium: Browser, tmp_path: Path) -> None:
     report = made_up.report(len(names), names=names)
     shown = chromium.open(write(tmp_path, report), 400)
     assert shown.run("return document.title") == f"Latency of {len(names)} artifacts"
-    found = [row[0].split(" ", 1)[1] for row in tables(shown)["Latency", None]["rows"]]
+    found = [row[0].split("\N{NO-BREAK SPACE}", 1)[1] for row in tables(shown)["Latency", None]["rows"]]
     assert found == [name.text for name in words.names(report.artifacts)]
     assert shown.run("return document.querySelectorAll('img, b, script').length") == 1
     assert (shown.overflow, shown.requests) == (0, [])

@@ -49,7 +49,7 @@ def test_speed_against_accuracy() -> None:
 
 
 def test_the_fastest_and_most_accurate_is_to_be_shipped() -> None:
-    assert "b has the highest accuracy, too (PQ 55.0 on 9 images of streets): ship it." in said(
+    assert "b is the most accurate, too (PQ 55.0 on 9 images of streets): ship it." in said(
         scored(paced(30, 20, 40), 50, 55, 55)
     )
 
@@ -61,7 +61,13 @@ def test_what_is_alike_within_noise_is_said_to_be(order: tuple[float, ...]) -> N
     alike = {name for name, typical in zip("abc", order, strict=True) if typical == 20}
     first, second = text.split(" are the fastest, alike within noise: ")[0].split(" and ")
     assert {first, second} == alike
-    assert "b has the highest accuracy, too" in text
+    assert "b is the most accurate, too" in text
+
+
+def test_what_is_alike_in_both_is_said_to_be() -> None:
+    assert "a and b are the most accurate, too (PQ 50.0 on 9 images of streets): ship either." in said(
+        scored(paced(20, 20, 30), 50, 50, 50)
+    )
 
 
 def test_rounding_is_no_gain_in_accuracy() -> None:

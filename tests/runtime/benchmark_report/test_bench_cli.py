@@ -1,0 +1,127 @@
+"""``pem-bench`` on real artifacts: reports in every form, JSON alone on standard output, one-line errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from runtime import bench_cli
+from runtime.benchmark.report import output
+from runtime.benchmark.schema import parse
+from tests.helpers.browser import Browser
+from tests.runtime.benchmark_report import made_up
+from tests.runtime.conftest import Builder
+
+Capture = pytest.CaptureFixture[str]
+QUICK = ("--rounds", "3", "--scenarios", "none", "--seconds", "0.1", "--no-cold-start", "--no-profile",
+         "--backend", "onnxruntime")  # fmt: skip
+
+
+def measured(capture: Capture, *arguments: str | Path) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error."""
+    code = bench_cli.main([str(argument) for argument in arguments])
+    printed = capture.readouterr()
+    return code, printed.out, printed.err
+
+
+def test_json_alone_on_standard_output_and_the_same_in_files(
+    build: Builder, capsys: Capture, tmp_path: Path, chromium: Browser
+) -> None:
+    models = [build(name="first"), build(name="second")]
+    files = [tmp_path / f"report.{suffix}" for suffix in ("json", "html", "md")]
+    code, out, err = measured(capsys, *models, *QUICK, "--json", *(f"-o{path}" for path in files))
+    assert code == 0
+    assert all(line.startswith("pem-bench: ") for line in err.splitlines())
+    assert json.loads(out) == json.loads(files[0].read_bytes())
+    report = parse(out.encode(), "standard output")
+    assert ([each.model for each in report.artifacts], report.rounds) == ([str(model) for model in models], 3)
+    assert {"preprocess", "inference", "postprocess", "total"} <= set(report.artifacts[0].stages)
+    left_out = report.artifacts[0]
+    assert (left_out.scenarios.camera, left_out.cold_start, left_out.profile) == (None, None, None)
+    assert report.command.startswith("pem-bench ")
+    page = chromium.open(files[1], 400)
+    assert parse(page.run("return document.getElementById('report').textContent").encode(), "page") == report
+    assert (page.overflow, page.requests) == (0, [])
+    assert "| --- |" in files[2].read_text()
+
+
+def test_the_table(tiny: Path, capsys: Capture) -> None:
+    code, out, _ = measured(capsys, tiny, *QUICK)
+    assert code == 0
+    assert "\nLatency. Milliseconds an image from picture to map" in out
+    assert "\n1 tiny.onnx " in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.onnx"], "nowhere.onnx"),
+        (["MODEL", "--backend", "nonsense"], "'nonsense'"),
+        (["MODEL", "--images", "nowhere"], "nowhere"),
+        (["MODEL", "--dataset", "nowhere"], "nowhere is no folder"),
+        (["MODEL", "-o", "MODEL/deeper/report.md"], "cannot write MODEL/deeper"),
+    ],
+)
+def test_bad_input_is_one_line(arguments: list[str], message: str, tiny: Path, capsys: Capture) -> None:
+    given = [argument.replace("MODEL", str(tiny)) for argument in arguments]
+    code, out, err = measured(capsys, *QUICK, *given)
+    errors = [line for line in err.splitlines() if "pem-bench: loading" not in line]
+    assert (code, out, len(errors)) == (1, "", 1)
+    assert errors[0].startswith("pem-bench: ")
+    assert message.replace("MODEL", str(tiny)) in errors[0]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [[], ["demo", "-o", "report.pdf"], ["demo", "--rounds", "0"], ["demo", "--scenarios", "siesta"],
+     ["demo", "--threads", "-1"], ["demo", "--seconds", "nan"]],
+)  # fmt: skip
+def test_wrong_usage(options: list[str], capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as caught:
+        bench_cli.main(options)
+    assert caught.value.code == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_reports_of_earlier_runs_are_kept_and_that_is_said_before_measuring(
+    tiny: Path, capsys: Capture, tmp_path: Path
+) -> None:
+    path = tmp_path / "report.md"
+    path.write_text("precious")
+    code, out, err = measured(capsys, tiny, *QUICK, "-o", path)
+    assert (code, out) == (1, "")
+    assert err == f"pem-bench: {path} exists already: add --overwrite, or choose another name with -o\n"
+    assert path.read_text() == "precious"
+    assert measured(capsys, tiny, *QUICK, "-o", path, "--overwrite")[0] == 0
+    assert path.read_text().startswith("# Latency of tiny.onnx")
+
+
+def test_what_cannot_be_written_does_not_cost_the_rest(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    paths = [tmp_path / "file" / "report.md", tmp_path / "report.json"]
+    errors = list(output.write(made_up.report(1), output.REPORTS, paths))
+    assert len(errors) == 1
+    assert errors[0].startswith(f"cannot write {tmp_path / 'file'}")
+    assert parse(paths[1].read_bytes(), "file") == made_up.report(1)
+
+
+def test_interrupted_it_leaves_nothing_half_written(tiny: Path, tmp_path: Path) -> None:
+    path = tmp_path / "reports" / "report.html"
+    command = [sys.executable, "-m", "runtime.bench_cli", str(tiny), "--rounds", "1000000", "-o", str(path)]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert running.stderr
+    seen = ""
+    while "round" not in seen and running.poll() is None:
+        seen = running.stderr.readline()
+    time.sleep(0.5)
+    os.kill(running.pid, signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert (running.returncode, out, err) == (130, "", "pem-bench: interrupted\n")
+    assert not list(path.parent.iterdir())
