@@ -9,7 +9,7 @@ import msgspec
 from runtime.benchmark import statistics
 from runtime.benchmark.options import NoiseLimits
 from runtime.benchmark.report import words
-from runtime.benchmark.schema import SCHEMA_VERSION, ArtifactReport, Interval, Report
+from runtime.benchmark.schema import SCHEMA_VERSION, ArtifactReport, Interval, Report, Times
 from runtime.errors import InputError
 
 
@@ -126,9 +126,18 @@ def _yardsticks(before: Report, after: Report) -> _Yardsticks | None:
 
 def _change(before: ArtifactReport, after: ArtifactReport, yardsticks: _Yardsticks | None,
             limits: NoiseLimits) -> ArtifactChange:  # fmt: skip
-    stages = tuple(_stage(stage, before, after, yardsticks, limits) for stage in before.stages if stage in after.stages)
+    stages = tuple(
+        _stage(stage, before, after, yardsticks, limits)
+        for stage in before.stages
+        if stage in after.stages and _takes_time(before.stages[stage]) and _takes_time(after.stages[stage])
+    )
     scores = tuple(artifact.accuracy.pq if artifact.accuracy else None for artifact in (before, after))
     return ArtifactChange(name=after.name, before=before.name, stages=stages, pq=(scores[0], scores[1]))
+
+
+def _takes_time(times: Times) -> bool:
+    """Whether it does every time: some backends leave a stage's work to another."""
+    return 0.0 not in times.values
 
 
 def _stage(stage: str, before: ArtifactReport, after: ArtifactReport, yardsticks: _Yardsticks | None,

@@ -80,6 +80,12 @@ def test_one_each_is_compared_whatever_the_names() -> None:
     assert (found.appeared, found.disappeared) == ((), ())
 
 
+def test_a_stage_that_takes_no_time_has_no_ratio() -> None:
+    report = slowed(made_up.report(1), 0.0, "preprocess")
+    found = changes.compare(report, report)
+    assert [each.stage for each in found.artifacts[0].stages] == ["decode", "inference", "postprocess", "total"]
+
+
 def test_what_else_differs_is_listed_first(capsys: Capture, tmp_path: Path) -> None:
     before = made_up.report(1)
     here = msgspec.structs.replace(before.machine, cpu="Another\x1b[31m", versions={"onnxruntime": "1.24.0"})
