@@ -33,7 +33,7 @@ _STAGES = {"decode": 0.05, "preprocess": 0.08, "inference": 0.75, "postprocess":
 
 def times(values: NDArray[np.float64] | Sequence[float]) -> Times:
     found = np.asarray(values, np.float64)
-    cv = float(found.std() / found.mean())
+    cv = float(found.std() / found.mean()) if found.any() else 0.0
     p50, p90, p99 = (float(value) for value in np.percentile(found, (50, 90, 99)))
     return Times(
         p50=p50,
