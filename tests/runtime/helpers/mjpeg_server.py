@@ -1,0 +1,46 @@
+"""A camera on the network: MJPEG over HTTP, as cheap ones send it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import cv2
+import numpy as np
+
+from tests.runtime.helpers.footage import image
+
+
+@contextmanager
+def camera(frames: int, fps: float, stalls: bool = False) -> Iterator[str]:
+    """The address of one that sends so many frames, `footage.image` in turn, and then hangs up, or stalls."""
+    ended = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+            self.end_headers()
+            for index in range(frames):
+                data = cv2.imencode(".jpg", np.ascontiguousarray(image(index)[..., ::-1]))[1].tobytes()
+                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+                self.wfile.write(head.encode() + data + b"\r\n")
+                time.sleep(1 / fps)
+            if stalls:
+                ended.wait()
+
+        def log_message(self, *_arguments: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/camera"
+    finally:
+        ended.set()
+        server.shutdown()
+        server.server_close()
