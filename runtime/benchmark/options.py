@@ -13,13 +13,14 @@ SCENARIOS = ("multi-stream", "offline", "camera")
 class NoiseLimits:
     """What counts as noise.
 
-    Times whose coefficient of variation is above ``cv`` are flagged. A difference counts if its interval at
+    Times whose coefficient of variation is above ``cv`` are flagged: at 40 rounds, their mean is then known to 2 % at
+    best, no better than what a difference is to be told from. A difference counts if its interval at
     ``confidence`` (0 to 1) leaves out 1 and it is larger than ``floor`` (a share), which two copies of one artifact in
     one process may differ by, or than ``floor_of_runs`` where it is between two runs. Rounds go on until the
     interval's half is at most ``width`` (a share).
     """
 
-    cv: float = 0.1
+    cv: float = 0.05
     confidence: float = 0.995
     floor: float = 0.03
     width: float = 0.02
@@ -31,16 +32,18 @@ class Options:
     """What to measure, on what, and for how long.
 
     ``images`` is a folder of pictures, None for generated streets of each artifact's size. In each of ``rounds`` rounds
-    all artifacts take turns; as long as a ratio is known too badly, more follow, up to ``most_rounds``. ``warmup``
-    calls come first, more until times are steady. ``threads`` (None: the backend's choice) is how many a CPU backend
-    may use, ``streams`` the callers in "multi-stream". Each scenario takes ``scenario_seconds``, each cold start a
-    process of its own, ``cold_starts`` of them (0: none). ``dataset`` is one that `runtime.datasets.open_dataset`
-    knows, of which ``dataset_limit`` images are scored (None: all). ``command`` is what the report says it was made by.
+    all artifacts take turns; as long as a ratio is known too badly, more follow, up to ``most_rounds`` or for
+    ``most_seconds``. ``warmup`` calls come first, more until times are steady. ``threads`` (None: the backend's choice)
+    is how many a CPU backend may use, ``streams`` the callers in "multi-stream". Each scenario takes
+    ``scenario_seconds``, each cold start a process of its own, ``cold_starts`` of them (0: none). ``dataset`` is one
+    that `runtime.datasets.open_dataset` knows, of which ``dataset_limit`` images are scored (None: all). ``command`` is
+    what the report says it was made by.
     """
 
     images: Path | None = None
     rounds: int = 40
     most_rounds: int = 400
+    most_seconds: float = 300.0
     warmup: int = 5
     backend: str | None = None
     threads: int | None = None

@@ -67,16 +67,17 @@ def measure(contestants: Sequence[Contestant], options: Options, say: Callable[[
     """Warm up, then measure in rounds, in each of which all have one picture of the same number, in shuffled order.
 
     After ``options.rounds``, as long as the ratio of a "total" to the first's is known too badly, more follow, up to
-    ``options.most_rounds``. Raises InputError, BackendError.
+    ``options.most_rounds`` and for ``options.most_seconds`` in all. Raises InputError, BackendError.
     """
     for contestant in contestants:
         warm_up(contestant.turn, options.warmup)
     order = random.Random(options.seed)
     taken = _Taken(len(contestants))
     yardstick = Yardstick()
+    end = time.perf_counter() + options.most_seconds
     with undisturbed():
         while len(taken.yardstick) < options.rounds or (
-            len(taken.yardstick) < options.most_rounds and _undecided(taken, options)
+            len(taken.yardstick) < options.most_rounds and time.perf_counter() < end and _undecided(taken, options)
         ):
             count = _next_batch(len(taken.yardstick), options)
             say(f"round {len(taken.yardstick) + 1} to {len(taken.yardstick) + count}, {len(contestants)} artifacts")

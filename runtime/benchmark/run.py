@@ -17,7 +17,7 @@ from runtime.benchmark.schema import Comparison, Report
 from runtime.dataset import Dataset
 from runtime.relabelling import Relabelled
 
-__all__ = ["NoiseLimits", "Options", "run"]
+__all__ = ["NoiseLimits", "Options", "comparisons", "run"]
 
 _LEAST_SHARE = 0.01
 """Of the total: stages that take less are not compared, for nobody would notice a difference."""
@@ -46,7 +46,7 @@ def run(models: Sequence[str], options: Options, say: Callable[[str], None]) -> 
             rounds=len(taken.yardstick),
             machine=msgspec.structs.replace(before, after=machine.state()),
             artifacts=artifacts,
-            comparisons=tuple(_comparisons(contestants, taken, options)),
+            comparisons=tuple(comparisons(contestants, taken, options)),
             yardstick=statistics.times(taken.yardstick, options.noise),
         )
 
@@ -82,7 +82,8 @@ def _names(models: Sequence[str]) -> list[str]:
     return names
 
 
-def _comparisons(contestants: Sequence[Contestant], taken: Rounds, options: Options) -> Iterator[Comparison]:
+def comparisons(contestants: Sequence[Contestant], taken: Rounds, options: Options) -> Iterator[Comparison]:
+    """Each stage that matters of each contestant, against the first's."""
     baseline, *others = zip(contestants, taken.stages, strict=True)
     for contestant, stages in others:
         for stage in _compared(stages, baseline[1]):
@@ -98,9 +99,15 @@ def _comparisons(contestants: Sequence[Contestant], taken: Rounds, options: Opti
 
 
 def _compared(*artifacts: Mapping[str, Sequence[float]]) -> list[str]:
-    """The stages that all have, whose every time is positive, and that matter in one of them at least."""
+    """The stages that all had in every round, none in no time, and that matter in one of them at least."""
+
+    def comparable(times: Sequence[float], stages: Mapping[str, Sequence[float]]) -> bool:
+        return len(times) == len(stages["total"]) and min(times) > 0
+
     shared = [
-        stage for stage in artifacts[0] if all(stage in stages and min(stages[stage]) > 0 for stages in artifacts)
+        stage
+        for stage in artifacts[0]
+        if all(stage in stages and comparable(stages[stage], stages) for stages in artifacts)
     ]
     return [
         stage

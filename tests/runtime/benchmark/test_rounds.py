@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import pytest
@@ -60,6 +60,7 @@ def test_more_rounds_follow_as_long_as_a_ratio_is_known_too_badly() -> None:
     assert len(measure([steady, Scripted("c", [])], options).yardstick) == 8
     assert len(measure([steady, noisy], options).yardstick) == 30
     assert len(measure([noisy], options).yardstick) == 8
+    assert len(measure([steady, noisy], replace(options, most_seconds=0)).yardstick) == 8
 
 
 @pytest.mark.parametrize(
