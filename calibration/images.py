@@ -15,7 +15,7 @@ from calibration.picking import pick
 from calibration.survey import Looks, findings, look
 from runtime import preprocess, sources
 from runtime.dataset import Dataset
-from runtime.datasets import open_dataset
+from runtime.datasets import has_labels, open_dataset
 from runtime.errors import InputError
 from runtime.labels import Label
 from runtime.manifest import InputSpec
@@ -112,8 +112,7 @@ def _open(source: str | Path | Dataset) -> _Source:
     if not isinstance(source, (str, Path)):
         return _Labelled(type(source).__name__, source)
     text = str(source)
-    labelled = text.startswith("toy:") or (Path(text) / "panoptic.json").is_file()
-    return _Labelled(text, open_dataset(text)) if labelled else _Folder(text)
+    return _Labelled(text, open_dataset(text)) if has_labels(text) else _Folder(text)
 
 
 def _candidates(total: int, count: int) -> Sequence[int]:

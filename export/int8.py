@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,7 @@ from calibration.images import COUNT
 from export import speed
 from export.int8_engine import with_times
 from runtime.dataset import Dataset
-from runtime.datasets import open_dataset
+from runtime.datasets import has_labels, open_dataset
 from runtime.errors import ExportError
 from runtime.manifest import InputSpec, Manifest, Placement, Quantization, RangeMethod
 from runtime.relabelling import Relabelled
@@ -54,6 +55,7 @@ class Quantizer:
     def __init__(self, single: onnx.ModelProto, manifest: Manifest, wanted: Calibration, say: Say) -> None:
         self._single, self._wanted, self._say = single, wanted, say
         self._labelled = _labelled(wanted.source, manifest)
+        self._scores: dict[tuple[str, ...], float] = {}
         self._images = calibration.gather(wanted.source, fixed(manifest.input), wanted.count)
         for finding in self._images.findings:
             say(finding)
@@ -66,8 +68,7 @@ class Quantizer:
         Raises ExportError if the result is broken, or loses more than it may however much stays in floating point.
         """
         kept, sensitivity = self._kept()
-        emulated, _ = self._place(self._single, kept)
-        agreement = Agreement(self._single, _First(self._images, _COMPARED))(emulated)
+        agreement = self._agreement(self._emulated(kept))
         self._say(f"INT8 gives {agreement:.2f} % of pixels the class that single precision gives them")
         if agreement < _BROKEN:
             raise ExportError(
@@ -75,29 +76,26 @@ class Quantizer:
                 "images like those that the model is for, with --calib, or set --max-pq-drop"
             )
         quantised, report = self._place(graph, kept)
-        return quantised, self._describe(report, agreement, self._quality(emulated), sensitivity)
+        return quantised, self._describe(report, agreement, self._quality(kept), sensitivity)
 
     def _place(self, graph: onnx.ModelProto, keep: Collection[str]) -> tuple[onnx.ModelProto, Report]:
         return calibration.quantize(graph, self._statistics, self._wanted.placement, self._wanted.method, keep)
+
+    def _emulated(self, keep: Collection[str]) -> onnx.ModelProto:
+        return self._place(self._single, keep)[0]
 
     def _kept(self) -> tuple[tuple[str, ...], dict[str, float]]:
         """The blocks to keep out of INT8, and what each costs; nothing where any loss will do."""
         most = self._wanted.most
         if most is None:
             return (), {}
-        score = self._score()
-
-        def emulate(keep: Collection[str]) -> onnx.ModelProto:
-            return self._place(self._single, keep)[0]
-
-        reference = score(self._single)
-        loss = reference - score(emulate(()))
+        loss = self._reference - self._scored(())
         self._say(f"all in INT8 loses {loss:.2f}, where {most:.2f} may be lost")
         if loss <= most:
             return (), {}
         names = calibration.blocks(self._single, self._wanted.placement)
-        ranking = calibration.sensitivity(names, emulate, score, reference)
-        choice = calibration.choose(ranking, emulate, score, reference, most)
+        ranking = calibration.sensitivity(names, self._emulated, self._score, self._reference)
+        choice = calibration.choose(ranking, self._emulated, self._score, self._reference, most)
         self._say(f"{len(choice.kept)} of {len(ranking)} blocks stay in floating point; {choice.drop:.2f} is lost")
         if choice.drop > most:
             raise ExportError(
@@ -106,16 +104,29 @@ class Quantizer:
             )
         return choice.kept, ranking
 
+    @cached_property
+    def _agreement(self) -> Agreement:
+        return Agreement(self._single, _Some(self._images, _COMPARED))
+
+    @cached_property
     def _score(self) -> Callable[[onnx.ModelProto], float]:
         if self._labelled is None:
-            return Agreement(self._single, _First(self._images, _COMPARED))
+            return self._agreement
         return PanopticScore(self._manifest, self._labelled, _spread(len(self._labelled), _SCORED))
 
-    def _quality(self, emulated: onnx.ModelProto) -> dict[str, float] | None:
+    @cached_property
+    def _reference(self) -> float:
+        return self._score(self._single)
+
+    def _scored(self, kept: tuple[str, ...]) -> float:
+        if kept not in self._scores:
+            self._scores[kept] = self._score(self._emulated(kept))
+        return self._scores[kept]
+
+    def _quality(self, kept: tuple[str, ...]) -> dict[str, float] | None:
         if self._labelled is None:
             return None
-        score = self._score()
-        quality = {"fp32": score(self._single), "int8": score(emulated)}
+        quality = {"fp32": self._reference, "int8": self._scored(kept)}
         self._say(f"PQ {quality['fp32']:.2f} in single precision, {quality['int8']:.2f} in INT8")
         return quality
 
@@ -152,8 +163,8 @@ def fixed(spec: InputSpec) -> InputSpec:
     return msgspec.structs.replace(spec, batch=1, dynamic_batch=None, dynamic_height=None, dynamic_width=None)
 
 
-class _First:
-    """The first images of a set, evenly spaced."""
+class _Some:
+    """Some images of a set, evenly spaced."""
 
     def __init__(self, images: CalibrationSet, count: int) -> None:
         self._images, self._wanted = images, set(_spread(len(images), count))
@@ -167,9 +178,7 @@ class _First:
 
 def _labelled(source: str, manifest: Manifest) -> Dataset | None:
     """The source with the model's classes, None where it has no labels."""
-    if not source.startswith("toy:") and not (Path(source) / "panoptic.json").is_file():
-        return None
-    return Relabelled(open_dataset(source), manifest.classes)
+    return Relabelled(open_dataset(source), manifest.classes) if has_labels(source) else None
 
 
 def _spread(total: int, count: int) -> list[int]:

@@ -49,6 +49,11 @@ def open_dataset(
     return CocoPanoptic(annotations, image_folder, panoptic_folder)
 
 
+def has_labels(text: str) -> bool:
+    """Whether `open_dataset` takes ``text``, which may also name a folder of mere pictures."""
+    return text.startswith("toy:") or (Path(text) / "panoptic.json").is_file()
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that `from_options` reads."""
     group = parser.add_argument_group("dataset")
