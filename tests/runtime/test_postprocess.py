@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,26 @@ from numpy.typing import NDArray
 
 from runtime import labels, postprocess
 from runtime.postprocess import Geometry
+from runtime.postprocess.panoptic_merge import OVERRIDE
 from runtime.result import Segment
 from tests.helpers.synthetic import synthetic
-from tests.runtime.helpers import published
+from tests.runtime.helpers import forms, published
 from tests.runtime.helpers.scenes import GOLDEN, Scene, golden, scenes
 
 CASES = [(dataset, case) for dataset, cases in GOLDEN.items() for case in cases]
 SMALL = Geometry((32, 64), (32, 64), (32, 64))
 THRESHOLDS = st.sampled_from([0.0, 0.3, 0.5, 0.8, 0.9])
 THINGS = st.sets(st.integers(0, 5))
+
+
+@pytest.fixture(scope="module", params=["compiled", "numpy"])
+def either_form(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The test runs with both forms of the merge."""
+    if request.param == "compiled":
+        forms.compiled()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(OVERRIDE, request.param)
+        yield
 
 
 def differing(ours: NDArray[np.int32], theirs: NDArray[np.integer]) -> int:
@@ -38,6 +50,7 @@ def check_segments(segment_map: NDArray[np.int32], segments: list[Segment]) -> N
         assert list(segment.bbox) == [x.min(), y.min(), np.ptp(x) + 1, np.ptp(y) + 1]
 
 
+@pytest.mark.usefixtures("either_form")
 @pytest.mark.parametrize(("dataset", "case"), CASES)
 def test_golden_panoptic(dataset: str, case: str) -> None:
     classes = labels.load(dataset)
@@ -69,6 +82,7 @@ def test_golden_instances(dataset: str, case: str) -> None:
     np.testing.assert_allclose([i.mask.sum() for i in found], expected["instance_areas"], atol=2)
 
 
+@pytest.mark.usefixtures("either_form")
 @settings(max_examples=300, deadline=None)
 @given(scenes(), THINGS, THRESHOLDS, THRESHOLDS)
 def test_panoptic_is_the_published_merge(scene: Scene, things: set[int], score: float, overlap: float) -> None:
@@ -113,6 +127,7 @@ def accepted(masks: NDArray[np.float32]) -> list[int]:
     return [s.category_id for s in segments]
 
 
+@pytest.mark.usefixtures("either_form")
 def test_background_that_a_query_wins_counts_for_its_acceptance() -> None:
     """A query that loses most of its own pixels stays if it wins enough where no mask reaches 0.5."""
     masks = np.random.default_rng(0).uniform(-3, -1, (2, 128, 128)).astype(np.float32)
@@ -122,6 +137,7 @@ def test_background_that_a_query_wins_counts_for_its_acceptance() -> None:
     assert accepted(masks) == [1]
 
 
+@pytest.mark.usefixtures("either_form")
 def test_pixels_a_query_is_sure_to_lose_count_against_it() -> None:
     masks = np.full((2, 64, 64), -9, np.float32)
     masks[1] = -6  # so that the background is the other's
@@ -131,12 +147,14 @@ def test_pixels_a_query_is_sure_to_lose_count_against_it() -> None:
     assert accepted(masks) == [0, 1]
 
 
+@pytest.mark.usefixtures("either_form")
 def test_a_mask_of_exactly_one_half_is_in() -> None:
     masks = np.zeros((2, 64, 64), np.float32)
     masks[1, :, :] = -1
     assert accepted(masks) == [0]
 
 
+@pytest.mark.usefixtures("either_form")
 def test_merged_stuff_has_the_best_score_and_the_joint_box() -> None:
     masks = np.full((2, 8, 16), -9.0, np.float32)
     masks[0, :, :4], masks[1, :, 12:] = 9.0, 9.0
@@ -148,6 +166,7 @@ def test_merged_stuff_has_the_best_score_and_the_joint_box() -> None:
     assert segment.label == ""
 
 
+@pytest.mark.usefixtures("either_form")
 def test_half_precision_outputs_are_taken_as_they_are() -> None:
     logits, masks = synthetic().predictions(19, 32, 64)
     logits, masks = logits.astype(np.float16), masks.astype(np.float16)
@@ -158,6 +177,7 @@ def test_half_precision_outputs_are_taken_as_they_are() -> None:
     assert half[1] == single[1]
 
 
+@pytest.mark.usefixtures("either_form")
 def test_nothing_predicted_is_void() -> None:
     logits, masks = np.array([[0, 0, 9]], np.float32), np.ones((1, 8, 16), np.float32)
     segment_map, segments = postprocess.panoptic(logits, masks, things={0}, **vars(SMALL))
@@ -175,6 +195,7 @@ def test_the_memory_of_a_semantic_map_is_far_below_one_mask_per_query() -> None:
     assert peak < 32 << 20  # one mask per query would be 200 MiB, one per class 300
 
 
+@pytest.mark.usefixtures("either_form")
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [

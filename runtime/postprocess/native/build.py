@@ -49,29 +49,31 @@ def library_path() -> Path:
 
 
 def find_compiler() -> list[str]:
-    """The command that compiles. Raises CompileError if there is none."""
-    for command in filter(None, [os.environ.get("CC"), *_COMPILERS]):
+    """The command that compiles: CC, with options of its own if need be, or else the first of cc, gcc and clang.
+
+    Raises CompileError if there is none.
+    """
+    chosen = os.environ.get("CC")
+    for command in [chosen] if chosen else _COMPILERS:
         name, *options = shlex.split(command)
         found = shutil.which(name)
         if found:
             return [found, *options]
-    raise CompileError(f"no C compiler found (CC, {', '.join(_COMPILERS)}): install one, or name it with CC")
+    raise CompileError(f"no C compiler found ({chosen or ', '.join(_COMPILERS)}): install one, or name it with CC")
 
 
 def compile_library(target: Path, options: Sequence[str] = ()) -> None:
-    """Compile the library; ``options`` are more of the compiler's. Nothing half-written is left.
+    """Compile the library; ``options`` are more of the compiler's.
 
-    CC names the compiler, with options of its own if need be; by default the first of cc, gcc and clang that there is.
-    Raises CompileError if there is none or it fails.
+    Raises CompileError if there is no compiler or it fails; nothing half-written is left.
     """
     command = [*find_compiler(), *_FLAGS, *options]
     try:
         target.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".contest-", dir=target.parent) as scratch:
-            objects = [Path(scratch, f"{name}.o") for name in instruction_sets()]
-            for path, flags in zip(objects, instruction_sets().values(), strict=True):
-                _compile([*command, *flags, f"-DSUFFIX=_{path.stem}"], "contest.c", path)
             _compile(command, "processor.c", Path(scratch, "processor.o"))
+            for name, flags in instruction_sets().items():
+                _compile([*command, *flags, f"-DSUFFIX=_{name}"], "contest.c", Path(scratch, f"{name}.o"))
             _run([*command, "-shared", *map(str, Path(scratch).glob("*.o")), "-o", f"{scratch}/library"])
             Path(scratch, "library").replace(target)
     except OSError as error:

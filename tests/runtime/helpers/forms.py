@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from runtime.postprocess.acceptance import Candidates, Contest, candidates
+from runtime.postprocess.acceptance import Candidates, Contest
 from runtime.postprocess.compiled_contest import CompiledContest
 from runtime.postprocess.native import build, library
 from runtime.postprocess.numpy_contest import NumpyContest
 from tests.runtime.helpers import published
 from tests.runtime.helpers.scenes import Scene
 
-ROUNDING = 2e-5
-"""Confidences closer than this, relatively, and masks closer to 0, are ties for single precision."""
+ROUNDING = 5e-7
+"""How much a mask may be off, relative to the largest one, and a confidence by its own computation."""
 
 
 def compiled(instruction_set: str | None = None) -> library.Functions:
@@ -33,26 +33,18 @@ def compiled(instruction_set: str | None = None) -> library.Functions:
     return library.functions(path, instruction_set)
 
 
-def contests(
-    scene: Scene, score_threshold: float, functions: library.Functions
-) -> tuple[Candidates, Contest, Contest] | None:
-    """The candidates, their contest in NumPy and the compiled one; None if there are no candidates."""
-    among = candidates(scene.logits, score_threshold)
-    if not len(among.queries):
-        return None
-    ours = NumpyContest(scene.masks, among.queries, among.scores, scene.geometry)
-    theirs = CompiledContest(scene.masks, among.queries, among.scores, scene.geometry, functions)
-    return among, ours, theirs
+def contests(scene: Scene, among: Candidates, functions: library.Functions) -> tuple[Contest, Contest]:
+    """The contest in NumPy, and compiled."""
+    taking_part = scene.masks, among.queries, among.scores, scene.geometry
+    return NumpyContest(*taking_part), CompiledContest(*taking_part, functions)
 
 
 def ties(scene: Scene, among: Candidates) -> NDArray[np.bool_]:
     """The pixels, bool (H, W), at which rounding may decide: who wins, or whether a mask reaches 0.5."""
     masks = published.resized(scene.masks[among.queries], **scene.sizes)
+    rounding = ROUNDING * (2 + np.abs(masks).max())
     with np.errstate(over="ignore"):
         confidence = among.scores[:, None, None] / (1 + np.exp(-masks))
-    best = confidence.max(axis=0)
-    close = confidence >= best * (1 - ROUNDING) - np.finfo(np.float32).tiny
-    tied: NDArray[np.bool_] = (close.sum(axis=0) > 1) | (np.abs(masks) < ROUNDING * (1 + np.abs(masks).max())).any(
-        axis=0
-    )
+    close = confidence >= confidence.max(axis=0) * (1 - rounding) - np.finfo(np.float32).tiny
+    tied: NDArray[np.bool_] = (close.sum(axis=0) > 1) | (np.abs(masks) < rounding).any(axis=0)
     return tied
