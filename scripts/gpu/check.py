@@ -29,6 +29,7 @@ def main() -> int:
     reason = machine.without_gpu()
     sections: dict[str, Callable[[], Section]] = {
         "kernels": lambda: _kernels(options.tensorrt_include),
+        "pipeline": lambda: dict(import_module("scripts.gpu.pipeline").run()),
         "tests": _tests,
         "engines": lambda: _engines(options.out, options.variant, options.size),
     }
@@ -69,7 +70,15 @@ def _kernels(include: Path | None) -> Section:
 
 def _tests() -> Section:
     """The tests that skip where there is no GPU."""
-    command = [sys.executable, "-m", "pytest", "-q", "tests/runtime/tensorrt", "tests/runtime/plugins"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "tests/runtime/tensorrt",
+        "tests/runtime/plugins",
+        "tests/runtime/kernels",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     if "No module named pytest" in done.stderr:
         raise Missing("pytest is not installed: pip install pytest hypothesis")

@@ -19,6 +19,7 @@ import pem
 from export import parity
 from runtime import artifact, backends
 from runtime.backends.base import Backend
+from scripts.gpu import stages
 from tests.helpers.weights import randomised
 
 RUNS, WARM_UP = 200, 30
@@ -77,6 +78,7 @@ def _measure(model: pem.PEM, path: Path) -> dict[str, Any]:
             "layers": found.manifest.engine.layers,
             "parity": agreed.summary(),
             "milliseconds": _times(engine, found.manifest.input.height, found.manifest.input.width),
+            "stages": stages.measure(engine),
             **({} if agreed.passed else {"failed": "parity with the module"}),
         }
     finally:

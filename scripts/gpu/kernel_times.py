@@ -37,7 +37,7 @@ def _times(library: Path, size: tuple[int, int], form: Form, bandwidth: float, r
     case = make(np.random.default_rng(1), channels=WIDTH, out_channels=WIDTH, size=size).astype(form.dtype)
     with Plugin(library, case) as plugin:
         call = Call(plugin, case, form, "cuda")
-        fused = _graph_milliseconds(call)
+        fused = graph_milliseconds(call)
     torchvision, onnxruntime = _torchvision(case), _onnxruntime(case)
     moved = (sum(array.nbytes for array in case.inputs) + case.x.nbytes) / bandwidth
     computed = 2 * case.offset[0, 0].size * case.weight.size / rate
@@ -54,8 +54,8 @@ def _times(library: Path, size: tuple[int, int], form: Form, bandwidth: float, r
     }
 
 
-def _graph_milliseconds(call: Callable[[], object]) -> float:
-    """A graph leaves out what launching from Python costs, for everybody alike."""
+def graph_milliseconds(call: Callable[[], object]) -> float:
+    """Median milliseconds of a call. A graph leaves out what launching from Python costs, for everybody alike."""
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     with torch.cuda.stream(side):
         for _ in range(CALLS):
@@ -87,7 +87,7 @@ def _torchvision(case: Case) -> float | str:
     except ModuleNotFoundError:
         return "not installed"
     x, weight, offset, bias, mask = (torch.from_numpy(array).cuda() for array in case.inputs)
-    return _graph_milliseconds(
+    return graph_milliseconds(
         lambda: deform_conv2d(x, offset, weight, bias, case.strides, case.pads[:2], case.dilations, mask)
     )
 
@@ -134,10 +134,10 @@ def _bandwidth() -> float:
     """Bytes a second, read and written, of a copy of 512 MiB."""
     source = torch.empty(2**29, dtype=torch.uint8, device="cuda")
     target = torch.empty_like(source)
-    return 2 * source.numel() / (_graph_milliseconds(lambda: target.copy_(source)) / 1e3)
+    return 2 * source.numel() / (graph_milliseconds(lambda: target.copy_(source)) / 1e3)
 
 
 def _matmul_rate(dtype: type[np.floating]) -> float:
     """Floating-point operations a second of a product of matrices of 4096."""
     a = torch.randn(4096, 4096, device="cuda", dtype=torch.float16 if dtype is np.float16 else torch.float32)
-    return 2 * 4096**3 / (_graph_milliseconds(lambda: a @ a) / 1e3)
+    return 2 * 4096**3 / (graph_milliseconds(lambda: a @ a) / 1e3)

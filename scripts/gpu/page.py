@@ -7,6 +7,7 @@ from typing import Any
 
 SECTIONS = {
     "kernels": "The plugin's kernels, without TensorRT",
+    "pipeline": "The kernels before and after the model, without TensorRT",
     "tests": "Tests that need a GPU",
     "engines": "TensorRT engines",
 }
@@ -29,7 +30,7 @@ def _section(name: str, found: Mapping[str, Any]) -> list[str]:
     failed = found.get("failed")
     parts = [f"**Failed**: {failed}"] if failed else []
     if name == "engines" and "rows" in found:
-        return [*parts, _engines(found["rows"])]
+        return [*parts, _engines(found["rows"]), *_stages(found["rows"])]
     return [*parts, *_tree({key: value for key, value in found.items() if key != "failed"})]
 
 
@@ -63,6 +64,19 @@ def _engine(row: Mapping[str, Any]) -> list[str]:
         f"{host['cv']:.1%}",
     ]
     return [*name, row["deform_conv"], agree, *times]
+
+
+def _stages(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of each engine that has them, the times of each stage."""
+    parts = []
+    for row in rows:
+        if "stages" in row:
+            name = " ".join(row[key] for key in ("variant", "size", "precision"))
+            kinds = {key: value for key, value in row["stages"].items() if isinstance(value, Mapping)}
+            lines = [[kind, _text(times)] for kind, times in kinds.items()]
+            title = f"{name}, pipeline: {row['stages']['pipeline']}"
+            parts += [f"### {title}", table(["from image to map, ms, p50", ""], lines)]
+    return parts
 
 
 def _tree(found: Mapping[str, Any]) -> list[str]:

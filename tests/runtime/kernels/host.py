@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any, NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.kernels import arguments, launches, tables
-from runtime.kernels.arguments import CANDIDATE, SEGMENT, SUMMARY, THREADS, Merge
+from runtime.kernels.arguments import THREADS
 from runtime.postprocess import Geometry
 from tests.helpers.host_kernels import HostKernels
 from tests.runtime.helpers.scenes import Scene
+from tests.runtime.kernels.cases import FitCase, MergeCase, Merged, Placed
 
-GUARD = 64  # values on either side of an array, which must not be read or written
-
-
-class Merged(NamedTuple):
-    """What the kernels leave on the device."""
-
-    map: NDArray[np.int32]
-    segments: NDArray[np.void]
-    candidates: NDArray[np.void]
-    problems: int
+GUARD = 64  # bytes on either side of an array, which must not be read or written
 
 
 class Guarded:
@@ -32,13 +23,17 @@ class Guarded:
     def __init__(self, array: NDArray[Any]) -> None:
         size = array.nbytes + 2 * GUARD
         self._bytes = np.full(size, 0xFF, np.uint8)
-        self.array = self._bytes[GUARD : size - GUARD].view(array.dtype).reshape(array.shape)
-        self.array[...] = array
+        self._array = self._bytes[GUARD : size - GUARD].view(array.dtype).reshape(array.shape)
+        self._array[...] = array
 
     @property
     def address(self) -> int:
         """Of the array."""
-        return int(self.array.ctypes.data)
+        return int(self._array.ctypes.data)
+
+    def read(self) -> NDArray[Any]:
+        """The array."""
+        return self._array
 
     def check(self) -> None:
         """Nothing has been written to the guards."""
@@ -54,56 +49,23 @@ def merge(
     overlap_threshold: float = 0.8,
 ) -> Merged:
     """The scene's outputs merged."""
-    geometry, (queries, classes) = scene.geometry, scene.logits.shape
-    taps = tables.grid_taps(geometry)
-    is_thing = np.isin(np.arange(classes - 1), list(things)).astype(np.uint8)
-    logits, masks, thing, rows, columns = (
-        Guarded(array) for array in (scene.logits, scene.masks, is_thing, taps.rows, taps.columns)
-    )
-    candidates, summary, segments, painted = (
-        Guarded(np.frombuffer(b"\xa5" * count * np.dtype(dtype).itemsize, dtype))
-        for count, dtype in (
-            (queries, CANDIDATE),
-            (1, SUMMARY),
-            (queries, SEGMENT),
-            (np.prod(geometry.output_size), "i4"),
-        )
-    )
-    argument = Merge(
-        *(array.address for array in (logits, masks, thing, rows, columns, candidates, summary, segments, painted)),
-        overlap_threshold,
-        score_threshold,
-        queries,
-        classes - 1,
-        *geometry.mask_size,
-        *geometry.output_size,
-    )
-    for launch in launches.merge(argument, scene.logits.dtype, scene.masks.dtype, taps.count):
+    case = MergeCase(scene, things, score_threshold, overlap_threshold, Guarded)
+    for launch in case.launches:
         kernels.run(launch, THREADS)
-    for array in (logits, masks, thing, rows, columns, candidates, summary, segments, painted):
-        array.check()
-    found = summary.array[0]
-    return Merged(
-        painted.array.reshape(geometry.output_size),
-        segments.array[: found["segments"]],
-        candidates.array[: found["candidates"]],
-        int(found["problems"]),
-    )
+    _check(case.placed)
+    return case.result()
 
 
 def fit(
     kernels: HostKernels, image: NDArray[np.uint8], geometry: Geometry, pad_value: tuple[int, int, int]
 ) -> NDArray[np.uint8]:
     """The image fitted to the model's input."""
-    scaling = tables.scaling(geometry)
-    sides = (scaling.rows.first, scaling.rows.weights, scaling.columns.first, scaling.columns.weights)
-    guarded = [Guarded(array) for array in sides]
-    source = Guarded(image)
-    target = Guarded(np.full((*geometry.padded_size, 3), 0x5A, np.uint8))
-    a, b, c, d = (table.address for table in guarded)
-    kernels.run(
-        launches.fit(scaling, geometry, (a, b, c, d), (source.address, target.address), pad_value), arguments.THREADS
-    )
-    for array in (*guarded, source, target):
-        array.check()
-    return target.array
+    case = FitCase(image, geometry, pad_value, Guarded)
+    kernels.run(case.launch, THREADS)
+    _check(case.placed)
+    return case.result()
+
+
+def _check(placed: Sequence[Placed]) -> None:
+    for array in placed:
+        cast(Guarded, array).check()

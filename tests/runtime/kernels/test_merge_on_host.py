@@ -18,7 +18,8 @@ from tests.helpers.host_kernels import HostKernels
 from tests.helpers.synthetic import synthetic
 from tests.runtime.helpers import published
 from tests.runtime.helpers.scenes import GOLDEN, Scene, golden, scenes
-from tests.runtime.kernels.host import Merged, merge
+from tests.runtime.kernels.cases import Merged
+from tests.runtime.kernels.host import merge
 
 CASES = [(dataset, case) for dataset, cases in GOLDEN.items() for case in cases]
 THRESHOLDS = st.sampled_from([0.0, 0.3, 0.5, 0.8, 0.9])
@@ -27,14 +28,17 @@ TIE = 1e-5
 
 
 def undecided(scene: Scene, candidates: NDArray[np.void]) -> NDArray[np.bool_]:
-    """Pixels (H, W) where, in float64, the two best confidences tie or the best one's mask is at one half."""
-    masks = published.resized(scene.masks[candidates["query"]], **scene.sizes)
-    with np.errstate(over="ignore"):
-        confidence = candidates["score"][:, None, None] / (1 + np.exp(-masks))
-    best = confidence.max(axis=0)
-    tied = np.count_nonzero(confidence >= best * (1 - TIE), axis=0) > 1
-    scale = 1 + np.abs(scene.masks).max()
-    return np.asarray(tied | (np.abs(masks).min(axis=0) <= TIE * scale))
+    """Pixels (H, W) where, in float64, the two best confidences tie or a mask is at one half."""
+    best, second = np.zeros((2, *scene.geometry.output_size))
+    at_half = np.zeros(scene.geometry.output_size, bool)
+    for candidate in candidates:  # one after another, for memory's sake
+        (mask,) = published.resized(scene.masks[candidate["query"]][None], **scene.sizes)
+        with np.errstate(over="ignore"):
+            confidence = candidate["score"] / (1 + np.exp(-mask))
+        second = np.maximum(second, np.minimum(best, confidence))
+        best = np.maximum(best, confidence)
+        at_half |= np.abs(mask) <= TIE * (1 + np.abs(scene.masks[candidate["query"]]).max())
+    return np.asarray(at_half | (second >= best * (1 - TIE)))
 
 
 def check(found: Merged, scene: Scene, things: set[int], **thresholds: Any) -> None:
