@@ -6,6 +6,7 @@ pem-bench compare a.json b.json says what changed between two reports.
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shlex
 import sys
@@ -132,10 +133,20 @@ def _output(suffixes: tuple[str, ...]) -> Callable[[str], Path]:
 
 
 def _measure(options: argparse.Namespace, command: str) -> dict[str, Any]:
-    from runtime.benchmark.run import run
+    from runtime.benchmark.run import Interrupted, run
 
     output.check(options.output, overwrite=options.overwrite)
-    report = run(options.models, _asked(options, command), lambda line: console.say(_PROGRAM, line))
+    try:
+        report = run(options.models, _asked(options, command), lambda line: console.say(_PROGRAM, line))
+    except Interrupted as interruption:
+        record = _delivered(interruption.report, options)
+        if options.json:
+            print(json.dumps(record))
+        raise
+    return _delivered(report, options)
+
+
+def _delivered(report: Report, options: argparse.Namespace) -> dict[str, Any]:
     if not options.json:
         print(text.report(report))
     return _finished(report, list(output.write(report, output.REPORTS, options.output)))

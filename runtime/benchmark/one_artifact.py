@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+import msgspec
 import numpy as np
 
 from runtime import images as pictures
@@ -13,7 +14,7 @@ from runtime.backends import Settings
 from runtime.benchmark import cold_start, fresh, layers, memory, rates, scenarios, statistics
 from runtime.benchmark.options import Options
 from runtime.benchmark.rounds import Contestant
-from runtime.benchmark.schema import Accuracy, ArtifactReport, ColdStart, Profile, Rate
+from runtime.benchmark.schema import Accuracy, ArtifactReport, ColdStart, Profile, Rate, Scenarios
 from runtime.dataset import Dataset
 from runtime.errors import BackendError, PemError
 from runtime.evaluation import evaluate
@@ -22,6 +23,7 @@ from runtime.pipeline import smallest_batch
 from runtime.relabelling import Relabelled
 
 _NOT_ASKED = "not asked for"
+_INTERRUPTED = "interrupted before"
 
 Found = TypeVar("Found")
 
@@ -38,8 +40,23 @@ def report(
     What cannot be measured here, but is no reason to stop, is missing with its reason. Raises InputError, BackendError.
     """
     one = _One(contestant, stages, options, dataset, say)
+    return msgspec.structs.replace(
+        of_rounds(contestant, stages, options),
+        scenarios=scenarios.measure(contestant, options, say),
+        cold_start=one.attempt("cold_start", options.cold_starts > 0, one.cold_start),
+        memory=one.attempt("memory", options.memory, lambda: memory.measure(one.task(memory.RUNS))),
+        profile=one.attempt("profile", options.profile, one.profile),
+        rate=one.attempt("rate", options.rates, one.rate),
+        accuracy=one.attempt("accuracy", dataset is not None, one.accuracy),
+        missing=one.missing,
+    )
+
+
+def of_rounds(contestant: Contestant, stages: Mapping[str, Sequence[float]], options: Options) -> ArtifactReport:
+    """What the rounds alone tell of an artifact; the rest is missing."""
     manifest, backend = contestant.segmenter.manifest, contestant.segmenter.backend
     model = backend.artifact.model
+    times = {stage: statistics.times(values, options.noise) for stage, values in stages.items()}
     return ArtifactReport(
         model=contestant.model,
         name=contestant.name,
@@ -52,14 +69,9 @@ def report(
         sha256=sha256(model),
         file_bytes=model.stat().st_size,
         settings=dict(backend.settings()),
-        stages={stage: statistics.times(times, options.noise) for stage, times in stages.items()},
-        scenarios=scenarios.measure(contestant, options, say),
-        cold_start=one.attempt("cold_start", options.cold_starts > 0, one.cold_start),
-        memory=one.attempt("memory", options.memory, lambda: memory.measure(one.task(memory.RUNS))),
-        profile=one.attempt("profile", options.profile, one.profile),
-        rate=one.attempt("rate", options.rates, one.rate),
-        accuracy=one.attempt("accuracy", dataset is not None, one.accuracy),
-        missing=one.missing,
+        stages=times,
+        scenarios=Scenarios(single_stream=times["total"]),
+        missing=dict.fromkeys(("cold_start", "memory", "profile", "rate", "accuracy"), _INTERRUPTED),
     )
 
 

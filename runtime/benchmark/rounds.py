@@ -19,6 +19,7 @@ from runtime.segmenter import Segmenter
 
 _STEADY_WITHIN, _WINDOW, _MOST_WARMUP_SECONDS = 0.05, 5, 10.0
 _MORE_ROUNDS = 0.25
+_FEWEST_ROUNDS = 2  # that an interval can be estimated from
 _YARDSTICK_SHAPE = (1024, 1024, 3)  # with its result, 24 MB, more than most caches hold
 _YARDSTICK_REPEATS = 4
 
@@ -41,10 +42,14 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Rounds:
-    """For each contestant the milliseconds of each stage, and those of the yardstick, one a round."""
+    """For each contestant the milliseconds of each stage, and those of the yardstick, one a round.
+
+    ``interrupted`` if Ctrl-C came before all rounds were done.
+    """
 
     stages: Sequence[Mapping[str, Sequence[float]]]
     yardstick: Sequence[float]
+    interrupted: bool = False
 
 
 class Yardstick:
@@ -67,7 +72,8 @@ def measure(contestants: Sequence[Contestant], options: Options, say: Callable[[
     """Warm up, then measure in rounds, in each of which all have one picture of the same number, in shuffled order.
 
     After ``options.rounds``, as long as the ratio of a "total" to the first's is known too badly, more follow, up to
-    ``options.most_rounds`` and for ``options.most_seconds`` in all. Raises InputError, BackendError.
+    ``options.most_rounds`` and for ``options.most_seconds`` in all. Ctrl-C ends it with the rounds there are, unless
+    these are too few to say anything. Raises InputError, BackendError, KeyboardInterrupt.
     """
     for contestant in contestants:
         warm_up(contestant.turn, options.warmup)
@@ -75,15 +81,20 @@ def measure(contestants: Sequence[Contestant], options: Options, say: Callable[[
     taken = _Taken(len(contestants))
     yardstick = Yardstick()
     end = time.perf_counter() + options.most_seconds
-    with undisturbed():
-        while len(taken.yardstick) < options.rounds or (
-            len(taken.yardstick) < options.most_rounds and time.perf_counter() < end and _undecided(taken, options)
-        ):
-            count = _next_batch(len(taken.yardstick), options)
-            say(f"round {len(taken.yardstick) + 1} to {len(taken.yardstick) + count}, {len(contestants)} artifacts")
-            for _ in range(count):
-                _round(contestants, order, yardstick, taken)
-    return Rounds(taken.stages, taken.yardstick)
+    try:
+        with undisturbed():
+            while len(taken.yardstick) < options.rounds or (
+                len(taken.yardstick) < options.most_rounds and time.perf_counter() < end and _undecided(taken, options)
+            ):
+                count = _next_batch(len(taken.yardstick), options)
+                say(f"round {len(taken.yardstick) + 1} to {len(taken.yardstick) + count}, {len(contestants)} artifacts")
+                for _ in range(count):
+                    _round(contestants, order, yardstick, taken)
+    except KeyboardInterrupt:
+        if len(taken.yardstick) < _FEWEST_ROUNDS:
+            raise
+        return taken.complete(interrupted=True)
+    return taken.complete(interrupted=False)
 
 
 def warm_up(call: Callable[[int], Mapping[str, float]], least: int) -> None:
@@ -111,6 +122,12 @@ class _Taken:
     def __init__(self, contestants: int) -> None:
         self.stages: list[dict[str, list[float]]] = [{} for _ in range(contestants)]
         self.yardstick: list[float] = []
+
+    def complete(self, *, interrupted: bool) -> Rounds:
+        """The rounds that are whole."""
+        count = len(self.yardstick)
+        stages = [{stage: values[:count] for stage, values in each.items()} for each in self.stages]
+        return Rounds(stages, self.yardstick, interrupted)
 
 
 def _round(contestants: Sequence[Contestant], order: random.Random, yardstick: Yardstick, taken: _Taken) -> None:

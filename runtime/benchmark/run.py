@@ -13,21 +13,29 @@ from runtime import datasets, segmenter
 from runtime.benchmark import machine, one_artifact, pictures, rounds, statistics
 from runtime.benchmark.options import NoiseLimits, Options
 from runtime.benchmark.rounds import Contestant, Rounds
-from runtime.benchmark.schema import Comparison, Report
+from runtime.benchmark.schema import ArtifactReport, Comparison, Report
 from runtime.dataset import Dataset
 from runtime.relabelling import Relabelled
 
-__all__ = ["NoiseLimits", "Options", "comparisons", "run"]
+__all__ = ["Interrupted", "NoiseLimits", "Options", "comparisons", "run"]
 
 _LEAST_SHARE = 0.01
 """Of the total: stages that take less are not compared, for nobody would notice a difference."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C; ``report`` has what was measured before."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(f"interrupted; what was measured in {report.rounds} rounds is reported")
+        self.report = report
 
 
 def run(models: Sequence[str], options: Options, say: Callable[[str], None]) -> Report:
     """Measure the artifacts ``models`` (paths, or "demo"), of which the first is the one that others are compared with.
 
     ``say`` is told what is being done. Artifacts that cannot be loaded or run are found out before anything is
-    measured. Raises PemError.
+    measured. Raises PemError; Interrupted at Ctrl-C, once there are rounds to report.
     """
     dataset = None if options.dataset is None else datasets.open_dataset(options.dataset)
     before = machine.describe()
@@ -35,11 +43,8 @@ def run(models: Sequence[str], options: Options, say: Callable[[str], None]) -> 
         if dataset is not None:
             _require_classes(dataset, contestants)
         taken = rounds.measure(contestants, options, say)
-        artifacts = tuple(
-            one_artifact.report(contestant, stages, options, dataset, say)
-            for contestant, stages in zip(contestants, taken.stages, strict=True)
-        )
-        return Report(
+        artifacts, interrupted = _artifacts(contestants, taken, options, dataset, say)
+        report = Report(
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             command=options.command,
             images=found.what,
@@ -49,6 +54,29 @@ def run(models: Sequence[str], options: Options, say: Callable[[str], None]) -> 
             comparisons=tuple(comparisons(contestants, taken, options)),
             yardstick=statistics.times(taken.yardstick, options.noise),
         )
+    if interrupted:
+        raise Interrupted(report)
+    return report
+
+
+def _artifacts(
+    contestants: Sequence[Contestant],
+    taken: Rounds,
+    options: Options,
+    dataset: Dataset | None,
+    say: Callable[[str], None],
+) -> tuple[tuple[ArtifactReport, ...], bool]:
+    """A report each, and whether Ctrl-C came before all were whole."""
+    pairs = list(zip(contestants, taken.stages, strict=True))
+    found = [one_artifact.of_rounds(contestant, stages, options) for contestant, stages in pairs]
+    if taken.interrupted:
+        return tuple(found), True
+    try:
+        for index, (contestant, stages) in enumerate(pairs):
+            found[index] = one_artifact.report(contestant, stages, options, dataset, say)
+    except KeyboardInterrupt:
+        return tuple(found), True
+    return tuple(found), False
 
 
 @contextmanager

@@ -112,16 +112,39 @@ def test_what_cannot_be_written_does_not_cost_the_rest(tmp_path: Path) -> None:
     assert parse(paths[1].read_bytes(), "file") == made_up.report(1)
 
 
-def test_interrupted_it_leaves_nothing_half_written(tiny: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("rounds", "awaited"), [("1000000", "round 1 to 1000000"), ("3", "single stream")], ids=["rounds", "scenarios"]
+)
+def test_interrupted_it_reports_what_was_measured(tiny: Path, tmp_path: Path, rounds: str, awaited: str) -> None:
+    path = tmp_path / "report.html"
+    arguments = [str(tiny), "--rounds", rounds, "--seconds", "600", "--json", "-o", str(path)]
+    code, out, err = interrupted(awaited, 1.5, *arguments)
+    report = parse(out.encode(), "standard output")
+    assert (code, err) == (130, f"pem-bench: interrupted; what was measured in {report.rounds} rounds is reported\n")
+    assert report.rounds == 3 if rounds == "3" else report.rounds > 2
+    artifact = report.artifacts[0]
+    assert {len(times.values) for times in artifact.stages.values()} == {report.rounds}
+    assert artifact.missing["memory"] == "interrupted before"
+    assert "interrupted before" in path.read_text()
+    assert sorted(tmp_path.iterdir()) == sorted([tiny, tiny.with_suffix(".json"), path])
+
+
+def test_interrupted_before_there_are_rounds_it_leaves_nothing(tiny: Path, tmp_path: Path) -> None:
     path = tmp_path / "reports" / "report.html"
-    command = [sys.executable, "-m", "runtime.bench_cli", str(tiny), "--rounds", "1000000", "-o", str(path)]
+    code, out, err = interrupted("loading", 0, str(tiny), "--rounds", "1000000", "-o", str(path))
+    assert (code, out, err) == (130, "", "pem-bench: interrupted\n")
+    assert not list(path.parent.iterdir())
+
+
+def interrupted(awaited: str, seconds: float, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, standard output and the rest of standard error of a run that has Ctrl-C after it said ``awaited``."""
+    command = [sys.executable, "-m", "runtime.bench_cli", *arguments]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert running.stderr
     seen = ""
-    while "round" not in seen and running.poll() is None:
+    while awaited not in seen and running.poll() is None:
         seen = running.stderr.readline()
-    time.sleep(0.5)
+    time.sleep(seconds)
     os.kill(running.pid, signal.SIGINT)
     out, err = running.communicate(timeout=60)
-    assert (running.returncode, out, err) == (130, "", "pem-bench: interrupted\n")
-    assert not list(path.parent.iterdir())
+    return running.returncode, out, err
