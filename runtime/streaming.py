@@ -109,6 +109,8 @@ class Stream(Iterator[Result]):
 
     def _result(self) -> Result:
         while isinstance(item := self._results.get(), _Failure):
+            if item is _END:
+                raise StopIteration  # a new one: what is raised keeps the frames that it passes, and all they hold
             if self._on_error is None or not isinstance(item.error, InputError):
                 raise item.error
             self._on_error(item.error)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 import runtime
 from runtime import artifact, labels
@@ -130,6 +131,22 @@ def test_a_segmenter_gives_all_that_it_gives_on_the_host(bench: Bench, monkeypat
     assert len(found.instances) == len(expected.instances)
     assert list(found.milliseconds) == STAGES
     assert min(found.milliseconds.values()) >= 0
+
+
+def test_a_stream_gives_what_single_calls_give(bench: Bench, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for seed in range(8):
+        Image.fromarray(picture(seed, 60 + seed, 90)).save(folder / f"{seed}.png")
+    segmenter = runtime.load(bench.engine(), bench.name)
+    bench.loaded.append(segmenter.backend)
+    results = list(segmenter.stream(folder))
+    for seed, result in enumerate(results):
+        expected = segmenter(picture(seed, 60 + seed, 90))
+        np.testing.assert_array_equal(result.panoptic, expected.panoptic)
+        np.testing.assert_array_equal(result.semantic, expected.semantic)
+        assert result.segments == expected.segments
+    assert len(results) == 8
 
 
 def test_later_calls_leave_earlier_maps_alone_however_many_are_kept(bench: Bench) -> None:
