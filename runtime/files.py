@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -49,6 +50,19 @@ def remove(paths: Iterable[Path]) -> None:
             path.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"cannot remove {error.filename}: {error.strerror or error}") from error
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Raise OutputError if fewer than ``needed`` bytes are free where ``folder`` is."""
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    if free < needed:
+        raise OutputError(
+            f"the disk of {folder} has {free / 1e6:.1f} MB left, too little to go on: free some, "
+            "or choose another place with -o"
+        )
 
 
 @contextmanager

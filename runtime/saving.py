@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,8 +19,11 @@ from runtime import coco, files
 from runtime.errors import OutputError
 from runtime.result import Result
 from runtime.sources import Footage, Source
+from runtime.video_file import VideoFile
 
 KINDS = ("overlay", "panoptic", "json")
+
+_CATEGORIES = 1 << 16  # bytes that they may take in the description
 
 
 class Outputs:
@@ -28,6 +33,7 @@ class Outputs:
     """
 
     def __init__(self, kinds: Iterable[str], folder: Path, source: Source) -> None:
+        self._folder = folder
         self._keepers = {kind: _keeper(kind, folder, source) for kind in kinds}
 
     def refuse_existing(self) -> None:
@@ -37,7 +43,12 @@ class Outputs:
                 files.refuse_existing(path)
 
     def save(self, result: Result) -> dict[str, Path]:
-        """Keep ``result``; returns where, by kind. Raises OutputError."""
+        """Keep ``result``; returns where, by kind.
+
+        Raises OutputError, also where so little of the disk is left that what was begun could not be finished.
+        """
+        if needed := sum(keeper.to_finish() for keeper in self._keepers.values()):
+            files.require_space(self._folder, needed + result.image.nbytes)
         return {kind: keeper.save(result) for kind, keeper in self._keepers.items()}
 
     def __enter__(self) -> Outputs:
@@ -46,7 +57,8 @@ class Outputs:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with ExitStack() as finishing:  # each, even if another one fails
+        full = suppress(OutputError) if isinstance(error, OutputError) else nullcontext()  # one line tells of it
+        with full, ExitStack() as finishing:  # each, even if another one fails
             for keeper in self._keepers.values():
                 finishing.callback(keeper.close)
 
@@ -59,6 +71,10 @@ class _Keeper(ABC):
     @abstractmethod
     def save(self, result: Result) -> Path:
         """Keep ``result``; returns the file that has it, then or after `close`."""
+
+    def to_finish(self) -> int:
+        """Bytes of disk that `close` may need."""
+        return 0
 
     def close(self) -> None:
         """Finish what is written as a whole."""
@@ -81,33 +97,32 @@ class _Images(_Keeper):
 
 
 class _DrawnVideo(_Keeper):
-    """The drawings of a video's frames as a video, less the last row or column where the size is odd."""
+    """The drawings of a source's frames as a video; those of a live one as long as they were in sight."""
 
-    def __init__(self, folder: Path, video: Footage) -> None:
-        self._path = folder / f"{video.stem}_overlay.mp4"
-        self._fps = video.fps
-        self._file = ExitStack()
-        self._writer: cv2.VideoWriter | None = None
-        self.planned = [self._path]
+    def __init__(self, folder: Path, source: Footage) -> None:
+        self._file = VideoFile(folder / f"{source.stem}_overlay.mp4", source.fps)
+        self._fps, self._live = source.fps, source.live
+        self._start: float | None = None
+        self.planned = [self._file.path]
 
     def save(self, result: Result) -> Path:
-        if self._writer is None:
-            self._writer = self._opened(*result.image.shape[:2])
-        self._writer.write(_bgr(result.draw()))
-        return self._path
+        drawn = result.draw()
+        for _ in range(self._times()):
+            self._file.write(drawn)
+        return self._file.path
 
-    def _opened(self, height: int, width: int) -> cv2.VideoWriter:
-        with ExitStack() as file:
-            temporary = file.enter_context(files.writing(self._path))
-            writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, (width, height))
-            if not writer.isOpened():
-                raise OutputError(f"OpenCV cannot encode {self._path} of {height}x{width}: leave overlay out of --save")
-            file.callback(writer.release)
-            self._file = file.pop_all()  # open until `close`
-        return writer
+    def to_finish(self) -> int:
+        return self._file.to_finish()
 
     def close(self) -> None:
         self._file.close()
+
+    def _times(self) -> int:
+        """How often a frame is repeated for the video to keep up with the clock."""
+        now = time.monotonic()
+        self._start = now if self._start is None else self._start
+        due = int((now - self._start) * self._fps) + 1
+        return max(1, due - self._file.frames) if self._live else 1
 
 
 class _Description(_Keeper):
@@ -116,24 +131,33 @@ class _Description(_Keeper):
     def __init__(self, folder: Path, source: Source) -> None:
         self._path = folder / "panoptic.json"
         self._folder, self._source = folder, source
-        self._images: list[coco.Record] = []
-        self._annotations: list[coco.Record] = []
+        self._images: list[Any] = []  # encoded, which takes a tenth of the memory
+        self._annotations: list[Any] = []
+        self._bytes = 0
         self.planned = [self._path]
 
     def save(self, result: Result) -> Path:
         image_id = _stem(self._source, result.name)
         height, width = result.panoptic.shape
         png = _png("panoptic", self._folder, self._source, result.name).relative_to(self._folder)
-        self._images.append(coco.image(image_id, Path(result.name).name, (height, width)))
-        self._annotations.append(coco.annotation(image_id, png.as_posix(), result.segments))
+        self._images.append(self._encoded(coco.image(image_id, Path(result.name).name, (height, width))))
+        self._annotations.append(self._encoded(coco.annotation(image_id, png.as_posix(), result.segments)))
         self._labels = result.labels
         return self._path
+
+    def to_finish(self) -> int:
+        return self._bytes + _CATEGORIES if self._images else 0
 
     def close(self) -> None:
         if self._images:
             document = coco.document(self._annotations, self._images, self._labels)
             with files.writing(self._path) as temporary:
-                temporary.write_text(json.dumps(document))
+                temporary.write_bytes(msgspec.json.encode(document))
+
+    def _encoded(self, record: coco.Record) -> msgspec.Raw:
+        encoded = msgspec.json.encode(record)
+        self._bytes += len(encoded) + 1
+        return msgspec.Raw(encoded)
 
 
 def _keeper(kind: str, folder: Path, source: Source) -> _Keeper:

@@ -54,7 +54,7 @@ class Stream(Iterator[Result]):
     """The results of a source's images, in order. Threads work for it from the first one on.
 
     They end with the source, with an error, with `close` (or the end of a ``with`` block), and when nobody holds the
-    stream any more. What it raises ends it, see `Segmenter.stream`.
+    stream any more. What it raises ends it, see `Segmenter.stream`. ``taken`` is how many results it gave.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Stream(Iterator[Result]):
         finish: Callable[[Job], Result],
         on_error: Callable[[InputError], None] | None,
     ) -> None:
+        self.taken = 0
         self._on_error = on_error
         self._decoded, inferred, self._results = _Items(), _Items(), _Items()
         early, late = prepare, infer
@@ -88,12 +89,14 @@ class Stream(Iterator[Result]):
             if self._threads[0].ident is None and self._finalizer.alive:
                 for thread in self._threads:
                     thread.start()
-            return self._result()
+            result = self._result()
         except Closed:
             raise StopIteration from None
         except BaseException:
             self.close()
             raise
+        self.taken += 1
+        return result
 
     def close(self) -> None:
         """End the threads; no more results come. May be called more than once."""

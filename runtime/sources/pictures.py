@@ -24,6 +24,7 @@ class Pictures:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = paths
+        self.name = str(paths[0]) if len(paths) == 1 else f"{len(paths)} pictures"
         self.length = len(paths)
         self.stems = dict(zip(map(str, paths), _unique_stems(paths), strict=True))
 
