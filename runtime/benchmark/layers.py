@@ -20,6 +20,7 @@ from runtime.errors import BackendError
 RUNS = 10
 COSTLIEST = 10
 _KERNEL = "_kernel_time"
+_GPU_CURE = "see NVIDIA's tools, trtexec --dumpProfile or nsys"
 
 Nodes = Mapping[tuple[str, str], float]
 """Milliseconds a run, by name and type of node."""
@@ -32,9 +33,11 @@ def profile(artifact: Artifact, backend: str, settings: Settings, batch: NDArray
     BackendError if the backend has no profiler that is known here, or fails.
     """
     if backend not in _PROFILERS:
-        raise BackendError(f"{backend} gives no times of layers here: see the vendor's tools, such as trtexec or nsys")
+        raise BackendError(f"{backend} gives no times of layers here: {_GPU_CURE}")
     try:
         return summary(_PROFILERS[backend](artifact, settings, batch))
+    except BackendError:
+        raise
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise BackendError(f"{backend} cannot profile {artifact.model} ({reason}): leave the profile out") from error
@@ -77,14 +80,15 @@ def _onnxruntime(artifact: Artifact, settings: Settings, batch: NDArray[np.uint8
 
     from runtime.backends import onnxruntime as backend
 
+    providers = backend.providers()
+    if len(providers) > 1:
+        raise BackendError(f"onnxruntime times the launches of kernels on a GPU, not the kernels: {_GPU_CURE}")
     with tempfile.TemporaryDirectory(prefix="pem-bench-") as folder:
         options = backend.options(settings)
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
         disabled = backend.disabled_optimizers(artifact)
-        session = ort.InferenceSession(
-            artifact.model, options, providers=backend.providers(), disabled_optimizers=disabled
-        )
+        session = ort.InferenceSession(artifact.model, options, providers=providers, disabled_optimizers=disabled)
         for _ in range(1 + RUNS):
             session.run(None, {artifact.manifest.input.name: batch})
         return onnxruntime_nodes(json.loads(Path(session.end_profiling()).read_text()))

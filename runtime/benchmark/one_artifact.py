@@ -137,7 +137,9 @@ class _One:
         if manifest.input.dynamic and self._options.images is not None:
             raise BackendError("the work of a dynamic artifact depends on the pictures' sizes: leave --images out")
         typical = statistics.typical(self._stages["inference"])
-        return rates.measure(manifest.work, typical, self._backend.name, self._settings, manifest.precision)
+        name = self._backend.name
+        on_gpu = name.startswith("tensorrt") or self._backend.settings().get("provider") == "CUDAExecutionProvider"
+        return rates.measure(manifest.work, typical, name, self._settings, manifest.precision, on_gpu=on_gpu)
 
     def accuracy(self) -> Accuracy:
         assert self._dataset is not None

@@ -26,13 +26,14 @@ _SQUARE = 2048  # three matrices of 16 MB, worked on block by block in the cache
 _COPIED = 1 << 27  # bytes, more than caches hold
 
 
-def measure(work: Work, milliseconds: float, backend: str, settings: Settings, precision: str) -> Rate:
+def measure(
+    work: Work, milliseconds: float, backend: str, settings: Settings, precision: str, *, on_gpu: bool = False
+) -> Rate:
     """The rate of ``work`` in ``milliseconds``, and what convolutions of that precision reach in the same backend.
 
-    Of a GPU only the bandwidth is known, and None what else is.
+    Of a GPU (``on_gpu``) only the bandwidth is measured. Raises BackendError if even that cannot be.
     """
     reached = work.macs_total / milliseconds * 1000
-    on_gpu = backend.startswith("tensorrt")
     convolution = None if on_gpu else convolution_rate(backend, settings, precision)
     return Rate(
         macs=work.macs_total,

@@ -67,3 +67,9 @@ def test_what_cannot_be_profiled_says_so(tiny: Path) -> None:
         layers.profile(artifact.read(tiny), "tensorrt", Settings(), BATCH)
     with pytest.raises(BackendError, match=r"onnxruntime cannot profile .*: leave the profile out"):
         layers.profile(artifact.read(tiny), "onnxruntime", Settings(), BATCH)
+
+
+def test_launches_on_a_gpu_are_not_passed_off_as_its_time(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.backends.onnxruntime.providers", lambda: ["CUDAExecutionProvider", "CPU"])
+    with pytest.raises(BackendError, match="launches of kernels"):
+        layers.profile(artifact.read(tiny), "onnxruntime", Settings(), BATCH)
