@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export import int8_options, summary
+from export import int8_options, listing, summary
 from export import options as asked
 from export.forms import Forms, resolve
 from runtime import console, labels, plugins
@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _export(options: argparse.Namespace) -> dict[str, Any]:
+    if options.list:
+        return _list(options)
     if options.build_plugin:
         return _build_plugin(options)
     _refuse_contradictions(options)
@@ -36,6 +38,12 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
         assert machine is not None
         return _engine_from_onnx(machine, options)
     return _from_checkpoint(machine, asked.with_defaults(options))
+
+
+def _list(options: argparse.Namespace) -> dict[str, Any]:
+    if not options.json:
+        print(listing.lines())
+    return listing.report()
 
 
 def _build_plugin(options: argparse.Namespace) -> dict[str, Any]:

@@ -53,6 +53,7 @@ def parser() -> console.Parser:
         type=Path,
         help="checkpoint (.pth, .pkl, .safetensors), or demo; for engines also an .onnx exported before",
     )
+    source.add_argument("--list", action="store_true", help="list the variants and what a run of each takes")
     source.add_argument("--build-plugin", action="store_true", help="build the plugin for TensorRT, and nothing else")
     parser.add_argument(
         "--to", choices=["onnx", "trt", "trt-rtx"], default="onnx", help="kind of artifact (default: onnx)"

@@ -32,13 +32,23 @@ class ReferenceForm(nn.Module):
 
     def predictions(self, pixels: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Class logits and mask logits before the first layer and after each, for normalised ``pixels``."""
-        backbone, pixel_decoder = self.model.backbone, self.model.pixel_decoder
-        features = swin(backbone, pixels) if isinstance(backbone, SwinTransformer) else backbone(pixels)
+        mask_features, levels = self.pixel_decode(self.features(pixels))
+        return decode(self.model.decoder, levels, mask_features)
+
+    def features(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """The backbone's maps."""
+        backbone = self.model.backbone
+        maps: tuple[Tensor, ...] = swin(backbone, pixels) if isinstance(backbone, SwinTransformer) else backbone(pixels)
+        return maps
+
+    def pixel_decode(self, features: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
+        """The published mask features, and the levels' maps."""
+        pixel_decoder = self.model.pixel_decoder
         if isinstance(pixel_decoder, TransformerPixelDecoder):
             mask_features, levels = pixel_decode(pixel_decoder, features)
         else:
             mask_features, levels = pixel_decoder(features)
-        return decode(self.model.decoder, levels, full_mask_features(self.model.decoder, mask_features))
+        return full_mask_features(self.model.decoder, mask_features), levels
 
 
 def full_mask_features(decoder: MaskDecoder, mask_features: Tensor) -> Tensor:
