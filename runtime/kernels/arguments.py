@@ -13,7 +13,8 @@ FIT_BLOCK = (32, 32)
 TILE = (32, 64)
 """Height and width of what a block makes, as of FIT_BLOCK."""
 PAINT_PIXELS = 2048
-CLASS_BYTES = 8
+CLASS_BYTES, MEMBER_BYTES = 8, 8
+"""Shared memory for each query where classes and where segments are found."""
 TILE_BYTES, RIVAL_BYTES = 16, 52
 """Shared memory of a tile's contest: for the tile, and for each candidate."""
 

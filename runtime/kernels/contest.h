@@ -116,11 +116,12 @@ __device__ void find_involved(const Block& block) {
 }
 
 __device__ void list_involved(const Block& block) {
-    if (threadIdx.x != 0) return;
-    int count = 0;
-    for (int i = 0; i < block.candidates; ++i)
-        if (block.rivals[i].involved) block.list[count++] = i;
-    block.tile->involved = count;
+    const auto involved = [&](int i) { return block.rivals[i].involved != 0; };
+    for (int i = threadIdx.x; i < block.candidates; i += kThreads) {
+        if (!involved(i)) continue;
+        block.list[rank(i, involved)] = i;
+        atomicAdd(&block.tile->involved, 1);
+    }
 }
 
 // A pixel's place on the mask grid.

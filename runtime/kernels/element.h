@@ -32,4 +32,12 @@ __device__ inline bool is_finite(float value) { return fabsf(value) <= 3.4028234
 
 __device__ inline float sigmoid(float value) { return 1.0f / (1.0f + expf(-value)); }
 
+// How many of the things before `index` are chosen: each thread finds the place of its own in a list of those.
+template <typename Chosen>
+__device__ inline int rank(int index, Chosen chosen) {
+    int count = 0;
+    for (int i = 0; i < index; ++i) count += chosen(i) ? 1 : 0;
+    return count;
+}
+
 }  // namespace pem_edge

@@ -10,6 +10,7 @@ import numpy as np
 from runtime.kernels.arguments import (
     CLASS_BYTES,
     FIT_BLOCK,
+    MEMBER_BYTES,
     PAINT_PIXELS,
     RIVAL_BYTES,
     TILE,
@@ -68,7 +69,7 @@ def merge(argument: Merge, logits: np.dtype[Any], masks: np.dtype[Any], taps: in
     return [
         Launch(f"merge_classify_{logits.name}", (1, 1), CLASS_BYTES * argument.queries, argument),
         Launch(f"merge_contest_{masks.name}_{taps}", _blocks(size, TILE), contest, argument),
-        Launch("merge_accept", (1, 1), argument.classes * ctypes.sizeof(ctypes.c_int), argument),
+        Launch("merge_accept", (1, 1), MEMBER_BYTES * argument.queries, argument),
         Launch("merge_paint", (-(-pixels // PAINT_PIXELS), 1), 0, argument),
     ]
 

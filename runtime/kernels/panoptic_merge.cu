@@ -40,46 +40,68 @@ __device__ void classify(const Merge& merge) {
         classes[query] = likeliest(logits, merge.classes + 1, &merge.summary->problems);
     }
     __syncthreads();
-    if (threadIdx.x != 0) return;
-    int count = 0;
-    for (int query = 0; query < merge.queries; ++query) {
-        const Class found = classes[query];
-        if (found.category < merge.classes && found.score > merge.score_threshold)
-            merge.candidates[count++] = {query, found.category, found.score, 0, 0, 0, 0, kHighest, kHighest, -1, -1};
+    const auto takes_part = [&](int query) {
+        return classes[query].category < merge.classes && classes[query].score > merge.score_threshold;
+    };
+    for (int query = threadIdx.x; query < merge.queries; query += kThreads) {
+        if (!takes_part(query)) continue;
+        Candidate candidate{};
+        candidate.query = query;
+        candidate.category = classes[query].category;
+        candidate.score = classes[query].score;
+        candidate.left = candidate.top = kHighest;
+        candidate.right = candidate.bottom = -1;
+        merge.candidates[rank(query, takes_part)] = candidate;
+        atomicAdd(&merge.summary->candidates, 1);
     }
-    merge.summary->candidates = count;
 }
 
 __device__ bool accepted(const Candidate& candidate, double threshold) {
     return candidate.final > 0 && double(candidate.won) / max(candidate.original, 1) >= threshold;
 }
 
-__device__ void extend(Segment& segment, const Candidate& candidate) {
-    segment.score = fmaxf(segment.score, candidate.score);
-    segment.area += candidate.final;
-    segment.left = min(segment.left, candidate.left);
-    segment.top = min(segment.top, candidate.top);
-    segment.right = max(segment.right, candidate.right);
-    segment.bottom = max(segment.bottom, candidate.bottom);
+// The candidate whose segment candidate `i` joins: itself, but for stuff the first one of its class; -1 if not accepted.
+// `categories` are those of accepted candidates, -1 of others.
+__device__ int first_of_segment(const Merge& merge, const int* categories, int i) {
+    if (categories[i] < 0) return -1;
+    if (merge.is_thing[categories[i]]) return i;
+    for (int j = 0; j < i; ++j)
+        if (categories[j] == categories[i]) return j;
+    return i;
 }
 
-// Ids count from 1; stuff of one class shares the id of its first candidate.
-__device__ int give_ids(const Merge& merge, int* id_of_stuff) {
-    int segments = 0;
-    for (int i = 0; i < merge.summary->candidates; ++i) {
-        Candidate& candidate = merge.candidates[i];
-        if (!accepted(candidate, merge.overlap_threshold)) continue;
-        const int category = candidate.category;
-        int id = merge.is_thing[category] ? 0 : id_of_stuff[category];
-        if (id == 0) {
-            id = ++segments;
-            id_of_stuff[category] = id;
-            merge.segments[id - 1] = {category, 0, 0, kHighest, kHighest, -1, -1};
-        }
-        candidate.id = id;
-        extend(merge.segments[id - 1], candidate);
+__device__ void extend(Segment& segment, const Candidate& candidate) {
+    // Of floats that are not negative, the bits are ordered as they are.
+    atomicMax(reinterpret_cast<int*>(&segment.score), __float_as_int(candidate.score));
+    atomicAdd(&segment.area, candidate.final);
+    atomicMin(&segment.left, candidate.left);
+    atomicMin(&segment.top, candidate.top);
+    atomicMax(&segment.right, candidate.right);
+    atomicMax(&segment.bottom, candidate.bottom);
+}
+
+// Ids count from 1, in the order of the segments' first candidates.
+__device__ void make_segments(const Merge& merge) {
+    const int count = merge.summary->candidates;
+    int* categories = reinterpret_cast<int*>(shared_memory);  // (candidates)
+    int* firsts = categories + count;                         // (candidates)
+    const auto is_first = [&](int i) { return firsts[i] == i; };
+    for (int i = threadIdx.x; i < count; i += kThreads) {
+        const Candidate& candidate = merge.candidates[i];
+        categories[i] = accepted(candidate, merge.overlap_threshold) ? candidate.category : -1;
     }
-    return segments;
+    __syncthreads();
+    for (int i = threadIdx.x; i < count; i += kThreads) firsts[i] = first_of_segment(merge, categories, i);
+    __syncthreads();
+    for (int i = threadIdx.x; i < count; i += kThreads) {
+        merge.candidates[i].id = firsts[i] < 0 ? 0 : rank(firsts[i], is_first) + 1;
+        if (!is_first(i)) continue;
+        merge.segments[merge.candidates[i].id - 1] = {categories[i], 0, 0, kHighest, kHighest, -1, -1};
+        atomicAdd(&merge.summary->segments, 1);
+    }
+    __syncthreads();
+    for (int i = threadIdx.x; i < count; i += kThreads)
+        if (firsts[i] >= 0) extend(merge.segments[merge.candidates[i].id - 1], merge.candidates[i]);
 }
 
 }  // namespace
@@ -110,10 +132,7 @@ extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_contest_f
 }
 
 extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_accept(pem_edge::Merge merge) {
-    int* id_of_stuff = reinterpret_cast<int*>(pem_edge::shared_memory);  // (classes)
-    for (int i = threadIdx.x; i < merge.classes; i += pem_edge::kThreads) id_of_stuff[i] = 0;
-    __syncthreads();
-    if (threadIdx.x == 0) merge.summary->segments = pem_edge::give_ids(merge, id_of_stuff);
+    pem_edge::make_segments(merge);
 }
 
 extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_paint(pem_edge::Merge merge) {
