@@ -24,7 +24,7 @@ def test_the_demo_model(backend: str) -> None:
     times = [layer.milliseconds for layer in profile.layers]
     assert len(times) == layers.COSTLIEST
     assert times == sorted(times, reverse=True)
-    assert next(iter(profile.by_type)) in ("Conv", "Convolution")
+    assert {"Conv", "Convolution"} & set(profile.by_type)
     assert sum(profile.by_type.values()) == pytest.approx(profile.total)
     assert 0.1 < sum(layer.share for layer in profile.layers) < 1
 
