@@ -1,4 +1,4 @@
-"""Groups of a model's convolutions, by the modules they come from, that are quantised or kept together."""
+"""Groups of a model's convolutions and linear layers, by module, that are quantised or kept together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import re
 
 _BLOCKS = (
     r"backbone\.(?:features|res\d)\.\d+",
+    r"backbone\.stages\.\d\.\d+\.attention",
+    r"backbone\.stages\.\d\.\d+",
     r"backbone\.\w+",
+    r"pixel_decoder\.encoder\.layers\.\d+\.\w+",
     r"pixel_decoder\.levels\.\d+\.\w+",
     r"pixel_decoder\.\w+(?:\.\d+)?",
     r"decoder\.layers\.\d+\.\w+",

@@ -129,10 +129,13 @@ class MaskedCrossAttention(nn.Module):
 
     def forward(self, queries: Tensor, positions: Tensor, memory: Memory, mask_logits: Tensor) -> Tensor:
         """``queries`` (1 or N, Q, C), ``positions`` (1, Q, C), ``mask_logits`` (N, Q, H, W); returns (N, Q, C)."""
-        weights, biases = self.qkv.weight.chunk(3), self.qkv.bias.chunk(3)
+        width = self.heads * self.depth
+        weights, biases = (
+            [parameter[i * width : (i + 1) * width] for i in range(3)] for parameter in (self.qkv.weight, self.qkv.bias)
+        )
         q = F.linear(queries + positions, weights[0], biases[0]) * self.depth**-0.5
         k, v = (
-            F.conv2d(pixels, weight[:, :, None, None], bias).reshape(len(pixels), self.heads, self.depth, -1)
+            F.conv2d(pixels, weight[:, :, None, None], bias).reshape(pixels.shape[0], self.heads, self.depth, -1)
             for pixels, weight, bias in zip((memory.placed, memory.content), weights[1:], biases[1:], strict=True)
         )
         attended = self.attention(split_heads(q, self.heads), k, v.transpose(2, 3), masked_out(mask_logits))

@@ -86,8 +86,8 @@ class DeformableAttention(nn.Module):
 
 def steps(sizes: Sequence[Size], like: Tensor) -> Tensor:
     """A pixel of each level as a share of -1 to 1, (levels, 1, 1, 1, 1, 2) as x, y."""
-    extents = [like.new_full((1,), side) for size in sizes for side in reversed(size)]
-    return 2 / torch.cat(extents).reshape(len(sizes), 1, 1, 1, 1, 2)
+    two = like.new_full((1,), 2)
+    return torch.cat([two / side for size in sizes for side in reversed(size)]).reshape(len(sizes), 1, 1, 1, 1, 2)
 
 
 def centres(sizes: Sequence[Size], like: Tensor) -> Tensor:
@@ -97,4 +97,6 @@ def centres(sizes: Sequence[Size], like: Tensor) -> Tensor:
 
 def _centres(height: int, width: int, like: Tensor) -> Tensor:
     y, x = ((2 * torch.arange(side, dtype=like.dtype, device=like.device) + 1) / side - 1 for side in (height, width))
-    return torch.stack([x.repeat(height), y.repeat_interleave(width)], 1)
+    rows = y.unsqueeze(1)
+    # Sums broadcast sizes that vary into the graph where repeating would not.
+    return torch.stack([x + 0 * rows, rows + 0 * x], 2).flatten(0, 1)

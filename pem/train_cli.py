@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> console.Parser:
     parser = console.Parser(prog="pem-train", description=__doc__, epilog=_EXAMPLES)
-    parser.add_argument("--variant", default="pem-r50", help="pem-r50, pem-stdc1, pem-stdc2 or pem-nano (%(default)s)")
+    parser.add_argument("--variant", default="pem-r50", help="one of pem-export --list (%(default)s)")
+    parser.add_argument(
+        "--encoder-layers",
+        type=_depths,
+        metavar="A,B,C",
+        help="of a transformer encoder: over stride 32, 32 and 16, all (PRO-SCALE: 3,3,3; Mask2Former: 0,0,6)",
+    )
     parser.add_argument("-o", "--out", type=Path, default=Path("out"), metavar="DIR", help="default: %(default)s")
     parser.add_argument("--resume", action="store_true", help="go on with the run in DIR, as if it had never stopped")
     parser.add_argument("--overwrite", action="store_true", help="forget the run in DIR")
@@ -42,8 +49,10 @@ def _parser() -> console.Parser:
 
 
 def _add_start(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--backbone", type=Path, metavar="FILE", help="torchvision's or timm's ResNet-50, or an STDC")
-    group.add_argument("--weights", type=Path, metavar="FILE", help="a PEM of this variant and these classes")
+    group.add_argument(
+        "--backbone", type=Path, metavar="FILE", help="torchvision's or timm's ResNet-50, an STDC or a Swin-T"
+    )
+    group.add_argument("--weights", type=Path, metavar="FILE", help="a model of this variant and these classes")
 
 
 def _add_recipe(group: argparse._ArgumentGroup) -> None:
@@ -69,6 +78,13 @@ def _add_reporting(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--log-every", type=int, metavar="N", help="steps between lines of metrics (20)")
     group.add_argument("--picture-every", type=int, metavar="N", help="steps between sample pictures (500)")
     group.add_argument("--checkpoint-minutes", type=float, metavar="N", help="minutes between checkpoints (10)")
+
+
+def _depths(text: str) -> tuple[int, int, int]:
+    if not re.fullmatch(r"\d+,\d+,\d+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no three numbers of layers: give them as in 3,3,3")
+    first, second, third = (int(part) for part in text.split(","))
+    return first, second, third
 
 
 def _range(text: str) -> tuple[float, float]:
@@ -135,7 +151,10 @@ def _start(options: argparse.Namespace, settings: Settings, num_classes: int) ->
             )
         return model
     torch.manual_seed(settings.seed)
-    model = pem.build(options.variant, num_classes)
+    try:
+        model = pem.build(options.variant, num_classes, encoder_layers=options.encoder_layers)
+    except ValueError as error:
+        raise TrainingError(str(error)) from error
     if options.backbone is not None:
         load_backbone(model, options.backbone)
     return model

@@ -35,9 +35,11 @@ def tensors(model: onnx.ModelProto) -> list[str]:
 
 
 def blocks(model: onnx.ModelProto, placement: Placement = "cpu") -> list[str]:
-    """The blocks that have a convolution to quantise, in the graph's order."""
-    plan = make(Graph(model), RULES[placement])
-    return list(dict.fromkeys(block_of(node.name) for node in plan.convolutions))
+    """The blocks that have a convolution or a linear layer to quantise, in the graph's order."""
+    graph = Graph(model)
+    plan = make(graph, RULES[placement])
+    chosen = {node.name for node in (*plan.convolutions, *plan.linears)}
+    return list(dict.fromkeys(block_of(node.name) for node in graph.nodes if node.name in chosen))
 
 
 def quantize(
@@ -49,7 +51,7 @@ def quantize(
     *,
     correct_bias: bool = True,
 ) -> tuple[onnx.ModelProto, Report]:
-    """A copy of ``model`` whose ordinary convolutions compute in INT8, those of the blocks ``keep`` aside.
+    """A copy of ``model`` whose ordinary convolutions and linear layers compute in INT8, the blocks ``keep`` aside.
 
     ``model`` computes in single or half precision; ``statistics`` are those of its graph in single precision. One
     that is quantised already comes back as it is. Raises CalibrationError if the statistics lack a tensor of the

@@ -25,6 +25,8 @@ def insert(graph: Graph, plan: Plan, scales: Mapping[str, Scale], means: Means, 
     ``scales`` and the ``means`` of each channel are by tensor; where there are no means, biases are not corrected.
     """
     edits = _Edits()
+    for node in plan.linears:
+        _quantise_matrix(edits, graph, node)
     for node in plan.convolutions:
         _quantise_weights(edits, graph, node, scales[node.input[0]], means.get(node.input[0]), quantised_bias)
     for tensor, readers in plan.readers.items():
@@ -50,11 +52,11 @@ class _Edits:
         self._nodes[after].append(helper.make_node(operator, inputs, [output], f"{output}/{operator}", **attributes))
         return output
 
-    def dequantised(self, name: str, levels: NDArray[Any], steps: NDArray[Any]) -> str:
-        """Add a constant that is stored in steps of its channel, axis 0; return the name of its real values."""
+    def dequantised(self, name: str, levels: NDArray[Any], steps: NDArray[Any], axis: int = 0) -> str:
+        """Add a constant that is stored in steps of its channel, on ``axis``; return the name of its real values."""
         inputs = [self.constant(f"{name}.levels", levels), self.constant(f"{name}.scale", steps)]
         inputs.append(self.constant(f"{name}.zero", np.zeros(len(steps), levels.dtype)))
-        return self.node("DequantizeLinear", inputs, name, axis=0)
+        return self.node("DequantizeLinear", inputs, name, axis=axis)
 
     def write(self, model: onnx.ModelProto) -> None:
         """Add everything to ``model``."""
@@ -91,6 +93,13 @@ def _quantise_weights(
         node.input[2] = edits.dequantised(f"{node.name}.bias", levels, products)
     else:
         node.input[2] = edits.constant(f"{node.name}.bias", bias)
+
+
+def _quantise_matrix(edits: _Edits, graph: Graph, node: NodeProto) -> None:
+    """Of a linear layer, inputs by outputs; its bias, a sum of its own, stays as it is."""
+    weights = _constant(graph, node, 1).T
+    steps = weight_steps(weights)
+    node.input[1] = edits.dequantised(f"{node.name}.weight", rounded_weights(weights, steps).T, steps, axis=1)
 
 
 def _constant(graph: Graph, node: NodeProto, position: int) -> NDArray[Any]:

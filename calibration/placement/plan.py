@@ -8,18 +8,19 @@ from dataclasses import dataclass, field
 from onnx import NodeProto
 
 from calibration.block_names import block_of
-from calibration.convolutions import is_convolution, is_ordinary
+from calibration.convolutions import is_convolution, is_linear, is_ordinary
 from calibration.graph import Graph
 from calibration.placement.rules import PASSING, Rules
 
 
 @dataclass
 class Plan:
-    """``convolutions`` are quantised; ``readers`` are, by tensor, the names of the nodes that read it quantised;
-    tensors of one group (see `group`) share a range.
+    """``convolutions`` and ``linears`` are quantised; ``readers`` are, by tensor, the names of the nodes that read it
+    quantised; tensors of one group (see `group`) share a range.
     """
 
     convolutions: list[NodeProto] = field(default_factory=list)
+    linears: list[NodeProto] = field(default_factory=list)
     readers: dict[str, set[str]] = field(default_factory=dict)
     _parents: dict[str, str] = field(default_factory=dict)
 
@@ -41,7 +42,7 @@ class Plan:
 
 
 def make(graph: Graph, rules: Rules, keep: Collection[str] = ()) -> Plan:
-    """The plan for all convolutions that ``rules`` quantise but those of the blocks ``keep``."""
+    """The plan for all convolutions that ``rules`` quantise, and linear layers, but those of the blocks ``keep``."""
     plan = Plan()
     takes = is_convolution if rules.deformable else is_ordinary
     real = (node for node in graph.nodes if takes(graph, node) and graph.constant(node.input[1]) is not None)
@@ -51,6 +52,9 @@ def make(graph: Graph, rules: Rules, keep: Collection[str] = ()) -> Plan:
         _trace_back(graph, rules, plan, node, node.input[0], chosen)
         if rules.outputs:
             _quantise_output(graph, plan, node)
+    plan.linears = [node for node in graph.nodes if is_linear(graph, node) and block_of(node.name) not in keep]
+    for node in plan.linears:
+        plan.read(node.input[0], node)
     return plan
 
 

@@ -35,7 +35,7 @@ def activation_scale(found: Range, kind: np.dtype[Any], *, symmetric: bool) -> S
 
 
 def weight_steps(weights: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """The step of each output channel, (C',) of the type of ``weights`` (C', C / groups, kh, kw)."""
+    """The step of each output channel, (C',) of the type of ``weights`` (C', ...)."""
     return stored(np.abs(weights).reshape(len(weights), -1).max(axis=1).astype(np.float64) / 127, weights.dtype)
 
 
@@ -49,7 +49,7 @@ def steps_for_bias(
 
 def rounded_weights(weights: NDArray[np.floating[Any]], steps: NDArray[np.floating[Any]]) -> NDArray[np.int8]:
     """``weights`` in steps of their output channel, int8 from -127 to 127."""
-    levels = weights.astype(np.float64) / steps.astype(np.float64).reshape(-1, 1, 1, 1)
+    levels = weights.astype(np.float64) / steps.astype(np.float64).reshape(-1, *(1,) * (weights.ndim - 1))
     return np.asarray(np.round(levels).clip(-127, 127), np.int8)
 
 

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from export.rewrites.deform_conv import NativeDeformConv, PluginDeformConv
 from pem import PEM
-from pem.attention import DotProductAttention, PrototypeSelection
+from pem.attention import BiasedAttention, DotProductAttention, PrototypeSelection
 from pem.deform_conv import TapSampling
+from pem.deformable_attention import DeformableSampling
 from pem.layers import GlobalAverage, UnitNorm
 
 
@@ -31,9 +32,12 @@ class Island:
 ISLANDS = (
     Island(nn.BatchNorm2d, "variances above 65504 overflow, those below 6e-5 lose bits"),
     Island(nn.LayerNorm, "squares of activations above 256 overflow, their sum much earlier"),
+    Island(nn.GroupNorm, "the sum over all pixels of a group overflows, as do squares above"),
     Island(UnitNorm, "norms above 256 overflow the sum of squares, and the least norm, 1e-12, is 0 in half"),
     Island(PrototypeSelection, "in half hundreds of pixels tie for the highest similarity; norms as above"),
     Island(DotProductAttention, "softmax: products of queries and keys above 65504 overflow, exponentials round to 0"),
+    Island(BiasedAttention, "softmax, as above"),
+    Island(DeformableSampling, "softmax; sampling coordinates, as below"),
     Island(TapSampling, "half has no 1/100 of a pixel beyond column 16, and none at all beyond 2048"),
     Island(NativeDeformConv, "engines round the sampling coordinates to the type of the data"),
     Island(GlobalAverage, "the sum over all pixels overflows where an engine adds up in half"),

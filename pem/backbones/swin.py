@@ -47,14 +47,13 @@ class WindowAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) to (N, H, W, C)."""
         n, height, width, channels = x.shape
-        down, right = -(-height // WINDOW), -(-width // WINDOW)
-        # Filled up and shifted after the projection, which makes zeros of zeros but for its bias.
-        projected = F.linear(x, self._scaled(self.qkv.weight))
-        projected = F.pad(projected, (0, 0, 0, right * WINDOW - width, 0, down * WINDOW - height))
+        down, right = (height + WINDOW - 1) // WINDOW, (width + WINDOW - 1) // WINDOW
+        x = F.pad(x, (0, 0, 0, right * WINDOW - width, 0, down * WINDOW - height))
         if self.shifted:
-            projected = projected.roll((-SHIFT, -SHIFT), (1, 2))
-        projected = projected + self._scaled(self.qkv.bias)
-        split = projected.reshape(n, down, WINDOW, right, WINDOW, 3, self.heads, channels // self.heads)
+            x = x.roll((-SHIFT, -SHIFT), (1, 2))
+        split = F.linear(x, self._scaled(self.qkv.weight), self._scaled(self.qkv.bias)).reshape(
+            n, down, WINDOW, right, WINDOW, 3, self.heads, channels // self.heads
+        )
         q, k, v = split.permute(5, 0, 1, 3, 6, 2, 4, 7).flatten(5, 6).flatten(2, 3).unbind()
         biases = [self.position_biases[self.index].permute(2, 0, 1)]
         if self.shifted:

@@ -11,6 +11,8 @@ from pem.model import PEM
 from pem.variants import VARIANTS
 from runtime.errors import CheckpointError
 
+_FOREIGN = "is of none of the models PEM, Mask2Former and PRO-SCALE"
+
 _COUNTER = "num_batches_tracked"
 """A training statistic; FrozenBatchNorm has none, so it is neither required nor missed."""
 
@@ -42,7 +44,7 @@ def identify(state: dict[str, Tensor], source: str) -> PEM:
     nearest = min(candidates, key=lambda model: len(compare(state, model)))
     report = compare(state, nearest)
     if len(report) > len(nearest.state_dict()) // 2:
-        raise CheckpointError(f"{source} is not a checkpoint of PEM; nearest is {nearest.variant}, but {report}")
+        raise CheckpointError(f"{source} {_FOREIGN}; nearest is {nearest.variant}, but {report}")
     if report:
         raise CheckpointError(f"{source} does not fit {nearest.variant}: {report}")
     model = VARIANTS[nearest.variant].as_deep_as(state).build(num_classes, num_queries)
@@ -72,8 +74,7 @@ def _counts(state: dict[str, Tensor], source: str) -> tuple[int, int]:
     if any(tensor is None or tensor.ndim == 0 or tensor.shape[0] < 1 for tensor in heads):
         some = _some(list(state))
         raise CheckpointError(
-            f"{source} is not a checkpoint of PEM: it has no class head and queries; among its {len(state)} "
-            f"tensors are {some}"
+            f"{source} {_FOREIGN}: it has no class head and queries; among its {len(state)} tensors are {some}"
         )
     classes, queries = (tensor.shape[0] for tensor in heads if tensor is not None)
     if classes < 2:

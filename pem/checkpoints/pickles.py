@@ -88,7 +88,7 @@ def _model_of(document: Any, path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} holds a {type(state).__name__}, expected a dictionary of tensors by name")
     tensors = {str(key): _tensor(value) for key, value in state.items() if isinstance(value, Tensor | np.ndarray)}
     if not tensors:
-        raise CheckpointError(f"{path} holds no tensors, expected a checkpoint of a PEM model")
+        raise CheckpointError(f"{path} holds no tensors, expected a checkpoint")
     return tensors
 
 

@@ -1,4 +1,4 @@
-"""Where a backbone's weights start: ImageNet classifiers of torchvision, timm and STDC's authors."""
+"""Where a backbone's weights start: ImageNet classifiers of torchvision, timm, and of the authors of STDC and Swin."""
 
 from __future__ import annotations
 
@@ -25,16 +25,19 @@ _RESNET = [
     )
 ]
 
+_STARTS_ANEW = re.compile(r"num_batches_tracked$|^norms\.\d")
+"""What a classifier lacks: FrozenBatchNorm has no counters, and Swin no norm of each stage's map."""
+
 
 def load_backbone(model: PEM, path: Path) -> None:
     """Fill the backbone of ``model`` from a ``.pth``, ``.tar`` or ``.safetensors`` file of tensors.
 
-    It may be a ResNet-50 of torchvision or timm, or an STDC of its authors. Raises CheckpointError if it is damaged or
-    does not fit.
+    It may be a ResNet-50 of torchvision or timm, an STDC or a Swin of its authors. Raises CheckpointError if it is
+    damaged or does not fit.
     """
     state = {_our_name(key): tensor for key, tensor in checkpoints.read(path).items()}
     wanted = model.backbone.state_dict()
-    missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
+    missing = [name for name in wanted if name not in state and not _STARTS_ANEW.search(name)]
     misshapen = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]
     if missing or misshapen:
         raise CheckpointError(
@@ -47,7 +50,7 @@ def load_backbone(model: PEM, path: Path) -> None:
 
 def _our_name(key: str) -> str:
     key = key.removeprefix("module.").removeprefix("backbone.")
-    if key.startswith("features."):
+    if key.startswith(("features.", "patch_embed.", "layers.")):
         return our_name(f"backbone.{key}").removeprefix("backbone.")
     for pattern, replacement in _RESNET:
         key = pattern.sub(replacement, key)

@@ -12,7 +12,7 @@ from torch.optim import AdamW
 from pem.model import PEM
 from pem.training.settings import Settings
 
-_EMBEDDINGS = ("query_features", "query_positions", "level_embeddings", "alpha")
+_EMBEDDINGS = ("query_features", "query_positions", "level_embeddings", "position_biases", "alpha")
 
 
 def optimizer(model: PEM, settings: Settings) -> AdamW:

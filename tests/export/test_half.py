@@ -26,8 +26,9 @@ from export.rewrites import half
 from export.rewrites.deform_conv import NativeDeformConv
 from export.rewrites.half import ISLANDS, Island
 from pem import checkpoints
-from pem.attention import DotProductAttention, PrototypeSelection
+from pem.attention import BiasedAttention, DotProductAttention, PrototypeSelection
 from pem.deform_conv import DeformConv2d, TapSampling
+from pem.deformable_attention import DeformableSampling
 from pem.layers import GlobalAverage, UnitNorm
 from runtime.evaluation import evaluate
 from runtime.manifest import InputSpec, Thresholds
@@ -62,6 +63,18 @@ class Sampling(nn.Module):
         return output
 
 
+class LevelSampling(nn.Module):
+    """Deformable attention to one wide level, with one head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operator = DeformableSampling()
+
+    def forward(self, values: Tensor, offsets: Tensor, scores: Tensor) -> Tensor:
+        sampled: Tensor = self.operator(values, offsets, scores, [(2, 200)])
+        return sampled
+
+
 NEEDED: dict[type[nn.Module], tuple[nn.Module, list[Tensor]]] = {
     nn.BatchNorm2d: (batch_norm(), [normal(1, 8, 6, 6, scale=300)]),
     nn.LayerNorm: (nn.LayerNorm(256), [normal(1, 4, 256, scale=400)]),
@@ -71,6 +84,15 @@ NEEDED: dict[type[nn.Module], tuple[nn.Module, list[Tensor]]] = {
         [normal(1, 256, 1) + normal(1, 256, 8000, scale=0.1), normal(1, 4, 256), torch.ones(1, 4, 80, 100)],
     ),
     DotProductAttention: (DotProductAttention(), [normal(1, 8, 100, 32, scale=8, seed=i) for i in range(3)]),
+    nn.GroupNorm: (nn.GroupNorm(4, 8), [normal(1, 8, 6, 6, scale=400)]),
+    BiasedAttention: (
+        BiasedAttention(),
+        [normal(1, 8, 100, 32, scale=8), normal(1, 8, 32, 100, scale=8, seed=1), normal(1, 8, 100, 32, seed=2)],
+    ),
+    DeformableSampling: (
+        LevelSampling(),
+        [normal(1, 400, 1, 4), normal(1, 400, 1, 1, 4, 2, seed=1), normal(1, 400, 1, 4, seed=2)],
+    ),
     TapSampling: (Sampling(DeformConv2d()), [normal(1, 4, 2, 200), normal(1, 18, 2, 200)]),
     NativeDeformConv: (Sampling(NativeDeformConv()), [normal(1, 4, 2, 200), normal(1, 18, 2, 200)]),
 }

@@ -1,11 +1,12 @@
-"""A variant so small that training it takes moments."""
+"""Variants so small that training them takes moments."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
-from pem.backbones import STDC
-from pem.variants import Variant
+from pem.backbones import STDC, SwinTransformer
+from pem.variants import TransformerVariant, Variant
 
 TINY = Variant(
     "tiny",
@@ -18,3 +19,16 @@ TINY = Variant(
     layers=3,
     queries=8,
 )
+
+TINY_MASK2FORMER = TransformerVariant(
+    "tiny-mask2former",
+    partial(SwinTransformer, base=16, depths=(2, 2, 2, 2), heads=(1, 2, 2, 4)),
+    width=64,
+    heads=2,
+    feedforward=32,
+    layers=4,
+    queries=8,
+    encoder_layers=(0, 0, 2),
+    encoder_feedforward=32,
+)
+TINY_PROSCALE = replace(TINY_MASK2FORMER, name="tiny-proscale", encoder_layers=(1, 2, 1), progressive=True)

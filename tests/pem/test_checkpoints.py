@@ -14,6 +14,7 @@ from torch import Tensor
 
 import pem
 from pem.checkpoints.detectron2 import _DROPPED, our_name
+from pem.encoder import Depths
 from runtime.errors import CheckpointError, OutputError
 from tests.helpers import published
 from tests.pem.conftest import Checkpoint
@@ -189,7 +190,11 @@ def test_truncated_checkpoints_are_refused(suffix: str, share: float, tmp_path: 
         ("notes.pkl", b"dear diary", "truncated or no checkpoint"),
         ("list.pkl", pickle.dumps([1, 2]), "expected a dictionary of tensors"),
         ("empty.pkl", pickle.dumps({"model": {}}), "no tensors"),
-        ("resnet.pkl", pickle.dumps({"fc.weight": np.zeros((2, 2))}), "not a checkpoint of PEM"),
+        (
+            "resnet.pkl",
+            pickle.dumps({"fc.weight": np.zeros((2, 2))}),
+            "is of none of the models PEM, Mask2Former and PRO-SCALE",
+        ),
     ],
 )
 def test_foreign_files_are_refused(name: str, content: bytes, expected: str, tmp_path: Path) -> None:
@@ -198,15 +203,38 @@ def test_foreign_files_are_refused(name: str, content: bytes, expected: str, tmp
     assert expected in refusal(path)
 
 
+@pytest.mark.parametrize("depths", [(1, 1, 1), (0, 2, 3), (3, 3, 3)])
+def test_encoder_layers_are_read_from_the_tensors(depths: Depths, tmp_path: Path) -> None:
+    path = tmp_path / "progressive.safetensors"
+    pem.save(pem.build("proscale-r50", num_classes=5, encoder_layers=depths), path)
+    model = pem.load(path)
+    assert model.variant == "proscale-r50"
+    assert model.pixel_decoder.get_submodule("encoder").depths == depths
+
+
+@pytest.mark.parametrize(("variant", "depths"), [("pem-nano", (1, 1, 1)), ("proscale-r50", (1, -1, 1))])
+def test_encoder_layers_that_a_variant_cannot_have_are_an_error(variant: str, depths: Depths) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        pem.build(variant, num_classes=2, encoder_layers=depths)
+
+
 def test_another_model_of_the_family_is_told_apart(tmp_path: Path) -> None:
-    path = tmp_path / "mask2former.pth"
+    path = tmp_path / "maskformer.pth"
     theirs = {
         "sem_seg_head.predictor.class_embed.bias": torch.zeros(81),
+        "sem_seg_head.predictor.query_embed.weight": torch.zeros(100, 256),
         "sem_seg_head.predictor.query_feat.weight": torch.zeros(100, 256),
-        "sem_seg_head.pixel_decoder.transformer.level_embed": torch.zeros(3, 256),
+        "sem_seg_head.predictor.transformer.decoder.norm.weight": torch.zeros(256),
     }
     torch.save({"model": theirs}, path)
-    assert "not a checkpoint of PEM" in refusal(path)
+    assert "is of none of the models PEM, Mask2Former and PRO-SCALE" in refusal(path)
+
+
+def test_a_deeper_mask2former_is_named_as_such(tmp_path: Path) -> None:
+    theirs = published.state_dict("mask2former_r50_coco")
+    theirs["backbone.res4.6.conv1.weight"] = torch.zeros(256, 1024, 1, 1)  # as ResNet-101 has
+    torch.save({"model": theirs}, tmp_path / "r101.pth")
+    assert "does not fit mask2former-r50: 1 unexpected (backbone.res4.6.conv1" in refusal(tmp_path / "r101.pth")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -12,21 +12,39 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from pem.attention import Memory, PrototypeCrossAttention, PrototypeSelection, SelfAttention, highest
+from pem.attention import (
+    MaskedCrossAttention,
+    Memory,
+    PrototypeCrossAttention,
+    PrototypeSelection,
+    SelfAttention,
+    highest,
+)
+from pem.backbones.swin import PatchMerging, WindowAttention
+from pem.decoder import ProjectingMaskProduct
+from pem.deformable_attention import DeformableAttention
+from pem.encoder import Depths, TokenEncoder
 from pem.positions import sine_positions
-from pem.variants import build
-from tests.helpers import positions, reference_form
+from pem.variants import VARIANTS
+from tests.helpers import positions, reference_form, reference_transformer
 from tests.helpers.reference_form import ReferenceForm
+from tests.helpers.tiny import TINY_MASK2FORMER, TINY_PROSCALE
 from tests.helpers.weights import randomised
 
+VARIANTS_TRIED = {row.name: row for row in (VARIANTS["pem-nano"], TINY_MASK2FORMER, TINY_PROSCALE)}
 
-def test_every_prediction_equals_the_one_made_at_stride_4_and_resized() -> None:
-    model = build("pem-nano", num_classes=7).eval()
+
+@pytest.mark.parametrize("name", VARIANTS_TRIED)
+def test_every_prediction_equals_the_one_made_at_stride_4_and_resized(name: str) -> None:
+    torch.manual_seed(0)
+    model = VARIANTS_TRIED[name].build(num_classes=7).eval()
+    if name != "pem-nano":  # PEM picks single pixels, which random weights make a matter of rounding
+        randomised(model)
     pixels = torch.randn(2, 3, 96, 160, generator=torch.Generator().manual_seed(1))
     all_logits, all_masks = ReferenceForm(model).predictions(pixels)
     mask_features, levels = model.pixel_decoder(model.backbone(pixels))
     states = model.decoder.states(levels, mask_features)
-    assert len(states) == len(all_logits) == 4
+    assert len(states) == len(all_logits) == len(model.decoder.layers) + 1
     for state, logits, masks in zip(states, all_logits, all_masks, strict=True):
         ours = model.decoder.predict(state.expand(2, -1, -1), mask_features)
         torch.testing.assert_close(ours[0], logits, rtol=0, atol=1e-4)
@@ -96,3 +114,52 @@ def test_positions_added_to_the_projection_are_positions_added_before_it() -> No
     queries, positions = torch.randn(2, 6, 32), torch.randn(1, 6, 32)
     expected = reference_form.self_attend(module, queries, positions.expand(2, -1, -1))
     torch.testing.assert_close(module(queries, positions), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_masked_attention_masks_as_published(case: str) -> None:
+    module = randomised(MaskedCrossAttention(width=32, heads=4))
+    queries, positions, source, places = (
+        torch.randn(shape) for shape in [(2, 6, 32), (1, 6, 32), *[(2, 32, 5, 9)] * 2]
+    )
+    mask_logits = CASES[case](torch.randn(2, 6, 5, 9))
+    ours = module(queries, positions, Memory(source, source + places), mask_logits)
+    expected = reference_transformer.masked_attend(module, queries, positions, source, places, mask_logits)
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-4)
+
+
+def test_projecting_embeddings_is_projecting_mask_features() -> None:
+    module = randomised(ProjectingMaskProduct(16))
+    embeddings, features = torch.randn(2, 5, 16), torch.randn(2, 16, 8, 12)
+    expected = torch.einsum("bqc,bchw->bqhw", embeddings, F.conv2d(features, module.weight, module.bias))
+    torch.testing.assert_close(module(embeddings, features), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("sizes", [[(3, 5)], [(2, 3), (4, 6)], [(1, 1), (2, 2), (4, 4)], [(2, 4), (4, 8), (8, 16)]])
+def test_points_before_tokens_and_constant_steps_sample_as_published(sizes: list[tuple[int, int]]) -> None:
+    module = randomised(DeformableAttention(width=16, heads=2, levels=len(sizes)))
+    length = sum(height * width for height, width in sizes)
+    tokens, places = torch.randn(2, length, 16), torch.randn(1, length, 16)
+    expected = reference_transformer.deformable_attend(module, tokens + places, tokens, sizes)
+    torch.testing.assert_close(module(tokens, places, sizes), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("depths", [(0, 0, 2), (1, 1, 1), (2, 0, 1), (1, 1, 0)])
+@pytest.mark.parametrize("recalibrated", [False, True])
+def test_stages_of_the_encoder_see_the_published_tokens(depths: Depths, recalibrated: bool) -> None:
+    encoder = randomised(TokenEncoder(32, 2, 64, depths, recalibrated=recalibrated))
+    levels = [torch.randn(2, 32, 2 * factor, 3 * factor) for factor in (1, 2, 4)]
+    for ours, expected in zip(encoder(levels), reference_transformer.encode(encoder, levels), strict=True):
+        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-4)
+
+
+@given(height=st.integers(1, 15), width=st.integers(1, 15), shifted=st.booleans())
+def test_windows_see_what_published_windows_see(height: int, width: int, shifted: bool) -> None:
+    module = randomised(WindowAttention(8, 2, shifted=shifted))
+    x = torch.randn(2, height, width, 8)
+    torch.testing.assert_close(module(x), reference_transformer.window_attend(module, x), rtol=0, atol=1e-4)
+
+
+def test_merging_patches_keeps_the_published_order_of_channels() -> None:
+    module, x = randomised(PatchMerging(8)), torch.randn(2, 4, 6, 8)
+    torch.testing.assert_close(module(x), reference_transformer.merge_patches(module, x), rtol=0, atol=1e-5)
