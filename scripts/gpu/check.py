@@ -12,6 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from runtime.backends import cuda
+from runtime.errors import BackendError
 from scripts.gpu import machine, page
 
 Section = dict[str, Any]
@@ -29,7 +31,7 @@ def main() -> int:
     reason = machine.without_gpu()
     sections: dict[str, Callable[[], Section]] = {
         "kernels": lambda: _kernels(options.tensorrt_include),
-        "pipeline": lambda: dict(import_module("scripts.gpu.pipeline").run()),
+        "pipeline": _pipeline,
         "tests": _tests,
         "engines": lambda: _engines(options.out, options.variant, options.size),
     }
@@ -66,6 +68,14 @@ def _kernels(include: Path | None) -> Section:
     if include is None or not (include / "NvInfer.h").exists():
         raise Missing("no TensorRT headers: give the folder of NvInfer.h with --tensorrt-include")
     return dict(import_module("scripts.gpu.kernels").run(include))
+
+
+def _pipeline() -> Section:
+    try:
+        cuda.nvrtc("nvrtcVersion")
+    except BackendError as reason:
+        raise Missing(str(reason)) from reason
+    return dict(import_module("scripts.gpu.pipeline").run())
 
 
 def _tests() -> Section:

@@ -17,7 +17,16 @@ _QUERY = (
     "power.limit",
     "mig.mode.current",
 )
-_PACKAGES = ("pem-edge", "torch", "torchvision", "onnxruntime-gpu", "tensorrt", "polygraphy", "cuda-bindings")
+_PACKAGES = (
+    "pem-edge",
+    "torch",
+    "torchvision",
+    "onnxruntime-gpu",
+    "tensorrt",
+    "polygraphy",
+    "cuda-bindings",
+    "nvidia-cuda-nvrtc",
+)
 
 
 def without_gpu() -> str | None:
