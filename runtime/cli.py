@@ -19,6 +19,7 @@ from runtime.result import Result
 from runtime.saving import KINDS, Outputs
 from runtime.segmenter import Segmenter, load
 from runtime.sources import Source
+from runtime.sources.frame import counted
 from runtime.streaming import Stream
 
 _LABELS_SHOWN = 5
@@ -187,7 +188,7 @@ def _summary(options: argparse.Namespace, source: Source, stream: Stream) -> Ite
     finally:
         if not options.json and not isinstance(source, sources.Pictures):
             pace = stream.taken / (time.perf_counter() - start)
-            print(f"{source.name}: {stream.taken} frames, {pace:.1f} a second, {stream.dropped} dropped", flush=True)
+            print(f"{source.name}: {counted(stream.taken)}, {pace:.1f} a second, {stream.dropped} dropped", flush=True)
 
 
 def _record(result: Result, paths: dict[str, Path]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from runtime.video_file import VideoFile
 
 KINDS = ("overlay", "panoptic", "json")
 
+_LONGEST_REPEATED = 2.0  # seconds that a drawing stays in the video of a live source
 _CATEGORIES = 1 << 16  # bytes that they may take in the description
 
 
@@ -97,7 +98,7 @@ class _Images(_Keeper):
 
 
 class _DrawnVideo(_Keeper):
-    """The drawings of a source's frames as a video; those of a live one as long as they were in sight."""
+    """The drawings of a source's frames as a video; those of a live one as long as they were the newest."""
 
     def __init__(self, folder: Path, source: Footage) -> None:
         self._file = VideoFile(folder / f"{source.stem}_overlay.mp4", source.fps)
@@ -119,10 +120,14 @@ class _DrawnVideo(_Keeper):
 
     def _times(self) -> int:
         """How often a frame is repeated for the video to keep up with the clock."""
+        if not self._live:
+            return 1
         now = time.monotonic()
         self._start = now if self._start is None else self._start
-        due = int((now - self._start) * self._fps) + 1
-        return max(1, due - self._file.frames) if self._live else 1
+        late = int((now - self._start) * self._fps) + 1 - self._file.frames
+        times = min(max(1, late), round(_LONGEST_REPEATED * self._fps))
+        self._start += max(0, late - times) / self._fps  # a longer gap is cut
+        return times
 
 
 class _Description(_Keeper):

@@ -47,3 +47,8 @@ class Footage(ABC):
 def frame_name(index: int) -> str:
     """The name of a frame, by its number from 0."""
     return f"{index:06d}"
+
+
+def counted(frames: int) -> str:
+    """So many frames, in words."""
+    return f"{frames} frame{'' if frames == 1 else 's'}"

@@ -14,7 +14,7 @@ import cv2
 from runtime import images
 from runtime.errors import InputError
 from runtime.sources import captures
-from runtime.sources.frame import Footage, Frame, frame_name
+from runtime.sources.frame import Footage, Frame, counted, frame_name
 
 _CURE = "check it and the way to it, or allow more seconds with --timeout"
 
@@ -105,4 +105,4 @@ def _newest(capture: cv2.VideoCapture, name: str) -> Iterator[Frame]:
         spent = 1000 * (time.perf_counter() - start)
         yield Frame(frame_name(count), partial(images.from_array, image), spent)
         count += 1
-    raise InputError(f"{name} was lost after {count} frame{'' if count == 1 else 's'}: {_CURE}")
+    raise InputError(f"{name} was lost after {counted(count)}: {_CURE}")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from runtime import images
 from runtime.errors import InputError
-from runtime.sources.frame import Footage, Frame, frame_name
+from runtime.sources.frame import Footage, Frame, counted, frame_name
 
 FORMATS = ("rgb24", "bgr24")
 
@@ -66,6 +66,6 @@ class RawFrames(Footage):
             return None
         height, width = self._shape[:2]
         raise InputError(
-            f"{self.name} ended after {count} frames and {filled} of the next one's {len(view)} bytes: it was cut off, "
+            f"{self.name} ended after {counted(count)} and {filled} of the next one's {len(view)} bytes: it is cut off, "
             f"or its frames are not {height}x{width}"
         )

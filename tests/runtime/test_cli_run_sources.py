@@ -84,7 +84,7 @@ def test_a_last_raw_frame_that_is_cut_off_is_one_line(tiny: Path, tmp_path: Path
     assert code == 1
     assert [found["segments"][0]["label"] for found in report["images"]] == ["red"]
     assert error == f"pem-run: {report['errors'][0]}\n"
-    assert "after 1 frames and 100 of the next one's 18432 bytes" in error
+    assert "after 1 frame and 100 of the next one's 18432 bytes" in error
 
 
 def test_standard_input_needs_a_size(tiny: Path) -> None:

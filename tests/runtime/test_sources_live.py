@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -11,8 +14,15 @@ import pytest
 import runtime
 from runtime import sources
 from runtime.errors import InputError
-from tests.runtime.helpers.footage import COLORS
+from tests.runtime.helpers.footage import COLORS, write_video
 from tests.runtime.helpers.mjpeg_server import camera
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files and says nothing of it."""
+
+    def log_message(self, *_arguments: object) -> None:
+        return
 
 
 def test_a_network_camera_that_hangs_up(tiny: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -42,6 +52,19 @@ def test_a_network_camera_that_stalls(tiny: Path, capfd: pytest.CaptureFixture[s
     for _ in range(300):  # OpenCV gives up, too, and says nothing
         time.sleep(0.01)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_recording_at_an_address_is_taken_whole(tiny: Path, tmp_path: Path) -> None:
+    write_video(tmp_path / "clip.mkv", 40)
+    handler = partial(Quiet, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, runtime.load(tiny) as segmenter:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        source = sources.find(f"http://127.0.0.1:{server.server_address[1]}/clip.mkv")
+        with segmenter.stream(source) as stream:
+            names = [result.name for result in stream]
+        server.shutdown()
+    assert (source.live, source.length, stream.dropped) == (False, 40, 0)
+    assert names == [f"{index:06d}" for index in range(40)]
 
 
 def test_nobody_at_the_address(capfd: pytest.CaptureFixture[str]) -> None:
