@@ -66,6 +66,6 @@ class RawFrames(Footage):
             return None
         height, width = self._shape[:2]
         raise InputError(
-            f"{self.name} ended after {counted(count)} and {filled} of the next one's {len(view)} bytes: it is cut off, "
-            f"or its frames are not {height}x{width}"
+            f"{self.name} ended after {counted(count)} and {filled} of the next one's {len(view)} bytes: "
+            f"it was cut off, or its frames are not {height}x{width}"
         )
