@@ -21,7 +21,6 @@ from runtime.kernels import compiled, launches
 from runtime.kernels.arguments import CANDIDATE, SEGMENT, SUMMARY, THREADS, Merge
 from runtime.kernels.launches import Launch
 from runtime.manifest import Manifest, Thresholds
-from runtime.pipeline import smallest_batch
 from runtime.postprocess import Geometry
 
 _LAPS = 5
@@ -111,9 +110,8 @@ class DeviceStages:
             images = source, target
             fit = launches.fit(tables.scaling, geometry, tables.of_scaling, images, self._spec.pad_value)
             self._launch("preprocess", fit)
-        self._repeat(target, 3 * geometry.padded_size[0] * geometry.padded_size[1])
         self._watch.lap("preprocess")
-        self._session.launch(plan)
+        self._session.launch(plan)  # what the rest of a batch holds, where a model takes only batches, does not matter
         self._watch.lap("inference")
         return tables
 
@@ -129,11 +127,6 @@ class DeviceStages:
             return image.address
         copy(target, image.address, int(np.prod(image.shape)), stream)
         return target
-
-    def _repeat(self, target: int, size: int) -> None:
-        """Fill the rest of the batch, where a model takes only batches."""
-        for index in range(1, smallest_batch(self._spec)):
-            copy(target + index * size, target, size, self._session.stream)
 
     def _enqueue_merge(self, tables: TableSet, geometry: Geometry, thresholds: Thresholds) -> int:
         """The address of the map."""

@@ -22,6 +22,7 @@ from runtime.backends.base import Backend
 from runtime.errors import BackendError
 from runtime.manifest import InputSpec, Range, Thresholds
 from runtime.pipeline import HostPipeline, Merged, Pipeline
+from tests.helpers.tensorrt_bindings.simulated_machine import Work
 from tests.runtime.tensorrt.conftest import Bench, SimulatedBench
 from tests.runtime.tensorrt.test_engine_runs import DYNAMIC, FAULTY, in_threads
 from tests.runtime.tensorrt.test_gpu_arrays import CudaArray, DlpackArray
@@ -245,6 +246,22 @@ def test_images_on_the_gpu(simulated: SimulatedBench, size: tuple[int, int]) -> 
         assert_same(through(device, producer), expected)
         gc.collect()
         assert producer.array.freed
+
+
+@pytest.mark.parametrize("size", [(64, 96), (50, 120)])
+def test_what_the_makers_stream_still_has_to_do_is_waited_for(simulated: SimulatedBench, size: tuple[int, int]) -> None:
+    machine = simulated.machine
+    device, host = pipelines(simulated.load(simulated.engine()))
+    image = picture(0, *size)
+    expected = through(host, image)
+    array = CudaArray(machine, np.zeros_like(image), stream=1)
+
+    def fill() -> None:
+        machine.view(array.address, image.size)[:] = np.ravel(image)
+
+    machine.enqueue(1, Work(fill))
+    assert_same(through(device, array), expected)
+    array.free()
 
 
 @pytest.mark.parametrize("image", [np.zeros((64, 96, 3), np.float32), np.zeros((64, 96), np.uint8)])
