@@ -88,10 +88,15 @@ def build_in_place() -> Path:
     target = library_path()
     if not target.is_file():
         compile_library(target)
-    for path in target.parent.glob(f"contest-*-{sysconfig.get_platform()}.so"):
-        if path != target:
-            path.unlink(missing_ok=True)
+    for path in older_libraries():
+        path.unlink(missing_ok=True)
     return target
+
+
+def older_libraries() -> list[Path]:
+    """The libraries for this platform that other sources were compiled into."""
+    current = library_path()
+    return [path for path in current.parent.glob(f"contest-*-{sysconfig.get_platform()}.so") if path != current]
 
 
 def main() -> int:

@@ -18,7 +18,7 @@ static int32_t award(const Work *work, Tile tile, int32_t candidate, int surely_
         return NOBODY;
     int32_t left = tile.column * TILE, top = tile.row * TILE;
     contest->final[candidate] += tile.height * tile.width;
-    widen_box(contest, candidate, left, top, left + tile.width - 1, top + tile.height - 1);
+    widen(contest, candidate, left, top, left + tile.width - 1, top + tile.height - 1);
     return candidate;
 }
 

@@ -45,17 +45,26 @@ class Functions:
 
 @cache
 def load() -> Functions | None:
-    """The functions for this processor, or None if the library was not built or does not load, of which it warns."""
+    """The functions for this processor, or None if there is no library of these sources that loads.
+
+    Warns if there is one that does not load, or one of other sources.
+    """
     from runtime.postprocess.native import build  # here, so that it can run as a program
 
     path = build.library_path()
     if not path.is_file():
+        if build.older_libraries():
+            _warn("the compiled merge is of other sources: run python -m runtime.postprocess.native.build")
         return None
     try:
         return functions(path)
     except OSError as error:
-        warnings.warn(f"{path} does not load ({error}): NumPy merges, more slowly", RuntimeWarning, stacklevel=2)
+        _warn(f"{path} does not load ({error})")
         return None
+
+
+def _warn(what: str) -> None:
+    warnings.warn(f"{what}; until then NumPy merges, more slowly", RuntimeWarning, stacklevel=3)
 
 
 def functions(path: Path, instruction_set: str | None = None) -> Functions:

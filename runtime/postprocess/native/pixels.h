@@ -110,7 +110,8 @@ static void compete(const Work *work, Tile tile, Field *field)
     }
 }
 
-static void widen_box(const Contest *contest, int32_t candidate, int32_t left, int32_t top, int32_t right, int32_t bottom)
+/* Widen a candidate's box to hold another one. */
+static void widen(const Contest *contest, int32_t candidate, int32_t left, int32_t top, int32_t right, int32_t bottom)
 {
     int32_t *box = contest->boxes + 4 * candidate;
     box[0] = least(box[0], left), box[1] = least(box[1], top);
@@ -136,7 +137,7 @@ static int32_t tally(const Work *work, Tile tile, const Field *field, int32_t ca
         finals += sum(final);
         for (int lane = 0; lane < WIDTH; lane++)
             if (final[lane])
-                widen_box(contest, candidate, left + lane, top + before[lane], left + lane, top + last[lane]);
+                widen(contest, candidate, left + lane, top + before[lane], left + lane, top + last[lane]);
     }
     contest->final[candidate] += finals;
     return finals;
@@ -145,14 +146,14 @@ static int32_t tally(const Work *work, Tile tile, const Field *field, int32_t ca
 /* Write a tile's owners to the map. */
 static void assign(const Work *work, Tile tile, const Field *field)
 {
-    size_t across = (size_t)work->contest->columns.size, at = (size_t)tile.row * TILE * across + (size_t)tile.column * TILE;
-    for (int32_t y = 0; y < tile.height; y++, at += across) {
+    size_t across = (size_t)work->contest->columns.size;
+    int32_t *to = work->contest->map + (size_t)tile.row * TILE * across + (size_t)tile.column * TILE;
+    for (int32_t y = 0; y < tile.height; y++, to += across) {
         flags owners[PARTS];
         for (int part = 0; part < PARTS; part++) {
             int32_t i = y * PARTS + part;
             owners[part] = pick_flags(field->inside[i], field->winner[i], NOBODY + (flags){0});
         }
-        int32_t *to = work->contest->map + at;
         if (tile.width == TILE)
             memcpy(to, owners, sizeof owners);
         else
