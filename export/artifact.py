@@ -15,7 +15,7 @@ import onnx
 from export import graph, parity, work
 from export.forms import Forms
 from export.int8 import Calibration, Quantizer, fixed, timed
-from export.rewrites import prepare
+from export.rewrites import prepare, suited
 from pem import PEM
 from runtime import backends
 from runtime.artifact import Artifact
@@ -52,6 +52,7 @@ def export_onnx(request: Request, say: Say = lambda _text: None) -> Manifest:
     left.
     """
     _check_labels(request)
+    request = replace(request, forms=suited(request.forms, request.model))
     say("tracing the graph")
     proto = _trace(request.model, request.forms, request.input)
     manifest = _describe(request)
@@ -75,13 +76,14 @@ def _quantize(
     request: Request, calibration: Calibration, proto: onnx.ModelProto, manifest: Manifest, say: Say
 ) -> tuple[onnx.ModelProto, Manifest]:
     """``proto`` in INT8, and the manifest that says what this cost and gained."""
-    single, described = _runnable(proto, manifest)
+    single, described = _runnable(request, proto, manifest)
     if request.forms.precision != "fp32" or (request.input.batch > 1 and not request.input.dynamic):
         say("tracing the graph in single precision")
         forms = replace(request.forms, precision="fp32", outputs="float32")
         # Graphs of varying sizes name some nodes otherwise, so theirs is calibrated on one of varying sizes.
         spec = request.input if request.input.dynamic else fixed(request.input)
-        single, _ = _runnable(_trace(request.model, forms, spec), manifest)
+        traced = replace(request, forms=forms, input=spec)
+        single, _ = _runnable(traced, _trace(request.model, forms, spec), manifest)
     quantised, quantization = Quantizer(single, described, calibration, say).quantize(proto)
     int8 = msgspec.structs.replace(
         manifest,
@@ -92,8 +94,13 @@ def _quantize(
     return quantised, int8 if calibration.placement != "cpu" else timed(proto, manifest, quantised, int8, say)
 
 
-def _runnable(proto: onnx.ModelProto, manifest: Manifest) -> tuple[onnx.ModelProto, Manifest]:
-    """The graph as backends for ONNX can run it: our plugin's operator is ONNX's under another name."""
+def _runnable(request: Request, proto: onnx.ModelProto, manifest: Manifest) -> tuple[onnx.ModelProto, Manifest]:
+    """The graph as backends for ONNX can run it: our plugin's operator is ONNX's under another name, and NVIDIA's
+    gives way to standard ones.
+    """
+    if manifest.deform_conv == "nvidia":
+        standard = _trace(request.model, replace(request.forms, deform_conv="standard"), request.input)
+        return standard, msgspec.structs.replace(manifest, deform_conv="standard")
     if manifest.deform_conv != "plugin":
         return proto, manifest
     return graph.with_native_deform_conv(proto), msgspec.structs.replace(manifest, deform_conv="native")
@@ -133,7 +140,7 @@ def _prove(request: Request, proto: onnx.ModelProto, manifest: Manifest, say: Sa
     """Parity on every installed backend that runs this form, by the backend's name. Raises ExportError."""
     with tempfile.TemporaryDirectory(prefix="pem-export-") as folder:
         path = Path(folder) / "model.onnx"
-        proto, manifest = _runnable(proto, manifest)
+        proto, manifest = _runnable(request, proto, manifest)
         onnx.save(proto, path)
         artifact = Artifact(path, manifest)
         engines = [backends.create(name, artifact) for name in backends.able(artifact)]

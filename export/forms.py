@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-DeformConvForm = Literal["native", "standard", "plugin"]
+DeformConvForm = Literal["native", "standard", "plugin", "nvidia"]
 UpsampleForm = Literal["transposed", "phases"]
 Precision = Literal["fp32", "fp16"]
 OutputType = Literal["float32", "float16"]
@@ -13,7 +13,8 @@ OutputType = Literal["float32", "float16"]
 
 @dataclass(frozen=True)
 class Forms:
-    """``native`` is ONNX's DeformConv, ``standard`` GridSample and a product, ``plugin`` our own operator;
+    """``native`` is ONNX's DeformConv, ``standard`` GridSample and a product, ``plugin`` our own operator,
+    ``nvidia`` the plugin for deformable attention that comes with TensorRT;
     ``transposed`` is ConvTranspose, ``phases`` the ordinary convolutions it consists of, interleaved; ``fp16`` computes
     in half precision but for the islands of `export.rewrites.half`; ``outputs`` is the type of logits and masks.
     """

@@ -168,7 +168,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     classes: tuple[Label, ...]
     thresholds: Thresholds = Thresholds()
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
-    deform_conv: Literal["native", "standard", "plugin"]
+    deform_conv: Literal["native", "standard", "plugin", "nvidia"]
     checkpoint: FileHash
     model: FileHash | None = None
     engine: Engine | None = None

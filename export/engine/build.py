@@ -68,7 +68,7 @@ def _require_source(machine: Machine, artifact: Artifact) -> None:
 
 def _register_plugins(machine: Machine, artifact: Artifact) -> Path | None:
     """Make known what the graph needs beyond TensorRT's own layers; the library of our plugin if it needs that."""
-    if artifact.manifest.deform_conv == "native":
+    if artifact.manifest.deform_conv in ("native", "nvidia"):
         machine.trt.init_libnvinfer_plugins(log.logger(machine.trt), "")
     if artifact.manifest.deform_conv != "plugin":
         return None

@@ -7,15 +7,26 @@ projection) needs no rewrite here: `export.graph` folds it.
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 from export.forms import Forms
 from export.rewrites.batchnorm import fold_batchnorm
 from export.rewrites.deform_conv import use_deform_conv_node
+from export.rewrites.deformable_attention import use_nvidia_attention
 from export.rewrites.half import ISLANDS, compute_in_half
 from export.rewrites.upsample import upsample_by_phases
 from pem import PEM
+from pem.deformable_attention import DeformableAttention
 
-__all__ = ["compute_in_half", "fold_batchnorm", "prepare", "upsample_by_phases", "use_deform_conv_node"]
+__all__ = [
+    "compute_in_half",
+    "fold_batchnorm",
+    "prepare",
+    "suited",
+    "upsample_by_phases",
+    "use_deform_conv_node",
+    "use_nvidia_attention",
+]
 
 
 def prepare(model: PEM, forms: Forms) -> PEM:
@@ -24,8 +35,16 @@ def prepare(model: PEM, forms: Forms) -> PEM:
     fold_batchnorm(prepared)
     if forms.upsample == "phases":
         upsample_by_phases(prepared)
-    if forms.deform_conv != "standard":
+    if forms.deform_conv == "nvidia":
+        use_nvidia_attention(prepared)
+    elif forms.deform_conv != "standard":
         use_deform_conv_node(prepared, forms.deform_conv)
     if forms.precision == "fp16":
         compute_in_half(prepared, ISLANDS, forms.outputs)
     return prepared
+
+
+def suited(forms: Forms, model: PEM) -> Forms:
+    """``forms`` for ``model``: where it attends deformably, an operator of the engine's own is NVIDIA's for that."""
+    attends = any(isinstance(module, DeformableAttention) for module in model.modules())
+    return replace(forms, deform_conv="nvidia") if attends and forms.deform_conv != "standard" else forms

@@ -30,7 +30,7 @@ class _Engine(NamedTuple):
     placements: frozenset[str] = frozenset({"cpu", "tensorrt"})
 
 
-_ALL = frozenset({"standard", "native", "plugin"})
+_ALL = frozenset({"standard", "native", "plugin", "nvidia"})
 _ENGINES = {  # the fastest first
     "tensorrt": _Engine("runtime.backends.tensorrt:TensorRt", "tensorrt", "trt", "trt", _ALL),
     "tensorrt-rtx": _Engine("runtime.backends.tensorrt:TensorRtRtx", "tensorrt_rtx", "trt-rtx", "trt-rtx", _ALL),

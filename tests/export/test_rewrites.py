@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,15 +12,22 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
 from torch import Tensor, nn
 
 import pem
 from export import graph
 from export.forms import Forms, resolve
-from export.rewrites import fold_batchnorm, prepare, use_deform_conv_node
+from export.rewrites import fold_batchnorm, prepare, suited, use_deform_conv_node, use_nvidia_attention
+from export.rewrites.deformable_attention import NVIDIA_DOMAIN, NVIDIA_OPERATOR
 from export.rewrites.upsample import PhaseUpsample
+from pem.deformable_attention import DeformableAttention
 from pem.pixel_decoder import DeformableLevel
 from tests.helpers.weights import randomised
+
+Array = NDArray[Any]
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +126,54 @@ def test_auto_takes_the_plugin_for_tensorrt_alone_and_where_it_is_built() -> Non
     assert resolve("trt").deform_conv == "native"
     assert {resolve(target, plugin=True).deform_conv for target in ("onnx", "trt-rtx")} == {"standard"}
     assert resolve("trt", deform_conv="native", plugin=True).deform_conv == "native"
+
+
+class NvidiaNode(OpRun):
+    """NVIDIA's plugin by its documentation: values at places from 0 to 1 over a map's outer edges, weighed."""
+
+    op_domain = NVIDIA_DOMAIN
+
+    def _run(self, values: Array, shapes: Array, starts: Array, places: Array, weights: Array) -> tuple[Array]:
+        n, length, heads, levels, points, _ = places.shape
+        output = np.zeros((n, length, heads, values.shape[3]))
+        for image, query, head, level, point in np.ndindex(n, length, heads, levels, points):
+            (height, width), start = shapes[level], starts[level]
+            x, y = places[image, query, head, level, point] * (width, height) - 0.5
+            for row, column in ((int(np.floor(y)) + i, int(np.floor(x)) + j) for i in (0, 1) for j in (0, 1)):
+                if 0 <= row < height and 0 <= column < width:
+                    share = (1 - abs(y - row)) * (1 - abs(x - column)) * weights[image, query, head, level, point]
+                    output[image, query, head] += share * values[image, start + row * width + column, head]
+        return (output.astype(values.dtype),)
+
+
+NvidiaNode.__name__ = NVIDIA_OPERATOR
+
+
+class Attending(nn.Module):
+    def __init__(self, attention: DeformableAttention) -> None:
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        attended: Tensor = self.attention(tokens, positions, [(2, 3), (4, 6)])
+        return attended
+
+
+def test_nvidia_s_node_gets_what_the_sampling_it_stands_for_gets() -> None:
+    module = Attending(randomised(DeformableAttention(width=16, heads=2, levels=2))).eval()
+    inputs = torch.randn(2, 30, 16), torch.randn(1, 30, 16)
+    expected = module(*inputs).detach().numpy()
+    use_nvidia_attention(module)
+    program = torch.onnx.export(module, inputs, dynamo=True, opset_version=graph.OPSET, input_names=["x", "p"])
+    assert program is not None
+    evaluator: Any = ReferenceEvaluator(program.model_proto, new_ops=[NvidiaNode])
+    found = evaluator.run(None, dict(zip(("x", "p"), (x.numpy() for x in inputs), strict=True)))[0]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("variant", "expected"), [("pem-nano", "native"), ("proscale-r50", "nvidia")])
+def test_engines_own_operators_are_chosen_by_what_the_model_is_made_of(variant: str, expected: str) -> None:
+    with torch.device("meta"):
+        model = pem.build(variant, num_classes=2)
+    assert suited(resolve("trt"), model).deform_conv == expected
+    assert suited(resolve("onnx"), model).deform_conv == "standard"

@@ -73,7 +73,7 @@ class TensorRt(Backend):
         return TrtContexts(trt, engine)
 
     def _register_plugins(self, trt: Any, artifact: Artifact) -> None:
-        if artifact.manifest.deform_conv == "native":
+        if artifact.manifest.deform_conv in ("native", "nvidia"):
             trt.init_libnvinfer_plugins(log.logger(trt), "")  # NVIDIA's, ModulatedDeformConv2d among them
         if (plugin := engine_loading.engine_of(artifact).plugin) is not None:
             cure = f"build both again, with pem-export --build-plugin and {engine_loading.rebuild_command(artifact)}"
