@@ -29,7 +29,7 @@ class NvidiaSampling(DeformableSampling):
     def forward(self, values: Tensor, offsets: Tensor, scores: Tensor, sizes: Sequence[Size]) -> Tensor:
         n, length, heads, levels, points, _ = offsets.shape
         places = offsets * steps(sizes, offsets).reshape(levels, 1, 2) + centres(sizes, offsets)[:, None, None, None]
-        weights = scores.softmax(-1).unflatten(3, (levels, points))
+        weights = scores.softmax(-1).reshape(n, length, heads, levels, points)
         shapes = torch.tensor(sizes, dtype=torch.int32, device=values.device)
         lengths = shapes.prod(1, dtype=torch.int32)
         starts = lengths.cumsum(0, dtype=torch.int32) - lengths

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from pem.deform_conv import DeformConv2d, ModulatedDeformConv
+from pem.deformable_attention import DeformableAttention, DeformableSampling, Size
 from pem.model import PEM
 from pem.training import losses, points
 from pem.training.losses import Weights
@@ -25,6 +28,8 @@ class Supervised(nn.Module):
         for module in model.modules():
             if isinstance(module, ModulatedDeformConv):
                 module.operator = _WithExactPlaces()
+            elif isinstance(module, DeformableAttention):
+                module.operator = _SamplingWithExactPlaces()
 
     def forward(
         self, images: Tensor, owners: Tensor, classes: Tensor, where: Tensor, plan: PointPlan, segments: Tensor
@@ -80,3 +85,10 @@ class _WithExactPlaces(DeformConv2d):
 
     def forward(self, data: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return super().forward(data, offsets.float(), mask, weight, bias)
+
+
+class _SamplingWithExactPlaces(DeformableSampling):
+    """For autocast, as above."""
+
+    def forward(self, values: Tensor, offsets: Tensor, scores: Tensor, sizes: Sequence[Size]) -> Tensor:
+        return super().forward(values, offsets.float(), scores, sizes)

@@ -17,7 +17,7 @@ from calibration.placement import tensors
 from calibration.tensor_statistics import Statistics
 from runtime.errors import CalibrationError
 from runtime.manifest import Placement
-from tests.calibration.graphs import GRAPHS, SIZE, Noise, chain, concatenation, residual
+from tests.calibration.graphs import GRAPHS, SIZE, GraphBuilder, Noise, chain, concatenation, residual
 
 IMAGES = Noise(8)
 PLACEMENTS = calibration.PLACEMENTS
@@ -221,3 +221,46 @@ def test_dead_channels_make_no_zero_scale(placement: Placement, kind: int) -> No
             assert scale.min() > 0
     (values,) = next(run(graph.model, ["logits"], IMAGES))
     assert np.isfinite(values).all()
+
+
+def transformer(kind: int = TensorProto.FLOAT) -> onnx.ModelProto:
+    """Linear layers of a transformer over pixels, one of them for offsets, and one of the decoder's."""
+    build, random = GraphBuilder(kind), np.random.default_rng(0)
+    tokens = build.node("Transpose", [build.image], "backbone/Transpose", perm=[0, 2, 3, 1])
+    for name in (*LINEARS, "pixel_decoder.encoder.layers.0.attention.offsets", "decoder.layers.0.feedforward.expand"):
+        width = 3 if name == LINEARS[0] else 8
+        weights = build.constant(f"{name}.weight", random.normal(size=(width, 8)) / np.sqrt(width))
+        bias = build.constant(f"{name}.bias", random.normal(size=8) / 4)
+        tokens = build.node("Add", [build.node("MatMul", [tokens, weights], f"{name}/MatMul"), bias], f"{name}/Add")
+    return build.model(tokens)
+
+
+LINEARS = ("backbone.stages.0.0.expand", "pixel_decoder.encoder.layers.0.attention.values")
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_linear_layers_over_pixels_are_quantised_but_for_those_that_say_where_to_look(placement: Placement) -> None:
+    model = transformer()
+    quantised, report = calibration.quantize(model, statistics_of(model), placement)
+    onnx.checker.check_model(quantised, full_check=True)
+    graph = Graph(quantised)
+    read = [each.name for each in graph.nodes if each.op_type == "MatMul" and reads_quantised(graph, each.name, 1)]
+    assert read == [f"{name}/MatMul" for name in LINEARS]
+    assert all(reads_quantised(graph, name) for name in read)
+    assert set(report.int8) == set(read)
+    assert calibration.blocks(model, placement) == ["backbone.stages.0.0", "pixel_decoder.encoder.layers.0.attention"]
+    for (expected,), (found,) in zip(run(model, ["logits"], IMAGES), run(quantised, ["logits"], IMAGES), strict=True):
+        assert np.abs(found - expected).mean() < 0.02 * np.abs(expected).max()
+
+
+def test_weights_of_linear_layers_are_rounded_to_half_a_step_of_their_output() -> None:
+    model = transformer()
+    before, graph = Graph(model), Graph(calibration.quantize(model, statistics_of(model), "tensorrt")[0])
+    for name in (f"{name}/MatMul" for name in LINEARS):
+        maker = graph.maker(node(graph.model, name).input[1])
+        assert maker is not None
+        levels, steps = (graph.constant(x) for x in maker.input[:2])
+        original = before.constant(node(model, name).input[1])
+        assert levels is not None and steps is not None and original is not None  # noqa: PT018
+        assert np.abs(levels).max(axis=0).min() == 127
+        assert np.all(np.abs(levels * steps - original) <= 0.501 * steps)

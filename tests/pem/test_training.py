@@ -26,10 +26,11 @@ from pem.training.optimization import Average, optimizer, set_learning_rate
 from pem.training.points import PointPlan
 from pem.training.processes import Processes
 from pem.training.supervision import Supervised
+from pem.variants import Variant
 from runtime.errors import CheckpointError, OutputError, TrainingError
 from runtime.labels import Label
 from tests.helpers.boxes import LABELS, Boxes
-from tests.helpers.tiny import TINY
+from tests.helpers.tiny import TINY, TINY_MASK2FORMER, TINY_PROSCALE
 
 SETTINGS = Settings(
     steps=8, batch=4, size=(64, 64), learning_rate=3e-3, backbone_factor=1.0, clip=1.0, workers=0, log_every=1, seed=5
@@ -77,6 +78,28 @@ def test_losses_decrease_over_the_first_hundred_steps(trainer: Train, tmp_path: 
     assert [row["step"] for row in rows] == list(range(10, 101, 10))
     for loss in ("loss", "class", "mask", "dice"):
         assert rows[-1][loss] < 0.75 * rows[0][loss]
+
+
+@pytest.mark.parametrize("variant", [TINY_MASK2FORMER, TINY_PROSCALE], ids=lambda row: row.name)
+def test_transformers_learn_by_the_same_recipe(variant: Variant, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    settings = replace(SETTINGS, steps=30, log_every=10)
+    Trainer(variant.build(len(LABELS)), Boxes(), settings, tmp_path / "run", ALONE).run()
+    rows = metrics(tmp_path / "run")
+    assert rows[-1]["loss"] < 0.9 * rows[0]["loss"]
+
+
+@pytest.mark.parametrize("variant", [TINY_MASK2FORMER, TINY_PROSCALE], ids=lambda row: row.name)
+def test_every_parameter_of_a_transformer_gets_a_gradient_in_half_precision(variant: Variant) -> None:
+    torch.manual_seed(0)
+    supervised = Supervised(variant.build(len(LABELS)).train(), Weights())
+    batch = next(iter(loader(Boxes(), SETTINGS, ALONE, 0)))
+    plan = PointPlan.of(60, (16, 16))
+    where = points.draw(4, plan.total, torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        supervised(batch.images, batch.owners, batch.classes, where, plan, torch.tensor(7.0)).sum().backward()
+    without = {name for name, p in supervised.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()}
+    assert not without
 
 
 def test_a_resumed_run_equals_one_that_never_stopped(trainer: Train, tmp_path: Path) -> None:
