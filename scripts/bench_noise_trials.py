@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Does a benchmark call an artifact different from itself, and does it see one that is a tenth slower?
 
-In each trial the demo artifact is loaded anew, twice, and measured as pem-bench does: against itself, and against
+In each trial the demo artifact is measured as pem-bench does: against itself, and against
 itself with a convolution after each inference, in the same backend and threads, that takes about a tenth of its time.
 Writes Markdown to standard output. Let others use the machine meanwhile, or nobody: it says how busy it was.
 """
@@ -14,7 +14,9 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -111,27 +113,36 @@ def milliseconds(call: Callable[[], object]) -> float:
 
 def trial(seed: int, rows: int | None) -> Trial:
     """The demo against itself, slowed if ``rows`` are given."""
-    options, found = Options(seed=seed), artifact.read("demo")
-    slowed = None if rows is None else Slowed(found, rows)
-    second = segmenter.load("demo", "onnxruntime") if slowed is None else as_segmenter(slowed)
-    with pictures.gathered(None, seed) as made, segmenter.load("demo", "onnxruntime") as first, second:
-        paths = made.of(found.manifest.input)
-        contestants = [Contestant("first", "demo", first, paths), Contestant("second", "demo", second, paths)]
-        taken = rounds.measure(contestants, options, lambda _: None)
-        return Trial(len(taken.yardstick), added_share(slowed, taken), list(comparisons(contestants, taken, options)))
+    options, loaded = Options(seed=seed), Loader(rows)
+    with pictures.gathered(None, seed) as made:
+        first = Contestant("first", "demo", partial(segmenter.load, "demo", "onnxruntime"), made.of)
+        second = Contestant("second", "demo", loaded, made.of)
+        with closing(first), closing(second):
+            taken = rounds.measure([first, second], options, lambda _: None)
+            found = list(comparisons([first, second], taken, options))
+            return Trial(len(taken.yardstick), loaded.added(taken.stages[1]["total"]), found)
 
 
-def as_segmenter(backend: OnnxRuntime) -> Segmenter:
-    return Segmenter(backend.artifact, backend, backend.artifact.manifest.thresholds)
+class Loader:
+    """Loads the demo, slowed if ``rows`` are given."""
 
+    def __init__(self, rows: int | None) -> None:
+        self._rows = rows
+        self._loaded: list[Slowed] = []
 
-def added_share(slowed: Slowed | None, taken: rounds.Rounds) -> float:
-    """Of the second's time without it: what the convolutions of the turns that count took."""
-    if slowed is None:
-        return 0.0
-    totals = np.array(taken.stages[1]["total"])
-    extra = np.array(slowed.extra[-2 * len(totals) :])[1::2]
-    return statistics.typical(extra / (totals - extra))
+    def __call__(self) -> Segmenter:
+        if self._rows is None:
+            return segmenter.load("demo", "onnxruntime")
+        found = artifact.read("demo")
+        self._loaded.append(Slowed(found, self._rows))
+        return Segmenter(found, self._loaded[-1], found.manifest.thresholds)
+
+    def added(self, totals: Sequence[float]) -> float:
+        """The typical time of the convolutions, as a share of what is left of the typical total without it."""
+        if not self._loaded:
+            return 0.0
+        extra = statistics.typical([value for one in self._loaded for value in one.extra])
+        return extra / (statistics.typical(totals) - extra)
 
 
 def row(done: Trial) -> str:

@@ -15,16 +15,16 @@ class NoiseLimits:
 
     Times whose coefficient of variation is above ``cv`` are flagged: at 40 rounds, their mean is then known to 2 % at
     best, no better than what a difference is to be told from. A difference counts if its interval at
-    ``confidence`` (0 to 1) leaves out 1 and it is larger than ``floor`` (a share), which two copies of one artifact in
-    one process may differ by, or than ``floor_of_runs`` where it is between two runs. Rounds go on until the
+    ``confidence`` (0 to 1) leaves out 1 and it is larger than ``floor`` (a share): two copies of one artifact in one
+    process have differed by 3 %. Between two runs that is ``floor_of_runs``. Rounds go on until the
     interval's half is at most ``width`` (a share).
     """
 
     cv: float = 0.05
     confidence: float = 0.995
-    floor: float = 0.03
+    floor: float = 0.05
     width: float = 0.02
-    floor_of_runs: float = 0.05
+    floor_of_runs: float = 0.07
 
 
 @dataclass(frozen=True)

@@ -15,23 +15,44 @@ import numpy as np
 
 from runtime.benchmark import statistics
 from runtime.benchmark.options import Options
+from runtime.manifest import InputSpec
 from runtime.segmenter import Segmenter
 
 _STEADY_WITHIN, _WINDOW, _MOST_WARMUP_SECONDS = 0.05, 5, 10.0
 _MORE_ROUNDS = 0.25
+_LOADED_ANEW_EVERY = 10
+"""Rounds. Which pages of memory an artifact got makes it a percent or two slower for as long as it has them."""
+
 _FEWEST_ROUNDS = 2  # that an interval can be estimated from
 _YARDSTICK_SHAPE = (1024, 1024, 3)  # with its result, 24 MB, more than most caches hold
 _YARDSTICK_REPEATS = 4
 
 
-@dataclass(frozen=True)
 class Contestant:
-    """A loaded artifact under the name it has in reports, the path it was given by, and what it segments."""
+    """An artifact under the name it has in reports, the path it was given by, how it is loaded, and what it segments.
 
-    name: str
-    model: str
-    segmenter: Segmenter
-    pictures: Sequence[Path]
+    Raises PemError if it cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: str,
+        load: Callable[[], Segmenter],
+        pictures: Callable[[InputSpec], Sequence[Path]],
+    ) -> None:
+        self.name, self.model, self._load = name, model, load
+        self.segmenter = load()
+        self.pictures = pictures(self.segmenter.manifest.input)
+
+    def load_anew(self) -> None:
+        """Load the artifact once more, elsewhere in memory, then let go of the one before."""
+        before, self.segmenter = self.segmenter, self._load()
+        before.close()
+
+    def close(self) -> None:
+        """Let go of the loaded artifact."""
+        self.segmenter.close()
 
     def turn(self, index: int) -> dict[str, float]:
         """Milliseconds of each stage for a picture, and "total" from the outside."""
@@ -71,6 +92,7 @@ class Yardstick:
 def measure(contestants: Sequence[Contestant], options: Options, say: Callable[[str], None]) -> Rounds:
     """Warm up, then measure in rounds, in each of which all have one picture of the same number, in shuffled order.
 
+    Every few rounds all are loaded anew, so that chance at loading averages out, and shows in how results vary.
     After ``options.rounds``, as long as the ratio of a "total" to the first's is known too badly, more follow, up to
     ``options.most_rounds`` and for ``options.most_seconds`` in all. Ctrl-C ends it with the rounds there are, unless
     these are too few to say anything. Raises InputError, BackendError, KeyboardInterrupt.
@@ -89,6 +111,8 @@ def measure(contestants: Sequence[Contestant], options: Options, say: Callable[[
                 count = _next_batch(len(taken.yardstick), options)
                 say(f"round {len(taken.yardstick) + 1} to {len(taken.yardstick) + count}, {len(contestants)} artifacts")
                 for _ in range(count):
+                    if taken.yardstick and len(taken.yardstick) % _LOADED_ANEW_EVERY == 0:
+                        _load_anew(contestants)
                     _round(contestants, order, yardstick, taken)
     except KeyboardInterrupt:
         if len(taken.yardstick) < _FEWEST_ROUNDS:
@@ -138,6 +162,13 @@ def _round(contestants: Sequence[Contestant], order: random.Random, yardstick: Y
             taken.stages[number].setdefault(stage, []).append(value)
     yardstick()
     taken.yardstick.append(yardstick())
+
+
+def _load_anew(contestants: Sequence[Contestant]) -> None:
+    for contestant in contestants:
+        contestant.load_anew()
+    for contestant in contestants:
+        contestant.turn(0)
 
 
 def _next_batch(done: int, options: Options) -> int:

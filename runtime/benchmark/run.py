@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime, timezone
+from functools import partial
 
 import msgspec
 
@@ -88,8 +89,8 @@ def _loaded(
         contestants = []
         for model, name in zip(models, _names(models), strict=True):
             say(f"loading {name}")
-            loaded = stack.enter_context(segmenter.load(model, options.backend, threads=options.threads))
-            contestant = Contestant(name, model, loaded, found.of(loaded.manifest.input))
+            load = partial(segmenter.load, model, options.backend, threads=options.threads)
+            contestant = stack.enter_context(closing(Contestant(name, model, load, found.of)))
             contestant.turn(0)
             contestants.append(contestant)
         yield contestants

@@ -26,6 +26,10 @@ class Scripted:
     name: str
     diary: list[tuple[str, int, bool]]
     times: list[float] = field(default_factory=lambda: [10.0])
+    loads: int = 1
+
+    def load_anew(self) -> None:
+        self.loads += 1
 
     def turn(self, index: int) -> Mapping[str, float]:
         self.diary.append((self.name, index, gc.isenabled()))
@@ -66,6 +70,14 @@ def test_more_rounds_follow_as_long_as_a_ratio_is_known_too_badly() -> None:
     assert len(measure([steady, noisy], options).yardstick) == 30
     assert len(measure([noisy], options).yardstick) == 8
     assert len(measure([steady, noisy], replace(options, most_seconds=0)).yardstick) == 8
+
+
+def test_all_are_loaded_anew_every_ten_rounds_and_warmed_up_by_one_call() -> None:
+    contestants = [Scripted("a", []), Scripted("b", [])]
+    taken = measure(contestants, Options(rounds=25, most_rounds=25, warmup=10))
+    assert [one.loads for one in contestants] == [3, 3]
+    assert [len(one.diary) for one in contestants] == [10 + 2 * 25 + 2] * 2
+    assert len(taken.yardstick) == 25
 
 
 @pytest.mark.parametrize(
