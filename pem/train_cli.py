@@ -142,6 +142,8 @@ def _start(options: argparse.Namespace, settings: Settings, num_classes: int) ->
     import pem
     from pem.training.backbones import load_backbone
 
+    if options.weights is not None and options.encoder_layers is not None:
+        raise TrainingError("--encoder-layers are those of --weights: leave them out, or start without weights")
     if options.weights is not None:
         model = pem.load(options.weights).train()
         if (model.variant, model.num_classes) != (options.variant, num_classes):

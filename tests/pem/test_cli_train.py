@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from pem.training.backbones import load_backbone
 from runtime import coco
 from runtime.errors import CheckpointError
 from tests.helpers.boxes import LABELS, Boxes
+from tests.helpers.tiny import TINY_MASK2FORMER
 
 COMMAND = [sys.executable, "-c", "import sys; from pem.train_cli import main; sys.exit(main())"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
@@ -116,6 +118,8 @@ def test_weights_of_an_earlier_run_are_a_start(run: Run, tmp_path: Path) -> None
         (["--size", "100x64"], "expected multiples of 32"),
         (["--dataset", "/nowhere"], "/nowhere is no folder"),
         (["--resume"], "no training to resume"),
+        (["--encoder-layers", "1,1,1"], "pem-nano has no transformer encoder"),
+        (["--weights", "demo", "--encoder-layers", "1,1,1"], "--encoder-layers are those of --weights"),
         (["--weights", "/nowhere.pth"], "no checkpoint at /nowhere.pth"),
         (["-o", "/proc/out"], "cannot write"),
     ],
@@ -126,6 +130,15 @@ def test_bad_input_is_one_line(run: Run, options: list[str], complaint: str) -> 
     assert len(said.splitlines()) == 1
     assert complaint in said
     assert "unexpected" not in said
+
+
+@pytest.mark.parametrize(("offered", "expected"), [("proscale-r50", "pem-r50"), ("pem-r50", "mask2former-r50")])
+def test_weights_of_another_family_are_recognised(run: Run, tmp_path: Path, offered: str, expected: str) -> None:
+    pem.save(pem.build(offered, 3), tmp_path / "theirs.safetensors")
+    code, _, said = run("--variant", expected, "--weights", str(tmp_path / "theirs.safetensors"))
+    assert code == 1
+    assert len(said.splitlines()) == 1
+    assert f"theirs.safetensors is {offered} of 3 classes, expected {expected} of 3" in said
 
 
 def test_a_run_is_not_overwritten_unasked(run: Run) -> None:
@@ -213,3 +226,32 @@ def test_a_published_stdc_fills_the_backbone(tmp_path: Path) -> None:
     load_backbone(model, tmp_path / "STDCNet813M_73.91.tar")
     expected = source.backbone.state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in model.backbone.state_dict().items())
+
+
+def published_swin_name(name: str) -> str:
+    """What Swin's authors call a tensor of ours."""
+    name = re.sub(r"^stages\.(\d)\.(\d)\.", r"layers.\1.blocks.\2.", name)
+    name = re.sub(r"^merges\.(\d)\.", r"layers.\1.downsample.", name)
+    for ours, theirs in (
+        ("patches.", "patch_embed.proj."),
+        ("patch_norm.", "patch_embed.norm."),
+        ("attention.position_biases", "attn.relative_position_bias_table"),
+        ("attention.output.", "attn.proj."),
+        ("attention.", "attn."),
+        ("expand.", "mlp.fc1."),
+        ("contract.", "mlp.fc2."),
+    ):
+        name = name.replace(ours, theirs)
+    return name
+
+
+def test_a_published_swin_fills_the_backbone_but_for_norms_it_lacks(tmp_path: Path) -> None:
+    source, model = TINY_MASK2FORMER.build(2), TINY_MASK2FORMER.build(2)
+    expected = {name: x for name, x in source.backbone.state_dict().items() if not name.startswith("norms.")}
+    state = {published_swin_name(name): tensor for name, tensor in expected.items()}
+    assert {"patch_embed.norm.bias", "layers.1.blocks.0.attn.qkv.weight", "layers.2.downsample.norm.bias"} <= set(state)
+    state["layers.0.blocks.0.attn.relative_position_index"] = torch.zeros(49, 49)
+    torch.save({"model": {**state, "norm.weight": torch.zeros(128), "head.bias": torch.zeros(2)}}, tmp_path / "s.pth")
+    load_backbone(model, tmp_path / "s.pth")
+    filled = model.backbone.state_dict()
+    assert all(torch.equal(tensor, filled[name]) for name, tensor in expected.items())
