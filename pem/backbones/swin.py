@@ -46,25 +46,31 @@ class WindowAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) to (N, H, W, C)."""
-        n, height, width, channels = x.shape
-        down, right = (height + WINDOW - 1) // WINDOW, (width + WINDOW - 1) // WINDOW
-        x = F.pad(x, (0, 0, 0, right * WINDOW - width, 0, down * WINDOW - height))
-        if self.shifted:
-            x = x.roll((-SHIFT, -SHIFT), (1, 2))
-        split = F.linear(x, self._scaled(self.qkv.weight), self._scaled(self.qkv.bias)).reshape(
-            n, down, WINDOW, right, WINDOW, 3, self.heads, channels // self.heads
-        )
-        q, k, v = split.permute(5, 0, 1, 3, 6, 2, 4, 7).flatten(5, 6).flatten(2, 3).unbind()
+        _, height, width, _ = x.shape
+        down, right = ((side + WINDOW - 1) // WINDOW for side in (height, width))
+        q, k, v = self._into_windows(x, down, right).unbind()
         biases = [self.position_biases[self.index].permute(2, 0, 1)]
         if self.shifted:
             biases.append(self._apart(down, right))
         attended = self.attention(q, k.transpose(3, 4), v, *biases)
-        windows = attended.reshape(n, down, right, self.heads, WINDOW, WINDOW, -1).permute(0, 1, 4, 2, 5, 3, 6)
-        whole = windows.reshape(n, down * WINDOW, right * WINDOW, channels)
-        if self.shifted:
-            whole = whole.roll((SHIFT, SHIFT), (1, 2))
-        output: Tensor = self.output(whole[:, :height, :width])
+        output: Tensor = self.output(self._from_windows(attended, down, right)[:, :height, :width])
         return output
+
+    def _into_windows(self, x: Tensor, down: int, right: int) -> Tensor:
+        """Queries, keys and values, (3, N, windows, heads, 49, D)."""
+        n, height, width, channels = x.shape
+        x = F.pad(x, (0, 0, 0, right * WINDOW - width, 0, down * WINDOW - height))
+        if self.shifted:
+            x = x.roll((-SHIFT, -SHIFT), (1, 2))
+        projected = F.linear(x, self._scaled(self.qkv.weight), self._scaled(self.qkv.bias))
+        split = projected.reshape(n, down, WINDOW, right, WINDOW, 3, self.heads, channels // self.heads)
+        return split.permute(5, 0, 1, 3, 6, 2, 4, 7).flatten(5, 6).flatten(2, 3)
+
+    def _from_windows(self, attended: Tensor, down: int, right: int) -> Tensor:
+        """(N, windows, heads, 49, D) to a map of whole windows."""
+        split = attended.reshape(attended.shape[0], down, right, self.heads, WINDOW, WINDOW, -1)
+        whole = split.permute(0, 1, 4, 2, 5, 3, 6).flatten(5, 6).flatten(3, 4).flatten(1, 2)
+        return whole.roll((SHIFT, SHIFT), (1, 2)) if self.shifted else whole
 
     def _scaled(self, parameter: Tensor) -> Tensor:
         """Weight or bias of the projection, with the scale of the attention in that of the queries."""
