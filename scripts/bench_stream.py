@@ -193,6 +193,7 @@ def described() -> dict[str, str]:
 
 def write(folder: Path, figures: Figures) -> None:
     name = f"{figures['date']}-stream"
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n")
     (folder / f"{name}.md").write_text(page(figures, f"{name}.json"))
     print(page(figures, f"{name}.json"))
