@@ -10,7 +10,7 @@ import pytest
 from runtime.benchmark import machine
 from runtime.benchmark.machine import cpu, gpu, jetson, readers
 
-# As in the tegrastats chapter of the Jetson Linux Developer Guide, for Orin; -256 is a sensor that is off.
+# No capture: written after the tegrastats chapter of the Jetson Linux Developer Guide; -256 is a sensor that is off.
 ORIN = (
     "11-21-2026 10:00:00 RAM 2459/30697MB (lfb 6504x4MB) SWAP 0/15348MB (cached 0MB) CPU [1%@729,0%@729,0%@729,off] "
     "EMC_FREQ 0%@2133 GR3D_FREQ 0%@[305,305] VIC_FREQ 729 APE 174 CV0@-256C CPU@46.531C Tboard@36C SOC2@43.125C "
@@ -21,7 +21,7 @@ XAVIER = (
     "RAM 1903/7772MB (lfb 1x4MB) SWAP 0/3886MB (cached 0MB) CPU [3%@1190,2%@1190] EMC_FREQ 0% GR3D_FREQ 0% AO@38.5C "
     "GPU@38.5C PMIC@100C AUX@38C CPU@39C thermal@38.6C VDD_IN 3521/3521 VDD_CPU_GPU_CV 484/484"
 )
-# jetson_clocks --show, as Jetson Linux prints it on AGX Orin.
+# Written after the format of jetson_clocks --show on AGX Orin, no capture.
 JETSON_CLOCKS = """\
 SOC family:tegra234  Machine:NVIDIA Jetson AGX Orin Developer Kit
 Online CPUs: 0-1
