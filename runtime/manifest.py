@@ -138,8 +138,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     """How much one run computes and moves, counted from the graph, for ``batch`` images of ``height`` x ``width``.
 
     ``macs`` are multiply-accumulates by type of operator. ``parameters`` are those of the checkpoint, ``weight_bytes``
-    all constants of the graph in the types it reads them in, ``activation_bytes`` what its nodes read and write of
-    each other.
+    all constants of the graph in the types it reads them in. ``activation_bytes`` are what its nodes read and write of
+    each other, of the image and of the results, elementwise operations being part of what makes their input.
     """
 
     macs: dict[str, Count]
