@@ -37,7 +37,7 @@ class _Category(msgspec.Struct):
 
 
 def load(source: str) -> tuple[Label, ...]:
-    """The labels of a bundled set (``cityscapes``, ``coco_panoptic``, ``ade20k``) or of a COCO ``categories`` JSON file.
+    """The labels of a bundled set (``cityscapes``, ``coco_panoptic``, ``ade20k``) or of COCO's ``categories`` as JSON.
 
     The file holds the list itself or an object with the key ``categories``. Raises InputError.
     """
