@@ -120,8 +120,8 @@ def _add_graph(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--batch", type=int, metavar="N", help="images per run (default: 1)")
     group.add_argument(
         "--labels",
-        help="cityscapes, ade20k, coco_panoptic, or a JSON file of COCO categories (default: the checkpoint's, or by the "
-        "number of classes)",
+        help="cityscapes, ade20k, coco_panoptic, or a JSON file of COCO categories (default: the checkpoint's, or by "
+        "class count)",
     )
     group.add_argument(
         "--precision",
