@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from calibration.macs import macs
 from calibration.placement import tensors
 from calibration.shapes import shapes
 from calibration.tensor_statistics import Statistics
+from runtime.console import Say
 from runtime.errors import CalibrationError, OutputError
 from runtime.files import cache_folder
 
@@ -25,7 +25,7 @@ def statistics(
     model: onnx.ModelProto,
     images: CalibrationSet,
     cache: Path | None = None,
-    say: Callable[[str], None] = lambda _text: None,
+    say: Say = lambda _text: None,
 ) -> Statistics:
     """The statistics of ``model``, a graph in single precision, over ``images``: from ``cache`` or computed now.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -19,12 +19,11 @@ from export.rewrites import prepare, suited
 from pem import PEM
 from runtime import backends
 from runtime.artifact import Artifact
+from runtime.console import Say
 from runtime.errors import ExportError
 from runtime.files import sha256, writing
 from runtime.labels import Label
 from runtime.manifest import METADATA_KEY, FileHash, InputSpec, Manifest, Thresholds, path_of
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

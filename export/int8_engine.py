@@ -6,7 +6,6 @@ Free of PyTorch, like `export.engine`: this is for the machine where the engine 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +20,9 @@ from export.engine.artifact import EngineArtifact, export_engine
 from export.engine.machine import Machine
 from export.engine.settings import Settings
 from runtime import artifact, backends
+from runtime.console import Say
 from runtime.files import writing
 from runtime.manifest import METADATA_KEY, Manifest, path_of
-
-Say = Callable[[str], None]
 
 
 def timed(machine: Machine, written: EngineArtifact, settings: Settings, say: Say) -> EngineArtifact:

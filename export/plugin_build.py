@@ -8,9 +8,10 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+from runtime.console import Say
 from runtime.errors import ExportError
 from runtime.files import writing
 from runtime.plugins.library import SOURCES, cached_path
@@ -19,7 +20,7 @@ HEADERS = "TENSORRT_INCLUDE_DIR"
 """Environment variable: the folder of NvInfer.h, or several with ':' between them, of which the first is taken."""
 
 
-def build(tensorrt_include: Path | None, architectures: str | None, say: Callable[[str], None]) -> Path:
+def build(tensorrt_include: Path | None, architectures: str | None, say: Say) -> Path:
     """Build the plugin and put it where ``runtime.plugins.find`` looks; returns its path.
 
     ``tensorrt_include`` is the folder of NvInfer.h; by default TENSORRT_INCLUDE_DIR names it, or a usual place has it.

@@ -21,6 +21,7 @@ from runtime.benchmark.options import SCENARIOS, Options
 from runtime.benchmark.report import changes, changes_text, output, text
 from runtime.benchmark.schema import Report, parse
 from runtime.errors import InputError
+from runtime.versioned import to_json
 
 _PROGRAM = "pem-bench"
 
@@ -91,7 +92,7 @@ class _PrintSchema(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        print(msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Report)), indent=2).decode())
+        print(to_json(msgspec.json.schema(Report)).decode(), end="")
         parser.exit()
 
 

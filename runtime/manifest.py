@@ -15,6 +15,7 @@ import msgspec
 from runtime.errors import ManifestError
 from runtime.files import sha256
 from runtime.labels import Label
+from runtime.versioned import Schema, to_json
 
 SCHEMA_VERSION = 1
 MULTIPLE_OF = 32
@@ -184,7 +185,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_json(self) -> bytes:
         """The manifest as indented JSON."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+        return to_json(self)
 
 
 def path_of(model: Path) -> Path:
@@ -194,16 +195,7 @@ def path_of(model: Path) -> Path:
 
 def parse(data: bytes, source: str) -> Manifest:
     """Read a manifest. ``source`` names it in messages. Raises ManifestError."""
-    try:
-        version = msgspec.json.decode(data, type=_Versioned).schema_version
-        if version > SCHEMA_VERSION:
-            raise ManifestError(
-                f"{source} has manifest schema {version}, this pem-edge reads up to {SCHEMA_VERSION}: "
-                "pip install --upgrade pem-edge"
-            )
-        manifest = msgspec.json.decode(data, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{source} is not a manifest of pem-edge ({error}): export the model again") from error
+    manifest = _SCHEMA.parse(data, source)
     _check(manifest, source)
     return manifest
 
@@ -220,8 +212,7 @@ def verify(manifest: Manifest, model: Path) -> None:
         )
 
 
-class _Versioned(msgspec.Struct):
-    schema_version: int
+_SCHEMA = Schema(Manifest, SCHEMA_VERSION, "manifest", "pem-edge", "export the model again", ManifestError)
 
 
 def _check(manifest: Manifest, source: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -36,6 +36,7 @@ from pem.decoder import MaskDecoder, MaskProduct, ProjectingMaskProduct
 from pem.encoder import Depths
 from runtime.files import writing
 from runtime.manifest import InputSpec, Work
+from scripts.markdown import table
 from tests.helpers import module_macs
 
 CLASSES = 19
@@ -272,11 +273,6 @@ def millions(each: Count) -> str:
 
 def giga(found: int) -> str:
     return f"{found / 1e9:.1f}"
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Put what an export, a run and an evaluation printed as JSON into one page: report.md in the folder given."""
 
 from __future__ import annotations
@@ -7,6 +6,8 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+
+from scripts.markdown import table
 
 
 def main() -> None:
@@ -71,11 +72,6 @@ def stages(image: dict[str, Any]) -> str:
 def segments(image: dict[str, Any]) -> str:
     rows = [[str(s["id"]), s["label"], f"{s['score']:.2f}", str(s["area"])] for s in image["segments"]]
     return "## What was found\n\n" + table(["id", "class", "score", "pixels"], rows)
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 if __name__ == "__main__":

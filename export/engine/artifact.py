@@ -9,13 +9,14 @@ from pathlib import Path
 
 import msgspec
 
-from export.engine.build import Built, Say, build
+from export.engine.build import Built, build
 from export.engine.machine import Machine
 from export.engine.settings import Settings
 from runtime import artifact as artifacts
 from runtime import manifest as manifests
 from runtime import onnx_metadata, plugins
 from runtime.artifact import Artifact
+from runtime.console import Say
 from runtime.errors import ExportError, ManifestError
 from runtime.files import make_folder, refuse_existing, sha256, writing
 from runtime.manifest import METADATA_KEY, Engine, FileHash, Manifest, path_of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,11 +17,10 @@ from export.engine.settings import Settings
 from runtime import plugins
 from runtime.artifact import Artifact
 from runtime.backends.tensorrt import log, plugin_library
+from runtime.console import Say
 from runtime.errors import ExportError
 from runtime.files import sha256
 from runtime.manifest import FileHash
-
-Say = Callable[[str], None]
 
 
 class Built(NamedTuple):

@@ -15,6 +15,7 @@ from runtime.benchmark import cold_start, fresh, layers, memory, rates, scenario
 from runtime.benchmark.options import Options
 from runtime.benchmark.rounds import Contestant
 from runtime.benchmark.schema import Accuracy, ArtifactReport, ColdStart, Profile, Rate, Scenarios
+from runtime.console import Say
 from runtime.dataset import Dataset
 from runtime.errors import BackendError, PemError
 from runtime.evaluation import evaluate
@@ -33,7 +34,7 @@ def report(
     stages: Mapping[str, Sequence[float]],
     options: Options,
     dataset: Dataset | None,
-    say: Callable[[str], None],
+    say: Say,
 ) -> ArtifactReport:
     """All about one artifact, ``stages`` being its milliseconds in rounds.
 
@@ -84,7 +85,7 @@ class _One:
         stages: Mapping[str, Sequence[float]],
         options: Options,
         dataset: Dataset | None,
-        say: Callable[[str], None],
+        say: Say,
     ) -> None:
         self._contestant, self._stages, self._options, self._say = contestant, stages, options, say
         self._dataset = dataset

@@ -15,6 +15,7 @@ import numpy as np
 
 from runtime.benchmark import statistics
 from runtime.benchmark.options import Options
+from runtime.console import Say
 from runtime.manifest import InputSpec
 from runtime.segmenter import Segmenter
 
@@ -89,7 +90,7 @@ class Yardstick:
         return 1000 * (time.perf_counter() - start)
 
 
-def measure(contestants: Sequence[Contestant], options: Options, say: Callable[[str], None]) -> Rounds:
+def measure(contestants: Sequence[Contestant], options: Options, say: Say) -> Rounds:
     """Warm up, then measure in rounds, in each of which all have one picture of the same number, in shuffled order.
 
     Every few rounds all are loaded anew, so that chance at loading averages out, and shows in how results vary.

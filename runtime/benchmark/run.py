@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime, timezone
 from functools import partial
@@ -15,6 +15,7 @@ from runtime.benchmark import machine, one_artifact, pictures, rounds, statistic
 from runtime.benchmark.options import NoiseLimits, Options
 from runtime.benchmark.rounds import Contestant, Rounds
 from runtime.benchmark.schema import ArtifactReport, Comparison, Report
+from runtime.console import Say
 from runtime.dataset import Dataset
 from runtime.relabelling import Relabelled
 
@@ -32,7 +33,7 @@ class Interrupted(KeyboardInterrupt):
         self.report = report
 
 
-def run(models: Sequence[str], options: Options, say: Callable[[str], None]) -> Report:
+def run(models: Sequence[str], options: Options, say: Say) -> Report:
     """Measure the artifacts ``models`` (paths, or "demo"), of which the first is the one that others are compared with.
 
     ``say`` is told what is being done. Artifacts that cannot be loaded or run are found out before anything is
@@ -65,7 +66,7 @@ def _artifacts(
     taken: Rounds,
     options: Options,
     dataset: Dataset | None,
-    say: Callable[[str], None],
+    say: Say,
 ) -> tuple[tuple[ArtifactReport, ...], bool]:
     """A report each, and whether Ctrl-C came before all were whole."""
     pairs = list(zip(contestants, taken.stages, strict=True))
@@ -82,7 +83,7 @@ def _artifacts(
 
 @contextmanager
 def _loaded(
-    models: Sequence[str], found: pictures.Pictures, options: Options, say: Callable[[str], None]
+    models: Sequence[str], found: pictures.Pictures, options: Options, say: Say
 ) -> Iterator[Sequence[Contestant]]:
     """All artifacts, each after its first picture; closed at the end."""
     with ExitStack() as stack:

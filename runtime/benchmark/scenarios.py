@@ -18,12 +18,13 @@ from runtime.benchmark.decoded_sources import FEWEST, Image, InMemory, PacedCame
 from runtime.benchmark.options import Options
 from runtime.benchmark.rounds import Contestant, undisturbed
 from runtime.benchmark.schema import Camera, MultiStream, Offline, Scenarios
+from runtime.console import Say
 from runtime.segmenter import Segmenter
 
 Found = TypeVar("Found")
 
 
-def measure(contestant: Contestant, options: Options, say: Callable[[str], None]) -> Scenarios:
+def measure(contestant: Contestant, options: Options, say: Say) -> Scenarios:
     """All scenarios of ``options``, pictures decoded beforehand. Raises InputError, BackendError."""
     pictures = [images.read(path) for path in contestant.pictures]
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from runtime.errors import InputError
+from runtime.versioned import Schema, to_json
 
 SCHEMA_VERSION = 1
 
@@ -218,22 +219,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_json(self) -> bytes:
         """The report as indented JSON."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+        return to_json(self)
 
 
 def parse(data: bytes, source: str) -> Report:
     """Read a report. ``source`` names it in messages. Raises InputError."""
-    try:
-        version = msgspec.json.decode(data, type=_Versioned).schema_version
-        if version > SCHEMA_VERSION:
-            raise InputError(
-                f"{source} has report schema {version}, this pem-edge reads up to {SCHEMA_VERSION}: "
-                "pip install --upgrade pem-edge"
-            )
-        return msgspec.json.decode(data, type=Report)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{source} is no report of pem-bench ({error}): make it with pem-bench --json") from error
+    return _SCHEMA.parse(data, source)
 
 
-class _Versioned(msgspec.Struct):
-    schema_version: int
+_SCHEMA = Schema(Report, SCHEMA_VERSION, "report", "pem-bench", "make it with pem-bench --json", InputError)

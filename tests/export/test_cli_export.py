@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +20,8 @@ from runtime import onnx_metadata
 from runtime.errors import BackendError
 from runtime.labels import Label
 from runtime.manifest import METADATA_KEY, Manifest, Work, parse
+from tests.export.conftest import Refusal
+from tests.helpers.interruption import interrupt_export
 from tests.helpers.weights import randomised
 
 SMALL = ["--size", "64x96"]
@@ -41,17 +39,6 @@ def exported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported")
     assert cli.main(["--weights", str(weights), *SMALL, "-o", str(folder)]) == 0
     return folder / "pem-nano.onnx"
-
-
-def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The one line on standard error, after remarks on progress."""
-    assert cli.main(list(arguments)) == 1
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    line = captured.err.splitlines()[-1]
-    assert line.startswith("pem-export: ")
-    assert "unexpected" not in line
-    return line
 
 
 def test_an_artifact_is_a_model_and_its_manifest(exported: Path, weights: Path) -> None:
@@ -191,31 +178,29 @@ def test_wrong_options_are_refused_before_anything_is_written(
     expected: str,
     weights: Path,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    refusal: Refusal,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert expected in refusal(capsys, "--weights", str(weights), *SMALL, *arguments)
+    assert expected in refusal("--weights", weights, *SMALL, *arguments)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bad_checkpoint_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bad_checkpoint_is_refused(tmp_path: Path, refusal: Refusal) -> None:
     (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04 and no more")
-    assert "truncated" in refusal(capsys, "--weights", str(tmp_path / "cut.pth"), "-o", str(tmp_path / "out"))
+    assert "truncated" in refusal("--weights", tmp_path / "cut.pth", "-o", tmp_path / "out")
 
 
-def test_an_existing_artifact_is_kept_unless_told_otherwise(
-    exported: Path, weights: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_existing_artifact_is_kept_unless_told_otherwise(exported: Path, weights: Path, refusal: Refusal) -> None:
     before = exported.read_bytes()
     arguments = ["--weights", str(weights), *SMALL, "-o", str(exported.parent)]
-    assert "add --overwrite" in refusal(capsys, *arguments)
+    assert "add --overwrite" in refusal(*arguments)
     assert exported.read_bytes() == before
     assert cli.main([*arguments, "--overwrite"]) == 0
 
 
 def test_a_graph_that_computes_something_else_is_not_written(
-    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    weights: Path, tmp_path: Path, refusal: Refusal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def break_one_weight(model: pem.PEM, forms: Forms) -> pem.PEM:
         prepared = prepare(model, forms)
@@ -223,20 +208,10 @@ def test_a_graph_that_computes_something_else_is_not_written(
         return prepared
 
     monkeypatch.setattr(artifact, "prepare", break_one_weight)
-    assert "parity failed" in refusal(capsys, "--weights", str(weights), *SMALL, "-o", str(tmp_path))
+    assert "parity failed" in refusal("--weights", weights, *SMALL, "-o", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_interrupted_it_leaves_nothing(weights: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "export.cli", "--weights", str(weights), *SMALL, "-o", str(tmp_path)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "tracing" in line:
-            break
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    remaining = process.stderr.read()
-    assert process.wait(60) == 130, remaining
-    assert remaining.splitlines()[-1] == "pem-export: interrupted"
+    interrupt_export("--weights", weights, *SMALL, "-o", tmp_path, at="tracing", after=0.5)
     assert list(tmp_path.iterdir()) == []

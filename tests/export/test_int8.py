@@ -24,6 +24,7 @@ from runtime import artifact
 from runtime.errors import BackendError
 from runtime.manifest import Quantization
 from runtime.toy_streets import ToyStreets
+from tests.export.conftest import Refusal
 
 STREETS = "toy:4:128x256:1"
 SMALL = ["--weights", "demo", "--size", "128x256", "--precision", "int8"]
@@ -52,11 +53,11 @@ def export(capsys: pytest.CaptureFixture[str], out: Path, *options: str | Path) 
     return json.loads(captured.out), captured.err
 
 
-def refusal(capsys: pytest.CaptureFixture[str], out: Path, *options: str | Path) -> str:
-    assert cli.main([*SMALL, "-o", str(out), *map(str, options)]) == 1
-    captured = capsys.readouterr()
+def refused(refusal: Refusal, out: Path, *options: str | Path) -> str:
+    """The one line; nothing is written."""
+    line = refusal(*SMALL, "-o", out, *options)
     assert not out.exists() or list(out.iterdir()) == []
-    return captured.err.splitlines()[-1]
+    return line
 
 
 def quantization(path: str) -> Quantization:
@@ -147,13 +148,13 @@ def test_taking_int8_out_again_leaves_what_was_quantised(
 
 
 def test_a_graph_for_cpus_is_refused_for_engines(
-    tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str], refusal: Refusal
 ) -> None:
     pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
     printed, _ = export(capsys, tmp_path, "--calib", pictures)
     assert cli.main(["--weights", printed["model"], "--to", "trt-rtx"]) == 1
     assert "is quantised for CPUs" in capsys.readouterr().err.splitlines()[-1]
-    line = refusal(capsys, tmp_path / "out", "--calib", pictures, "--remainder", "fp16")
+    line = refused(refusal, tmp_path / "out", "--calib", pictures, "--remainder", "fp16")
     assert "--remainder fp16 is for TensorRT" in line
 
 
@@ -165,17 +166,17 @@ def test_options_of_int8_ask_for_int8(option: str, tmp_path: Path, capsys: pytes
     assert f"{name} is for INT8: add --precision int8" in capsys.readouterr().err
 
 
-def test_pictures_that_do_not_calibrate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pictures_that_do_not_calibrate(tmp_path: Path, refusal: Refusal) -> None:
     out, empty, same = tmp_path / "out", tmp_path / "empty", tmp_path / "same"
     empty.mkdir()
     same.mkdir()
     for index in range(3):
         Image.fromarray(np.full((64, 96, 3), 90, np.uint8)).save(same / f"{index}.png")
-    assert "needs pictures to calibrate on: add --calib DIR" in refusal(capsys, out)
-    assert "has no pictures in it" in refusal(capsys, out, "--calib", empty)
-    assert "does not exist" in refusal(capsys, out, "--calib", tmp_path / "none")
-    assert "are identical: give different pictures" in refusal(capsys, out, "--calib", same)
-    assert "expected 0 or more" in refusal(capsys, out, "--calib", STREETS, "--max-pq-drop", "-1")
+    assert "needs pictures to calibrate on: add --calib DIR" in refused(refusal, out)
+    assert "has no pictures in it" in refused(refusal, out, "--calib", empty)
+    assert "does not exist" in refused(refusal, out, "--calib", tmp_path / "none")
+    assert "are identical: give different pictures" in refused(refusal, out, "--calib", same)
+    assert "expected 0 or more" in refused(refusal, out, "--calib", STREETS, "--max-pq-drop", "-1")
 
 
 def test_statistics_of_another_checkpoint(tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from pem.backbones import SwinTransformer
 from pem.decoder import DecoderLayer, MaskDecoder, ProjectingMaskProduct
 from pem.transformer_pixel_decoder import TransformerPixelDecoder
 from tests.helpers.positions import sine_positions
-from tests.helpers.reference_transformer import masked_attend, pixel_decode, swin
+from tests.helpers.reference_transformer import attend, masked_attend, pixel_decode, swin
 
 
 class ReferenceForm(nn.Module):
@@ -117,24 +117,7 @@ def cross_attend(
 def self_attend(module: SelfAttention, queries: Tensor, positions: Tensor) -> Tensor:
     values = module.norm(queries) if module.norm_first else queries
     placed = values + positions
-    attended, _ = F.multi_head_attention_forward(
-        placed.transpose(0, 1),
-        placed.transpose(0, 1),
-        values.transpose(0, 1),
-        values.shape[2],
-        module.heads,
-        module.qkv.weight,
-        module.qkv.bias,
-        None,
-        None,
-        False,
-        0.0,
-        module.output.weight,
-        module.output.bias,
-        training=False,
-        need_weights=False,
-    )
-    updated: Tensor = queries + attended.transpose(0, 1)
+    updated = queries + attend(module, placed, placed, values)
     return updated if module.norm_first else module.norm(updated)
 
 

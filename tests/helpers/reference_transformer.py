@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pem.attention import MaskedCrossAttention
+from pem.attention import MaskedCrossAttention, SelfAttention
 from pem.backbones.swin import APART, SHIFT, WINDOW, Block, PatchMerging, SwinTransformer, WindowAttention
 from pem.deformable_attention import DeformableAttention
 from pem.encoder import EncoderLayer, TokenEncoder, TokenRecalibration
@@ -108,11 +108,23 @@ def masked_attend(
 ) -> Tensor:
     outside = (mask_logits.sigmoid() < 0.5).flatten(2)
     outside = outside & ~outside.all(dim=2, keepdim=True)
-    memory, placed = (x.flatten(2).permute(2, 0, 1) for x in (source, source + source_positions))
+    memory, placed = (x.flatten(2).transpose(1, 2) for x in (source, source + source_positions))
+    updated: Tensor = module.norm(queries + attend(module, queries + positions, placed, memory, outside))
+    return updated
+
+
+def attend(
+    module: SelfAttention | MaskedCrossAttention,
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    outside: Tensor | None = None,
+) -> Tensor:
+    """PyTorch's own attention with the weights of ``module``. ``outside`` (N, Q, S) is where a query must not look."""
     attended, _ = F.multi_head_attention_forward(
-        (queries + positions).transpose(0, 1),
-        placed,
-        memory,
+        queries.transpose(0, 1),
+        keys.transpose(0, 1),
+        values.transpose(0, 1),
         queries.shape[2],
         module.heads,
         module.qkv.weight,
@@ -125,10 +137,9 @@ def masked_attend(
         module.output.bias,
         training=False,
         need_weights=False,
-        attn_mask=outside.repeat_interleave(module.heads, dim=0),
+        attn_mask=None if outside is None else outside.repeat_interleave(module.heads, dim=0),
     )
-    updated: Tensor = module.norm(queries + attended.transpose(0, 1))
-    return updated
+    return attended.transpose(0, 1)
 
 
 def swin(backbone: SwinTransformer, pixels: Tensor) -> tuple[Tensor, ...]:

@@ -11,6 +11,7 @@ from runtime.benchmark.options import NoiseLimits
 from runtime.benchmark.report import words
 from runtime.benchmark.schema import SCHEMA_VERSION, ArtifactReport, Interval, Report, Times
 from runtime.errors import InputError
+from runtime.versioned import to_json
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +75,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_json(self) -> bytes:
         """The changes as indented JSON."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+        return to_json(self)
 
 
 def compare(

@@ -1,21 +1,17 @@
-"""A small model as an ONNX artifact, and the command."""
+"""A small model as an ONNX artifact, and a machine to build on."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from export import cli
 from export.engine.flavour import FLAVOURS, load
 from export.engine.machine import Machine
 from runtime import artifact
-
-Refusal = Callable[..., str]
 
 
 @pytest.fixture
@@ -31,20 +27,3 @@ def machine(target: str = "trt") -> Machine:
     pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
     gpu: Any = SimpleNamespace(name="NVIDIA Orin (nvgpu)", compute_capability="8.7")
     return Machine(FLAVOURS[target], load(FLAVOURS["trt-rtx"]), gpu)
-
-
-@pytest.fixture
-def refusal(capsys: pytest.CaptureFixture[str]) -> Refusal:
-    """What the command refuses something with: one line, after remarks on progress."""
-
-    def run(*arguments: str | Path) -> str:
-        capsys.readouterr()
-        assert cli.main([str(argument) for argument in arguments]) == 1
-        captured = capsys.readouterr()
-        assert captured.out == ""
-        line = captured.err.splitlines()[-1]
-        assert line.startswith("pem-export: ")
-        assert "unexpected" not in line
-        return line
-
-    return run

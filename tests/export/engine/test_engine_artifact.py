@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import msgspec
@@ -18,7 +14,8 @@ from runtime import artifact, onnx_metadata
 from runtime import manifest as manifests
 from runtime.files import sha256
 from runtime.manifest import METADATA_KEY, Manifest, path_of
-from tests.export.engine.conftest import Refusal
+from tests.export.conftest import Refusal
+from tests.helpers.interruption import interrupt_export
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
 
@@ -184,15 +181,5 @@ def test_a_failure_leaves_the_engine_there_was(onnx: Path, refusal: Refusal) -> 
 
 
 def test_interrupted_it_leaves_nothing(onnx: Path) -> None:
-    command = [sys.executable, "-m", "export.cli", "--weights", str(onnx), "--to", "trt-rtx"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "building an engine" in line:
-            break
-    time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    remaining = process.stderr.read()
-    assert process.wait(60) == 130, remaining
-    assert remaining.splitlines()[-1] == "pem-export: interrupted"
+    interrupt_export("--weights", onnx, "--to", "trt-rtx", at="building an engine", after=0.1)
     assert names(onnx.parent) == ["street.onnx"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.export.engine.conftest import Refusal
+from tests.export.conftest import Refusal
 from tests.helpers.gpu import has_gpu
 
 needs_rtx = pytest.mark.skipif(find_spec("tensorrt_rtx") is None, reason="TensorRT-RTX is not installed")

@@ -158,8 +158,8 @@ def without_values(report: Report) -> bytes:
 
 BAD = {
     "cannot read": None,
-    "is no report of pem-bench": lambda _: b'{"schema_version": 1}',
-    "is no report of pem-bench (": lambda _: b"\xff\xfe",
+    "is not a report of pem-bench": lambda _: b'{"schema_version": 1}',
+    "is not a report of pem-bench (": lambda _: b"\xff\xfe",
     "has report schema 99, this pem-edge reads up to 1": other_version,
     "times cannot be compared: expected at least two": without_values,
 }
