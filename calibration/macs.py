@@ -67,6 +67,12 @@ def _sampling(_node: NodeProto, _inputs: Sequence[Shape], output: Shape) -> int:
     return _CORNERS * _size(output)
 
 
+def _attention(_node: NodeProto, inputs: Sequence[Shape], _output: Shape) -> int:
+    """NVIDIA's deformable attention: a bilinear sample for each weight, of each channel of a head."""
+    values, *_, weights = inputs
+    return _CORNERS * _size(weights) * _size(values[-1:])
+
+
 def _size(shape: Shape) -> int:
     return math.prod(side or 1 for side in shape)
 
@@ -80,4 +86,5 @@ _RULES: dict[str, Callable[[NodeProto, Sequence[Shape], Shape], int]] = {
     "Gemm": _gemm,
     "Einsum": _einsum,
     "GridSample": _sampling,
+    "MultiscaleDeformableAttnPlugin_TRT": _attention,
 }

@@ -133,7 +133,8 @@ def _add_graph(group: argparse._ArgumentGroup) -> None:
         "--deform-conv",
         choices=["auto", "native", "standard", "plugin"],
         help="deformable convolution: ONNX's DeformConv; GridSample and a product, which runs everywhere; or our "
-        "plugin, for an engine of TensorRT to be built here or elsewhere (default: what suits --to)",
+        "plugin, for an engine of TensorRT to be built here or elsewhere (default: what suits --to). Deformable "
+        "attention is `standard`, or else the plugin that comes with TensorRT",
     )
     group.add_argument(
         "--upsample",

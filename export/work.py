@@ -13,6 +13,7 @@ from calibration.graph import Graph, Shape
 from calibration.macs import macs
 from calibration.shapes import shapes
 from export.graph import with_native_deform_conv
+from export.rewrites.deformable_attention import NVIDIA_OPERATOR
 from runtime.manifest import InputSpec, Work
 
 _VIEWS = {"DequantizeLinear", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
@@ -49,7 +50,17 @@ def _shapes(proto: onnx.ModelProto, spec: InputSpec) -> dict[str, Shape]:
     if not spec.dynamic:
         return shapes(Graph(proto))
     image = np.zeros((spec.batch, spec.height, spec.width, 3), np.uint8)
-    return shapes(Graph(with_native_deform_conv(proto)), image)
+    return shapes(Graph(_runnable(proto)), image)
+
+
+def _runnable(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy that onnxruntime can run, to tensors of the same shapes: NVIDIA's attention returns that of its values."""
+    runnable = with_native_deform_conv(proto)
+    for node in runnable.graph.node:
+        if node.op_type == NVIDIA_OPERATOR:
+            node.op_type, node.domain = "Identity", ""
+            del node.input[1:]
+    return runnable
 
 
 def _moved(graph: Graph, known: Mapping[str, Shape]) -> int:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 
 import msgspec
 import onnx
 import pytest
 import torch
 from onnx import TensorProto
+from torch import Tensor, nn
+from torch.export import Dim
 
 import calibration
 import pem
@@ -22,8 +25,10 @@ from calibration.shapes import shapes
 from calibration.tensor_statistics import Statistics
 from export import cli, graph, listing, work
 from export.forms import Forms
-from export.rewrites import prepare
+from export.rewrites import prepare, use_nvidia_attention
+from export.rewrites.deformable_attention import NVIDIA_OPERATOR
 from pem import PEM
+from pem.deformable_attention import DeformableAttention
 from pem.encoder import Depths
 from runtime.manifest import InputSpec, Range, Work
 from tests.calibration.graphs import SIZE, Noise, chain, residual
@@ -97,6 +102,37 @@ def test_sizes_that_vary_count_as_the_usual_one() -> None:
         varying.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = f"side{axis}"
     spec = msgspec.structs.replace(BY_HAND, dynamic_height=Range(8, SIZE[0], 64), dynamic_width=Range(8, SIZE[1], 64))
     assert work.count(varying, spec, 0) == work.count(residual(), BY_HAND, 0)
+
+
+def test_attention_that_does_not_run_here_counts_as_its_standard_form_at_sizes_that_vary() -> None:
+    found, expected = (attending(use) for use in (use_nvidia_attention, lambda _: None))
+    assert found.macs.keys() == {"MatMul", NVIDIA_OPERATOR}
+    assert (found.macs["MatMul"], found.macs[NVIDIA_OPERATOR]) == (expected.macs["MatMul"], expected.macs["GridSample"])
+
+
+class Attending(nn.Module):
+    """An image's pixels attend to each other, as tokens of one level."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = DeformableAttention(width=6, heads=2, levels=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        tokens = image.float().flatten(1, 2).tile(1, 1, 2)
+        attended: Tensor = self.attention(tokens, tokens[:1], [(image.shape[1], image.shape[2])])
+        return attended
+
+
+def attending(rewrite: Callable[[nn.Module], None]) -> Work:
+    spec = InputSpec(height=4, width=6, dynamic_height=Range(4, 4, 8), dynamic_width=Range(6, 6, 8))
+    module, image = Attending().eval(), torch.zeros(1, 4, 6, 3, dtype=torch.uint8)
+    rewrite(module)
+    dims = {1: Dim("rows", min=4, max=8), 2: Dim("columns", min=6, max=8)}
+    program = torch.onnx.export(
+        module, (image,), dynamo=True, opset_version=graph.OPSET, input_names=["image"], dynamic_shapes=(dims,)
+    )
+    assert program is not None
+    return work.count(program.model_proto, spec, 0)
 
 
 def test_the_graph_counts_what_the_modules_do(proto: onnx.ModelProto) -> None:
