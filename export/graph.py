@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,21 +12,16 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnx_ir.passes.common as passes
 import torch
-from onnxscript import optimizer
 from torch import Tensor, nn
 from torch.export import Dim
 
+from export.cleaning import clean
 from export.rewrites.deform_conv import PLUGIN_OPERATOR
 from runtime.manifest import MULTIPLE_OF, InputSpec
 
 OPSET = 19
 """The first with DeformConv; every later runtime reads it."""
-
-_SCOPES = "pkg.torch.onnx.name_scopes"
-_FOLD_UP_TO = 1 << 24
-"""Elements of the largest tensor that may be computed at export instead of at every run."""
 
 _WORTH_HALVING = 1024
 """Elements of the smallest constant that `store_exact_halves` looks at."""
@@ -80,21 +74,6 @@ def dynamic_dims(spec: InputSpec) -> dict[int, Any] | None:
     return dims or None
 
 
-def clean(model: ir.Model) -> None:
-    """Fold constants, remove what is computed twice or for nothing, name nodes after their modules; in place."""
-    optimizer.optimize_ir(model, input_size_limit=_FOLD_UP_TO, output_size_limit=_FOLD_UP_TO)
-    _fold_layer_norms(model.graph)
-    optimizer.optimize_ir(model, input_size_limit=_FOLD_UP_TO, output_size_limit=_FOLD_UP_TO)
-    _name_nodes(model.graph)
-    for tidy in (
-        passes.CommonSubexpressionEliminationPass(),
-        passes.DeduplicateInitializersPass(),
-        passes.RemoveUnusedNodesPass(),
-        passes.ClearMetadataAndDocStringPass(),
-    ):
-        tidy(model)
-
-
 def with_native_deform_conv(proto: onnx.ModelProto) -> onnx.ModelProto:
     """A copy with our plugin's operator replaced by ONNX's DeformConv, which takes the same inputs and attributes.
 
@@ -125,35 +104,6 @@ def store_exact_halves(proto: onnx.ModelProto) -> None:
     nodes = [*casts, *proto.graph.node]
     del proto.graph.node[:]
     proto.graph.node.extend(nodes)
-
-
-def _fold_layer_norms(graph: ir.Graph) -> None:
-    """Replace LayerNormalization of constants, which the optimiser leaves alone, by its value."""
-    for node in graph:
-        values = [value.const_value for value in node.inputs if value is not None]
-        if node.op_type != "LayerNormalization" or any(value is None for value in values):
-            continue
-        x, weight, bias = (torch.from_numpy(value.numpy().copy()) for value in values if value is not None)
-        epsilon = node.attributes.get_float("epsilon", 1e-5)
-        folded = torch.nn.functional.layer_norm(x, weight.shape, weight, bias, epsilon).numpy()
-        output = node.outputs[0]
-        constant = ir.Value(name=f"{output.name}_folded", const_value=ir.tensor(folded), shape=ir.Shape(folded.shape))
-        graph.register_initializer(constant)
-        output.replace_all_uses_with(constant)
-
-
-def _name_nodes(graph: ir.Graph) -> None:
-    """Name each node by the module it came from and its operator, such as ``backbone.features.0.conv/Conv``."""
-    seen: Counter[str] = Counter()
-    for node in graph:
-        name = f"{_scope(node)}/{node.op_type}"
-        seen[name] += 1
-        node.name = name if seen[name] == 1 else f"{name}.{seen[name]}"
-
-
-def _scope(node: ir.Node) -> str:
-    scopes = node.metadata_props.get(_SCOPES, "").strip("[]").replace("'", "").split(", ")
-    return scopes[-2] if len(scopes) > 2 else "model"
 
 
 @contextmanager
