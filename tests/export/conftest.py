@@ -1,15 +1,23 @@
-"""``pem-export`` as its tests call it."""
+"""``pem-export`` as its tests call it, and a way not to wait for a graph twice."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+import onnx
 import pytest
 
-from export import cli
+from export import artifact, cli
+from export.forms import Forms
+from pem import PEM
+from runtime.manifest import InputSpec
 
 Refusal = Callable[..., str]
+Graphs = dict[tuple[str, Forms, bytes], onnx.ModelProto]
+"""What has been traced, by the weights' hash, the forms and the sizes."""
 
 
 @pytest.fixture
@@ -27,3 +35,34 @@ def refusal(capsys: pytest.CaptureFixture[str]) -> Refusal:
         return line
 
     return run
+
+
+@pytest.fixture(scope="module")
+def graphs() -> Graphs:
+    """The graphs traced for a module's tests."""
+    return {}
+
+
+@pytest.fixture
+def traced_once(graphs: Graphs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports take what was traced before for the same weights, forms and sizes."""
+    trace = artifact._trace
+
+    def trace_once(model: PEM, forms: Forms, spec: InputSpec) -> onnx.ModelProto:
+        key = (digest(model), forms, msgspec.json.encode(spec))
+        if key not in graphs:
+            graphs[key] = trace(model, forms, spec)
+        copy = onnx.ModelProto()
+        copy.CopyFrom(graphs[key])
+        return copy
+
+    monkeypatch.setattr(artifact, "_trace", trace_once)
+
+
+def digest(model: PEM) -> str:
+    """Of a model's weights."""
+    found = hashlib.sha256(model.variant.encode())
+    for name, tensor in model.state_dict().items():
+        found.update(name.encode())
+        found.update(tensor.numpy().tobytes())
+    return found.hexdigest()

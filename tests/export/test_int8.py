@@ -26,6 +26,8 @@ from runtime.manifest import Quantization
 from runtime.toy_streets import ToyStreets
 from tests.export.conftest import Refusal
 
+pytestmark = pytest.mark.usefixtures("traced_once")
+
 STREETS = "toy:4:128x256:1"
 SMALL = ["--weights", "demo", "--size", "128x256", "--precision", "int8"]
 
@@ -125,7 +127,8 @@ def test_an_onnx_for_an_engine_to_be_built_elsewhere(
 
 def test_sizes_may_vary(tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sizes = ["--dynamic", "--min-size", "64x64", "--max-size", "128x256", "--max-batch", "2"]
-    printed, _ = export(capsys, tmp_path, "--calib", pictures, "--placement", "tensorrt", *sizes)
+    placement = ["--placement", "tensorrt", "--remainder", "fp32"]
+    printed, _ = export(capsys, tmp_path, "--calib", pictures, *placement, *sizes)
     assert quantization(printed["model"]).share_of_convolutions > 0.9
     with runtime.load(printed["model"], backend="onnxruntime") as segmenter:
         assert segmenter(np.zeros((70, 100, 3), np.uint8)).panoptic.shape == (70, 100)

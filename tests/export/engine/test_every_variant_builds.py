@@ -1,6 +1,7 @@
 """Every variant goes from its checkpoint to an engine of TensorRT-RTX, in each precision, sizes fixed and varying.
 
-TensorRT-RTX builds without a GPU, with TensorRT's parser and type checks.
+TensorRT-RTX builds without a GPU, with TensorRT's parser and type checks. INT8 is placed in the graphs of the other
+precisions, which are traced once: tests of the same weights follow each other.
 """
 
 from __future__ import annotations
@@ -8,19 +9,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import pem
 import runtime
-from export import artifact, cli
+from export import artifact, cli, int8
 from pem.variants import VARIANTS
 from runtime import manifest as manifests
 from runtime import onnx_metadata
 from runtime.errors import BackendError
 from runtime.files import sha256
 from runtime.manifest import METADATA_KEY, Engine, Manifest
+from runtime.toy_streets import ToyStreets
+from tests.export.conftest import Graphs
 from tests.helpers.gpu import has_gpu
 from tests.helpers.weights import randomised
 
+pytestmark = pytest.mark.usefixtures("traced_once")
 trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
 
 SIZES = {
@@ -36,20 +41,35 @@ def weights(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return path
 
 
-CASES = [
-    (variant, precision, sizes)
-    for variant in sorted(VARIANTS)
-    for precision in ("fp32", "fp16")
-    for sizes in SIZES
-    if sizes == "static" or variant.startswith("pem-")  # with sizes that vary the others take minutes to trace
-]
+@pytest.fixture(scope="module")
+def graphs(weights: Path) -> Graphs:
+    """Those of one variant."""
+    assert weights.exists()
+    return {}
 
 
-@pytest.mark.parametrize(("weights", "precision", "sizes"), CASES, indirect=["weights"])
+@pytest.fixture(autouse=True)
+def unproved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parity of each form has tests of its own."""
+    monkeypatch.setattr(artifact, "_prove", lambda *_: {})
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("weights", sorted(VARIANTS), indirect=True)
 def test_from_the_checkpoint_to_an_engine_with_a_complete_manifest(
-    weights: Path, precision: str, sizes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    weights: Path, precision: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(artifact, "_prove", lambda *_: {})  # parity of each form has tests of its own
+    check_export(weights, precision, "static", tmp_path)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("weights", [name for name in sorted(VARIANTS) if "pem" in name], indirect=True)
+def test_sizes_may_vary(weights: Path, precision: str, tmp_path: Path) -> None:
+    """Of the first family alone: the other takes minutes to trace."""
+    check_export(weights, precision, "dynamic", tmp_path)
+
+
+def check_export(weights: Path, precision: str, sizes: str, tmp_path: Path) -> None:
     options = ["--to", "trt-rtx", "--precision", precision, *SIZES[sizes], "-o", str(tmp_path)]
     assert cli.main(["--weights", str(weights), *options]) == 0
     stem = weights.stem if precision == "fp32" else f"{weights.stem}-{precision}"
@@ -98,3 +118,33 @@ def check_source(manifest: Manifest, onnx: Path) -> None:
 def engine_of(manifest: Manifest) -> Engine:
     assert manifest.engine is not None
     return manifest.engine
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    for index in range(3):
+        Image.fromarray(ToyStreets(3, 64, 96, seed=1)[index].image).save(folder / f"{index}.png")
+    return folder
+
+
+@pytest.mark.parametrize("remainder", ["fp32", "fp16"])
+@pytest.mark.parametrize("weights", sorted(VARIANTS), indirect=True)
+def test_convolutions_are_int8_in_the_engine_s_network(
+    weights: Path, remainder: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(int8, "_BROKEN", 0.0)  # classes of random weights are nearly tied
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    options = ["--to", "trt-rtx", *SIZES["static"], "--precision", "int8", "--remainder", remainder]
+    calibration = ["--calib", str(pictures), "-o", str(tmp_path / "out")]
+    assert cli.main(["--weights", str(weights), *options, *calibration]) == 0
+    stem = tmp_path / "out" / f"{weights.stem}-int8"
+    manifest = manifests.parse(stem.with_suffix(".json").read_bytes(), "manifest")
+    assert stem.with_suffix(".engine").stat().st_size > 1e6
+    assert manifest.quantization is not None
+    assert manifest.quantization.placement == "tensorrt"
+    assert manifest.quantization.share_of_convolutions > 0.9
+    # Each convolution has a quantised input; constant weights are quantised ahead of the build.
+    layers = engine_of(manifest).layers
+    assert layers["int8"] > len(manifest.quantization.layers)
+    assert ("float16" in layers) == (remainder == "fp16")
