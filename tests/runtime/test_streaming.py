@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -260,10 +261,16 @@ print("done", flush=True)
 """
 
 
-def script(tiny: Path, mode: str) -> subprocess.Popen[str]:
+@contextmanager
+def script(tiny: Path, mode: str) -> Iterator[subprocess.Popen[str]]:
+    """The script in a process that is gone afterwards, whatever it hangs in."""
     root = Path(__file__).parents[2]
     command = [sys.executable, "-c", _SCRIPT, str(tiny), str(root), mode]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_the_interpreter_ends_while_a_stream_is_open(tiny: Path) -> None:
