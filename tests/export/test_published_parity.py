@@ -94,7 +94,8 @@ def test_graph_matches_published_outputs(
 
 
 @pytest.mark.parametrize("model", ["pem_r50_cityscapes"], indirect=True)
-@pytest.mark.parametrize(("form", "varying"), [("native", False), ("standard", False), ("standard", True)])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("varying", [False, True], ids=["static", "dynamic"])
 def test_graph_behind_the_normalisation_matches_where_padding_is_published(
     model: tuple[str, pem.PEM], form: DeformConvForm, varying: bool, tmp_path: Path
 ) -> None:
