@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.helpers.processes import started
 from tests.runtime.helpers.footage import image, write_video
 from tests.runtime.helpers.mjpeg_server import camera
 
@@ -28,20 +29,14 @@ COMMAND = [sys.executable, "-c", "import sys; from runtime.cli import main; sys.
 RAW = ("--raw-size", "64x96")
 
 
-@contextmanager
-def started(tiny: Path, source: Path | str, *options: str, **popen: Any) -> Iterator[subprocess.Popen[str]]:
-    command = [*COMMAND, str(tiny), str(source), *options]
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **popen}
-    process = subprocess.Popen(command, text=True, **pipes)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+def running(
+    tiny: Path, source: Path | str, *options: str, **popen: Any
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    return started([*COMMAND, str(tiny), str(source), *options], **popen)
 
 
 def finished(tiny: Path, source: Path | str, *options: str, **popen: Any) -> tuple[int, str, str]:
-    with started(tiny, source, *options, **popen) as process:
+    with running(tiny, source, *options, **popen) as process:
         out, error = process.communicate(timeout=60)
     return process.returncode, out, error
 
@@ -154,7 +149,7 @@ def test_ctrl_c_while_a_fifo_stalls_and_a_page_is_open(tiny: Path, tmp_path: Pat
 
     threading.Thread(target=write, daemon=True).start()
     options = (*RAW, "--timeout", "0", "--live", "0", "--save", "overlay,panoptic,json", "-o", str(out))
-    with started(tiny, fifo, *options) as process:
+    with running(tiny, fifo, *options) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         address = process.stderr.readline().removeprefix("pem-run: live at ").strip()
@@ -173,7 +168,7 @@ def test_ctrl_c_while_a_fifo_stalls_and_a_page_is_open(tiny: Path, tmp_path: Pat
 
 def test_ctrl_c_in_a_video(tiny: Path, tmp_path: Path) -> None:
     clip, out = write_video(tmp_path / "clip.mp4", 3000), tmp_path / "out"
-    with started(tiny, clip, "--save", "overlay,panoptic,json", "-o", str(out)) as process:
+    with running(tiny, clip, "--save", "overlay,panoptic,json", "-o", str(out)) as process:
         assert process.stdout is not None
         for _ in range(5):
             process.stdout.readline()
@@ -190,7 +185,7 @@ def test_ctrl_c_in_a_video(tiny: Path, tmp_path: Path) -> None:
 def test_the_page_shows_a_run_and_nothing_is_saved_unasked(tiny: Path, tmp_path: Path) -> None:
     with (
         camera(100_000, fps=100) as address,
-        started(tiny, address, "--live", "0", "-o", str(tmp_path / "out")) as process,
+        running(tiny, address, "--live", "0", "-o", str(tmp_path / "out")) as process,
     ):
         assert process.stdout is not None
         assert process.stderr is not None

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 import runtime
 from runtime.errors import BackendError, InputError
+from tests.helpers.processes import started
 from tests.runtime.helpers.footage import COLORS, Made, image
 
 LABELS = ["red", "green", "blue", "white"]
@@ -261,16 +262,9 @@ print("done", flush=True)
 """
 
 
-@contextmanager
-def script(tiny: Path, mode: str) -> Iterator[subprocess.Popen[str]]:
-    """The script in a process that is gone afterwards, whatever it hangs in."""
+def script(tiny: Path, mode: str) -> AbstractContextManager[subprocess.Popen[str]]:
     root = Path(__file__).parents[2]
-    command = [sys.executable, "-c", _SCRIPT, str(tiny), str(root), mode]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    return started([sys.executable, "-c", _SCRIPT, str(tiny), str(root), mode], cwd=root)
 
 
 def test_the_interpreter_ends_while_a_stream_is_open(tiny: Path) -> None:
