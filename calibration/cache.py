@@ -16,9 +16,9 @@ from calibration.macs import macs
 from calibration.placement import tensors
 from calibration.shapes import shapes
 from calibration.tensor_statistics import Statistics
-from runtime.console import Say
 from runtime.errors import CalibrationError, OutputError
 from runtime.files import cache_folder
+from runtime.progress import Say
 
 
 def statistics(

@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from calibration.graph import Graph
 from calibration.tensor_statistics import TensorStatistics
-from runtime.backends.base import usable_cpus
 from runtime.errors import CalibrationError
+from runtime.machine import usable_cpus
 
 BUDGET = 200_000_000
 """Bytes of tensors looked at in one pass; more of them take more passes over the images."""

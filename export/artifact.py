@@ -19,11 +19,11 @@ from export.rewrites import prepare, suited
 from pem import PEM
 from runtime import backends
 from runtime.artifact import Artifact
-from runtime.console import Say
 from runtime.errors import ExportError
 from runtime.files import sha256, writing
 from runtime.labels import Label
 from runtime.manifest import METADATA_KEY, FileHash, InputSpec, Manifest, Thresholds, path_of
+from runtime.progress import Say
 
 
 @dataclass(frozen=True)

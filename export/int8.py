@@ -17,11 +17,11 @@ from calibration import Agreement, CalibrationSet, PanopticScore, Report, Statis
 from calibration.images import COUNT
 from export import speed
 from export.int8_engine import with_times
-from runtime.console import Say
 from runtime.dataset import Dataset
 from runtime.datasets import has_labels, open_dataset
 from runtime.errors import ExportError
 from runtime.manifest import InputSpec, Manifest, Placement, Quantization, RangeMethod
+from runtime.progress import Say
 from runtime.relabelling import Relabelled
 
 _SCORED = 50

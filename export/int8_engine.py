@@ -20,9 +20,9 @@ from export.engine.artifact import EngineArtifact, export_engine
 from export.engine.machine import Machine
 from export.engine.settings import Settings
 from runtime import artifact, backends
-from runtime.console import Say
 from runtime.files import writing
 from runtime.manifest import METADATA_KEY, Manifest, path_of
+from runtime.progress import Say
 
 
 def timed(machine: Machine, written: EngineArtifact, settings: Settings, say: Say) -> EngineArtifact:

@@ -11,10 +11,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from runtime.console import Say
 from runtime.errors import ExportError
 from runtime.files import writing
 from runtime.plugins.library import SOURCES, cached_path
+from runtime.progress import Say
 
 HEADERS = "TENSORRT_INCLUDE_DIR"
 """Environment variable: the folder of NvInfer.h, or several with ':' between them, of which the first is taken."""

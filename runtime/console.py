@@ -18,9 +18,6 @@ from runtime.errors import PemError
 
 FAILURE, INTERRUPTED = 1, 130
 
-Say = Callable[[str], None]
-"""Is told of progress, a remark at a time."""
-
 
 class Parser(argparse.ArgumentParser):
     """An argument parser with ``--json`` and ``--debug``."""

@@ -27,7 +27,7 @@ from export.forms import Forms
 from export.rewrites import prepare
 from runtime import artifact, backends, console
 from runtime.artifact import Artifact
-from runtime.backends.base import usable_cpus
+from runtime.machine import usable_cpus
 from runtime.manifest import InputSpec, Manifest
 from tests.helpers.weights import randomised
 

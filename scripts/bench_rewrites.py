@@ -27,7 +27,7 @@ from export import graph
 from export.forms import Forms
 from export.rewrites import prepare, use_deform_conv_node
 from runtime import console
-from runtime.backends.base import usable_cpus
+from runtime.machine import usable_cpus
 from runtime.manifest import InputSpec
 from tests.helpers.reference_form import ReferenceForm
 

@@ -16,10 +16,10 @@ from runtime import artifact as artifacts
 from runtime import manifest as manifests
 from runtime import onnx_metadata, plugins
 from runtime.artifact import Artifact
-from runtime.console import Say
 from runtime.errors import ExportError, ManifestError
 from runtime.files import make_folder, refuse_existing, sha256, writing
 from runtime.manifest import METADATA_KEY, Engine, FileHash, Manifest, path_of
+from runtime.progress import Say
 
 INSPECTION = ".layers.json"
 

@@ -17,10 +17,10 @@ from export.engine.settings import Settings
 from runtime import plugins
 from runtime.artifact import Artifact
 from runtime.backends.tensorrt import log, plugin_library
-from runtime.console import Say
 from runtime.errors import ExportError
 from runtime.files import sha256
 from runtime.manifest import FileHash
+from runtime.progress import Say
 
 
 class Built(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import Any, ClassVar
@@ -137,8 +136,3 @@ class Backend(ABC):
     def _failed(self, action: str, error: Exception) -> BackendError:
         reason = " ".join(str(error).split())[:300]
         return BackendError(f"{self.name} cannot {action} {self.artifact.model} ({reason}): export it again")
-
-
-def usable_cpus() -> int:
-    """CPUs this process may run on, which a container or ``taskset`` may limit."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

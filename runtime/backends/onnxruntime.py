@@ -9,9 +9,10 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from runtime.artifact import Artifact
-from runtime.backends.base import Backend, usable_cpus
+from runtime.backends.base import Backend
 from runtime.backends.settings import Settings
 from runtime.errors import BackendError
+from runtime.machine import usable_cpus
 
 _DEFORM_CONV_SINCE = (1, 25)
 _FATAL = 4  # less severe messages repeat, on standard error, what exceptions say

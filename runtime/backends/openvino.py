@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.artifact import Artifact
-from runtime.backends.base import Backend, usable_cpus
+from runtime.backends.base import Backend
 from runtime.backends.settings import Settings
+from runtime.machine import usable_cpus
 
 
 def _without_telemetry() -> Any:

@@ -15,12 +15,12 @@ from runtime.benchmark import cold_start, fresh, layers, memory, rates, scenario
 from runtime.benchmark.options import Options
 from runtime.benchmark.rounds import Contestant
 from runtime.benchmark.schema import Accuracy, ArtifactReport, ColdStart, Profile, Rate, Scenarios
-from runtime.console import Say
 from runtime.dataset import Dataset
 from runtime.errors import BackendError, PemError
 from runtime.evaluation import evaluate
 from runtime.files import sha256
 from runtime.pipeline import smallest_batch
+from runtime.progress import Say
 from runtime.relabelling import Relabelled
 
 _NOT_ASKED = "not asked for"

@@ -12,10 +12,10 @@ from itertools import pairwise
 import numpy as np
 
 from runtime.backends import Settings
-from runtime.backends.base import usable_cpus
 from runtime.benchmark import convolutions
 from runtime.benchmark.convolutions import Shape
 from runtime.benchmark.schema import Rate
+from runtime.machine import usable_cpus
 from runtime.manifest import Work
 
 SHAPES = (Shape(64, 128, 256), Shape(128, 64, 128), Shape(256, 32, 64))

@@ -15,8 +15,8 @@ import numpy as np
 
 from runtime.benchmark import statistics
 from runtime.benchmark.options import Options
-from runtime.console import Say
 from runtime.manifest import InputSpec
+from runtime.progress import Say
 from runtime.segmenter import Segmenter
 
 _STEADY_WITHIN, _WINDOW, _MOST_WARMUP_SECONDS = 0.05, 5, 10.0

@@ -15,8 +15,8 @@ from runtime.benchmark import machine, one_artifact, pictures, rounds, statistic
 from runtime.benchmark.options import NoiseLimits, Options
 from runtime.benchmark.rounds import Contestant, Rounds
 from runtime.benchmark.schema import ArtifactReport, Comparison, Report
-from runtime.console import Say
 from runtime.dataset import Dataset
+from runtime.progress import Say
 from runtime.relabelling import Relabelled
 
 __all__ = ["Interrupted", "NoiseLimits", "Options", "comparisons", "run"]

@@ -18,7 +18,7 @@ from runtime.benchmark.decoded_sources import FEWEST, Image, InMemory, PacedCame
 from runtime.benchmark.options import Options
 from runtime.benchmark.rounds import Contestant, undisturbed
 from runtime.benchmark.schema import Camera, MultiStream, Offline, Scenarios
-from runtime.console import Say
+from runtime.progress import Say
 from runtime.segmenter import Segmenter
 
 Found = TypeVar("Found")

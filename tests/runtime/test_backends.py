@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from runtime import artifact, backends
 from runtime.backends import Settings
-from runtime.backends.base import Backend, usable_cpus
+from runtime.backends.base import Backend
 from runtime.errors import BackendError, InputError
 from runtime.labels import Label
+from runtime.machine import usable_cpus
 from runtime.manifest import InputSpec, Range
 
 needs_tensorrt_rtx = pytest.mark.skipif(find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed")

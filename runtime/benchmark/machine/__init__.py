@@ -10,9 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 import cv2
 
-from runtime.backends.base import usable_cpus
 from runtime.benchmark.machine import cpu, gpu, jetson, readers
 from runtime.benchmark.schema import Machine
+from runtime.machine import usable_cpus
 
 _PACKAGES = (
     "pem-edge",
