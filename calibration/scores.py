@@ -16,8 +16,8 @@ from runtime.artifact import Artifact
 from runtime.backends.onnxruntime import OnnxRuntime
 from runtime.dataset import Dataset
 from runtime.evaluation import evaluate
+from runtime.geometry import STRIDE
 from runtime.manifest import Manifest
-from runtime.postprocess.geometry import STRIDE
 from runtime.segmenter import Segmenter
 
 
@@ -45,7 +45,7 @@ class PanopticScore:
             artifact = Artifact(Path(folder) / "model.onnx", self._manifest)
             onnx.save(model, artifact.model)
             backend = backends.create(self._backend, artifact) if self._backend else _AsWritten(artifact)
-            with Segmenter(artifact, backend, self._manifest.thresholds) as segmenter:
+            with Segmenter(backend, self._manifest.thresholds) as segmenter:
                 quality = evaluate(segmenter, self._dataset, self._indices, semantic=False).quality
         return quality["all"]["pq"] or 0.0
 

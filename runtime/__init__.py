@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from runtime import backends, drawing, labels, metrics, postprocess
     from runtime.errors import PemError
-    from runtime.result import Instance, Result, Segment
-    from runtime.segmenter import Segmenter, load
+    from runtime.loading import load
+    from runtime.result import Result
+    from runtime.segmenter import Segmenter
+    from runtime.segments import Instance, Segment
 
 __all__ = [
     "Instance",
@@ -29,12 +31,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Instance": "result",
+    "Instance": "segments",
     "PemError": "errors",
     "Result": "result",
-    "Segment": "result",
+    "Segment": "segments",
     "Segmenter": "segmenter",
-    "load": "segmenter",
+    "load": "loading",
 }
 
 

@@ -15,9 +15,10 @@ from typing import Any
 from tqdm import tqdm
 
 from runtime import console, files, live, sources
+from runtime.loading import load
 from runtime.result import Result
 from runtime.saving import KINDS, Outputs
-from runtime.segmenter import Segmenter, load
+from runtime.segmenter import Segmenter
 from runtime.sources import Source
 from runtime.sources.frame import counted
 from runtime.streaming import Stream

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.labels import Label
-from runtime.result import Segment
+from runtime.segments import Segment
 
 Record = dict[str, Any]
 """A JSON object."""

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from runtime import drawing
 from runtime.dataset import Sample
 from runtime.metrics.matching import classes_of, match, positions
-from runtime.result import Result, Segment, named
+from runtime.result import Result
+from runtime.segments import Segment, named
 
 _GAP = 8
 _RIGHT, _OTHER_SEGMENT, _WRONG, _UNJUDGED = range(4)

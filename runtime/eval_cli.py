@@ -15,8 +15,9 @@ from runtime import console, datasets, error_pictures, eval_report, files
 from runtime.dataset import Dataset
 from runtime.errors import OutputError
 from runtime.evaluation import Evaluation, evaluate
+from runtime.loading import load
 from runtime.relabelling import Relabelled
-from runtime.segmenter import Segmenter, load
+from runtime.segmenter import Segmenter
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

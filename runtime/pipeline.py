@@ -6,19 +6,17 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime import postprocess, preprocess
+from runtime.artifact import Artifact
 from runtime.errors import BackendError
+from runtime.geometry import Geometry
 from runtime.manifest import InputSpec, Thresholds
-from runtime.postprocess import Geometry
-from runtime.result import Segment
-
-if TYPE_CHECKING:
-    from runtime.backends.base import Backend
+from runtime.segments import Segment
 
 Outputs = tuple[NDArray[np.floating], NDArray[np.floating]]
 """Class logits (Q, K+1) and mask logits (Q, h, w) of one image."""
@@ -54,6 +52,41 @@ class Pipeline(Protocol):
         """Make a panoptic map of the model's outputs, at the image's size."""
 
 
+class Model(Protocol):
+    """A loaded model, as far as a pipeline on the host needs it."""
+
+    @property
+    def artifact(self) -> Artifact:
+        """The artifact that was loaded."""
+
+    def __call__(self, images: NDArray[np.uint8], /) -> Outputs:
+        """Run a batch, uint8 (N, H, W, 3) RGB.
+
+        Returns:
+            Class logits (N, Q, K+1) and mask logits (N, Q, H/4, W/4).
+
+        Raises:
+            BackendError: If the model cannot be run.
+        """
+
+
+class Backend(Model, Protocol):
+    """A loaded model that offers a pipeline: what a segmenter needs."""
+
+    @property
+    def name(self) -> str:
+        """The backend's name, such as "onnxruntime"."""
+
+    def pipeline(self, things: Collection[int]) -> Pipeline:
+        """Return the stages from an image to its panoptic map; instances of the classes ``things`` count apart."""
+
+    def settings(self) -> dict[str, str | int | bool]:
+        """Return the settings that are in force, by name, for reports."""
+
+    def close(self) -> None:
+        """Free the model; later calls raise BackendError."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Prepared:
     batch: NDArray[np.uint8]
@@ -73,9 +106,9 @@ class Inferred:
 class HostPipeline:
     """A `Pipeline` in which only the model may run elsewhere than on the CPU."""
 
-    def __init__(self, backend: Backend, things: Collection[int]) -> None:
-        self._backend, self._things = backend, things
-        self._spec = backend.artifact.manifest.input
+    def __init__(self, model: Model, things: Collection[int]) -> None:
+        self._model, self._things = model, things
+        self._spec = model.artifact.manifest.input
 
     def prepare(self, image: NDArray[np.uint8]) -> _Prepared:
         milliseconds: dict[str, float] = {}
@@ -86,21 +119,15 @@ class HostPipeline:
 
     def infer(self, prepared: _Prepared) -> Inferred:
         with timed(milliseconds := dict(prepared.milliseconds), "inference"):
-            logits, masks = self._backend(prepared.batch)
+            logits, masks = self._model(prepared.batch)
         return Inferred((logits[0], masks[0]), prepared.geometry, milliseconds)
 
     def merge(self, inferred: Inferred, thresholds: Thresholds) -> Merged:
         with timed(milliseconds := dict(inferred.milliseconds), "postprocess"):
             try:
-                panoptic, segments = postprocess.panoptic(
-                    *inferred.outputs,
-                    **vars(inferred.geometry),
-                    things=self._things,
-                    score_threshold=thresholds.score,
-                    overlap_threshold=thresholds.overlap,
-                )
+                panoptic, segments = postprocess.merge(*inferred.outputs, inferred.geometry, self._things, thresholds)
             except ValueError as error:
-                raise BackendError(f"{self._backend.artifact.model} makes no sense of the image: {error}") from error
+                raise BackendError(f"{self._model.artifact.model} makes no sense of the image: {error}") from error
         return Merged(panoptic, segments, inferred.geometry, lambda: inferred.outputs, milliseconds)
 
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.geometry import Geometry
 from runtime.manifest import InputSpec, Range
-from runtime.postprocess import Geometry
 
 Size = tuple[int, int]
 

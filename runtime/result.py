@@ -1,56 +1,35 @@
-"""What a segmenter returns."""
+"""The result of segmenting one image."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
-    from runtime.labels import Label
-    from runtime.postprocess import Geometry
-
-
-@dataclass(frozen=True)
-class Segment:
-    """One region of a panoptic map.
-
-    ``id`` is its value in the map (1 and up), ``score`` the class probability (0 to 1), ``area`` in pixels,
-    ``bbox`` (x, y, width, height) in pixels as COCO has it.
-    """
-
-    id: int
-    category_id: int
-    label: str
-    isthing: bool
-    score: float
-    area: int
-    bbox: tuple[int, int, int, int]
-
-
-@dataclass(frozen=True)
-class Instance:
-    """One scored object mask: ``mask`` is bool (H, W), ``score`` 0 to 1; instances may overlap."""
-
-    category_id: int
-    label: str
-    score: float
-    mask: NDArray[np.bool_]
+from runtime import drawing
+from runtime.geometry import Geometry
+from runtime.labels import Label
+from runtime.segments import Instance, Segment
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Result:
-    """What a segmenter made of one image, at the image's size.
+    """The segmentation of one image, at the image's size.
 
-    ``image`` is RGB uint8 (H, W, 3), ``name`` its path, or its number in a video, where known; ``panoptic`` int32
-    (H, W), 0 is void; ``milliseconds`` has the keys "preprocess", "inference" and "postprocess", and "decode" for an
-    image that came from a file; ``labels`` are the model's classes in order. ``outputs`` gives the model's outputs for
-    this image, class logits (Q, K+1) and mask logits (Q, h, w), and ``geometry`` their sizes: `semantic` and
-    `instances` are computed from them when first asked for.
+    Attributes:
+        image: The image, RGB uint8 (H, W, 3).
+        panoptic: The segment id of every pixel, int32 (H, W); 0 is void.
+        segments: The segments of the panoptic map.
+        milliseconds: The time of each stage: "preprocess", "inference", "postprocess", and "decode" for an image that
+            came from a file.
+        labels: The model's classes in order.
+        geometry: The sizes of the model's input, of the image within it, and of the result.
+        compute_semantic: Computes `semantic` when it is first asked for.
+        compute_instances: Computes `instances` when they are first asked for.
+        name: The image's path, or its number in a video, where known.
     """
 
     image: NDArray[np.uint8]
@@ -58,35 +37,21 @@ class Result:
     segments: Sequence[Segment]
     milliseconds: Mapping[str, float]
     labels: Sequence[Label]
-    outputs: Callable[[], tuple[NDArray[np.floating], NDArray[np.floating]]]
     geometry: Geometry
+    compute_semantic: Callable[[], NDArray[np.int32]]
+    compute_instances: Callable[[], list[Instance]]
     name: str = ""
 
     @cached_property
     def semantic(self) -> NDArray[np.int32]:
         """The class of every pixel, int32 (H, W)."""
-        from runtime import postprocess  # which builds on this module
-
-        return postprocess.semantic(*self.outputs(), **vars(self.geometry))
+        return self.compute_semantic()
 
     @cached_property
     def instances(self) -> list[Instance]:
         """Scored object masks, best first; they may overlap."""
-        from runtime import labels, postprocess
-
-        things = labels.things(self.labels)
-        return named(postprocess.instances(*self.outputs(), things=things, **vars(self.geometry)), self.labels)
+        return self.compute_instances()
 
     def draw(self) -> NDArray[np.uint8]:
-        """The image with its segments, their names and a legend, RGB uint8 (H, W, 3)."""
-        from runtime import drawing
-
+        """Return the image with its segments, their names and a legend, RGB uint8 (H, W, 3)."""
         return drawing.draw(self.image, self.panoptic, self.segments, self.labels)
-
-
-Named = TypeVar("Named", Segment, Instance)
-
-
-def named(items: Sequence[Named], labels: Sequence[Label]) -> list[Named]:
-    """The segments or instances, each with ``label`` set to the name of its class."""
-    return [replace(item, label=labels[item.category_id].name) for item in items]

@@ -9,45 +9,25 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime import artifact as artifacts
-from runtime import backends, images, labels, sources
-from runtime.artifact import Artifact
-from runtime.backends import Settings
-from runtime.backends.base import Backend
+from runtime import images, labels, postprocess, sources
 from runtime.errors import InputError
 from runtime.manifest import Thresholds
-from runtime.pipeline import timed
-from runtime.result import Result, named
+from runtime.pipeline import Backend, Merged, timed
+from runtime.result import Result
+from runtime.segments import Instance, named
 from runtime.sources import Source
 from runtime.streaming import Job, Stream
-
-
-def load(
-    path: str | Path,
-    backend: str | None = None,
-    *,
-    score_threshold: float | None = None,
-    overlap_threshold: float | None = None,
-    threads: int | None = None,
-) -> Segmenter:
-    """Load the model file ``path`` with the backend of that name, or with the fastest installed one.
-
-    Thresholds (0 to 1) are the manifest's unless given. ``threads`` of the CPU run the model, if given, else all that
-    this process may use. Raises ArtifactError, ManifestError, BackendError, InputError.
-    """
-    artifact = artifacts.read(path)
-    thresholds = _chosen(artifact.manifest.thresholds, score_threshold, overlap_threshold)
-    return Segmenter(artifact, backends.create(backend, artifact, Settings(threads=threads)), thresholds)
 
 
 class Segmenter:
     """Segments images. Threads may share one; a ``with`` block closes it."""
 
-    def __init__(self, artifact: Artifact, backend: Backend, thresholds: Thresholds) -> None:
-        self.manifest = artifact.manifest
+    def __init__(self, backend: Backend, thresholds: Thresholds) -> None:
+        self.manifest = backend.artifact.manifest
         self.backend = backend
         self.thresholds = thresholds
-        self._pipeline = backend.pipeline(labels.things(self.manifest.classes))
+        self._things = labels.things(self.manifest.classes)
+        self._pipeline = backend.pipeline(self._things)
 
     def __call__(
         self,
@@ -61,7 +41,7 @@ class Segmenter:
         The result is of the image's size. Its ``milliseconds`` have "decode" too if a file was given. Thresholds (0
         to 1) are the segmenter's unless given. Raises InputError, BackendError.
         """
-        thresholds = _chosen(self.thresholds, score_threshold, overlap_threshold)
+        thresholds = chosen_thresholds(self.thresholds, score_threshold, overlap_threshold)
         if not isinstance(image, (str, Path)):
             return self._segment(images.from_array(image), "", thresholds, {})
         milliseconds: dict[str, float] = {}
@@ -119,12 +99,18 @@ class Segmenter:
             segments=named(merged.segments, self.manifest.classes),
             milliseconds=job.milliseconds | merged.milliseconds,
             labels=self.manifest.classes,
-            outputs=merged.outputs,
             geometry=merged.geometry,
+            compute_semantic=lambda: postprocess.classify_pixels(*merged.outputs(), merged.geometry),
+            compute_instances=lambda: self._instances(merged),
         )
 
+    def _instances(self, merged: Merged) -> list[Instance]:
+        found = postprocess.find_instances(*merged.outputs(), merged.geometry, self._things)
+        return named(found, self.manifest.classes)
 
-def _chosen(defaults: Thresholds, score: float | None, overlap: float | None) -> Thresholds:
+
+def chosen_thresholds(defaults: Thresholds, score: float | None, overlap: float | None) -> Thresholds:
+    """Return ``defaults`` with those that are given in their place. Raises InputError unless they are 0 to 1."""
     chosen = Thresholds(
         score=defaults.score if score is None else score, overlap=defaults.overlap if overlap is None else overlap
     )

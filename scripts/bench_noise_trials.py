@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from runtime import artifact, segmenter
+from runtime import artifact, loading
 from runtime.artifact import Artifact
 from runtime.backends import Settings
 from runtime.backends.onnxruntime import OnnxRuntime, providers
@@ -87,7 +87,7 @@ def main() -> None:
 
 def calibrated() -> int:
     """How many rows of a convolution take a tenth of the demo's time, from image to map."""
-    with segmenter.load("demo", "onnxruntime") as loaded:
+    with loading.load("demo", "onnxruntime") as loaded:
         image = np.zeros((loaded.manifest.input.height, loaded.manifest.input.width, 3), np.uint8)
         sample = convolution(_WIDTH)
         taken = [(milliseconds(lambda: loaded(image)), milliseconds(sample)) for _ in range(_CALIBRATION_RUNS)]
@@ -115,7 +115,7 @@ def trial(seed: int, rows: int | None) -> Trial:
     """The demo against itself, slowed if ``rows`` are given."""
     options, loaded = Options(seed=seed), Loader(rows)
     with pictures.gathered(None, seed) as made:
-        first = Contestant("first", "demo", partial(segmenter.load, "demo", "onnxruntime"), made.of)
+        first = Contestant("first", "demo", partial(loading.load, "demo", "onnxruntime"), made.of)
         second = Contestant("second", "demo", loaded, made.of)
         with closing(first), closing(second):
             taken = rounds.measure([first, second], options, lambda _: None)
@@ -132,10 +132,10 @@ class Loader:
 
     def __call__(self) -> Segmenter:
         if self._rows is None:
-            return segmenter.load("demo", "onnxruntime")
+            return loading.load("demo", "onnxruntime")
         found = artifact.read("demo")
         self._loaded.append(Slowed(found, self._rows))
-        return Segmenter(found, self._loaded[-1], found.manifest.thresholds)
+        return Segmenter(self._loaded[-1], found.manifest.thresholds)
 
     def added(self, totals: Sequence[float]) -> float:
         """The typical time of the convolutions, as a share of what is left of the typical total without it."""

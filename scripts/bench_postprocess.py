@@ -16,6 +16,7 @@ import cv2
 
 from runtime import labels, postprocess
 from runtime.console import size
+from runtime.geometry import Geometry
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "data" / "reference"))
 import synthetic  # type: ignore[import-not-found]
@@ -43,7 +44,7 @@ def main() -> None:
     classes = labels.load(options.labels)
     height, width = options.size
     predictions = synthetic.predictions(len(classes), height // 4, width // 4)
-    geometry = vars(postprocess.Geometry(options.size, options.size, options.output or options.size))
+    geometry = vars(Geometry(options.size, options.size, options.output or options.size))
     things = labels.things(classes)
     for name, call in {
         "panoptic": lambda: postprocess.panoptic(*predictions, things=things, **geometry),

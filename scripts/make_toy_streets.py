@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from runtime import coco, console, files
 from runtime.dataset import Sample
-from runtime.result import Segment
+from runtime.segments import Segment
 from runtime.toy_streets import LABELS, ToyStreets
 
 MAP, IMAGES, DOCUMENT = "panoptic", "images", "panoptic.json"

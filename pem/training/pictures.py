@@ -15,8 +15,8 @@ from runtime import drawing, labels, postprocess, preprocess
 from runtime.dataset import Sample
 from runtime.files import writing
 from runtime.labels import Label
-from runtime.manifest import InputSpec
-from runtime.result import Segment, named
+from runtime.manifest import InputSpec, Thresholds
+from runtime.segments import Segment, named
 
 _SCORE = 0.5
 """Least class probability: a young model is sure of little, and its picture should show what it leans to."""
@@ -29,7 +29,7 @@ def compare(model: PEM, sample: Sample, classes: Sequence[Label], size: tuple[in
     device = next(model.parameters()).device
     logits, masks = (output[0].float().cpu().numpy() for output in model(torch.tensor(image, device=device)[None]))
     things = labels.things(classes)
-    panoptic, segments = postprocess.panoptic(logits, masks, **vars(geometry), things=things, score_threshold=_SCORE)
+    panoptic, segments = postprocess.merge(logits, masks, geometry, things, Thresholds(score=_SCORE))
     predicted = drawing.draw(sample.image, panoptic, named(segments, classes), classes)
     return np.hstack([drawing.draw(sample.image, sample.panoptic, _true_segments(sample, classes), classes), predicted])
 

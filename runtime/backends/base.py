@@ -14,8 +14,8 @@ from runtime.backends import device_arrays
 from runtime.backends.device_arrays import Images
 from runtime.backends.settings import Settings
 from runtime.errors import BackendError
+from runtime.geometry import STRIDE
 from runtime.pipeline import HostPipeline, Pipeline
-from runtime.postprocess.geometry import STRIDE
 
 Outputs = tuple[NDArray[np.float32], NDArray[np.float32]]
 Shape = tuple[int, ...]

@@ -27,7 +27,7 @@ def measure(task: fresh.Task) -> Start:
 def main() -> None:
     """Load, segment, and say how long it took."""
     task = fresh.task()
-    from runtime import load
+    from runtime.loading import load
 
     imported = time.monotonic()
     with load(task.model, task.backend, threads=task.threads) as segmenter:

@@ -43,7 +43,7 @@ def peak_resident() -> int | None:
 def main() -> None:
     """Load, segment some times, and say how much memory it took."""
     task = fresh.task()
-    from runtime import load
+    from runtime.loading import load
 
     before = gpu.memory_used()
     with load(task.model, task.backend, threads=task.threads) as segmenter:

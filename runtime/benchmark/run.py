@@ -10,7 +10,7 @@ from functools import partial
 
 import msgspec
 
-from runtime import datasets, segmenter
+from runtime import datasets, loading
 from runtime.benchmark import machine, one_artifact, pictures, rounds, statistics
 from runtime.benchmark.options import NoiseLimits, Options
 from runtime.benchmark.rounds import Contestant, Rounds
@@ -90,7 +90,7 @@ def _loaded(
         contestants = []
         for model, name in zip(models, _names(models), strict=True):
             say(f"loading {name}")
-            load = partial(segmenter.load, model, options.backend, threads=options.threads)
+            load = partial(loading.load, model, options.backend, threads=options.threads)
             contestant = stack.enter_context(closing(Contestant(name, model, load, found.of)))
             contestant.turn(0)
             contestants.append(contestant)

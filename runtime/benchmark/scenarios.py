@@ -121,13 +121,5 @@ def _batch(segmenter: Segmenter, pictures: Sequence[Image]) -> None:
     prepared = [preprocess.prepare(picture, segmenter.manifest.input) for picture in pictures]
     logits, masks = segmenter.backend(np.stack([image for image, _ in prepared]))
     things = labels.things(segmenter.manifest.classes)
-    thresholds = segmenter.thresholds
     for index, (_, geometry) in enumerate(prepared):
-        postprocess.panoptic(
-            logits[index],
-            masks[index],
-            **vars(geometry),
-            things=things,
-            score_threshold=thresholds.score,
-            overlap_threshold=thresholds.overlap,
-        )
+        postprocess.merge(logits[index], masks[index], geometry, things, segmenter.thresholds)

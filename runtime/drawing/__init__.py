@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from runtime.drawing import captions, colors, regions
 from runtime.labels import Label
-from runtime.result import Segment
+from runtime.segments import Segment
 
 _SMALLEST_WITH_TEXT = 96
 """Shorter side in pixels below which text would hide the picture."""

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from runtime.drawing.colors import DARK, LIGHT, Color, readable_on
 from runtime.drawing.regions import heart
 from runtime.labels import Label
-from runtime.result import Segment
+from runtime.segments import Segment
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.labels import Label
-from runtime.result import Segment
+from runtime.segments import Segment
 
 Color = tuple[int, int, int]
 """RGB, 0 to 255."""

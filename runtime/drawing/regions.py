@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.drawing.colors import Color
-from runtime.result import Segment
+from runtime.segments import Segment
 
 
 def fill(

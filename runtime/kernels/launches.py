@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from runtime.geometry import Geometry
 from runtime.kernels.arguments import (
     CLASS_BYTES,
     FIT_BLOCK,
@@ -20,7 +21,6 @@ from runtime.kernels.arguments import (
     Side,
 )
 from runtime.kernels.tables import Scaling, SideTable
-from runtime.postprocess.geometry import Geometry
 
 _SHARED_BYTES = 48 * 1024
 MOST_QUERIES = (_SHARED_BYTES - TILE_BYTES) // RIVAL_BYTES

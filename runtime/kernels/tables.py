@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.geometry import Geometry
 from runtime.kernels.arguments import TAPS
-from runtime.postprocess.geometry import Geometry
 from runtime.postprocess.tiles import Span, tiling
 
 _LEAST_SHARE = 1e-3  # of a source pixel: what a target pixel covers less of does not count

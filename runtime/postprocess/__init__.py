@@ -1,8 +1,12 @@
-"""From a model's raw outputs to a panoptic map, a semantic map and instances."""
+"""From a model's raw outputs to a panoptic map, a semantic map and instances.
 
-from runtime.postprocess.geometry import Geometry
-from runtime.postprocess.instance_masks import instances
-from runtime.postprocess.panoptic_merge import merging, panoptic
-from runtime.postprocess.semantic_map import semantic
+`panoptic`, `semantic` and `instances` take sizes one by one; `merge`, `classify_pixels` and `find_instances` are the
+same for callers that have a `Geometry`.
+"""
 
-__all__ = ["Geometry", "instances", "merging", "panoptic", "semantic"]
+from runtime.geometry import Geometry
+from runtime.postprocess.instance_masks import find_instances, instances
+from runtime.postprocess.panoptic_merge import merge, merging, panoptic
+from runtime.postprocess.semantic_map import classify_pixels, semantic
+
+__all__ = ["Geometry", "classify_pixels", "find_instances", "instances", "merge", "merging", "panoptic", "semantic"]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.postprocess.classes import probabilities
-from runtime.result import Segment
+from runtime.segments import Segment
 
 
 class Candidates(NamedTuple):

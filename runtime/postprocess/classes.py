@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.postprocess.geometry import Geometry
+from runtime.geometry import Geometry
 
 ROUNDING = 1e-4
 """Relative error of an interpolated score, with room to spare: bounds that are closer than this decide nothing."""

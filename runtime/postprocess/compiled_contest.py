@@ -9,8 +9,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.geometry import Geometry
 from runtime.postprocess.acceptance import Counts
-from runtime.postprocess.geometry import Geometry
 from runtime.postprocess.native import library
 from runtime.postprocess.tiles import NOT_FINITE, Span, tiling
 

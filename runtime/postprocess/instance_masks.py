@@ -7,10 +7,10 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.geometry import Geometry
 from runtime.postprocess.classes import check, probabilities, sigmoid
-from runtime.postprocess.geometry import Geometry
 from runtime.postprocess.tiles import tiling
-from runtime.result import Instance
+from runtime.segments import Instance
 
 _EPSILON = 1e-6
 """Added to a mask's area where the published code divides by it."""
@@ -34,7 +34,17 @@ def instances(
     Instances of one query share one mask; ``label`` is left empty. Raises ValueError for shapes or sizes that do not
     fit together, and for values that are not finite.
     """
-    geometry = Geometry(padded_size, image_size, output_size)
+    return find_instances(logits, masks, Geometry(padded_size, image_size, output_size), things, top_k)
+
+
+def find_instances(
+    logits: NDArray[np.floating],
+    masks: NDArray[np.floating],
+    geometry: Geometry,
+    things: Collection[int],
+    top_k: int = 100,
+) -> list[Instance]:
+    """Return scored object masks as `instances` does, given the geometry."""
     check(logits, masks, geometry)
     chances = probabilities(logits)[:, :-1]
     likeliest = np.argsort(-chances, axis=None, kind="stable")[:top_k]

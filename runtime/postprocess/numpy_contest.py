@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.geometry import Geometry
 from runtime.postprocess.acceptance import Counts
 from runtime.postprocess.classes import ROUNDING, sigmoid
-from runtime.postprocess.geometry import Geometry
 from runtime.postprocess.tiles import tiling
 
 _NOBODY = -1

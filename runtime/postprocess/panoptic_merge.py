@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import PemError
+from runtime.geometry import Geometry
+from runtime.manifest import Thresholds
 from runtime.postprocess.acceptance import Candidates, Contest, candidates, conclude
 from runtime.postprocess.classes import check
 from runtime.postprocess.compiled_contest import CompiledContest
-from runtime.postprocess.geometry import Geometry
 from runtime.postprocess.native import library
 from runtime.postprocess.numpy_contest import NumpyContest
-from runtime.result import Segment
+from runtime.segments import Segment
 
 OVERRIDE = "PEM_EDGE_MERGE"
 """Environment variable: the form of the merge to use, "compiled" or "numpy"."""
@@ -41,11 +42,22 @@ def panoptic(
     Raises ValueError for shapes or sizes that do not fit together, and for values that are not finite.
     """
     geometry = Geometry(padded_size, image_size, output_size)
+    return merge(logits, masks, geometry, things, Thresholds(score_threshold, overlap_threshold))
+
+
+def merge(
+    logits: NDArray[np.floating],
+    masks: NDArray[np.floating],
+    geometry: Geometry,
+    things: Collection[int],
+    thresholds: Thresholds,
+) -> tuple[NDArray[np.int32], list[Segment]]:
+    """Merge queries as `panoptic` does, given the geometry and the thresholds."""
     check(logits, masks, geometry)
-    taking_part = candidates(logits, score_threshold)
+    taking_part = candidates(logits, thresholds.score)
     if not len(taking_part.queries):
-        return np.zeros(output_size, np.int32), []
-    return conclude(_contest(masks, taking_part, geometry), taking_part, things, overlap_threshold)
+        return np.zeros(geometry.output_size, np.int32), []
+    return conclude(_contest(masks, taking_part, geometry), taking_part, things, thresholds.overlap)
 
 
 def merging() -> Literal["compiled", "numpy"]:

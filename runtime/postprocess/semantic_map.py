@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.geometry import Geometry
 from runtime.postprocess.classes import ROUNDING, check, probabilities, sigmoid
-from runtime.postprocess.geometry import Geometry
 from runtime.postprocess.tiles import tiling
 
 _ALL = slice(None)
@@ -27,13 +27,17 @@ def semantic(
     probability (Mask2Former's ``semantic_inference``). Raises ValueError for shapes or sizes that do not fit together,
     and for values that are not finite.
     """
-    geometry = Geometry(padded_size, image_size, output_size)
+    return classify_pixels(logits, masks, Geometry(padded_size, image_size, output_size))
+
+
+def classify_pixels(logits: NDArray[np.floating], masks: NDArray[np.floating], geometry: Geometry) -> NDArray[np.int32]:
+    """Return the most probable class of every pixel as `semantic` does, given the geometry."""
     check(logits, masks, geometry)
     masks, chances = masks.astype(np.float32, copy=False), probabilities(logits)[:, :-1].T
     tiles = tiling(geometry)
     low, high = tiles.bounds(masks)
     rivals = (chances @ sigmoid(high)) * (1 + ROUNDING) >= (chances @ sigmoid(low)).max(axis=0)
-    classes = np.empty(output_size, np.int32)
+    classes = np.empty(geometry.output_size, np.int32)
     for index, tile in enumerate(tiles.tiles):
         candidates = np.flatnonzero(rivals[:, index])
         if len(candidates) == 1:

@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.postprocess.geometry import Geometry
+from runtime.geometry import Geometry
 
 TILE = 64
 """Side of a tile in output pixels: smaller leaves less undecided, larger costs fewer calls."""

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from runtime import labels, postprocess, preprocess
 from runtime.backends.cuda import Gpu
 from runtime.backends.cuda_kernels import Module
+from runtime.geometry import Geometry
 from runtime.kernels import compiled
 from runtime.kernels.arguments import THREADS
 from runtime.kernels.launches import Launch
 from runtime.manifest import InputSpec
-from runtime.postprocess import Geometry
 from scripts.gpu.kernel_times import graph_milliseconds
 from tests.helpers.synthetic import synthetic
 from tests.runtime.helpers.scenes import Scene

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from runtime import coco, labels
-from runtime.result import Segment
+from runtime.segments import Segment
 
 
 @given(arrays(np.int32, array_shapes(min_dims=2, max_dims=2, max_side=20), elements=st.integers(0, (1 << 24) - 1)))

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from runtime import drawing, labels, postprocess
+from runtime.geometry import Geometry
 from runtime.labels import Label
-from runtime.postprocess import Geometry
-from runtime.result import Segment, named
+from runtime.manifest import Thresholds
+from runtime.segments import Segment, named
 from tests.helpers.synthetic import synthetic
 
 CITYSCAPES = labels.load("cityscapes")
@@ -22,7 +23,7 @@ def segmented(size: tuple[int, int], seed: int = 0) -> tuple[NDArray[np.int32], 
     """A panoptic map of that size, and its segments."""
     logits, masks = synthetic().predictions(19, 16, 24, seed=seed)
     geometry = Geometry((64, 96), (64, 96), size)
-    panoptic, segments = postprocess.panoptic(logits, masks, things=labels.things(CITYSCAPES), **vars(geometry))
+    panoptic, segments = postprocess.merge(logits, masks, geometry, labels.things(CITYSCAPES), Thresholds())
     return panoptic, named(segments, CITYSCAPES)
 
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from runtime import labels, postprocess
-from runtime.postprocess import Geometry
+from runtime.geometry import Geometry
 from runtime.postprocess.panoptic_merge import OVERRIDE
-from runtime.result import Segment
+from runtime.segments import Segment
 from tests.helpers.synthetic import synthetic
 from tests.runtime.helpers import forms, published
 from tests.runtime.helpers.scenes import GOLDEN, Scene, golden, scenes

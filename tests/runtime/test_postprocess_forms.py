@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from runtime import postprocess
 from runtime.errors import PemError
-from runtime.postprocess import Geometry
+from runtime.geometry import Geometry
 from runtime.postprocess.acceptance import Candidates, Contest, candidates, conclude
 from runtime.postprocess.compiled_contest import CompiledContest
 from runtime.postprocess.native import build, library

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from runtime import drawing, labels, postprocess
-from runtime.postprocess import Geometry
-from runtime.result import Instance, Result, Segment, named
+from runtime.geometry import Geometry
+from runtime.manifest import Thresholds
+from runtime.result import Result
+from runtime.segments import Instance, Segment, named
 from tests.helpers.synthetic import synthetic
 
 CITYSCAPES = labels.load("cityscapes")
@@ -18,15 +20,18 @@ def result() -> Result:
     image = synthetic().image(150, 280)
     logits, masks = synthetic().predictions(19, 32, 64)
     geometry = Geometry((128, 256), (128, 239), (150, 280))
-    panoptic, segments = postprocess.panoptic(logits, masks, things=labels.things(CITYSCAPES), **vars(geometry))
+    panoptic, segments = postprocess.merge(logits, masks, geometry, labels.things(CITYSCAPES), Thresholds())
     return Result(
         image=image,
         panoptic=panoptic,
         segments=named(segments, CITYSCAPES),
         milliseconds={},
         labels=CITYSCAPES,
-        outputs=lambda: (logits, masks),
         geometry=geometry,
+        compute_semantic=lambda: postprocess.classify_pixels(logits, masks, geometry),
+        compute_instances=lambda: named(
+            postprocess.find_instances(logits, masks, geometry, labels.things(CITYSCAPES)), CITYSCAPES
+        ),
     )
 
 

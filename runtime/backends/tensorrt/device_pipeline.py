@@ -14,10 +14,10 @@ from runtime.backends import device_arrays
 from runtime.backends.device_arrays import Images
 from runtime.backends.tensorrt.device_stages import DeviceStages, Image
 from runtime.errors import BackendError
+from runtime.geometry import Geometry
 from runtime.manifest import Thresholds
 from runtime.pipeline import HostPipeline, Inferred, Merged, Outputs, smallest_batch, timed
-from runtime.postprocess import Geometry
-from runtime.result import Segment
+from runtime.segments import Segment
 
 if TYPE_CHECKING:
     from runtime.backends.tensorrt.backend import TensorRt

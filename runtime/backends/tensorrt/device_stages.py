@@ -17,11 +17,11 @@ from runtime.backends.tensorrt.device_tables import GeometryTables, TableSet, Up
 from runtime.backends.tensorrt.engine_session import Plan, Session
 from runtime.backends.tensorrt.pinned_pool import PinnedPool
 from runtime.errors import BackendError
+from runtime.geometry import Geometry
 from runtime.kernels import compiled, launches
 from runtime.kernels.arguments import CANDIDATE, SEGMENT, SUMMARY, THREADS, Merge
 from runtime.kernels.launches import Launch
 from runtime.manifest import Manifest, Thresholds
-from runtime.postprocess import Geometry
 
 _LAPS = 5
 _MAP = np.dtype(np.int32)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.backends.cuda import HostView, Memory, copy
+from runtime.geometry import Geometry
 from runtime.kernels import tables
-from runtime.postprocess import Geometry
 
 _ALIGNMENT = 16
 _MOST_SETS = 8

@@ -26,7 +26,7 @@ class Slow(Segmenter):
     """Takes at least a tenth of a second for an image."""
 
     def __init__(self, segmenter: Segmenter) -> None:
-        super().__init__(segmenter.backend.artifact, segmenter.backend, segmenter.thresholds)
+        super().__init__(segmenter.backend, segmenter.thresholds)
         infer = self._pipeline.infer
 
         def slowly(prepared: object) -> object:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime.postprocess import Geometry
+from runtime.geometry import Geometry
 from runtime.postprocess.acceptance import Candidates, conclude
 from runtime.postprocess.compiled_contest import CompiledContest
 from runtime.postprocess.native import build, library

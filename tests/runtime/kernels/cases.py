@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.geometry import Geometry
 from runtime.kernels import launches, tables
 from runtime.kernels.arguments import CANDIDATE, SEGMENT, SUMMARY, Merge
 from runtime.kernels.launches import Launch
-from runtime.postprocess import Geometry
 from tests.runtime.helpers.scenes import Scene
 
 

@@ -8,8 +8,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.geometry import Geometry
 from runtime.kernels.arguments import THREADS
-from runtime.postprocess import Geometry
 from tests.helpers.host_kernels import HostKernels
 from tests.runtime.helpers.scenes import Scene
 from tests.runtime.kernels.cases import FitCase, MergeCase, Merged, Placed

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from runtime import labels, postprocess
+from runtime.geometry import Geometry
 from runtime.kernels.launches import MOST_QUERIES
-from runtime.postprocess import Geometry
-from runtime.result import Segment
+from runtime.segments import Segment
 from tests.helpers.host_kernels import HostKernels
 from tests.helpers.synthetic import synthetic
 from tests.runtime.helpers import published

@@ -11,7 +11,7 @@ STRIDE = 4
 @dataclass(frozen=True)
 class Geometry:
     """``padded_size`` is the network's input, ``image_size`` its top left part that holds image, ``output_size`` the
-    size results are wanted at. Its fields are the postprocessing functions' arguments: ``**vars(geometry)``.
+    size results are wanted at.
 
     Raises ValueError if a size is not positive, the image is larger than the input, or the input is no multiple of 4.
     """
