@@ -15,7 +15,8 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-NATIVE = Path("runtime", "postprocess", "native")
+PACKAGE = "pem_edge"
+NATIVE = Path("runtime", "inference", "postprocess", "native")
 
 
 class CompiledMerge(BuildHookInterface):  # type: ignore[type-arg]
@@ -49,7 +50,7 @@ class CompiledMerge(BuildHookInterface):  # type: ignore[type-arg]
         place = build.library_path()
         library = Path(self._scratch.name) / place.name
         build.compile_library(library)
-        build_data["force_include"][str(library)] = str(place.relative_to(self.root))
+        build_data["force_include"][str(library)] = str(PACKAGE / place.relative_to(self.root))
         platform = self.build_config.builder.get_best_matching_tag().rpartition("-")[2]
         build_data["pure_python"], build_data["tag"] = False, f"py3-none-{platform}"
 

@@ -1,12 +1,12 @@
 """Calibration images, activation ranges, Q/DQ placement, sensitivity: from a graph in floating point to one in INT8."""
 
-from calibration.block_choice import Choice, choose, sensitivity
-from calibration.cache import statistics
-from calibration.images import CalibrationSet, gather
-from calibration.placement import PLACEMENTS, Report, blocks, quantize
-from calibration.ranges import METHOD, METHODS
-from calibration.scores import Agreement, PanopticScore
-from calibration.tensor_statistics import Statistics, load
+from pem_edge.calibration.activations.ranges import METHOD, METHODS
+from pem_edge.calibration.activations.tensor_statistics import Statistics, load
+from pem_edge.calibration.assessment.block_choice import Choice, choose, sensitivity
+from pem_edge.calibration.assessment.scores import Agreement, PanopticScore
+from pem_edge.calibration.cached_statistics import statistics
+from pem_edge.calibration.images.calibration_set import CalibrationSet, gather
+from pem_edge.calibration.placement import PLACEMENTS, Report, blocks, quantize
 
 __all__ = [
     "METHOD",

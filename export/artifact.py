@@ -12,18 +12,19 @@ from pathlib import Path
 import msgspec
 import onnx
 
-from export import graph, parity, work
-from export.forms import Forms
-from export.int8 import Calibration, Quantizer, fixed, timed
-from export.rewrites import prepare, suited
-from pem import PEM
-from runtime import backends
-from runtime.artifact import Artifact
-from runtime.errors import ExportError
-from runtime.files import sha256, writing
-from runtime.labels import Label
-from runtime.manifest import METADATA_KEY, FileHash, InputSpec, Manifest, Thresholds, path_of
-from runtime.progress import Say
+from pem_edge.export import parity, workload
+from pem_edge.export.graph import tracing
+from pem_edge.export.graph.operation_forms import Forms
+from pem_edge.export.graph.rewrites import prepare, suited
+from pem_edge.export.int8.quantize import Calibration, Quantizer, fixed, timed
+from pem_edge.pem import PEM
+from pem_edge.runtime import backends
+from pem_edge.runtime.artifacts.artifact import Artifact
+from pem_edge.runtime.artifacts.labels import Label
+from pem_edge.runtime.artifacts.manifest import METADATA_KEY, FileHash, InputSpec, Manifest, Thresholds, path_of
+from pem_edge.runtime.errors import ExportError
+from pem_edge.runtime.files import sha256, writing
+from pem_edge.runtime.progress import Say
 
 
 @dataclass(frozen=True)
@@ -60,15 +61,15 @@ def export_onnx(request: Request, say: Say = lambda _text: None) -> Manifest:
     if request.calibration is not None:
         proto, manifest = _quantize(request, request.calibration, proto, manifest, say)
     parameters = sum(parameter.numel() for parameter in request.model.parameters())
-    manifest = msgspec.structs.replace(manifest, work=work.count(proto, request.input, parameters))
+    manifest = msgspec.structs.replace(manifest, work=workload.count(proto, request.input, parameters))
     if request.compact:
-        graph.store_exact_halves(proto)
+        tracing.store_exact_halves(proto)
     say(f"writing {request.output}")
     return _write(request.output, proto, manifest)
 
 
 def _trace(model: PEM, forms: Forms, spec: InputSpec) -> onnx.ModelProto:
-    return graph.to_onnx(prepare(model, forms), graph.example_for(spec), dynamic=graph.dynamic_dims(spec))
+    return tracing.to_onnx(prepare(model, forms), tracing.example_for(spec), dynamic=tracing.dynamic_dims(spec))
 
 
 def _quantize(
@@ -102,7 +103,7 @@ def _runnable(request: Request, proto: onnx.ModelProto, manifest: Manifest) -> t
         return standard, msgspec.structs.replace(manifest, deform_conv="standard")
     if manifest.deform_conv != "plugin":
         return proto, manifest
-    return graph.with_native_deform_conv(proto), msgspec.structs.replace(manifest, deform_conv="native")
+    return tracing.with_native_deform_conv(proto), msgspec.structs.replace(manifest, deform_conv="native")
 
 
 def _check_labels(request: Request) -> None:
@@ -127,7 +128,7 @@ def _describe(request: Request) -> Manifest:
         built_by={
             **{package: version(package) for package in ("pem-edge", "torch", "onnx", "onnxscript")},
             "python": platform.python_version(),
-            "opset": str(graph.OPSET),
+            "opset": str(tracing.OPSET),
             "upsample": request.forms.upsample,
             "gpu": "none",
             "calibration": "none",

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pem import PEM
-from runtime.backends.base import Backend
-from runtime.errors import ExportError
-from runtime.manifest import InputSpec
-from runtime.postprocess.classes import probabilities, sigmoid
+from pem_edge.pem import PEM
+from pem_edge.runtime.artifacts.manifest import InputSpec
+from pem_edge.runtime.backends.base import Backend
+from pem_edge.runtime.errors import ExportError
+from pem_edge.runtime.inference.postprocess.classes import probabilities, sigmoid
 
 Outputs = tuple[NDArray[np.floating], NDArray[np.floating]]
 Size = tuple[int, int, int]

@@ -8,9 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pem.attention import FeedForward, MaskedCrossAttention, Memory, PrototypeCrossAttention, SelfAttention
-from pem.layers import MLP
-from pem.positions import sine_positions
+from pem_edge.pem.layers.attention import (
+    FeedForward,
+    MaskedCrossAttention,
+    Memory,
+    PrototypeCrossAttention,
+    SelfAttention,
+)
+from pem_edge.pem.layers.blocks import MLP
+from pem_edge.pem.layers.positions import sine_positions
 
 LEVELS = 3
 

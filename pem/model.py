@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pem.backbones import Backbone
-from pem.decoder import MaskDecoder
-from runtime.manifest import MULTIPLE_OF
+from pem_edge.pem.backbones import Backbone
+from pem_edge.pem.decoder import MaskDecoder
+from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF
 
 MEAN = (123.675, 116.280, 103.530)
 STD = (58.395, 57.120, 57.375)

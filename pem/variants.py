@@ -10,14 +10,14 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from pem.backbones import STDC, Backbone, ResNet50, SwinTransformer
-from pem.decoder import LEVELS, MaskDecoder, MaskProduct, ProjectingMaskProduct, masked_layer, prototype_layer
-from pem.deformable_attention import POINTS
-from pem.encoder import Depths
-from pem.layers import MLP
-from pem.model import PEM
-from pem.pixel_decoder import PixelDecoder
-from pem.transformer_pixel_decoder import TransformerPixelDecoder
+from pem_edge.pem.backbones import STDC, Backbone, ResNet50, SwinTransformer
+from pem_edge.pem.decoder import LEVELS, MaskDecoder, MaskProduct, ProjectingMaskProduct, masked_layer, prototype_layer
+from pem_edge.pem.layers.blocks import MLP
+from pem_edge.pem.layers.deformable_attention import POINTS
+from pem_edge.pem.model import PEM
+from pem_edge.pem.pixel_decoders.encoder import Depths
+from pem_edge.pem.pixel_decoders.pem import PixelDecoder
+from pem_edge.pem.pixel_decoders.transformer import TransformerPixelDecoder
 
 
 @dataclass(frozen=True)

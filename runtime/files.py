@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from runtime.errors import OutputError
+from pem_edge.runtime.errors import OutputError
 
 
 def sha256(path: Path) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from runtime.errors import InputError
+from pem_edge.runtime.errors import InputError
 
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 500_000_000

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runtime import artifact as artifacts
-from runtime import backends
-from runtime.backends import Settings
-from runtime.segmenter import Segmenter, chosen_thresholds
+from pem_edge.runtime import backends
+from pem_edge.runtime.artifacts import artifact as artifacts
+from pem_edge.runtime.backends import Settings
+from pem_edge.runtime.inference.segmenter import Segmenter, chosen_thresholds
 
 
 def load(

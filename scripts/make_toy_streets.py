@@ -1,6 +1,6 @@
 """Write toy streets in COCO's panoptic format: DIR/images, DIR/panoptic and DIR/panoptic.json.
 
-Each scene is one of `runtime.toy_streets.ToyStreets`: the same seed gives the same scenes, another seed other ones.
+Each scene is one of `ToyStreets`: the same seed gives the same scenes, another seed other ones.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from runtime import coco, console, files
-from runtime.dataset import Sample
-from runtime.segments import Segment
-from runtime.toy_streets import LABELS, ToyStreets
+from pem_edge.runtime import files
+from pem_edge.runtime.cli import console
+from pem_edge.runtime.datasets.dataset import Sample
+from pem_edge.runtime.datasets.toy_streets import LABELS, ToyStreets
+from pem_edge.runtime.results import coco_format
+from pem_edge.runtime.results.segments import Segment
 
 MAP, IMAGES, DOCUMENT = "panoptic", "images", "panoptic.json"
 
@@ -52,7 +54,7 @@ def _make(options: argparse.Namespace) -> dict[str, Any]:
     with multiprocessing.Pool(options.workers, initializer=_start) as pool:
         scenes = tqdm(pool.imap(work, range(len(dataset)), chunksize=8), total=len(dataset), unit="scene")
         records = list(scenes)
-    document = coco.document([record[1] for record in records], [record[0] for record in records], LABELS)
+    document = coco_format.document([record[1] for record in records], [record[0] for record in records], LABELS)
     with files.writing(folder / DOCUMENT) as temporary:
         temporary.write_text(json.dumps(document))
     return {"document": str(folder / DOCUMENT), "images": len(records)}
@@ -62,14 +64,16 @@ def _start() -> None:
     cv2.setNumThreads(1)
 
 
-def _write(dataset: ToyStreets, folder: Path, suffix: str, index: int) -> tuple[coco.Record, coco.Record]:
+def _write(dataset: ToyStreets, folder: Path, suffix: str, index: int) -> tuple[coco_format.Record, coco_format.Record]:
     """Write one scene; returns its records in ``images`` and in ``annotations``."""
     sample = dataset[index]
     picture, panoptic = f"{sample.name}.{suffix}", f"{sample.name}.png"
     _save(folder / IMAGES / picture, sample.image)
-    _save(folder / MAP / panoptic, coco.encode(sample.panoptic))
+    _save(folder / MAP / panoptic, coco_format.encode(sample.panoptic))
     height, width = sample.panoptic.shape
-    return coco.image(index, picture, (height, width)), coco.annotation(index, panoptic, _segments(sample))
+    return coco_format.image(index, picture, (height, width)), coco_format.annotation(
+        index, panoptic, _segments(sample)
+    )
 
 
 def _segments(sample: Sample) -> list[Segment]:

@@ -8,20 +8,20 @@ from functools import reduce
 import numpy as np
 import onnx
 
-from calibration.block_names import block_of
-from calibration.graph import Graph
-from calibration.histograms import Histogram
-from calibration.macs import macs
-from calibration.placement.insert import insert
-from calibration.placement.plan import Plan, make
-from calibration.placement.report import Report, describe
-from calibration.placement.rules import PLACEMENTS, RULES
-from calibration.placement.scales import Scale, activation_scale
-from calibration.ranges import METHOD, find
-from calibration.shapes import shapes
-from calibration.tensor_statistics import Statistics
-from runtime.errors import CalibrationError
-from runtime.manifest import Placement, RangeMethod
+from pem_edge.calibration.activations.histograms import Histogram
+from pem_edge.calibration.activations.ranges import METHOD, find
+from pem_edge.calibration.activations.tensor_statistics import Statistics
+from pem_edge.calibration.graph.index import Graph
+from pem_edge.calibration.graph.macs import macs
+from pem_edge.calibration.graph.shapes import shapes
+from pem_edge.calibration.placement.block_names import block_of
+from pem_edge.calibration.placement.insert import insert
+from pem_edge.calibration.placement.plan import Plan, make
+from pem_edge.calibration.placement.report import Report, describe
+from pem_edge.calibration.placement.rules import PLACEMENTS, RULES
+from pem_edge.calibration.placement.scales import Scale, activation_scale
+from pem_edge.runtime.artifacts.manifest import Placement, RangeMethod
+from pem_edge.runtime.errors import CalibrationError
 
 __all__ = ["PLACEMENTS", "Placement", "Report", "blocks", "quantize", "tensors"]
 

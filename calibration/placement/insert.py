@@ -11,10 +11,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, helper, numpy_helper
 
-from calibration.correction import lost_mean
-from calibration.graph import Graph, attribute
-from calibration.placement.plan import Plan
-from calibration.placement.scales import Scale, rounded_weights, steps_for_bias, weight_steps
+from pem_edge.calibration.graph.index import Graph, attribute
+from pem_edge.calibration.placement.bias_correction import lost_mean
+from pem_edge.calibration.placement.plan import Plan
+from pem_edge.calibration.placement.scales import Scale, rounded_weights, steps_for_bias, weight_steps
 
 Means = Mapping[str, NDArray[np.float64]]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from onnx import NodeProto
 
-from calibration.block_names import block_of
-from calibration.convolutions import is_convolution, is_linear, is_ordinary
-from calibration.graph import Graph
-from calibration.placement.rules import PASSING, Rules
+from pem_edge.calibration.graph.index import Graph
+from pem_edge.calibration.placement.block_names import block_of
+from pem_edge.calibration.placement.convolutions import is_convolution, is_linear, is_ordinary
+from pem_edge.calibration.placement.rules import PASSING, Rules
 
 
 @dataclass

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 import msgspec
 import onnx
 
-from calibration.convolutions import is_ordinary
-from calibration.graph import Graph
+from pem_edge.calibration.graph.index import Graph
+from pem_edge.calibration.placement.convolutions import is_ordinary
 
 
 class Report(msgspec.Struct, frozen=True):

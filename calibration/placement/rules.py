@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-from runtime.manifest import Placement
+from pem_edge.runtime.artifacts.manifest import Placement
 
 PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.ranges import Range
+from pem_edge.calibration.activations.ranges import Range
 
 _LEAST = {np.dtype(np.float32): 2.0**-100, np.dtype(np.float16): 2.0**-14}
 """The least step, by the type it is stored in: smaller ones lose bits, or are 0."""

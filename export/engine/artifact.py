@@ -9,17 +9,18 @@ from pathlib import Path
 
 import msgspec
 
-from export.engine.build import Built, build
-from export.engine.machine import Machine
-from export.engine.settings import Settings
-from runtime import artifact as artifacts
-from runtime import manifest as manifests
-from runtime import onnx_metadata, plugins
-from runtime.artifact import Artifact
-from runtime.errors import ExportError, ManifestError
-from runtime.files import make_folder, refuse_existing, sha256, writing
-from runtime.manifest import METADATA_KEY, Engine, FileHash, Manifest, path_of
-from runtime.progress import Say
+from pem_edge.export.engine.build import Built, build
+from pem_edge.export.engine.machine import Machine
+from pem_edge.export.engine.settings import Settings
+from pem_edge.runtime.artifacts import artifact as artifacts
+from pem_edge.runtime.artifacts import manifest as manifests
+from pem_edge.runtime.artifacts import onnx_metadata
+from pem_edge.runtime.artifacts.artifact import Artifact
+from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Engine, FileHash, Manifest, path_of
+from pem_edge.runtime.backends.tensorrt import plugins
+from pem_edge.runtime.errors import ExportError, ManifestError
+from pem_edge.runtime.files import make_folder, refuse_existing, sha256, writing
+from pem_edge.runtime.progress import Say
 
 INSPECTION = ".layers.json"
 

@@ -7,20 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from export.engine import config, layers, network
-from export.engine.failures import failure
-from export.engine.layers import Report
-from export.engine.machine import Machine
-from export.engine.network import Parsed
-from export.engine.progress import Progress
-from export.engine.settings import Settings
-from runtime import plugins
-from runtime.artifact import Artifact
-from runtime.backends.tensorrt import log, plugin_library
-from runtime.errors import ExportError
-from runtime.files import sha256
-from runtime.manifest import FileHash
-from runtime.progress import Say
+from pem_edge.export.engine import config, layers, network
+from pem_edge.export.engine.failures import failure
+from pem_edge.export.engine.layers import Report
+from pem_edge.export.engine.machine import Machine
+from pem_edge.export.engine.network import Parsed
+from pem_edge.export.engine.progress import Progress
+from pem_edge.export.engine.settings import Settings
+from pem_edge.runtime.artifacts.artifact import Artifact
+from pem_edge.runtime.artifacts.manifest import FileHash
+from pem_edge.runtime.backends.tensorrt import log, plugin_library, plugins
+from pem_edge.runtime.errors import ExportError
+from pem_edge.runtime.files import sha256
+from pem_edge.runtime.progress import Say
 
 
 class Built(NamedTuple):

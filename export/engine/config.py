@@ -7,12 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from export.engine.machine import Machine
-from export.engine.network import Parsed
-from export.engine.settings import HARDWARE_LEVELS, Settings
-from runtime import files
-from runtime.errors import OutputError
-from runtime.manifest import InputSpec, Range
+from pem_edge.export.engine.machine import Machine
+from pem_edge.export.engine.network import Parsed
+from pem_edge.export.engine.settings import HARDWARE_LEVELS, Settings
+from pem_edge.runtime import files
+from pem_edge.runtime.artifacts.manifest import InputSpec, Range
+from pem_edge.runtime.errors import OutputError
 
 Shape = tuple[int, int, int, int]
 

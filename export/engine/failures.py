@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from runtime.errors import ExportError
+from pem_edge.runtime.errors import ExportError
 
 _MEMORY = "give the builder more memory with --workspace or by closing other programs, or export for a smaller --size"
 _CURES = (

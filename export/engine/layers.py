@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any, Literal, NamedTuple
 
-from runtime.backends.tensorrt import log
-from runtime.errors import ExportError
+from pem_edge.runtime.backends.tensorrt import log
+from pem_edge.runtime.errors import ExportError
 
 _TYPES = {
     "FLOAT": "float32",

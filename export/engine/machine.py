@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from export.engine import flavour as flavours
-from export.engine.flavour import FLAVOURS, Flavour
-from export.engine.settings import Settings, compute_capabilities, require
-from runtime.backends import cuda
-from runtime.errors import BackendError, ExportError
+from pem_edge.export.engine import targets as flavours
+from pem_edge.export.engine.settings import Settings, compute_capabilities, require
+from pem_edge.export.engine.targets import FLAVOURS, Flavour
+from pem_edge.runtime.backends.cuda.driver import Gpu, call
+from pem_edge.runtime.errors import BackendError, ExportError
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Machine:
 
     flavour: Flavour
     trt: Any
-    gpu: cuda.Gpu | None
+    gpu: Gpu | None
 
     @property
     def title(self) -> str:
@@ -39,7 +39,7 @@ class Machine:
 
     def versions(self) -> dict[str, str]:
         """What an engine built here depends on, for its manifest."""
-        driver = "none" if self.gpu is None else _dotted(cuda.call("cudaDriverGetVersion"))
+        driver = "none" if self.gpu is None else _dotted(call("cudaDriverGetVersion"))
         return {
             self.flavour.module: self.trt.__version__,
             "polygraphy": version("polygraphy"),
@@ -57,7 +57,7 @@ def prepare(target: str, settings: Settings) -> Machine:
     trt = flavours.load(flavour)
     require(settings, flavour, trt)
     try:
-        gpu = cuda.Gpu()
+        gpu = Gpu()
     except BackendError as error:
         if flavour.target == "trt":
             found = str(error).partition(":")[0]

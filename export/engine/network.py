@@ -6,10 +6,10 @@ import mmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from export.engine.failures import failure
-from export.engine.flavour import Flavour
-from runtime.backends.tensorrt import log
-from runtime.errors import ExportError
+from pem_edge.export.engine.failures import failure
+from pem_edge.export.engine.targets import Flavour
+from pem_edge.runtime.backends.tensorrt import log
+from pem_edge.runtime.errors import ExportError
 
 _DEFORM_CONV = b"\x22\x0aDeformConv"  # NodeProto.op_type, onnx.proto
 

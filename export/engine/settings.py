@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from export.engine.flavour import Flavour
-from runtime.errors import ExportError
+from pem_edge.export.engine.targets import Flavour
+from pem_edge.runtime.errors import ExportError
 
 HardwareCompatibility = Literal["none", "ampere+", "same-cc"]
 HARDWARE_LEVELS: dict[HardwareCompatibility, str] = {

@@ -1,8 +1,8 @@
 """Backbones: an image in, four feature maps at strides 4, 8, 16 and 32 out."""
 
-from pem.backbones.base import Backbone
-from pem.backbones.resnet import ResNet50
-from pem.backbones.stdc import STDC
-from pem.backbones.swin import SwinTransformer
+from pem_edge.pem.backbones.base import Backbone
+from pem_edge.pem.backbones.resnet import ResNet50
+from pem_edge.pem.backbones.stdc import STDC
+from pem_edge.pem.backbones.swin import SwinTransformer
 
 __all__ = ["STDC", "Backbone", "ResNet50", "SwinTransformer"]

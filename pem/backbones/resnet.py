@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pem.backbones.base import Backbone
-from pem.layers import ConvNorm, ConvNormReLU
+from pem_edge.pem.backbones.base import Backbone
+from pem_edge.pem.layers.blocks import ConvNorm, ConvNormReLU
 
 
 class Bottleneck(nn.Module):

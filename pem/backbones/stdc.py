@@ -7,8 +7,8 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
-from pem.backbones.base import Backbone
-from pem.layers import ConvNorm, ConvNormReLU
+from pem_edge.pem.backbones.base import Backbone
+from pem_edge.pem.layers.blocks import ConvNorm, ConvNormReLU
 
 
 class CatBlock(nn.Module):

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pem.attention import BiasedAttention
-from pem.backbones.base import Backbone
+from pem_edge.pem.backbones.base import Backbone
+from pem_edge.pem.layers.attention import BiasedAttention
 
 WINDOW = 7
 SHIFT = WINDOW // 2

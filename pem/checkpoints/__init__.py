@@ -7,11 +7,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pem.checkpoints import detectron2, pickles, tensors
-from pem.checkpoints.identify import identify
-from pem.model import PEM
-from runtime.errors import CheckpointError
-from runtime.labels import Label
+from pem_edge.pem.checkpoints import detectron2, pickles, tensors
+from pem_edge.pem.checkpoints.identify import identify
+from pem_edge.pem.model import PEM
+from pem_edge.runtime.artifacts.labels import Label
+from pem_edge.runtime.errors import CheckpointError
 
 DEMO = "demo"
 """Stands for the weights that come with the package: `pem-nano`, trained on toy streets."""

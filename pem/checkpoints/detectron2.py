@@ -7,7 +7,7 @@ import re
 import torch
 from torch import Tensor
 
-from runtime.errors import CheckpointError
+from pem_edge.runtime.errors import CheckpointError
 
 _DROPPED = re.compile(
     r"criterion\.|pixel_mean$|pixel_std$|backbone\.(stem\.fc|conv_last)\.|.*\.relative_position_index$"

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from pem.model import PEM
-from pem.variants import VARIANTS
-from runtime.errors import CheckpointError
+from pem_edge.pem.model import PEM
+from pem_edge.pem.variants import VARIANTS
+from pem_edge.runtime.errors import CheckpointError
 
 _FOREIGN = "is of none of the models PEM, Mask2Former and PRO-SCALE"
 

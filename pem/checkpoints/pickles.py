@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from runtime.errors import CheckpointError
+from pem_edge.runtime.errors import CheckpointError
 
 
 def read_torch(path: Path) -> dict[str, Tensor]:

@@ -10,10 +10,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from runtime.coco import categories
-from runtime.errors import CheckpointError, OutputError
-from runtime.files import writing
-from runtime.labels import Label, parse
+from pem_edge.runtime.artifacts.labels import Label, parse
+from pem_edge.runtime.errors import CheckpointError, OutputError
+from pem_edge.runtime.files import writing
+from pem_edge.runtime.results.coco_format import categories
 
 SUFFIX = ".safetensors"
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.optim import AdamW
 
-from pem.model import PEM
-from pem.training.settings import Settings
+from pem_edge.pem.model import PEM
+from pem_edge.pem.training.settings import Settings
 
 _EMBEDDINGS = ("query_features", "query_positions", "level_embeddings", "position_biases", "alpha")
 

@@ -10,13 +10,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pem.model import PEM
-from runtime import drawing, labels, postprocess, preprocess
-from runtime.dataset import Sample
-from runtime.files import writing
-from runtime.labels import Label
-from runtime.manifest import InputSpec, Thresholds
-from runtime.segments import Segment, named
+from pem_edge.pem.model import PEM
+from pem_edge.runtime.artifacts import labels
+from pem_edge.runtime.artifacts.labels import Label
+from pem_edge.runtime.artifacts.manifest import InputSpec, Thresholds
+from pem_edge.runtime.datasets.dataset import Sample
+from pem_edge.runtime.files import writing
+from pem_edge.runtime.inference import postprocess, preprocess
+from pem_edge.runtime.results import drawing
+from pem_edge.runtime.results.segments import Segment, named
 
 _SCORE = 0.5
 """Least class probability: a young model is sure of little, and its picture should show what it leans to."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed, nn
 
-from runtime.errors import TrainingError
+from pem_edge.runtime.errors import TrainingError
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pem.training.supervision import LOSSES
-from runtime import console
-from runtime.errors import OutputError
-from runtime.files import writing
+from pem_edge.pem.training.objective.supervision import LOSSES
+from pem_edge.runtime.cli import console
+from pem_edge.runtime.errors import OutputError
+from pem_edge.runtime.files import writing
 
 COLUMNS = ("step", "loss", *LOSSES, "gradient_norm", "learning_rate", "images_per_second")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pem.training.losses import Weights
-from runtime.errors import TrainingError
-from runtime.manifest import MULTIPLE_OF
+from pem_edge.pem.training.objective.losses import Weights
+from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF
+from pem_edge.runtime.errors import TrainingError
 
 QAT_DEFAULTS: dict[str, Any] = {"qat": True, "steps": 2000, "learning_rate": 7e-5, "precision": "fp32"}
 """What quantisation-aware training does otherwise: a short run at a tenth of the learning rate, in single precision,
@@ -41,7 +41,7 @@ class Settings:
     seed: int = 0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     qat: bool = False
-    """Whether convolutions compute in simulated INT8, see `pem.training.qat`."""
+    """Whether convolutions compute in simulated INT8, see `pem.training.objective.qat`."""
     workers: int | None = None
     log_every: int = 20
     picture_every: int = 500

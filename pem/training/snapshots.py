@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from runtime.errors import CheckpointError, OutputError
-from runtime.files import writing
+from pem_edge.runtime.errors import CheckpointError, OutputError
+from pem_edge.runtime.files import writing
 
 NAME = "checkpoint.pth"
 

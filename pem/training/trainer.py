@@ -12,22 +12,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pem import checkpoints
-from pem.model import PEM
-from pem.training import pictures, points, snapshots
-from pem.training.batches import Batch, loader
-from pem.training.interruption import deferred
-from pem.training.optimization import Average, optimizer, set_learning_rate
-from pem.training.points import PointPlan
-from pem.training.processes import Processes
-from pem.training.progress import Progress, say
-from pem.training.qat import QuantizationAware
-from pem.training.settings import Settings
-from pem.training.supervision import Supervised
-from runtime.dataset import Dataset
-from runtime.errors import TrainingError
-from runtime.files import make_folder, remove
-from runtime.labels import Label
+from pem_edge.pem import checkpoints
+from pem_edge.pem.model import PEM
+from pem_edge.pem.training import pictures, snapshots
+from pem_edge.pem.training.data.batches import Batch, loader
+from pem_edge.pem.training.interruption import deferred
+from pem_edge.pem.training.objective import points
+from pem_edge.pem.training.objective.points import PointPlan
+from pem_edge.pem.training.objective.qat import QuantizationAware
+from pem_edge.pem.training.objective.supervision import Supervised
+from pem_edge.pem.training.optimization import Average, optimizer, set_learning_rate
+from pem_edge.pem.training.processes import Processes
+from pem_edge.pem.training.progress import Progress, say
+from pem_edge.pem.training.settings import Settings
+from pem_edge.runtime.artifacts.labels import Label
+from pem_edge.runtime.datasets.dataset import Dataset
+from pem_edge.runtime.errors import TrainingError
+from pem_edge.runtime.files import make_folder, remove
 
 _PICTURES = "pictures"
 

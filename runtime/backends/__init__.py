@@ -6,12 +6,12 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
-from runtime.backends.settings import Settings
-from runtime.errors import BackendError
+from pem_edge.runtime.backends.settings import Settings
+from pem_edge.runtime.errors import BackendError
 
 if TYPE_CHECKING:
-    from runtime.artifact import Artifact
-    from runtime.backends.base import Backend
+    from pem_edge.runtime.artifacts.artifact import Artifact
+    from pem_edge.runtime.backends.base import Backend
 
 
 __all__ = ["Settings", "able", "available", "create"]
@@ -32,10 +32,12 @@ class _Engine(NamedTuple):
 
 _ALL = frozenset({"standard", "native", "plugin", "nvidia"})
 _ENGINES = {  # the fastest first
-    "tensorrt": _Engine("runtime.backends.tensorrt:TensorRt", "tensorrt", "trt", "trt", _ALL),
-    "tensorrt-rtx": _Engine("runtime.backends.tensorrt:TensorRtRtx", "tensorrt_rtx", "trt-rtx", "trt-rtx", _ALL),
+    "tensorrt": _Engine("pem_edge.runtime.backends.tensorrt:TensorRt", "tensorrt", "trt", "trt", _ALL),
+    "tensorrt-rtx": _Engine(
+        "pem_edge.runtime.backends.tensorrt:TensorRtRtx", "tensorrt_rtx", "trt-rtx", "trt-rtx", _ALL
+    ),
     "openvino": _Engine(  # of Q/DQ for TensorRT its CPU kernels make less than they hold
-        "runtime.backends.openvino:OpenVino",
+        "pem_edge.runtime.backends.openvino:OpenVino",
         "openvino",
         "openvino",
         "onnx",
@@ -43,7 +45,11 @@ _ENGINES = {  # the fastest first
         frozenset({"cpu"}),
     ),
     "onnxruntime": _Engine(
-        "runtime.backends.onnxruntime:OnnxRuntime", "onnxruntime", "ort", "onnx", frozenset({"standard", "native"})
+        "pem_edge.runtime.backends.onnxruntime:OnnxRuntime",
+        "onnxruntime",
+        "ort",
+        "onnx",
+        frozenset({"standard", "native"}),
     ),
 }
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.artifact import Artifact
-from runtime.backends import device_arrays
-from runtime.backends.device_arrays import Images
-from runtime.backends.settings import Settings
-from runtime.errors import BackendError
-from runtime.geometry import STRIDE
-from runtime.pipeline import HostPipeline, Pipeline
+from pem_edge.runtime.artifacts.artifact import Artifact
+from pem_edge.runtime.backends.contract import Contract, Shape
+from pem_edge.runtime.backends.cuda import device_arrays
+from pem_edge.runtime.backends.cuda.device_arrays import Images
+from pem_edge.runtime.backends.settings import Settings
+from pem_edge.runtime.errors import BackendError
+from pem_edge.runtime.inference.pipeline import HostPipeline, Pipeline
 
 Outputs = tuple[NDArray[np.float32], NDArray[np.float32]]
-Shape = tuple[int, ...]
 
 
 class Backend(ABC):
@@ -31,14 +29,14 @@ class Backend(ABC):
 
     def __init__(self, artifact: Artifact, settings: Settings | None = None) -> None:
         self.artifact = artifact
+        self._contract = Contract(artifact, self.name)
         self._asked = settings or Settings()
         try:
             self._load(artifact)
         except BackendError:
             raise
         except Exception as error:
-            raise self._failed("load", error) from error
-        self._check_names()
+            raise self._contract.failure("load", error) from error
         self._closed = False
 
     def __call__(self, images: Images) -> Outputs:
@@ -55,12 +53,12 @@ class Backend(ABC):
         except BackendError:
             raise
         except Exception as error:
-            raise self._failed("run", error) from error
+            raise self._contract.failure("run", error) from error
         return self._checked(outputs, shape)
 
-    def pipeline(self, things: Collection[int]) -> Pipeline:
-        """The stages from an image to its panoptic map, ``things`` being the classes whose instances count apart."""
-        return HostPipeline(self, things)
+    def pipeline(self) -> Pipeline:
+        """Return the stages from an image to its panoptic map."""
+        return HostPipeline(self)
 
     def settings(self) -> dict[str, str | int | bool]:
         """The settings that are in force, by name, for reports. Raises BackendError if the backend is closed."""
@@ -74,14 +72,15 @@ class Backend(ABC):
             self._unload()
 
     @abstractmethod
-    def _load(self, artifact: Artifact) -> None: ...
+    def _load(self, artifact: Artifact) -> None:
+        """Load the model, and check the names of its inputs and outputs."""
 
     @abstractmethod
     def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]: ...
 
     def _run_on_host(self, images: Images) -> tuple[tuple[NDArray[Any], NDArray[Any]], Shape]:
         batch = np.ascontiguousarray(images)
-        self._require_images(batch.shape, batch.dtype)
+        self._contract.require_images(batch.shape, batch.dtype)
         return self._run(batch), batch.shape
 
     def _run_on_gpu(self, images: Images) -> tuple[tuple[NDArray[Any], NDArray[Any]], Shape]:  # noqa: ARG002
@@ -94,45 +93,10 @@ class Backend(ABC):
     def _settings(self) -> dict[str, str | int | bool]:
         return {}
 
-    @abstractmethod
-    def _names(self) -> set[str]:
-        """Names of the model's inputs and outputs."""
-
     def _require_open(self) -> None:
         if self._closed:
-            raise BackendError(f"the backend of {self.artifact.model} is closed: load the model again")
-
-    def _require_images(self, shape: Shape, dtype: np.dtype[Any]) -> None:
-        if len(shape) != 4 or shape[3] != 3 or dtype != np.uint8:
-            raise BackendError(f"images are {dtype} of shape {shape}, expected uint8 (N, H, W, 3): convert them")
-
-    def _check_names(self) -> None:
-        manifest = self.artifact.manifest
-        expected = {manifest.input.name, *manifest.outputs}
-        if (found := self._names()) != expected:
-            raise BackendError(
-                f"{self.artifact.model} has inputs and outputs {sorted(found)}, its manifest says {sorted(expected)}: "
-                "export it again"
-            )
-
-    def _shapes(self, images: Shape) -> tuple[Shape, Shape]:
-        """What the manifest says of the shapes of logits and masks for ``images`` of this shape."""
-        manifest = self.artifact.manifest
-        batch, height, width = images[:3]
-        classes = (batch, manifest.queries, len(manifest.classes) + 1)
-        return classes, (batch, manifest.queries, height // STRIDE, width // STRIDE)
+            raise self._contract.closed()
 
     def _checked(self, outputs: tuple[NDArray[Any], NDArray[Any]], images: Shape) -> Outputs:
-        self._require_shapes((outputs[0].shape, outputs[1].shape), images)
+        self._contract.require_outputs((outputs[0].shape, outputs[1].shape), images)
         return outputs[0].astype(np.float32, copy=False), outputs[1].astype(np.float32, copy=False)
-
-    def _require_shapes(self, found: tuple[Shape, Shape], images: Shape) -> None:
-        if found != (expected := self._shapes(images)):
-            raise BackendError(
-                f"{self.artifact.model} returned logits and masks of shapes {found[0]} and {found[1]}, "
-                f"its manifest says {expected[0]} and {expected[1]}: export it again"
-            )
-
-    def _failed(self, action: str, error: Exception) -> BackendError:
-        reason = " ".join(str(error).split())[:300]
-        return BackendError(f"{self.name} cannot {action} {self.artifact.model} ({reason}): export it again")

@@ -8,11 +8,11 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from runtime.artifact import Artifact
-from runtime.backends.base import Backend
-from runtime.backends.settings import Settings
-from runtime.errors import BackendError
-from runtime.machine import usable_cpus
+from pem_edge.runtime.artifacts.artifact import Artifact
+from pem_edge.runtime.backends.base import Backend
+from pem_edge.runtime.backends.settings import Settings
+from pem_edge.runtime.errors import BackendError
+from pem_edge.runtime.machine import usable_cpus
 
 _DEFORM_CONV_SINCE = (1, 25)
 _FATAL = 4  # less severe messages repeat, on standard error, what exceptions say
@@ -31,6 +31,9 @@ class OnnxRuntime(Backend):
             providers=providers(),
             disabled_optimizers=disabled_optimizers(artifact),
         )
+        self._contract.require_names(
+            {node.name for node in (*self._session.get_inputs(), *self._session.get_outputs())}
+        )
 
     def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
         logits, masks = self._session.run(["logits", "masks"], {self.artifact.manifest.input.name: images})
@@ -46,9 +49,6 @@ class OnnxRuntime(Backend):
             "arena": options.enable_cpu_mem_arena,
             "provider": self._session.get_providers()[0],
         }
-
-    def _names(self) -> set[str]:
-        return {node.name for node in (*self._session.get_inputs(), *self._session.get_outputs())}
 
 
 def _check_version(artifact: Artifact) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.artifact import Artifact
-from runtime.backends.base import Backend
-from runtime.backends.settings import Settings
-from runtime.machine import usable_cpus
+from pem_edge.runtime.artifacts.artifact import Artifact
+from pem_edge.runtime.backends.base import Backend
+from pem_edge.runtime.backends.settings import Settings
+from pem_edge.runtime.machine import usable_cpus
 
 
 def _without_telemetry() -> Any:
@@ -56,6 +56,7 @@ class OpenVino(Backend):
 
     def _load(self, artifact: Artifact) -> None:
         self._model = core().compile_model(core().read_model(artifact.model), "CPU", options(self._asked))
+        self._contract.require_names(self._names())
 
     def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
         request = self._model.create_infer_request()  # one a call: it owns the outputs, which are shared, not copied

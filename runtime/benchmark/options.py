@@ -36,7 +36,7 @@ class Options:
     ``most_seconds``. ``warmup`` calls come first, more until times are steady. ``threads`` (None: the backend's choice)
     is how many a CPU backend may use, ``streams`` the callers in "multi-stream". Each scenario takes
     ``scenario_seconds``, each cold start a process of its own, ``cold_starts`` of them (0: none). ``dataset`` is one
-    that `runtime.datasets.open_dataset` knows, of which ``dataset_limit`` images are scored (None: all). ``command`` is
+    that `open_dataset` knows, of which ``dataset_limit`` images are scored (None: all). ``command`` is
     what the report says it was made by.
     """
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import cv2
 
-from runtime import sources
-from runtime.errors import InputError
-from runtime.manifest import InputSpec
-from runtime.toy_streets import ToyStreets
+from pem_edge.runtime import sources
+from pem_edge.runtime.artifacts.manifest import InputSpec
+from pem_edge.runtime.datasets.toy_streets import ToyStreets
+from pem_edge.runtime.errors import InputError
 
 COUNT = 8
 """How many streets are made, and at most how many pictures of a folder are taken."""

@@ -13,11 +13,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from runtime.benchmark import statistics
-from runtime.benchmark.options import Options
-from runtime.manifest import InputSpec
-from runtime.progress import Say
-from runtime.segmenter import Segmenter
+from pem_edge.runtime.artifacts.manifest import InputSpec
+from pem_edge.runtime.benchmark import statistics
+from pem_edge.runtime.benchmark.options import Options
+from pem_edge.runtime.inference.segmenter import Segmenter
+from pem_edge.runtime.progress import Say
 
 _STEADY_WITHIN, _WINDOW, _MOST_WARMUP_SECONDS = 0.05, 5, 10.0
 _MORE_ROUNDS = 0.25

@@ -10,14 +10,15 @@ from functools import partial
 
 import msgspec
 
-from runtime import datasets, loading
-from runtime.benchmark import machine, one_artifact, pictures, rounds, statistics
-from runtime.benchmark.options import NoiseLimits, Options
-from runtime.benchmark.rounds import Contestant, Rounds
-from runtime.benchmark.schema import ArtifactReport, Comparison, Report
-from runtime.dataset import Dataset
-from runtime.progress import Say
-from runtime.relabelling import Relabelled
+from pem_edge.runtime import loading
+from pem_edge.runtime.benchmark import artifact_report, machine, pictures, rounds, statistics
+from pem_edge.runtime.benchmark.options import NoiseLimits, Options
+from pem_edge.runtime.benchmark.rounds import Contestant, Rounds
+from pem_edge.runtime.benchmark.schema import ArtifactReport, Comparison, Report
+from pem_edge.runtime.datasets import opening
+from pem_edge.runtime.datasets.dataset import Dataset
+from pem_edge.runtime.datasets.relabeling import Relabelled
+from pem_edge.runtime.progress import Say
 
 __all__ = ["Interrupted", "NoiseLimits", "Options", "comparisons", "run"]
 
@@ -39,7 +40,7 @@ def run(models: Sequence[str], options: Options, say: Say) -> Report:
     ``say`` is told what is being done. Artifacts that cannot be loaded or run are found out before anything is
     measured. Raises PemError; Interrupted at Ctrl-C, once there are rounds to report.
     """
-    dataset = None if options.dataset is None else datasets.open_dataset(options.dataset)
+    dataset = None if options.dataset is None else opening.open_dataset(options.dataset)
     before = machine.describe()
     with pictures.gathered(options.images, options.seed) as found, _loaded(models, found, options, say) as contestants:
         if dataset is not None:
@@ -70,12 +71,12 @@ def _artifacts(
 ) -> tuple[tuple[ArtifactReport, ...], bool]:
     """A report each, and whether Ctrl-C came before all were whole."""
     pairs = list(zip(contestants, taken.stages, strict=True))
-    found = [one_artifact.of_rounds(contestant, stages, options) for contestant, stages in pairs]
+    found = [artifact_report.of_rounds(contestant, stages, options) for contestant, stages in pairs]
     if taken.interrupted:
         return tuple(found), True
     try:
         for index, (contestant, stages) in enumerate(pairs):
-            found[index] = one_artifact.report(contestant, stages, options, dataset, say)
+            found[index] = artifact_report.report(contestant, stages, options, dataset, say)
     except KeyboardInterrupt:
         return tuple(found), True
     return tuple(found), False

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from runtime.errors import InputError
-from runtime.versioned import Schema, to_json
+from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.versioned_json import Schema, to_json
 
 SCHEMA_VERSION = 1
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.benchmark.options import NoiseLimits
-from runtime.benchmark.schema import Interval, Times
-from runtime.errors import InputError
+from pem_edge.runtime.benchmark.options import NoiseLimits
+from pem_edge.runtime.benchmark.schema import Interval, Times
+from pem_edge.runtime.errors import InputError
 
 _RESAMPLES = 4000
 _TRIMMED = 0.2

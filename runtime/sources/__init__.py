@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from runtime.errors import InputError
-from runtime.sources.frame import Footage, Frame
-from runtime.sources.live import Address, Camera
-from runtime.sources.pictures import Pictures, pictures_in
-from runtime.sources.raw import FORMATS, RawFrames
-from runtime.sources.video import SUFFIXES as VIDEO_SUFFIXES
-from runtime.sources.video import Video
+from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.sources.frame import Footage, Frame
+from pem_edge.runtime.sources.live import Address, Camera
+from pem_edge.runtime.sources.pictures import Pictures, pictures_in
+from pem_edge.runtime.sources.raw import FORMATS, RawFrames
+from pem_edge.runtime.sources.video import SUFFIXES as VIDEO_SUFFIXES
+from pem_edge.runtime.sources.video import Video
 
 __all__ = [
     "FORMATS",

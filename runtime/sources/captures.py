@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime import images
-from runtime.errors import InputError
-from runtime.handover import Closed, Handover
-from runtime.sources.frame import USUAL_FPS, Frame, frame_name
-from runtime.sources.tally import Tally
+from pem_edge.runtime import images
+from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.handoff_queue import Closed, Handover
+from pem_edge.runtime.sources.frame import USUAL_FPS, Frame, frame_name
+from pem_edge.runtime.sources.tally import Tally
 
 # What fails is raised, not printed. OpenCV reads the variable when it first meets FFmpeg; -8 is quiet.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 import cv2
 
-from runtime import images
-from runtime.errors import InputError
-from runtime.sources import captures
-from runtime.sources.frame import Footage, Frame, counted, frame_name
+from pem_edge.runtime import images
+from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.sources import captures
+from pem_edge.runtime.sources.frame import Footage, Frame, counted, frame_name
 
 _CURE = "check it and the way to it, or allow more seconds with --timeout"
 

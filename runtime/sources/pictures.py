@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from runtime import images
-from runtime.errors import InputError
-from runtime.sources.frame import Frame
+from pem_edge.runtime import images
+from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.sources.frame import Frame
 
 
 class Pictures:

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime import images
-from runtime.errors import InputError
-from runtime.sources.frame import Footage, Frame, counted, frame_name
+from pem_edge.runtime import images
+from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.sources.frame import Footage, Frame, counted, frame_name
 
 FORMATS = ("rgb24", "bgr24")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import cv2
 
-from runtime.errors import InputError
-from runtime.sources import captures
-from runtime.sources.frame import Footage, Frame
+from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.sources import captures
+from pem_edge.runtime.sources.frame import Footage, Frame
 
 SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv"})
 

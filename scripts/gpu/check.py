@@ -12,8 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from runtime.backends import cuda
-from runtime.errors import BackendError
+from pem_edge.runtime.backends.cuda import driver
+from pem_edge.runtime.errors import BackendError
 from scripts.gpu import machine, page
 
 Section = dict[str, Any]
@@ -72,7 +72,7 @@ def _kernels(include: Path | None) -> Section:
 
 def _pipeline() -> Section:
     try:
-        cuda.nvrtc("nvrtcVersion")
+        driver.nvrtc("nvrtcVersion")
     except BackendError as reason:
         raise Missing(str(reason)) from reason
     return dict(import_module("scripts.gpu.pipeline").run())
@@ -85,9 +85,9 @@ def _tests() -> Section:
         "-m",
         "pytest",
         "-q",
-        "tests/runtime/tensorrt",
-        "tests/runtime/plugins",
-        "tests/runtime/kernels",
+        "tests/runtime/backends/tensorrt",
+        "tests/runtime/backends/tensorrt_plugins",
+        "tests/runtime/backends/tensorrt_kernels",
     ]
     done = subprocess.run(command, capture_output=True, text=True)
     if "No module named pytest" in done.stderr:

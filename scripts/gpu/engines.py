@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-import pem
-from export import parity
-from runtime import artifact, backends
-from runtime.backends.base import Backend
+from pem_edge import pem
+from pem_edge.export import parity
+from pem_edge.runtime import backends
+from pem_edge.runtime.artifacts import artifact
+from pem_edge.runtime.backends.base import Backend
 from scripts.gpu import stages
 from tests.helpers.weights import randomised
 
@@ -59,7 +60,9 @@ def _weights(folder: Path, variant: str) -> Path:
 def _export(weights: Path, size: str, precision: str, out: Path) -> dict[str, Any]:
     options = ["--weights", str(weights), "--to", "trt", "--size", size, "--precision", precision, "-o", str(out)]
     done = subprocess.run(
-        [sys.executable, "-m", "export.cli", *options, "--overwrite", "--json"], capture_output=True, text=True
+        [sys.executable, "-m", "pem_edge.export.cli.export", *options, "--overwrite", "--json"],
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         raise RuntimeError(done.stderr.strip().splitlines()[-1])

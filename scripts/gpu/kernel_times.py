@@ -13,7 +13,7 @@ import torch
 
 from scripts.gpu.harness import Plugin
 from scripts.gpu.kernels import FLOAT, HALF_HWC8, PEM_SIZES, WIDTH, Call, Form, Row
-from tests.runtime.plugins.cases import Case, make
+from tests.runtime.backends.tensorrt_plugins.cases import Case, make
 
 CALLS, REPLAYS = 20, 50
 

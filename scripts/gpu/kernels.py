@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.plugin_build import compile_library
+from pem_edge.export.engine.plugin_build import compile_library
 from scripts.gpu.harness import Plugin
-from tests.runtime.plugins.cases import Case, make, reference
+from tests.runtime.backends.tensorrt_plugins.cases import Case, make, reference
 
 Row = dict[str, Any]
 WIDTH = 128  # PEM's channels

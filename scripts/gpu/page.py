@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scripts.markdown import table
+from scripts.reports.markdown import table
 
 SECTIONS = {
     "kernels": "The plugin's kernels, without TensorRT",

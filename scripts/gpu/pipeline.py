@@ -12,18 +12,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from runtime import labels, postprocess, preprocess
-from runtime.backends.cuda import Gpu
-from runtime.backends.cuda_kernels import Module
-from runtime.geometry import Geometry
-from runtime.kernels import compiled
-from runtime.kernels.arguments import THREADS
-from runtime.kernels.launches import Launch
-from runtime.manifest import InputSpec
+from pem_edge.runtime.artifacts import labels
+from pem_edge.runtime.artifacts.geometry import Geometry
+from pem_edge.runtime.artifacts.manifest import InputSpec
+from pem_edge.runtime.backends.cuda.driver import Gpu
+from pem_edge.runtime.backends.cuda.launching import Module
+from pem_edge.runtime.backends.tensorrt.kernels import compiled
+from pem_edge.runtime.backends.tensorrt.kernels.arguments import THREADS
+from pem_edge.runtime.backends.tensorrt.kernels.launches import Launch
+from pem_edge.runtime.inference import postprocess, preprocess
 from scripts.gpu.kernel_times import graph_milliseconds
 from tests.helpers.synthetic import synthetic
+from tests.runtime.backends.tensorrt_kernels.cases import FitCase, MergeCase
 from tests.runtime.helpers.scenes import Scene
-from tests.runtime.kernels.cases import FitCase, MergeCase
 
 Row = dict[str, Any]
 Size = tuple[int, int]

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from runtime import labels
-from runtime.backends.base import Backend
-from runtime.manifest import Thresholds
-from runtime.pipeline import HostPipeline, Pipeline
+from pem_edge.runtime.artifacts.manifest import Thresholds
+from pem_edge.runtime.backends.base import Backend
+from pem_edge.runtime.inference.pipeline import HostPipeline, Pipeline
 
 RUNS, WARM_UP = 100, 20
 EVERYBODY = Thresholds(score=0.0, overlap=0.0)
@@ -20,8 +19,7 @@ EVERYBODY = Thresholds(score=0.0, overlap=0.0)
 
 def measure(engine: Backend) -> dict[str, Any]:
     """Median milliseconds of each stage and of all, by pipeline; the whole also of a frame that has to be shrunk."""
-    things = labels.things(engine.artifact.manifest.classes)
-    device, host = engine.pipeline(things), HostPipeline(engine, things)
+    device, host = engine.pipeline(), HostPipeline(engine)
     spec = engine.artifact.manifest.input
     found: dict[str, Any] = {"pipeline": engine.settings()["pipeline"]}
     for name, size in (("", (spec.height, spec.width)), (" of 1080x1920", (1080, 1920))):

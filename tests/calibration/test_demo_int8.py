@@ -7,15 +7,15 @@ from importlib.util import find_spec
 import onnx
 import pytest
 
-import calibration
-from calibration.collect import collect
-from calibration.graph import Graph
-from calibration.placement import Report, tensors
-from calibration.tensor_statistics import Statistics
-from runtime import artifact
-from runtime.artifact import DEMO
-from runtime.manifest import Placement, RangeMethod
-from runtime.toy_streets import ToyStreets
+from pem_edge import calibration
+from pem_edge.calibration.activations.collect import collect
+from pem_edge.calibration.activations.tensor_statistics import Statistics
+from pem_edge.calibration.graph.index import Graph
+from pem_edge.calibration.placement import Report, tensors
+from pem_edge.runtime.artifacts import artifact
+from pem_edge.runtime.artifacts.artifact import DEMO
+from pem_edge.runtime.artifacts.manifest import Placement, RangeMethod
+from pem_edge.runtime.datasets.toy_streets import ToyStreets
 
 TRAINED, HELD_OUT = 1, 7
 """Seeds of scenes that the demo weights' training saw and never saw."""

@@ -10,10 +10,11 @@ import msgspec
 import onnx
 import pytest
 
-from export import artifact, cli
-from export.forms import Forms
-from pem import PEM
-from runtime.manifest import InputSpec
+from pem_edge.export import artifact
+from pem_edge.export.cli import export
+from pem_edge.export.graph.operation_forms import Forms
+from pem_edge.pem import PEM
+from pem_edge.runtime.artifacts.manifest import InputSpec
 
 Refusal = Callable[..., str]
 Graphs = dict[tuple[str, Forms, bytes], onnx.ModelProto]
@@ -26,7 +27,7 @@ def refusal(capsys: pytest.CaptureFixture[str]) -> Refusal:
 
     def run(*arguments: str | Path) -> str:
         capsys.readouterr()
-        assert cli.main([str(argument) for argument in arguments]) == 1
+        assert export.main([str(argument) for argument in arguments]) == 1
         captured = capsys.readouterr()
         assert captured.out == ""
         line = captured.err.splitlines()[-1]

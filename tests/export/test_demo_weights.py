@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-import pem
-import runtime
-from export import cli
-from pem import checkpoints
-from runtime import artifact, files
-from runtime.toy_streets import LABELS, ToyStreets
+from pem_edge import pem, runtime
+from pem_edge.export.cli import export
+from pem_edge.pem import checkpoints
+from pem_edge.runtime import files
+from pem_edge.runtime.artifacts import artifact
+from pem_edge.runtime.datasets.toy_streets import LABELS, ToyStreets
 
 
 def test_the_weights_are_a_small_nano_with_the_streets_classes() -> None:
@@ -40,5 +40,5 @@ def test_the_artifact_computes_what_the_weights_compute(backend: str) -> None:
 
 
 def test_the_weights_export_by_name(tmp_path: Path) -> None:
-    assert cli.main(["--weights", "demo", "--size", "64x96", "-o", str(tmp_path)]) == 0
+    assert export.main(["--weights", "demo", "--size", "64x96", "-o", str(tmp_path)]) == 0
     assert artifact.read(tmp_path / "pem-nano.onnx").manifest.classes == LABELS

@@ -14,16 +14,15 @@ import pytest
 import torch
 from PIL import Image
 
-import pem
-import runtime
-from export import cli
-from export.int8_engine import without_int8
-from export.int8_options import OPTIONS
-from pem import checkpoints
-from runtime import artifact
-from runtime.errors import BackendError
-from runtime.manifest import Quantization
-from runtime.toy_streets import ToyStreets
+from pem_edge import pem, runtime
+from pem_edge.export.cli.export import main
+from pem_edge.export.cli.int8_options import OPTIONS
+from pem_edge.export.int8.engine_timing import without_int8
+from pem_edge.pem import checkpoints
+from pem_edge.runtime.artifacts import artifact
+from pem_edge.runtime.artifacts.manifest import Quantization
+from pem_edge.runtime.datasets.toy_streets import ToyStreets
+from pem_edge.runtime.errors import BackendError
 from tests.export.conftest import Refusal
 
 pytestmark = pytest.mark.usefixtures("traced_once")
@@ -49,7 +48,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def export(capsys: pytest.CaptureFixture[str], out: Path, *options: str | Path) -> tuple[dict[str, Any], str]:
     """The JSON printed, and the remarks."""
     arguments = [*SMALL, "-o", str(out), "--json", *map(str, options)]
-    code = cli.main(arguments)
+    code = main(arguments)
     captured = capsys.readouterr()
     assert code == 0, captured.err
     return json.loads(captured.out), captured.err
@@ -122,7 +121,7 @@ def test_an_onnx_for_an_engine_to_be_built_elsewhere(
     assert quantization(printed["model"]).placement == "tensorrt"
     assert artifact.read(printed["model"]).manifest.built_by["remainder"] == "fp16"
     if find_spec("tensorrt_rtx"):
-        assert cli.main(["--weights", printed["model"], "--to", "trt-rtx", "-o", str(tmp_path / "engine")]) == 0
+        assert main(["--weights", printed["model"], "--to", "trt-rtx", "-o", str(tmp_path / "engine")]) == 0
 
 
 def test_sizes_may_vary(tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,7 +154,7 @@ def test_a_graph_for_cpus_is_refused_for_engines(
 ) -> None:
     pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
     printed, _ = export(capsys, tmp_path, "--calib", pictures)
-    assert cli.main(["--weights", printed["model"], "--to", "trt-rtx"]) == 1
+    assert main(["--weights", printed["model"], "--to", "trt-rtx"]) == 1
     assert "is quantised for CPUs" in capsys.readouterr().err.splitlines()[-1]
     line = refused(refusal, tmp_path / "out", "--calib", pictures, "--remainder", "fp16")
     assert "--remainder fp16 is for TensorRT" in line
@@ -165,7 +164,7 @@ def test_a_graph_for_cpus_is_refused_for_engines(
 def test_options_of_int8_ask_for_int8(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = f"--{option.replace('_', '-')}"
     value = {"remainder": "fp16", "calib_method": "mse", "placement": "cpu"}.get(option, "1")
-    assert cli.main(["--weights", "demo", name, value, "-o", str(tmp_path / "out")]) == 1
+    assert main(["--weights", "demo", name, value, "-o", str(tmp_path / "out")]) == 1
     assert f"{name} is for INT8: add --precision int8" in capsys.readouterr().err
 
 
@@ -190,7 +189,7 @@ def test_statistics_of_another_checkpoint(tmp_path: Path, pictures: Path, capsys
         next(other.parameters()).mul_(1.01)
     pem.save(other, tmp_path / "other.safetensors")
     options = ["--weights", str(tmp_path / "other.safetensors"), *SMALL[2:], "--calib", str(pictures)]
-    assert cli.main([*options, "--calib-cache", str(cache), "-o", str(tmp_path / "new")]) == 1
+    assert main([*options, "--calib-cache", str(cache), "-o", str(tmp_path / "new")]) == 1
     assert "another checkpoint" in capsys.readouterr().err.splitlines()[-1]
 
 
@@ -198,7 +197,7 @@ def test_noise_as_pictures_is_remarked_on(tmp_path: Path, capsys: pytest.Capture
     for index in range(4):
         noise = np.random.default_rng(index).integers(0, 30, (128, 256, 3), dtype=np.uint8)
         Image.fromarray(noise).save(tmp_path / f"{index}.png")
-    code = cli.main([*SMALL, "--calib", str(tmp_path), "-o", str(tmp_path / "out")])
+    code = main([*SMALL, "--calib", str(tmp_path), "-o", str(tmp_path / "out")])
     captured = capsys.readouterr().err
     assert any("train" in line or "far" in line for line in captured.splitlines()), captured
     assert code in (0, 1)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export import parity
-from export.parity import Difference, Parity, Tolerance
-from runtime.errors import ExportError
-from runtime.manifest import InputSpec, Range
+from pem_edge.export import parity
+from pem_edge.export.parity import Difference, Parity, Tolerance
+from pem_edge.runtime.artifacts.manifest import InputSpec, Range
+from pem_edge.runtime.errors import ExportError
 
 GOOD = Difference("64x96", logits=1e-5, masks=1e-3, agreement=1.0)
 NEAR_TIE = Difference("64x96", logits=0.3, masks=0.7, agreement=0.993)

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import Dim
 
-import pem
-from export import graph
-from export.forms import DeformConvForm, Forms
-from export.rewrites import prepare
-from runtime.backends.openvino import core
-from runtime.manifest import InputSpec, Range
+from pem_edge import pem
+from pem_edge.export.graph import tracing
+from pem_edge.export.graph.operation_forms import DeformConvForm, Forms
+from pem_edge.export.graph.rewrites import prepare
+from pem_edge.runtime.artifacts.manifest import InputSpec, Range
+from pem_edge.runtime.backends.openvino import core
 from tests.helpers import published
 
 FORMS: tuple[DeformConvForm, ...] = ("standard", "native")
@@ -86,7 +86,7 @@ def test_graph_matches_published_outputs(
 ) -> None:
     name, module = model
     prepared = prepare(module, Forms(deform_conv=form))
-    proto = graph.to_onnx(prepared, graph.example_for(SPECS[spec]), dynamic=graph.dynamic_dims(SPECS[spec]))
+    proto = tracing.to_onnx(prepared, tracing.example_for(SPECS[spec]), dynamic=tracing.dynamic_dims(SPECS[spec]))
     onnx.save(proto, tmp_path / "model.onnx")
     for run in runners(form):
         logits, masks = run(tmp_path / "model.onnx", published.image("128x256").numpy())
@@ -104,7 +104,7 @@ def test_graph_behind_the_normalisation_matches_where_padding_is_published(
     assert pixels.shape == (1, 3, 128, 160)
     dims = {2: 32 * Dim("rows", min=2, max=32), 3: 32 * Dim("columns", min=2, max=64)} if varying else None
     behind = AfterNormalisation(prepare(module, Forms(deform_conv=form)))
-    onnx.save(graph.to_onnx(behind, pixels, dynamic=dims), tmp_path / "model.onnx")
+    onnx.save(tracing.to_onnx(behind, pixels, dynamic=dims), tmp_path / "model.onnx")
     for run in runners(form):
         logits, masks = run(tmp_path / "model.onnx", pixels.numpy())
         published.assert_golden(name, "100x150", logits, masks)

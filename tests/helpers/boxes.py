@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from runtime.dataset import Sample, TrueSegment
-from runtime.labels import Label
+from pem_edge.runtime.artifacts.labels import Label
+from pem_edge.runtime.datasets.dataset import Sample, TrueSegment
 
 LABELS = (
     Label(0, "ground", False, (0, 100, 0)),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from runtime.backends import cuda
-from runtime.errors import BackendError
+from pem_edge.runtime.backends.cuda import driver
+from pem_edge.runtime.errors import BackendError
 
 
 def has_gpu() -> bool:
     """Whether CUDA finds one that it can use."""
     try:
-        cuda.Gpu()
+        driver.Gpu()
     except BackendError:
         return False
     return True

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from runtime.kernels.launches import Launch
+from pem_edge.runtime.backends.tensorrt.kernels.launches import Launch
 
 HOST_CUDA = Path(__file__).parent / "host_cuda"
-SOURCES = Path(__file__).parents[2] / "runtime" / "kernels"
+SOURCES = Path(__file__).parents[2] / "runtime" / "backends" / "tensorrt" / "kernels"
 
 
 def compile_for_host(folder: Path, *options: str) -> Path:

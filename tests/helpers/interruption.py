@@ -11,7 +11,7 @@ from pathlib import Path
 
 def interrupt_export(*arguments: str | Path, at: str, after: float) -> None:
     """Run ``pem-export``, interrupt it ``after`` seconds from the remark that holds ``at``, and see that it says so."""
-    command = [sys.executable, "-m", "export.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "pem_edge.export.cli.export", *map(str, arguments)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:

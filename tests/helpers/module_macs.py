@@ -13,7 +13,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from pem import PEM
+from pem_edge.pem import PEM
 from tests.helpers import reference_form
 from tests.helpers.reference_form import ReferenceForm
 

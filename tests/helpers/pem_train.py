@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from pem.train_cli import main
+from pem_edge.pem.cli.train import main
 
 if __name__ == "__main__":
     sys.exit(main())

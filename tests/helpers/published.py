@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from pem import PEM
+from pem_edge.pem import PEM
 from tests.helpers.synthetic import REFERENCE, synthetic
 
 MODELS = {

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pem import PEM
-from pem.attention import FeedForward, MaskedCrossAttention, PrototypeCrossAttention, SelfAttention
-from pem.backbones import SwinTransformer
-from pem.decoder import DecoderLayer, MaskDecoder, ProjectingMaskProduct
-from pem.transformer_pixel_decoder import TransformerPixelDecoder
+from pem_edge.pem import PEM
+from pem_edge.pem.backbones import SwinTransformer
+from pem_edge.pem.decoder import DecoderLayer, MaskDecoder, ProjectingMaskProduct
+from pem_edge.pem.layers.attention import FeedForward, MaskedCrossAttention, PrototypeCrossAttention, SelfAttention
+from pem_edge.pem.pixel_decoders.transformer import TransformerPixelDecoder
 from tests.helpers.positions import sine_positions
 from tests.helpers.reference_transformer import attend, masked_attend, pixel_decode, swin
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pem.attention import MaskedCrossAttention, SelfAttention
-from pem.backbones.swin import APART, SHIFT, WINDOW, Block, PatchMerging, SwinTransformer, WindowAttention
-from pem.deformable_attention import DeformableAttention
-from pem.encoder import EncoderLayer, TokenEncoder, TokenRecalibration
-from pem.transformer_pixel_decoder import TransformerPixelDecoder
+from pem_edge.pem.backbones.swin import APART, SHIFT, WINDOW, Block, PatchMerging, SwinTransformer, WindowAttention
+from pem_edge.pem.layers.attention import MaskedCrossAttention, SelfAttention
+from pem_edge.pem.layers.deformable_attention import DeformableAttention
+from pem_edge.pem.pixel_decoders.encoder import EncoderLayer, TokenEncoder, TokenRecalibration
+from pem_edge.pem.pixel_decoders.transformer import TransformerPixelDecoder
 from tests.helpers.positions import sine_positions
 
 Sizes = list[tuple[int, int]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from pem.backbones import STDC, SwinTransformer
-from pem.variants import TransformerVariant, Variant
+from pem_edge.pem.backbones import STDC, SwinTransformer
+from pem_edge.pem.variants import TransformerVariant, Variant
 
 TINY = Variant(
     "tiny",

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
-import pem
-from pem.checkpoints.detectron2 import _DROPPED, our_name
-from pem.encoder import Depths
-from runtime.errors import CheckpointError, OutputError
+from pem_edge import pem
+from pem_edge.pem.checkpoints.detectron2 import _DROPPED, our_name
+from pem_edge.pem.pixel_decoders.encoder import Depths
+from pem_edge.runtime.errors import CheckpointError, OutputError
 from tests.helpers import published
 from tests.pem.conftest import Checkpoint
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-import pem
+from pem_edge import pem
 from tests.helpers import published
 from tests.helpers.reference_form import ReferenceForm, full_mask_features
 from tests.pem.conftest import Checkpoint

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from pem.attention import (
+from pem_edge.pem.backbones.swin import PatchMerging, WindowAttention
+from pem_edge.pem.decoder import ProjectingMaskProduct
+from pem_edge.pem.layers.attention import (
     MaskedCrossAttention,
     Memory,
     PrototypeCrossAttention,
@@ -20,12 +22,10 @@ from pem.attention import (
     SelfAttention,
     highest,
 )
-from pem.backbones.swin import PatchMerging, WindowAttention
-from pem.decoder import ProjectingMaskProduct
-from pem.deformable_attention import DeformableAttention
-from pem.encoder import Depths, TokenEncoder
-from pem.positions import sine_positions
-from pem.variants import VARIANTS
+from pem_edge.pem.layers.deformable_attention import DeformableAttention
+from pem_edge.pem.layers.positions import sine_positions
+from pem_edge.pem.pixel_decoders.encoder import Depths, TokenEncoder
+from pem_edge.pem.variants import VARIANTS
 from tests.helpers import positions, reference_form, reference_transformer
 from tests.helpers.reference_form import ReferenceForm
 from tests.helpers.tiny import TINY_MASK2FORMER, TINY_PROSCALE

@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from runtime import manifest as manifests
-from runtime.files import sha256
-from runtime.labels import Label
-from runtime.manifest import FileHash, InputSpec, Manifest
+from pem_edge.runtime.artifacts import manifest as manifests
+from pem_edge.runtime.artifacts.labels import Label
+from pem_edge.runtime.artifacts.manifest import FileHash, InputSpec, Manifest
+from pem_edge.runtime.files import sha256
 
 CLASSES = (
     Label(0, "red", True, (255, 0, 0)),

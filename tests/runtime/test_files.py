@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime import files
-from runtime.errors import OutputError
+from pem_edge.runtime import files
+from pem_edge.runtime.errors import OutputError
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:

@@ -10,14 +10,21 @@ import sys
 for name in {blocked}:
     sys.modules[name] = None  # importing it now fails
 """
-_FORBIDDEN = ("torch", "onnx", "onnxscript", "safetensors", "pem", "export", "calibration")
+_FORBIDDEN = (
+    "torch",
+    "onnx",
+    "onnxscript",
+    "safetensors",
+    *(f"pem_edge.{room}" for room in ("pem", "export", "calibration")),
+)
 _ENGINES = ("onnxruntime", "openvino", "tensorrt")
 
 _IMPORT_ALL = """
-import importlib, pkgutil, runtime
-names = [module.name for module in pkgutil.walk_packages(runtime.__path__, "runtime.")]
+import importlib, pkgutil
+from pem_edge import runtime
+names = [module.name for module in pkgutil.walk_packages(runtime.__path__, "pem_edge.runtime.")]
 engines = {engines}
-names = [name for name in names if name not in {{f"runtime.backends.{{engine}}" for engine in engines}}]
+names = [name for name in names if name not in {{f"pem_edge.runtime.backends.{{engine}}" for engine in engines}}]
 for name in names:
     importlib.import_module(name)
 for name in runtime.__all__:
@@ -35,20 +42,31 @@ def python(code: str) -> str:
 
 def test_every_module_imports_without_training_frameworks_and_backends() -> None:
     printed = python(_BLOCK.format(blocked=_FORBIDDEN + _ENGINES) + _IMPORT_ALL.format(engines=_ENGINES))
-    assert {"runtime.segmenter", "runtime.cli", "runtime.backends.base"} <= set(printed.split())
+    assert {
+        "pem_edge.runtime.inference.segmenter",
+        "pem_edge.runtime.cli.run",
+        "pem_edge.runtime.backends.base",
+    } <= set(printed.split())
 
 
 def test_importing_runtime_loads_nothing_heavy() -> None:
     heavy = (*_FORBIDDEN, *_ENGINES, "numpy", "cv2", "PIL", "msgspec", "tqdm")
-    assert python(f"import sys, runtime; print(*(sys.modules.keys() & {{*{heavy}}}))").split() == []
+    assert python(f"import sys, pem_edge.runtime; print(*(sys.modules.keys() & {{*{heavy}}}))").split() == []
 
 
-def test_public_names_work_after_import_runtime_alone() -> None:
+def test_public_names_work_after_importing_the_runtime_alone() -> None:
     code = (
-        "import runtime; print(runtime.load.__name__, runtime.postprocess.panoptic.__name__, runtime.drawing.__name__)"
+        "from pem_edge import runtime; "
+        "print(runtime.load.__name__, runtime.postprocess.panoptic.__name__, runtime.drawing.__name__)"
     )
-    assert python(code).split() == ["load", "panoptic", "runtime.drawing"]
+    assert python(code).split() == ["load", "panoptic", "pem_edge.runtime.results.drawing"]
+
+
+def test_the_package_offers_the_same_names_and_its_rooms() -> None:
+    code = "import pem_edge; print(pem_edge.load is pem_edge.runtime.load, pem_edge.Segmenter.__name__)"
+    assert python(code).split() == ["True", "Segmenter"]
 
 
 def test_unknown_names_are_attribute_errors() -> None:
-    assert python("import runtime; print(hasattr(runtime, 'segment'))").split() == ["False"]
+    assert python("import pem_edge; print(hasattr(pem_edge, 'segment'))").split() == ["False"]
+    assert python("from pem_edge import runtime; print(hasattr(runtime, 'segment'))").split() == ["False"]

@@ -1,5 +1,5 @@
 """TensorRT and TensorRT-RTX on NVIDIA GPUs."""
 
-from runtime.backends.tensorrt.backend import TensorRt, TensorRtRtx
+from pem_edge.runtime.backends.tensorrt.backend import TensorRt, TensorRtRtx
 
 __all__ = ["TensorRt", "TensorRtRtx"]

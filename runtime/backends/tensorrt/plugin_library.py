@@ -6,10 +6,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from runtime.backends.tensorrt import log
-from runtime.errors import BackendError
-from runtime.files import sha256
-from runtime.manifest import FileHash
+from pem_edge.runtime.artifacts.manifest import FileHash
+from pem_edge.runtime.backends.tensorrt import log
+from pem_edge.runtime.errors import BackendError
+from pem_edge.runtime.files import sha256
 
 _loaded: dict[str, str] = {}
 """Hash of the library loaded, by the name of TensorRT's module."""

@@ -7,7 +7,7 @@ import platform
 import re
 from pathlib import Path
 
-from runtime.benchmark.machine import readers
+from pem_edge.runtime.benchmark.machine import readers
 
 _ROOT = Path("/")
 

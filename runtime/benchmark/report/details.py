@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from runtime.benchmark.report import words
-from runtime.benchmark.report.tables import Row, Table, by_artifact, ordered, percentiles, variation
-from runtime.benchmark.report.words import UNKNOWN, Name
-from runtime.benchmark.schema import ArtifactReport, Profile, Report
+from pem_edge.runtime.benchmark.report import wording
+from pem_edge.runtime.benchmark.report.tables import Row, Table, by_artifact, ordered, percentiles, variation
+from pem_edge.runtime.benchmark.report.wording import UNKNOWN, Name
+from pem_edge.runtime.benchmark.schema import ArtifactReport, Profile, Report
 
 _TYPES = 5
 
@@ -16,8 +16,8 @@ def stage_times(artifact: ArtifactReport) -> Table:
     """All about one artifact's stages."""
     columns = ("stage", "p50", "p90", "p99", "mean", "least", "CV", "samples")
     rows = tuple(
-        (words.printable(stage), *percentiles(times), words.milliseconds(times.mean),
-         words.milliseconds(times.minimum), variation(times), str(times.samples))
+        (wording.printable(stage), *percentiles(times), wording.milliseconds(times.mean),
+         wording.milliseconds(times.minimum), variation(times), str(times.samples))
         for stage, times in ordered(artifact.stages)
     )  # fmt: skip
     return Table("Stages", "Milliseconds; CV is the coefficient of variation, ! if noisy.", columns, rows)
@@ -26,14 +26,14 @@ def stage_times(artifact: ArtifactReport) -> Table:
 def layers(profile: Profile) -> Table:
     """The costliest nodes of one artifact."""
     rows = tuple(
-        (words.printable(layer.name), words.printable(layer.type), words.milliseconds(layer.milliseconds),
-         words.percent(layer.share))
+        (wording.printable(layer.name), wording.printable(layer.type), wording.milliseconds(layer.milliseconds),
+         wording.percent(layer.share))
         for layer in profile.layers
     )  # fmt: skip
     kinds = ", ".join(
-        f"{words.printable(kind)} {words.percent(time / profile.total)}" for kind, time in _costliest(profile)
+        f"{wording.printable(kind)} {wording.percent(time / profile.total)}" for kind, time in _costliest(profile)
     )
-    note = f"Of {words.milliseconds(profile.total)} ms in all nodes, by the backend's own profiler. By type: {kinds}."
+    note = f"Of {wording.milliseconds(profile.total)} ms in all nodes, by the backend's own profiler. By type: {kinds}."
     return Table("Costliest layers", note, ("layer", "type", "ms", "share"), rows)
 
 
@@ -48,10 +48,10 @@ def titled(table: Table, name: Name) -> Table:
 
 def compared_stages(report: Report) -> Table:
     """Every comparison of the report."""
-    numbered = {each.name: name for each, name in zip(report.artifacts, words.names(report.artifacts), strict=True)}
+    numbered = {each.name: name for each, name in zip(report.artifacts, wording.names(report.artifacts), strict=True)}
     rows = tuple(
-        (numbered[c.model], words.printable(c.stage),
-         words.times(c.ratio.estimate), words.bounds(c.ratio), c.verdict)
+        (numbered[c.model], wording.printable(c.stage),
+         wording.times(c.ratio.estimate), wording.bounds(c.ratio), c.verdict)
         for c in report.comparisons
     )  # fmt: skip
     note = "Times over those of the first artifact, from rounds in which all took turns."
@@ -67,7 +67,7 @@ def artifacts(report: Report) -> Table:
         size = f"{artifact.height}x{artifact.width}"
         texts = (artifact.model, artifact.variant, artifact.precision, size, artifact.backend, artifact.deform_conv,
                  settings or UNKNOWN, artifact.sha256[:12])  # fmt: skip
-        return tuple(words.printable(text) for text in texts)
+        return tuple(wording.printable(text) for text in texts)
 
     return by_artifact(report, "Artifacts", "Which files these were.", columns, row)
 
@@ -75,22 +75,22 @@ def artifacts(report: Report) -> Table:
 def machine(report: Report) -> Table:
     """Where it was measured; what changes while it runs has a value before and one after."""
     here = report.machine
-    memory = "unknown" if here.memory_bytes is None else words.size(here.memory_bytes)
+    memory = "unknown" if here.memory_bytes is None else wording.size(here.memory_bytes)
     facts = {
         "system": here.system, "CPU": here.cpu, "cores": f"{here.usable_cores} of {here.cores} usable",
         "memory": memory, "GPU": here.gpu, "power mode": here.power_mode, **here.details, **here.versions,
     }  # fmt: skip
     changing = {key: f"{here.before.get(key, UNKNOWN)} before, {here.after.get(key, UNKNOWN)} after"
                 for key in {**here.before, **here.after}}  # fmt: skip
-    rows = tuple((words.printable(key), words.printable(value)) for key, value in {**facts, **changing}.items())
+    rows = tuple((wording.printable(key), wording.printable(value)) for key, value in {**facts, **changing}.items())
     return Table("Machine", "Where it was measured.", ("fact", "value"), rows)
 
 
 def missing(report: Report) -> Table:
     """What could not be found out, and why."""
     rows = tuple(
-        (name, words.printable(what), words.printable(why))
-        for name, artifact in zip(words.names(report.artifacts), report.artifacts, strict=True)
+        (name, wording.printable(what), wording.printable(why))
+        for name, artifact in zip(wording.names(report.artifacts), report.artifacts, strict=True)
         for what, why in artifact.missing.items()
     )
     return Table("Not known", "What could not be measured, and why.", ("artifact", "what", "why"), rows)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from runtime.benchmark.report import details, summary, tables, words
-from runtime.benchmark.report.tables import Table
-from runtime.benchmark.report.words import Cell, Name, Words
-from runtime.benchmark.schema import Report
+from pem_edge.runtime.benchmark.report import details, summary, tables, wording
+from pem_edge.runtime.benchmark.report.tables import Table
+from pem_edge.runtime.benchmark.report.wording import Cell, Name, Words
+from pem_edge.runtime.benchmark.schema import Report
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>#|~&@!]|:(?=//)")
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;", ":": "&#58;"}
@@ -15,8 +15,8 @@ _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;", ":": "&#58;"}
 
 def report(found: Report) -> str:
     """The summary, the tables, and folded away what stands behind them."""
-    title = f"# {escaped(words.title(found))}"
-    parts = [title, *map(paragraph, summary.summary(found)), escaped(". ".join(words.about(found)))]
+    title = f"# {escaped(wording.title(found))}"
+    parts = [title, *map(paragraph, summary.summary(found)), escaped(". ".join(wording.about(found)))]
     parts += [table(each) for each in tables.main(found)]
     parts += [folded(each.title, table(each, level=0)) for each in _behind(found)]
     return "\n\n".join(parts) + "\n"
@@ -53,7 +53,7 @@ def code(text: str) -> str:
 
 
 def _behind(found: Report) -> list[Table]:
-    named = zip(words.names(found.artifacts), found.artifacts, strict=True)
+    named = zip(wording.names(found.artifacts), found.artifacts, strict=True)
     profiles = [details.titled(details.layers(artifact.profile), name) for name, artifact in named if artifact.profile]
     more = [details.compared_stages(found), *profiles, details.artifacts(found), details.machine(found)]
     return [each for each in (*more, details.missing(found)) if each.rows]

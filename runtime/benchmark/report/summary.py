@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runtime.benchmark import statistics
-from runtime.benchmark.options import NoiseLimits
-from runtime.benchmark.report import tables, words
-from runtime.benchmark.report.words import Name, Words, joined
-from runtime.benchmark.schema import ArtifactReport, Report
+from pem_edge.runtime.benchmark import statistics
+from pem_edge.runtime.benchmark.options import NoiseLimits
+from pem_edge.runtime.benchmark.report import tables, wording
+from pem_edge.runtime.benchmark.report.wording import Name, Words, joined
+from pem_edge.runtime.benchmark.schema import ArtifactReport, Report
 
 _FEW_ROUNDS = 10
 _WORTH_NAMING = 0.01  # of the total
@@ -29,37 +29,37 @@ def verdict(report: Report) -> Iterator[Words]:
     best = fastest(report)
     artifact = report.artifacts[best.number - 1]
     total = artifact.stages["total"]
-    speed = f"{words.milliseconds(total.p50)} ms an image ({words.per_second(artifact.fps)} FPS)"
+    speed = f"{wording.milliseconds(total.p50)} ms an image ({wording.per_second(artifact.fps)} FPS)"
     if len(report.artifacts) == 1:
-        yield (best, f" takes {speed}; one image in ten takes longer than {words.milliseconds(total.p90)} ms. ")
+        yield (best, f" takes {speed}; one image in ten takes longer than {wording.milliseconds(total.p90)} ms. ")
         if artifact.accuracy and artifact.accuracy.pq is not None:
-            yield (f"Its PQ is {words.points(artifact.accuracy.pq)} on {_images(artifact)}. ",)
+            yield (f"Its PQ is {wording.points(artifact.accuracy.pq)} on {_images(artifact)}. ",)
         return
     peers = level_with(report, best)
     if peers:
         level = sorted((best, *peers), key=_rank)
         yield (*joined(level), f" are the fastest, alike within noise: {speed}. ")
     else:
-        others = (name for name in words.names(report.artifacts) if name != best)
+        others = (name for name in wording.names(report.artifacts) if name != best)
         runner_up = min(others, key=lambda name: _total(report, name))
-        next_best = f" with {words.milliseconds(_total(report, runner_up))} ms. "
+        next_best = f" with {wording.milliseconds(_total(report, runner_up))} ms. "
         yield (best, f" is the fastest: {speed}, followed by ", runner_up, next_best)
     yield from _accuracy(report, best, peers)
 
 
 def fastest(report: Report) -> Name:
     """The artifact of the lowest median."""
-    return min(words.names(report.artifacts), key=lambda name: _total(report, name))
+    return min(wording.names(report.artifacts), key=lambda name: _total(report, name))
 
 
 def level_with(report: Report, best: Name) -> list[Name]:
     """Those that are not slower than ``best`` beyond noise."""
-    return [name for name in words.names(report.artifacts) if name != best and not _apart(report, best, name)]
+    return [name for name in wording.names(report.artifacts) if name != best and not _apart(report, best, name)]
 
 
 def worth_shipping(report: Report) -> list[Name]:
     """Those with PQ that no other beats in both: more accurate, and faster or level. The fastest first."""
-    scored = [name for name in words.names(report.artifacts) if _pq(report, name) is not None]
+    scored = [name for name in wording.names(report.artifacts) if _pq(report, name) is not None]
     scored.sort(key=lambda name: _total(report, name))
     kept: list[Name] = []
     for name in scored:
@@ -76,7 +76,7 @@ def where_time_goes(report: Report) -> Iterator[Words]:
     whole = artifact.stages["total"].mean
     parts = sorted(tables.ordered(artifact.stages), key=lambda item: item[1].mean, reverse=True)
     shares = [
-        f"{words.printable(stage)} {words.percent(times.mean / whole)}"
+        f"{wording.printable(stage)} {wording.percent(times.mean / whole)}"
         for stage, times in parts
         if stage != "total" and times.mean > _WORTH_NAMING * whole
     ]
@@ -85,23 +85,23 @@ def where_time_goes(report: Report) -> Iterator[Words]:
     rate = artifact.rate
     if rate and rate.fraction is not None:
         yield (
-            f"Its inference reaches {words.percent(rate.fraction)} of the rate of a large convolution on this machine "
-            f"({words.giga(rate.reached)} of {words.giga(rate.convolution)} GMAC/s). ",
+            f"Its inference reaches {wording.percent(rate.fraction)} of the rate of a large convolution on this "
+            f"machine ({wording.giga(rate.reached)} of {wording.giga(rate.convolution)} GMAC/s). ",
         )
 
 
 def doubts(report: Report) -> Iterator[Words]:
     """What to keep in mind before trusting the figures."""
-    noisy = [name for name, artifact in zip(words.names(report.artifacts), report.artifacts, strict=True)
+    noisy = [name for name, artifact in zip(wording.names(report.artifacts), report.artifacts, strict=True)
              if artifact.stages["total"].noisy]  # fmt: skip
     if noisy:
         yield ("The times of ", *joined(noisy), " vary much: measure again on a quieter machine. ")
     if report.rounds < _FEW_ROUNDS:
-        yield (f"Only {words.plural(report.rounds, 'round')} were measured: intervals are wide. ",)
+        yield (f"Only {wording.plural(report.rounds, 'round')} were measured: intervals are wide. ",)
     shift = drift(report)
     if shift is not None and abs(shift - 1) > _SHIFT:
         pace = "slower" if shift > 1 else "faster"
-        yield (f"The machine itself became {words.percent(abs(shift - 1))} {pace} during the run. ",)
+        yield (f"The machine itself became {wording.percent(abs(shift - 1))} {pace} during the run. ",)
     if len(report.artifacts) > 1 and not any(artifact.accuracy for artifact in report.artifacts):
         yield ("Accuracy was not measured: --dataset sets it beside speed. ",)
 
@@ -120,7 +120,7 @@ def _accuracy(report: Report, best: Name, peers: list[Name]) -> Iterator[Words]:
     if not kept:
         return
     top = max(kept, key=lambda name: _shown_pq(report, name))
-    score = f"PQ {words.points(_pq(report, top))} on {_images(report.artifacts[top.number - 1])}"
+    score = f"PQ {wording.points(_pq(report, top))} on {_images(report.artifacts[top.number - 1])}"
     if len(kept) == 1:
         alike = [
             name for name in sorted((best, *peers), key=_rank) if _shown_pq(report, name) == _shown_pq(report, top)
@@ -133,12 +133,12 @@ def _accuracy(report: Report, best: Name, peers: list[Name]) -> Iterator[Words]:
                 f" is the most accurate, too ({score}): ship it. " if alike else f" is the most accurate ({score}). ",
             )
         return
-    yield (top, f" is the most accurate: {score}, {words.milliseconds(_total(report, top))} ms. ")
+    yield (top, f" is the most accurate: {score}, {wording.milliseconds(_total(report, top))} ms. ")
     quick = kept[0]
     loss = _shown_pq(report, top) - _shown_pq(report, quick)
-    gain = words.times(_total(report, top) / _total(report, quick))
+    gain = wording.times(_total(report, top) / _total(report, quick))
     yield ("Ship ", quick, f" if {gain} times the speed is worth {loss:.1f} points of PQ, else ", top, ". ")
-    others = [name for name in words.names(report.artifacts) if _pq(report, name) is not None and name not in kept]
+    others = [name for name in wording.names(report.artifacts) if _pq(report, name) is not None and name not in kept]
     if others:
         verb = "gains" if len(others) == 1 else "gain"
         yield (*joined(others), f" {verb} nothing: another is at least as fast and as accurate. ")
@@ -184,4 +184,4 @@ def _shown_pq(report: Report, name: Name) -> float:
 
 def _images(artifact: ArtifactReport) -> str:
     assert artifact.accuracy is not None
-    return f"{words.plural(artifact.accuracy.images, 'image')} of {words.printable(artifact.accuracy.dataset)}"
+    return f"{wording.plural(artifact.accuracy.images, 'image')} of {wording.printable(artifact.accuracy.dataset)}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from runtime.benchmark.report import words
-from runtime.benchmark.report.words import UNKNOWN, Cell
-from runtime.benchmark.schema import ArtifactReport, Comparison, Report, Times
+from pem_edge.runtime.benchmark.report import wording
+from pem_edge.runtime.benchmark.report.wording import UNKNOWN, Cell
+from pem_edge.runtime.benchmark.schema import ArtifactReport, Comparison, Report, Times
 
 Row = tuple[Cell, ...]
 
@@ -44,8 +44,8 @@ def overview(report: Report) -> Table:
 
     def row(artifact: ArtifactReport) -> Row:
         total = artifact.stages["total"]
-        compared = (words.against(comparison(report, artifact.name)),) if several else ()
-        return (*percentiles(total), words.per_second(artifact.fps), variation(total), *compared)
+        compared = (wording.against(comparison(report, artifact.name)),) if several else ()
+        return (*percentiles(total), wording.per_second(artifact.fps), variation(total), *compared)
 
     confidence = next((f"{100 * c.ratio.confidence:g} %" for c in report.comparisons), "")
     against = f" Times over the first's, with {confidence} intervals." if several and confidence else ""
@@ -70,11 +70,11 @@ def throughput(report: Report) -> Table:
 
     def row(artifact: ArtifactReport) -> Row:
         several, offline = artifact.scenarios.multi_stream, artifact.scenarios.offline
-        latency = several and (words.milliseconds(several.latency.p50), words.milliseconds(several.latency.p99))
+        latency = several and (wording.milliseconds(several.latency.p50), wording.milliseconds(several.latency.p99))
         return (
-            *((str(several.streams), words.per_second(several.fps)) if several else (UNKNOWN,) * 2),
+            *((str(several.streams), wording.per_second(several.fps)) if several else (UNKNOWN,) * 2),
             *(latency or (UNKNOWN,) * 2),
-            *((str(offline.batch), words.per_second(offline.fps)) if offline else (UNKNOWN,) * 2),
+            *((str(offline.batch), wording.per_second(offline.fps)) if offline else (UNKNOWN,) * 2),
         )
 
     note = (
@@ -92,8 +92,8 @@ def camera(report: Report) -> Table:
         found = artifact.scenarios.camera
         if found is None:
             return (UNKNOWN,) * (len(columns) - 1)
-        share = words.percent(found.dropped / max(1, found.frames))
-        return (words.per_second(found.fps), str(found.frames), str(found.dropped), share, *percentiles(found.age))
+        share = wording.percent(found.dropped / max(1, found.frames))
+        return (wording.per_second(found.fps), str(found.frames), str(found.dropped), share, *percentiles(found.age))
 
     note = "A camera that waits for nobody: frames it dropped, and results' age in milliseconds since their capture."
     return by_artifact(report, "Camera", note, columns, row)
@@ -107,9 +107,9 @@ def resources(report: Report) -> Table:
         memory, cold = artifact.memory, artifact.cold_start
         parts = (None,) * 4 if cold is None else (cold.imports, cold.load, cold.first, cold.total)
         return (
-            words.size(artifact.file_bytes),
-            words.size(memory.host if memory else None),
-            words.size(memory.device if memory else None),
+            wording.size(artifact.file_bytes),
+            wording.size(memory.host if memory else None),
+            wording.size(memory.device if memory else None),
             *(median(part) for part in parts),
         )
 
@@ -126,13 +126,13 @@ def rates(report: Report) -> Table:
         if rate is None:
             return (UNKNOWN,) * (len(columns) - 1)
         return (
-            words.giga(rate.macs),
-            words.giga(rate.reached),
-            words.giga(rate.convolution),
-            words.percent(rate.fraction),
-            words.giga(rate.matrix),
-            words.size(rate.bytes_moved),
-            words.giga(rate.bandwidth),
+            wording.giga(rate.macs),
+            wording.giga(rate.reached),
+            wording.giga(rate.convolution),
+            wording.percent(rate.fraction),
+            wording.giga(rate.matrix),
+            wording.size(rate.bytes_moved),
+            wording.giga(rate.bandwidth),
         )
 
     note = (
@@ -150,9 +150,9 @@ def accuracy(report: Report) -> Table:
         found = artifact.accuracy
         if found is None:
             return (UNKNOWN,) * (len(columns) - 1)
-        return (*map(words.points, (found.pq, found.pq_things, found.pq_stuff, found.miou)), str(found.images))
+        return (*map(wording.points, (found.pq, found.pq_things, found.pq_stuff, found.miou)), str(found.images))
 
-    datasets = dict.fromkeys(words.printable(a.accuracy.dataset) for a in report.artifacts if a.accuracy)
+    datasets = dict.fromkeys(wording.printable(a.accuracy.dataset) for a in report.artifacts if a.accuracy)
     return by_artifact(report, "Accuracy", f"Percent, on {', '.join(datasets)}.", columns, row)
 
 
@@ -175,19 +175,19 @@ def ordered(stages: dict[str, Times]) -> Iterator[tuple[str, Times]]:
 
 def variation(times: Times) -> str:
     """The coefficient of variation, with ! if it is too large to trust the times."""
-    return f"{words.percent(times.cv)}{' !' if times.noisy else ''}"
+    return f"{wording.percent(times.cv)}{' !' if times.noisy else ''}"
 
 
 def percentiles(found: Times) -> tuple[str, str, str]:
-    return words.milliseconds(found.p50), words.milliseconds(found.p90), words.milliseconds(found.p99)
+    return wording.milliseconds(found.p50), wording.milliseconds(found.p90), wording.milliseconds(found.p99)
 
 
 def median(found: Times | None) -> str:
-    return UNKNOWN if found is None else words.milliseconds(found.p50)
+    return UNKNOWN if found is None else wording.milliseconds(found.p50)
 
 
 def by_artifact(
     report: Report, title: str, note: str, columns: tuple[str, ...], row: Callable[[ArtifactReport], Row]
 ) -> Table:
-    named = zip(words.names(report.artifacts), report.artifacts, strict=True)
+    named = zip(wording.names(report.artifacts), report.artifacts, strict=True)
     return Table(title, note, columns, tuple((name, *row(artifact)) for name, artifact in named))

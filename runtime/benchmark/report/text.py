@@ -5,10 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from runtime.benchmark.report import summary, tables, words
-from runtime.benchmark.report.tables import Table
-from runtime.benchmark.report.words import Cell, Name, Words
-from runtime.benchmark.schema import Report
+from pem_edge.runtime.benchmark.report import summary, tables, wording
+from pem_edge.runtime.benchmark.report.tables import Table
+from pem_edge.runtime.benchmark.report.wording import Cell, Name, Words
+from pem_edge.runtime.benchmark.schema import Report
 
 WIDTH = 80
 _LEAST = 12  # columns that a heading keeps, however wide the figures are
@@ -17,14 +17,14 @@ _GAP = "  "
 
 def report(found: Report) -> str:
     """What a terminal shows: the tables, then the summary."""
-    heading = "\n".join(map(_wrapped, words.about(found)))
+    heading = "\n".join(map(_wrapped, wording.about(found)))
     parts = [heading, *map(table, tables.main(found)), *map(paragraph, summary.summary(found))]
     return "\n\n".join(parts)
 
 
 def paragraph(found: Words) -> str:
     """Sentences, wrapped."""
-    return _wrapped(words.plain(found).strip())
+    return _wrapped(wording.plain(found).strip())
 
 
 def table(found: Table) -> str:
@@ -38,7 +38,7 @@ def table(found: Table) -> str:
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], signs: Sequence[str]) -> str:
-    cut = (words.shortened(cells[0], widths[0]), *cells[1:])
+    cut = (wording.shortened(cells[0], widths[0]), *cells[1:])
     return _GAP.join(f"{cell:{sign}{width}}" for cell, sign, width in zip(cut, signs, widths, strict=True)).rstrip()
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from export.engine.flavour import FLAVOURS, load
-from export.engine.machine import Machine
-from runtime import artifact
+from pem_edge.export.engine.machine import Machine
+from pem_edge.export.engine.targets import FLAVOURS, load
+from pem_edge.runtime.artifacts import artifact
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.engine import build, config, network
-from export.engine.flavour import FLAVOURS
-from export.engine.settings import Settings, require
-from runtime import artifact
-from runtime.errors import ExportError
-from runtime.manifest import InputSpec, Range
+from pem_edge.export.engine import build, config, network
+from pem_edge.export.engine.settings import Settings, require
+from pem_edge.export.engine.targets import FLAVOURS
+from pem_edge.runtime.artifacts import artifact
+from pem_edge.runtime.artifacts.manifest import InputSpec, Range
+from pem_edge.runtime.errors import ExportError
 from tests.export.engine.conftest import machine
 from tests.helpers.gpu import has_gpu
 

@@ -9,11 +9,11 @@ import msgspec
 import onnx as onnx_package
 import pytest
 
-from export import cli
-from runtime import artifact, onnx_metadata
-from runtime import manifest as manifests
-from runtime.files import sha256
-from runtime.manifest import METADATA_KEY, Manifest, path_of
+from pem_edge.export.cli import export
+from pem_edge.runtime.artifacts import artifact, onnx_metadata
+from pem_edge.runtime.artifacts import manifest as manifests
+from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, path_of
+from pem_edge.runtime.files import sha256
 from tests.export.conftest import Refusal
 from tests.helpers.interruption import interrupt_export
 
@@ -21,7 +21,7 @@ pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
 
 
 def build(onnx: Path, *options: str) -> Manifest:
-    assert cli.main(["--weights", str(onnx), "--to", "trt-rtx", *options]) == 0
+    assert export.main(["--weights", str(onnx), "--to", "trt-rtx", *options]) == 0
     (engine,) = onnx.parent.rglob("*.engine")
     return artifact.read(engine).manifest
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from export.engine.artifact import refuse_another_plugin
-from export.engine.build import build
-from export.engine.settings import Settings
-from runtime import artifact
-from runtime.artifact import Artifact
-from runtime.errors import BackendError, ExportError, OutputError
+from pem_edge.export.engine.artifact import refuse_another_plugin
+from pem_edge.export.engine.build import build
+from pem_edge.export.engine.settings import Settings
+from pem_edge.runtime.artifacts import artifact
+from pem_edge.runtime.artifacts.artifact import Artifact
+from pem_edge.runtime.errors import BackendError, ExportError, OutputError
 from tests.export.engine.conftest import machine
 
 

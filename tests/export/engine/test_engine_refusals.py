@@ -73,27 +73,27 @@ def test_without_tensorrt_that_is_said_first(weights: str, onnx: Path, refusal: 
 @needs_rtx
 @pytest.mark.skipif(has_gpu(), reason="there is a GPU")
 def test_without_a_gpu_tensorrt_is_refused(onnx: Path) -> None:
-    said = command(onnx, f"from export.cli import main; main({arguments(onnx)})")
+    said = command(onnx, f"from pem_edge.export.cli.export import main; main({arguments(onnx)})")
     assert said.startswith("pem-export: TensorRT builds on the GPU that the engine is for, but no NVIDIA GPU")
     assert "choose --to trt-rtx" in said
 
 
 @needs_rtx
 def test_one_process_drives_one_of_the_two(onnx: Path) -> None:
-    load = "from export.engine import flavour; flavour.load(flavour.FLAVOURS['trt-rtx'])"
-    said = command(onnx, f"{load}; from export.cli import main; main({arguments(onnx)})")
+    load = "from pem_edge.export.engine import targets; targets.load(targets.FLAVOURS['trt-rtx'])"
+    said = command(onnx, f"{load}; from pem_edge.export.cli.export import main; main({arguments(onnx)})")
     assert "has built for TensorRT-RTX: build for TensorRT in another process" in said
 
 
 @needs_rtx
 def test_neither_torch_nor_onnx_is_needed_to_build_from_an_onnx(onnx: Path) -> None:
-    build = f"from export.cli import main; raise SystemExit(main({[*arguments(onnx)[:-1], 'trt-rtx']}))"
+    build = f"from pem_edge.export.cli.export import main; raise SystemExit(main({[*arguments(onnx)[:-1], 'trt-rtx']}))"
     command(onnx, f"import sys; sys.modules.update(torch=None, onnx=None, onnxruntime=None); {build}")
     assert onnx.with_suffix(".engine").exists()
 
 
 def test_without_torch_a_checkpoint_is_refused(onnx: Path) -> None:
-    main = "from export.cli import main; main(['--weights', 'demo'])"
+    main = "from pem_edge.export.cli.export import main; main(['--weights', 'demo'])"
     said = command(onnx, f"import sys; sys.modules.update(torch=None); {main}")
     assert "checkpoints need PyTorch, which is not installed: pip install 'pem-edge[export]'" in said
 

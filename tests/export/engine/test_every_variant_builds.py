@@ -11,16 +11,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import pem
-import runtime
-from export import artifact, cli, int8
-from pem.variants import VARIANTS
-from runtime import manifest as manifests
-from runtime import onnx_metadata
-from runtime.errors import BackendError
-from runtime.files import sha256
-from runtime.manifest import METADATA_KEY, Engine, Manifest
-from runtime.toy_streets import ToyStreets
+from pem_edge import pem, runtime
+from pem_edge.export import artifact
+from pem_edge.export.cli import export
+from pem_edge.export.int8 import quantize
+from pem_edge.pem.variants import VARIANTS
+from pem_edge.runtime.artifacts import manifest as manifests
+from pem_edge.runtime.artifacts import onnx_metadata
+from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Engine, Manifest
+from pem_edge.runtime.datasets.toy_streets import ToyStreets
+from pem_edge.runtime.errors import BackendError
+from pem_edge.runtime.files import sha256
 from tests.export.conftest import Graphs
 from tests.helpers.gpu import has_gpu
 from tests.helpers.weights import randomised
@@ -71,7 +72,7 @@ def test_sizes_may_vary(weights: Path, precision: str, tmp_path: Path) -> None:
 
 def check_export(weights: Path, precision: str, sizes: str, tmp_path: Path) -> None:
     options = ["--to", "trt-rtx", "--precision", precision, *SIZES[sizes], "-o", str(tmp_path)]
-    assert cli.main(["--weights", str(weights), *options]) == 0
+    assert export.main(["--weights", str(weights), *options]) == 0
     stem = weights.stem if precision == "fp32" else f"{weights.stem}-{precision}"
     engine = tmp_path / f"{stem}.engine"
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{stem}.engine", f"{stem}.json", f"{stem}.onnx"]
@@ -133,11 +134,11 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_convolutions_are_int8_in_the_engine_s_network(
     weights: Path, remainder: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(int8, "_BROKEN", 0.0)  # classes of random weights are nearly tied
+    monkeypatch.setattr(quantize, "_BROKEN", 0.0)  # classes of random weights are nearly tied
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     options = ["--to", "trt-rtx", *SIZES["static"], "--precision", "int8", "--remainder", remainder]
     calibration = ["--calib", str(pictures), "-o", str(tmp_path / "out")]
-    assert cli.main(["--weights", str(weights), *options, *calibration]) == 0
+    assert export.main(["--weights", str(weights), *options, *calibration]) == 0
     stem = tmp_path / "out" / f"{weights.stem}-int8"
     manifest = manifests.parse(stem.with_suffix(".json").read_bytes(), "manifest")
     assert stem.with_suffix(".engine").stat().st_size > 1e6

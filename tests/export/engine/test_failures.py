@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from export.engine.failures import failure
+from pem_edge.export.engine.failures import failure
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from export.engine.layers import Layer, Report, read_inspector, require_precision
-from runtime.errors import ExportError
+from pem_edge.export.engine.layers import Layer, Report, read_inspector, require_precision
+from pem_edge.runtime.errors import ExportError
 
 
 def layer(name: str, kind: str, described: str | None, key: str = "Format/Datatype") -> dict[str, object]:

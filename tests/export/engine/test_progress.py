@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.engine.progress import Progress, Steps
+from pem_edge.export.engine.progress import Progress, Steps
 
 
 def test_a_phase_within_a_step_counts_as_its_share_of_the_step() -> None:

@@ -11,16 +11,7 @@ from typing import Any
 import numpy as np
 
 from tests.helpers.tensorrt_bindings.simulated_kernels import Kernels
-from tests.helpers.tensorrt_bindings.simulated_machine import (
-    Block,
-    Context,
-    Error,
-    Event,
-    Graph,
-    Kind,
-    Stream,
-    Work,
-)
+from tests.helpers.tensorrt_bindings.simulated_machine import Block, Context, Error, Event, Graph, Kind, Stream, Work
 
 _ALIGNMENT = 256
 

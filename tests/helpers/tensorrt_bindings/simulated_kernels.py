@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.kernels.arguments import Fit, Merge
+from pem_edge.runtime.backends.tensorrt.kernels.arguments import Fit, Merge
 from tests.helpers.host_kernels import SOURCES, host_kernels
 from tests.helpers.tensorrt_bindings.simulated_machine import (
     CompilerError,

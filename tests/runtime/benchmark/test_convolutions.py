@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from runtime.backends import Settings, available
-from runtime.benchmark import convolutions, rates
-from runtime.benchmark.convolutions import Shape
-from runtime.manifest import Work
+from pem_edge.runtime.artifacts.manifest import Work
+from pem_edge.runtime.backends import Settings, available
+from pem_edge.runtime.benchmark.measures import convolutions, rates
+from pem_edge.runtime.benchmark.measures.convolutions import Shape
 
 SMALL = Shape(channels=8, height=5, width=7)
 PRECISIONS = ("fp32", "fp16", "int8")

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime import artifact
-from runtime.backends import Settings
-from runtime.benchmark import layers
-from runtime.errors import BackendError
+from pem_edge.runtime.artifacts import artifact
+from pem_edge.runtime.backends import Settings
+from pem_edge.runtime.benchmark.measures import layers
+from pem_edge.runtime.errors import BackendError
 
 BATCH = np.zeros((1, 256, 512, 3), np.uint8)
 needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
@@ -70,6 +70,6 @@ def test_what_cannot_be_profiled_says_so(tiny: Path) -> None:
 
 
 def test_launches_on_a_gpu_are_not_passed_off_as_its_time(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.backends.onnxruntime.providers", lambda: ["CUDAExecutionProvider", "CPU"])
+    monkeypatch.setattr("pem_edge.runtime.backends.onnxruntime.providers", lambda: ["CUDAExecutionProvider", "CPU"])
     with pytest.raises(BackendError, match="launches of kernels"):
         layers.profile(artifact.read(tiny), "onnxruntime", Settings(), BATCH)

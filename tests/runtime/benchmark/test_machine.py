@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.benchmark import machine
-from runtime.benchmark.machine import cpu, gpu, jetson, readers
+from pem_edge.runtime.benchmark import machine
+from pem_edge.runtime.benchmark.machine import cpu, gpu, jetson, readers
 
 # No capture: written after the tegrastats chapter of the Jetson Linux Developer Guide; -256 is a sensor that is off.
 ORIN = (

@@ -9,9 +9,9 @@ from typing import cast
 
 import pytest
 
-from runtime.benchmark import rounds
-from runtime.benchmark.options import Options
-from runtime.benchmark.rounds import Contestant
+from pem_edge.runtime.benchmark import rounds
+from pem_edge.runtime.benchmark.options import Options
+from pem_edge.runtime.benchmark.rounds import Contestant
 
 
 @pytest.fixture(autouse=True)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from runtime import artifact
-from runtime.benchmark import schema
-from runtime.benchmark.run import Options, run
-from runtime.errors import ArtifactError, InputError
-from runtime.files import sha256
+from pem_edge.runtime.artifacts import artifact
+from pem_edge.runtime.benchmark import schema
+from pem_edge.runtime.benchmark.run import Options, run
+from pem_edge.runtime.errors import ArtifactError, InputError
+from pem_edge.runtime.files import sha256
 
 QUICK = Options(
     rounds=3,

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import runtime
-from runtime import Segmenter
-from runtime.benchmark import scenarios
-from runtime.benchmark.decoded_sources import FEWEST, InMemory, PacedCamera
-from runtime.benchmark.options import Options
-from runtime.errors import InputError
-from runtime.manifest import InputSpec, Range
+from pem_edge import runtime
+from pem_edge.runtime import Segmenter
+from pem_edge.runtime.artifacts.manifest import InputSpec, Range
+from pem_edge.runtime.benchmark.measures import scenarios
+from pem_edge.runtime.benchmark.measures.decoded_sources import FEWEST, InMemory, PacedCamera
+from pem_edge.runtime.benchmark.options import Options
+from pem_edge.runtime.errors import InputError
 
 OPTIONS = Options(scenario_seconds=0.2, streams=3, camera_fps=50)
 Builder = Callable[..., Path]

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from runtime.benchmark import statistics
-from runtime.benchmark.options import NoiseLimits
-from runtime.benchmark.schema import Interval
-from runtime.errors import InputError
+from pem_edge.runtime.benchmark import statistics
+from pem_edge.runtime.benchmark.options import NoiseLimits
+from pem_edge.runtime.benchmark.schema import Interval
+from pem_edge.runtime.errors import InputError
 
 LIMITS = NoiseLimits()
 ROUNDS, TRIALS = 120, 20

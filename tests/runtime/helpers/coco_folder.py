@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from runtime import coco
+from pem_edge.runtime.results import coco_format
 
 CATEGORIES = [
     {"id": 7, "name": "white", "isthing": 0, "color": [255, 255, 255]},
@@ -46,7 +46,7 @@ def write(folder: Path, count: int = 2, edit: Callable[[dict[str, Any]], object]
     for i in range(count):
         image, panoptic = stripes(8 * i)
         save(folder / "images" / f"{i}.png", image)
-        save(folder / "panoptic" / f"{i}.png", coco.encode(panoptic))
+        save(folder / "panoptic" / f"{i}.png", coco_format.encode(panoptic))
         document["images"].append({"id": i, "file_name": f"{i}.png", "height": 64, "width": 96})
         document["annotations"].append({"image_id": i, "file_name": f"{i}.png", "segments_info": segments()})
     edit(document)

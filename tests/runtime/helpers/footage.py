@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import InputError
-from runtime.sources import Footage, Frame
+from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.sources import Footage, Frame
 
 COLORS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255))
 

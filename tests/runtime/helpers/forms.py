@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from runtime.postprocess.acceptance import Candidates, Contest
-from runtime.postprocess.compiled_contest import CompiledContest
-from runtime.postprocess.native import build, library
-from runtime.postprocess.numpy_contest import NumpyContest
+from pem_edge.runtime.inference.postprocess.acceptance import Candidates, Contest
+from pem_edge.runtime.inference.postprocess.compiled_contest import CompiledContest
+from pem_edge.runtime.inference.postprocess.native import build, library
+from pem_edge.runtime.inference.postprocess.numpy_contest import NumpyContest
 from tests.runtime.helpers import published
 from tests.runtime.helpers.scenes import Scene
 
@@ -25,7 +25,7 @@ def compiled(instruction_set: str | None = None) -> library.Functions:
             build.find_compiler()
         except build.CompileError as error:
             pytest.skip(str(error))
-        pytest.fail("the merge was not compiled since its sources changed: python -m runtime.postprocess.native.build")
+        pytest.fail(f"the merge was not compiled since its sources changed: {library.BUILD_COMMAND}")
     best = library.functions(path)
     names = list(build.instruction_sets())
     if instruction_set and names.index(instruction_set) < names.index(best.instruction_set):

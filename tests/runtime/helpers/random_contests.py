@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime.geometry import Geometry
-from runtime.postprocess.acceptance import Candidates, conclude
-from runtime.postprocess.compiled_contest import CompiledContest
-from runtime.postprocess.native import build, library
+from pem_edge.runtime.artifacts.geometry import Geometry
+from pem_edge.runtime.inference.postprocess.acceptance import Candidates, conclude
+from pem_edge.runtime.inference.postprocess.compiled_contest import CompiledContest
+from pem_edge.runtime.inference.postprocess.native import build, library
 
 RUNS = 15
 

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from runtime.geometry import Geometry
+from pem_edge.runtime.artifacts.geometry import Geometry
 from tests.helpers.synthetic import REFERENCE, synthetic
 
 GOLDEN = {

@@ -1,0 +1,1 @@
+"""Activation statistics: collected on images, cached on disk, and turned into ranges."""

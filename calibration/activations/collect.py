@@ -1,0 +1,76 @@
+"""Run a model on images and count the values of its tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from typing import Protocol
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from pem_edge.calibration.activations.tensor_statistics import TensorStatistics
+from pem_edge.calibration.graph.index import Graph
+from pem_edge.calibration.graph.running import ending_at, session
+from pem_edge.runtime.errors import CalibrationError
+
+BUDGET = 200_000_000
+"""Bytes of tensors looked at in one pass; more of them take more passes over the images."""
+
+
+class Images(Sized, Iterable[NDArray[np.uint8]], Protocol):
+    """What a model is run on: uint8 (1, H, W, 3), made or read anew each time they are iterated over."""
+
+
+def collect(model: onnx.ModelProto, tensors: Sequence[str], images: Images) -> dict[str, TensorStatistics]:
+    """The statistics of ``tensors``, by their keys, over ``images``; progress goes to standard error.
+
+    Raises CalibrationError if a tensor has values that are not finite; it names the first layer that computes some.
+    """
+    graph = Graph(model)
+    found = {graph.key(tensor): TensorStatistics() for tensor in tensors}
+    passes = list(_passes(graph, tensors))
+    with tqdm(total=len(passes) * len(images), desc="calibrating", unit="image") as progress:
+        for names in passes:
+            keys = [graph.key(name) for name in names]
+            for number, values in enumerate(run(model, names, images)):
+                for key, tensor in zip(keys, values, strict=True):
+                    _require_finite(key, tensor, number)
+                    found[key].add(tensor)
+                progress.update()
+    return found
+
+
+def run(
+    model: onnx.ModelProto, tensors: Sequence[str], images: Iterable[NDArray[np.uint8]]
+) -> Iterator[list[NDArray[np.float32]]]:
+    """The values of ``tensors`` for each of ``images``, computed by onnxruntime on the CPU."""
+    part = session(ending_at(model, tensors))
+    name = part.get_inputs()[0].name
+    for image in images:
+        yield part.run(list(tensors), {name: image})
+
+
+def _passes(graph: Graph, tensors: Sequence[str]) -> Iterator[list[str]]:
+    """``tensors`` in groups of no more than `BUDGET` bytes, or of one."""
+    group: list[str] = []
+    size = 0
+    for tensor in tensors:
+        needs = 4 * math.prod(side or 1 for side in graph.shape(tensor) or ())
+        if group and size + needs > BUDGET:
+            yield group
+            group, size = [], 0
+        group.append(tensor)
+        size += needs
+    if group:
+        yield group
+
+
+def _require_finite(key: str, values: NDArray[np.float32], number: int) -> None:
+    if not np.isfinite(values.sum(dtype=np.float64)):
+        raise CalibrationError(
+            f"layer {key} computes NaN or infinity on calibration image {number}: check the weights, train or export "
+            "the model again"
+        )

@@ -1,0 +1,116 @@
+"""What calibration learns of a model's tensors, and how it is kept."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pem_edge.calibration.activations.histograms import Histogram
+from pem_edge.calibration.activations.ranges import METHODS, find
+from pem_edge.runtime.errors import CalibrationError
+from pem_edge.runtime.files import writing
+
+FORMAT = 1
+
+
+@dataclass
+class TensorStatistics:
+    """A tensor's values over all images: their histogram, and the mean of each channel (axis 1 of a 4-D tensor)."""
+
+    histogram: Histogram = field(default_factory=Histogram)
+    sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    count: int = 0
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """float64 (C,), empty for tensors that are not 4-D."""
+        return self.sums / max(self.count, 1)
+
+    def add(self, values: NDArray[np.float32]) -> None:
+        """Count the values of one image, all of them finite."""
+        self.histogram.add(values)
+        if values.ndim == 4:
+            sums = values.sum(axis=(0, 2, 3), dtype=np.float64)
+            self.sums = self.sums + sums if self.sums.size else sums
+            self.count += values.shape[0] * values.shape[2] * values.shape[3]
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """`TensorStatistics` by the tensors' keys (see `Graph`), in the graph's order, and what they are of.
+
+    ``model`` and ``images`` are the hex SHA-256 of the graph and of the images as the model gets them; ``macs`` the
+    multiply-accumulates of each node for an image of ``size``, by the node's name.
+    """
+
+    tensors: Mapping[str, TensorStatistics]
+    model: str
+    images: str
+    count: int
+    size: tuple[int, int]
+    macs: Mapping[str, int] = field(default_factory=dict)
+
+    def save(self, path: Path) -> None:
+        """Write to ``path``, an ``.npz`` archive. Raises OutputError."""
+        keys = list(self.tensors)
+        header = {
+            "format": FORMAT,
+            "model": self.model,
+            "images": self.images,
+            "count": self.count,
+            "size": self.size,
+            "macs": dict(self.macs),
+            "keys": keys,
+        }
+        arrays: dict[str, NDArray[np.generic]] = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
+        for number, key in enumerate(keys):
+            arrays.update(_arrays(str(number), self.tensors[key]))
+        with writing(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+
+    def table(self) -> str:
+        """The range of each tensor by each method, as text."""
+        width = max((len(key) for key in self.tensors), default=0)
+        lines = [f"{'tensor':<{width}}  {'least':>10}  {'greatest':>10}" + "".join(f"  {m:>20}" for m in METHODS)]
+        for key, tensor in self.tensors.items():
+            histogram = tensor.histogram
+            ranges = (find(histogram, method, symmetric=False) for method in METHODS)
+            columns = "".join(f"  {f'{low:.4g} .. {high:.4g}':>20}" for low, high in ranges)
+            lines.append(f"{key:<{width}}  {histogram.least:>10.4g}  {histogram.greatest:>10.4g}{columns}")
+        return "\n".join(lines)
+
+
+def load(path: Path) -> Statistics:
+    """Read what `Statistics.save` wrote. Raises CalibrationError if it is missing, damaged or of another format."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            header = json.loads(archive["header"].tobytes())
+            if header["format"] != FORMAT:
+                raise CalibrationError(f"{path} has format {header['format']}, expected {FORMAT}: calibrate again")
+            tensors = {key: _tensor(archive, str(number)) for number, key in enumerate(header["keys"])}
+            size = (header["size"][0], header["size"][1])
+            return Statistics(tensors, header["model"], header["images"], header["count"], size, header["macs"])
+    except OSError as error:
+        raise CalibrationError(f"cannot read {path}: {error.strerror or error}; calibrate again") from error
+    except (ValueError, KeyError, TypeError, IndexError, EOFError, zipfile.BadZipFile) as error:
+        raise CalibrationError(f"{path} is damaged or no calibration statistics: remove it, calibrate again") from error
+
+
+def _arrays(number: str, tensor: TensorStatistics) -> dict[str, NDArray[np.generic]]:
+    histogram = tensor.histogram
+    scalars = np.array([histogram.reach, histogram.least, histogram.greatest, tensor.count], np.float64)
+    return {f"{number}.counts": histogram.counts, f"{number}.scalars": scalars, f"{number}.sums": tensor.sums}
+
+
+def _tensor(archive: Mapping[str, NDArray[np.float64]], number: str) -> TensorStatistics:
+    histogram = Histogram()
+    reach, least, greatest, count = archive[f"{number}.scalars"].tolist()
+    histogram.reach, histogram.least, histogram.greatest = reach, least, greatest
+    histogram.counts = archive[f"{number}.counts"].astype(np.int64)
+    return TensorStatistics(histogram, archive[f"{number}.sums"], int(count))

@@ -1,0 +1,58 @@
+"""Pictures of statistics and of what blocks cost; they need matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pem_edge.calibration.activations.ranges import METHODS, find
+from pem_edge.calibration.activations.tensor_statistics import Statistics
+from pem_edge.runtime.errors import CalibrationError
+from pem_edge.runtime.files import writing
+
+_COLORS = ("tab:gray", "tab:blue", "tab:orange", "tab:green")
+
+
+def plot_statistics(statistics: Statistics, path: Path) -> None:
+    """Draw each tensor's histogram, counts on a logarithmic scale, with the symmetric range of each method.
+
+    The suffix of ``path`` says which kind of picture. Raises CalibrationError without matplotlib, OutputError.
+    """
+    count = len(statistics.tensors)
+    figure, axes = _figure(rows=count, height=1.6 * count)
+    for axis, (key, tensor) in zip(axes, statistics.tensors.items(), strict=True):
+        histogram = tensor.histogram
+        axis.stairs(np.maximum(histogram.counts, 0.5), histogram.edges, fill=True, color="lightgray")
+        for method, color in zip(METHODS, _COLORS, strict=True):
+            axis.axvline(find(histogram, method, symmetric=True)[1], color=color, label=method)
+        axis.set(yscale="log", title=key, xlim=(min(histogram.least, 0), histogram.reach))
+    axes[0].legend(loc="upper right")
+    _save(figure, path)
+
+
+def plot_sensitivity(drops: Mapping[str, float], path: Path, unit: str = "PQ") -> None:
+    """Draw what each block costs in INT8, the most sensitive on top. Raises CalibrationError without matplotlib,
+    OutputError.
+    """
+    figure, (axis,) = _figure(rows=1, height=1 + 0.25 * len(drops))
+    axis.barh(list(drops), list(drops.values()))
+    axis.invert_yaxis()
+    axis.set(xlabel=f"{unit} lost with this block alone in INT8")
+    _save(figure, path)
+
+
+def _figure(rows: int, height: float) -> tuple[Any, Any]:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise CalibrationError("pictures need matplotlib: pip install matplotlib") from error
+    figure = Figure(figsize=(9, height), layout="constrained")
+    return figure, figure.subplots(rows, squeeze=False)[:, 0]
+
+
+def _save(figure: Any, path: Path) -> None:
+    with writing(path) as temporary:
+        figure.savefig(temporary)

@@ -1,0 +1,79 @@
+"""How good a model is: what sensitivity is measured in."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from pem_edge.calibration.activations.collect import Images, run
+from pem_edge.calibration.graph.running import session
+from pem_edge.runtime import backends
+from pem_edge.runtime.artifacts.artifact import Artifact
+from pem_edge.runtime.artifacts.geometry import STRIDE
+from pem_edge.runtime.artifacts.manifest import Manifest
+from pem_edge.runtime.backends.onnxruntime import OnnxRuntime
+from pem_edge.runtime.datasets.dataset import Dataset
+from pem_edge.runtime.evaluation.evaluate import evaluate
+from pem_edge.runtime.inference import postprocess
+from pem_edge.runtime.inference.segmenter import Segmenter
+
+
+class PanopticScore:
+    """PQ of a model, in percent, on labelled images; those of ``indices``, or all."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        dataset: Dataset,
+        indices: Iterable[int] | None = None,
+        backend: str | None = "onnxruntime",
+    ) -> None:
+        """``manifest`` says how images are fitted and results read; of what it says of a file, nothing is used.
+
+        Without a ``backend``, the model runs in onnxruntime with its Q/DQ pairs as they are written: what TensorRT
+        computes, to rounding, also with a remainder in half precision, for which onnxruntime has no INT8 kernels.
+        """
+        self._manifest, self._dataset, self._backend = manifest, dataset, backend
+        self._indices = None if indices is None else list(indices)
+
+    def __call__(self, model: onnx.ModelProto) -> float:
+        """0 where no image has a segment. Raises InputError and BackendError."""
+        with tempfile.TemporaryDirectory(prefix="pem-score-") as folder:
+            artifact = Artifact(Path(folder) / "model.onnx", self._manifest)
+            onnx.save(model, artifact.model)
+            backend = backends.create(self._backend, artifact) if self._backend else _AsWritten(artifact)
+            with Segmenter(backend, self._manifest.thresholds) as segmenter:
+                quality = evaluate(segmenter, self._dataset, self._indices, semantic=False).quality
+        return quality["all"]["pq"] or 0.0
+
+
+class _AsWritten(OnnxRuntime):
+    def _load(self, artifact: Artifact) -> None:
+        self._session = session(onnx.load(artifact.model))
+
+
+class Agreement:
+    """Percent of pixels that a model gives the class that ``reference`` gives them; needs no labels."""
+
+    def __init__(self, reference: onnx.ModelProto, images: Images) -> None:
+        self._images = images
+        self._expected = list(_class_maps(reference, images))
+
+    def __call__(self, model: onnx.ModelProto) -> float:
+        """Raises InputError."""
+        found = _class_maps(model, self._images)
+        return 100 * float(np.mean([np.mean(a == b) for a, b in zip(found, self._expected, strict=True)]))
+
+
+def _class_maps(model: onnx.ModelProto, images: Images) -> Iterable[NDArray[np.uint8]]:
+    """The class of each pixel of the masks, uint8 (H/4, W/4), for each image."""
+    for logits, masks in run(model, ["logits", "masks"], images):
+        size = masks.shape[2], masks.shape[3]
+        padded = STRIDE * size[0], STRIDE * size[1]
+        classes = postprocess.semantic(logits[0], masks[0], padded_size=padded, image_size=padded, output_size=size)
+        yield classes.astype(np.uint8)

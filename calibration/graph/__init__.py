@@ -1,0 +1,1 @@
+"""ONNX graph tools: an index, shapes, and multiply-accumulates."""

@@ -1,0 +1,1 @@
+"""Calibration images: which ones to use, and whether they are fit for it."""

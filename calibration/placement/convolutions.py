@@ -1,0 +1,33 @@
+"""Which nodes of a graph are convolutions, or linear layers, that may compute in INT8."""
+
+from __future__ import annotations
+
+import re
+
+from onnx import NodeProto
+
+from pem_edge.calibration.graph.index import Graph
+
+_DEFORMABLE = re.compile(r"\.deform[./]")
+"""In the names of the nodes of a deformable convolution."""
+
+_LINEAR = re.compile(r"(?:backbone|pixel_decoder)\.(?!.*\.(?:offsets|scores)/)")
+"""In the names of the nodes of a transformer over pixels; what says where to look, and how much, is left as it is."""
+
+
+def is_convolution(graph: Graph, node: NodeProto) -> bool:
+    """Whether ``node`` is a convolution over more than one pixel."""
+    return node.op_type == "Conv" and (graph.shape(node.output[0]) or ())[2:] != (1, 1)
+
+
+def is_ordinary(graph: Graph, node: NodeProto) -> bool:
+    """Whether ``node`` is such a convolution and no part of a deformable one."""
+    return is_convolution(graph, node) and _DEFORMABLE.search(node.name) is None
+
+
+def is_linear(graph: Graph, node: NodeProto) -> bool:
+    """Whether ``node`` is a linear layer, its bias aside, of a transformer over pixels."""
+    if node.op_type != "MatMul" or _LINEAR.match(node.name) is None:
+        return False
+    weights = graph.constant(node.input[1])
+    return weights is not None and weights.ndim == 2 and weights.shape[1] > 1

@@ -1,0 +1,64 @@
+"""What ``pem-export`` tells of what it has written: lines for people, and an object for ``--json``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pem_edge.runtime.artifacts.manifest import Manifest, path_of
+
+if TYPE_CHECKING:
+    from pem_edge.export.engine.artifact import EngineArtifact
+
+
+def report(model: Path, manifest: Manifest) -> dict[str, Any]:
+    """The object of a model and its manifest."""
+    return {"model": str(model), "manifest": str(path_of(model)), "parity": manifest.parity}
+
+
+def report_engine(written: EngineArtifact) -> dict[str, Any]:
+    """The object of an engine."""
+    found = {} if written.inspection is None else {"layers": str(written.inspection)}
+    return {
+        **report(written.model, written.manifest),
+        "onnx": str(written.source),
+        "engine": {**msgspec.to_builtins(written.manifest.engine), "seconds": round(written.seconds, 3)},
+        **found,
+    }
+
+
+def of_model(output: Path, manifest: Manifest) -> str:
+    """The lines of an ONNX model and its parity."""
+    return "\n".join([_files(output), *_parity(manifest)])
+
+
+def of_engine(written: EngineArtifact) -> str:
+    """The lines of an engine, how it was built, its layers, and the parity of the ONNX it was built from."""
+    engine = written.manifest.engine
+    assert engine is not None
+    layers = ", ".join(f"{count} {name}" for name, count in engine.layers.items())
+    place = "without a GPU" if engine.gpu == "none" else f"on {engine.gpu}"
+    lines = [
+        f"{_files(written.model)}, built from {written.source}",
+        f"{written.title} took {written.seconds:.1f} s {place}; the engine is for compute capability "
+        f"{', '.join(engine.compute_capabilities)}",
+        f"layers by type, as listed by the {written.manifest.built_by['layers_from']}: {layers}",
+    ]
+    return "\n".join([*lines, *_parity(written.manifest)])
+
+
+def _files(model: Path) -> str:
+    return f"{model} ({model.stat().st_size / 1e6:.1f} MB), manifest {path_of(model)}"
+
+
+def _parity(manifest: Manifest) -> Iterator[str]:
+    for name, result in manifest.parity.items():
+        worst = result["worst"]
+        yield (
+            f"parity of the ONNX in {name}: {result['within_tolerance']} of {result['images']} images within tolerance"
+            f"; median difference {result['median']['logits']:.1e} in class logits, {result['median']['masks']:.1e} in "
+            f"mask logits; at least {worst['agreement']:.3%} of pixels agree"
+        )

@@ -1,0 +1,40 @@
+"""What there is to export: each variant with its size and its work, without PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pem_edge.runtime.artifacts.manifest import Work
+
+TABLE = Path(__file__).with_name("variant_work.json")
+"""The work of each variant with 19 classes at 1024x2048, as exported by default (scripts/bench/count_work.py)."""
+
+
+def works() -> dict[str, Work]:
+    """The table, by the variants' names."""
+    return msgspec.json.decode(TABLE.read_bytes(), type=dict[str, Work])
+
+
+def report() -> dict[str, Any]:
+    """The object of ``--list --json``."""
+    return {"variants": [_entry(variant, work) for variant, work in works().items()]}
+
+
+def lines() -> str:
+    """The table for people."""
+    found = works()
+    some = next(iter(found.values()))
+    title = f"at {some.height}x{some.width}, 19 classes, batch {some.batch}:"
+    width = max(map(len, found))
+    rows = [
+        f"{variant:<{width}}  {work.parameters / 1e6:5.1f} M parameters  {work.macs_total / 1e9:6.1f} GMAC"
+        for variant, work in found.items()
+    ]
+    return "\n".join([title, *rows])
+
+
+def _entry(variant: str, work: Work) -> dict[str, Any]:
+    return {"variant": variant, **msgspec.to_builtins(work), "macs_total": work.macs_total}

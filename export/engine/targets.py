@@ -1,0 +1,70 @@
+"""TensorRT and TensorRT-RTX, which have one interface and are two modules. A process drives one of them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Literal
+
+from pem_edge.runtime.errors import ExportError
+
+_SWITCH = "POLYGRAPHY_USE_TENSORRT_RTX"
+"""Polygraphy reads it once, when it is imported."""
+
+
+@dataclass(frozen=True)
+class Flavour:
+    """A kind of TensorRT; ``target`` is its name at the command line and in manifests."""
+
+    target: Literal["trt", "trt-rtx"]
+    title: str
+    module: str
+    cure: str
+
+
+FLAVOURS: dict[str, Flavour] = {
+    flavour.target: flavour
+    for flavour in (
+        Flavour(
+            "trt",
+            "TensorRT",
+            "tensorrt",
+            "it comes with JetPack or from NVIDIA's package index, the rest with pip install 'pem-edge[trt]'; "
+            "or choose --to trt-rtx",
+        ),
+        Flavour("trt-rtx", "TensorRT-RTX", "tensorrt_rtx", "pip install 'pem-edge[trt-rtx]'"),
+    )
+}
+
+
+def load(flavour: Flavour) -> Any:
+    """The module of ``flavour``, with Polygraphy told to use it.
+
+    Raises ExportError if one of them is not installed, or this process has loaded the other flavour.
+    """
+    for module in (flavour.module, "polygraphy"):
+        if find_spec(module) is None:
+            raise ExportError(f"{module} is not installed, which --to {flavour.target} needs: {flavour.cure}")
+    _switch_polygraphy(flavour)
+    try:
+        return import_module(flavour.module)
+    except (ImportError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise ExportError(f"{flavour.title} cannot be imported ({reason}): {flavour.cure}") from error
+
+
+def _switch_polygraphy(flavour: Flavour) -> None:
+    rtx = flavour.target == "trt-rtx"
+    before = os.environ.get(_SWITCH)
+    os.environ[_SWITCH] = "1" if rtx else "0"
+    try:
+        polygraphy = import_module("polygraphy.config")
+    finally:
+        os.environ.pop(_SWITCH)
+        if before is not None:
+            os.environ[_SWITCH] = before
+    if rtx != polygraphy.USE_TENSORRT_RTX:
+        other = FLAVOURS["trt" if rtx else "trt-rtx"].title
+        raise ExportError(f"this process has built for {other}: build for {flavour.title} in another process")

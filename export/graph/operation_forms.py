@@ -1,0 +1,54 @@
+"""Which of several equivalent forms of an operation goes into the graph: decided once, here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+DeformConvForm = Literal["native", "standard", "plugin", "nvidia"]
+UpsampleForm = Literal["transposed", "phases"]
+Precision = Literal["fp32", "fp16"]
+OutputType = Literal["float32", "float16"]
+
+
+@dataclass(frozen=True)
+class Forms:
+    """``native`` is ONNX's DeformConv, ``standard`` GridSample and a product, ``plugin`` our own operator,
+    ``nvidia`` the plugin for deformable attention that comes with TensorRT;
+    ``transposed`` is ConvTranspose, ``phases`` the ordinary convolutions it consists of, interleaved; ``fp16`` computes
+    in half precision but for the islands of `export.graph.rewrites.half`; ``outputs`` is the type of logits and masks.
+    """
+
+    deform_conv: DeformConvForm = "standard"
+    upsample: UpsampleForm = "phases"
+    precision: Precision = "fp32"
+    outputs: OutputType = "float32"
+
+
+DEFAULTS = {"onnx": Forms(), "trt": Forms("native", "transposed"), "trt-rtx": Forms()}
+"""What ``auto`` means for each target. ONNX: `standard` runs on every backend and onnxruntime runs both equally fast;
+`phases` is what onnxruntime's convolution kernels run faster than its ConvTranspose. TensorRT has kernels for both, and
+`plugin` where ours is built; TensorRT-RTX has no plugins, so no deformable convolution but `standard`."""
+
+
+def resolve(
+    target: str,
+    deform_conv: str = "auto",
+    upsample: str = "auto",
+    *,
+    precision: Precision = "fp32",
+    outputs: OutputType = "float32",
+    plugin: bool = False,
+    int8: bool = False,
+) -> Forms:
+    """The forms for ``target``, with ``auto`` replaced by that target's default; ``plugin``: ours is built; ``int8``:
+    convolutions are to be quantised, which no kernel does for transposed ones.
+    """
+    default = replace(DEFAULTS[target], upsample="phases") if int8 else DEFAULTS[target]
+    usual = "plugin" if plugin and target == "trt" else default.deform_conv
+    return Forms(
+        deform_conv=usual if deform_conv == "auto" else deform_conv,  # type: ignore[arg-type]
+        upsample=default.upsample if upsample == "auto" else upsample,  # type: ignore[arg-type]
+        precision=precision,
+        outputs=outputs,
+    )

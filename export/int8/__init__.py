@@ -1,0 +1,1 @@
+"""Export in INT8: calibration, placement, and measured loss and gain."""

@@ -1,0 +1,185 @@
+"""From a graph in floating point to one in INT8: calibrate, place, measure, and refuse what came out broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from pem_edge import calibration
+from pem_edge.calibration import Agreement, CalibrationSet, PanopticScore, Report, Statistics
+from pem_edge.calibration.images.calibration_set import COUNT
+from pem_edge.export.int8 import speed
+from pem_edge.export.int8.engine_timing import with_times
+from pem_edge.runtime.artifacts.manifest import InputSpec, Manifest, Placement, Quantization, RangeMethod
+from pem_edge.runtime.datasets.dataset import Dataset
+from pem_edge.runtime.datasets.opening import has_labels, open_dataset
+from pem_edge.runtime.datasets.relabeling import Relabelled
+from pem_edge.runtime.errors import ExportError
+from pem_edge.runtime.progress import Say
+
+_SCORED = 50
+"""Labelled images that the loss of PQ is measured on, evenly spaced."""
+
+_COMPARED = 20
+"""Images that the agreement with single precision is measured on."""
+
+_BROKEN = 75.0
+"""Percent of pixels: if fewer keep their class, something is wrong with the calibration rather than with rounding."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What to calibrate on and how. ``source`` is a folder of pictures or labelled images as `open_dataset` takes them;
+    ``most`` the largest loss of PQ (percentage points; of agreement where there are no labels), None for any.
+    """
+
+    source: str
+    placement: Placement
+    count: int = COUNT
+    method: RangeMethod = "percentile"
+    most: float | None = None
+    cache: Path | None = None
+
+
+class Quantizer:
+    """Quantises a model's graphs from one calibration of ``single``, its graph in single precision for one image."""
+
+    def __init__(self, single: onnx.ModelProto, manifest: Manifest, wanted: Calibration, say: Say) -> None:
+        self._single, self._wanted, self._say = single, wanted, say
+        self._labelled = _labelled(wanted.source, manifest)
+        self._scores: dict[tuple[str, ...], float] = {}
+        self._images = calibration.gather(wanted.source, fixed(manifest.input), wanted.count)
+        for finding in self._images.findings:
+            say(finding)
+        self._statistics: Statistics = calibration.statistics(single, self._images, wanted.cache, say)
+        self._manifest = msgspec.structs.replace(manifest, input=fixed(manifest.input))
+
+    def quantize(self, graph: onnx.ModelProto) -> tuple[onnx.ModelProto, Quantization]:
+        """``graph``, which is ``single`` or the same with half in it, in INT8, and what that means.
+
+        Raises ExportError if the result is broken, or loses more than it may however much stays in floating point.
+        """
+        kept, sensitivity = self._kept()
+        agreement = self._agreement(self._emulated(kept))
+        self._say(f"INT8 gives {agreement:.2f} % of pixels the class that single precision gives them")
+        if agreement < _BROKEN:
+            raise ExportError(
+                f"INT8 agrees with single precision on {agreement:.1f} % of pixels, which is broken: calibrate on more "
+                "images like those that the model is for, with --calib, or set --max-pq-drop"
+            )
+        quantised, report = self._place(graph, kept)
+        return quantised, self._describe(report, agreement, self._quality(kept), sensitivity)
+
+    def _place(self, graph: onnx.ModelProto, keep: Collection[str]) -> tuple[onnx.ModelProto, Report]:
+        return calibration.quantize(graph, self._statistics, self._wanted.placement, self._wanted.method, keep)
+
+    def _emulated(self, keep: Collection[str]) -> onnx.ModelProto:
+        return self._place(self._single, keep)[0]
+
+    def _kept(self) -> tuple[tuple[str, ...], dict[str, float]]:
+        """The blocks to keep out of INT8, and what each costs; nothing where any loss will do."""
+        most = self._wanted.most
+        if most is None:
+            return (), {}
+        loss = self._reference - self._scored(())
+        self._say(f"all in INT8 loses {loss:.2f}, where {most:.2f} may be lost")
+        if loss <= most:
+            return (), {}
+        names = calibration.blocks(self._single, self._wanted.placement)
+        ranking = calibration.sensitivity(names, self._emulated, self._score, self._reference)
+        choice = calibration.choose(ranking, self._emulated, self._score, self._reference, most)
+        self._say(f"{len(choice.kept)} of {len(ranking)} blocks stay in floating point; {choice.drop:.2f} is lost")
+        if choice.drop > most:
+            raise ExportError(
+                f"{choice.drop:.2f} is lost with every block in floating point but the last, {most:.2f} may be: raise "
+                "--max-pq-drop, calibrate on more images or choose another --calib-method"
+            )
+        return choice.kept, ranking
+
+    @cached_property
+    def _agreement(self) -> Agreement:
+        return Agreement(self._single, _Some(self._images, _COMPARED))
+
+    @cached_property
+    def _score(self) -> Callable[[onnx.ModelProto], float]:
+        if self._labelled is None:
+            return self._agreement
+        return PanopticScore(self._manifest, self._labelled, _spread(len(self._labelled), _SCORED))
+
+    @cached_property
+    def _reference(self) -> float:
+        return self._score(self._single)
+
+    def _scored(self, kept: tuple[str, ...]) -> float:
+        if kept not in self._scores:
+            self._scores[kept] = self._score(self._emulated(kept))
+        return self._scores[kept]
+
+    def _quality(self, kept: tuple[str, ...]) -> dict[str, float] | None:
+        if self._labelled is None:
+            return None
+        quality = {"fp32": self._reference, "int8": self._scored(kept)}
+        self._say(f"PQ {quality['fp32']:.2f} in single precision, {quality['int8']:.2f} in INT8")
+        return quality
+
+    def _describe(
+        self, report: Report, agreement: float, quality: dict[str, float] | None, sensitivity: dict[str, float]
+    ) -> Quantization:
+        return Quantization(
+            placement=self._wanted.placement,
+            method=self._wanted.method,
+            source=self._wanted.source,
+            images=self._statistics.count,
+            images_sha256=self._statistics.images,
+            layers=report.int8,
+            kept=report.kept,
+            share_of_convolutions=report.share_of_convolutions,
+            share_of_all=report.share_of_all,
+            agreement=agreement,
+            pq=quality,
+            sensitivity=sensitivity,
+        )
+
+
+def timed(
+    before: onnx.ModelProto, described: Manifest, after: onnx.ModelProto, manifest: Manifest, say: Say
+) -> Manifest:
+    """``manifest``, that of ``after``, with the times of both models on this machine; says if INT8 gains nothing."""
+    name, found = speed.milliseconds({described.precision: (before, described), "int8": (after, manifest)})
+    say(speed.verdict(found, described.precision, name))
+    return with_times(manifest, found, name)
+
+
+def fixed(spec: InputSpec) -> InputSpec:
+    """One image of the usual size: what a model is calibrated at."""
+    return msgspec.structs.replace(spec, batch=1, dynamic_batch=None, dynamic_height=None, dynamic_width=None)
+
+
+class _Some:
+    """Some images of a set, evenly spaced."""
+
+    def __init__(self, images: CalibrationSet, count: int) -> None:
+        self._images, self._wanted = images, set(_spread(len(images), count))
+
+    def __len__(self) -> int:
+        return len(self._wanted)
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        return (image for index, image in enumerate(self._images) if index in self._wanted)
+
+
+def _labelled(source: str, manifest: Manifest) -> Dataset | None:
+    """The source with the model's classes, None where it has no labels."""
+    return Relabelled(open_dataset(source), manifest.classes) if has_labels(source) else None
+
+
+def _spread(total: int, count: int) -> list[int]:
+    wanted = min(total, count)
+    return [index * total // wanted for index in range(wanted)]

@@ -1,0 +1,1 @@
+"""The training objective: matching queries to true segments, and the losses."""

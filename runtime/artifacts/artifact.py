@@ -1,0 +1,91 @@
+"""Open an artifact: find a model's manifest and check that the two belong together."""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass
+from pathlib import Path
+
+from pem_edge.runtime.artifacts import manifest as manifests
+from pem_edge.runtime.artifacts import onnx_metadata
+from pem_edge.runtime.artifacts.manifest import Manifest
+from pem_edge.runtime.errors import ArtifactError, ManifestError
+
+SUFFIXES = (".onnx", ".engine")
+DEMO = "demo"
+"""Stands for the model that comes with the package: `pem-nano`, trained on toy streets, at 256x512."""
+
+_CHECKPOINTS = frozenset({".pth", ".pt", ".pkl", ".ckpt", ".safetensors"})
+_EXTERNAL_DATA_KEY = b"\x0a\x08location"  # StringStringEntryProto.key, which every tensor stored outside must have
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model file and what its manifest says of it."""
+
+    model: Path
+    manifest: Manifest
+
+
+def read(path: str | Path) -> Artifact:
+    """The artifact whose model file is ``path``, or for "demo" the one that comes with the package.
+
+    The manifest lies beside the model and vouches for its bytes, or, for a lone ``.onnx``, inside it. Raises
+    ArtifactError if the file is missing or no model, ManifestError if the manifest is missing, damaged, newer than
+    this version, or another file's.
+    """
+    model = Path(__file__).parent / "demo" / "pem-nano.onnx" if str(path) == DEMO else Path(path)
+    _check_kind(model)
+    try:
+        manifest = _beside(model) or _inside(model)
+        if manifest.engine is None:
+            _refuse_external_data(model)
+    except OSError as error:
+        raise ArtifactError(f"cannot read {error.filename or model}: {error.strerror or error}") from error
+    return Artifact(model, manifest)
+
+
+def _check_kind(model: Path) -> None:
+    suffix = model.suffix.lower()
+    if not model.exists():
+        raise ArtifactError(f"{model} does not exist: give the path of an exported model, such as out/pem.onnx")
+    if model.is_dir():
+        raise ArtifactError(f"{model} is a folder: give the path of the model file in it")
+    if suffix in _CHECKPOINTS:
+        raise ArtifactError(f"{model} is a checkpoint: export it first, with pem-export --weights {model} --to onnx")
+    if suffix == ".json":
+        raise ArtifactError(f"{model} is no model: give the file beside it, such as {model.with_suffix('.onnx')}")
+    if suffix not in SUFFIXES:
+        raise ArtifactError(f"{model} has the suffix {suffix!r}: give a model that ends in {' or '.join(SUFFIXES)}")
+
+
+def _beside(model: Path) -> Manifest | None:
+    """The manifest in the file beside ``model``, None if there is none or it is that of an engine beside an ONNX."""
+    path = manifests.path_of(model)
+    if not path.exists():
+        return None
+    manifest = manifests.parse(path.read_bytes(), str(path))
+    is_engine = model.suffix.lower() == ".engine"
+    if manifest.engine is not None and not is_engine:
+        return None
+    if manifest.engine is None and is_engine:
+        raise ManifestError(f"{path} describes no engine: build {model.name} again, with pem-export --to trt")
+    manifests.verify(manifest, model)
+    return manifest
+
+
+def _inside(model: Path) -> Manifest:
+    embedded = onnx_metadata.read(model).get(manifests.METADATA_KEY) if model.suffix.lower() == ".onnx" else None
+    if embedded is None:
+        raise ManifestError(
+            f"{model} has no manifest, neither beside it ({manifests.path_of(model).name}) nor inside: "
+            "export it with pem-export, or put its manifest back"
+        )
+    return manifests.parse(embedded.encode(), f"the manifest in {model}")
+
+
+def _refuse_external_data(model: Path) -> None:
+    """Weights in other files are covered by no hash, and lost when the model is copied."""
+    with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if data.find(_EXTERNAL_DATA_KEY) >= 0:
+            raise ArtifactError(f"{model} keeps weights in other files: save it as one file, as pem-export does")

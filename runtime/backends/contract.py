@@ -1,0 +1,55 @@
+"""Checks of a loaded model against its manifest: names, images that go in, outputs that come out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pem_edge.runtime.artifacts.artifact import Artifact
+from pem_edge.runtime.artifacts.geometry import STRIDE
+from pem_edge.runtime.errors import BackendError
+
+Shape = tuple[int, ...]
+
+
+class Contract:
+    """What the manifest of ``artifact`` promises, enforced for the backend called ``backend``."""
+
+    def __init__(self, artifact: Artifact, backend: str) -> None:
+        self._model, self._manifest, self._backend = artifact.model, artifact.manifest, backend
+
+    def require_names(self, found: set[str]) -> None:
+        """Raise BackendError unless the model's inputs and outputs have the manifest's names."""
+        expected = {self._manifest.input.name, *self._manifest.outputs}
+        if found != expected:
+            raise BackendError(
+                f"{self._model} has inputs and outputs {sorted(found)}, its manifest says {sorted(expected)}: "
+                "export it again"
+            )
+
+    def require_images(self, shape: Shape, dtype: np.dtype[np.generic]) -> None:
+        """Raise BackendError unless images are uint8 (N, H, W, 3)."""
+        if len(shape) != 4 or shape[3] != 3 or dtype != np.uint8:
+            raise BackendError(f"images are {dtype} of shape {shape}, expected uint8 (N, H, W, 3): convert them")
+
+    def output_shapes(self, images: Shape) -> tuple[Shape, Shape]:
+        """Return the shapes of logits and masks for images of the shape ``images``, (N, H, W, 3)."""
+        batch, height, width = images[:3]
+        classes = batch, self._manifest.queries, len(self._manifest.classes) + 1
+        return classes, (batch, self._manifest.queries, height // STRIDE, width // STRIDE)
+
+    def require_outputs(self, found: tuple[Shape, Shape], images: Shape) -> None:
+        """Raise BackendError unless logits and masks have the shapes ``found`` that belong to ``images``."""
+        if found != (expected := self.output_shapes(images)):
+            raise BackendError(
+                f"{self._model} returned logits and masks of shapes {found[0]} and {found[1]}, "
+                f"its manifest says {expected[0]} and {expected[1]}: export it again"
+            )
+
+    def failure(self, action: str, error: Exception) -> BackendError:
+        """Return the one-line error for a backend that failed to do ``action`` ("load" or "run")."""
+        reason = " ".join(str(error).split())[:300]
+        return BackendError(f"{self._backend} cannot {action} {self._model} ({reason}): export it again")
+
+    def closed(self) -> BackendError:
+        """Return the error for a backend that is used after it was closed."""
+        return BackendError(f"the backend of {self._model} is closed: load the model again")

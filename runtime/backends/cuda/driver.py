@@ -1,0 +1,191 @@
+"""CUDA as far as the TensorRT backends need it: the GPU, memory, graphs, and errors of one line.
+
+``cuda-bindings`` is imported when first called: it is only installed where TensorRT is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from pem_edge.runtime.errors import BackendError
+
+_MIB = 1 << 20
+
+
+class CudaError(BackendError):
+    """A call of CUDA's failed."""
+
+
+def call(function: str, *arguments: Any) -> Any:
+    """What a function of CUDA's runtime (``cuda...``) or driver (``cu...``) returns. Raises CudaError if it fails."""
+    library = _library("runtime" if function.startswith("cuda") else "driver")
+    error, *results = getattr(library, function)(*arguments)
+    if int(error) != 0:
+        _library("runtime").cudaGetLastError()  # else other users of CUDA in this process meet the error
+        raise CudaError(f"{function} failed with {error.name}: look at the GPU with nvidia-smi, then start again")
+    return results[0] if results else None
+
+
+def nvrtc(function: str, *arguments: Any) -> Any:
+    """All that a function of CUDA's runtime compiler returns. Raises BackendError if there is none, or it fails."""
+    library = _library("nvrtc")
+    try:
+        error, *results = getattr(library, function)(*arguments)
+    except RuntimeError as missing:  # the bindings look for the library when first called
+        raise BackendError(
+            f"CUDA's runtime compiler, NVRTC, cannot be loaded ({' '.join(str(missing).split())[:200]}): install "
+            "CUDA's toolkit, or pip install nvidia-cuda-nvrtc, for CUDA 12 nvidia-cuda-nvrtc-cu12"
+        ) from missing
+    if int(error) != 0:
+        raise CudaError(f"{function} failed with {error.name}: install the NVRTC of a CUDA that knows this GPU")
+    return results
+
+
+def constant(kind: str, name: str) -> Any:
+    """A member of an enumeration of CUDA's runtime."""
+    return getattr(getattr(_library("runtime"), kind), name)
+
+
+class Gpu:
+    """The GPU and the CUDA context of the thread that makes this object, or the first GPU's where it has none.
+
+    So arrays of pycuda, whose contexts are its own, can be read. Raises BackendError where there is no GPU.
+    """
+
+    def __init__(self) -> None:
+        _require_driver()
+        call("cudaFree", 0)  # makes a context where there is none
+        self._context = call("cuCtxGetCurrent")
+        self.device: int = call("cudaGetDevice")
+        self.name: str = call("cudaGetDeviceProperties", self.device).name.decode().rstrip("\0")
+        self.major = self._attribute("cudaDevAttrComputeCapabilityMajor")
+        self.compute_capability = f"{self.major}.{self._attribute('cudaDevAttrComputeCapabilityMinor')}"
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """Within the block, this thread's calls are for this GPU; afterwards for that which they were for before."""
+        call("cuCtxPushCurrent", self._context)
+        try:
+            yield
+        finally:
+            call("cuCtxPopCurrent")
+
+    def _attribute(self, name: str) -> int:
+        return int(call("cudaDeviceGetAttribute", constant("cudaDeviceAttr", name), self.device))
+
+
+class Memory:
+    """``size`` bytes on the GPU or, if ``pinned``, on the host where the GPU can reach them; freed by `close`.
+
+    Raises BackendError if there is not enough.
+    """
+
+    def __init__(self, size: int, *, pinned: bool = False) -> None:
+        self.size = size
+        self._free = "cudaFreeHost" if pinned else "cudaFree"
+        try:
+            self.address: int = call("cudaMallocHost" if pinned else "cudaMalloc", size)
+        except CudaError as error:
+            raise BackendError(
+                f"{size / _MIB:.0f} MiB of {'page-locked' if pinned else 'GPU'} memory cannot be had "
+                f"({str(error).partition(':')[0]}): close other programs and segmenters, or export a smaller size"
+            ) from error
+
+    def close(self) -> None:
+        """Free the memory."""
+        call(self._free, self.address)
+
+
+class Room:
+    """Memory on the GPU that grows when asked for more, its contents then lost; freed by `close`."""
+
+    def __init__(self) -> None:
+        self._memory: Memory | None = None
+
+    def of(self, size: int) -> int:
+        """The address of at least ``size`` bytes. Nothing may be using what was there before."""
+        if self._memory is None or self._memory.size < size:
+            self.close()
+            self._memory = Memory(size)
+        return self._memory.address
+
+    def close(self) -> None:
+        """Free the memory."""
+        memory, self._memory = self._memory, None
+        if memory is not None:
+            memory.close()
+
+
+class HostView:
+    """What NumPy makes an array of over memory that is not its own. The array and its views keep this object alive."""
+
+    def __init__(self, address: int, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+        self.__array_interface__ = {
+            "version": 3,
+            "data": (address, False),
+            "shape": shape,
+            "typestr": np.dtype(dtype).str,
+        }
+
+    def array(self) -> NDArray[Any]:
+        """The array."""
+        return np.asarray(self)
+
+
+class Graph:
+    """What ``enqueue`` puts on ``stream``, recorded, to be launched as one. Raises BackendError if it can't be."""
+
+    def __init__(self, stream: Any, enqueue: Callable[[], None]) -> None:
+        # Relaxed: should Python's garbage collector free memory meanwhile, that would end a stricter recording.
+        call("cudaStreamBeginCapture", stream, constant("cudaStreamCaptureMode", "cudaStreamCaptureModeRelaxed"))
+        try:
+            enqueue()
+        except BaseException:
+            with suppress(CudaError):  # recording must end whatever happens
+                call("cudaGraphDestroy", call("cudaStreamEndCapture", stream))
+            raise
+        graph = call("cudaStreamEndCapture", stream)
+        try:
+            self._executable = call("cudaGraphInstantiate", graph, 0)
+        finally:
+            call("cudaGraphDestroy", graph)
+
+    def launch(self, stream: Any) -> None:
+        """Put it on ``stream``."""
+        call("cudaGraphLaunch", self._executable, stream)
+
+    def close(self) -> None:
+        """Free it."""
+        call("cudaGraphExecDestroy", self._executable)
+
+
+def copy(target: int, source: int, size: int, stream: Any) -> None:
+    """Copy bytes between any two addresses that CUDA knows, in the order of ``stream``."""
+    call("cudaMemcpyAsync", target, source, size, constant("cudaMemcpyKind", "cudaMemcpyDefault"), stream)
+
+
+@cache
+def _library(name: str) -> Any:
+    try:
+        return import_module(f"cuda.bindings.{name}")
+    except ImportError as error:
+        raise BackendError(f"CUDA's Python bindings cannot be imported ({error}): pip install cuda-bindings") from error
+
+
+def _require_driver() -> None:
+    try:
+        error, count = _library("runtime").cudaGetDeviceCount()
+        reason = error.name if int(error) != 0 else "" if count else "none is visible"
+    except RuntimeError as missing:  # older bindings look for the driver themselves
+        reason = str(missing)
+    if reason:
+        raise BackendError(
+            f"no NVIDIA GPU with a driver can be used here ({reason}): check nvidia-smi, or export with --to onnx"
+        )

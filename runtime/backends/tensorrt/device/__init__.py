@@ -1,0 +1,1 @@
+"""All stages from an image to its panoptic map on the GPU."""

@@ -1,0 +1,166 @@
+"""A deserialized engine that is ready to run: the images it takes, and its session for one thread at a time."""
+
+from __future__ import annotations
+
+import math
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pem_edge.runtime.artifacts.artifact import Artifact
+from pem_edge.runtime.backends.contract import Contract, Shape
+from pem_edge.runtime.backends.cuda import device_arrays
+from pem_edge.runtime.backends.cuda.device_arrays import DeviceArray, Images
+from pem_edge.runtime.backends.cuda.driver import Gpu, call
+from pem_edge.runtime.backends.tensorrt import log
+from pem_edge.runtime.backends.tensorrt.engine import loading
+from pem_edge.runtime.backends.tensorrt.engine.session import Contexts, Plan, Session
+from pem_edge.runtime.errors import BackendError
+
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "UINT8": np.dtype(np.uint8),
+    "HALF": np.dtype(np.float16),
+    "FLOAT": np.dtype(np.float32),
+}
+_UNKNOWN_TO_CUDA = "cudaMemoryTypeUnregistered"
+_ON_DEVICE = "cudaMemoryTypeDevice"
+
+
+class LoadedEngine:
+    """An engine on the GPU. Threads may share it: each call has the session to itself.
+
+    Args:
+        artifact: The engine's file and manifest.
+        contract: The checks of what goes in and comes out.
+        gpu: The GPU that the engine was loaded on.
+        trt: TensorRT's module.
+        engine: The deserialized engine.
+        contexts: Makes the engine's execution contexts.
+
+    Raises:
+        BackendError: If the engine's tensors are not those of the manifest, or GPU memory is short.
+    """
+
+    def __init__(
+        self, artifact: Artifact, contract: Contract, gpu: Gpu, trt: Any, engine: Any, contexts: Contexts
+    ) -> None:
+        self.artifact, self.gpu, self._contract = artifact, gpu, contract
+        self._lock = threading.Lock()
+        self.closed = False
+        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+        dtypes = {name: engine.get_tensor_dtype(name).name for name in names}
+        contract.require_names(set(names))
+        _require_dtypes(artifact, dtypes)
+        self._least, self._most = _limits(engine, artifact.manifest.input.name)
+        self._session = self._start(trt, engine, contexts, {name: _DTYPES[dtypes[name]] for name in names})
+        self._release = weakref.finalize(self, self._session.close)
+
+    def run(self, images: NDArray[np.uint8] | DeviceArray) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return logits and masks of a batch of images, in host memory."""
+        with self.planned(images.shape) as plan:
+            logits, masks = self._session.run(plan, images)
+        return logits, masks
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Turn every error of the block into a BackendError of one line. Raises one if the engine is closed."""
+        if self.closed:
+            raise self._contract.closed()
+        try:
+            yield
+        except BackendError:
+            raise
+        except Exception as error:
+            raise self._contract.failure("run", error) from error
+
+    @contextmanager
+    def exclusive(self) -> Iterator[Session]:
+        """Give the session to this thread alone within the block. Raises BackendError if the engine is closed."""
+        with self._lock:
+            if self.closed:  # another thread may have closed it while this one waited
+                raise self._contract.closed()
+            yield self._session
+
+    @contextmanager
+    def planned(self, shape: Shape) -> Iterator[Plan]:
+        """Give the plan for images of ``shape``; the session is this thread's alone within the block."""
+        self._require_fitting(shape)
+        with self.exclusive() as session:
+            plan = session.plan(shape)
+            self._contract.require_outputs((plan.outputs["logits"], plan.outputs["masks"]), shape)
+            yield plan
+
+    def require_image(self, shape: Shape, dtype: np.dtype[Any]) -> None:
+        """Raise BackendError unless an image is uint8 (H, W, 3)."""
+        self._contract.require_images((1, *shape), dtype)
+
+    def on_device(self, images: Images) -> DeviceArray:
+        """Return where an array of another library lies, to be read on the session's stream."""
+        with self.exclusive() as session, self.gpu.current():
+            array = device_arrays.read(images, session.stream)
+            self._require_reachable(array)
+        return array
+
+    def close(self) -> None:
+        """Free everything; later calls raise BackendError."""
+        with self._lock:
+            self.closed = True
+            self._release()
+
+    def _start(self, trt: Any, engine: Any, contexts: Contexts, dtypes: dict[str, np.dtype[Any]]) -> Session:
+        name = self.artifact.manifest.input.name
+        shapes = {name: self._most}
+        shapes["logits"], shapes["masks"] = self._contract.output_shapes(self._most)
+        sizes = {name: math.prod(shape) * dtypes[name].itemsize for name, shape in shapes.items()}
+        ordered = {name: dtypes[name] for name in shapes}
+        return Session(self.gpu, contexts, engine.device_memory_size_v2, ordered, sizes, partial(log.reason, trt))
+
+    def _require_fitting(self, shape: Shape) -> None:
+        multiple = self.artifact.manifest.input.multiple_of
+        inside = all(low <= size <= high for low, size, high in zip(self._least, shape, self._most, strict=True))
+        if not inside or shape[1] % multiple or shape[2] % multiple:
+            ranges = [
+                f"{name} {low}" if low == high else f"{name} {low} to {high}"
+                for name, low, high in zip(("batch", "height", "width"), self._least, self._most, strict=False)
+            ]
+            raise BackendError(
+                f"{self.artifact.model} takes {', '.join(ranges)}, height and width multiples of {multiple}; these "
+                f"images are {'x'.join(map(str, shape[:3]))}: resize them, or export for their size"
+            )
+
+    def _require_reachable(self, images: DeviceArray) -> None:
+        attributes = call("cudaPointerGetAttributes", images.address)
+        if attributes.type.name == _UNKNOWN_TO_CUDA:
+            raise BackendError("images on the GPU lie where CUDA knows of no memory: have they been freed?")
+        if attributes.type.name == _ON_DEVICE and attributes.device != self.gpu.device:
+            raise BackendError(
+                f"images are on GPU {attributes.device}, {self.artifact.model} on GPU {self.gpu.device}: "
+                "copy them there first"
+            )
+
+
+def _require_dtypes(artifact: Artifact, dtypes: dict[str, str]) -> None:
+    manifest = artifact.manifest
+    expected: dict[str, str] = {manifest.input.name: manifest.input.dtype}
+    expected.update((name, dtype) for name, dtype in manifest.outputs.items())
+    found = {name: str(_DTYPES.get(dtype, dtype)) for name, dtype in dtypes.items()}
+    if found != expected:
+        raise BackendError(
+            f"{artifact.model} has tensors {found}, its manifest says {expected}: "
+            f"build it again, with {loading.rebuild_command(artifact)}"
+        )
+
+
+def _limits(engine: Any, name: str) -> tuple[Shape, Shape]:
+    """Return the least and the largest shape of the input ``name``."""
+    shape = tuple(engine.get_tensor_shape(name))
+    if min(shape) >= 0:
+        return shape, shape
+    least, _, most = engine.get_tensor_profile_shape(name, 0)
+    return tuple(least), tuple(most)

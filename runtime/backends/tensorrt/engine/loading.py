@@ -1,0 +1,73 @@
+"""From an engine's file to the engine, if the manifest vouches for it and it is for this TensorRT and this GPU."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from typing import Any
+
+from pem_edge.runtime.artifacts.artifact import Artifact
+from pem_edge.runtime.artifacts.manifest import Engine
+from pem_edge.runtime.backends.cuda.driver import Gpu
+from pem_edge.runtime.backends.tensorrt import log
+from pem_edge.runtime.errors import BackendError
+
+_AMPERE = 8
+_FULL_NAMES = {"trt": "TensorRT", "trt-rtx": "TensorRT-RTX"}
+
+
+def engine_of(artifact: Artifact) -> Engine:
+    """What the manifest says of the engine. Raises BackendError if it is no engine's."""
+    if artifact.manifest.engine is None:
+        raise BackendError(f"{artifact.model} is no engine: build one, with pem-export --to trt")
+    return artifact.manifest.engine
+
+
+def rebuild_command(artifact: Artifact) -> str:
+    """The command that builds the engine again, here, from the ONNX beside it."""
+    described = engine_of(artifact)
+    source = artifact.model.parent / described.source.file
+    return f"pem-export --weights {shlex.quote(str(source))} --to {described.target} --overwrite"
+
+
+def require_version(artifact: Artifact, version: str) -> None:
+    """Raise BackendError unless TensorRT of ``version`` can load the engine."""
+    described = engine_of(artifact)
+    same = described.version == version
+    compatible = described.version_compatible and described.version.split(".")[0] == version.split(".")[0]
+    if not same and not compatible:
+        raise BackendError(
+            f"{artifact.model} was built by {_FULL_NAMES[described.target]} {described.version}, which is {version} "
+            f"here: build it again, with {rebuild_command(artifact)}"
+        )
+
+
+def require_gpu(artifact: Artifact, gpu: Gpu) -> None:
+    """Raise BackendError unless the engine runs on GPUs like ``gpu``."""
+    described = engine_of(artifact)
+    fits = gpu.compute_capability in described.compute_capabilities
+    if not fits and not (described.hardware_compatible == "ampere+" and gpu.major >= _AMPERE):
+        choice = f" --compute-capability {gpu.compute_capability}" if described.target == "trt-rtx" else ""
+        raise BackendError(
+            f"{artifact.model} is for GPUs of compute capability {', '.join(described.compute_capabilities)}, "
+            f"{gpu.name} has {gpu.compute_capability}: build it again, with {rebuild_command(artifact)}{choice}"
+        )
+
+
+def deserialize(trt: Any, artifact: Artifact) -> Any:
+    """The engine, its bytes checked once more as they are read. Raises BackendError if TensorRT does not take it.
+
+    Engines may hold code for the host; ``engine_host_code_allowed`` stays False, so that none of it runs.
+    """
+    data = artifact.model.read_bytes()
+    vouched = artifact.manifest.model
+    if vouched is None or hashlib.sha256(data).hexdigest() != vouched.sha256:
+        raise BackendError(f"{artifact.model} has changed since its manifest was read: load it again")
+    log.reason(trt)
+    engine = trt.Runtime(log.logger(trt)).deserialize_cuda_engine(data)
+    if engine is None:
+        raise BackendError(
+            f"TensorRT cannot load {artifact.model} ({log.reason(trt)}): "
+            f"build it again, with {rebuild_command(artifact)}"
+        )
+    return engine

@@ -1,0 +1,145 @@
+// The published merge of query masks into a panoptic map, as runtime/inference/postprocess has it for the CPU: `classify` finds the
+// queries that take part, `contest` who wins each pixel, `accept` which become segments, `paint` writes their ids.
+#include "contest.h"
+
+namespace pem_edge {
+namespace {
+
+struct Class {
+    float score;
+    int category;
+};
+
+// The likeliest class by softmax; the first if several are.
+template <typename T>
+__device__ Class likeliest(const T* logits, int count, unsigned* problems) {
+    float highest = load(logits);
+    for (int i = 0; i < count; ++i) {
+        const float logit = load(logits + i);
+        if (!is_finite(logit)) atomicOr(problems, kBadLogits);
+        highest = fmaxf(highest, logit);
+    }
+    float sum = 0;
+    Class best{-1, 0};
+    for (int i = 0; i < count; ++i) {
+        const float power = expf(load(logits + i) - highest);
+        sum += power;
+        if (power > best.score) best = {power, i};
+    }
+    best.score /= sum;
+    return best;
+}
+
+template <typename T>
+__device__ void classify(const Merge& merge) {
+    Class* classes = reinterpret_cast<Class*>(shared_memory);  // (queries)
+    if (threadIdx.x == 0) *merge.summary = Summary{};
+    __syncthreads();
+    for (int query = threadIdx.x; query < merge.queries; query += kThreads) {
+        const T* logits = static_cast<const T*>(merge.logits) + size_t(query) * (merge.classes + 1);
+        classes[query] = likeliest(logits, merge.classes + 1, &merge.summary->problems);
+    }
+    __syncthreads();
+    const auto takes_part = [&](int query) {
+        return classes[query].category < merge.classes && classes[query].score > merge.score_threshold;
+    };
+    for (int query = threadIdx.x; query < merge.queries; query += kThreads) {
+        if (!takes_part(query)) continue;
+        Candidate candidate{};
+        candidate.query = query;
+        candidate.category = classes[query].category;
+        candidate.score = classes[query].score;
+        candidate.left = candidate.top = kHighest;
+        candidate.right = candidate.bottom = -1;
+        merge.candidates[rank(query, takes_part)] = candidate;
+        atomicAdd(&merge.summary->candidates, 1);
+    }
+}
+
+__device__ bool accepted(const Candidate& candidate, double threshold) {
+    return candidate.final > 0 && double(candidate.won) / max(candidate.original, 1) >= threshold;
+}
+
+// The candidate whose segment candidate `i` joins: itself, but for stuff the first one of its class; -1 if not accepted.
+// `categories` are those of accepted candidates, -1 of others.
+__device__ int first_of_segment(const Merge& merge, const int* categories, int i) {
+    if (categories[i] < 0) return -1;
+    if (merge.is_thing[categories[i]]) return i;
+    for (int j = 0; j < i; ++j)
+        if (categories[j] == categories[i]) return j;
+    return i;
+}
+
+__device__ void extend(Segment& segment, const Candidate& candidate) {
+    // Of floats that are not negative, the bits are ordered as they are.
+    atomicMax(reinterpret_cast<int*>(&segment.score), __float_as_int(candidate.score));
+    atomicAdd(&segment.area, candidate.final);
+    atomicMin(&segment.left, candidate.left);
+    atomicMin(&segment.top, candidate.top);
+    atomicMax(&segment.right, candidate.right);
+    atomicMax(&segment.bottom, candidate.bottom);
+}
+
+// Ids count from 1, in the order of the segments' first candidates.
+__device__ void make_segments(const Merge& merge) {
+    const int count = merge.summary->candidates;
+    int* categories = reinterpret_cast<int*>(shared_memory);  // (candidates)
+    int* firsts = categories + count;                         // (candidates)
+    const auto is_first = [&](int i) { return firsts[i] == i; };
+    for (int i = threadIdx.x; i < count; i += kThreads) {
+        const Candidate& candidate = merge.candidates[i];
+        categories[i] = accepted(candidate, merge.overlap_threshold) ? candidate.category : -1;
+    }
+    __syncthreads();
+    for (int i = threadIdx.x; i < count; i += kThreads) firsts[i] = first_of_segment(merge, categories, i);
+    __syncthreads();
+    for (int i = threadIdx.x; i < count; i += kThreads) {
+        merge.candidates[i].id = firsts[i] < 0 ? 0 : rank(firsts[i], is_first) + 1;
+        if (!is_first(i)) continue;
+        merge.segments[merge.candidates[i].id - 1] = {categories[i], 0, 0, kHighest, kHighest, -1, -1};
+        atomicAdd(&merge.summary->segments, 1);
+    }
+    __syncthreads();
+    for (int i = threadIdx.x; i < count; i += kThreads)
+        if (firsts[i] >= 0) extend(merge.segments[merge.candidates[i].id - 1], merge.candidates[i]);
+}
+
+}  // namespace
+}  // namespace pem_edge
+
+extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_classify_float32(pem_edge::Merge merge) {
+    pem_edge::classify<float>(merge);
+}
+
+extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_classify_float16(pem_edge::Merge merge) {
+    pem_edge::classify<pem_edge::Half>(merge);
+}
+
+extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_contest_float32_2(pem_edge::Merge merge) {
+    pem_edge::contest<float, 2>(merge);
+}
+
+extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_contest_float32_3(pem_edge::Merge merge) {
+    pem_edge::contest<float, 3>(merge);
+}
+
+extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_contest_float16_2(pem_edge::Merge merge) {
+    pem_edge::contest<pem_edge::Half, 2>(merge);
+}
+
+extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_contest_float16_3(pem_edge::Merge merge) {
+    pem_edge::contest<pem_edge::Half, 3>(merge);
+}
+
+extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_accept(pem_edge::Merge merge) {
+    pem_edge::make_segments(merge);
+}
+
+extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_paint(pem_edge::Merge merge) {
+    const size_t first = size_t(blockIdx.x) * pem_edge::kPaintPixels, pixels = size_t(merge.height) * merge.width;
+    for (size_t i = threadIdx.x; i < pem_edge::kPaintPixels; i += pem_edge::kThreads) {
+        if (first + i >= pixels) return;
+        int& pixel = merge.map[first + i];
+        pixel = pixel < 0 ? 0 : merge.candidates[pixel].id;
+    }
+}

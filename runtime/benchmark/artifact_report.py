@@ -1,0 +1,157 @@
+"""What is measured of each artifact on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+
+from pem_edge.runtime import images as pictures
+from pem_edge.runtime.backends import Settings
+from pem_edge.runtime.benchmark import statistics
+from pem_edge.runtime.benchmark.measures import cold_start, fresh_process, layers, memory, rates, scenarios
+from pem_edge.runtime.benchmark.options import Options
+from pem_edge.runtime.benchmark.rounds import Contestant
+from pem_edge.runtime.benchmark.schema import Accuracy, ArtifactReport, ColdStart, Profile, Rate, Scenarios
+from pem_edge.runtime.datasets.dataset import Dataset
+from pem_edge.runtime.datasets.relabeling import Relabelled
+from pem_edge.runtime.errors import BackendError, PemError
+from pem_edge.runtime.evaluation.evaluate import evaluate
+from pem_edge.runtime.files import sha256
+from pem_edge.runtime.inference import preprocess
+from pem_edge.runtime.inference.pipeline import smallest_batch
+from pem_edge.runtime.progress import Say
+
+_NOT_ASKED = "not asked for"
+_INTERRUPTED = "interrupted before"
+
+Found = TypeVar("Found")
+
+
+def report(
+    contestant: Contestant,
+    stages: Mapping[str, Sequence[float]],
+    options: Options,
+    dataset: Dataset | None,
+    say: Say,
+) -> ArtifactReport:
+    """All about one artifact, ``stages`` being its milliseconds in rounds.
+
+    What cannot be measured here, but is no reason to stop, is missing with its reason. Raises InputError, BackendError.
+    """
+    one = _One(contestant, stages, options, dataset, say)
+    return msgspec.structs.replace(
+        of_rounds(contestant, stages, options),
+        scenarios=scenarios.measure(contestant, options, say),
+        cold_start=one.attempt("cold_start", options.cold_starts > 0, one.cold_start),
+        memory=one.attempt("memory", options.memory, lambda: memory.measure(one.task(memory.RUNS))),
+        profile=one.attempt("profile", options.profile, one.profile),
+        rate=one.attempt("rate", options.rates, one.rate),
+        accuracy=one.attempt("accuracy", dataset is not None, one.accuracy),
+        missing=one.missing,
+    )
+
+
+def of_rounds(contestant: Contestant, stages: Mapping[str, Sequence[float]], options: Options) -> ArtifactReport:
+    """What the rounds alone tell of an artifact; the rest is missing."""
+    manifest, backend = contestant.segmenter.manifest, contestant.segmenter.backend
+    model = backend.artifact.model
+    times = {stage: statistics.times(values, options.noise) for stage, values in stages.items()}
+    return ArtifactReport(
+        model=contestant.model,
+        name=contestant.name,
+        variant=manifest.variant,
+        precision=manifest.precision,
+        backend=backend.name,
+        deform_conv=manifest.deform_conv,
+        height=manifest.input.height,
+        width=manifest.input.width,
+        sha256=sha256(model),
+        file_bytes=model.stat().st_size,
+        settings=dict(backend.settings()),
+        stages=times,
+        scenarios=Scenarios(single_stream=times["total"]),
+        missing=dict.fromkeys(("cold_start", "memory", "profile", "rate", "accuracy"), _INTERRUPTED),
+    )
+
+
+class _One:
+    """An artifact, and why something of it is ``missing``."""
+
+    def __init__(
+        self,
+        contestant: Contestant,
+        stages: Mapping[str, Sequence[float]],
+        options: Options,
+        dataset: Dataset | None,
+        say: Say,
+    ) -> None:
+        self._contestant, self._stages, self._options, self._say = contestant, stages, options, say
+        self._dataset = dataset
+        self._segmenter = contestant.segmenter
+        self._backend = contestant.segmenter.backend
+        self._settings = Settings(threads=options.threads)
+        self.missing: dict[str, str] = {}
+
+    def attempt(self, what: str, asked: bool, measure: Callable[[], Found]) -> Found | None:
+        """What ``measure`` returns, or None, and the reason noted."""
+        if not asked:
+            self.missing[what] = _NOT_ASKED
+            return None
+        self._say(f"{self._contestant.name}: {what.replace('_', ' ')}")
+        try:
+            return measure()
+        except PemError as error:
+            self.missing[what] = str(error)
+            return None
+
+    def task(self, runs: int = 1) -> fresh_process.Task:
+        """For a process of its own."""
+        return fresh_process.Task(
+            model=self._contestant.model,
+            backend=self._backend.name,
+            threads=self._options.threads,
+            picture=str(self._contestant.pictures[0]),
+            runs=runs,
+        )
+
+    def cold_start(self) -> ColdStart:
+        starts = [cold_start.measure(self.task()) for _ in range(self._options.cold_starts)]
+        return ColdStart(
+            **{
+                part: statistics.times([getattr(start, part) for start in starts], self._options.noise)
+                for part in ("imports", "load", "first", "total")
+            }
+        )
+
+    def profile(self) -> Profile:
+        spec = self._segmenter.manifest.input
+        fitted, _ = preprocess.prepare(pictures.read(self._contestant.pictures[0]), spec)
+        batch = np.ascontiguousarray(np.broadcast_to(fitted, (smallest_batch(spec), *fitted.shape)))
+        return layers.profile(self._backend.artifact, self._backend.name, self._settings, batch)
+
+    def rate(self) -> Rate:
+        manifest = self._segmenter.manifest
+        if manifest.work is None:
+            raise BackendError(f"{self._contestant.model} has no account of its work: export it again")
+        if manifest.input.dynamic and self._options.images is not None:
+            raise BackendError("the work of a dynamic artifact depends on the pictures' sizes: leave --images out")
+        typical = statistics.typical(self._stages["inference"])
+        name = self._backend.name
+        on_gpu = name.startswith("tensorrt") or self._backend.settings().get("provider") == "CUDAExecutionProvider"
+        return rates.measure(manifest.work, typical, name, self._settings, manifest.precision, on_gpu=on_gpu)
+
+    def accuracy(self) -> Accuracy:
+        assert self._dataset is not None
+        images = Relabelled(self._dataset, self._segmenter.manifest.classes)
+        found = evaluate(self._segmenter, images, range(len(images))[: self._options.dataset_limit])
+        return Accuracy(
+            dataset=str(self._options.dataset),
+            images=found.images,
+            pq=found.quality["all"]["pq"],
+            pq_things=found.quality["things"]["pq"],
+            pq_stuff=found.quality["stuff"]["pq"],
+            miou=None if found.iou is None else found.iou["miou"],
+        )

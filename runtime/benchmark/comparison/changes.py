@@ -1,0 +1,178 @@
+"""What changed from one report to another, and whether it is more than noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from pem_edge.runtime.benchmark import statistics
+from pem_edge.runtime.benchmark.options import NoiseLimits
+from pem_edge.runtime.benchmark.report import wording
+from pem_edge.runtime.benchmark.schema import SCHEMA_VERSION, ArtifactReport, Interval, Report, Times
+from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.versioned_json import to_json
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """A fact, such as the CPU, that was another one before. None where it was not known at all.
+
+    ``of`` is "machine" (software included), "run" or an artifact's name.
+    """
+
+    of: str
+    what: str
+    before: str | None
+    after: str | None
+
+
+class StageChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A stage's median before and after, in milliseconds, and the ratio of typical times, after over before.
+
+    ``verdict`` is "slower" or "faster" if the difference is beyond noise, else "same". Differences up to ``floor`` (a
+    share) never count.
+    """
+
+    stage: str
+    before: float
+    after: float
+    ratio: Interval
+    verdict: str
+    floor: float
+
+
+class ArtifactChange(msgspec.Struct, frozen=True, kw_only=True):
+    """An artifact in both reports, and PQ in percent before and after; ``before`` is its name in the earlier one."""
+
+    name: str
+    before: str
+    stages: tuple[StageChange, ...]
+    pq: tuple[float | None, float | None] = (None, None)
+
+    def stage(self, name: str) -> StageChange:
+        """The change of that stage. Raises InputError."""
+        for found in self.stages:
+            if found.stage == name:
+                return found
+        known = ", ".join(found.stage for found in self.stages)
+        raise InputError(f"{self.name} has no stage {name!r} in both reports: choose one of {known}")
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``pem-bench compare --json`` prints: from the report ``before`` to the report ``after``.
+
+    ``machine`` is the ratio of the yardstick's times, None if one of the reports has none.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    before: str
+    after: str
+    differences: tuple[Difference, ...]
+    machine: Interval | None
+    artifacts: tuple[ArtifactChange, ...]
+    appeared: tuple[str, ...]
+    disappeared: tuple[str, ...]
+
+    def to_json(self) -> bytes:
+        """The changes as indented JSON."""
+        return to_json(self)
+
+
+def compare(
+    before: Report, after: Report, names: tuple[str, str] = ("before", "after"), limits: NoiseLimits | None = None
+) -> Changes:
+    """Compare artifacts of the same name, folders aside, or one each of any names. ``names`` are the reports'.
+
+    Raises InputError if a report lacks the single times that noise is estimated from.
+    """
+    pairs = _pairs(before, after)
+    yardsticks = _yardsticks(before, after)
+    limits = limits or NoiseLimits()
+    machine = statistics.ratio_of_runs(*yardsticks, limits) if yardsticks else None
+    earlier, later = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    return Changes(
+        before=names[0],
+        after=names[1],
+        differences=tuple(_differences(_facts(before, earlier, later), _facts(after, later, later))),
+        machine=machine,
+        artifacts=tuple(_change(*pair, yardsticks, limits) for pair in pairs),
+        appeared=tuple(artifact.name for artifact in after.artifacts if artifact not in later),
+        disappeared=tuple(artifact.name for artifact in before.artifacts if artifact not in earlier),
+    )
+
+
+_Pair = tuple[ArtifactReport, ArtifactReport]
+_Facts = dict[tuple[str, str], str]
+_Yardsticks = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def _pairs(before: Report, after: Report) -> list[_Pair]:
+    if len(before.artifacts) == len(after.artifacts) == 1:
+        return [(before.artifacts[0], after.artifacts[0])]
+    earlier, later = (dict(zip(_short_names(each), each.artifacts, strict=True)) for each in (before, after))
+    return [(earlier[name], artifact) for name, artifact in later.items() if name in earlier]
+
+
+def _short_names(report: Report) -> list[str]:
+    """Without the folders that both runs may have elsewhere."""
+    return wording.tails([artifact.name for artifact in report.artifacts])
+
+
+def _yardsticks(before: Report, after: Report) -> _Yardsticks | None:
+    """The yardstick's times, after and before."""
+    if before.yardstick is None or after.yardstick is None:
+        return None
+    return after.yardstick.values, before.yardstick.values
+
+
+def _change(before: ArtifactReport, after: ArtifactReport, yardsticks: _Yardsticks | None,
+            limits: NoiseLimits) -> ArtifactChange:  # fmt: skip
+    stages = tuple(
+        _stage(stage, before, after, yardsticks, limits)
+        for stage in before.stages
+        if stage in after.stages and _takes_time(before.stages[stage]) and _takes_time(after.stages[stage])
+    )
+    scores = tuple(artifact.accuracy.pq if artifact.accuracy else None for artifact in (before, after))
+    return ArtifactChange(name=after.name, before=before.name, stages=stages, pq=(scores[0], scores[1]))
+
+
+def _takes_time(times: Times) -> bool:
+    """Whether it does every time: some backends leave a stage's work to another."""
+    return 0.0 not in times.values
+
+
+def _stage(stage: str, before: ArtifactReport, after: ArtifactReport, yardsticks: _Yardsticks | None,
+           limits: NoiseLimits) -> StageChange:  # fmt: skip
+    old, new = before.stages[stage], after.stages[stage]
+    found = statistics.compare(new.values, old.values, limits, yardsticks=yardsticks)
+    return StageChange(
+        stage=stage, before=old.p50, after=new.p50, ratio=found.ratio, verdict=found.verdict, floor=found.floor
+    )
+
+
+def _differences(before: _Facts, after: _Facts) -> Iterator[Difference]:
+    for key in dict.fromkeys([*before, *after]):
+        if before.get(key) != after.get(key):
+            yield Difference(of=key[0], what=key[1], before=before.get(key), after=after.get(key))
+
+
+def _facts(report: Report, artifacts: list[ArtifactReport], named: list[ArtifactReport]) -> _Facts:
+    """What a comparison takes for granted: the machine first, then the artifacts, under the names of ``named``."""
+    here = report.machine
+    machine = {
+        "system": here.system, "CPU": here.cpu, "cores": str(here.cores), "usable cores": str(here.usable_cores),
+        "memory": str(here.memory_bytes), "GPU": here.gpu, "power mode": here.power_mode,
+        **here.details, **here.versions,
+    }  # fmt: skip
+    groups = [("machine", machine), ("run", {"images": report.images})]
+    groups += [(later.name, _settings(each)) for later, each in zip(named, artifacts, strict=True)]
+    return {(group, what): value for group, facts in groups for what, value in facts.items()}
+
+
+def _settings(artifact: ArtifactReport) -> dict[str, str]:
+    return {
+        "model file": artifact.sha256[:12], "variant": artifact.variant, "precision": artifact.precision,
+        "size": f"{artifact.height}x{artifact.width}", "backend": artifact.backend,
+        "deformable convolution": artifact.deform_conv,
+        **{name: str(value) for name, value in artifact.settings.items()},
+    }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Single measurements that a benchmark consists of."""

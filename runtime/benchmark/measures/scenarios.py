@@ -1,0 +1,127 @@
+"""How an artifact is used: one image at a time, by several callers, on all images at once, on a camera's frames.
+
+The first three are MLPerf's (https://arxiv.org/abs/1911.02549), without its rules for submissions.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from pem_edge.runtime import images
+from pem_edge.runtime.artifacts import labels
+from pem_edge.runtime.benchmark import statistics
+from pem_edge.runtime.benchmark.measures.decoded_sources import FEWEST, Image, InMemory, PacedCamera
+from pem_edge.runtime.benchmark.options import Options
+from pem_edge.runtime.benchmark.rounds import Contestant, undisturbed
+from pem_edge.runtime.benchmark.schema import Camera, MultiStream, Offline, Scenarios
+from pem_edge.runtime.inference import postprocess, preprocess
+from pem_edge.runtime.inference.segmenter import Segmenter
+from pem_edge.runtime.progress import Say
+
+Found = TypeVar("Found")
+
+
+def measure(contestant: Contestant, options: Options, say: Say) -> Scenarios:
+    """All scenarios of ``options``, pictures decoded beforehand. Raises InputError, BackendError."""
+    pictures = [images.read(path) for path in contestant.pictures]
+
+    def if_asked(name: str, scenario: Callable[[Segmenter, Sequence[Image], Options], Found]) -> Found | None:
+        if name not in options.scenarios:
+            return None
+        say(f"{contestant.name}: {name}")
+        with undisturbed():
+            return scenario(contestant.segmenter, pictures, options)
+
+    say(f"{contestant.name}: single stream")
+    with undisturbed():
+        single = _latencies(contestant.segmenter, pictures, options.scenario_seconds)
+    return Scenarios(
+        single_stream=statistics.times(single, options.noise),
+        multi_stream=if_asked("multi-stream", multi_stream),
+        offline=if_asked("offline", offline),
+        camera=if_asked("camera", camera),
+    )
+
+
+def multi_stream(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -> MultiStream:
+    """``options.streams`` threads, each of which asks again as soon as it has its result."""
+    found: list[list[float]] = [[] for _ in range(options.streams)]
+    errors: list[BaseException] = []
+
+    def call(number: int) -> None:
+        try:
+            found[number] = _latencies(segmenter, pictures, options.scenario_seconds)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(options.streams)]
+    start = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wall = time.perf_counter() - start
+    if errors:
+        raise errors[0]
+    latencies = [value for values in found for value in values]
+    return MultiStream(
+        streams=options.streams, fps=len(latencies) / wall, latency=statistics.times(latencies, options.noise)
+    )
+
+
+def offline(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -> Offline:
+    """As many a second as go: in the artifact's largest batches, else in the overlapping stages of `stream`."""
+    batch = largest_batch(segmenter)
+    if batch == 1:
+        results: Iterator[object] = segmenter.stream(InMemory(pictures, options.scenario_seconds))
+        start = time.perf_counter()
+        count = sum(1 for _ in results)
+    else:
+        start = time.perf_counter()
+        count = 0
+        while count < FEWEST or time.perf_counter() - start < options.scenario_seconds:
+            _batch(segmenter, [pictures[(count + number) % len(pictures)] for number in range(batch)])
+            count += batch
+    return Offline(batch=batch, fps=count / (time.perf_counter() - start), images=count)
+
+
+def camera(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -> Camera:
+    """A camera's frames in `stream`; a result's age is the time since its frame was taken."""
+    source = PacedCamera(pictures, options.camera_fps, options.scenario_seconds)
+    results = segmenter.stream(source)
+    ages = [1000 * (time.perf_counter() - source.captured(int(result.name))) for result in results]
+    return Camera(
+        fps=options.camera_fps,
+        frames=source.frames,
+        dropped=source.frames - len(ages),
+        age=statistics.times(ages, options.noise),
+    )
+
+
+def largest_batch(segmenter: Segmenter) -> int:
+    """The most images that the artifact takes at once."""
+    spec = segmenter.manifest.input
+    return spec.dynamic_batch.most if spec.dynamic_batch else spec.batch
+
+
+def _latencies(segmenter: Segmenter, pictures: Sequence[Image], seconds: float) -> list[float]:
+    found = []
+    for frame in InMemory(pictures, seconds):
+        start = time.perf_counter()
+        segmenter(frame.read())
+        found.append(1000 * (time.perf_counter() - start))
+    return found
+
+
+def _batch(segmenter: Segmenter, pictures: Sequence[Image]) -> None:
+    """Segment several images at once, as the pipeline of one does, which has no batches."""
+    prepared = [preprocess.prepare(picture, segmenter.manifest.input) for picture in pictures]
+    logits, masks = segmenter.backend(np.stack([image for image, _ in prepared]))
+    things = labels.things(segmenter.manifest.classes)
+    for index, (_, geometry) in enumerate(prepared):
+        postprocess.merge(logits[index], masks[index], geometry, things, segmenter.thresholds)

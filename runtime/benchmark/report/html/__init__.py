@@ -1,0 +1,1 @@
+"""The benchmark report as one HTML page."""

@@ -1,0 +1,80 @@
+"""The chart of latency against PQ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pem_edge.runtime.benchmark.report import summary, wording
+from pem_edge.runtime.benchmark.report.html import svg
+from pem_edge.runtime.benchmark.report.html.colors import css_class
+from pem_edge.runtime.benchmark.report.html.element import Markup, tag
+from pem_edge.runtime.benchmark.report.html.scale import Scale, around, from_zero, label
+from pem_edge.runtime.benchmark.report.wording import Name
+from pem_edge.runtime.benchmark.schema import Report
+
+_HEIGHT = 280
+_MARK, _BADGE, _APART = 5, 9, 19  # radii, and how far a badge is above its mark or the next badge, in pixels
+_NEAR = 0.06, 0.08  # shares of width and height within which badges would overlap
+_LEAST_PQ = 2.0  # points that the axis shows at least, so that a rounding is no cliff
+
+
+@dataclass(frozen=True)
+class _Point:
+    name: Name
+    latency: float
+    pq: float
+
+    @property
+    def text(self) -> str:
+        return f"{self.name.text}: {wording.milliseconds(self.latency)} ms, PQ {wording.points(self.pq)}"
+
+
+def scatter(report: Report) -> Markup | None:
+    """Each artifact's median latency and PQ, joined where no other is better in both; None for fewer than two."""
+    points = [
+        _Point(name, artifact.stages["total"].p50, artifact.accuracy.pq)
+        for name, artifact in zip(wording.names(report.artifacts), report.artifacts, strict=True)
+        if artifact.accuracy and artifact.accuracy.pq is not None
+    ]
+    if len(points) < 2:
+        return None
+    across = from_zero(max(point.latency for point in points))
+    up = around([point.pq for point in points], least=_LEAST_PQ)
+    kept = summary.worth_shipping(report)
+    front = sorted((across.share(point.latency), up.share(point.pq)) for point in points if point.name in kept)
+    marks = (svg.grid(across, _HEIGHT), _levels(up), svg.stretched(svg.curve(front), class_="front"))
+    texts = "; ".join(point.text for point in points)
+    drawing = svg.chart("Latency against PQ", texts, _HEIGHT, *marks, *_dots(points, across, up))
+    return tag("div", drawing, svg.axis(across, "milliseconds an image, p50"), class_="xy")
+
+
+def _levels(scale: Scale) -> Markup:
+    marks = []
+    for tick in scale.ticks():
+        y = _y(scale, tick)
+        text = tag("text", label(tick), x="0", dx=-8, y=y, dy="0.35em", text_anchor="end")
+        marks += [tag("line", x1="0", x2="100%", y1=y, y2=y), text]
+    return tag("g", *marks, class_="grid")
+
+
+def _dots(points: list[_Point], across: Scale, up: Scale) -> list[Markup]:
+    """Marks first, so that none covers a badge; the badges of neighbours are stacked."""
+    places = [(across.share(point.latency), up.share(point.pq)) for point in points]
+    marks, badges = [], []
+    for index, (point, (x, y)) in enumerate(zip(points, places, strict=True)):
+        below = sum(abs(x - left) < _NEAR[0] and abs(y - low) < _NEAR[1] for left, low in places[:index])
+        at = {"x": across.percent(point.latency), "y": _y(up, point.pq)}
+        mark = tag("circle", tag("title", point.text), cx=at["x"], cy=at["y"], r=_MARK)
+        marks.append(tag("g", mark, class_=f"mark {css_class(point.name.number)}"))
+        badges.append(_badge(point.name.number, at["x"], at["y"], -_APART * (below + 1)))
+    return [*marks, *badges]
+
+
+def _badge(number: int, x: str, y: str, up: int) -> Markup:
+    text = tag("text", str(number), x=x, y=y, dy="0.35em", text_anchor="middle")
+    circle = tag("circle", cx=x, cy=y, r=_BADGE)
+    return tag("g", circle, text, class_=f"dot {css_class(number)}", transform=f"translate(0 {up})")
+
+
+def _y(scale: Scale, value: float) -> str:
+    return f"{100 * (1 - scale.share(value)):.2f}%"

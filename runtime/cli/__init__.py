@@ -1,0 +1,1 @@
+"""The commands pem-run, pem-eval and pem-bench."""

@@ -1,0 +1,119 @@
+"""What every command shares: options, one-line errors, exit codes, and JSON alone on standard output."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Event, current_thread, main_thread
+from types import FrameType
+from typing import Any
+
+from pem_edge.runtime.errors import PemError
+
+FAILURE, INTERRUPTED = 1, 130
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser with ``--json`` and ``--debug``."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+        self.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+        self.add_argument("--debug", action="store_true", help="show tracebacks")
+
+
+def size(text: str) -> tuple[int, int]:
+    """Parse ``HxW`` in pixels, for use as an argument's type."""
+    match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: give height x width in pixels, such as 512x1024")
+    return int(match[1]), int(match[2])
+
+
+def share(text: str) -> float:
+    """Parse a number from 0 to 1, for use as an argument's type."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
+    return value
+
+
+def positive(text: str) -> int:
+    """Parse a whole number from 1 up, for use as an argument's type."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 up")
+    return int(text)
+
+
+def run(
+    parser: Parser, action: Callable[[argparse.Namespace], dict[str, Any]], arguments: Sequence[str] | None = None
+) -> int:
+    """Parse, act, print; return the exit code: 0, 1 for an error, 2 for wrong usage (by argparse), 130 for Ctrl-C.
+
+    ``action`` returns what ``--json`` prints. If that has "errors", one line each, part of the work could not be done.
+    """
+    options = parser.parse_args(arguments)
+    try:
+        with _interrupts_remembered():
+            return _run(parser, action, options)
+    except KeyboardInterrupt as interruption:
+        print(f"{parser.prog}: {interruption.args[0] if interruption.args else 'interrupted'}", file=sys.stderr)
+        return INTERRUPTED
+
+
+def say(program: str, text: str) -> None:
+    """Print a remark on progress. Raises KeyboardInterrupt if Ctrl-C was pressed before and a library swallowed it."""
+    if _pressed.is_set():
+        raise KeyboardInterrupt
+    print(f"{program}: {text}", file=sys.stderr, flush=True)
+
+
+_pressed = Event()
+
+
+@contextmanager
+def _interrupts_remembered() -> Iterator[None]:
+    def press(_number: int, _frame: FrameType | None) -> None:
+        _pressed.set()
+        raise KeyboardInterrupt
+
+    _pressed.clear()
+    if current_thread() is not main_thread():  # only the main thread may handle signals
+        yield
+        return
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _run(parser: Parser, action: Callable[[argparse.Namespace], dict[str, Any]], options: argparse.Namespace) -> int:
+    try:
+        report = action(options)
+    except Exception as error:
+        if options.debug:
+            traceback.print_exc()
+        print(f"{parser.prog}: {_one_line(error)}", file=sys.stderr)
+        return FAILURE
+    if options.json:
+        print(json.dumps(report))
+    for line in report.get("errors", []):
+        print(f"{parser.prog}: {line}", file=sys.stderr)
+    return FAILURE if report.get("errors") else 0
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, PemError):
+        return text
+    return f"unexpected {type(error).__name__}: {text[:300]}; run again with --debug and report it"

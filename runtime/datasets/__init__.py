@@ -1,0 +1,1 @@
+"""Labeled images: datasets in COCO's panoptic format and generated toy streets."""

@@ -1,0 +1,105 @@
+"""Which queries become segments: the merge's first and last steps, which are the same wherever pixels are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pem_edge.runtime.inference.postprocess.classes import probabilities
+from pem_edge.runtime.results.segments import Segment
+
+
+class Candidates(NamedTuple):
+    """The queries that take part, in order: their indices, class scores (0 to 1) and classes, each (C,)."""
+
+    queries: NDArray[np.intp]
+    scores: NDArray[np.float32]
+    classes: NDArray[np.intp]
+
+
+class Counts(NamedTuple):
+    """Pixels of each candidate (C,): those it won, those where its mask is at least 0.5, and those that are both."""
+
+    won: NDArray[np.int64]
+    original: NDArray[np.int64]
+    final: NDArray[np.int64]
+
+    def overlap(self) -> NDArray[np.float64]:
+        """Pixels won per original pixel (C,)."""
+        share: NDArray[np.float64] = self.won / np.maximum(self.original, 1)
+        return share
+
+
+class Contest(Protocol):
+    """Who wins each pixel: the candidate with the highest class score times mask probability, the first if several."""
+
+    def counts(self) -> Counts:
+        """The pixels counted so far; ``won`` may lack pixels where no mask reaches 0.5, until they are settled."""
+
+    def settle(self, candidates: NDArray[np.bool_]) -> None:
+        """Count every pixel that one of ``candidates`` (C,) may have won."""
+
+    def boxes(self) -> NDArray[np.int64]:
+        """The first and last column and row of each candidate's final pixels, (C, 4) as left, top, right, bottom.
+
+        Whatever it says of candidates that have no final pixels means nothing.
+        """
+
+    def paint(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The map, int32 (H, W): each pixel that is final for a candidate has that one's of ``ids`` (C,), others 0.
+
+        To be called once, and last.
+        """
+
+
+def candidates(logits: NDArray[np.floating], score_threshold: float) -> Candidates:
+    """The queries whose likeliest class, of ``logits`` (Q, K+1), is an object with a score above the threshold."""
+    chances = probabilities(logits)
+    scores, classes = chances.max(axis=1), chances.argmax(axis=1)
+    queries = np.flatnonzero((classes < logits.shape[1] - 1) & (scores > score_threshold))
+    return Candidates(queries, scores[queries], classes[queries])
+
+
+def conclude(
+    contest: Contest, candidates: Candidates, things: Collection[int], overlap_threshold: float
+) -> tuple[NDArray[np.int32], list[Segment]]:
+    """The map of segment ids and the segments, as `panoptic` returns them."""
+    ids = _ids(_accepted(contest, overlap_threshold), candidates.classes, things)
+    final, boxes, segments = contest.counts().final, contest.boxes(), []
+    for segment_id in range(1, ids.max() + 1):
+        members = np.flatnonzero(ids == segment_id)
+        category, score = int(candidates.classes[members[0]]), float(candidates.scores[members].max())
+        area, bbox = int(final[members].sum()), _joint(boxes[members])
+        segments.append(Segment(segment_id, category, "", category in things, score, area, bbox))
+    return contest.paint(ids), segments
+
+
+def _accepted(contest: Contest, threshold: float) -> NDArray[np.bool_]:
+    """The candidates (C,) that have final pixels, and have won ``threshold`` times as many as their original ones."""
+    counts = contest.counts()
+    visible = counts.final > 0
+    doubtful = visible & (counts.overlap() < threshold)
+    if doubtful.any():
+        contest.settle(doubtful)
+        counts = contest.counts()
+    return visible & (counts.overlap() >= threshold)
+
+
+def _ids(accepted: NDArray[np.bool_], classes: NDArray[np.intp], things: Collection[int]) -> NDArray[np.int32]:
+    """A segment id per candidate, counting from 1, or 0 if not accepted; stuff of one class shares its first one's."""
+    ids = np.zeros(len(accepted), np.int32)
+    stuff: dict[int, int] = {}
+    for candidate in np.flatnonzero(accepted):
+        category, new = int(classes[candidate]), int(ids.max()) + 1
+        ids[candidate] = new if category in things else stuff.setdefault(category, new)
+    return ids
+
+
+def _joint(boxes: NDArray[np.int64]) -> tuple[int, int, int, int]:
+    """The smallest (x, y, width, height) around boxes (C, 4) of left, top, right, bottom."""
+    left, top = boxes[:, :2].min(axis=0).tolist()
+    right, bottom = boxes[:, 2:].max(axis=0).tolist()
+    return left, top, right + 1 - left, bottom + 1 - top

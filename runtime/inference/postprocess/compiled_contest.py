@@ -1,0 +1,122 @@
+"""The contest for pixels in C, which interpolates, with vector instructions, what the mask grid leaves uncertain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pem_edge.runtime.artifacts.geometry import Geometry
+from pem_edge.runtime.inference.postprocess.acceptance import Counts
+from pem_edge.runtime.inference.postprocess.native import library
+from pem_edge.runtime.inference.postprocess.tiles import NOT_FINITE, Span, tiling
+
+_TILE = 16
+"""Side of a tile in output pixels: layout.h's."""
+
+
+class CompiledContest:
+    """The contest among ``queries`` (C,) of ``masks`` (Q, h, w), whose class scores are ``scores`` (C,).
+
+    Its arrays are what `library.Contest` points to. ``functions`` are those of `library.load`.
+    Raises ValueError if a mask is not finite.
+    """
+
+    def __init__(
+        self,
+        masks: NDArray[np.floating],
+        queries: NDArray[np.intp],
+        scores: NDArray[np.float32],
+        geometry: Geometry,
+        functions: library.Functions,
+    ) -> None:
+        if masks.dtype not in (np.float32, np.float16) or not masks.flags.c_contiguous:
+            masks, queries = masks[queries].astype(np.float32, order="C"), np.arange(len(queries))
+        self._masks, self._queries = masks, queries.astype(np.int64)
+        self._inverse_scores = np.reciprocal(scores, dtype=np.float32)
+        self._counts = np.zeros((3, len(queries)), np.int64)
+        extreme = np.iinfo(np.int32)
+        self._boxes = np.full((len(queries), 4), [extreme.max, extreme.max, extreme.min, extreme.min], np.int32)
+        self._map = np.empty(geometry.output_size, np.int32)
+        self._sides = _sides(geometry)
+        self._functions, self._contest = functions, self._laid_out()
+        self._workspace = np.empty(functions.workspace(self._contest), np.uint8)
+        self._contest.workspace = self._workspace.ctypes.data
+        if not functions.open(self._contest):
+            raise ValueError(NOT_FINITE)
+
+    def counts(self) -> Counts:
+        """See `Contest`."""
+        return Counts(*self._counts)
+
+    def settle(self, candidates: NDArray[np.bool_]) -> None:
+        """See `Contest`."""
+        wanted = candidates.astype(np.uint8)
+        self._functions.settle(self._contest, wanted.ctypes.data)
+
+    def boxes(self) -> NDArray[np.int64]:
+        """See `Contest`."""
+        return self._boxes.astype(np.int64)
+
+    def paint(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
+        """See `Contest`."""
+        self._functions.paint(self._contest, ids.ctypes.data)
+        return self._map
+
+    def _laid_out(self) -> library.Contest:
+        won, original, final = (counts.ctypes.data for counts in self._counts)
+        return library.Contest(
+            masks=self._masks.ctypes.data,
+            queries=self._queries.ctypes.data,
+            inverse_scores=self._inverse_scores.ctypes.data,
+            won=won,
+            original=original,
+            final=final,
+            boxes=self._boxes.ctypes.data,
+            map=self._map.ctypes.data,
+            candidates=len(self._queries),
+            half=self._masks.dtype == np.float16,
+            rows=self._sides[0].packed(),
+            columns=self._sides[1].packed(),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """The arrays that `library.Side` points to, as layout.h describes them."""
+
+    size: int
+    grid: int
+    first: NDArray[np.int32]
+    offset: NDArray[np.int32]
+    weights: NDArray[np.float32]
+    reach: NDArray[np.int32]
+
+    def packed(self) -> library.Side:
+        arrays = (array.ctypes.data for array in (self.first, self.offset, self.weights, self.reach))
+        return library.Side(len(self.first), self.size, self.grid, *arrays)
+
+
+@lru_cache(maxsize=32)
+def _sides(geometry: Geometry) -> tuple[_Side, _Side]:
+    tiles = tiling(geometry, _TILE)
+    rows, columns = zip((tiles.rows, tiles.columns), geometry.output_size, geometry.mask_size, strict=True)
+    return _side(*rows), _side(*columns)
+
+
+def _side(spans: Sequence[Span], size: int, grid: int) -> _Side:
+    first = np.array([span.grid.start for span in spans], np.int32)
+    offset = np.cumsum([0, *(span.weights.shape[1] for span in spans)], dtype=np.int32)
+    weights = np.zeros((offset[-1], _TILE), np.float32)
+    for span, start, stop in zip(spans, offset[:-1], offset[1:], strict=True):
+        weights[start:stop, : len(span.weights)] = span.weights.T
+    return _Side(size, grid, first, offset, weights, np.concatenate([_reach(span) for span in spans]))
+
+
+def _reach(span: Span) -> NDArray[np.int32]:
+    """The first grid point of a tile that is in each of its pixels, and one past the last: (pixels, 2)."""
+    used = span.weights > 0
+    return np.stack([used.argmax(axis=1), used.shape[1] - used[:, ::-1].argmax(axis=1)], axis=1).astype(np.int32)

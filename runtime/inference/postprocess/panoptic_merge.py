@@ -1,0 +1,86 @@
+"""The published merge of query masks into a panoptic map."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pem_edge.runtime.artifacts.geometry import Geometry
+from pem_edge.runtime.artifacts.manifest import Thresholds
+from pem_edge.runtime.errors import PemError
+from pem_edge.runtime.inference.postprocess.acceptance import Candidates, Contest, candidates, conclude
+from pem_edge.runtime.inference.postprocess.classes import check
+from pem_edge.runtime.inference.postprocess.compiled_contest import CompiledContest
+from pem_edge.runtime.inference.postprocess.native import library
+from pem_edge.runtime.inference.postprocess.numpy_contest import NumpyContest
+from pem_edge.runtime.results.segments import Segment
+
+OVERRIDE = "PEM_EDGE_MERGE"
+"""Environment variable: the form of the merge to use, "compiled" or "numpy"."""
+
+
+def panoptic(
+    logits: NDArray[np.floating],
+    masks: NDArray[np.floating],
+    *,
+    padded_size: tuple[int, int],
+    image_size: tuple[int, int],
+    output_size: tuple[int, int],
+    things: Collection[int],
+    score_threshold: float = 0.8,
+    overlap_threshold: float = 0.8,
+) -> tuple[NDArray[np.int32], list[Segment]]:
+    """Merge queries into a map of segment ids, int32 ``output_size``, 0 where there is none, and those segments.
+
+    ``logits`` (Q, K+1) and ``masks`` (Q, h, w) are float32 or float16, before softmax and sigmoid, with (h, w) a
+    quarter of ``padded_size``; ``things`` are the class ids whose instances are counted apart, thresholds are 0 to 1.
+    The segments' ``label`` is left empty. The steps are those of Mask2Former's ``panoptic_inference``.
+    Raises ValueError for shapes or sizes that do not fit together, and for values that are not finite.
+    """
+    geometry = Geometry(padded_size, image_size, output_size)
+    return merge(logits, masks, geometry, things, Thresholds(score_threshold, overlap_threshold))
+
+
+def merge(
+    logits: NDArray[np.floating],
+    masks: NDArray[np.floating],
+    geometry: Geometry,
+    things: Collection[int],
+    thresholds: Thresholds,
+) -> tuple[NDArray[np.int32], list[Segment]]:
+    """Merge queries as `panoptic` does, given the geometry and the thresholds."""
+    check(logits, masks, geometry)
+    taking_part = candidates(logits, thresholds.score)
+    if not len(taking_part.queries):
+        return np.zeros(geometry.output_size, np.int32), []
+    return conclude(_contest(masks, taking_part, geometry), taking_part, things, thresholds.overlap)
+
+
+def merging() -> Literal["compiled", "numpy"]:
+    """Which form of the merge is used here; they give the same results, but for ties that rounding decides.
+
+    It is the compiled one where it was built and loads. The variable PEM_EDGE_MERGE demands one: "compiled" or
+    "numpy". Raises PemError if it names another, or demands what there is not.
+    """
+    return "compiled" if _compiled() else "numpy"
+
+
+def _contest(masks: NDArray[np.floating], among: Candidates, geometry: Geometry) -> Contest:
+    functions = _compiled()
+    if functions:
+        return CompiledContest(masks, among.queries, among.scores, geometry, functions)
+    return NumpyContest(masks, among.queries, among.scores, geometry)
+
+
+def _compiled() -> library.Functions | None:
+    demanded = os.environ.get(OVERRIDE, "")
+    if demanded not in ("", "compiled", "numpy"):
+        raise PemError(f'{OVERRIDE} is "{demanded}", expected compiled or numpy: correct or unset it')
+    functions = None if demanded == "numpy" else library.load()
+    if demanded == "compiled" and functions is None:
+        raise PemError(f"{OVERRIDE} is compiled, but no compiled merge is here: run {library.BUILD_COMMAND}")
+    return functions

@@ -1,0 +1,71 @@
+"""COCO's panoptic format (https://cocodataset.org/#format-data): ids as colours of a PNG, and a JSON beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pem_edge.runtime.artifacts.labels import Label
+from pem_edge.runtime.results.segments import Segment
+
+Record = dict[str, Any]
+"""A JSON object."""
+
+_IDS = 1 << 24
+"""How many ids three bytes tell apart."""
+
+
+def encode(panoptic: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+    """Segment ids (H, W), 0 to 2^24 - 1, as RGB uint8 (H, W, 3) with id = R + 256 G + 65536 B.
+
+    Raises ValueError for ids out of range.
+    """
+    if panoptic.size and not 0 <= panoptic.min() <= panoptic.max() < _IDS:
+        raise ValueError(f"ids run from {panoptic.min()} to {panoptic.max()}, expected 0 to {_IDS - 1}")
+    return panoptic.astype("<u4")[..., None].view(np.uint8)[..., :3].copy()
+
+
+def decode(colors: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Segment ids, int32 (H, W), of what `encode` made. Raises ValueError unless it is uint8 (H, W, 3)."""
+    if colors.dtype != np.uint8 or colors.ndim != 3 or colors.shape[2] != 3:
+        raise ValueError(f"the map is {colors.dtype} {colors.shape}, expected RGB uint8 (H, W, 3)")
+    ids: NDArray[np.int32] = colors.astype(np.int32) @ np.array([1, 1 << 8, 1 << 16], np.int32)
+    return ids
+
+
+def image(image_id: str | int, file_name: str, size: tuple[int, int]) -> Record:
+    """A record of ``images``: a picture of ``size`` (height, width)."""
+    height, width = size
+    return {"id": image_id, "file_name": file_name, "height": height, "width": width}
+
+
+def annotation(image_id: str | int, file_name: str, segments: Sequence[Segment]) -> Record:
+    """A record of ``annotations``: the segments of the image ``image_id``, whose encoded map is ``file_name``."""
+    infos = [
+        {
+            "id": segment.id,
+            "category_id": segment.category_id,
+            "area": segment.area,
+            "bbox": list(segment.bbox),
+            "iscrowd": 0,
+            "score": segment.score,
+        }
+        for segment in segments
+    ]
+    return {"image_id": image_id, "file_name": file_name, "segments_info": infos}
+
+
+def document(annotations: Sequence[Record], images: Sequence[Record], labels: Sequence[Label]) -> Record:
+    """The JSON document of a set of images."""
+    return {"images": list(images), "annotations": list(annotations), "categories": categories(labels)}
+
+
+def categories(labels: Sequence[Label]) -> list[Record]:
+    """The records of ``categories``, from which `runtime.artifacts.labels.load` makes the same labels again."""
+    return [
+        {"id": label.id, "name": label.name, "isthing": int(label.isthing), "color": list(label.color)}
+        for label in labels
+    ]

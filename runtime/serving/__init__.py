@@ -1,0 +1,1 @@
+"""Results served to other programs and people over the network."""

@@ -1,0 +1,90 @@
+"""Statistics come back from disk as they were, and can be read by people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pem_edge.calibration.activations import tensor_statistics as files
+from pem_edge.calibration.activations.tensor_statistics import Statistics, TensorStatistics
+from pem_edge.runtime.errors import CalibrationError
+
+
+@pytest.fixture
+def statistics() -> Statistics:
+    random = np.random.default_rng(0)
+    tensors = {}
+    for key in ("backbone/Relu", "decoder/MatMul:1"):
+        tensors[key] = TensorStatistics()
+        for _ in range(3):
+            tensors[key].add(random.normal(size=(1, 4, 5, 6)).astype(np.float32))
+    return Statistics(tensors, model="a" * 64, images="b" * 64, count=3, size=(160, 192))
+
+
+def test_what_is_saved_is_loaded(statistics: Statistics, tmp_path: Path) -> None:
+    statistics.save(tmp_path / "new" / "statistics.npz")
+    loaded = files.load(tmp_path / "new" / "statistics.npz")
+    assert (loaded.model, loaded.images, loaded.count, loaded.size) == ("a" * 64, "b" * 64, 3, (160, 192))
+    assert list(loaded.tensors) == list(statistics.tensors)
+    for key, expected in statistics.tensors.items():
+        found = loaded.tensors[key]
+        assert np.array_equal(found.histogram.counts, expected.histogram.counts)
+        assert (found.histogram.least, found.histogram.greatest) == (
+            expected.histogram.least,
+            expected.histogram.greatest,
+        )
+        assert found.histogram.reach == expected.histogram.reach
+        assert np.array_equal(found.means, expected.means)
+
+
+def test_means_are_those_of_the_channels_over_all_images() -> None:
+    images = np.random.default_rng(1).normal(size=(5, 3, 4, 4)).astype(np.float32)
+    tensor = TensorStatistics()
+    for image in images:
+        tensor.add(image[None])
+    np.testing.assert_allclose(tensor.means, images.mean(axis=(0, 2, 3)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut off"])
+def test_a_damaged_file_is_one_line(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "s.npz").write_bytes(content)
+    with pytest.raises(CalibrationError, match=r"s\.npz is damaged or no calibration statistics: remove it.*$"):
+        files.load(tmp_path / "s.npz")
+
+
+def test_a_file_cut_off_anywhere_is_one_line(statistics: Statistics, tmp_path: Path) -> None:
+    statistics.save(tmp_path / "whole.npz")
+    data = (tmp_path / "whole.npz").read_bytes()
+    for share in (0.1, 0.5, 0.9, 0.99):
+        (tmp_path / "cut.npz").write_bytes(data[: int(len(data) * share)])
+        with pytest.raises(CalibrationError, match=r"^[^\n]*cut\.npz[^\n]*$"):
+            files.load(tmp_path / "cut.npz")
+
+
+def test_arrays_of_another_kind_are_one_line(tmp_path: Path) -> None:
+    np.savez(tmp_path / "other.npz", weights=np.zeros(3))
+    with pytest.raises(CalibrationError, match="no calibration statistics"):
+        files.load(tmp_path / "other.npz")
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(CalibrationError, match=r"cannot read .*none\.npz: No such file or directory; calibrate again"):
+        files.load(tmp_path / "none.npz")
+
+
+def test_another_format_is_refused(statistics: Statistics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "FORMAT", files.FORMAT + 1)
+    statistics.save(tmp_path / "newer.npz")
+    monkeypatch.undo()
+    with pytest.raises(CalibrationError, match="has format 2, expected 1: calibrate again"):
+        files.load(tmp_path / "newer.npz")
+
+
+def test_the_table_has_a_line_for_each_tensor(statistics: Statistics) -> None:
+    header, *lines = statistics.table().splitlines()
+    assert all(method in header for method in ("max", "percentile", "entropy", "mse"))
+    assert [line.split()[0] for line in lines] == list(statistics.tensors)
+    least = statistics.tensors["backbone/Relu"].histogram.least
+    assert f"{least:.4g}" in lines[0]

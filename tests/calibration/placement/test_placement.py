@@ -1,0 +1,266 @@
+"""Q/DQ pairs go where each engine's kernels fuse them, and compute nearly the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import NodeProto, TensorProto
+
+from pem_edge import calibration
+from pem_edge.calibration.activations.collect import collect, run
+from pem_edge.calibration.activations.tensor_statistics import Statistics
+from pem_edge.calibration.graph.index import Graph
+from pem_edge.calibration.placement import tensors
+from pem_edge.runtime.artifacts.manifest import Placement
+from pem_edge.runtime.errors import CalibrationError
+from tests.calibration.graphs import GRAPHS, SIZE, GraphBuilder, Noise, chain, concatenation, residual
+
+IMAGES = Noise(8)
+PLACEMENTS = calibration.PLACEMENTS
+
+
+def statistics_of(model: onnx.ModelProto) -> Statistics:
+    return Statistics(collect(model, tensors(model), IMAGES), "model", "noise", len(IMAGES), SIZE)
+
+
+STATISTICS = {name: statistics_of(make()) for name, make in GRAPHS.items()}
+
+
+def quantised(name: str, placement: Placement, kind: int = TensorProto.FLOAT) -> onnx.ModelProto:
+    return calibration.quantize(GRAPHS[name](kind), STATISTICS[name], placement)[0]
+
+
+def node(model: onnx.ModelProto, name: str) -> NodeProto:
+    found: NodeProto = {each.name: each for each in model.graph.node}[name]
+    return found
+
+
+def reads_quantised(graph: Graph, name: str, position: int = 0) -> bool:
+    maker = graph.maker(node(graph.model, name).input[position])
+    return maker is not None and maker.op_type == "DequantizeLinear"
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_graph_is_valid_and_computes_nearly_the_same(name: str, placement: Placement) -> None:
+    model = quantised(name, placement)
+    onnx.checker.check_model(model, full_check=True)
+    for (expected,), (found,) in zip(
+        run(GRAPHS[name](), ["logits"], IMAGES), run(model, ["logits"], IMAGES), strict=True
+    ):
+        assert np.abs(found - expected).mean() < 0.02 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+@pytest.mark.parametrize("name", GRAPHS)
+def test_every_convolution_reads_both_inputs_quantised(name: str, placement: Placement) -> None:
+    graph = Graph(quantised(name, placement))
+    convolutions = [each.name for each in graph.nodes if each.op_type == "Conv"]
+    assert convolutions
+    assert all(reads_quantised(graph, each, 0) and reads_quantised(graph, each, 1) for each in convolutions)
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+@pytest.mark.parametrize("name", GRAPHS)
+def test_weights_are_symmetric_per_channel_and_rounded_to_half_a_step(name: str, placement: Placement) -> None:
+    before, graph = Graph(GRAPHS[name]()), Graph(quantised(name, placement))
+    for each in graph.nodes:
+        if each.op_type != "Conv":
+            continue
+        levels, steps, zero = (graph.constant(x) for x in graph.maker(each.input[1]).input)  # type: ignore[union-attr]
+        original = before.constant(node(before.model, each.name).input[1])
+        assert levels is not None and steps is not None and zero is not None and original is not None  # noqa: PT018
+        assert levels.dtype == np.int8
+        assert steps.shape == (len(levels),)
+        assert not zero.any()
+        assert np.abs(levels).reshape(len(levels), -1).max(axis=1).min() == 127
+        assert np.all(np.abs(levels * steps.reshape(-1, 1, 1, 1) - original) <= 0.501 * steps.reshape(-1, 1, 1, 1))
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_for_tensorrt_activations_are_symmetric_and_biases_real(name: str) -> None:
+    graph = Graph(quantised(name, "tensorrt"))
+    for each in graph.nodes:
+        if each.op_type == "QuantizeLinear":
+            zero = graph.constant(each.input[2])
+            assert zero is not None
+            assert zero.dtype == np.int8
+            assert zero == 0
+        if each.op_type == "Conv":
+            assert graph.type(each.input[2]) == TensorProto.FLOAT
+            assert graph.constant(each.input[2]) is not None
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_for_tensorrt_nothing_stands_between_a_convolution_and_its_relu(name: str) -> None:
+    graph = Graph(quantised(name, "tensorrt"))
+    for each in graph.nodes:
+        if each.op_type == "Relu":
+            maker = graph.maker(each.input[0])
+            assert maker is not None
+            assert maker.op_type in ("Conv", "Add")
+
+
+def test_for_tensorrt_only_the_identity_of_a_residual_sum_is_quantised() -> None:
+    graph = Graph(quantised("residual", "tensorrt"))
+    assert [reads_quantised(graph, "backbone.res2.0/Add", position) for position in (0, 1)] == [False, True]
+
+
+def test_for_cpus_both_summands_are_quantised() -> None:
+    graph = Graph(quantised("residual", "cpu"))
+    assert all(reads_quantised(graph, "backbone.res2.0/Add", position) for position in (0, 1))
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_what_is_concatenated_shares_one_scale(placement: Placement) -> None:
+    graph = Graph(quantised("concatenation", placement))
+    joined = node(graph.model, "backbone.features.2/Concat")
+    pooled = node(graph.model, "backbone.features.2.skip/AveragePool")
+    after = node(graph.model, "backbone.features.3.convs.0.conv/Conv")
+    makers = [graph.maker(name) for name in (*joined.input, pooled.input[0], after.input[0])]
+    assert {maker.op_type for maker in makers if maker} == {"DequantizeLinear"}
+    assert len({float(graph.constant(maker.input[1])) for maker in makers if maker}) == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+@pytest.mark.parametrize("name", GRAPHS)
+def test_quantising_twice_is_quantising_once(name: str, placement: Placement) -> None:
+    once = quantised(name, placement)
+    twice, report = calibration.quantize(once, STATISTICS[name], placement)
+    assert twice == once
+    assert report.int8
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_the_model_that_is_given_stays_as_it_is(placement: Placement) -> None:
+    model = chain()
+    calibration.quantize(model, STATISTICS["chain"], placement)
+    assert model == chain()
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_onnxruntime_fuses_every_convolution_for_cpus(name: str, tmp_path: Path) -> None:
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "fused.onnx")
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    model = quantised(name, "cpu")
+    ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    kinds = [each.op_type for each in onnx.load(tmp_path / "fused.onnx").graph.node]
+    assert kinds.count("QLinearConv") == sum(each.op_type == "Conv" for each in model.graph.node)
+    assert "Conv" not in kinds
+    assert "Relu" not in kinds
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_graph_in_half_takes_the_ranges_of_the_one_in_single(name: str) -> None:
+    graph = Graph(quantised(name, "tensorrt", TensorProto.FLOAT16))
+    onnx.checker.check_model(graph.model, full_check=True)
+    scales = [graph.type(each.input[1]) for each in graph.nodes if each.op_type.endswith("QuantizeLinear")]
+    assert set(scales) == {TensorProto.FLOAT16}
+    convolutions = [each for each in graph.nodes if each.op_type == "Conv"]
+    assert {graph.type(each.output[0]) for each in convolutions} == {TensorProto.FLOAT16}
+    both = (run(each, ["logits"], IMAGES) for each in (GRAPHS[name](), graph.model))
+    for (expected,), (found,) in zip(*both, strict=True):
+        assert np.abs(found - expected).mean() < 0.02 * np.abs(expected).max()
+
+
+def test_cpus_have_no_kernels_for_int8_beside_half() -> None:
+    with pytest.raises(
+        CalibrationError, match=r"^the placement 'cpu' takes graphs in single precision, .*: export .*$"
+    ):
+        calibration.quantize(chain(TensorProto.FLOAT16), STATISTICS["chain"], "cpu")
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_a_block_that_is_kept_computes_as_before(placement: Placement) -> None:
+    model, report = calibration.quantize(residual(), STATISTICS["residual"], placement, keep=["backbone.res2.0"])
+    graph = Graph(model)
+    inside = [each.name for each in graph.nodes if each.op_type == "Conv" and each.name.startswith("backbone.res2.0")]
+    assert inside
+    assert not any(reads_quantised(graph, name, 1) for name in inside)
+    assert report.kept == ("backbone.res2.0",)
+    assert report.int8 == ("backbone.stem.conv/Conv", "backbone.res3.0.conv1.conv/Conv")
+
+
+def test_with_every_block_kept_the_graph_is_unchanged() -> None:
+    model = residual()
+    kept = calibration.blocks(model)
+    assert kept == ["backbone.stem", "backbone.res2.0", "backbone.res3.0"]
+    assert calibration.quantize(model, STATISTICS["residual"], keep=kept)[0] == model
+
+
+def test_the_share_is_of_multiply_accumulates() -> None:
+    _, report = calibration.quantize(chain(), STATISTICS["chain"], keep=["backbone.features.0"])
+    assert report.share_of_convolutions == pytest.approx(8 * 4 / (3 * 8 + 8 * 4))
+    assert report.share_of_all == report.share_of_convolutions
+
+
+def test_statistics_of_another_model_are_refused() -> None:
+    with pytest.raises(CalibrationError, match=r"^the statistics lack \d tensors of the model, normalize/Div|backbone"):
+        calibration.quantize(concatenation(), STATISTICS["chain"])
+
+
+@pytest.mark.parametrize(
+    ("placement", "kind"),
+    [("cpu", TensorProto.FLOAT), ("tensorrt", TensorProto.FLOAT), ("tensorrt", TensorProto.FLOAT16)],
+)
+def test_dead_channels_make_no_zero_scale(placement: Placement, kind: int) -> None:
+    model = chain(kind)
+    for tensor in model.graph.initializer:
+        if tensor.name == "backbone.features.0.conv.weight":
+            tensor.CopyFrom(onnx.numpy_helper.from_array(0 * onnx.numpy_helper.to_array(tensor), tensor.name))
+    graph = Graph(calibration.quantize(model, STATISTICS["chain"], placement)[0])
+    for each in graph.nodes:
+        if each.op_type.endswith("QuantizeLinear"):
+            scale = graph.constant(each.input[1])
+            assert scale is not None
+            assert scale.min() > 0
+    (values,) = next(run(graph.model, ["logits"], IMAGES))
+    assert np.isfinite(values).all()
+
+
+def transformer(kind: int = TensorProto.FLOAT) -> onnx.ModelProto:
+    """Linear layers of a transformer over pixels, one of them for offsets, and one of the decoder's."""
+    build, random = GraphBuilder(kind), np.random.default_rng(0)
+    tokens = build.node("Transpose", [build.image], "backbone/Transpose", perm=[0, 2, 3, 1])
+    for name in (*LINEARS, "pixel_decoder.encoder.layers.0.attention.offsets", "decoder.layers.0.feedforward.expand"):
+        width = 3 if name == LINEARS[0] else 8
+        weights = build.constant(f"{name}.weight", random.normal(size=(width, 8)) / np.sqrt(width))
+        bias = build.constant(f"{name}.bias", random.normal(size=8) / 4)
+        tokens = build.node("Add", [build.node("MatMul", [tokens, weights], f"{name}/MatMul"), bias], f"{name}/Add")
+    return build.model(tokens)
+
+
+LINEARS = ("backbone.stages.0.0.expand", "pixel_decoder.encoder.layers.0.attention.values")
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_linear_layers_over_pixels_are_quantised_but_for_those_that_say_where_to_look(placement: Placement) -> None:
+    model = transformer()
+    quantised, report = calibration.quantize(model, statistics_of(model), placement)
+    onnx.checker.check_model(quantised, full_check=True)
+    graph = Graph(quantised)
+    read = [each.name for each in graph.nodes if each.op_type == "MatMul" and reads_quantised(graph, each.name, 1)]
+    assert read == [f"{name}/MatMul" for name in LINEARS]
+    assert all(reads_quantised(graph, name) for name in read)
+    assert set(report.int8) == set(read)
+    assert calibration.blocks(model, placement) == ["backbone.stages.0.0", "pixel_decoder.encoder.layers.0.attention"]
+    for (expected,), (found,) in zip(run(model, ["logits"], IMAGES), run(quantised, ["logits"], IMAGES), strict=True):
+        assert np.abs(found - expected).mean() < 0.02 * np.abs(expected).max()
+
+
+def test_weights_of_linear_layers_are_rounded_to_half_a_step_of_their_output() -> None:
+    model = transformer()
+    before, graph = Graph(model), Graph(calibration.quantize(model, statistics_of(model), "tensorrt")[0])
+    for name in (f"{name}/MatMul" for name in LINEARS):
+        maker = graph.maker(node(graph.model, name).input[1])
+        assert maker is not None
+        levels, steps = (graph.constant(x) for x in maker.input[:2])
+        original = before.constant(node(model, name).input[1])
+        assert levels is not None and steps is not None and original is not None  # noqa: PT018
+        assert np.abs(levels).max(axis=0).min() == 127
+        assert np.all(np.abs(levels * steps - original) <= 0.501 * steps)

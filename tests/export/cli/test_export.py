@@ -1,0 +1,217 @@
+"""``pem-export`` as its users meet it: what it writes, prints and refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from pem_edge import pem, runtime
+from pem_edge.export import artifact
+from pem_edge.export.cli import export
+from pem_edge.export.graph.operation_forms import Forms
+from pem_edge.export.graph.rewrites import prepare
+from pem_edge.export.parity import sample_image
+from pem_edge.runtime.artifacts import onnx_metadata
+from pem_edge.runtime.artifacts.labels import Label
+from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, Work, parse
+from pem_edge.runtime.errors import BackendError
+from tests.export.conftest import Refusal
+from tests.helpers.interruption import interrupt_export
+from tests.helpers.weights import randomised
+
+SMALL = ["--size", "64x96"]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "nano.safetensors"
+    pem.save(randomised(pem.build("pem-nano", num_classes=19)), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported")
+    assert export.main(["--weights", str(weights), *SMALL, "-o", str(folder)]) == 0
+    return folder / "pem-nano.onnx"
+
+
+def test_an_artifact_is_a_model_and_its_manifest(exported: Path, weights: Path) -> None:
+    assert sorted(path.name for path in exported.parent.iterdir()) == ["pem-nano.json", "pem-nano.onnx"]
+    manifest = parse(exported.with_suffix(".json").read_bytes(), "manifest")
+    assert (manifest.variant, manifest.precision, manifest.deform_conv) == ("pem-nano", "fp32", "standard")
+    assert (manifest.input.height, manifest.input.width, manifest.input.batch) == (64, 96, 1)
+    assert [label.name for label in manifest.classes][:2] == ["road", "sidewalk"]
+    assert manifest.checkpoint.file == weights.name
+    work = work_of(exported)
+    assert (work.height, work.width, work.batch) == (64, 96, 1)
+    assert work.parameters == sum(parameter.numel() for parameter in pem.load(weights).parameters())
+    assert {"pem-edge", "torch", "onnx", "opset", "upsample"} <= set(manifest.built_by)
+    assert all(result["passed"] for result in manifest.parity.values())
+    assert "onnxruntime" in manifest.parity
+
+
+def test_the_model_carries_the_manifest_less_its_own_hash(exported: Path) -> None:
+    beside = parse(exported.with_suffix(".json").read_bytes(), "beside")
+    inside = parse(onnx_metadata.read(exported)[METADATA_KEY].encode(), "inside")
+    assert inside.model is None
+    assert beside.model is not None
+    assert {**vars_of(beside), "model": None} == vars_of(inside)
+
+
+def work_of(model: Path) -> Work:
+    found = parse(model.with_suffix(".json").read_bytes(), "manifest").work
+    assert found is not None
+    return found
+
+
+def vars_of(manifest: Manifest) -> dict[str, object]:
+    return {field: getattr(manifest, field) for field in manifest.__struct_fields__}
+
+
+def test_the_model_is_one_valid_file(exported: Path) -> None:
+    proto = onnx.load(exported, load_external_data=False)
+    onnx.checker.check_model(proto, full_check=True)
+    assert proto.producer_name == "pem-edge"
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_the_runtime_computes_what_the_module_computes(exported: Path, weights: Path, backend: str) -> None:
+    image = sample_image(64, 96, seed=5)
+    with torch.inference_mode():
+        logits, masks = pem.load(weights)(torch.from_numpy(image)[None])
+    with runtime.load(exported, backend) as segmenter:
+        result = segmenter(image)
+    np.testing.assert_allclose(result.outputs()[0], logits[0].numpy(), rtol=0, atol=1e-3)
+    np.testing.assert_allclose(result.outputs()[1], masks[0].numpy(), rtol=0, atol=5e-3)
+
+
+def test_json_is_one_object_and_nothing_else(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "deep" / "street.onnx"
+    assert export.main(["--weights", str(weights), *SMALL, "-o", str(model), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["model"] == str(model)
+    assert report["manifest"] == str(model.with_suffix(".json"))
+    assert report["parity"]["onnxruntime"]["passed"] is True
+    assert model.exists()
+
+
+def test_a_dynamic_artifact_takes_any_size_and_batch_of_its_ranges(
+    weights: Path, exported: Path, tmp_path: Path
+) -> None:
+    ranges = ["--dynamic", "--min-size", "64x64", "--max-size", "128x192", "--max-batch", "2"]
+    assert export.main(["--weights", str(weights), *SMALL, *ranges, "-o", str(tmp_path)]) == 0
+    assert work_of(tmp_path / "pem-nano.onnx").macs == work_of(exported).macs, "at the usual size"
+    with runtime.load(tmp_path / "pem-nano.onnx", "onnxruntime") as segmenter:
+        assert segmenter.manifest.input.dynamic
+        assert segmenter.backend(np.zeros((2, 128, 64, 3), np.uint8))[1].shape == (2, 50, 32, 16)
+        assert segmenter(sample_image(70, 100, seed=0)).panoptic.shape == (70, 100)
+
+
+def test_the_forms_asked_for_are_the_forms_in_the_graph(weights: Path, tmp_path: Path) -> None:
+    forms = ["--deform-conv", "native", "--upsample", "transposed"]
+    assert export.main(["--weights", str(weights), *SMALL, *forms, "-o", str(tmp_path)]) == 0
+    operators = {node.op_type for node in onnx.load(tmp_path / "pem-nano.onnx").graph.node}
+    assert {"DeformConv", "ConvTranspose"} <= operators
+    manifest = parse((tmp_path / "pem-nano.json").read_bytes(), "manifest")
+    assert (manifest.deform_conv, manifest.built_by["upsample"]) == ("native", "transposed")
+    assert list(manifest.parity) == ["onnxruntime"], "no other backend has DeformConv"
+
+
+def test_an_onnx_with_our_plugin_is_proved_here_and_runs_nowhere_but_in_an_engine(
+    weights: Path, exported: Path, tmp_path: Path
+) -> None:
+    assert export.main(["--weights", str(weights), *SMALL, "--deform-conv", "plugin", "-o", str(tmp_path)]) == 0
+    assert "DeformConv" not in {node.op_type for node in onnx.load(tmp_path / "pem-nano.onnx").graph.node}
+    manifest = parse((tmp_path / "pem-nano.json").read_bytes(), "manifest")
+    assert manifest.deform_conv == "plugin"
+    assert work_of(tmp_path / "pem-nano.onnx").macs_total == work_of(exported).macs_total
+    assert all(result["passed"] for result in manifest.parity.values())
+    with pytest.raises(BackendError, match="or build the engine it is for, with --to trt"):
+        runtime.load(tmp_path / "pem-nano.onnx")
+
+
+def test_half_precision_goes_by_another_name(weights: Path, tmp_path: Path) -> None:
+    half = ["--precision", "fp16", "--outputs", "float16"]
+    assert export.main(["--weights", str(weights), *SMALL, *half, "-o", str(tmp_path)]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pem-nano-fp16.json", "pem-nano-fp16.onnx"]
+    manifest = parse((tmp_path / "pem-nano-fp16.json").read_bytes(), "manifest")
+    assert (manifest.precision, manifest.outputs) == ("fp16", {"logits": "float16", "masks": "float16"})
+
+
+def test_thresholds_and_labels_go_into_the_manifest(weights: Path, tmp_path: Path) -> None:
+    names = [{"name": f"kind {i}", "isthing": i % 2} for i in range(19)]
+    (tmp_path / "labels.json").write_text(json.dumps({"categories": names}))
+    options = ["--labels", str(tmp_path / "labels.json"), "--score-threshold", "0.5", "--overlap-threshold", "0.6"]
+    assert export.main(["--weights", str(weights), *SMALL, *options, "-o", str(tmp_path)]) == 0
+    manifest = parse((tmp_path / "pem-nano.json").read_bytes(), "manifest")
+    assert (manifest.thresholds.score, manifest.thresholds.overlap) == (0.5, 0.6)
+    assert [(label.name, label.isthing) for label in manifest.classes[:2]] == [("kind 0", False), ("kind 1", True)]
+
+
+def test_the_checkpoints_own_labels_are_the_default(tmp_path: Path) -> None:
+    names = tuple(Label(i, f"kind {i}", i > 1, (i, i, i)) for i in range(4))
+    pem.save(randomised(pem.build("pem-nano", num_classes=4)), tmp_path / "own.safetensors", labels=names)
+    assert export.main(["--weights", str(tmp_path / "own.safetensors"), *SMALL, "-o", str(tmp_path)]) == 0
+    assert parse((tmp_path / "pem-nano.json").read_bytes(), "manifest").classes == names
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--size", "100x150"], "expected multiples of 32: try 96x160"),
+        (["--labels", "ade20k"], "the labels name 150 classes"),
+        (["--labels", "nowhere"], "no labels called 'nowhere'"),
+        (["--batch", "0"], "--batch is 0"),
+        (["--dynamic", "--max-size", "32x32"], "expected a range with it inside"),
+        (["--dynamic", "--min-size", "40x64"], "--min-size is 40x64"),
+        (["-o", "/dev/null/out"], "cannot write"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_written(
+    arguments: list[str],
+    expected: str,
+    weights: Path,
+    tmp_path: Path,
+    refusal: Refusal,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert expected in refusal("--weights", weights, *SMALL, *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bad_checkpoint_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04 and no more")
+    assert "truncated" in refusal("--weights", tmp_path / "cut.pth", "-o", tmp_path / "out")
+
+
+def test_an_existing_artifact_is_kept_unless_told_otherwise(exported: Path, weights: Path, refusal: Refusal) -> None:
+    before = exported.read_bytes()
+    arguments = ["--weights", str(weights), *SMALL, "-o", str(exported.parent)]
+    assert "add --overwrite" in refusal(*arguments)
+    assert exported.read_bytes() == before
+    assert export.main([*arguments, "--overwrite"]) == 0
+
+
+def test_a_graph_that_computes_something_else_is_not_written(
+    weights: Path, tmp_path: Path, refusal: Refusal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_one_weight(model: pem.PEM, forms: Forms) -> pem.PEM:
+        prepared = prepare(model, forms)
+        prepared.decoder.mask_head.get_submodule("layers.2").get_parameter("bias").data += 1
+        return prepared
+
+    monkeypatch.setattr(artifact, "prepare", break_one_weight)
+    assert "parity failed" in refusal("--weights", weights, *SMALL, "-o", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupted_it_leaves_nothing(weights: Path, tmp_path: Path) -> None:
+    interrupt_export("--weights", weights, *SMALL, "-o", tmp_path, at="tracing", after=0.5)
+    assert list(tmp_path.iterdir()) == []

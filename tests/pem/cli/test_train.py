@@ -1,0 +1,258 @@
+"""``pem-train`` as a user meets it: files, lines, exit codes, Ctrl-C, several processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+
+from pem_edge import pem
+from pem_edge.pem import checkpoints
+from pem_edge.pem.cli.train import main
+from pem_edge.pem.training.backbone_weights import load_backbone
+from pem_edge.runtime.errors import CheckpointError
+from pem_edge.runtime.results import coco_format
+from tests.helpers.boxes import LABELS, Boxes
+from tests.helpers.tiny import TINY_MASK2FORMER
+
+COMMAND = [sys.executable, "-c", "import sys; from pem_edge.pem.cli.train import main; sys.exit(main())"]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def _gradients() -> Iterator[None]:
+    with torch.inference_mode(False):
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Boxes in COCO's panoptic format."""
+    folder, boxes = tmp_path_factory.mktemp("boxes"), Boxes(6)
+    images, annotations = [], []
+    for kind in ("images", "panoptic"):
+        (folder / kind).mkdir()
+    for i in range(len(boxes)):
+        sample = boxes[i]
+        cv2.imwrite(str(folder / "images" / f"{i}.png"), sample.image[..., ::-1])
+        cv2.imwrite(str(folder / "panoptic" / f"{i}.png"), coco_format.encode(sample.panoptic)[..., ::-1])
+        images.append(coco_format.image(i, f"{i}.png", (64, 64)))
+        infos = [{"id": s.id, "category_id": s.category_id, "iscrowd": 0} for s in sample.segments]
+        annotations.append({"image_id": i, "file_name": f"{i}.png", "segments_info": infos})
+    (folder / "panoptic.json").write_text(json.dumps(coco_format.document(annotations, images, LABELS)))
+    return folder
+
+
+def arguments(folder: Path, out: Path, *more: str) -> list[str]:
+    """Four small steps of pem-nano; later options win."""
+    few = ["--size", "64x64", "--batch", "2", "--steps", "4", "--workers", "0", "--log-every", "2"]
+    return ["--variant", "pem-nano", "--device", "cpu", "--dataset", str(folder), "-o", str(out), *few, *more]
+
+
+@pytest.fixture
+def run(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Run:
+    """A function from further options to exit code, standard output and error of a run into ``tmp_path / out``."""
+
+    def train(*more: str) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = main(arguments(folder, tmp_path / "out", *more))
+        return code, *capfd.readouterr()
+
+    return train
+
+
+def test_a_run_leaves_weights_metrics_and_a_picture(run: Run, tmp_path: Path) -> None:
+    code, printed, said = run("--json", "--half")
+    assert code == 0, said
+    out = tmp_path / "out"
+    assert json.loads(printed) == {"weights": str(out / "pem-nano.safetensors"), "metrics": str(out / "metrics.csv")}
+    lines = said.splitlines()
+    assert len(lines) == 2
+    assert "step 4/4: loss" in lines[1]
+    assert "images/s" in lines[1]
+    assert len((out / "metrics.csv").read_text().splitlines()) == 3
+    picture = cv2.imread(str(out / "pictures" / "step-000004.png"))
+    assert picture is not None
+    assert picture.shape == (64, 128, 3)
+    model = pem.load(out / "pem-nano.safetensors")
+    assert (model.variant, model.num_classes) == ("pem-nano", 3)
+    assert checkpoints.labels(out / "pem-nano.safetensors") == LABELS
+    assert (out / "pem-nano.safetensors").stat().st_size < 8_000_000
+
+
+def test_half_precision_keeps_the_weights_to_its_rounding(tmp_path: Path) -> None:
+    model = pem.build("pem-nano", 3)
+    model.backbone.state_dict()["features.0.bn.running_var"].fill_(1e6)  # beyond what half precision holds
+    pem.save(model, tmp_path / "half.safetensors", half=True)
+    loaded = pem.load(tmp_path / "half.safetensors").state_dict()
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(loaded[name], tensor, rtol=1e-3, atol=1e-7)
+    assert checkpoints.labels(tmp_path / "half.safetensors") is None
+
+
+def test_weights_of_an_earlier_run_are_a_start(run: Run, tmp_path: Path) -> None:
+    assert run()[0] == 0
+    first = (tmp_path / "out" / "pem-nano.safetensors").rename(tmp_path / "first.safetensors")
+    code, _, said = run("--weights", str(first), "--overwrite", "--learning-rate", "1e-9")
+    assert code == 0, said
+    before, after = pem.load(first), pem.load(tmp_path / "out" / "pem-nano.safetensors")
+    for old, new in zip(before.parameters(), after.parameters(), strict=True):
+        torch.testing.assert_close(old, new, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--variant", "pem-giant"], "no variant 'pem-giant', expected one of pem-r50"),
+        (["--batch", "1"], "batch is 1, expected 2 or more"),
+        (["--size", "100x64"], "expected multiples of 32"),
+        (["--dataset", "/nowhere"], "/nowhere is no folder"),
+        (["--resume"], "no training to resume"),
+        (["--encoder-layers", "1,1,1"], "pem-nano has no transformer encoder"),
+        (["--weights", "demo", "--encoder-layers", "1,1,1"], "--encoder-layers are those of --weights"),
+        (["--weights", "/nowhere.pth"], "no checkpoint at /nowhere.pth"),
+        (["-o", "/proc/out"], "cannot write"),
+    ],
+)
+def test_bad_input_is_one_line(run: Run, options: list[str], complaint: str) -> None:
+    code, printed, said = run(*options)
+    assert (code, printed) == (1, "")
+    assert len(said.splitlines()) == 1
+    assert complaint in said
+    assert "unexpected" not in said
+
+
+@pytest.mark.parametrize(("offered", "expected"), [("proscale-r50", "pem-r50"), ("pem-r50", "mask2former-r50")])
+def test_weights_of_another_family_are_recognised(run: Run, tmp_path: Path, offered: str, expected: str) -> None:
+    pem.save(pem.build(offered, 3), tmp_path / "theirs.safetensors")
+    code, _, said = run("--variant", expected, "--weights", str(tmp_path / "theirs.safetensors"))
+    assert code == 1
+    assert len(said.splitlines()) == 1
+    assert f"theirs.safetensors is {offered} of 3 classes, expected {expected} of 3" in said
+
+
+def test_a_run_is_not_overwritten_unasked(run: Run) -> None:
+    assert run()[0] == 0
+    code, _, said = run()
+    assert code == 1
+    assert "add --resume to go on with it, or --overwrite" in said
+    assert run("--overwrite")[0] == 0
+
+
+def test_a_run_of_other_classes_is_not_resumed(run: Run, folder: Path, tmp_path: Path) -> None:
+    assert run()[0] == 0
+    other = tmp_path / "other"
+    other.mkdir()
+    document = json.loads((folder / "panoptic.json").read_text())
+    document["categories"][1]["name"] = "crate"
+    (other / "panoptic.json").write_text(json.dumps(document))
+    places = ["--images", str(folder / "images"), "--panoptic", str(folder / "panoptic")]
+    code, _, said = run("--dataset", str(other), *places, "--resume")
+    assert code == 1
+    assert len(said.splitlines()) == 1
+    assert "other classes" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_a_checkpoint_and_says_where(folder: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """The whole process group gets the signal, as from a terminal or a scheduler: workers too."""
+    command = [*COMMAND, *arguments(folder, tmp_path / "out", "--steps", "100000", "--workers", "2")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, start_new_session=True)
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    assert "step 2/100000" in first
+    os.killpg(process.pid, number)
+    said = process.stderr.read()
+    assert process.wait(60) == 130
+    last = said.splitlines()[-1]
+    assert "stopped after step" in last
+    assert str(tmp_path / "out" / "checkpoint.pth") in last
+    assert "Traceback" not in said
+    assert (tmp_path / "out" / "checkpoint.pth").is_file()
+
+
+def test_torchrun_shares_the_work(folder: Path, tmp_path: Path) -> None:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    command = [*launcher, "tests.helpers.pem_train", *arguments(folder, tmp_path / "out", "--batch", "4")]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "out" / "metrics.csv").read_text().splitlines()) == 3
+    assert pem.load(tmp_path / "out" / "pem-nano.safetensors").num_classes == 3
+
+
+def torchvision_names(name: str) -> str:
+    """What torchvision calls a tensor of our ResNet-50."""
+    name = name.replace("stem.conv.", "conv1.").replace("stem.bn.", "bn1.")
+    for stage in range(2, 6):
+        name = name.replace(f"res{stage}.", f"layer{stage - 1}.")
+    name = name.replace("shortcut.conv.", "downsample.0.").replace("shortcut.bn.", "downsample.1.")
+    for conv in "123":
+        name = name.replace(f".conv{conv}.conv.", f".conv{conv}.").replace(f".conv{conv}.bn.", f".bn{conv}.")
+    return name
+
+
+def test_a_resnet_of_torchvision_fills_the_backbone(tmp_path: Path) -> None:
+    source = pem.build("pem-r50", 2)
+    state = {torchvision_names(name): tensor for name, tensor in source.backbone.state_dict().items()}
+    assert {"conv1.weight", "bn1.running_mean", "layer1.0.downsample.0.weight", "layer4.2.bn3.weight"} <= state.keys()
+    torch.save({**state, "fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}, tmp_path / "r50.pth")
+    model = pem.build("pem-r50", 2)
+    load_backbone(model, tmp_path / "r50.pth")
+    expected = source.backbone.state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in model.backbone.state_dict().items())
+    with pytest.raises(CheckpointError, match=r"does not fit the backbone of pem-stdc1: \d+ tensors are missing"):
+        load_backbone(pem.build("pem-stdc1", 2), tmp_path / "r50.pth")
+
+
+def test_a_published_stdc_fills_the_backbone(tmp_path: Path) -> None:
+    source = pem.build("pem-stdc1", 2)
+    state = {}
+    for name, tensor in source.backbone.state_dict().items():
+        published = name.replace(".convs.", ".conv_list.")
+        published = published.replace(".downsample.conv.", ".avd_layer.0.").replace(".downsample.bn.", ".avd_layer.1.")
+        state[published] = tensor
+    torch.save({"state_dict": {**state, "fc.weight": torch.zeros(1024, 1024)}}, tmp_path / "STDCNet813M_73.91.tar")
+    model = pem.build("pem-stdc1", 2)
+    load_backbone(model, tmp_path / "STDCNet813M_73.91.tar")
+    expected = source.backbone.state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in model.backbone.state_dict().items())
+
+
+def published_swin_name(name: str) -> str:
+    """What Swin's authors call a tensor of ours."""
+    name = re.sub(r"^stages\.(\d)\.(\d)\.", r"layers.\1.blocks.\2.", name)
+    name = re.sub(r"^merges\.(\d)\.", r"layers.\1.downsample.", name)
+    for ours, theirs in (
+        ("patches.", "patch_embed.proj."),
+        ("patch_norm.", "patch_embed.norm."),
+        ("attention.position_biases", "attn.relative_position_bias_table"),
+        ("attention.output.", "attn.proj."),
+        ("attention.", "attn."),
+        ("expand.", "mlp.fc1."),
+        ("contract.", "mlp.fc2."),
+    ):
+        name = name.replace(ours, theirs)
+    return name
+
+
+def test_a_published_swin_fills_the_backbone_but_for_norms_it_lacks(tmp_path: Path) -> None:
+    source, model = TINY_MASK2FORMER.build(2), TINY_MASK2FORMER.build(2)
+    expected = {name: x for name, x in source.backbone.state_dict().items() if not name.startswith("norms.")}
+    state = {published_swin_name(name): tensor for name, tensor in expected.items()}
+    assert {"patch_embed.norm.bias", "layers.1.blocks.0.attn.qkv.weight", "layers.2.downsample.norm.bias"} <= set(state)
+    state["layers.0.blocks.0.attn.relative_position_index"] = torch.zeros(49, 49)
+    torch.save({"model": {**state, "norm.weight": torch.zeros(128), "head.bias": torch.zeros(2)}}, tmp_path / "s.pth")
+    load_backbone(model, tmp_path / "s.pth")
+    filled = model.backbone.state_dict()
+    assert all(torch.equal(tensor, filled[name]) for name, tensor in expected.items())

@@ -1,0 +1,228 @@
+"""Images that are on the GPU already are read there, whichever library made them, and only while they are valid."""
+
+from __future__ import annotations
+
+import ctypes
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pem_edge.runtime import backends
+from pem_edge.runtime.artifacts import artifact
+from pem_edge.runtime.backends.cuda import device_arrays
+from pem_edge.runtime.errors import BackendError
+from tests.helpers.tensorrt_bindings.simulated_cuda import Cuda
+from tests.helpers.tensorrt_bindings.simulated_machine import Work
+from tests.runtime.backends.tensorrt.conftest import Bench, Builder, SimulatedBench
+from tests.runtime.backends.tensorrt.test_engine_runs import DYNAMIC, assert_right, noise
+
+
+class CudaArray:
+    """An array on the simulated GPU, or in its host's page-locked memory, that speaks the CUDA array interface."""
+
+    def __init__(self, machine: Cuda, images: NDArray[Any], gpu: int = 0, pinned: bool = False, **more: Any) -> None:
+        machine.cuCtxPushCurrent(machine.primary[gpu])
+        _, self.address = (machine.cudaMallocHost if pinned else machine.cudaMalloc)(images.nbytes)
+        machine.view(self.address, images.nbytes)[:] = np.frombuffer(images.tobytes(), np.uint8)
+        machine.cuCtxPopCurrent()
+        self.machine, self.gpu, self.pinned, self.images = machine, gpu, pinned, images
+        self.freed = False
+        self.interface = {
+            "version": 3,
+            "data": (self.address, True),
+            "shape": images.shape,
+            "typestr": images.dtype.str,
+            "strides": None,
+            "stream": None,
+            **more,
+        }
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return self.interface
+
+    def free(self) -> None:
+        """As its library would."""
+        self.machine.cuCtxPushCurrent(self.machine.primary[self.gpu])
+        (self.machine.cudaFreeHost if self.pinned else self.machine.cudaFree)(self.address)
+        self.machine.cuCtxPopCurrent()
+        self.freed = True
+
+
+class DlpackArray:
+    """The same as a DLPack producer. Its memory goes when the capsule does."""
+
+    def __init__(self, array: CudaArray, strides: tuple[int, ...] | None = None, offset: int = 0) -> None:
+        self.array, self.strides, self.offset = array, strides, offset
+        self.streams: list[int | None] = []
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (3 if self.array.pinned else 2, self.array.gpu)
+
+    def __dlpack__(self, *, stream: int | None = None) -> Any:
+        self.streams.append(stream)
+        images = self.array.images
+        tensor = device_arrays._DlTensor(
+            self.array.address - self.offset,
+            *self.__dlpack_device__(),
+            images.ndim,
+            {"u": 1, "f": 2}[images.dtype.kind],
+            images.itemsize * 8,
+            1,
+            (ctypes.c_int64 * images.ndim)(*images.shape),
+            (ctypes.c_int64 * images.ndim)(*self.strides) if self.strides else None,
+            self.offset,
+        )
+        capsule = _NEW_CAPSULE(ctypes.addressof(tensor), _DLTENSOR, _FREE)
+        _ALIVE[ctypes.addressof(tensor)] = (tensor, self.array)
+        return capsule
+
+
+_DLTENSOR = ctypes.create_string_buffer(b"dltensor")  # which capsules keep the address of
+_ALIVE: dict[int, tuple[ctypes.Structure, CudaArray]] = {}
+_Destructor = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_NEW_CAPSULE = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_char_p, _Destructor)(
+    ("PyCapsule_New", ctypes.pythonapi)
+)
+_POINTER = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)(
+    ("PyCapsule_GetPointer", ctypes.pythonapi)
+)
+
+
+def _free(capsule: int) -> None:
+    _ALIVE.pop(_POINTER(capsule, b"dltensor"))[1].free()
+
+
+_FREE = _Destructor(_free)
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_the_cuda_array_interface(simulated: SimulatedBench, pinned: bool) -> None:
+    backend = simulated.load(simulated.engine(DYNAMIC))
+    for seed, size in enumerate([(64, 96), (64, 96), (32, 128), (64, 96)]):
+        array = CudaArray(simulated.machine, noise(seed, *size, batch=2), pinned=pinned)
+        assert_right(backend(array)[1], array.images)
+        array.free()
+    assert_right(backend(noise(9))[1], noise(9))
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_dlpack(simulated: SimulatedBench, pinned: bool) -> None:
+    backend = simulated.load(simulated.engine())
+    for seed in range(4):
+        producer = DlpackArray(CudaArray(simulated.machine, noise(seed), pinned=pinned))
+        assert_right(backend(producer)[1], noise(seed))
+        assert (producer.streams[0] is None) == pinned  # else ours, for which the producer is to make it wait
+        assert producer.array.freed  # as soon as it is no longer needed
+    assert not _ALIVE
+
+
+def test_dlpack_with_offset_and_strides(simulated: SimulatedBench) -> None:
+    strides = (7, 96 * 3, 3, 1)  # that of a single image does not matter
+    producer = DlpackArray(CudaArray(simulated.machine, noise(0)), strides, offset=512)
+    assert_right(simulated.load(simulated.engine())(producer)[1], noise(0))
+
+
+def test_what_the_makers_stream_still_has_to_do_is_waited_for(simulated: SimulatedBench) -> None:
+    machine = simulated.machine
+    backend = simulated.load(simulated.engine())
+    machine.cuCtxPushCurrent(machine.primary[0])
+    _, stream = machine.cudaStreamCreateWithFlags(1)
+    for maker in (stream, 1, None):
+        array = CudaArray(machine, np.zeros_like(noise(0)))
+        array.interface["stream"] = maker and int(maker)
+        if maker is None:
+            array.interface["version"] = 2
+            del array.interface["stream"]  # unknown to that version
+        data = np.ravel(noise(0))
+
+        def fill(array: CudaArray = array, data: NDArray[np.uint8] = data) -> None:
+            machine.view(array.address, data.size)[:] = data
+
+        machine.enqueue(maker or 1, Work(fill))
+        assert_right(backend(array)[1], noise(0))
+        array.free()
+    machine.cudaStreamDestroy(stream)
+    machine.cuCtxPopCurrent()
+
+
+@pytest.mark.parametrize("kind", [CudaArray, DlpackArray])
+@pytest.mark.parametrize(
+    ("images", "says"),
+    [
+        (np.zeros((1, 64, 96, 3), np.float32), r"images are float32 of shape .*, expected uint8 \(N, H, W, 3\)"),
+        (np.zeros((64, 96, 3), np.uint8), r"images are uint8 of shape \(64, 96, 3\), expected"),
+        (np.zeros((1, 32, 96, 3), np.uint8), "takes batch 1, height 64, width 96"),
+    ],
+)
+def test_arrays_that_do_not_fit(simulated: SimulatedBench, kind: Any, images: NDArray[Any], says: str) -> None:
+    array = CudaArray(simulated.machine, images)
+    with pytest.raises(BackendError, match=says):
+        simulated.load(simulated.engine())(array if kind is CudaArray else DlpackArray(array))
+    if kind is CudaArray:
+        array.free()
+
+
+def test_arrays_with_gaps(simulated: SimulatedBench) -> None:
+    backend = simulated.load(simulated.engine())
+    array = CudaArray(simulated.machine, noise(0), strides=(64 * 96 * 3, 96 * 3, 1, 96))
+    with pytest.raises(BackendError, match=r"strides \(18432, 288, 1, 96\), .* make them contiguous first"):
+        backend(array)
+    with pytest.raises(BackendError, match="make them contiguous first"):
+        backend(DlpackArray(array, (64 * 96 * 3, 96 * 3 * 2, 3, 1)))
+    array.interface["strides"] = (64 * 96 * 3, 96 * 3, 3, 1)
+    with pytest.raises(BackendError, match="CUDA knows of no memory: have they been freed"):
+        backend(array)  # DLPack freed it
+
+
+def test_arrays_on_another_gpu(simulated: SimulatedBench) -> None:
+    array = CudaArray(simulated.machine, noise(0), gpu=1)
+    with pytest.raises(BackendError, match=r"images are on GPU 1, .*tiny\.engine on GPU 0: copy them there first"):
+        simulated.load(simulated.engine())(array)
+    array.free()
+
+
+def test_arrays_of_memory_that_is_not_cudas(simulated: SimulatedBench) -> None:
+    elsewhere = noise(0)
+    array = CudaArray(simulated.machine, noise(0), data=(elsewhere.ctypes.data, True))
+    with pytest.raises(BackendError, match="CUDA knows of no memory"):
+        simulated.load(simulated.engine())(array)
+    array.free()
+
+
+def test_backends_of_the_host_ask_for_a_copy(tiny: Any) -> None:
+    class Array:
+        __cuda_array_interface__: dict[str, Any] = {}  # noqa: RUF012
+
+    with pytest.raises(BackendError, match=r"onnxruntime takes images in host memory, .*: copy them to the host first"):
+        backends.create("onnxruntime", artifact.read(tiny))(Array())
+
+
+def test_a_capsule_of_numpys_own_is_read_rightly() -> None:
+    images = noise(0)[:, 8:]
+    array = device_arrays._from_capsule(images.__dlpack__())
+    assert (array.address, array.shape, array.dtype) == (images.ctypes.data, images.shape, np.dtype(np.uint8))
+    with pytest.raises(BackendError, match="contiguous"):
+        device_arrays._from_capsule(images[:, :, ::2].__dlpack__())
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
+def test_tensors_of_torch_on_the_host_are_host_arrays(tiny: Any) -> None:
+    import torch
+
+    backend = backends.create("onnxruntime", artifact.read(tiny))
+    assert_right(backend(torch.from_numpy(noise(0)))[1], noise(0))
+
+
+@pytest.mark.parametrize("library", ["torch", "cupy"])
+def test_arrays_of_real_libraries_on_a_real_gpu(bench: Bench, build: Builder, library: str) -> None:  # noqa: ARG001
+    if isinstance(bench, SimulatedBench):
+        pytest.skip("for a real GPU only")
+    module = pytest.importorskip(library)
+    backend = bench.load(bench.engine())
+    for seed in range(3):
+        images = module.asarray(noise(seed)) if library == "cupy" else module.from_numpy(noise(seed)).cuda()
+        assert_right(backend(images)[1], noise(seed))

@@ -1,0 +1,207 @@
+"""The plugin's kernels and logic compiled for the host with g++, through ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from pem_edge.runtime.backends.tensorrt.plugins.library import SOURCES
+from tests.runtime.backends.tensorrt_plugins.cases import Array, Case
+
+HERE = Path(__file__).parent
+HOST_CUDA = HERE.parents[2] / "helpers" / "host_cuda"
+
+
+class Kernel(IntEnum):
+    CHOSEN = 0
+    SIMPLE = 1
+    FUSED = 2
+
+
+class Layout(IntEnum):
+    LINEAR = 0
+    HWC8 = 1
+    OTHER = 2
+
+
+class Element(IntEnum):
+    FLOAT = 0
+    HALF = 1
+    OTHER = 2
+
+
+class FieldType(IntEnum):
+    INT32 = 0
+    INT64 = 1
+    OTHER = 2
+
+
+class Attributes(ctypes.Structure):
+    _fields_: ClassVar[Sequence[Any]] = [
+        ("kernel_shape", ctypes.c_int32 * 2),
+        ("strides", ctypes.c_int32 * 2),
+        ("pads", ctypes.c_int32 * 4),
+        ("dilations", ctypes.c_int32 * 2),
+        ("group", ctypes.c_int32),
+        ("offset_group", ctypes.c_int32),
+    ]
+
+    def as_dict(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name, _ in self._fields_}
+        return {name: value if isinstance(value, int) else tuple(value) for name, value in values.items()}
+
+
+class Device(ctypes.Structure):
+    """What the kernels ask about a GPU: its multiprocessors, and bytes of shared memory that a block may have."""
+
+    _fields_: ClassVar[Sequence[Any]] = [("multiprocessors", ctypes.c_int), ("shared_bytes", ctypes.c_int)]
+
+
+class Problem(ctypes.Structure):
+    _fields_: ClassVar[Sequence[Any]] = [
+        *((name, ctypes.c_int32) for name in ("batch", "channels", "height", "width")),
+        *((name, ctypes.c_int32) for name in ("out_channels", "out_height", "out_width")),
+        ("attributes", Attributes),
+    ]
+
+
+class Pointers(ctypes.Structure):
+    _fields_: ClassVar[Sequence[Any]] = [
+        (name, ctypes.c_void_p) for name in ("x", "weight", "offset", "bias", "mask", "y")
+    ]
+
+
+class Field(ctypes.Structure):
+    _fields_: ClassVar[Sequence[Any]] = [
+        ("name", ctypes.c_char_p),
+        ("data", ctypes.c_void_p),
+        ("type", ctypes.c_int),
+        ("length", ctypes.c_int32),
+    ]
+
+
+class Form(ctypes.Structure):
+    _fields_: ClassVar[Sequence[Any]] = [("element", ctypes.c_int), ("layout", ctypes.c_int)]
+
+
+class Shape(ctypes.Structure):
+    _fields_: ClassVar[Sequence[Any]] = [("rank", ctypes.c_int32), ("size", ctypes.c_int64 * 8)]
+
+
+def compile_for_host(folder: Path, *, headers: str | None = None, options: Sequence[str] = ()) -> Path:
+    """Build the library; with TensorRT's ``headers``, the plugin and its harness too. Skips where there is no g++."""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("no g++ to compile the plugin's kernels for the host")
+    target = folder / "plugin_on_host.so"
+    sources = ["simple_kernel.cu", "fused_kernel.cu", "launch.cpp", "fields.cpp", "negotiation.cpp"]
+    sources += ["plugin.cpp", "enqueue_harness.cpp"] if headers else []
+    command = [compiler, "-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
+    command += ["-fno-strict-aliasing", "-fPIC", "-shared", *options]  # values are reinterpreted, as nvcc allows
+    command += ["-isystem", headers] if headers else []
+    command += [f"-I{HOST_CUDA}", f"-I{SOURCES}", "-x", "c++", *(str(SOURCES / name) for name in sources)]
+    command += [str(HOST_CUDA / "host_cuda.cpp"), str(HERE / "host_api.cpp")]
+    result = subprocess.run([*command, "-o", str(target)], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return target
+
+
+def load(path: Path) -> ctypes.CDLL:
+    """The library with the types of its functions."""
+    library = ctypes.CDLL(str(path))
+    library.allocate.restype = ctypes.c_void_p
+    library.workspace.restype = ctypes.c_size_t
+    library.output_extent.restype = ctypes.c_int64
+    library.supported.restype = ctypes.c_bool
+    return library
+
+
+def attributes_of(case: Case) -> Attributes:
+    kernel, strides, dilations = ((ctypes.c_int32 * 2)(*v) for v in (case.kernel_shape, case.strides, case.dilations))
+    return Attributes(kernel, strides, (ctypes.c_int32 * 4)(*case.pads), dilations, case.group, case.offset_group)
+
+
+def problem_of(case: Case) -> Problem:
+    return Problem(*case.x.shape, *case.output_shape[1:], attributes_of(case))
+
+
+def run(
+    library: ctypes.CDLL,
+    case: Case,
+    kernel: Kernel = Kernel.CHOSEN,
+    layout: Layout = Layout.LINEAR,
+    multiprocessors: int = 1,
+    shared_bytes: int = 99 * 1024,
+) -> Array:
+    """(N, C', OH, OW) by one of the plugin's kernels; the inputs' type is the case's, float32 or float16."""
+    message = ctypes.create_string_buffer(1024)
+    with device_arrays(library, case, layout) as (tensors, workspace):
+        error = library.run(
+            ctypes.byref(problem_of(case)),
+            Element.HALF if case.x.dtype == np.float16 else Element.FLOAT,
+            layout,
+            kernel,
+            ctypes.byref(Device(multiprocessors, shared_bytes)),
+            ctypes.byref(Pointers(*(tensor.ctypes.data for tensor in tensors))),
+            ctypes.c_void_p(workspace.ctypes.data),
+            message,
+        )
+        assert error == 0, f"error {error}: {message.value.decode()}"
+        return result_of(tensors[-1], case, layout)
+
+
+@contextmanager
+def device_arrays(library: ctypes.CDLL, case: Case, layout: Layout) -> Iterator[tuple[list[Any], Any]]:
+    """X, W, offset, B, mask and Y, and the workspace; what is yet to be written holds NaN."""
+    hwc8 = layout is Layout.HWC8
+    n, channels, height, width = case.output_shape
+    shape = (n, height, width, -(-channels // 8) * 8) if hwc8 else case.output_shape
+    arrays = [to_hwc8(case.x) if hwc8 else case.x, *case.inputs[1:], np.full(shape, np.nan, case.x.dtype)]
+    garbage = np.full(_workspace_bytes(library, case), 0xFF, np.uint8)
+    with ExitStack() as stack:
+        *tensors, workspace = [stack.enter_context(_device_array(library, array)) for array in (*arrays, garbage)]
+        yield tensors, workspace
+
+
+def result_of(output: Any, case: Case, layout: Layout) -> Array:
+    """(N, C', OH, OW) from the output's memory; kHWC8's padding must hold zeros."""
+    if layout is Layout.LINEAR:
+        linear: Array = output.copy()
+        return linear
+    channels = case.output_shape[1]
+    assert not output[..., channels:].any()
+    result: Array = output[..., :channels].transpose(0, 3, 1, 2).copy()
+    return result
+
+
+def _workspace_bytes(library: ctypes.CDLL, case: Case) -> int:
+    taps = case.kernel_shape[0] * case.kernel_shape[1]
+    sizes = (ctypes.c_int64(size) for size in (case.weight.shape[0], case.x.shape[1], taps))
+    return int(library.workspace(*sizes))
+
+
+@contextmanager
+def _device_array(library: ctypes.CDLL, array: Any) -> Iterator[Any]:
+    """A copy in memory of its own, aligned as a GPU's."""
+    memory = library.allocate(ctypes.c_size_t(array.nbytes))
+    copy = np.frombuffer((ctypes.c_char * array.nbytes).from_address(memory), array.dtype).reshape(array.shape)
+    copy[...] = array
+    try:
+        yield copy
+    finally:
+        library.release(ctypes.c_void_p(memory))
+
+
+def to_hwc8(x: Array) -> Array:
+    """(N, C, H, W) to (N, H, W, C padded to 8 with NaN), TensorRT's kHWC8; nobody promises what the padding holds."""
+    padding = ((0, 0), (0, -x.shape[1] % 8), (0, 0), (0, 0))
+    return np.ascontiguousarray(np.pad(x, padding, constant_values=np.nan).transpose(0, 2, 3, 1))

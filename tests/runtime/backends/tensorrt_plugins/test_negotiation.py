@@ -1,0 +1,146 @@
+"""What the plugin tells TensorRT about types, formats and shapes."""
+
+from __future__ import annotations
+
+import ctypes
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.runtime.backends.tensorrt_plugins.cases import Case, make
+from tests.runtime.backends.tensorrt_plugins.host_library import Attributes, Element, Form, Layout, Shape, attributes_of
+from tests.runtime.backends.tensorrt_plugins.strategies import cases
+
+X, WEIGHT, OFFSET, BIAS, MASK, Y = range(6)
+EVERY_FORM = [Form(element, layout) for element, layout in product(Element, Layout)]
+
+
+def combination(element: Element, layout: Layout) -> list[Form]:
+    return [Form(element, layout if position in (X, Y) else Layout.LINEAR) for position in range(6)]
+
+
+COMBINATIONS = [
+    combination(Element.FLOAT, Layout.LINEAR),
+    combination(Element.HALF, Layout.LINEAR),
+    combination(Element.HALF, Layout.HWC8),
+]
+
+
+def key(form: Form) -> tuple[int, int]:
+    return form.element, form.layout
+
+
+def test_exactly_three_combinations_are_supported(host: ctypes.CDLL) -> None:
+    """Asked for as TensorRT asks: position by position, the later ones not yet decided."""
+    chosen: list[list[Form]] = [[]]
+    for position in range(6):
+        unknown = [Form(99, 99)] * (5 - position)
+        chosen = [
+            [*before, form]
+            for before in chosen
+            for form in EVERY_FORM
+            if host.supported(position, (Form * 6)(*before, form, *unknown))
+        ]
+    assert sorted([key(f) for f in forms] for forms in chosen) == sorted([key(f) for f in c] for c in COMBINATIONS)
+
+
+def shapes_of(case: Case) -> list[tuple[int, ...]]:
+    return [*(array.shape for array in case.inputs), case.output_shape]
+
+
+def complaint(host: ctypes.CDLL, attributes: Attributes, shapes: list[tuple[int, ...]]) -> str:
+    message = ctypes.create_string_buffer(1024)
+    described = (Shape * 6)(*(Shape(len(shape), (ctypes.c_int64 * 8)(*shape)) for shape in shapes))
+    host.check(ctypes.byref(attributes), described, message)
+    return message.value.decode()
+
+
+@given(case=cases(), unknown=st.sets(st.tuples(st.integers(0, 5), st.integers(0, 3))))
+def test_shapes_that_fit_are_accepted_known_or_not(
+    host: ctypes.CDLL, case: Case, unknown: set[tuple[int, int]]
+) -> None:
+    shapes = [
+        tuple(-1 if (tensor, axis) in unknown else size for axis, size in enumerate(shape))
+        for tensor, shape in enumerate(shapes_of(case))
+    ]
+    assert complaint(host, attributes_of(case), shapes) == ""
+
+
+@given(case=cases(), tensor=st.integers(0, 5), axis=st.integers(0, 3))
+def test_a_shape_that_does_not_fit_is_refused(host: ctypes.CDLL, case: Case, tensor: int, axis: int) -> None:
+    """Any size that is off by one contradicts another one, except that strides may absorb a row or column of X."""
+    shapes = [list(shape) for shape in shapes_of(case)]
+    axis %= len(shapes[tensor])
+    shapes[tensor][axis] += 1
+    absorbed = tensor == X and axis >= 2 and case.strides[axis - 2] > 1
+    if not absorbed:
+        assert complaint(host, attributes_of(case), [tuple(shape) for shape in shapes]).endswith(
+            "export the model again"
+        )
+
+
+@given(case=cases())
+def test_output_size_is_the_standards(host: ctypes.CDLL, case: Case) -> None:
+    """Against a count of the places the kernel fits in."""
+    for axis in (0, 1):
+        size = case.x.shape[axis + 2]
+        reach = case.dilations[axis] * (case.kernel_shape[axis] - 1)
+        last = size + case.pads[axis] + case.pads[axis + 2] - 1
+        places = [start for start in range(0, last + 1, case.strides[axis]) if start + reach <= last]
+        assert host.output_extent(ctypes.c_int64(size), ctypes.byref(attributes_of(case)), axis) == len(places)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "shape", "message"),
+    [
+        (X, (1, 8, 5), "X has shape (1, 8, 5), expected (-1, -1, -1, -1)"),
+        (WEIGHT, (8, 8, 3), "W has shape (8, 8, 3), expected (-1, -1, -1, -1)"),
+        (WEIGHT, (8, 8, 3, 5), "W has shape (8, 8, 3, 5), expected (8, 8, 3, 3)"),
+        (OFFSET, (1, 9, 5, 6), "offset has shape (1, 9, 5, 6), expected (1, 18, 5, 6)"),
+        (BIAS, (1, 8), "B has shape (1, 8), expected (8)"),
+        (MASK, (1, 18, 5, 6), "mask has shape (1, 18, 5, 6), expected (1, 9, 5, 6)"),
+    ],
+)
+def test_complaints_name_what_came_and_what_was_expected(
+    host: ctypes.CDLL, tensor: int, shape: tuple[int, ...], message: str
+) -> None:
+    case = make(np.random.default_rng(0))
+    shapes = shapes_of(case)
+    shapes[tensor] = shape
+    assert complaint(host, attributes_of(case), shapes) == f"{message} (-1: any): export the model again"
+
+
+def test_an_image_smaller_than_the_kernel_is_refused(host: ctypes.CDLL) -> None:
+    case = make(np.random.default_rng(0), pads=(0, 0, 0, 0))
+    shapes = shapes_of(case)
+    shapes[X] = (1, 8, 2, 6)
+    assert complaint(host, attributes_of(case), shapes) == (
+        "X of shape (1, 8, 2, 6) is smaller than the kernel: use a larger image"
+    )
+
+
+@pytest.mark.parametrize("name", ["group", "offset_group"])
+def test_channels_must_divide_into_groups(host: ctypes.CDLL, name: str) -> None:
+    case = make(np.random.default_rng(0))
+    attributes = attributes_of(case)
+    setattr(attributes, name, 3)
+    message = complaint(host, attributes, shapes_of(case))
+    assert message == f"X has 8 channels, expected a multiple of {name} 3: export the model again"
+
+
+def test_tensors_beyond_32_bit_indices_are_refused(host: ctypes.CDLL) -> None:
+    case = make(np.random.default_rng(0))
+    height, width = 2**14, 2**14
+    shapes = [(1, 8, height, width), (8, 8, 3, 3), (1, 18, height, width), (8,), (1, 9, height, width)]
+    message = complaint(host, attributes_of(case), [*shapes, (1, 8, height, width)])
+    assert message == ("X of shape (1, 8, 16384, 16384) has 2^31 values or more: use a smaller batch or image")
+
+
+def test_workspace_holds_the_padded_weights_in_float(host: ctypes.CDLL) -> None:
+    assert host.workspace(ctypes.c_int64(128), ctypes.c_int64(128), ctypes.c_int64(9)) == 128 * 128 * 9 * 4
+    assert host.workspace(ctypes.c_int64(129), ctypes.c_int64(1), ctypes.c_int64(1)) == 256 * 128 * 4
+    assert host.workspace(ctypes.c_int64(1), ctypes.c_int64(1), ctypes.c_int64(2**14)) == 2**30
+    assert host.workspace(ctypes.c_int64(1), ctypes.c_int64(1), ctypes.c_int64(2**14 + 1)) == 0

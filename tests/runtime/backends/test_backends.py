@@ -1,0 +1,263 @@
+"""Every backend computes the same, keeps calls apart, and says in one line what it cannot do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+
+from pem_edge.runtime import backends
+from pem_edge.runtime.artifacts import artifact
+from pem_edge.runtime.artifacts.labels import Label
+from pem_edge.runtime.artifacts.manifest import InputSpec, Range
+from pem_edge.runtime.backends import Settings
+from pem_edge.runtime.backends.base import Backend
+from pem_edge.runtime.errors import BackendError, InputError
+from pem_edge.runtime.machine import usable_cpus
+
+needs_tensorrt_rtx = pytest.mark.skipif(find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed")
+needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
+
+
+@pytest.fixture(params=["onnxruntime", pytest.param("openvino", marks=needs_openvino)])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each backend's name."""
+    return str(request.param)
+
+
+def load(engine: str, path: Path) -> Backend:
+    return backends.create(engine, artifact.read(path))
+
+
+def expected_masks(image: NDArray[np.uint8]) -> NDArray[Any]:
+    """The first query's mask logits of the tiny model: 40 (r - g - b - 0.5) on the average of each 4x4 pixels."""
+    height, width = image.shape[0] // 4, image.shape[1] // 4
+    red, green, blue = np.moveaxis(image.reshape(height, 4, width, 4, 3).mean(axis=(1, 3)) / 255, -1, 0)
+    return np.asarray(40 * (red - green - blue - 0.5))
+
+
+def noise(seed: int, height: int = 64, width: int = 96) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_outputs_are_what_the_model_says(engine: str, tiny: Path) -> None:
+    image = noise(0)
+    logits, masks = load(engine, tiny)(image[None])
+    assert (logits.shape, masks.shape) == ((1, 8, 6), (1, 8, 16, 24))
+    assert {logits.dtype, masks.dtype} == {np.dtype(np.float32)}
+    np.testing.assert_allclose(masks[0, 0], expected_masks(image), atol=1e-3)  # bf16 would be off by 0.1
+    np.testing.assert_array_equal(logits[0].argmax(axis=1), [0, 1, 2, 3, 4, 4, 5, 5])
+
+
+def test_a_later_call_leaves_earlier_results_alone(engine: str, tiny: Path) -> None:
+    backend = load(engine, tiny)
+    _, first = backend(noise(0)[None])
+    kept = first.copy()
+    backend(noise(1)[None])
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_the_input_is_only_read(engine: str, tiny: Path) -> None:
+    image = noise(0)[None]
+    image.flags.writeable = False
+    before = image.copy()
+    load(engine, tiny)(image)
+    np.testing.assert_array_equal(image, before)
+
+
+def test_threads_sharing_a_backend_and_backends_side_by_side(engine: str, tiny: Path) -> None:
+    shared = [load(engine, tiny), load(engine, tiny)]
+    wrong: list[int] = []
+
+    def work(seed: int) -> None:
+        image = noise(seed)
+        for _ in range(20):
+            _, masks = shared[seed % 2](image[None])
+            if np.abs(masks[0, 0] - expected_masks(image)).max() > 1e-3:
+                wrong.append(seed)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_dynamic_sizes_and_batches(engine: str, build: Callable[..., Path]) -> None:
+    spec = InputSpec(
+        height=64,
+        width=96,
+        dynamic_batch=Range(1, 1, 4),
+        dynamic_height=Range(32, 64, 128),
+        dynamic_width=Range(32, 96, 128),
+    )
+    backend = load(engine, build(spec))
+    for height, width in [(64, 96), (128, 32), (32, 128)]:
+        batch = np.stack([noise(seed, height, width) for seed in range(3)])
+        _, masks = backend(batch)
+        np.testing.assert_allclose(masks[2, 0], expected_masks(batch[2]), atol=1e-3)
+
+
+def test_a_signal_after_the_last_of_several_was_closed_does_no_harm(engine: str, tiny: Path) -> None:
+    code = """
+import signal, sys
+from pathlib import Path
+from pem_edge.runtime import backends
+from pem_edge.runtime.artifacts import artifact
+
+first, second = (backends.create(sys.argv[1], artifact.read(Path(sys.argv[2]))) for _ in range(2))
+first.close()
+second.close()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("alive")
+"""
+    command = [sys.executable, "-c", code, engine, str(tiny)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout == "alive\n"
+
+
+def test_wrong_shape_is_one_line_and_the_backend_lives_on(engine: str, tiny: Path) -> None:
+    backend = load(engine, tiny)
+    with pytest.raises(BackendError, match=f"{engine} cannot run") as caught:
+        backend(noise(0, 32, 32)[None])
+    assert "\n" not in str(caught.value)
+    backend(noise(0)[None])
+
+
+def test_closed(engine: str, tiny: Path) -> None:
+    backend = load(engine, tiny)
+    backend.close()
+    backend.close()
+    with pytest.raises(BackendError, match="is closed"):
+        backend(noise(0)[None])
+
+
+@pytest.mark.parametrize("fields", [{"queries": 9}, {"classes": (Label(0, "one", True, (0, 0, 0)),)}])
+def test_outputs_that_differ_from_the_manifest(engine: str, build: Callable[..., Path], fields: dict[str, int]) -> None:
+    backend = load(engine, build(**fields))
+    with pytest.raises(BackendError, match="its manifest says"):
+        backend(noise(0)[None])
+
+
+def test_names_that_differ_from_the_manifest(engine: str, build: Callable[..., Path]) -> None:
+    spec = InputSpec(height=64, width=96, name="picture")
+    with pytest.raises(BackendError, match=r"\['image', 'logits', 'masks'\]"):
+        load(engine, build(spec))
+
+
+def test_a_damaged_model_is_one_line(engine: str, build: Callable[..., Path]) -> None:
+    path = build(rewrite=lambda path: path.write_bytes(path.read_bytes()[:200]))
+    with pytest.raises(BackendError, match=f"{engine} cannot load") as caught:
+        load(engine, path)
+    assert "\n" not in str(caught.value)
+
+
+def test_standard_error_stays_clean(engine: str, tiny: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    load(engine, tiny)(noise(0)[None])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_threads_are_what_was_asked_for_or_all(engine: str, tiny: Path) -> None:
+    found = artifact.read(tiny)
+    assert backends.create(engine, found).settings()["threads"] == usable_cpus()
+    backend = backends.create(engine, found, Settings(threads=1))
+    assert backend.settings()["threads"] == 1
+    backend.close()
+    with pytest.raises(BackendError, match="is closed"):
+        backend.settings()
+
+
+def test_onnxruntimes_arena_can_be_turned_off(tiny: Path) -> None:
+    found = artifact.read(tiny)
+    assert backends.create("onnxruntime", found).settings()["arena"] is True
+    backend = backends.create("onnxruntime", found, Settings(arena=False))
+    assert backend.settings()["arena"] is False
+    np.testing.assert_allclose(backend(noise(0)[None])[1][0, 0], expected_masks(noise(0)), atol=1e-3)
+
+
+def test_no_threads_is_an_error() -> None:
+    with pytest.raises(InputError, match="0 threads cannot run a model: give 1 or more"):
+        Settings(threads=0)
+
+
+def test_available_names_what_is_installed_and_imports_nothing() -> None:
+    code = "import sys; from pem_edge.runtime import backends; print(*backends.available(), sys.modules.keys() & {*%r})"
+    heavy = ["onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "torch"]
+    printed = subprocess.run([sys.executable, "-c", code % heavy], capture_output=True, text=True, check=True).stdout
+    modules = {name: name.replace("-", "_") for name in ("tensorrt", "tensorrt-rtx", "openvino", "onnxruntime")}
+    installed = [name for name, module in modules.items() if find_spec(module)]
+    assert printed.split() == [*installed, "set()"]
+
+
+def test_without_a_name_the_fastest_that_can_run_it_is_taken(tiny: Path) -> None:
+    found = artifact.read(tiny)
+    assert backends.create(None, found).name == backends.able(found)[0]
+
+
+def test_native_deformable_convolution_needs_a_recent_onnxruntime(build: Callable[..., Path]) -> None:
+    native = artifact.read(build(deform_conv="native"))
+    if tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (1, 25):
+        assert backends.create(None, native).name == "onnxruntime"
+    else:
+        with pytest.raises(BackendError, match="export with --deform-conv standard"):
+            backends.create(None, native)
+
+
+@needs_openvino
+def test_loading_openvino_reports_nothing_to_anyone() -> None:
+    code = """
+import sys, pem_edge.runtime.backends.openvino, openvino, openvino.tools.ovc.telemetry_utils as utils
+print(utils.tm.__name__, "openvino_telemetry" in sys.modules)
+"""
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.split() == ["openvino.tools.ovc.telemetry_stub", "False"]
+
+
+@needs_openvino
+def test_openvino_refuses_native_deformable_convolution(build: Callable[..., Path]) -> None:
+    with pytest.raises(BackendError, match="openvino cannot run: export with --deform-conv standard"):
+        backends.create("openvino", artifact.read(build(deform_conv="native")))
+
+
+def test_no_engine_of_ours_runs_the_plugin_form(build: Callable[..., Path]) -> None:
+    with pytest.raises(BackendError, match=r"'plugin'.*cannot run: export with --deform-conv standard"):
+        backends.create(None, artifact.read(build(deform_conv="plugin")))
+
+
+@needs_tensorrt_rtx
+def test_a_backend_for_another_kind_of_model(tiny: Path) -> None:
+    with pytest.raises(BackendError, match="is for openvino or onnxruntime, not for tensorrt-rtx: leave the backend"):
+        backends.create("tensorrt-rtx", artifact.read(tiny))
+
+
+def test_unknown_backend(tiny: Path) -> None:
+    with pytest.raises(BackendError, match=r"no backend is called 'abacus': choose one of .*openvino, onnxruntime"):
+        backends.create("abacus", artifact.read(tiny))
+
+
+def test_backends_that_are_not_installed(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("openvino", "onnxruntime", "tensorrt", "tensorrt_rtx"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert backends.available() == []
+    with pytest.raises(BackendError, match=r"openvino is not installed: pip install 'pem-edge\[openvino\]'"):
+        backends.create("openvino", artifact.read(tiny))
+    with pytest.raises(BackendError, match=r"onnxruntime is not installed: pip install 'pem-edge\[ort\]'"):
+        backends.create("onnxruntime", artifact.read(tiny))
+    with pytest.raises(BackendError, match=r"onnxruntime, which is not installed: pip install 'pem-edge\[ort\]'"):
+        backends.create(None, artifact.read(tiny))
+
+
+def test_threads_follow_the_cpus_this_process_may_use() -> None:
+    assert 1 <= usable_cpus() <= (os.cpu_count() or 1)

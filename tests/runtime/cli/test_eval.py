@@ -1,0 +1,277 @@
+"""``pem-eval`` scores real artifacts on real files, says what is wrong with either, and leaves nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pem_edge import runtime
+from pem_edge.runtime.artifacts.labels import Label
+from pem_edge.runtime.cli.eval import main
+from pem_edge.runtime.datasets.dataset import Sample, TrueSegment
+from pem_edge.runtime.datasets.relabeling import Relabelled
+from pem_edge.runtime.datasets.toy_streets import LABELS
+from pem_edge.runtime.evaluation.evaluate import VOID, evaluate, semantic_truth
+from pem_edge.runtime.results import coco_format
+from tests.runtime.conftest import Builder
+from tests.runtime.helpers import coco_folder
+
+Capture = pytest.CaptureFixture[str]
+BACKENDS = [name for name in runtime.backends.available() if not name.startswith("tensorrt")]
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Three striped pictures whose truth the tiny model finds."""
+    return coco_folder.write(tmp_path / "dataset", 3)
+
+
+def evaluated(capture: Capture, *arguments: str | Path) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error."""
+    code = main([str(argument) for argument in arguments])
+    printed = capture.readouterr()
+    return code, printed.out, printed.err
+
+
+def scores(capture: Capture, *arguments: str | Path) -> dict[str, Any]:
+    code, out, err = evaluated(capture, *arguments, "--json")
+    assert (code, err) == (0, "")
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_the_model_gets_right_scores_100(tiny: Path, dataset: Path, capsys: Capture, backend: str) -> None:
+    report = scores(capsys, tiny, "--dataset", dataset, "--backend", backend)
+    perfect = {"pq": 100.0, "sq": 100.0, "rq": 100.0}
+    assert report["pq"] == {"all": perfect, "things": perfect, "stuff": perfect}
+    assert (report["miou"], report["images"], report["backend"]) == (100.0, 3, backend)
+    assert [row["name"] for row in report["per_class"]] == ["red", "green", "blue", "white", "black"]
+    assert [row["tp"] for row in report["per_class"]] == [3, 0, 0, 3, 0]  # blue is a crowd
+    assert [row["iou"] for row in report["per_class"]] == [100.0, None, 100.0, 100.0, None]
+    assert set(report["milliseconds"]) == {"preprocess", "inference", "postprocess"}
+    assert report["worst"] == []
+
+
+def test_what_it_gets_wrong_is_counted(tiny: Path, tmp_path: Path, capsys: Capture) -> None:
+    """The truth calls white black, and of the 26 columns of red it calls 9 that too."""
+
+    def relabel(document: dict[str, Any]) -> None:
+        document["annotations"][0]["segments_info"] = [
+            {"id": 70000, "category_id": 40},
+            {"id": 300, "category_id": 1000},
+            {"id": 5, "category_id": 9},
+        ]
+
+    folder = coco_folder.write(tmp_path / "wrong", 1, relabel)
+    panoptic = coco_folder.stripes()[1]
+    panoptic[:, 20:29] = 300
+    coco_folder.save(folder / "panoptic" / "0.png", coco_format.encode(panoptic))
+    report = scores(capsys, tiny, "--dataset", folder)
+    rows = {row["name"]: row for row in report["per_class"]}
+    red = pytest.approx(100 * 17 / 26)
+    assert (rows["red"]["pq"], rows["red"]["sq"], rows["red"]["iou"]) == (red, red, red)
+    assert [(rows["white"][key], rows["black"][key]) for key in ("tp", "fp", "fn")] == [(0, 0), (1, 0), (0, 1)]
+    assert report["pq"]["things"] == {"pq": red, "sq": red, "rq": 100.0}
+    third = pytest.approx(100 / 3)  # blue is found
+    assert report["pq"]["stuff"] == {"pq": third, "sq": third, "rq": third}
+    assert report["pq"]["all"]["pq"] == pytest.approx((100 * 17 / 26 + 100) / 4)
+    assert report["miou"] == pytest.approx((100 * 17 / 26 + 100) / 4)
+
+
+def test_the_table(tiny: Path, dataset: Path, capsys: Capture) -> None:
+    code, out, err = evaluated(capsys, tiny, "--dataset", dataset)
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert lines[0].split() == ["PQ", "SQ", "RQ", "IoU", "TP", "FP", "FN"]
+    assert lines[1].split() == ["All", "100.0", "100.0", "100.0", "100.0", "6", "0", "0"]
+    assert [line.split()[0] for line in lines[1:4]] == ["All", "Things", "Stuff"]
+    assert "green                         -      -      -      -      0      0      0" in lines
+    assert lines[-1].startswith("3 images, median times: preprocess ")
+
+
+def test_mean_iou_can_be_left_out(tiny: Path, dataset: Path, capsys: Capture) -> None:
+    report = scores(capsys, tiny, "--dataset", dataset, "--no-semantic")
+    assert report["miou"] is None
+    assert {row["iou"] for row in report["per_class"]} == {None}
+    assert report["pq"]["all"]["pq"] == 100.0
+
+
+def test_limit(tiny: Path, dataset: Path, capsys: Capture) -> None:
+    assert scores(capsys, tiny, "--dataset", dataset, "--limit", "2")["images"] == 2
+    assert scores(capsys, tiny, "--dataset", dataset, "--limit", "9")["images"] == 3
+
+
+def test_the_worst_images_are_drawn(tiny: Path, dataset: Path, capsys: Capture, tmp_path: Path) -> None:
+    image, _ = coco_folder.stripes()
+    image[:, :12] = 255, 255, 255
+    coco_folder.save(dataset / "images" / "0.png", image)
+    image[:, 32:64] = 0, 255, 0
+    coco_folder.save(dataset / "images" / "1.png", image)
+    errors = tmp_path / "errors"
+    arguments = (tiny, "--dataset", dataset, "--save-errors", errors, "--worst", "2")
+    worst = scores(capsys, *arguments)["worst"]
+    assert [Path(row["image"]).name for row in worst] == ["1.png", "0.png"]
+    assert worst[0]["pq"] < worst[1]["pq"] < 100
+    assert sorted(errors.iterdir()) == [errors / "worst_01.png", errors / "worst_02.png"]
+    picture = np.asarray(Image.open(errors / "worst_02.png"))
+    assert picture.shape == (64, 4 * 96 + 3 * 8, 3)
+    mask = picture[:, 3 * 104 :].astype(int)
+    red, green, blue = mask[32, 4], mask[32, 24], mask[32, 60]
+    assert red[0] > red[1] + 100, "white where red should be"
+    assert green.tolist() == [green[0]] * 3, "right: grey"
+    assert blue[2] > blue[0] + 50, "void"
+
+    code, out, err = evaluated(capsys, *arguments)
+    assert (code, out) == (1, "")
+    assert "worst_01.png exists already: add --overwrite, or give --save-errors another folder" in err
+    assert evaluated(capsys, *arguments, "--overwrite")[0] == 0
+
+
+def test_toy_streets_need_no_files(build: Builder, capsys: Capture) -> None:
+    model = build(classes=(*LABELS[:5],))
+    code, out, err = evaluated(capsys, model, "--dataset", "toy:2:64x96:5")
+    assert (code, out) == (1, "")
+    assert f"the {len(LABELS)} classes of the dataset are not the 5 of the model: only the dataset has " in err
+
+
+def test_the_progress_bar_is_kept_off_standard_output(tiny: Path, dataset: Path) -> None:
+    done = run("-m", "pem_edge.runtime.cli.eval", str(tiny), "--dataset", str(dataset), "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["images"] == 3
+
+
+BAD = {
+    "no dataset: give --dataset, or all of": [],
+    "nowhere is no folder": ["--dataset", "nowhere"],
+    "'toy:x' is no dataset": ["--dataset", "toy:x"],
+    r"'nonsense'": ["--dataset", "DATASET", "--backend", "nonsense"],
+    "cannot write DATASET/panoptic.json/deeper": [
+        "--dataset",
+        "DATASET",
+        "--save-errors",
+        "DATASET/panoptic.json/deeper",
+    ],
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_bad_input_is_one_line(message: str, tiny: Path, dataset: Path, capsys: Capture) -> None:
+    arguments = [argument.replace("DATASET", str(dataset)) for argument in BAD[message]]
+    code, out, err = evaluated(capsys, tiny, *arguments)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("pem-eval: ")
+    assert message.replace("DATASET", str(dataset)) in err
+
+
+def test_a_sample_that_cannot_be_read_ends_it_and_leaves_nothing(
+    tiny: Path, dataset: Path, capsys: Capture, tmp_path: Path
+) -> None:
+    coco_folder.save(dataset / "panoptic" / "2.png", np.full((64, 96, 3), 9, np.uint8))
+    code, out, err = evaluated(capsys, tiny, "--dataset", dataset, "--save-errors", tmp_path / "errors")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "panoptic/2.png has the colour (9, 9, 9), id 592137" in err
+    assert not list((tmp_path / "errors").iterdir())
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "x", "1.5"])
+def test_limits_that_are_none(value: str, tiny: Path, dataset: Path) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([str(tiny), "--dataset", str(dataset), "--limit", value])
+
+
+def test_interrupted_it_prints_nothing_half_done(tiny: Path, tmp_path: Path) -> None:
+    folder = coco_folder.write(tmp_path / "many", 1)
+    document = json.loads((folder / "panoptic.json").read_text())
+    document["images"] = [{"id": i, "file_name": "0.png"} for i in range(100_000)]
+    document["annotations"] = [{**document["annotations"][0], "image_id": i} for i in range(100_000)]
+    (folder / "panoptic.json").write_text(json.dumps(document))
+    marker = tmp_path / "errors"
+    arguments = [str(path) for path in (tiny, "--dataset", folder, "--save-errors", marker)]
+    command = [sys.executable, "-m", "pem_edge.runtime.cli.eval", *arguments]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not marker.exists() and running.poll() is None:
+        time.sleep(0.05)
+    time.sleep(1)
+    os.kill(running.pid, signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert (running.returncode, out, err) == (130, "", "pem-eval: interrupted\n")
+    assert not list(marker.iterdir())
+
+
+# Classes ------------------------------------------------------------------------------------------------------------
+
+
+def label(index: int, name: str, isthing: bool = True) -> Label:
+    return Label(index, name, isthing, (0, 0, 0))
+
+
+class One:
+    """One pixel of each class."""
+
+    def __init__(self, *names: str) -> None:
+        self.labels = [label(i, name) for i, name in enumerate(names)]
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> Sample:
+        panoptic = np.arange(len(self.labels) + 1, dtype=np.int32)[None]
+        image = np.zeros((*panoptic.shape, 3), np.uint8)
+        return Sample(str(index), image, panoptic, [TrueSegment(i + 1, i) for i in range(len(self.labels))])
+
+
+def test_classes_are_matched_by_name() -> None:
+    relabelled = Relabelled(
+        One("car", "sky", "road, route"), [label(i, n) for i, n in enumerate(("road", "car", "sky"))]
+    )
+    assert [segment.category_id for segment in relabelled[0].segments] == [1, 2, 0]
+    assert semantic_truth(relabelled[0]).tolist() == [[VOID, 1, 2, 0]]
+    same = One("screen, door", "screen, tv")
+    assert [segment.category_id for segment in Relabelled(same, same.labels[::-1])[0].segments] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("car", "tram"), "the 2 classes of the dataset are not the 3 of the model: only the dataset has 'tram'; "
+         "only the model has 'sky', 'road'; export"),
+        (("car", "sky"), "are not the 3 of the model: only the model has 'road'; export"),
+        (("car", "sky", "road", *"abcdefg"), "only the dataset has 'a', 'b', 'c', 'd', 'e' and 2 more; export"),
+        (("car", "sky", "road, a", "road, b"), "names occur more than once"),
+    ],
+)  # fmt: skip
+def test_other_classes_are_named(names: tuple[str, ...], message: str) -> None:
+    with pytest.raises(runtime.PemError, match=message):
+        Relabelled(One(*names), [label(0, "car"), label(1, "sky"), label(2, "road")])
+
+
+def test_a_thing_in_one_and_stuff_in_the_other() -> None:
+    message = "'sky' is a thing in the dataset and stuff in the model"
+    with pytest.raises(runtime.PemError, match=message):
+        Relabelled(One("car", "sky"), [label(0, "sky", False), label(1, "car")])
+
+
+def test_images_without_segments_have_no_score_and_are_not_the_worst(tiny: Path) -> None:
+    class Empty(One):
+        def __getitem__(self, index: int) -> Sample:
+            return Sample("", np.full((64, 96, 3), 255, np.uint8), np.zeros((64, 96), np.int32), [])
+
+    evaluation = evaluate(runtime.load(tiny), Empty())
+    assert evaluation.quality["all"] == {"pq": None, "sq": None, "rq": None}
+    assert evaluation.worst(5) == []
+    assert evaluation.iou == {"miou": None, "per_class": [None] * 5}
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)

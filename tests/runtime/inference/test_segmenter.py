@@ -1,0 +1,198 @@
+"""A loaded artifact turns pictures into results at their size, the same by every way in."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from PIL import Image
+
+from pem_edge import runtime
+from pem_edge.runtime.artifacts.manifest import InputSpec, Range, Thresholds
+from pem_edge.runtime.errors import BackendError, InputError
+
+STAGES = ["preprocess", "inference", "postprocess"]
+
+
+def label_at(result: runtime.Result, row: int, column: int) -> str:
+    """The name of the segment there, "" for void."""
+    return {segment.id: segment.label for segment in result.segments}.get(int(result.panoptic[row, column]), "")
+
+
+def test_a_flag_comes_apart_into_its_stripes(tiny: Path, flag: NDArray[np.uint8]) -> None:
+    with runtime.load(tiny) as segmenter:
+        result = segmenter(flag)
+    assert [label_at(result, 32, column) for column in (10, 48, 86)] == ["red", "white", "blue"]
+    assert [(segment.label, segment.isthing) for segment in result.segments] == [
+        ("red", True),
+        ("blue", False),
+        ("white", False),
+    ]
+    assert (result.panoptic.shape, result.panoptic.dtype) == ((64, 96), np.dtype(np.int32))
+    np.testing.assert_array_equal(result.semantic[32, [10, 48, 86]], [0, 3, 2])
+    assert sum(segment.area for segment in result.segments) == (result.panoptic > 0).sum()
+    assert result.image is flag or np.shares_memory(result.image, flag)
+    assert list(result.milliseconds) == STAGES
+    assert min(result.milliseconds.values()) > 0
+
+
+@pytest.mark.parametrize("size", [(128, 192), (32, 48), (200, 96), (61, 300), (320, 96)])
+def test_results_come_back_at_the_images_size_and_in_place(tiny: Path, size: tuple[int, int]) -> None:
+    """Wherever the picture lands in the padded input, the border between two halves is where it was."""
+    height, width = size
+    image = np.zeros((height, width, 3), np.uint8)
+    image[:, : width // 2], image[:, width // 2 :] = (255, 0, 0), (0, 0, 255)
+    result = runtime.load(tiny)(image)
+    assert result.panoptic.shape == size
+    tolerance = 6 / min(64 / height, 96 / width)  # a step and a half of the mask grid
+    found = result.semantic[height // 2]
+    assert abs((found == 0).sum() - width // 2) <= tolerance
+    assert label_at(result, height // 2, 0) == "red"
+    assert label_at(result, height // 2, 3 * width // 4) == "blue"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 2)])
+def test_tiny_images(tiny: Path, size: tuple[int, int]) -> None:
+    result = runtime.load(tiny)(np.full((*size, 3), 255, np.uint8))
+    assert (result.panoptic.shape, result.semantic.tolist()) == (size, np.full(size, 3).tolist())
+
+
+@pytest.mark.parametrize("size", [(1, 500), (500, 1)])
+def test_extreme_aspects_keep_a_pixel(tiny: Path, size: tuple[int, int]) -> None:
+    result = runtime.load(tiny)(np.full((*size, 3), 255, np.uint8))
+    assert result.panoptic.shape == result.semantic.shape == size
+    assert 1 in result.geometry.image_size
+
+
+def test_a_file_gives_what_its_pixels_give(tiny: Path, flag: NDArray[np.uint8], tmp_path: Path) -> None:
+    path = tmp_path / "flag.png"
+    Image.fromarray(flag).save(path)
+    segmenter = runtime.load(tiny)
+    expected = segmenter(flag)
+    for image in (path, str(path)):
+        result = segmenter(image)
+        np.testing.assert_array_equal(result.panoptic, expected.panoptic)
+        assert (result.segments, result.name) == (expected.segments, str(path))
+        assert list(result.milliseconds) == ["decode", *STAGES]
+
+
+def test_grey_and_transparent_arrays(tiny: Path) -> None:
+    segmenter = runtime.load(tiny)
+    assert label_at(segmenter(np.full((64, 96), 255, np.uint8)), 5, 5) == "white"
+    assert label_at(segmenter(np.full((64, 96, 4), (0, 255, 0, 0), np.uint8)), 5, 5) == "green"
+
+
+def test_a_lone_onnx_works(build: Callable[..., Path], flag: NDArray[np.uint8]) -> None:
+    assert len(runtime.load(build(lone=True))(flag).segments) == 3
+
+
+def test_dynamic_artifact_takes_the_image_unscaled(build: Callable[..., Path]) -> None:
+    spec = InputSpec(height=64, width=96, dynamic_height=Range(32, 64, 128), dynamic_width=Range(32, 96, 128))
+    result = runtime.load(build(spec))(np.full((100, 70, 3), 255, np.uint8))
+    assert result.geometry.padded_size == (128, 96)
+    assert result.geometry.image_size == result.panoptic.shape == (100, 70)
+
+
+@pytest.mark.parametrize("spec", [InputSpec(64, 96, batch=3), InputSpec(64, 96, dynamic_batch=Range(2, 2, 4))])
+def test_an_artifact_that_takes_only_batches(
+    build: Callable[..., Path], spec: InputSpec, flag: NDArray[np.uint8]
+) -> None:
+    assert len(runtime.load(build(spec))(flag).segments) == 3
+
+
+def test_thresholds_come_from_manifest_load_and_call_in_rising_order(
+    build: Callable[..., Path], flag: NDArray[np.uint8]
+) -> None:
+    path = build(thresholds=Thresholds(score=0.9999))  # the tiny model is sure to 0.9998
+    assert not runtime.load(path)(flag).segments
+    segmenter = runtime.load(path, score_threshold=0.5)
+    assert len(segmenter(flag).segments) == 3
+    assert not segmenter(flag, score_threshold=1.0).segments
+    assert len(segmenter(flag).segments) == 3
+
+
+def test_overlap_threshold_is_passed_on(tiny: Path) -> None:
+    image = np.zeros((64, 96, 3), np.uint8)
+    image[:, 48:] = 51  # the query for dark grey wins this half only of its mask
+    segmenter = runtime.load(tiny)
+    assert label_at(segmenter(image, overlap_threshold=0.4), 32, 80) == "black"
+    assert label_at(segmenter(image, overlap_threshold=0.6), 32, 80) == ""
+
+
+def test_threads_are_passed_on(tiny: Path) -> None:
+    assert runtime.load(tiny, threads=1).backend.settings()["threads"] == 1
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
+def test_thresholds_out_of_range(tiny: Path, value: float) -> None:
+    with pytest.raises(InputError, match=r"score_threshold is .*, expected 0 to 1"):
+        runtime.load(tiny, score_threshold=value)
+    with pytest.raises(InputError, match=r"overlap_threshold is .*, expected 0 to 1"):
+        runtime.load(tiny)(np.zeros((2, 2, 3), np.uint8), overlap_threshold=value)
+
+
+def test_stream_keeps_order_and_names(tiny: Path, flag: NDArray[np.uint8], tmp_path: Path) -> None:
+    folder = tmp_path / "flags"
+    folder.mkdir()
+    for name, shift in (("b.png", 32), ("a.png", 0)):
+        Image.fromarray(np.roll(flag, shift, axis=1)).save(folder / name)
+    results = list(runtime.load(tiny).stream(folder))
+    assert [Path(result.name).name for result in results] == ["a.png", "b.png"]
+    assert [label_at(result, 5, 10) for result in results] == ["red", "blue"]
+    assert list(results[0].milliseconds) == ["decode", *STAGES]
+
+
+def test_stream_ends_at_a_bad_picture_or_leaves_it_out(tiny: Path, flag: NDArray[np.uint8], tmp_path: Path) -> None:
+    folder = tmp_path / "flags"
+    folder.mkdir()
+    for name in ("a.png", "c.png"):
+        Image.fromarray(flag).save(folder / name)
+    (folder / "b.png").write_bytes(b"torn")
+    segmenter = runtime.load(tiny)
+    with pytest.raises(InputError, match=r"b\.png"):
+        list(segmenter.stream(folder))
+    left_out: list[InputError] = []
+    names = [Path(result.name).name for result in segmenter.stream(folder, on_error=left_out.append)]
+    assert names == ["a.png", "c.png"]
+    assert len(left_out) == 1
+
+
+def test_threads_share_a_segmenter(tiny: Path, flag: NDArray[np.uint8]) -> None:
+    segmenter = runtime.load(tiny)
+    pictures = [np.roll(flag, 32 * i, axis=1) for i in range(3)]
+    expected = [segmenter(picture).panoptic for picture in pictures]
+    wrong: list[int] = []
+
+    def work(i: int) -> None:
+        wrong.extend(i for _ in range(10) if (segmenter(pictures[i]).panoptic != expected[i]).any())
+
+    threads = [threading.Thread(target=work, args=(i % 3,)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_closed_by_the_with_block(tiny: Path, flag: NDArray[np.uint8]) -> None:
+    with runtime.load(tiny) as segmenter:
+        pass
+    with pytest.raises(BackendError, match="is closed"):
+        segmenter(flag)
+
+
+def test_a_model_that_overflows_is_named(build: Callable[..., Path], flag: NDArray[np.uint8]) -> None:
+    def overflow(path: Path) -> None:
+        model = onnx.load(path)
+        bias = next(tensor for tensor in model.graph.initializer if tensor.name == "mask_biases")
+        bias.CopyFrom(numpy_helper.from_array(np.full(8, np.inf, np.float32), bias.name))
+        onnx.save(model, path)
+
+    with runtime.load(build(rewrite=overflow)) as segmenter, pytest.raises(BackendError, match=r"tiny.onnx.*NaN"):
+        segmenter(flag)

@@ -1,0 +1,90 @@
+"""A video is whole, or it is not there."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pem_edge.runtime.errors import OutputError
+from pem_edge.runtime.results import video_file
+from pem_edge.runtime.results.video_file import VideoFile
+from tests.runtime.helpers.footage import image
+
+ROOT = Path(__file__).parents[3]
+
+
+def noise(seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.random.default_rng(seed).integers(0, 256, (240, 320, 3), dtype=np.uint8)
+
+
+def write_noise(file: VideoFile, frames: int) -> None:
+    for index in range(frames):
+        file.write(noise(index))
+
+
+@pytest.mark.parametrize("count", [1, 2, 40])
+def test_frames_come_back(tmp_path: Path, count: int) -> None:
+    file = VideoFile(tmp_path / "new" / "clip.mp4", 12.5)
+    for index in range(count):
+        file.write(image(index))
+        assert not file.path.exists()
+    assert 0 < file.to_finish() < 1_000_000
+    file.close()
+    capture = cv2.VideoCapture(str(file.path))
+    assert [capture.get(which) for which in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT)] == [12.5, count]
+    assert list(file.path.parent.iterdir()) == [file.path]
+
+
+def test_without_frames_there_is_no_file(tmp_path: Path) -> None:
+    file = VideoFile(tmp_path / "clip.mp4", 25)
+    assert file.to_finish() == 0
+    file.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_may_not_grow_leaves_nothing(tmp_path: Path) -> None:
+    """As on a full disk, OpenCV's writer says nothing."""
+    code = """
+import resource, sys
+from pathlib import Path
+from pem_edge.runtime.errors import OutputError
+from pem_edge.runtime.results.video_file import VideoFile
+from tests.runtime.results.test_video_file import write_noise
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+file = VideoFile(Path(sys.argv[1]), 25)
+write_noise(file, 60)
+try:
+    file.close()
+except OutputError as error:
+    print(error)
+"""
+    path = tmp_path / "clip.mp4"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True, timeout=60, cwd=ROOT
+    )
+    assert done.stdout == f"{path} could not be written: the disk is full, or files may not be that large\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_stops_growing_is_noticed_while_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video_file, "_GROWS", 20)
+    file = VideoFile(tmp_path / "clip.mp4", 25)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    try:
+        with pytest.raises(OutputError, match=r"clip\.mp4 has stopped growing: the disk is full"):
+            write_noise(file, 200)
+        with pytest.raises(OutputError, match="could not be written"):
+            file.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []

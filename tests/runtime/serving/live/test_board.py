@@ -1,0 +1,73 @@
+"""A live page's numbers are the run's, and drawings are made for viewers only."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from pem_edge import runtime
+from pem_edge.runtime.serving.live import Board
+
+
+def test_numbers(board: Board, result: runtime.Result) -> None:
+    assert board.status()["fps"] == 0
+    for index in range(5):
+        board.show(result, dropped=2 * index)
+        time.sleep(0.02)
+    status = board.status()
+    assert (status["source"], status["model"], status["running"]) == ("camera 7", "tiny.onnx in onnxruntime", True)
+    assert (status["frames"], status["dropped"], status["viewers"]) == (5, 8, 0)
+    assert 1 < status["fps"] <= 50
+    assert status["milliseconds"] == pytest.approx(dict(result.milliseconds))
+    assert [(one["name"], one["color"], one["count"]) for one in status["classes"]] == [
+        (segment.label, {"red": "#ff0000", "white": "#ffffff", "blue": "#0000ff"}[segment.label], 1)
+        for segment in sorted(result.segments, key=lambda segment: -segment.area)
+    ]
+    assert sum(one["share"] for one in status["classes"]) == pytest.approx((result.panoptic > 0).mean())
+
+
+def test_the_pace_falls_while_nothing_comes(board: Board, result: runtime.Result) -> None:
+    for _ in range(3):
+        board.show(result, 0)
+        time.sleep(0.01)
+    before = board.status()["fps"]
+    time.sleep(0.3)
+    assert board.status()["fps"] < before / 2
+
+
+def test_nothing_is_drawn_while_nobody_watches(
+    board: Board, result: runtime.Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = threading.Event()
+    draw = runtime.Result.draw
+
+    def noted(shown: runtime.Result) -> object:
+        drawn.set()
+        return draw(shown)
+
+    monkeypatch.setattr(runtime.Result, "draw", noted)
+    board.show(result, 0)
+    assert not drawn.wait(0.1)
+    with board.watching():
+        board.show(result, 0)
+        found = board.drawing(0)
+    assert found is not None
+    number, jpeg = found
+    assert number >= 1
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    assert np.abs(picture[..., ::-1].astype(int) - draw(result)).mean() < 12
+
+
+def test_the_end_wakes_who_waits_for_a_drawing(board: Board) -> None:
+    found: list[object] = []
+    viewer = threading.Thread(target=lambda: found.append(board.drawing(0)))
+    viewer.start()
+    board.end()
+    viewer.join(5)
+    assert found == [None]
+    assert board.status()["running"] is False

@@ -1,0 +1,148 @@
+"""The page is served to whoever may see it, at their own pace, and never in the run's way."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+import pytest
+
+from pem_edge import runtime
+from pem_edge.runtime.errors import OutputError
+from pem_edge.runtime.serving.live import Board, LivePage
+
+
+def get(page: LivePage, path: str, **headers: str) -> tuple[int, bytes, dict[str, str]]:
+    connection = http.client.HTTPConnection(urlsplit(page.address).netloc, timeout=10)
+    connection.request("GET", path, headers=headers)
+    response = connection.getresponse()
+    return response.status, response.read(), dict(response.getheaders())
+
+
+def status(page: LivePage) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(get(page, "/status.json")[1])
+    return found
+
+
+class Viewer:
+    """One who reads the stream of drawings."""
+
+    def __init__(self, page: LivePage) -> None:
+        self.socket = socket.create_connection((urlsplit(page.address).hostname, urlsplit(page.address).port), 10)
+        self.socket.sendall(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.file = self.socket.makefile("rb")
+
+    def drawing(self) -> Any:
+        """The next one, BGR uint8 (H, W, 3), None at the end."""
+        length = 0
+        while line := self.file.readline():
+            if line.lower().startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+            if line == b"\r\n" and length:
+                return cv2.imdecode(np.frombuffer(self.file.read(length), np.uint8), cv2.IMREAD_COLOR)
+        return None
+
+
+def watched(board: Board, viewers: int) -> None:
+    for _ in range(500):
+        if board.status()["viewers"] == viewers:
+            return
+        time.sleep(0.01)
+    raise AssertionError(board.status())
+
+
+def test_the_page_asks_nobody_else(page: LivePage) -> None:
+    code, body, headers = get(page, "/")
+    assert code == 200
+    assert b"http" not in body
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert get(page, "/other")[0] == get(page, "/../secret")[0] == 404
+
+
+def test_status(page: LivePage, board: Board, result: runtime.Result) -> None:
+    board.show(result, 3)
+    found = status(page)
+    assert (found["frames"], found["dropped"], found["running"]) == (1, 3, True)
+
+
+def test_several_viewers_see_every_drawing_they_have_time_for(
+    page: LivePage, board: Board, result: runtime.Result
+) -> None:
+    viewers = [Viewer(page) for _ in range(3)]
+    watched(board, 3)
+    for _ in range(3):
+        board.show(result, 0)
+        for viewer in viewers:
+            assert viewer.drawing().shape == result.image.shape
+    board.end()
+    assert [viewer.drawing() for viewer in viewers] == [None] * 3
+
+
+def test_viewers_who_are_slow_or_gone_hold_up_nobody(page: LivePage, board: Board, result: runtime.Result) -> None:
+    slow, gone, good = Viewer(page), Viewer(page), Viewer(page)
+    watched(board, 3)
+    slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+    gone.socket.close()
+    gone.file.close()
+    start = time.perf_counter()
+    for _ in range(200):
+        board.show(result, 0)
+    assert time.perf_counter() - start < 9, "somebody who takes nothing is given up after 10 s"
+    for _ in range(20):
+        board.show(result, 0)
+        assert good.drawing() is not None
+    watched(board, 2)
+
+
+def test_names_that_a_page_from_elsewhere_made_point_here_are_refused(page: LivePage) -> None:
+    assert get(page, "/status.json", Host="evil.example")[0] == 403
+    for host in ("localhost:1234", "127.0.0.1"):
+        assert get(page, "/status.json", Host=host)[0] == 200
+
+
+def test_open_to_others_when_asked(board: Board) -> None:
+    with LivePage(board, "0.0.0.0", 0) as page:
+        port = urlsplit(page.address).port
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/status.json", headers={"Host": "board.local"})
+        assert connection.getresponse().status == 200
+
+
+def test_a_port_in_use_is_one_line(page: LivePage, board: Board) -> None:
+    port = urlsplit(page.address).port
+    assert port
+    with pytest.raises(OutputError, match=rf"port {port} on 127\.0\.0\.1 is in use: choose another with --live PORT"):
+        LivePage(board, port=port)
+    with pytest.raises(OutputError, match="70000 is no port"):
+        LivePage(board, port=70000)
+    with pytest.raises(OutputError, match="cannot be had"):
+        LivePage(board, "192.0.2.1", 0)
+
+
+def test_closing_tells_who_watches_and_waits_for_nobody_else(board: Board, result: runtime.Result) -> None:
+    page = LivePage(board, port=0)
+    board.show(result, 0)
+    heard: list[int] = []
+
+    def poll() -> None:
+        while not heard:
+            if not (found := status(page))["running"]:
+                heard.append(found["frames"])
+            time.sleep(0.02)
+
+    status(page)
+    viewer = threading.Thread(target=poll)
+    viewer.start()
+    page.close()
+    viewer.join(5)
+    assert heard == [1]
+    page.close()
+    with pytest.raises(OSError, match="refused"):
+        status(page)

@@ -1,0 +1,93 @@
+"""Raw frames come in whole ones, from files, FIFOs and standard input."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pem_edge.runtime import sources
+from pem_edge.runtime.errors import InputError
+from tests.runtime.helpers.footage import image
+
+SIZE = (64, 96)
+BYTES = 64 * 96 * 3
+
+
+def written(path: Path, frames: int, extra: bytes = b"") -> Path:
+    path.write_bytes(b"".join(image(index).tobytes() for index in range(frames)) + extra)
+    return path
+
+
+def test_frames_of_a_file(tmp_path: Path) -> None:
+    source = sources.RawFrames(written(tmp_path / "clip.rgb", 5), SIZE)
+    assert (source.stem, source.live) == ("clip", False)
+    for _ in range(2):
+        frames = list(source)
+        assert [frame.name for frame in frames] == [f"{index:06d}" for index in range(5)]
+        for index, frame in enumerate(frames):
+            np.testing.assert_array_equal(frame.read(), image(index))
+
+
+def test_bgr(tmp_path: Path) -> None:
+    (frame,) = sources.RawFrames(written(tmp_path / "clip.bgr", 1), SIZE, "bgr24")
+    np.testing.assert_array_equal(frame.read(), image(0)[..., ::-1])
+
+
+def test_a_fifo_that_gives_bytes_in_small_pieces(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+
+    def write() -> None:
+        with fifo.open("wb", buffering=0) as file:
+            data = image(0).tobytes() + image(1).tobytes()
+            for start in range(0, len(data), 5000):
+                file.write(data[start : start + 5000])
+
+    threading.Thread(target=write, daemon=True).start()
+    for index, frame in enumerate(sources.RawFrames(fifo, SIZE)):
+        np.testing.assert_array_equal(frame.read(), image(index))
+    assert index == 1
+
+
+@pytest.mark.parametrize("extra", [1, BYTES - 1])
+def test_a_last_frame_that_is_cut_off(tmp_path: Path, extra: int) -> None:
+    frames = iter(sources.RawFrames(written(tmp_path / "clip.rgb", 2, bytes(extra)), SIZE))
+    assert [next(frames).name for _ in range(2)] == ["000000", "000001"]
+    with pytest.raises(InputError, match=f"after 2 frames and {extra} of the next one's {BYTES} bytes.*not 64x96"):
+        next(frames)
+
+
+def test_nothing_at_all(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="after 0 frames and 0 of"):
+        list(sources.RawFrames(written(tmp_path / "clip.rgb", 0), SIZE))
+
+
+def test_standard_input() -> None:
+    code = """
+from pathlib import Path
+from pem_edge.runtime import sources
+print([frame.read()[0, 0].tolist() for frame in sources.RawFrames(Path("-"), (64, 96))])
+"""
+    data = b"".join(image(index).tobytes() for index in range(3))
+    done = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, check=True, timeout=60)
+    assert done.stdout.decode() == f"{[image(index)[0, 0].tolist() for index in range(3)]}\n"
+
+
+def test_what_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'yuv420p' is no format of raw frames: choose rgb24 or bgr24"):
+        sources.RawFrames(tmp_path, SIZE, "yuv420p")
+    with pytest.raises(InputError, match="does not exist"):
+        sources.RawFrames(tmp_path / "none", SIZE)
+    with pytest.raises(InputError, match=r"cannot read .*: Is a directory"):
+        list(sources.RawFrames(tmp_path, SIZE))
+    for source in ("-", tmp_path / "fifo"):
+        if source != "-":
+            os.mkfifo(source)
+        with pytest.raises(InputError, match="gives raw frames: say of which size with --raw-size HxW"):
+            sources.find(source)
