@@ -16,19 +16,21 @@ from pem_edge.export import parity, workload
 from pem_edge.export.graph import tracing
 from pem_edge.export.graph.operation_forms import Forms
 from pem_edge.export.graph.rewrites import prepare, suited
-from pem_edge.export.int8.quantize import Calibration, Quantizer, fixed, timed
+from pem_edge.export.int8.quantize import Quantizer, fixed, timed
+from pem_edge.export.int8.settings import Calibration
 from pem_edge.pem import PEM
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import METADATA_KEY, FileHash, InputSpec, Manifest, Thresholds, path_of
+from pem_edge.runtime.artifacts.provenance import BuiltBy, Parity
 from pem_edge.runtime.errors import ExportError
 from pem_edge.runtime.files import sha256, writing
 from pem_edge.runtime.progress import Say
 
 
 @dataclass(frozen=True)
-class Request:
+class OnnxExport:
     """What to export, and where to; ``checkpoint`` is the file ``model`` was loaded from. With a ``calibration`` the
     graph becomes INT8, what is left of it in the precision of ``forms``.
     """
@@ -44,7 +46,7 @@ class Request:
     calibration: Calibration | None = None
 
 
-def export_onnx(request: Request, say: Say = lambda _text: None) -> Manifest:
+def export_onnx(request: OnnxExport, say: Say = lambda _text: None) -> Manifest:
     """Write ``request.output`` and its manifest, if the graph computes what the model computes.
 
     Raises ExportError if the labels do not fit the model, parity fails or INT8 costs too much, InputError and
@@ -73,7 +75,7 @@ def _trace(model: PEM, forms: Forms, spec: InputSpec) -> onnx.ModelProto:
 
 
 def _quantize(
-    request: Request, calibration: Calibration, proto: onnx.ModelProto, manifest: Manifest, say: Say
+    request: OnnxExport, calibration: Calibration, proto: onnx.ModelProto, manifest: Manifest, say: Say
 ) -> tuple[onnx.ModelProto, Manifest]:
     """``proto`` in INT8, and the manifest that says what this cost and gained."""
     single, described = _runnable(request, proto, manifest)
@@ -89,12 +91,14 @@ def _quantize(
         manifest,
         precision="int8",
         quantization=quantization,
-        built_by={**manifest.built_by, "remainder": manifest.precision, "calibration": calibration.source},
+        built_by=msgspec.structs.replace(
+            manifest.built_by, remainder=manifest.precision, calibration=calibration.source
+        ),
     )
     return quantised, int8 if calibration.placement != "cpu" else timed(proto, manifest, quantised, int8, say)
 
 
-def _runnable(request: Request, proto: onnx.ModelProto, manifest: Manifest) -> tuple[onnx.ModelProto, Manifest]:
+def _runnable(request: OnnxExport, proto: onnx.ModelProto, manifest: Manifest) -> tuple[onnx.ModelProto, Manifest]:
     """The graph as backends for ONNX can run it: our plugin's operator is ONNX's under another name, and NVIDIA's
     gives way to standard ones.
     """
@@ -106,7 +110,7 @@ def _runnable(request: Request, proto: onnx.ModelProto, manifest: Manifest) -> t
     return tracing.with_native_deform_conv(proto), msgspec.structs.replace(manifest, deform_conv="native")
 
 
-def _check_labels(request: Request) -> None:
+def _check_labels(request: OnnxExport) -> None:
     if len(request.labels) != request.model.num_classes:
         raise ExportError(
             f"the labels name {len(request.labels)} classes, {request.checkpoint} predicts "
@@ -114,7 +118,7 @@ def _check_labels(request: Request) -> None:
         )
 
 
-def _describe(request: Request) -> Manifest:
+def _describe(request: OnnxExport) -> Manifest:
     return Manifest(
         variant=request.model.variant,
         input=request.input,
@@ -125,18 +129,21 @@ def _describe(request: Request) -> Manifest:
         precision=request.forms.precision,
         deform_conv=request.forms.deform_conv,
         checkpoint=FileHash(request.checkpoint.name, sha256(request.checkpoint)),
-        built_by={
-            **{package: version(package) for package in ("pem-edge", "torch", "onnx", "onnxscript")},
-            "python": platform.python_version(),
-            "opset": str(tracing.OPSET),
-            "upsample": request.forms.upsample,
-            "gpu": "none",
-            "calibration": "none",
-        },
+        built_by=BuiltBy(
+            pem_edge=version("pem-edge"),
+            torch=version("torch"),
+            onnx=version("onnx"),
+            onnxscript=version("onnxscript"),
+            python=platform.python_version(),
+            opset=str(tracing.OPSET),
+            upsample=request.forms.upsample,
+            gpu="none",
+            calibration="none",
+        ),
     )
 
 
-def _prove(request: Request, proto: onnx.ModelProto, manifest: Manifest, say: Say) -> dict[str, object]:
+def _prove(request: OnnxExport, proto: onnx.ModelProto, manifest: Manifest, say: Say) -> dict[str, Parity]:
     """Parity on every installed backend that runs this form, by the backend's name. Raises ExportError."""
     with tempfile.TemporaryDirectory(prefix="pem-export-") as folder:
         path = Path(folder) / "model.onnx"
@@ -154,7 +161,7 @@ def _prove(request: Request, proto: onnx.ModelProto, manifest: Manifest, say: Sa
         for engine in engines:
             engine.close()
     parity.require(measured)
-    return {name: result.summary() for name, result in measured.items()}
+    return measured
 
 
 def _write(output: Path, proto: onnx.ModelProto, manifest: Manifest) -> Manifest:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import copy
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from pem_edge.pem import PEM
 from pem_edge.runtime.artifacts.manifest import InputSpec
+from pem_edge.runtime.artifacts.provenance import Difference, Parity, Tolerance, TypicalDifference, WorstDifference
 from pem_edge.runtime.backends.base import Backend
 from pem_edge.runtime.errors import ExportError
 from pem_edge.runtime.inference.postprocess.classes import probabilities, sigmoid
@@ -30,70 +30,34 @@ Size = tuple[int, int, int]
 """Batch, height, width."""
 
 
-@dataclass(frozen=True)
-class Tolerance:
-    """Largest difference of a logit on an image that agrees, and least share of pixels where every image must.
-
-    A pixel agrees if its winner's score is, by the module, within a share ``tie`` of the best.
-    """
-
-    logits: float = 1e-3
-    masks: float = 5e-3
-    agreement: float = 0.98
-    tie: float = 0.0
-
-
 TOLERANCES = {"fp32": Tolerance(), "fp16": Tolerance(logits=0.5, masks=2.0, agreement=0.95, tie=0.02)}
 """By precision. In half a mask logit of 512 is rounded by up to 0.25, where only those near 0 decide anything, and
 near-ties (above) strike more often."""
 
 
-@dataclass(frozen=True)
-class Difference:
-    """Of one image: largest differences of class and mask logits, and the share of pixels whose winner is as good."""
+def judged(images: Sequence[Difference], tolerance: Tolerance) -> Parity:
+    """Return what the differences of all images amount to.
 
-    size: str
-    logits: float
-    masks: float
-    agreement: float
-
-
-@dataclass(frozen=True)
-class Parity:
-    """What one backend made of all images."""
-
-    images: list[Difference]
-    tolerance: Tolerance
-
-    @property
-    def within(self) -> int:
-        """How many images agree within the tolerance."""
-        return sum(i.logits <= self.tolerance.logits and i.masks <= self.tolerance.masks for i in self.images)
-
-    @property
-    def passed(self) -> bool:
-        """Whether most images agree within the tolerance, and no segmentation differs by much."""
-        worst = min(image.agreement for image in self.images)
-        return 2 * self.within > len(self.images) and worst >= self.tolerance.agreement
-
-    def summary(self) -> dict[str, object]:
-        """For the manifest and for people."""
-        return {
-            "passed": self.passed,
-            "images": len(self.images),
-            "within_tolerance": self.within,
-            "tolerance": asdict(self.tolerance),
-            "median": {
-                "logits": statistics.median(image.logits for image in self.images),
-                "masks": statistics.median(image.masks for image in self.images),
-            },
-            "worst": {
-                "logits": max(image.logits for image in self.images),
-                "masks": max(image.masks for image in self.images),
-                "agreement": min(image.agreement for image in self.images),
-            },
-            "each": [asdict(image) for image in self.images],
-        }
+    The parity passed if most images are within the tolerance, and no image's segmentation differs by much.
+    """
+    within = sum(image.logits <= tolerance.logits and image.masks <= tolerance.masks for image in images)
+    least = min(image.agreement for image in images)
+    return Parity(
+        passed=2 * within > len(images) and least >= tolerance.agreement,
+        images=len(images),
+        within_tolerance=within,
+        tolerance=tolerance,
+        median=TypicalDifference(
+            logits=statistics.median(image.logits for image in images),
+            masks=statistics.median(image.masks for image in images),
+        ),
+        worst=WorstDifference(
+            logits=max(image.logits for image in images),
+            masks=max(image.masks for image in images),
+            agreement=least,
+        ),
+        each=tuple(images),
+    )
 
 
 def measure(
@@ -116,16 +80,16 @@ def measure(
             found = compare(backend(images), expected, f"{size[1]}x{size[2]}", tolerance.tie)
             differences[backend.name].append(found)
         progress(seed + 1, len(sizes))
-    return {name: Parity(found, tolerance) for name, found in differences.items()}
+    return {name: judged(found, tolerance) for name, found in differences.items()}
 
 
 def require(parities: dict[str, Parity]) -> None:
     """Raise ExportError unless every backend passed."""
     for name, parity in parities.items():
         if not parity.passed:
-            worst = max(parity.images, key=lambda image: image.masks)
+            worst = max(parity.each, key=lambda image: image.masks)
             raise ExportError(
-                f"parity failed in {name}: {parity.within} of {len(parity.images)} images within tolerance, worst "
+                f"parity failed in {name}: {parity.within_tolerance} of {parity.images} images within tolerance, worst "
                 f"difference {worst.logits:.2g} in class logits and {worst.masks:.2g} in mask logits at {worst.size}, "
                 f"{worst.agreement:.2%} of pixels agree; nothing was written: try another --deform-conv or backend "
                 "version, and report it"

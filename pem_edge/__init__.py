@@ -13,8 +13,9 @@ The four rooms are ``pem_edge.runtime`` (run artifacts), ``pem_edge.pem`` (the P
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from pem_edge.runtime import lazy_names
 
 if TYPE_CHECKING:
     from pem_edge import calibration, export, pem, runtime
@@ -33,12 +34,18 @@ __all__ = [
     "runtime",
 ]
 
-_ROOMS = {"calibration", "export", "pem", "runtime"}
-
-
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name in _ROOMS:
-        return import_module(f"{__name__}.{name}")
-    return getattr(import_module(f"{__name__}.runtime"), name)
+__getattr__ = lazy_names.importer(
+    __name__,
+    {
+        "Instance": "runtime",
+        "PemError": "runtime",
+        "Result": "runtime",
+        "Segment": "runtime",
+        "Segmenter": "runtime",
+        "calibration": ".calibration",
+        "export": ".export",
+        "load": "runtime",
+        "pem": ".pem",
+        "runtime": ".runtime",
+    },
+)

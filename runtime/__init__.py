@@ -5,8 +5,9 @@ Public names are imported when they are first used, so that importing this packa
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from pem_edge.runtime import lazy_names
 
 if TYPE_CHECKING:
     from pem_edge.runtime import backends
@@ -34,26 +35,19 @@ __all__ = [
     "postprocess",
 ]
 
-_MODULES = {
-    "backends": "backends",
-    "drawing": "results.drawing",
-    "labels": "artifacts.labels",
-    "metrics": "evaluation.metrics",
-    "postprocess": "inference.postprocess",
-}
-_NAMES = {
-    "Instance": "results.segments",
-    "PemError": "errors",
-    "Result": "results.result",
-    "Segment": "results.segments",
-    "Segmenter": "inference.segmenter",
-    "load": "loading",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name in _MODULES:
-        return import_module(f"{__name__}.{_MODULES[name]}")
-    if name in _NAMES:
-        return getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names.importer(
+    __name__,
+    {
+        "Instance": "results.segments",
+        "PemError": "errors",
+        "Result": "results.result",
+        "Segment": "results.segments",
+        "Segmenter": "inference.segmenter",
+        "backends": ".backends",
+        "drawing": ".results.drawing",
+        "labels": ".artifacts.labels",
+        "load": "loading",
+        "metrics": ".evaluation.metrics",
+        "postprocess": ".inference.postprocess",
+    },
+)

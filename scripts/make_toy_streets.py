@@ -9,9 +9,9 @@ import argparse
 import json
 import multiprocessing
 import sys
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -37,21 +37,36 @@ def main() -> int:
     parser.add_argument("--format", choices=("png", "jpg"), default="png", help="of the images (default: png)")
     parser.add_argument("--workers", type=_count, default=multiprocessing.cpu_count(), help="default: one a processor")
     parser.add_argument("--overwrite", action="store_true", help="replace what is in the folder")
-    return console.run(parser, _make)
+    return console.run(parser, _read, _make)
 
 
-def _make(options: argparse.Namespace) -> dict[str, Any]:
-    folder: Path = options.out
+@dataclass(frozen=True)
+class Request:
+    """What to write: ``dataset`` into ``folder``, images in ``format`` ("png" or "jpg"), by ``workers`` processes."""
+
+    dataset: ToyStreets
+    folder: Path
+    format: str
+    workers: int
+    overwrite: bool
+
+
+def _read(options: argparse.Namespace) -> Request:
+    height, width = options.size
+    streets = ToyStreets(options.images, height, width, options.seed)
+    return Request(streets, options.out, options.format, options.workers, options.overwrite)
+
+
+def _make(request: Request) -> console.Record:
+    folder, dataset = request.folder, request.dataset
     for part in (DOCUMENT, IMAGES, MAP):
-        if not options.overwrite:
+        if not request.overwrite:
             files.refuse_existing(folder / part)
         if part != DOCUMENT:
             files.make_folder(folder / part)
     (folder / DOCUMENT).unlink(missing_ok=True)  # it must not describe a mixture of old and new images
-    height, width = options.size
-    dataset = ToyStreets(options.images, height, width, options.seed)
-    work = partial(_write, dataset, folder, options.format)
-    with multiprocessing.Pool(options.workers, initializer=_start) as pool:
+    work = partial(_write, dataset, folder, request.format)
+    with multiprocessing.Pool(request.workers, initializer=_start) as pool:
         scenes = tqdm(pool.imap(work, range(len(dataset)), chunksize=8), total=len(dataset), unit="scene")
         records = list(scenes)
     document = coco_format.document([record[1] for record in records], [record[0] for record in records], LABELS)

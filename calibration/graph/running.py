@@ -7,13 +7,8 @@ from collections.abc import Sequence
 import onnx
 import onnxruntime as ort
 
-from pem_edge.runtime.machine import usable_cpus
-
-_FUSES_PAIRS = "QDQSelectorActionTransformer"
-"""Off, so that Q/DQ pairs round as they are written; on, onnxruntime 1.31 refuses some graphs in half precision, for
-which it has no QLinearConcat."""
-
-_FATAL = 4  # less severe messages repeat, on standard error, what exceptions say
+from pem_edge.runtime.backends import Settings
+from pem_edge.runtime.backends.onnxruntime import FUSES_QDQ_PAIRS, open_session
 
 
 def ending_at(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
@@ -33,11 +28,5 @@ def ending_at(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto
 
 
 def session(model: onnx.ModelProto) -> ort.InferenceSession:
-    """``model`` in onnxruntime on the CPU, Q/DQ pairs computed as they are written."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = usable_cpus()
-    options.log_severity_level = _FATAL
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    return ort.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"], disabled_optimizers=[_FUSES_PAIRS]
-    )
+    """Open ``model`` in ONNX Runtime on the CPU, Q/DQ pairs computed as they are written."""
+    return open_session(model.SerializeToString(), Settings(), [FUSES_QDQ_PAIRS], on_cpu=True)

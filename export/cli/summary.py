@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pem_edge.runtime.artifacts.manifest import Manifest, path_of
+from pem_edge.runtime.cli.console import Record
 
 if TYPE_CHECKING:
     from pem_edge.export.engine.artifact import EngineArtifact
 
 
-def report(model: Path, manifest: Manifest) -> dict[str, Any]:
+def report(model: Path, manifest: Manifest) -> Record:
     """The object of a model and its manifest."""
-    return {"model": str(model), "manifest": str(path_of(model)), "parity": manifest.parity}
+    return {"model": str(model), "manifest": str(path_of(model)), "parity": msgspec.to_builtins(manifest.parity)}
 
 
-def report_engine(written: EngineArtifact) -> dict[str, Any]:
+def report_engine(written: EngineArtifact) -> Record:
     """The object of an engine."""
     found = {} if written.inspection is None else {"layers": str(written.inspection)}
     return {
@@ -45,7 +46,7 @@ def of_engine(written: EngineArtifact) -> str:
         f"{_files(written.model)}, built from {written.source}",
         f"{written.title} took {written.seconds:.1f} s {place}; the engine is for compute capability "
         f"{', '.join(engine.compute_capabilities)}",
-        f"layers by type, as listed by the {written.manifest.built_by['layers_from']}: {layers}",
+        f"layers by type, as listed by the {written.manifest.built_by.layers_from}: {layers}",
     ]
     return "\n".join([*lines, *_parity(written.manifest)])
 
@@ -56,9 +57,8 @@ def _files(model: Path) -> str:
 
 def _parity(manifest: Manifest) -> Iterator[str]:
     for name, result in manifest.parity.items():
-        worst = result["worst"]
         yield (
-            f"parity of the ONNX in {name}: {result['within_tolerance']} of {result['images']} images within tolerance"
-            f"; median difference {result['median']['logits']:.1e} in class logits, {result['median']['masks']:.1e} in "
-            f"mask logits; at least {worst['agreement']:.3%} of pixels agree"
+            f"parity of the ONNX in {name}: {result.within_tolerance} of {result.images} images within tolerance"
+            f"; median difference {result.median.logits:.1e} in class logits, {result.median.masks:.1e} in "
+            f"mask logits; at least {result.worst.agreement:.3%} of pixels agree"
         )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from pem_edge.runtime.artifacts.manifest import Work
+from pem_edge.runtime.cli.console import Record
 
 TABLE = Path(__file__).with_name("variant_work.json")
 """The work of each variant with 19 classes at 1024x2048, as exported by default (scripts/bench/count_work.py)."""
@@ -18,7 +18,7 @@ def works() -> dict[str, Work]:
     return msgspec.json.decode(TABLE.read_bytes(), type=dict[str, Work])
 
 
-def report() -> dict[str, Any]:
+def report() -> Record:
     """The object of ``--list --json``."""
     return {"variants": [_entry(variant, work) for variant, work in works().items()]}
 
@@ -36,5 +36,5 @@ def lines() -> str:
     return "\n".join([title, *rows])
 
 
-def _entry(variant: str, work: Work) -> dict[str, Any]:
+def _entry(variant: str, work: Work) -> Record:
     return {"variant": variant, **msgspec.to_builtins(work), "macs_total": work.macs_total}

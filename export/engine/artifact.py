@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -88,7 +89,7 @@ def export_engine(machine: Machine, source: Artifact, engine: Path, settings: Se
 
 def _describe(machine: Machine, manifest: Manifest, settings: Settings, built: Built, source: FileHash) -> Manifest:
     engine = Engine(
-        target=machine.flavour.target,
+        target=machine.target.name,
         version=machine.trt.__version__,
         gpu=machine.gpu_name,
         compute_capabilities=machine.compute_capabilities(settings),
@@ -98,14 +99,18 @@ def _describe(machine: Machine, manifest: Manifest, settings: Settings, built: B
         hardware_compatible=settings.hardware_compatible,
         layers=built.report.counts(),
     )
-    chosen = {
-        "workspace": "all" if settings.workspace is None else str(settings.workspace),
-        "optimization_level": "default" if settings.optimization_level is None else str(settings.optimization_level),
-        "layers_from": built.report.source,
-    }
-    return msgspec.structs.replace(
-        manifest, engine=engine, built_by={**manifest.built_by, **machine.versions(), **chosen}
+    level = settings.optimization_level
+    built_by = msgspec.structs.replace(
+        manifest.built_by,
+        **{machine.target.module: machine.trt.__version__},
+        polygraphy=version("polygraphy"),
+        gpu=machine.gpu_name,
+        cuda_driver=machine.cuda_driver,
+        workspace="all" if settings.workspace is None else str(settings.workspace),
+        optimization_level="default" if level is None else str(level),
+        layers_from=built.report.source,
     )
+    return msgspec.structs.replace(manifest, engine=engine, built_by=built_by)
 
 
 def _write_inspection(engine: Path, built: Built) -> Path:

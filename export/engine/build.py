@@ -37,7 +37,7 @@ def build(machine: Machine, artifact: Artifact, settings: Settings, say: Say) ->
     started = time.perf_counter()
     plugin = _register_plugins(machine, artifact)
     say(f"{machine.title} reads {artifact.model}")
-    parsed = network.parse(machine.trt, machine.flavour, artifact.model)
+    parsed = network.parse(machine.trt, machine.target, artifact.model)
     report = layers.of_network(parsed.network)
     layers.require_precision(report, artifact.manifest.precision, str(artifact.model))
     _require_fast(parsed.builder, machine, artifact)
@@ -50,7 +50,7 @@ def build(machine: Machine, artifact: Artifact, settings: Settings, say: Say) ->
 
 
 def _require_source(machine: Machine, artifact: Artifact) -> None:
-    manifest, target = artifact.manifest, machine.flavour.target
+    manifest, target = artifact.manifest, machine.target.name
     if manifest.quantization is not None and manifest.quantization.placement != "tensorrt":
         raise ExportError(
             f"{artifact.model} is quantised for CPUs, which TensorRT refuses: export the checkpoint with --placement "
@@ -97,7 +97,7 @@ def _require_fast(builder: Any, machine: Machine, artifact: Artifact) -> None:
 
 def _whereabouts(machine: Machine, settings: Settings) -> str:
     capabilities = ", ".join(machine.compute_capabilities(settings))
-    return machine.gpu_name if machine.flavour.target == "trt" else f"compute capability {capabilities}"
+    return machine.gpu_name if machine.target.name == "trt" else f"compute capability {capabilities}"
 
 
 def _serialize(machine: Machine, parsed: Parsed, artifact: Artifact, settings: Settings) -> memoryview:

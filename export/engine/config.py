@@ -62,12 +62,12 @@ def create(machine: Machine, parsed: Parsed, spec: InputSpec, settings: Settings
 
 def timing_cache(machine: Machine, settings: Settings) -> Path | None:
     """The file with the times of kernels measured before, of one release and one GPU; None for none."""
-    if machine.flavour.target == "trt-rtx" or machine.gpu is None or settings.timing_cache == "none":
+    if machine.target.name == "trt-rtx" or machine.gpu is None or settings.timing_cache == "none":
         return None
     if isinstance(settings.timing_cache, Path):
         return settings.timing_cache
     gpu = machine.gpu
-    parts = f"{machine.flavour.module} {machine.trt.__version__} {gpu.name} {gpu.compute_capability}"
+    parts = f"{machine.target.module} {machine.trt.__version__} {gpu.name} {gpu.compute_capability}"
     return files.cache_folder() / "timing" / f"{re.sub(r'[^a-zA-Z0-9.]+', '-', parts)}.cache"
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
-from pem_edge.export.engine import targets as flavours
+from pem_edge.export.engine import targets
 from pem_edge.export.engine.settings import Settings, compute_capabilities, require
-from pem_edge.export.engine.targets import FLAVOURS, Flavour
+from pem_edge.export.engine.targets import TARGETS, Target
 from pem_edge.runtime.backends.cuda.driver import Gpu, call
 from pem_edge.runtime.errors import BackendError, ExportError
 
@@ -17,14 +16,14 @@ from pem_edge.runtime.errors import BackendError, ExportError
 class Machine:
     """TensorRT's module and the GPU, None where there is none."""
 
-    flavour: Flavour
+    target: Target
     trt: Any
     gpu: Gpu | None
 
     @property
     def title(self) -> str:
         """TensorRT by name and release."""
-        return f"{self.flavour.title} {self.trt.__version__}"
+        return f"{self.target.title} {self.trt.__version__}"
 
     @property
     def gpu_name(self) -> str:
@@ -33,40 +32,35 @@ class Machine:
 
     def compute_capabilities(self, settings: Settings) -> tuple[str, ...]:
         """Those that an engine built here will run on."""
-        if self.flavour.target == "trt-rtx":
+        if self.target.name == "trt-rtx":
             return compute_capabilities(settings, self.trt)
         return () if self.gpu is None else (self.gpu.compute_capability,)
 
-    def versions(self) -> dict[str, str]:
-        """What an engine built here depends on, for its manifest."""
-        driver = "none" if self.gpu is None else _dotted(call("cudaDriverGetVersion"))
-        return {
-            self.flavour.module: self.trt.__version__,
-            "polygraphy": version("polygraphy"),
-            "gpu": self.gpu_name,
-            "cuda_driver": driver,
-        }
+    @property
+    def cuda_driver(self) -> str:
+        """The version of CUDA that the GPU's driver is for, such as "13.2"; "none" where there is no GPU."""
+        return "none" if self.gpu is None else _dotted(call("cudaDriverGetVersion"))
 
 
-def prepare(target: str, settings: Settings) -> Machine:
-    """This machine as one that builds for ``target``.
+def prepare(name: str, settings: Settings) -> Machine:
+    """Return this machine as one that builds for the target called ``name``.
 
     Raises ExportError if that TensorRT is not installed, has no such settings, or needs a GPU and there is none.
     """
-    flavour = FLAVOURS[target]
-    trt = flavours.load(flavour)
-    require(settings, flavour, trt)
+    target = TARGETS[name]
+    trt = targets.load(target)
+    require(settings, target, trt)
     try:
         gpu = Gpu()
     except BackendError as error:
-        if flavour.target == "trt":
+        if target.name == "trt":
             found = str(error).partition(":")[0]
             raise ExportError(
                 f"TensorRT builds on the GPU that the engine is for, but {found}: export with --to onnx, and build "
                 "from that artifact on the machine with the GPU; or choose --to trt-rtx"
             ) from error
         gpu = None
-    return Machine(flavour, trt, gpu)
+    return Machine(target, trt, gpu)
 
 
 def _dotted(number: int) -> str:

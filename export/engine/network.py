@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pem_edge.export.engine.failures import failure
-from pem_edge.export.engine.targets import Flavour
+from pem_edge.export.engine.targets import Target
 from pem_edge.runtime.backends.tensorrt import log
 from pem_edge.runtime.errors import ExportError
 
@@ -22,9 +22,9 @@ class Parsed(NamedTuple):
     parser: Any
 
 
-def parse(trt: Any, flavour: Flavour, onnx: Path) -> Parsed:
+def parse(trt: Any, target: Target, onnx: Path) -> Parsed:
     """The network of ``onnx``, strongly typed. Raises ExportError if TensorRT, the module ``trt``, does not take it."""
-    if flavour.target == "trt-rtx":
+    if target.name == "trt-rtx":
         _refuse_plugins(onnx)
     logger = log.logger(trt)
     logger.errors.clear()
@@ -33,7 +33,7 @@ def parse(trt: Any, flavour: Flavour, onnx: Path) -> Parsed:
     parser = trt.OnnxParser(network, logger)
     if not parser.parse_from_file(str(onnx)):
         reason = _reason(parser.get_error(0)) if parser.num_errors else log.reason(trt)
-        raise failure(f"{flavour.title} {trt.__version__} cannot read {onnx}", reason)
+        raise failure(f"{target.title} {trt.__version__} cannot read {onnx}", reason)
     return Parsed(builder, network, parser)
 
 

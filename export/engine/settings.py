@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from pem_edge.export.engine.targets import Flavour
+from pem_edge.export.engine.targets import Target
 from pem_edge.runtime.errors import ExportError
 
 HardwareCompatibility = Literal["none", "ampere+", "same-cc"]
@@ -37,10 +37,14 @@ class Settings:
     compute_capability: tuple[str, ...] = ()
     inspect: bool = False
 
+    def changed(self) -> list[str]:
+        """Return the names of the settings that differ from the defaults."""
+        return [field.name for field in fields(self) if getattr(self, field.name) != field.default]
 
-def require(settings: Settings, flavour: Flavour, trt: Any) -> None:
+
+def require(settings: Settings, target: Target, trt: Any) -> None:
     """Raise ExportError if TensorRT, the module ``trt``, has no such thing as ``settings`` ask for."""
-    if flavour.target == "trt-rtx":
+    if target.name == "trt-rtx":
         _require_of_rtx(settings)
         compute_capabilities(settings, trt)
     elif settings.compute_capability:

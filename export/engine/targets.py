@@ -15,48 +15,48 @@ _SWITCH = "POLYGRAPHY_USE_TENSORRT_RTX"
 
 
 @dataclass(frozen=True)
-class Flavour:
-    """A kind of TensorRT; ``target`` is its name at the command line and in manifests."""
+class Target:
+    """A kind of TensorRT; ``name`` is what the command line and manifests call it."""
 
-    target: Literal["trt", "trt-rtx"]
+    name: Literal["trt", "trt-rtx"]
     title: str
     module: str
     cure: str
 
 
-FLAVOURS: dict[str, Flavour] = {
-    flavour.target: flavour
-    for flavour in (
-        Flavour(
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        Target(
             "trt",
             "TensorRT",
             "tensorrt",
             "it comes with JetPack or from NVIDIA's package index, the rest with pip install 'pem-edge[trt]'; "
             "or choose --to trt-rtx",
         ),
-        Flavour("trt-rtx", "TensorRT-RTX", "tensorrt_rtx", "pip install 'pem-edge[trt-rtx]'"),
+        Target("trt-rtx", "TensorRT-RTX", "tensorrt_rtx", "pip install 'pem-edge[trt-rtx]'"),
     )
 }
 
 
-def load(flavour: Flavour) -> Any:
-    """The module of ``flavour``, with Polygraphy told to use it.
+def load(target: Target) -> Any:
+    """The module of ``target``, with Polygraphy told to use it.
 
-    Raises ExportError if one of them is not installed, or this process has loaded the other flavour.
+    Raises ExportError if one of them is not installed, or this process has loaded the other target.
     """
-    for module in (flavour.module, "polygraphy"):
+    for module in (target.module, "polygraphy"):
         if find_spec(module) is None:
-            raise ExportError(f"{module} is not installed, which --to {flavour.target} needs: {flavour.cure}")
-    _switch_polygraphy(flavour)
+            raise ExportError(f"{module} is not installed, which --to {target.name} needs: {target.cure}")
+    _switch_polygraphy(target)
     try:
-        return import_module(flavour.module)
+        return import_module(target.module)
     except (ImportError, OSError) as error:
         reason = " ".join(str(error).split())
-        raise ExportError(f"{flavour.title} cannot be imported ({reason}): {flavour.cure}") from error
+        raise ExportError(f"{target.title} cannot be imported ({reason}): {target.cure}") from error
 
 
-def _switch_polygraphy(flavour: Flavour) -> None:
-    rtx = flavour.target == "trt-rtx"
+def _switch_polygraphy(target: Target) -> None:
+    rtx = target.name == "trt-rtx"
     before = os.environ.get(_SWITCH)
     os.environ[_SWITCH] = "1" if rtx else "0"
     try:
@@ -66,5 +66,5 @@ def _switch_polygraphy(flavour: Flavour) -> None:
         if before is not None:
             os.environ[_SWITCH] = before
     if rtx != polygraphy.USE_TENSORRT_RTX:
-        other = FLAVOURS["trt" if rtx else "trt-rtx"].title
-        raise ExportError(f"this process has built for {other}: build for {flavour.title} in another process")
+        other = TARGETS["trt" if rtx else "trt-rtx"].title
+        raise ExportError(f"this process has built for {other}: build for {target.title} in another process")

@@ -9,6 +9,7 @@ DeformConvForm = Literal["native", "standard", "plugin", "nvidia"]
 UpsampleForm = Literal["transposed", "phases"]
 Precision = Literal["fp32", "fp16"]
 OutputType = Literal["float32", "float16"]
+Target = Literal["onnx", "trt", "trt-rtx"]
 
 
 @dataclass(frozen=True)
@@ -25,16 +26,16 @@ class Forms:
     outputs: OutputType = "float32"
 
 
-DEFAULTS = {"onnx": Forms(), "trt": Forms("native", "transposed"), "trt-rtx": Forms()}
+DEFAULTS: dict[Target, Forms] = {"onnx": Forms(), "trt": Forms("native", "transposed"), "trt-rtx": Forms()}
 """What ``auto`` means for each target. ONNX: `standard` runs on every backend and onnxruntime runs both equally fast;
 `phases` is what onnxruntime's convolution kernels run faster than its ConvTranspose. TensorRT has kernels for both, and
 `plugin` where ours is built; TensorRT-RTX has no plugins, so no deformable convolution but `standard`."""
 
 
 def resolve(
-    target: str,
-    deform_conv: str = "auto",
-    upsample: str = "auto",
+    target: Target,
+    deform_conv: DeformConvForm | Literal["auto"] = "auto",
+    upsample: UpsampleForm | Literal["auto"] = "auto",
     *,
     precision: Precision = "fp32",
     outputs: OutputType = "float32",
@@ -47,8 +48,8 @@ def resolve(
     default = replace(DEFAULTS[target], upsample="phases") if int8 else DEFAULTS[target]
     usual = "plugin" if plugin and target == "trt" else default.deform_conv
     return Forms(
-        deform_conv=usual if deform_conv == "auto" else deform_conv,  # type: ignore[arg-type]
-        upsample=default.upsample if upsample == "auto" else upsample,  # type: ignore[arg-type]
+        deform_conv=usual if deform_conv == "auto" else deform_conv,
+        upsample=default.upsample if upsample == "auto" else upsample,
         precision=precision,
         outputs=outputs,
     )

@@ -32,7 +32,8 @@ def timed(machine: Machine, written: EngineArtifact, settings: Settings, say: Sa
     Raises ExportError if the other engine cannot be built, BackendError if one of the two cannot run.
     """
     say("building the same without INT8, to time both")
-    remainder = written.manifest.built_by["remainder"]
+    remainder = written.manifest.built_by.remainder
+    assert remainder is not None
     with tempfile.TemporaryDirectory(prefix="pem-engine-") as folder:
         source = Path(folder) / "floating.onnx"
         _write(source, written, remainder)

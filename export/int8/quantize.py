@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -14,10 +12,10 @@ from numpy.typing import NDArray
 
 from pem_edge import calibration
 from pem_edge.calibration import Agreement, CalibrationSet, PanopticScore, Report, Statistics
-from pem_edge.calibration.images.calibration_set import COUNT
 from pem_edge.export.int8 import speed
 from pem_edge.export.int8.engine_timing import with_times
-from pem_edge.runtime.artifacts.manifest import InputSpec, Manifest, Placement, Quantization, RangeMethod
+from pem_edge.export.int8.settings import Calibration
+from pem_edge.runtime.artifacts.manifest import InputSpec, Manifest, Quantization
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.datasets.opening import has_labels, open_dataset
 from pem_edge.runtime.datasets.relabeling import Relabelled
@@ -32,20 +30,6 @@ _COMPARED = 20
 
 _BROKEN = 75.0
 """Percent of pixels: if fewer keep their class, something is wrong with the calibration rather than with rounding."""
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What to calibrate on and how. ``source`` is a folder of pictures or labelled images as `open_dataset` takes them;
-    ``most`` the largest loss of PQ (percentage points; of agreement where there are no labels), None for any.
-    """
-
-    source: str
-    placement: Placement
-    count: int = COUNT
-    method: RangeMethod = "percentile"
-    most: float | None = None
-    cache: Path | None = None
 
 
 class Quantizer:

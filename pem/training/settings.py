@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from pem_edge.pem.training.objective.losses import Weights
 from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF
 from pem_edge.runtime.errors import TrainingError
 
 QAT_DEFAULTS: dict[str, Any] = {"qat": True, "steps": 2000, "learning_rate": 7e-5, "precision": "fp32"}
 """What quantisation-aware training does otherwise: a short run at a tenth of the learning rate, in single precision,
 since bfloat16 rounds about as coarsely as INT8 does."""
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """How much each loss counts in the total and in the matcher; ``no_object`` is that class's share in its loss."""
+
+    classes: float = 2.0
+    entropy: float = 5.0
+    dice: float = 5.0
+    no_object: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,7 @@ class Settings:
     """Largest norm of the gradient; the published one is small, from scratch 0.1 or 1 learns faster."""
     scale: tuple[float, float] = (0.5, 2.0)
     points: int = 12_544
-    loss_weights: Weights = field(default_factory=Weights)
+    loss_weights: LossWeights = LossWeights()
     ema: float = 0.9998
     """What the average of the weights keeps of itself each step, once it has seen enough of them."""
     seed: int = 0

@@ -8,11 +8,12 @@ built from, the ``.json`` is the engine's.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from pem_edge.runtime.artifacts.labels import Label
+from pem_edge.runtime.artifacts.provenance import BuiltBy, Parity
 from pem_edge.runtime.errors import ManifestError
 from pem_edge.runtime.files import sha256
 from pem_edge.runtime.versioned_json import Schema, to_json
@@ -85,7 +86,7 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     there was none; ``compute_capabilities`` those it runs on, such as "8.7". ``source`` is the ONNX file beside it,
     ``plugin`` the library its deformable convolutions need, also beside it. ``layers`` counts layers by
     the type they compute in, "unknown" where that is not said: those of the engine itself where a GPU could load it,
-    else those of the strongly typed network that it was built from, as ``built_by["layers_from"]`` says.
+    else those of the strongly typed network that it was built from, as ``built_by.layers_from`` says.
     """
 
     target: Literal["trt", "trt-rtx"]
@@ -158,7 +159,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """See the module's docstring. ``built_by`` holds versions and whatever else the builder depends on."""
+    """Everything needed to run an artifact and to trust it; ``parity`` is by the name of the backend."""
 
     schema_version: int = SCHEMA_VERSION
     variant: str
@@ -175,8 +176,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     engine: Engine | None = None
     quantization: Quantization | None = None
     work: Work | None = None
-    built_by: dict[str, str]
-    parity: dict[str, Any] = {}
+    built_by: BuiltBy
+    parity: dict[str, Parity] = {}
 
     @property
     def target(self) -> Literal["onnx", "trt", "trt-rtx"]:

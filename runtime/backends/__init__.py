@@ -1,4 +1,4 @@
-"""The engines that run artifacts. None is imported before it is used."""
+"""The table of backends, and the choice of one for an artifact. No backend is imported before it is used."""
 
 from __future__ import annotations
 
@@ -14,12 +14,19 @@ if TYPE_CHECKING:
     from pem_edge.runtime.backends.base import Backend
 
 
-__all__ = ["Settings", "able", "available", "create"]
+__all__ = ["BACKENDS", "Row", "Settings", "able", "available", "create"]
 
 
-class _Engine(NamedTuple):
-    """A row of the table: its class, as ``module:name``, the module it needs, the extra that installs that, and what
-    it can run.
+class Row(NamedTuple):
+    """A backend in the table `BACKENDS`.
+
+    Attributes:
+        implementation: Its class, a subclass of `backends.base.Backend`, as ``module:name``.
+        needs: The module that is there where the backend is installed.
+        extra: The extra of this package that installs it.
+        target: The target of the artifacts that it runs, see `Manifest.target`.
+        deform_convs: The forms of deformable convolution that it runs, see `Manifest.deform_conv`.
+        placements: The placements of Q/DQ pairs that it runs well, see `Quantization.placement`.
     """
 
     implementation: str
@@ -31,12 +38,10 @@ class _Engine(NamedTuple):
 
 
 _ALL = frozenset({"standard", "native", "plugin", "nvidia"})
-_ENGINES = {  # the fastest first
-    "tensorrt": _Engine("pem_edge.runtime.backends.tensorrt:TensorRt", "tensorrt", "trt", "trt", _ALL),
-    "tensorrt-rtx": _Engine(
-        "pem_edge.runtime.backends.tensorrt:TensorRtRtx", "tensorrt_rtx", "trt-rtx", "trt-rtx", _ALL
-    ),
-    "openvino": _Engine(  # of Q/DQ for TensorRT its CPU kernels make less than they hold
+BACKENDS = {
+    "tensorrt": Row("pem_edge.runtime.backends.tensorrt:TensorRt", "tensorrt", "trt", "trt", _ALL),
+    "tensorrt-rtx": Row("pem_edge.runtime.backends.tensorrt:TensorRtRtx", "tensorrt_rtx", "trt-rtx", "trt-rtx", _ALL),
+    "openvino": Row(  # its CPU kernels lose accuracy on Q/DQ pairs that were placed for TensorRT
         "pem_edge.runtime.backends.openvino:OpenVino",
         "openvino",
         "openvino",
@@ -44,7 +49,7 @@ _ENGINES = {  # the fastest first
         frozenset({"standard"}),
         frozenset({"cpu"}),
     ),
-    "onnxruntime": _Engine(
+    "onnxruntime": Row(
         "pem_edge.runtime.backends.onnxruntime:OnnxRuntime",
         "onnxruntime",
         "ort",
@@ -52,11 +57,12 @@ _ENGINES = {  # the fastest first
         frozenset({"standard", "native"}),
     ),
 }
+"""The backends by name, the fastest first."""
 
 
 def available() -> list[str]:
     """Names of the installed backends, the fastest first. Imports none of them."""
-    return [name for name, engine in _ENGINES.items() if find_spec(engine.needs) is not None]
+    return [name for name, row in BACKENDS.items() if find_spec(row.needs) is not None]
 
 
 def able(artifact: Artifact) -> list[str]:
@@ -73,22 +79,22 @@ def create(name: str | None, artifact: Artifact, settings: Settings | None = Non
     chosen = next((candidate for candidate in candidates if _runs(candidate, artifact)), None)
     if chosen is None:
         raise _none_of(candidates, artifact)
-    module, _, attribute = _ENGINES[chosen].implementation.partition(":")
-    backend: Backend = getattr(import_module(module), attribute)(artifact, settings)
-    return backend
+    module, _, attribute = BACKENDS[chosen].implementation.partition(":")
+    implementation: type[Backend] = getattr(import_module(module), attribute)
+    return implementation(artifact, settings)
 
 
 def _runs(name: str, artifact: Artifact) -> bool:
-    engine, manifest = _ENGINES[name], artifact.manifest
-    quantised = manifest.quantization is None or manifest.quantization.placement in engine.placements
-    return engine.target == manifest.target and manifest.deform_conv in engine.deform_convs and quantised
+    row, manifest = BACKENDS[name], artifact.manifest
+    quantized = manifest.quantization is None or manifest.quantization.placement in row.placements
+    return row.target == manifest.target and manifest.deform_conv in row.deform_convs and quantized
 
 
 def _installed(name: str) -> str:
-    if name not in _ENGINES:
-        raise BackendError(f"no backend is called {name!r}: choose one of {', '.join(_ENGINES)}")
+    if name not in BACKENDS:
+        raise BackendError(f"no backend is called {name!r}: choose one of {', '.join(BACKENDS)}")
     if name not in available():
-        raise BackendError(f"backend {name} is not installed: pip install 'pem-edge[{_ENGINES[name].extra}]'")
+        raise BackendError(f"backend {name} is not installed: pip install 'pem-edge[{BACKENDS[name].extra}]'")
     return name
 
 
@@ -96,10 +102,10 @@ def _none_of(candidates: list[str], artifact: Artifact) -> BackendError:
     """Why none of the ``candidates`` runs ``artifact``, and what would."""
     manifest = artifact.manifest
     target, form = manifest.target, manifest.deform_conv
-    fitting = [name for name, engine in _ENGINES.items() if engine.target == target]
+    fitting = [name for name, row in BACKENDS.items() if row.target == target]
     if not set(fitting) & set(available()):
         wanted = " or ".join(fitting)
-        extra = _ENGINES[fitting[-1]].extra
+        extra = BACKENDS[fitting[-1]].extra
         return BackendError(
             f"{artifact.model} needs the backend {wanted}, which is not installed: pip install 'pem-edge[{extra}]'"
         )

@@ -1,9 +1,9 @@
-"""What every backend is: a model held ready, and one call that checks what goes in and what comes out."""
+"""The base class of backends: a loaded model, and one call that checks what goes in and what comes out."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +14,22 @@ from pem_edge.runtime.backends.cuda import device_arrays
 from pem_edge.runtime.backends.cuda.device_arrays import Images
 from pem_edge.runtime.backends.settings import Settings
 from pem_edge.runtime.errors import BackendError
-from pem_edge.runtime.inference.pipeline import HostPipeline, Pipeline
+from pem_edge.runtime.inference.backend import BareModel, Device, Nodes
+from pem_edge.runtime.inference.host_pipeline import HostPipeline
+from pem_edge.runtime.inference.pipeline import AnyPipeline
 
 Outputs = tuple[NDArray[np.float32], NDArray[np.float32]]
+RawOutputs = tuple[NDArray[np.floating], NDArray[np.floating]]
 
 
 class Backend(ABC):
-    """An artifact loaded by an engine. Calls from several threads at once are safe; each gets arrays of its own.
+    """Holds an artifact that an inference library has loaded. Threads may call it at once; each gets its own arrays.
 
-    Raises BackendError if the engine cannot load the model or the model is not as its manifest says.
+    A new backend implements `_load`, `_run` and `_unload`, and has a row in `backends.BACKENDS`. What it can do
+    beyond that, it says by overriding `device`, `profile`, `open_bare`, `pipeline` and `_settings`.
+
+    Raises:
+        BackendError: If the library cannot load the model, or the model differs from its manifest.
     """
 
     name: ClassVar[str]
@@ -56,12 +63,25 @@ class Backend(ABC):
             raise self._contract.failure("run", error) from error
         return self._checked(outputs, shape)
 
-    def pipeline(self) -> Pipeline:
+    @property
+    def device(self) -> Device:
+        """Where the model runs: "cpu" unless a backend says otherwise."""
+        return "cpu"
+
+    def pipeline(self) -> AnyPipeline:
         """Return the stages from an image to its panoptic map."""
         return HostPipeline(self)
 
+    def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:  # noqa: ARG002
+        """Return the milliseconds of each node of the model; see `inference.backend.Backend.profile`."""
+        raise BackendError(f"{self.name} does not report the time of each layer: leave the profile out")
+
+    def open_bare(self, model: bytes) -> BareModel:  # noqa: ARG002
+        """Return an ONNX model, ready to run; see `inference.backend.Backend.open_bare`."""
+        raise BackendError(f"{self.name} runs no models but exported ones: leave the rates out")
+
     def settings(self) -> dict[str, str | int | bool]:
-        """The settings that are in force, by name, for reports. Raises BackendError if the backend is closed."""
+        """Return the settings in force, by name, for reports. Raises BackendError if the backend is closed."""
         self._require_open()
         return self._settings()
 
@@ -76,15 +96,15 @@ class Backend(ABC):
         """Load the model, and check the names of its inputs and outputs."""
 
     @abstractmethod
-    def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]: ...
+    def _run(self, images: NDArray[np.uint8]) -> RawOutputs: ...
 
-    def _run_on_host(self, images: Images) -> tuple[tuple[NDArray[Any], NDArray[Any]], Shape]:
+    def _run_on_host(self, images: Images) -> tuple[RawOutputs, Shape]:
         batch = np.ascontiguousarray(images)
         self._contract.require_images(batch.shape, batch.dtype)
         return self._run(batch), batch.shape
 
-    def _run_on_gpu(self, images: Images) -> tuple[tuple[NDArray[Any], NDArray[Any]], Shape]:  # noqa: ARG002
-        """The outputs, and the shape of the images."""
+    def _run_on_gpu(self, images: Images) -> tuple[RawOutputs, Shape]:  # noqa: ARG002
+        """Return the outputs and the shape of the images."""
         raise BackendError(f"{self.name} takes images in host memory, these are on a GPU: copy them to the host first")
 
     @abstractmethod
@@ -97,6 +117,6 @@ class Backend(ABC):
         if self._closed:
             raise self._contract.closed()
 
-    def _checked(self, outputs: tuple[NDArray[Any], NDArray[Any]], images: Shape) -> Outputs:
+    def _checked(self, outputs: RawOutputs, images: Shape) -> Outputs:
         self._contract.require_outputs((outputs[0].shape, outputs[1].shape), images)
         return outputs[0].astype(np.float32, copy=False), outputs[1].astype(np.float32, copy=False)

@@ -2,40 +2,79 @@
 
 from __future__ import annotations
 
-from typing import Any
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.artifact import Artifact
-from pem_edge.runtime.backends.base import Backend
+from pem_edge.runtime.backends.base import Backend, RawOutputs
 from pem_edge.runtime.backends.settings import Settings
 from pem_edge.runtime.errors import BackendError
+from pem_edge.runtime.inference.backend import BareModel, Device, Nodes
 from pem_edge.runtime.machine import usable_cpus
 
 _DEFORM_CONV_SINCE = (1, 25)
 _FATAL = 4  # less severe messages repeat, on standard error, what exceptions say
+_CUDA = "CUDAExecutionProvider"
+_KERNEL = "_kernel_time"
+
+FUSES_QDQ_PAIRS = "QDQSelectorActionTransformer"
+"""The optimizer that turns Q/DQ pairs and the operators between them into integer operators."""
+
+
+class _TraceEvent(msgspec.Struct):
+    """An event of a Chrome trace, times in microseconds."""
+
+    name: str = ""
+    cat: str = ""
+    ts: float = 0.0
+    dur: float = 0.0
+    args: dict[str, object] = {}
 
 
 class OnnxRuntime(Backend):
-    """See `Backend`."""
+    """Runs ONNX models with ONNX Runtime; see `Backend`."""
 
     name = "onnxruntime"
 
+    @property
+    def device(self) -> Device:
+        """Where the model runs: on a GPU if the session has one."""
+        self._require_open()
+        return "gpu" if _CUDA in self._session.get_providers() else "cpu"
+
+    def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:
+        """See `inference.backend.Backend.profile`."""
+        if self.device == "gpu":
+            raise BackendError(
+                f"{self.name} times the launches of kernels on a GPU, not the kernels: see NVIDIA's nsys"
+            )
+        with tempfile.TemporaryDirectory(prefix="pem-profile-") as folder:
+            session = open_session(
+                self.artifact.model, self._asked, _disabled_optimizers(self.artifact), Path(folder) / "profile"
+            )
+            for _ in range(1 + runs):
+                session.run(None, {self.artifact.manifest.input.name: images})
+            return profiled_nodes(Path(session.end_profiling()).read_bytes())
+
+    def open_bare(self, model: bytes) -> BareModel:
+        """See `inference.backend.Backend.open_bare`."""
+        return partial(open_session(model, self._asked).run, None)
+
     def _load(self, artifact: Artifact) -> None:
         _check_version(artifact)
-        self._session = ort.InferenceSession(
-            artifact.model,
-            options(self._asked),
-            providers=providers(),
-            disabled_optimizers=disabled_optimizers(artifact),
-        )
+        self._session = open_session(artifact.model, self._asked, _disabled_optimizers(artifact))
         self._contract.require_names(
             {node.name for node in (*self._session.get_inputs(), *self._session.get_outputs())}
         )
 
-    def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _run(self, images: NDArray[np.uint8]) -> RawOutputs:
         logits, masks = self._session.run(["logits", "masks"], {self.artifact.manifest.input.name: images})
         return logits, masks
 
@@ -60,8 +99,23 @@ def _check_version(artifact: Artifact) -> None:
         )
 
 
-def options(settings: Settings) -> ort.SessionOptions:
-    """Those of every session."""
+def open_session(
+    model: Path | bytes,
+    settings: Settings,
+    disabled_optimizers: Sequence[str] = (),
+    profile: Path | None = None,
+    *,
+    on_cpu: bool = False,
+) -> ort.InferenceSession:
+    """Open a model with the options that all sessions share.
+
+    Args:
+        model: A file, or a serialized model.
+        settings: How the session may use the machine.
+        disabled_optimizers: Names of ONNX Runtime's optimizers that must not touch the graph.
+        profile: The beginning of the path of a profile that the session writes; None for no profile.
+        on_cpu: Whether to leave a GPU alone.
+    """
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.intra_op_num_threads = settings.threads or usable_cpus()
@@ -69,20 +123,43 @@ def options(settings: Settings) -> ort.SessionOptions:
     options.enable_mem_pattern = False  # which keeps a tenth more memory, and is no faster
     options.log_severity_level = _FATAL
     options.add_session_config_entry("session.force_spinning_stop", "1")  # idle threads burn no CPU between calls
-    return options
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
+    return ort.InferenceSession(
+        model,
+        options,
+        providers=["CPUExecutionProvider"] if on_cpu else _providers(),
+        disabled_optimizers=[*disabled_optimizers],
+    )
 
 
-def disabled_optimizers(artifact: Artifact) -> list[str]:
-    """Q/DQ placed for TensorRT with half around it becomes operators that onnxruntime's CPU kernels then lack."""
+def profiled_nodes(profile: bytes) -> Nodes:
+    """Return the mean milliseconds of each node in ONNX Runtime's profile, a list of Chrome trace events in JSON.
+
+    Each run is one event "model_run", which is written when it ends; the first run is left out.
+    """
+    events = msgspec.json.decode(profile, type=list[_TraceEvent])
+    runs = sorted(event.ts + event.dur for event in events if event.name == "model_run")
+    nodes: dict[tuple[str, str], float] = {}
+    for event in events:
+        if event.cat == "Node" and event.name.endswith(_KERNEL) and event.ts >= runs[0]:
+            key = event.name.removesuffix(_KERNEL), str(event.args["op_name"])
+            nodes[key] = nodes.get(key, 0.0) + event.dur / 1000 / (len(runs) - 1)
+    return nodes
+
+
+def _disabled_optimizers(artifact: Artifact) -> list[str]:
+    """Return the optimizer that would make, of Q/DQ placed for TensorRT in half, operators without CPU kernels."""
     quantization = artifact.manifest.quantization
     for_tensorrt = quantization is not None and quantization.placement == "tensorrt"
-    return ["QDQSelectorActionTransformer"] if for_tensorrt else []
+    return [FUSES_QDQ_PAIRS] if for_tensorrt else []
 
 
-def providers() -> list[Any]:
-    """The GPU's where there is one, and the CPU's."""
-    if "CUDAExecutionProvider" not in ort.get_available_providers():
+def _providers() -> list[str | tuple[str, dict[str, str]]]:
+    """Return the GPU's execution provider where there is one, and the CPU's."""
+    if _CUDA not in ort.get_available_providers():
         return ["CPUExecutionProvider"]
     ort.preload_dlls()  # CUDA and cuDNN from pip
-    # TF32 keeps no more digits than half: what the graph has in single precision would lose what it is there for.
-    return [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]
+    # TF32 keeps no more digits than half, but what a graph has in single precision is there for more.
+    return [(_CUDA, {"use_tf32": "0"}), "CPUExecutionProvider"]

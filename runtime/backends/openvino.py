@@ -3,62 +3,87 @@
 from __future__ import annotations
 
 import sys
-from functools import cache
-from importlib import import_module
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.artifact import Artifact
-from pem_edge.runtime.backends.base import Backend
+from pem_edge.runtime.backends.base import Backend, RawOutputs
 from pem_edge.runtime.backends.settings import Settings
+from pem_edge.runtime.inference.backend import BareModel, Nodes
 from pem_edge.runtime.machine import usable_cpus
 
 
-def _without_telemetry() -> Any:
-    """Import OpenVINO, which otherwise reports that to Google Analytics, from a fork of this process."""
+@contextmanager
+def _without_telemetry() -> Iterator[None]:
+    """Import OpenVINO in this block, as its import otherwise reports itself to Google Analytics from a fork."""
     telemetry = sys.modules.get("openvino_telemetry")
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # as if not installed, which it allows for
     try:
-        return import_module("openvino")
+        yield
     finally:
         del sys.modules["openvino_telemetry"]
         if telemetry is not None:
             sys.modules["openvino_telemetry"] = telemetry
 
 
-ov = _without_telemetry()
+with _without_telemetry():
+    import openvino as ov
 
 # Without the second, OpenVINO computes in bfloat16 wherever the CPU can, whatever the types in the graph.
 _OPTIONS = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
 
 
 @cache
-def core() -> Any:
-    """The one core of the process.
+def core() -> ov.Core:
+    """Return the one core of the process.
 
-    A core's CPU plugin sets the signal stack of its thread, and one that dies leaves memory that is no longer there as
-    that stack, if another core came after it or another thread ends it: the next signal (Ctrl-C) then ends the process.
+    The CPU plugin of a core sets the signal stack of its thread. If that core dies after another one was made, or in
+    another thread, the stack's memory is gone, and the next signal (Ctrl-C) ends the process.
     """
     return ov.Core()
 
 
-def options(settings: Settings) -> dict[str, str | int]:
-    """Those of every model."""
-    return {**_OPTIONS, "INFERENCE_NUM_THREADS": settings.threads or usable_cpus()}
+def _compile(model: Path | bytes, settings: Settings, **options: str) -> ov.CompiledModel:
+    threads = settings.threads or usable_cpus()
+    return core().compile_model(
+        core().read_model(model), "CPU", {**_OPTIONS, "INFERENCE_NUM_THREADS": threads, **options}
+    )
 
 
 class OpenVino(Backend):
-    """See `Backend`."""
+    """Runs ONNX models with OpenVINO on CPUs; see `Backend`."""
 
     name = "openvino"
 
+    def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:
+        """See `inference.backend.Backend.profile`."""
+        request = _compile(self.artifact.model, self._asked, PERF_COUNT="YES").create_infer_request()
+        inputs = {self.artifact.manifest.input.name: images}
+        request.infer(inputs)
+        nodes: dict[tuple[str, str], float] = {}
+        for _ in range(runs):
+            request.infer(inputs)
+            for node in request.profiling_info:
+                if (milliseconds := 1000 * node.real_time.total_seconds() / runs) > 0:
+                    key = node.node_name, node.node_type
+                    nodes[key] = nodes.get(key, 0.0) + milliseconds
+        return nodes
+
+    def open_bare(self, model: bytes) -> BareModel:
+        """See `inference.backend.Backend.open_bare`."""
+        request = _compile(model, self._asked).create_infer_request()
+        return partial(request.infer, share_inputs=True, share_outputs=True)
+
     def _load(self, artifact: Artifact) -> None:
-        self._model = core().compile_model(core().read_model(artifact.model), "CPU", options(self._asked))
+        self._model = _compile(artifact.model, self._asked)
         self._contract.require_names(self._names())
 
-    def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _run(self, images: NDArray[np.uint8]) -> RawOutputs:
         request = self._model.create_infer_request()  # one a call: it owns the outputs, which are shared, not copied
         outputs = request.infer({self.artifact.manifest.input.name: images}, share_inputs=True, share_outputs=True)
         return outputs["logits"], outputs["masks"]

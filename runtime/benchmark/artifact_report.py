@@ -9,7 +9,6 @@ import msgspec
 import numpy as np
 
 from pem_edge.runtime import images as pictures
-from pem_edge.runtime.backends import Settings
 from pem_edge.runtime.benchmark import statistics
 from pem_edge.runtime.benchmark.measures import cold_start, fresh_process, layers, memory, rates, scenarios
 from pem_edge.runtime.benchmark.options import Options
@@ -20,8 +19,7 @@ from pem_edge.runtime.datasets.relabeling import Relabelled
 from pem_edge.runtime.errors import BackendError, PemError
 from pem_edge.runtime.evaluation.evaluate import evaluate
 from pem_edge.runtime.files import sha256
-from pem_edge.runtime.inference import preprocess
-from pem_edge.runtime.inference.pipeline import smallest_batch
+from pem_edge.runtime.inference import batches, preprocess
 from pem_edge.runtime.progress import Say
 
 _NOT_ASKED = "not asked for"
@@ -92,7 +90,6 @@ class _One:
         self._dataset = dataset
         self._segmenter = contestant.segmenter
         self._backend = contestant.segmenter.backend
-        self._settings = Settings(threads=options.threads)
         self.missing: dict[str, str] = {}
 
     def attempt(self, what: str, asked: bool, measure: Callable[[], Found]) -> Found | None:
@@ -129,8 +126,7 @@ class _One:
     def profile(self) -> Profile:
         spec = self._segmenter.manifest.input
         fitted, _ = preprocess.prepare(pictures.read(self._contestant.pictures[0]), spec)
-        batch = np.ascontiguousarray(np.broadcast_to(fitted, (smallest_batch(spec), *fitted.shape)))
-        return layers.profile(self._backend.artifact, self._backend.name, self._settings, batch)
+        return layers.profile(self._backend, np.ascontiguousarray(batches.stacked([fitted], spec)))
 
     def rate(self) -> Rate:
         manifest = self._segmenter.manifest
@@ -139,9 +135,7 @@ class _One:
         if manifest.input.dynamic and self._options.images is not None:
             raise BackendError("the work of a dynamic artifact depends on the pictures' sizes: leave --images out")
         typical = statistics.typical(self._stages["inference"])
-        name = self._backend.name
-        on_gpu = name.startswith("tensorrt") or self._backend.settings().get("provider") == "CUDAExecutionProvider"
-        return rates.measure(manifest.work, typical, name, self._settings, manifest.precision, on_gpu=on_gpu)
+        return rates.measure(self._backend, manifest.work, typical, manifest.precision)
 
     def accuracy(self) -> Accuracy:
         assert self._dataset is not None

@@ -12,20 +12,31 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event, current_thread, main_thread
 from types import FrameType
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
+from pem_edge.runtime import backends
 from pem_edge.runtime.errors import PemError
 
 FAILURE, INTERRUPTED = 1, 130
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser with ``--json`` and ``--debug``."""
+Record: TypeAlias = dict[str, Any]  # what json.dumps takes
+Request = TypeVar("Request")
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+class Parser(argparse.ArgumentParser):
+    """Parses the arguments of a command, ``--json`` and ``--debug`` among them."""
+
+    def __init__(self, prog: str, description: str | None = None, epilog: str | None = None) -> None:
+        super().__init__(prog, None, description, epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
         self.add_argument("--json", action="store_true", help="print one JSON object on standard output")
         self.add_argument("--debug", action="store_true", help="show tracebacks")
+
+
+def add_backend(parser: Parser) -> None:
+    """Add the option ``--backend``."""
+    names = ", ".join(backends.BACKENDS)
+    parser.add_argument("--backend", metavar="B", help=f"one of {names}; default: the fastest installed")
 
 
 def size(text: str) -> tuple[int, int]:
@@ -55,16 +66,27 @@ def positive(text: str) -> int:
 
 
 def run(
-    parser: Parser, action: Callable[[argparse.Namespace], dict[str, Any]], arguments: Sequence[str] | None = None
+    parser: Parser,
+    read: Callable[[argparse.Namespace], Request],
+    action: Callable[[Request], Record],
+    arguments: Sequence[str] | None = None,
 ) -> int:
-    """Parse, act, print; return the exit code: 0, 1 for an error, 2 for wrong usage (by argparse), 130 for Ctrl-C.
+    """Run a command: parse its arguments, make a request of them, act on that, and print.
 
-    ``action`` returns what ``--json`` prints. If that has "errors", one line each, part of the work could not be done.
+    Args:
+        parser: The command's parser.
+        read: Makes the request that parsed options are for. Raises PemError if they contradict each other.
+        action: Does what a request asks for. It returns what ``--json`` prints; an entry "errors", one line each, says
+            that part of the work could not be done.
+        arguments: The command line's arguments; by default those of the process.
+
+    Returns:
+        The exit code: 0, 1 for an error, 2 for wrong usage (by argparse), 130 for Ctrl-C.
     """
     options = parser.parse_args(arguments)
     try:
         with _interrupts_remembered():
-            return _run(parser, action, options)
+            return _run(parser, options, lambda: action(read(options)))
     except KeyboardInterrupt as interruption:
         print(f"{parser.prog}: {interruption.args[0] if interruption.args else 'interrupted'}", file=sys.stderr)
         return INTERRUPTED
@@ -97,9 +119,9 @@ def _interrupts_remembered() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _run(parser: Parser, action: Callable[[argparse.Namespace], dict[str, Any]], options: argparse.Namespace) -> int:
+def _run(parser: Parser, options: argparse.Namespace, act: Callable[[], Record]) -> int:
     try:
-        report = action(options)
+        report = act()
     except Exception as error:
         if options.debug:
             traceback.print_exc()
@@ -107,7 +129,7 @@ def _run(parser: Parser, action: Callable[[argparse.Namespace], dict[str, Any]],
         return FAILURE
     if options.json:
         print(json.dumps(report))
-    for line in report.get("errors", []):
+    for line in report.get("errors", ()):
         print(f"{parser.prog}: {line}", file=sys.stderr)
     return FAILURE if report.get("errors") else 0
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 from tqdm import tqdm
 
 from pem_edge.runtime import files
-from pem_edge.runtime.cli import console
-from pem_edge.runtime.datasets import opening
+from pem_edge.runtime.cli import console, dataset_options
+from pem_edge.runtime.cli.console import Record
 from pem_edge.runtime.datasets.dataset import Dataset
+from pem_edge.runtime.datasets.opening import DatasetLocation
 from pem_edge.runtime.datasets.relabeling import Relabelled
 from pem_edge.runtime.errors import OutputError
 from pem_edge.runtime.evaluation import error_pictures, table
@@ -23,20 +24,52 @@ from pem_edge.runtime.inference.segmenter import Segmenter
 from pem_edge.runtime.loading import load
 
 
+@dataclass(frozen=True)
+class ErrorPictures:
+    """Which pictures of errors to draw: of the ``worst`` images, into ``folder``."""
+
+    folder: Path
+    worst: int
+    overwrite: bool
+
+
+@dataclass(frozen=True)
+class EvalRequest:
+    """What ``pem-eval`` is to do.
+
+    Attributes:
+        model: The path of an exported model, or "demo".
+        dataset: Where the labeled images are.
+        backend: The name of a backend; None for the fastest.
+        limit: The number of images to score, the first ones; None for all.
+        semantic: Whether to compute the mean IoU, too.
+        errors: The pictures of errors to draw; None for none.
+        json: Whether JSON is printed instead of a table.
+    """
+
+    model: str
+    dataset: DatasetLocation
+    backend: str | None
+    limit: int | None
+    semantic: bool
+    errors: ErrorPictures | None
+    json: bool
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns its exit code."""
-    return console.run(_parser(), _run, arguments)
+    """Run the command with ``arguments``, by default those of the process; return its exit code."""
+    return console.run(_parser(), _read, _run, arguments)
 
 
 def _parser() -> console.Parser:
-    parser = console.Parser(prog="pem-eval", description=__doc__, epilog=opening.EXAMPLES)
+    parser = console.Parser(prog="pem-eval", description=__doc__, epilog=dataset_options.EXAMPLES)
     parser.add_argument("model", metavar="MODEL", help="an exported model, such as out/pem.onnx, or demo")
-    parser.add_argument("--backend", metavar="B", help="onnxruntime or openvino; default: the fastest installed")
+    console.add_backend(parser)
     parser.add_argument("--limit", metavar="N", type=console.positive, help="score the first N images only")
     parser.add_argument(
         "--semantic", action=argparse.BooleanOptionalAction, default=True, help="mean IoU too, which takes more time"
     )
-    opening.add_arguments(parser)
+    dataset_options.add(parser)
     group = parser.add_argument_group("pictures of errors")
     group.add_argument(
         "--save-errors",
@@ -50,41 +83,51 @@ def _parser() -> console.Parser:
     return parser
 
 
-def _run(options: argparse.Namespace) -> dict[str, Any]:
-    dataset = opening.from_options(options)
-    count = min(len(dataset), options.limit or len(dataset))
-    pictures = _planned(options, count)
-    with load(options.model, options.backend) as segmenter:
-        relabelled = Relabelled(dataset, segmenter.manifest.classes)
+def _read(options: argparse.Namespace) -> EvalRequest:
+    folder = options.save_errors
+    return EvalRequest(
+        model=options.model,
+        dataset=dataset_options.read(options),
+        backend=options.backend,
+        limit=options.limit,
+        semantic=options.semantic,
+        errors=None if folder is None else ErrorPictures(folder, options.worst, options.overwrite),
+        json=options.json,
+    )
+
+
+def _run(request: EvalRequest) -> Record:
+    dataset = request.dataset.open()
+    count = min(len(dataset), request.limit or len(dataset))
+    pictures = [] if request.errors is None else _planned(request.errors, count)
+    with load(request.model, request.backend) as segmenter:
+        relabeled = Relabelled(dataset, segmenter.manifest.classes)
         with tqdm(range(count), unit="image", disable=None) as indices:
-            evaluation = evaluate(segmenter, relabelled, indices, semantic=options.semantic)
-        worst = list(_draw_worst(segmenter, relabelled, evaluation, pictures))
-        if not options.json:
-            print(table.table(evaluation, relabelled.labels))
+            evaluation = evaluate(segmenter, relabeled, indices, semantic=request.semantic)
+        worst = list(_draw_worst(segmenter, relabeled, evaluation, pictures))
+        if not request.json:
+            print(table.table(evaluation, relabeled.labels))
         return {
-            "model": options.model,
+            "model": request.model,
             "backend": segmenter.backend.name,
-            **table.record(evaluation, relabelled.labels),
+            **table.record(evaluation, relabeled.labels),
             "worst": worst,
         }
 
 
-def _planned(options: argparse.Namespace, count: int) -> list[Path]:
-    """The pictures to draw, the worst first. Raises OutputError if they cannot be written."""
-    folder = options.save_errors
-    if folder is None:
-        return []
-    files.make_folder(folder)
-    paths = [folder / f"worst_{rank:02d}.png" for rank in range(1, min(options.worst, count) + 1)]
+def _planned(errors: ErrorPictures, count: int) -> list[Path]:
+    """Return the paths of the pictures, the worst first. Raises OutputError if they cannot be written."""
+    files.make_folder(errors.folder)
+    paths = [errors.folder / f"worst_{rank:02d}.png" for rank in range(1, min(errors.worst, count) + 1)]
     for path in paths:
-        if path.exists() and not options.overwrite:
+        if path.exists() and not errors.overwrite:
             raise OutputError(f"{path} exists already: add --overwrite, or give --save-errors another folder")
     return paths
 
 
 def _draw_worst(
     segmenter: Segmenter, dataset: Dataset, evaluation: Evaluation, paths: Sequence[Path]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Record]:
     for index, path in zip(evaluation.worst(len(paths)), paths, strict=False):
         sample = dataset[index]
         picture = error_pictures.draw(sample, segmenter(sample.image))

@@ -2,80 +2,61 @@
 
 from __future__ import annotations
 
-import argparse
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from pem_edge.runtime.datasets.coco_panoptic import CocoPanoptic
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.errors import InputError
 
-EXAMPLES = """\
-datasets that others convert to COCO's panoptic format are read as they are:
-  Cityscapes, converted by cityscapesscripts' csCreatePanopticImgs:
-    --annotations gtFine/cityscapes_panoptic_val.json --panoptic gtFine/cityscapes_panoptic_val --images leftImg8bit/val
-  ADE20K, converted by Mask2Former's datasets/prepare_ade20k_pan_seg.py:
-    --annotations ade20k_panoptic_val.json --panoptic ade20k_panoptic_val --images images/validation
-  COCO:
-    --annotations annotations/panoptic_val2017.json --panoptic annotations/panoptic_val2017 --images val2017
-"""
-"""For the end of a command's help."""
 
+@dataclass(frozen=True)
+class DatasetLocation:
+    """Where a dataset is.
 
-def open_dataset(
-    text: str | None = None,
-    *,
-    annotations: Path | None = None,
-    image_folder: Path | None = None,
-    panoptic_folder: Path | None = None,
-) -> Dataset:
-    """The dataset that ``text`` names.
+    Attributes:
+        text: A folder in COCO's panoptic format, which has ``panoptic.json`` and the folders ``images`` and
+            ``panoptic``; or ``toy:COUNT[:HxW[:SEED]]`` for toy streets, 256x512 with seed 0 by default.
+        annotations: The JSON file, if it is elsewhere.
+        images: The folder of pictures, if it is elsewhere.
+        panoptic: The folder of panoptic PNGs, if it is elsewhere.
 
-    A folder in COCO's panoptic format has ``panoptic.json`` and the folders ``images`` and ``panoptic``; the keywords
-    give other places for these, all three of them where there is no ``text``. ``toy:COUNT[:HxW[:SEED]]`` makes toy
-    streets, 256x512 with seed 0 unless given. Raises InputError.
+    Raises:
+        InputError: If there is no ``text`` and not all of the others.
     """
-    if text is not None and text.startswith("toy:"):
-        return _toy_streets(text)
-    if text is not None:
-        folder = Path(text)
+
+    text: str | None = None
+    annotations: Path | None = None
+    images: Path | None = None
+    panoptic: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.text is None and None in (self.annotations, self.images, self.panoptic):
+            raise InputError("no dataset: give --dataset, or all of --annotations, --images and --panoptic")
+
+    def open(self) -> Dataset:
+        """Open the dataset. Raises InputError if it is missing or damaged."""
+        if self.text is not None and self.text.startswith("toy:"):
+            return _toy_streets(self.text)
+        folder = Path(self.text or "")
         if not folder.is_dir():
-            raise InputError(f"{text} is no folder: give one in COCO's panoptic format, or toy:COUNT[:HxW[:SEED]]")
-        annotations = annotations or folder / "panoptic.json"
-        image_folder = image_folder or folder / "images"
-        panoptic_folder = panoptic_folder or folder / "panoptic"
-    if annotations is None or image_folder is None or panoptic_folder is None:
-        raise InputError("no dataset: give --dataset, or all of --annotations, --images and --panoptic")
-    return CocoPanoptic(annotations, image_folder, panoptic_folder)
+            raise InputError(f"{self.text} is no folder: give one in COCO's panoptic format, or toy:COUNT[:HxW[:SEED]]")
+        return CocoPanoptic(
+            self.annotations or folder / "panoptic.json",
+            self.images or folder / "images",
+            self.panoptic or folder / "panoptic",
+        )
+
+
+def open_dataset(text: str) -> Dataset:
+    """Open the dataset that ``text`` names, see `DatasetLocation`. Raises InputError."""
+    return DatasetLocation(text).open()
 
 
 def has_labels(text: str) -> bool:
-    """Whether `open_dataset` takes ``text``, which may also name a folder of mere pictures."""
+    """Return whether ``text`` names a dataset with labels, rather than a folder of mere pictures."""
     return text.startswith("toy:") or (Path(text) / "panoptic.json").is_file()
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that `from_options` reads."""
-    group = parser.add_argument_group("dataset")
-    group.add_argument(
-        "--dataset",
-        metavar="DIR",
-        help="a folder in COCO's panoptic format (panoptic.json, images/, panoptic/), or toy:COUNT[:HxW[:SEED]] for "
-        "generated streets",
-    )
-    group.add_argument("--annotations", metavar="JSON", type=Path, help="default: DIR/panoptic.json")
-    group.add_argument("--images", metavar="DIR", type=Path, help="the pictures; default: DIR/images")
-    group.add_argument("--panoptic", metavar="DIR", type=Path, help="the panoptic PNGs; default: DIR/panoptic")
-
-
-def from_options(options: argparse.Namespace) -> Dataset:
-    """The dataset asked for on the command line. Raises InputError."""
-    return open_dataset(
-        options.dataset,
-        annotations=options.annotations,
-        image_folder=options.images,
-        panoptic_folder=options.panoptic,
-    )
 
 
 def _toy_streets(text: str) -> Dataset:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +14,16 @@ from pem_edge.runtime import images, sources
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.manifest import Thresholds
 from pem_edge.runtime.errors import InputError
-from pem_edge.runtime.inference import postprocess
-from pem_edge.runtime.inference.pipeline import Backend, Merged, timed
+from pem_edge.runtime.inference import batches, postprocess
+from pem_edge.runtime.inference.backend import Backend
+from pem_edge.runtime.inference.pipeline import Merged, Prepared, timed
 from pem_edge.runtime.inference.stream import Job, Stream
 from pem_edge.runtime.results.result import Result
 from pem_edge.runtime.results.segments import Instance, named
 from pem_edge.runtime.sources import Source
+
+Picture = str | Path | NDArray[np.uint8]
+PictureT = TypeVar("PictureT", bound=Picture)
 
 
 class Segmenter:
@@ -31,25 +36,43 @@ class Segmenter:
         self._things = labels.things(self.manifest.classes)
         self._pipeline = backend.pipeline()
 
+    @overload
+    def __call__(
+        self, image: Picture, *, score_threshold: float | None = None, overlap_threshold: float | None = None
+    ) -> Result: ...
+
+    @overload
+    def __call__(
+        self, image: list[PictureT], *, score_threshold: float | None = None, overlap_threshold: float | None = None
+    ) -> list[Result]: ...
+
     def __call__(
         self,
-        image: str | Path | NDArray[np.uint8],
+        image: Picture | list[PictureT],
         *,
         score_threshold: float | None = None,
         overlap_threshold: float | None = None,
-    ) -> Result:
-        """Segment a picture file or an array, RGB uint8 (H, W, 3), also grey (H, W) or RGBA (H, W, 4).
+    ) -> Result | list[Result]:
+        """Segment an image, or a list of images in batches as large as the model takes.
 
-        The result is of the image's size. Its ``milliseconds`` have "decode" too if a file was given. Thresholds (0
-        to 1) are the segmenter's unless given. Raises InputError, BackendError.
+        Args:
+            image: A picture file or an array, RGB uint8 (H, W, 3), also grey (H, W) or RGBA (H, W, 4); or a list of
+                these, of any sizes: images that have one size at the model's input share batches.
+            score_threshold: The least class probability of a segment, 0 to 1; by default the segmenter's.
+            overlap_threshold: The least visible share of a segment's mask, 0 to 1; by default the segmenter's.
+
+        Returns:
+            The result, of the image's size; for a list, a list of results in the same order. ``milliseconds`` have
+            "decode" for files; of a stage that a batch went through together, each image has its equal share.
+
+        Raises:
+            InputError: If a file is not a picture, an array has another shape or type, or a threshold is out of range.
+            BackendError: If the model cannot be run.
         """
         thresholds = chosen_thresholds(self.thresholds, score_threshold, overlap_threshold)
-        if not isinstance(image, (str, Path)):
-            return self._segment(images.from_array(image), "", thresholds, {})
-        milliseconds: dict[str, float] = {}
-        with timed(milliseconds, "decode"):
-            pixels = images.read(Path(image))
-        return self._segment(pixels, str(image), thresholds, milliseconds)
+        if isinstance(image, list):
+            return self._segment(image, thresholds)
+        return self._segment([image], thresholds)[0]
 
     def stream(
         self,
@@ -69,7 +92,7 @@ class Segmenter:
         Raises InputError, BackendError.
         """
         found = sources.find(source, timeout=timeout) if isinstance(source, (str, Path, int)) else source
-        return Stream(found, self._pipeline.prepare, self._pipeline.infer, self._finished, on_error)
+        return Stream(found, self._pipeline.prepare, self._infer_one, self._finish, on_error)
 
     def close(self) -> None:
         """Free the backend; later calls raise BackendError."""
@@ -83,17 +106,32 @@ class Segmenter:
     ) -> None:
         self.close()
 
-    def _segment(
-        self, image: NDArray[np.uint8], name: str, thresholds: Thresholds, milliseconds: dict[str, float]
-    ) -> Result:
-        inferred = self._pipeline.infer(self._pipeline.prepare(image))
-        return self._merged(Job(name, image, milliseconds, inferred), thresholds)
+    def _segment(self, pictures: Sequence[Picture], thresholds: Thresholds) -> list[Result]:
+        jobs: list[Job] = []
+        results: dict[int, Result] = {}
+        prepared = (self._prepared(picture, jobs) for picture in pictures)
+        for batch in batches.grouped(prepared, batches.largest(self.manifest.input)):
+            inferred = self._pipeline.infer([image for _, image in batch])
+            merged = self._pipeline.merge(inferred, thresholds)
+            for (index, _), found in zip(batch, merged, strict=True):
+                results[index] = self._result(jobs[index], found)
+        return [results[index] for index in range(len(pictures))]
 
-    def _finished(self, job: Job) -> Result:
-        return self._merged(job, self.thresholds)
+    def _prepared(self, picture: Picture, jobs: list[Job]) -> Prepared:
+        """Return ``picture`` as the pipeline prepares it, and add it to ``jobs``."""
+        job = _read(picture)
+        jobs.append(job)
+        prepared: Prepared = self._pipeline.prepare(job.image)
+        return prepared
 
-    def _merged(self, job: Job, thresholds: Thresholds) -> Result:
-        merged = self._pipeline.merge(job.state, thresholds)
+    def _infer_one(self, prepared: Prepared) -> object:
+        return self._pipeline.infer([prepared])
+
+    def _finish(self, job: Job) -> Result:
+        (merged,) = self._pipeline.merge(job.state, self.thresholds)
+        return self._result(job, merged)
+
+    def _result(self, job: Job, merged: Merged) -> Result:
         return Result(
             name=job.name,
             image=job.image,
@@ -110,6 +148,15 @@ class Segmenter:
     def _instances(self, merged: Merged) -> list[Instance]:
         found = postprocess.find_instances(*merged.outputs(), merged.geometry, self._things)
         return named(found, self.manifest.classes)
+
+
+def _read(picture: Picture) -> Job:
+    if not isinstance(picture, (str, Path)):
+        return Job("", images.from_array(picture), {}, None)
+    milliseconds: dict[str, float] = {}
+    with timed(milliseconds, "decode"):
+        pixels = images.read(Path(picture))
+    return Job(str(picture), pixels, milliseconds, None)
 
 
 def chosen_thresholds(defaults: Thresholds, score: float | None, overlap: float | None) -> Thresholds:

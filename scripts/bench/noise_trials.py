@@ -28,8 +28,7 @@ from pem_edge.runtime import loading
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.backends import Settings
-from pem_edge.runtime.backends.onnxruntime import OnnxRuntime, providers
-from pem_edge.runtime.backends.onnxruntime import options as session_options
+from pem_edge.runtime.backends.onnxruntime import OnnxRuntime, open_session
 from pem_edge.runtime.benchmark import machine, pictures, rounds, statistics
 from pem_edge.runtime.benchmark.measures import convolutions
 from pem_edge.runtime.benchmark.measures.convolutions import Shape
@@ -98,11 +97,9 @@ def calibrated() -> int:
 
 
 def convolution(rows: int) -> Callable[[], object]:
-    import onnxruntime as ort
-
     shape = Shape(_CHANNELS, rows, _WIDTH)
     model = convolutions.model(shape, "fp32")
-    session = ort.InferenceSession(model, session_options(Settings()), providers=providers())
+    session = open_session(model, Settings())
     inputs = {convolutions.INPUT: shape.example("fp32")}
     return lambda: session.run(None, inputs)
 

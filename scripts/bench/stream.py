@@ -127,7 +127,7 @@ def measure(segmenter: runtime.Segmenter, video: Source, frames: int) -> dict[st
     images = [frame.read() for frame in islice(video, 2 * WARM_UP)]
     for image in images[:WARM_UP]:
         segmenter(image)
-    prepared = [pipeline.prepare(image) for image in images]
+    prepared = [[pipeline.prepare(image)] for image in images]
     inferred = [pipeline.infer(one) for one in prepared]
     alone = {
         "decode": paced(frame.read() for frame in islice(video, part)),

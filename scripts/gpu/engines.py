@@ -11,6 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from safetensors.torch import save_file
@@ -79,7 +80,7 @@ def _measure(model: pem.PEM, path: Path) -> dict[str, Any]:
         return {
             "deform_conv": found.manifest.deform_conv,
             "layers": found.manifest.engine.layers,
-            "parity": agreed.summary(),
+            "parity": msgspec.to_builtins(agreed),
             "milliseconds": _times(engine, found.manifest.input.height, found.manifest.input.width),
             "stages": stages.measure(engine),
             **({} if agreed.passed else {"failed": "parity with the module"}),

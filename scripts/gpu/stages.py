@@ -10,7 +10,8 @@ import numpy as np
 
 from pem_edge.runtime.artifacts.manifest import Thresholds
 from pem_edge.runtime.backends.base import Backend
-from pem_edge.runtime.inference.pipeline import HostPipeline, Pipeline
+from pem_edge.runtime.inference.host_pipeline import HostPipeline
+from pem_edge.runtime.inference.pipeline import AnyPipeline
 
 RUNS, WARM_UP = 100, 20
 EVERYBODY = Thresholds(score=0.0, overlap=0.0)
@@ -27,13 +28,13 @@ def measure(engine: Backend) -> dict[str, Any]:
     return found
 
 
-def _medians(pipeline: Pipeline, size: tuple[int, int]) -> dict[str, float]:
+def _medians(pipeline: AnyPipeline, size: tuple[int, int]) -> dict[str, float]:
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     runs = [_run(pipeline, image) for _ in range(WARM_UP + RUNS)][WARM_UP:]
     return {stage: statistics.median(run[stage] for run in runs) for stage in runs[0]}
 
 
-def _run(pipeline: Pipeline, image: Any) -> dict[str, float]:
+def _run(pipeline: AnyPipeline, image: Any) -> dict[str, float]:
     start = time.perf_counter()
-    merged = pipeline.merge(pipeline.infer(pipeline.prepare(image)), EVERYBODY)
+    (merged,) = pipeline.merge(pipeline.infer([pipeline.prepare(image)]), EVERYBODY)
     return {**merged.milliseconds, "total": 1000 * (time.perf_counter() - start)}

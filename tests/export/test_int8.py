@@ -16,7 +16,7 @@ from PIL import Image
 
 from pem_edge import pem, runtime
 from pem_edge.export.cli.export import main
-from pem_edge.export.cli.int8_options import OPTIONS
+from pem_edge.export.cli.options import INT8
 from pem_edge.export.int8.engine_timing import without_int8
 from pem_edge.pem import checkpoints
 from pem_edge.runtime.artifacts import artifact
@@ -119,7 +119,7 @@ def test_an_onnx_for_an_engine_to_be_built_elsewhere(
     model = onnx.load(printed["model"])
     assert any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer)
     assert quantization(printed["model"]).placement == "tensorrt"
-    assert artifact.read(printed["model"]).manifest.built_by["remainder"] == "fp16"
+    assert artifact.read(printed["model"]).manifest.built_by.remainder == "fp16"
     if find_spec("tensorrt_rtx"):
         assert main(["--weights", printed["model"], "--to", "trt-rtx", "-o", str(tmp_path / "engine")]) == 0
 
@@ -160,7 +160,7 @@ def test_a_graph_for_cpus_is_refused_for_engines(
     assert "--remainder fp16 is for TensorRT" in line
 
 
-@pytest.mark.parametrize("option", sorted(set(OPTIONS) - {"calib"}))
+@pytest.mark.parametrize("option", sorted(set(INT8) - {"calib"}))
 def test_options_of_int8_ask_for_int8(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = f"--{option.replace('_', '-')}"
     value = {"remainder": "fp16", "calib_method": "mse", "placement": "cpu"}.get(option, "1")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pem_edge.export import parity
-from pem_edge.export.parity import Difference, Parity, Tolerance
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
+from pem_edge.runtime.artifacts.provenance import Difference, Tolerance, WorstDifference
 from pem_edge.runtime.errors import ExportError
 
 GOOD = Difference("64x96", logits=1e-5, masks=1e-3, agreement=1.0)
@@ -31,9 +31,8 @@ WRONG = Difference("64x96", logits=2.0, masks=9.0, agreement=0.4)
     ],
 )
 def test_most_images_must_agree_and_none_may_be_far_off(images: list[Difference], passes: bool) -> None:
-    result = Parity(images, Tolerance())
+    result = parity.judged(images, Tolerance())
     assert result.passed is passes
-    assert result.summary()["passed"] is passes
     if not passes:
         with pytest.raises(ExportError, match="nothing was written"):
             parity.require({"onnxruntime": result})
@@ -80,7 +79,7 @@ def test_an_output_that_is_no_number_fails(value: float) -> None:
     expected = outputs()
     found = (expected[0], expected[1].copy())
     found[1][0, 0, 0, 0] = value
-    assert not Parity([parity.compare(found, expected, "32x36")], Tolerance()).passed
+    assert not parity.judged([parity.compare(found, expected, "32x36")], Tolerance()).passed
 
 
 def test_a_static_artifact_is_tried_at_its_size_and_a_dynamic_one_at_several() -> None:
@@ -109,7 +108,6 @@ def test_sample_images_are_the_same_every_time(height: int, width: int, seed: in
 
 
 def test_a_summary_names_the_worst_image() -> None:
-    result = Parity([GOOD, replace(NEAR_TIE, size="32x32")], Tolerance())
-    summary = result.summary()
-    assert summary["worst"] == {"logits": 0.3, "masks": 0.7, "agreement": 0.993}
-    assert summary["within_tolerance"] == 1
+    found = parity.judged([GOOD, msgspec.structs.replace(NEAR_TIE, size="32x32")], Tolerance())
+    assert found.worst == WorstDifference(logits=0.3, masks=0.7, agreement=0.993)
+    assert found.within_tolerance == 1

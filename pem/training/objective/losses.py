@@ -5,21 +5,9 @@ Each is a sum over layers, so that supervising one more prediction leaves the ot
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-
-@dataclass(frozen=True)
-class Weights:
-    """What each loss counts, in the total and in the matcher; ``no_object`` is that class's share in its loss."""
-
-    classes: float = 2.0
-    entropy: float = 5.0
-    dice: float = 5.0
-    no_object: float = 0.1
 
 
 def class_targets(matched: Tensor, classes: Tensor, queries: int, no_object: int) -> Tensor:

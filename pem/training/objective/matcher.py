@@ -8,13 +8,13 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
 
-from pem_edge.pem.training.objective.losses import Weights
+from pem_edge.pem.training.settings import LossWeights
 
 NOBODY = -1
 """In place of a query: the segment is padding, or there are more segments than queries."""
 
 
-def match(logits: Tensor, masks: Tensor, classes: Tensor, truth: Tensor, weights: Weights) -> Tensor:
+def match(logits: Tensor, masks: Tensor, classes: Tensor, truth: Tensor, weights: LossWeights) -> Tensor:
     """The query of every segment at least total cost: int64 (N, L, S), NOBODY where there is none.
 
     ``logits`` (N, L, Q, K+1) and ``masks`` (N, L, Q, P) are predictions of L layers, masks at P points;
@@ -31,7 +31,7 @@ def match(logits: Tensor, masks: Tensor, classes: Tensor, truth: Tensor, weights
 
 
 @torch.no_grad()
-def costs(logits: Tensor, masks: Tensor, classes: Tensor, truth: Tensor, weights: Weights) -> Tensor:
+def costs(logits: Tensor, masks: Tensor, classes: Tensor, truth: Tensor, weights: LossWeights) -> Tensor:
     """What it costs that a query takes a segment, (N, L, Q, S): class, cross-entropy and Dice, weighted."""
     n, layers, queries, points = masks.shape
     chances = logits.float().softmax(dim=3)

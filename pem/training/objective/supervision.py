@@ -11,9 +11,9 @@ from pem_edge.pem.layers.deform_conv import DeformConv2d, ModulatedDeformConv
 from pem_edge.pem.layers.deformable_attention import DeformableAttention, DeformableSampling, Size
 from pem_edge.pem.model import PEM
 from pem_edge.pem.training.objective import losses, points
-from pem_edge.pem.training.objective.losses import Weights
 from pem_edge.pem.training.objective.matcher import match
 from pem_edge.pem.training.objective.points import PointPlan
+from pem_edge.pem.training.settings import LossWeights
 
 LOSSES = ("class", "mask", "dice")
 
@@ -21,7 +21,7 @@ LOSSES = ("class", "mask", "dice")
 class Supervised(nn.Module):
     """A model whose ``forward`` gives losses, so that torch's DistributedDataParallel can wrap it."""
 
-    def __init__(self, model: PEM, weights: Weights) -> None:
+    def __init__(self, model: PEM, weights: LossWeights) -> None:
         super().__init__()
         self.model = model
         self.weights = weights

@@ -103,17 +103,22 @@ class Memory:
         call(self._free, self.address)
 
 
-class Room:
-    """Memory on the GPU that grows when asked for more, its contents then lost; freed by `close`."""
+class GrowingMemory:
+    """Memory on the GPU that is replaced by a larger one when more is needed; freed by `close`."""
 
     def __init__(self) -> None:
         self._memory: Memory | None = None
 
-    def of(self, size: int) -> int:
-        """The address of at least ``size`` bytes. Nothing may be using what was there before."""
+    def reserve(self, size: int) -> None:
+        """Hold at least ``size`` bytes from now on. The contents may be lost, so nothing may be using them."""
         if self._memory is None or self._memory.size < size:
             self.close()
             self._memory = Memory(size)
+
+    @property
+    def address(self) -> int:
+        """The address of the memory; something must have been reserved."""
+        assert self._memory is not None
         return self._memory.address
 
     def close(self) -> None:

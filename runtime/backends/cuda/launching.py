@@ -30,28 +30,35 @@ class Module:
         call("cuModuleUnload", self._module)
 
 
-class Stopwatch:
-    """Times what is put on ``stream``, at most ``laps`` of it, without waiting for it."""
+class StageTimer:
+    """Times the stages of what is put on a stream, without waiting for it."""
 
-    def __init__(self, stream: Any, laps: int) -> None:
+    def __init__(self, stream: Any) -> None:
         self._stream = stream
-        self._events = [call("cudaEventCreateWithFlags", 0) for _ in range(laps + 1)]
+        self._events: list[Any] = []
         self._names: list[str] = []
 
     def start(self) -> None:
-        """Begin the first lap."""
+        """Begin the first stage."""
         self._names = []
-        call("cudaEventRecord", self._events[0], self._stream)
+        self._record(0)
 
-    def lap(self, name: str) -> None:
-        """End a lap, which is called ``name``, and begin the next."""
-        self._names.append(name)
-        call("cudaEventRecord", self._events[len(self._names)], self._stream)
+    def end(self, stage: str) -> None:
+        """End the stage called ``stage``, and begin the next. A stage may come more than once."""
+        self._names.append(stage)
+        self._record(len(self._names))
 
     def milliseconds(self) -> dict[str, float]:
-        """Of each lap, in order. The stream must have been waited for."""
-        laps = zip(self._names, self._events, self._events[1:], strict=False)
-        return {name: float(call("cudaEventElapsedTime", start, end)) for name, start, end in laps}
+        """Return the time of each stage, in the order they began. The stream must have been synchronized."""
+        found: dict[str, float] = {}
+        for name, start, end in zip(self._names, self._events, self._events[1:], strict=False):
+            found[name] = found.get(name, 0.0) + float(call("cudaEventElapsedTime", start, end))
+        return found
+
+    def _record(self, index: int) -> None:
+        if index == len(self._events):
+            self._events.append(call("cudaEventCreateWithFlags", 0))
+        call("cudaEventRecord", self._events[index], self._stream)
 
     def close(self) -> None:
         """Free its events."""

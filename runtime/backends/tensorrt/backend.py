@@ -23,7 +23,9 @@ from pem_edge.runtime.backends.tensorrt.engine.rtx_contexts import RtxContexts
 from pem_edge.runtime.backends.tensorrt.engine.session import Contexts
 from pem_edge.runtime.backends.tensorrt.engine.trt_contexts import TrtContexts
 from pem_edge.runtime.errors import BackendError
-from pem_edge.runtime.inference.pipeline import HostPipeline, Pipeline
+from pem_edge.runtime.inference.backend import Device, Nodes
+from pem_edge.runtime.inference.host_pipeline import HostPipeline
+from pem_edge.runtime.inference.pipeline import AnyPipeline
 
 
 class TensorRt(Backend):
@@ -32,7 +34,16 @@ class TensorRt(Backend):
     name = "tensorrt"
     _module: ClassVar[str] = "tensorrt"
 
-    def pipeline(self) -> Pipeline:
+    @property
+    def device(self) -> Device:
+        """Where the model runs."""
+        return "gpu"
+
+    def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:  # noqa: ARG002
+        """Raise BackendError: this backend does not time layers, but NVIDIA's tools do."""
+        raise BackendError(f"{self.name} does not report the time of each layer: see trtexec --dumpProfile or nsys")
+
+    def pipeline(self) -> AnyPipeline:
         """Return all stages on the GPU; where their kernels cannot be had, only the model (`settings` says why)."""
         stages = self._stages
         if isinstance(stages, BackendError):

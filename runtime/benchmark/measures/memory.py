@@ -15,7 +15,7 @@ RUNS = 10
 
 
 def measure(task: fresh_process.Task) -> Memory:
-    """Memory after ``task.runs`` pictures: the process's peak, and by how much more of the GPU's is in use.
+    """Return the memory after ``task.runs`` pictures: the process's peak and, for a model on a GPU, its rise there.
 
     Raises BackendError if the process fails.
     """
@@ -49,7 +49,8 @@ def main() -> None:
     with load(task.model, task.backend, threads=task.threads) as segmenter:
         for _ in range(task.runs):
             segmenter(Path(task.picture))
-        host, after = peak_resident(), gpu.memory_used()
+        host = peak_resident()
+        after = gpu.memory_used() if segmenter.backend.device == "gpu" else None
     rise = None if before is None or after is None else max(0, after - before)
     fresh_process.answer(Memory(host=host, device=rise))
 

@@ -10,12 +10,13 @@ from functools import cache
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.manifest import Work
-from pem_edge.runtime.backends import Settings
 from pem_edge.runtime.benchmark.measures import convolutions
 from pem_edge.runtime.benchmark.measures.convolutions import Shape
 from pem_edge.runtime.benchmark.schema import Rate
+from pem_edge.runtime.inference.backend import Backend
 from pem_edge.runtime.machine import usable_cpus
 
 SHAPES = (Shape(64, 128, 256), Shape(128, 64, 128), Shape(256, 32, 64))
@@ -25,16 +26,17 @@ _RUNS = 10
 _SQUARE = 2048  # three matrices of 16 MB, worked on block by block in the caches
 _COPIED = 1 << 27  # bytes, more than caches hold
 
+_convolution_rates: dict[tuple[str, tuple[tuple[str, str | int | bool], ...], str], float] = {}
 
-def measure(
-    work: Work, milliseconds: float, backend: str, settings: Settings, precision: str, *, on_gpu: bool = False
-) -> Rate:
-    """The rate of ``work`` in ``milliseconds``, and what convolutions of that precision reach in the same backend.
 
-    Of a GPU (``on_gpu``) only the bandwidth is measured. Raises BackendError if even that cannot be.
+def measure(backend: Backend, work: Work, milliseconds: float, precision: str) -> Rate:
+    """Return the rate of ``work`` in ``milliseconds``, and what convolutions of that precision reach in ``backend``.
+
+    Of a GPU only the bandwidth is measured. Raises BackendError if even that cannot be.
     """
+    on_gpu = backend.device == "gpu"
     reached = work.macs_total / milliseconds * 1000
-    convolution = None if on_gpu else convolution_rate(backend, settings, precision)
+    convolution = None if on_gpu else convolution_rate(backend, precision)
     return Rate(
         macs=work.macs_total,
         reached=reached,
@@ -46,10 +48,15 @@ def measure(
     )
 
 
-@cache
-def convolution_rate(backend: str, settings: Settings, precision: str) -> float:
-    """Multiply-accumulates a second of the fastest of `SHAPES`, each by its median time."""
-    return max(shape.macs / _median(_session(backend, settings, precision, shape)) for shape in SHAPES)
+def convolution_rate(backend: Backend, precision: str) -> float:
+    """Return the multiply-accumulates per second of the fastest of `SHAPES`, each by its median time.
+
+    Backends of one name and equal settings are measured once in a process.
+    """
+    key = backend.name, tuple(sorted(backend.settings().items())), precision
+    if key not in _convolution_rates:
+        _convolution_rates[key] = max(shape.macs / _seconds(backend, precision, shape) for shape in SHAPES)
+    return _convolution_rates[key]
 
 
 @cache
@@ -89,20 +96,10 @@ def gpu_bandwidth() -> float:
             target.close()
 
 
-def _session(backend: str, settings: Settings, precision: str, shape: Shape) -> Callable[[], object]:
-    model, inputs = convolutions.model(shape, precision), {convolutions.INPUT: shape.example(precision)}
-    if backend == "openvino":
-        from pem_edge.runtime.backends import openvino
-
-        compiled = openvino.core().compile_model(openvino.core().read_model(model), "CPU", openvino.options(settings))
-        request = compiled.create_infer_request()
-        return lambda: request.infer(inputs, share_inputs=True, share_outputs=True)
-    import onnxruntime as ort
-
-    from pem_edge.runtime.backends import onnxruntime
-
-    session = ort.InferenceSession(model, onnxruntime.options(settings), providers=onnxruntime.providers())
-    return lambda: session.run(None, inputs)
+def _seconds(backend: Backend, precision: str, shape: Shape) -> float:
+    run = backend.open_bare(convolutions.model(shape, precision))
+    inputs: dict[str, NDArray[np.generic]] = {convolutions.INPUT: shape.example(precision)}
+    return _median(lambda: run(inputs))
 
 
 def _median(call: Callable[[], object]) -> float:

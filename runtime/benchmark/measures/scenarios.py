@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import numpy as np
-
 from pem_edge.runtime import images
-from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.benchmark import statistics
 from pem_edge.runtime.benchmark.measures.decoded_sources import FEWEST, Image, InMemory, PacedCamera
 from pem_edge.runtime.benchmark.options import Options
 from pem_edge.runtime.benchmark.rounds import Contestant, undisturbed
 from pem_edge.runtime.benchmark.schema import Camera, MultiStream, Offline, Scenarios
-from pem_edge.runtime.inference import postprocess, preprocess
+from pem_edge.runtime.inference import batches
 from pem_edge.runtime.inference.segmenter import Segmenter
 from pem_edge.runtime.progress import Say
 
@@ -75,19 +72,16 @@ def multi_stream(segmenter: Segmenter, pictures: Sequence[Image], options: Optio
 
 
 def offline(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -> Offline:
-    """As many a second as go: in the artifact's largest batches, else in the overlapping stages of `stream`."""
-    batch = largest_batch(segmenter)
-    if batch == 1:
-        results: Iterator[object] = segmenter.stream(InMemory(pictures, options.scenario_seconds))
-        start = time.perf_counter()
-        count = sum(1 for _ in results)
-    else:
-        start = time.perf_counter()
-        count = 0
-        while count < FEWEST or time.perf_counter() - start < options.scenario_seconds:
-            _batch(segmenter, [pictures[(count + number) % len(pictures)] for number in range(batch)])
-            count += batch
-    return Offline(batch=batch, fps=count / (time.perf_counter() - start), images=count)
+    """Segment as many images as possible: in lists of the largest batch, or else in the stages of `stream`."""
+    most = batches.largest(segmenter.manifest.input)
+    start = time.perf_counter()
+    count = 0
+    if most == 1:
+        count = sum(1 for _ in segmenter.stream(InMemory(pictures, options.scenario_seconds)))
+    while most > 1 and (count < FEWEST or time.perf_counter() - start < options.scenario_seconds):
+        segmenter([pictures[(count + number) % len(pictures)] for number in range(most)])
+        count += most
+    return Offline(batch=most, fps=count / (time.perf_counter() - start), images=count)
 
 
 def camera(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -> Camera:
@@ -103,12 +97,6 @@ def camera(segmenter: Segmenter, pictures: Sequence[Image], options: Options) ->
     )
 
 
-def largest_batch(segmenter: Segmenter) -> int:
-    """The most images that the artifact takes at once."""
-    spec = segmenter.manifest.input
-    return spec.dynamic_batch.most if spec.dynamic_batch else spec.batch
-
-
 def _latencies(segmenter: Segmenter, pictures: Sequence[Image], seconds: float) -> list[float]:
     found = []
     for frame in InMemory(pictures, seconds):
@@ -116,12 +104,3 @@ def _latencies(segmenter: Segmenter, pictures: Sequence[Image], seconds: float) 
         segmenter(frame.read())
         found.append(1000 * (time.perf_counter() - start))
     return found
-
-
-def _batch(segmenter: Segmenter, pictures: Sequence[Image]) -> None:
-    """Segment several images at once, as the pipeline of one does, which has no batches."""
-    prepared = [preprocess.prepare(picture, segmenter.manifest.input) for picture in pictures]
-    logits, masks = segmenter.backend(np.stack([image for image, _ in prepared]))
-    things = labels.things(segmenter.manifest.classes)
-    for index, (_, geometry) in enumerate(prepared):
-        postprocess.merge(logits[index], masks[index], geometry, things, segmenter.thresholds)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pem_edge.export.engine.machine import Machine
-from pem_edge.export.engine.targets import FLAVOURS, load
+from pem_edge.export.engine.targets import TARGETS, load
 from pem_edge.runtime.artifacts import artifact
 
 
@@ -26,4 +26,4 @@ def machine(target: str = "trt") -> Machine:
     """This machine as if TensorRT-RTX were TensorRT, and had a GPU to build on."""
     pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
     gpu: Any = SimpleNamespace(name="NVIDIA Orin (nvgpu)", compute_capability="8.7")
-    return Machine(FLAVOURS[target], load(FLAVOURS["trt-rtx"]), gpu)
+    return Machine(TARGETS[target], load(TARGETS["trt-rtx"]), gpu)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pem_edge.export.engine import build, config, network
 from pem_edge.export.engine.settings import Settings, require
-from pem_edge.export.engine.targets import FLAVOURS
+from pem_edge.export.engine.targets import TARGETS
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
 from pem_edge.runtime.errors import ExportError
@@ -49,7 +49,7 @@ def test_the_builder_gets_what_was_asked_for() -> None:
     here = machine()
     trt = here.trt
     demo = artifact.read(artifact.DEMO)
-    parsed = network.parse(trt, here.flavour, demo.model)
+    parsed = network.parse(trt, here.target, demo.model)
     settings = Settings(workspace=3 << 20, optimization_level=1, version_compatible=True, hardware_compatible="ampere+")
     made = config.create(here, parsed, demo.manifest.input, settings, None)
     assert made.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE) == 3 << 20
@@ -63,7 +63,7 @@ def test_the_builder_gets_what_was_asked_for() -> None:
 
 def test_the_network_is_strongly_typed_and_takes_eight_bit_images() -> None:
     here = machine()
-    parsed = network.parse(here.trt, here.flavour, artifact.read(artifact.DEMO).model)
+    parsed = network.parse(here.trt, here.target, artifact.read(artifact.DEMO).model)
     assert parsed.network.get_flag(here.trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     assert parsed.network.get_input(0).dtype == here.trt.DataType.UINT8
 
@@ -100,7 +100,7 @@ def test_times_are_written_and_read_again_and_rubbish_does_no_harm(
     assert path.stat().st_size > 0
     path.write_bytes(b"rubbish")
     assert len(build.build(here, demo, Settings(), remarks.append).data) > 1 << 20
-    layers = network.parse(here.trt, here.flavour, demo.model).network.num_layers
+    layers = network.parse(here.trt, here.target, demo.model).network.num_layers
     assert any(f"{layers} layers for NVIDIA Orin (nvgpu)" in remark for remark in remarks)
     assert any("cannot be asked for its layers here" in remark for remark in remarks) is not has_gpu()
 
@@ -113,11 +113,11 @@ def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path: Path, monkeypatch
 
 def test_what_a_release_lacks_is_refused() -> None:
     release = SimpleNamespace(__version__="10.3.0", HardwareCompatibilityLevel=SimpleNamespace(NONE=0, AMPERE_PLUS=1))
-    require(Settings(hardware_compatible="ampere+"), FLAVOURS["trt"], release)
+    require(Settings(hardware_compatible="ampere+"), TARGETS["trt"], release)
     with pytest.raises(ExportError, match=r"same-cc is unknown to TensorRT 10\.3\.0: choose none or ampere\+"):
-        require(Settings(hardware_compatible="same-cc"), FLAVOURS["trt"], release)
+        require(Settings(hardware_compatible="same-cc"), TARGETS["trt"], release)
     with pytest.raises(ExportError, match="--compute-capability is of TensorRT-RTX"):
-        require(Settings(compute_capability=("8.7",)), FLAVOURS["trt"], release)
+        require(Settings(compute_capability=("8.7",)), TARGETS["trt"], release)
 
 
 def test_half_precision_is_refused_where_it_is_slow() -> None:

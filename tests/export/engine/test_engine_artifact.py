@@ -50,8 +50,8 @@ def test_the_engine_lies_beside_the_onnx_and_its_manifest_describes_both(onnx: P
     assert onnx.read_bytes() == before
     assert manifest.engine is not None
     assert manifest.engine.source.sha256 == sha256(onnx)
-    assert msgspec.structs.replace(manifest, engine=None, model=None, built_by={}) == msgspec.structs.replace(
-        embedded(onnx), built_by={}
+    assert msgspec.structs.replace(manifest, engine=None, model=None, built_by=None) == msgspec.structs.replace(
+        embedded(onnx), built_by=None
     )
 
 
@@ -78,7 +78,7 @@ def test_json_tells_of_the_engine(onnx: Path, capsys: pytest.CaptureFixture[str]
     assert report["engine"]["target"] == "trt-rtx"
     assert report["engine"]["seconds"] > 0
     built_by = artifact.read(engine).manifest.built_by
-    assert (built_by["optimization_level"], built_by["workspace"]) == ("1", str(2 << 30))
+    assert (built_by.optimization_level, built_by.workspace) == ("1", str(2 << 30))
     inspection = json.loads(Path(report["layers"]).read_text())
     assert len(inspection["layers"]) == sum(report["engine"]["layers"].values())
 

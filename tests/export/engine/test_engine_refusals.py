@@ -80,7 +80,7 @@ def test_without_a_gpu_tensorrt_is_refused(onnx: Path) -> None:
 
 @needs_rtx
 def test_one_process_drives_one_of_the_two(onnx: Path) -> None:
-    load = "from pem_edge.export.engine import targets; targets.load(targets.FLAVOURS['trt-rtx'])"
+    load = "from pem_edge.export.engine import targets; targets.load(targets.TARGETS['trt-rtx'])"
     said = command(onnx, f"{load}; from pem_edge.export.cli.export import main; main({arguments(onnx)})")
     assert "has built for TensorRT-RTX: build for TensorRT in another process" in said
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from PIL import Image
 
@@ -95,7 +96,7 @@ def check_engine(manifest: Manifest, path: Path) -> None:
     assert (engine.plugin, engine.version_compatible, engine.hardware_compatible) == (None, False, "none")
     assert (engine.gpu == "none") is not has_gpu()
     builder = {"tensorrt_rtx", "polygraphy", "gpu", "cuda_driver", "workspace", "optimization_level", "layers_from"}
-    assert {"pem-edge", "torch", "onnx", "opset"} | builder <= set(manifest.built_by)
+    assert {"pem-edge", "torch", "onnx", "opset"} | builder <= set(msgspec.to_builtins(manifest.built_by))
 
 
 def check_layers(manifest: Manifest) -> None:
@@ -113,7 +114,8 @@ def check_source(manifest: Manifest, onnx: Path) -> None:
     inside = manifests.parse(onnx_metadata.read(onnx)[METADATA_KEY].encode(), "inside")
     for field in ("input", "outputs", "classes", "thresholds", "precision", "deform_conv", "checkpoint", "parity"):
         assert getattr(manifest, field) == getattr(inside, field)
-    assert inside.built_by.items() <= {**manifest.built_by, "gpu": inside.built_by["gpu"]}.items()
+    before, after = (msgspec.to_builtins(each.built_by) for each in (inside, manifest))
+    assert before.items() <= {**after, "gpu": before["gpu"]}.items()
 
 
 def engine_of(manifest: Manifest) -> Engine:

@@ -19,7 +19,7 @@ from onnx.reference.op_run import OpRun
 from torch import Tensor, nn
 
 from pem_edge import runtime
-from pem_edge.export.artifact import Request, export_onnx
+from pem_edge.export.artifact import OnnxExport, export_onnx
 from pem_edge.export.graph import tracing
 from pem_edge.export.graph.operation_forms import Precision, resolve
 from pem_edge.export.graph.rewrites import half
@@ -170,7 +170,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[Precision, Path]:
     paths: dict[Precision, Path] = {"fp32": folder / "single.onnx", "fp16": folder / "half.onnx"}
     for precision, path in paths.items():
         export_onnx(
-            Request(
+            OnnxExport(
                 model=checkpoints.load(weights),
                 checkpoint=weights,
                 output=path,
@@ -198,7 +198,7 @@ def test_the_graph_computes_in_half_between_a_byte_image_and_float_outputs(expor
 def test_outputs_may_be_half(tmp_path: Path) -> None:
     weights = checkpoints.locate("demo")
     spec, forms = InputSpec(height=64, width=96), resolve("onnx", precision="fp16", outputs="float16")
-    request = Request(checkpoints.load(weights), weights, tmp_path / "a.onnx", spec, LABELS, forms, Thresholds())
+    request = OnnxExport(checkpoints.load(weights), weights, tmp_path / "a.onnx", spec, LABELS, forms, Thresholds())
     manifest = export_onnx(request)
     assert manifest.outputs == {"logits": "float16", "masks": "float16"}
     outputs = onnx.load(tmp_path / "a.onnx").graph.output

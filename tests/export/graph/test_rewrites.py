@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pem_edge import pem
 from pem_edge.export.graph import tracing
-from pem_edge.export.graph.operation_forms import Forms, resolve
+from pem_edge.export.graph.operation_forms import Forms, Target, resolve
 from pem_edge.export.graph.rewrites import fold_batchnorm, prepare, suited, use_deform_conv_node, use_nvidia_attention
 from pem_edge.export.graph.rewrites.deformable_attention import NVIDIA_DOMAIN, NVIDIA_OPERATOR
 from pem_edge.export.graph.rewrites.upsample import PhaseUpsample
@@ -115,7 +115,7 @@ def test_the_model_given_is_left_alone(nano: pem.PEM) -> None:
 
 
 @pytest.mark.parametrize("target", ["onnx", "trt", "trt-rtx"])
-def test_auto_is_resolved_to_one_form_and_a_choice_is_kept(target: str) -> None:
+def test_auto_is_resolved_to_one_form_and_a_choice_is_kept(target: Target) -> None:
     assert resolve(target).deform_conv in ("native", "standard")
     assert resolve(target, deform_conv="native").deform_conv == "native"
     assert resolve(target, upsample="transposed").upsample == "transposed"

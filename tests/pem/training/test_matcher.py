@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pem_edge.pem.training.objective.losses import Weights
 from pem_edge.pem.training.objective.matcher import NOBODY, costs, match
+from pem_edge.pem.training.settings import LossWeights
 
-WEIGHTS = Weights(classes=2.0, entropy=5.0, dice=3.0)
+WEIGHTS = LossWeights(classes=2.0, entropy=5.0, dice=3.0)
 
 
 def problem(

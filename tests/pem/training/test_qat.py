@@ -27,11 +27,13 @@ from pem_edge.export.graph.rewrites import fold_batchnorm, prepare
 from pem_edge.export.graph.rewrites.upsample import PhaseUpsample
 from pem_edge.pem.cli.train import main
 from pem_edge.pem.layers.blocks import ConvNorm
-from pem_edge.pem.training import Settings, Trainer, snapshots
+from pem_edge.pem.training import snapshots
 from pem_edge.pem.training.data.batches import loader
 from pem_edge.pem.training.objective import points
 from pem_edge.pem.training.objective.qat import MOST, QuantizationAware, convolutions, quantized_input, quantized_weight
 from pem_edge.pem.training.processes import Processes
+from pem_edge.pem.training.settings import Settings
+from pem_edge.pem.training.trainer import Trainer
 from tests.helpers.boxes import LABELS, Boxes
 from tests.helpers.tiny import TINY
 from tests.helpers.weights import randomised

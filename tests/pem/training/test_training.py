@@ -19,14 +19,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pem_edge.pem.model import PEM
-from pem_edge.pem.training import Settings, Trainer, snapshots
+from pem_edge.pem.training import snapshots
 from pem_edge.pem.training.data.batches import Batch, loader
 from pem_edge.pem.training.objective import points
-from pem_edge.pem.training.objective.losses import Weights
 from pem_edge.pem.training.objective.points import PointPlan
 from pem_edge.pem.training.objective.supervision import Supervised
 from pem_edge.pem.training.optimization import Average, optimizer, set_learning_rate
 from pem_edge.pem.training.processes import Processes
+from pem_edge.pem.training.settings import LossWeights, Settings
+from pem_edge.pem.training.trainer import Trainer
 from pem_edge.pem.variants import Variant
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.errors import CheckpointError, OutputError, TrainingError
@@ -93,7 +94,7 @@ def test_transformers_learn_by_the_same_recipe(variant: Variant, tmp_path: Path)
 @pytest.mark.parametrize("variant", [TINY_MASK2FORMER, TINY_PROSCALE], ids=lambda row: row.name)
 def test_every_parameter_of_a_transformer_gets_a_gradient_in_half_precision(variant: Variant) -> None:
     torch.manual_seed(0)
-    supervised = Supervised(variant.build(len(LABELS)).train(), Weights())
+    supervised = Supervised(variant.build(len(LABELS)).train(), LossWeights())
     batch = next(iter(loader(Boxes(), SETTINGS, ALONE, 0)))
     plan = PointPlan.of(60, (16, 16))
     where = points.draw(4, plan.total, torch.Generator().manual_seed(0))
@@ -199,7 +200,7 @@ def test_losses_that_are_not_finite_end_the_run(trainer: Train) -> None:
 
 
 def test_images_without_segments_give_finite_losses_and_gradients() -> None:
-    supervised = Supervised(tiny().train(), Weights())
+    supervised = Supervised(tiny().train(), LossWeights())
     plan = PointPlan.of(100, (16, 16))
     where = points.draw(2, plan.total, torch.Generator().manual_seed(0))
     batch = Batch(torch.zeros(2, 64, 64, 3, dtype=torch.uint8), torch.full((2, 64, 64), -1), torch.full((2, 1), -1))
@@ -212,7 +213,7 @@ def test_images_without_segments_give_finite_losses_and_gradients() -> None:
 
 def test_losses_of_all_predictions_equal_a_plain_loop() -> None:
     """One image, one layer, one segment at a time, from masks of full size, in float64."""
-    supervised = Supervised(tiny().train(), Weights())
+    supervised = Supervised(tiny().train(), LossWeights())
     batch = next(iter(loader(Boxes(), SETTINGS, ALONE, 0)))
     plan = PointPlan.of(60, (16, 16))
     where = points.draw(4, plan.total, torch.Generator().manual_seed(0))
@@ -252,7 +253,7 @@ def plain_losses(supervised: Supervised, batch: Batch, where: Tensor, plan: Poin
 
 
 def plain_matching(
-    logits: Tensor, masks: Tensor, categories: Tensor, owners: Tensor, plan: PointPlan, weights: Weights
+    logits: Tensor, masks: Tensor, categories: Tensor, owners: Tensor, plan: PointPlan, weights: LossWeights
 ) -> list[tuple[int, int]]:
     few = slice(plan.candidates - plan.kept, plan.candidates)
     cost = np.zeros((len(logits), len(categories)))

@@ -25,7 +25,7 @@ def test_its_manifest_vouches_for_it() -> None:
     found = artifact.read("demo")
     assert found.manifest.classes == LABELS
     assert found.manifest.parity
-    assert all(result["passed"] for result in found.manifest.parity.values())
+    assert all(result.passed for result in found.manifest.parity.values())
 
 
 def test_it_segments_streets_it_has_not_seen(capsys: pytest.CaptureFixture[str]) -> None:

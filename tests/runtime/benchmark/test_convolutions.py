@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.manifest import Work
-from pem_edge.runtime.backends import Settings, available
+from pem_edge.runtime.backends import Settings, available, create
 from pem_edge.runtime.benchmark.measures import convolutions, rates
 from pem_edge.runtime.benchmark.measures.convolutions import Shape
 
@@ -57,11 +59,12 @@ def test_macs_are_counted() -> None:
 
 @pytest.mark.parametrize("backend", sorted({"onnxruntime", "openvino"} & set(available())))
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_rates_of_this_machine(backend: str, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rates_of_this_machine(backend: str, precision: str, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rates, "SHAPES", (SMALL,))
     monkeypatch.setattr(rates, "_SQUARE", 64)
     monkeypatch.setattr(rates, "_COPIED", 1 << 20)
-    for measured in (rates.convolution_rate, rates.matrix_rate, rates.bandwidth):
+    monkeypatch.setattr(rates, "_convolution_rates", {})
+    for measured in (rates.matrix_rate, rates.bandwidth):
         measured.cache_clear()
     work = Work(
         macs={"Conv": 600, "MatMul": 400},
@@ -72,10 +75,11 @@ def test_rates_of_this_machine(backend: str, precision: str, monkeypatch: pytest
         width=32,
         batch=1,
     )
-    found = rates.measure(work, 2.0, backend, Settings(threads=1), precision)
+    loaded = create(backend, artifact.read(tiny), Settings(threads=1))
+    found = rates.measure(loaded, work, 2.0, precision)
     assert (found.macs, found.bytes_moved, found.reached) == (1000, 42, 500_000)
     assert found.convolution is not None
     assert found.fraction == found.reached / found.convolution
     assert min(found.matrix or 0, found.bandwidth or 0) > 0
-    for measured in (rates.convolution_rate, rates.matrix_rate, rates.bandwidth):
+    for measured in (rates.matrix_rate, rates.bandwidth):
         measured.cache_clear()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,9 +30,9 @@ class Slow(Segmenter):
         super().__init__(segmenter.backend, segmenter.thresholds)
         infer = self._pipeline.infer
 
-        def slowly(prepared: object) -> object:
+        def slowly(batch: Sequence[Any]) -> Any:
             threading.Event().wait(0.1)
-            return infer(prepared)
+            return infer(batch)
 
         self._pipeline.infer = slowly  # type: ignore[method-assign]
 

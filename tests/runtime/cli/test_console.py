@@ -20,12 +20,12 @@ def run(
 ) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of a command whose action has that outcome."""
 
-    def action(_: argparse.Namespace) -> dict[str, Any]:
+    def action(_: dict[str, Any]) -> dict[str, Any]:
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
 
-    code = console.run(console.Parser(prog="pem-try"), action, arguments)
+    code = console.run(console.Parser(prog="pem-try"), vars, action, arguments)
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 
@@ -90,23 +90,23 @@ def test_what_is_no_count(text: str) -> None:
 
 
 def test_an_interrupt_that_a_library_swallowed_counts_at_the_next_remark(capsys: pytest.CaptureFixture[str]) -> None:
-    def swallowing(_options: argparse.Namespace) -> dict[str, Any]:
+    def swallowing(_options: dict[str, Any]) -> dict[str, Any]:
         with suppress(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         console.say("pem-try", "going on")
         return {}
 
     before = signal.getsignal(signal.SIGINT)
-    assert console.run(console.Parser(prog="pem-try"), swallowing, []) == 130
+    assert console.run(console.Parser(prog="pem-try"), vars, swallowing, []) == 130
     assert capsys.readouterr().err == "pem-try: interrupted\n"
     assert signal.getsignal(signal.SIGINT) is before
-    assert console.run(console.Parser(prog="pem-try"), lambda _: {}, []) == 0, "the next run starts afresh"
+    assert console.run(console.Parser(prog="pem-try"), vars, lambda _: {}, []) == 0, "the next run starts afresh"
 
 
 def test_commands_may_run_outside_the_main_thread() -> None:
     codes: list[int] = []
     thread = threading.Thread(
-        target=lambda: codes.append(console.run(console.Parser(prog="pem-try"), lambda _: {}, []))
+        target=lambda: codes.append(console.run(console.Parser(prog="pem-try"), vars, lambda _: {}, []))
     )
     thread.start()
     thread.join()

@@ -12,7 +12,7 @@ import pytest
 
 from pem_edge.runtime.datasets.coco_panoptic import CocoPanoptic
 from pem_edge.runtime.datasets.dataset import Dataset, TrueSegment
-from pem_edge.runtime.datasets.opening import open_dataset
+from pem_edge.runtime.datasets.opening import DatasetLocation, open_dataset
 from pem_edge.runtime.datasets.toy_streets import ToyStreets
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.results import coco_format
@@ -54,10 +54,10 @@ def test_the_three_places_may_be_given_apart(tmp_path: Path) -> None:
     folder = coco_folder.write(tmp_path / "here")
     folder.joinpath("panoptic.json").rename(tmp_path / "val.json")
     images, panoptic = folder / "images", folder / "panoptic"
-    assert len(open_dataset(annotations=tmp_path / "val.json", image_folder=images, panoptic_folder=panoptic)) == 2
-    assert len(open_dataset(str(folder), annotations=tmp_path / "val.json")) == 2
+    assert len(DatasetLocation(None, tmp_path / "val.json", images, panoptic).open()) == 2
+    assert len(DatasetLocation(str(folder), annotations=tmp_path / "val.json").open()) == 2
     with pytest.raises(InputError, match="all of --annotations, --images and --panoptic"):
-        open_dataset(annotations=tmp_path / "val.json")
+        DatasetLocation(annotations=tmp_path / "val.json")
 
 
 def test_cityscapes_as_its_converter_writes_it(tmp_path: Path) -> None:

@@ -15,9 +15,12 @@ from PIL import Image
 
 from pem_edge import runtime
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range, Thresholds
+from pem_edge.runtime.backends.base import RawOutputs
+from pem_edge.runtime.backends.onnxruntime import OnnxRuntime
 from pem_edge.runtime.errors import BackendError, InputError
 
 STAGES = ["preprocess", "inference", "postprocess"]
+SIDES = Range(32, 64, 96)
 
 
 def label_at(result: runtime.Result, row: int, column: int) -> str:
@@ -104,6 +107,62 @@ def test_an_artifact_that_takes_only_batches(
     build: Callable[..., Path], spec: InputSpec, flag: NDArray[np.uint8]
 ) -> None:
     assert len(runtime.load(build(spec))(flag).segments) == 3
+
+
+def varied(count: int) -> list[NDArray[np.uint8]]:
+    """Images of three sizes and, in each, of stripes in another order."""
+    colors = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)], np.uint8)
+    rng = np.random.default_rng(0)
+    return [
+        np.broadcast_to(np.repeat(rng.permutation(colors), size // 5 + 1, axis=0)[:size], (size, size, 3)).copy()
+        for size in rng.choice([40, 64, 96], count)
+    ]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        InputSpec(height=64, width=96),
+        InputSpec(height=64, width=96, batch=3),
+        InputSpec(height=64, width=96, dynamic_batch=Range(2, 2, 4)),
+        InputSpec(height=64, width=96, dynamic_batch=Range(1, 2, 4), dynamic_height=SIDES, dynamic_width=SIDES),
+    ],
+    ids=["one", "batch", "dynamic batch", "all dynamic"],
+)
+@pytest.mark.parametrize("count", [0, 1, 11])
+def test_a_list_gives_what_its_images_give_alone_in_their_order(
+    build: Callable[..., Path], spec: InputSpec, count: int
+) -> None:
+    pictures = varied(count)
+    with runtime.load(build(spec), "onnxruntime", threads=1) as segmenter:
+        for picture, found in zip(pictures, segmenter(pictures), strict=True):
+            expected = segmenter(picture)
+            np.testing.assert_array_equal(found.panoptic, expected.panoptic)
+            assert found.segments == expected.segments
+            np.testing.assert_array_equal(found.semantic, expected.semantic)
+            assert list(found.milliseconds) == list(expected.milliseconds)
+
+
+def test_a_list_of_files_runs_in_batches_as_large_as_the_model_takes(
+    build: Callable[..., Path], flag: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(5)]
+    for path in paths:
+        Image.fromarray(flag).save(path)
+    sizes = []
+    run = OnnxRuntime._run
+
+    def counted(self: OnnxRuntime, batch: NDArray[np.uint8]) -> RawOutputs:
+        sizes.append(len(batch))
+        return run(self, batch)
+
+    monkeypatch.setattr(OnnxRuntime, "_run", counted)
+    spec = InputSpec(height=64, width=96, dynamic_batch=Range(2, 2, 3))
+    with runtime.load(build(spec), "onnxruntime", threads=1) as segmenter:
+        results = segmenter(paths, score_threshold=0.5)
+    assert [result.name for result in results] == [str(path) for path in paths]
+    assert sizes == [3, 2]
+    assert all(result.milliseconds["decode"] > 0 for result in results)
 
 
 def test_thresholds_come_from_manifest_load_and_call_in_rising_order(

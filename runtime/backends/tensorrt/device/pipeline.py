@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,13 +11,15 @@ import numpy as np
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.artifacts.manifest import Thresholds
+from pem_edge.runtime.backends.contract import Shape
 from pem_edge.runtime.backends.cuda import device_arrays
 from pem_edge.runtime.backends.cuda.device_arrays import Images
-from pem_edge.runtime.backends.tensorrt.device.stages import DeviceStages, Image
+from pem_edge.runtime.backends.tensorrt.device.stages import DeviceStages, Finished, Image
 from pem_edge.runtime.backends.tensorrt.engine.loaded import LoadedEngine
 from pem_edge.runtime.errors import BackendError
-from pem_edge.runtime.inference import preprocess
-from pem_edge.runtime.inference.pipeline import Inferred, Merged, Outputs, Pipeline, smallest_batch, timed
+from pem_edge.runtime.inference import batches, preprocess
+from pem_edge.runtime.inference.host_pipeline import HostPipeline, Inferred
+from pem_edge.runtime.inference.pipeline import Merged, Outputs, timed
 from pem_edge.runtime.results.segments import Segment
 
 _UPLOAD = "host to device"
@@ -40,7 +43,7 @@ class DevicePipeline:
     is for as long. ``milliseconds`` are the GPU's, but for the copy, which counts as "host to device".
     """
 
-    def __init__(self, engine: LoadedEngine, stages: DeviceStages, on_host: Pipeline) -> None:
+    def __init__(self, engine: LoadedEngine, stages: DeviceStages, on_host: HostPipeline) -> None:
         self._engine, self._stages, self._on_host = engine, stages, on_host
         self._spec = engine.artifact.manifest.input
         self._things = labels.things(engine.artifact.manifest.classes)
@@ -57,25 +60,36 @@ class DevicePipeline:
         size = ready.shape[0], ready.shape[1]
         return Prepared(ready, preprocess.geometry(size, self._spec), milliseconds)
 
-    def infer(self, prepared: Prepared) -> Prepared:
-        """Nothing that could be done before the thresholds are known would save time."""
-        return prepared
+    def infer(self, batch: Sequence[Prepared]) -> Sequence[Prepared]:
+        """Return ``batch``: nothing that could be done before the thresholds are known would save time."""
+        return batch
 
-    def merge(self, prepared: Prepared, thresholds: Thresholds) -> Merged:
-        """See `Pipeline`; runs everything."""
+    def merge(self, inferred: Sequence[Prepared], thresholds: Thresholds) -> list[Merged]:
+        """Run everything for a batch, see `Pipeline`."""
+        images = [(prepared.image, prepared.geometry) for prepared in inferred]
+        shape = max(len(images), batches.smallest(self._spec)), *images[0][1].padded_size, 3
+        with self._engine.working(), self._engine.planned(shape) as plan:
+            finished, milliseconds = self._stages.run(plan, images, thresholds)
+        share = {stage: time / len(images) for stage, time in milliseconds.items()}
+        return [
+            self._merged(prepared, each, shape, share, thresholds)
+            for prepared, each in zip(inferred, finished, strict=True)
+        ]
+
+    def _merged(
+        self, prepared: Prepared, finished: Finished, shape: Shape, share: dict[str, float], thresholds: Thresholds
+    ) -> Merged:
         image, geometry = prepared.image, prepared.geometry
-        with self._engine.working(), self._engine.planned(self._shape(geometry)) as plan:
-            finished = self._stages.run(plan, image, geometry, thresholds)
         kept = self._stages.keepable(image) if isinstance(image, np.ndarray) else image
-        outputs = partial(self._outputs, kept, geometry)
-        milliseconds = _summed(prepared.milliseconds, finished.milliseconds)
+        outputs = partial(self._outputs, kept, geometry, shape)
+        milliseconds = _summed(prepared.milliseconds, share)
         if not finished.finite:  # the host says what is wrong
-            return self._on_host.merge(Inferred(outputs(), geometry, milliseconds), thresholds)
+            return self._on_host.merge([Inferred(outputs(), geometry, milliseconds)], thresholds)[0]
         segments = [self._segment(number, *row) for number, row in enumerate(finished.segments.tolist(), 1)]
         return Merged(finished.panoptic, segments, geometry, outputs, milliseconds)
 
-    def _outputs(self, image: Image, geometry: Geometry) -> Outputs:
-        """What the model makes of an image that was run before."""
+    def _outputs(self, image: Image, geometry: Geometry, shape: Shape) -> Outputs:
+        """Return the model's outputs for an image that was in a batch of ``shape`` before."""
         if self._engine.closed:
             raise BackendError(
                 f"{self._engine.artifact.model} is closed, which computes semantic maps and instances when first "
@@ -83,12 +97,9 @@ class DevicePipeline:
             )
         with self._engine.working():
             ready = self._stages.staged(image) if isinstance(image, np.ndarray) else image
-            with self._engine.planned(self._shape(geometry)) as plan:
+            with self._engine.planned(shape) as plan:
                 logits, masks = self._stages.outputs(plan, ready, geometry)
         return logits[0].astype(np.float32, copy=False), masks[0].astype(np.float32, copy=False)
-
-    def _shape(self, geometry: Geometry) -> tuple[int, ...]:
-        return smallest_batch(self._spec), *geometry.padded_size, 3
 
     def _segment(
         self, number: int, category: int, score: float, area: int, left: int, top: int, right: int, bottom: int

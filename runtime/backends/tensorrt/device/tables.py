@@ -16,7 +16,7 @@ from pem_edge.runtime.backends.cuda.driver import HostView, Memory, copy
 from pem_edge.runtime.backends.tensorrt.kernels import tables
 
 _ALIGNMENT = 16
-_MOST_SETS = 8
+_USUAL_SETS = 8
 
 
 class Uploaded:
@@ -58,15 +58,16 @@ class TableSet:
 
 
 class GeometryTables:
-    """The sets of the geometries that came last."""
+    """Holds the table sets of the geometries that came last, at least those of a batch of ``most_images``."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_images: int) -> None:
+        self._most_sets = max(_USUAL_SETS, most_images)
         self._sets: OrderedDict[Geometry, TableSet] = OrderedDict()
 
     def of(self, geometry: Geometry, stream: Any) -> TableSet:
         """The set of ``geometry``, which lies on the GPU when ``stream`` has come so far."""
         if geometry not in self._sets:
-            if len(self._sets) == _MOST_SETS:
+            if len(self._sets) == self._most_sets:
                 self._sets.popitem(last=False)[1].close()
             self._sets[geometry] = TableSet(geometry, stream)
         self._sets.move_to_end(geometry)

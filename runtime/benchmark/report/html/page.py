@@ -28,7 +28,7 @@ def report(found: Report) -> str:
 
 
 def _head(found: Report) -> Markup:
-    sheet = (files("pem_edge.runtime.benchmark.report") / "page.css").read_text("utf-8")
+    sheet = (files("pem_edge.runtime.benchmark.report.html") / "page.css").read_text("utf-8")
     return tag(
         "head",
         tag("meta", charset="utf-8"),

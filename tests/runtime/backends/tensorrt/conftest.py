@@ -23,7 +23,7 @@ from pem_edge.runtime.backends.cuda import driver
 from pem_edge.runtime.backends.tensorrt import log, plugin_library
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.files import sha256
-from pem_edge.runtime.inference.pipeline import Backend as SegmenterBackend
+from pem_edge.runtime.inference.backend import Backend as SegmenterBackend
 from tests.helpers.tensorrt_bindings.simulated_cuda import Cuda
 from tests.helpers.tensorrt_bindings.simulated_tensorrt import TensorRt, engine_bytes
 
@@ -179,7 +179,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def simulated(
     request: pytest.FixtureRequest, build: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[SimulatedBench]:
-    """Each flavour of TensorRT on a simulated machine."""
+    """Each target of TensorRT on a simulated machine."""
     with _simulation(SimulatedBench(request.param, build, tmp_path, Cuda()), monkeypatch) as bench:
         yield bench
 
@@ -188,7 +188,7 @@ def simulated(
 def bench(
     request: pytest.FixtureRequest, build: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Bench]:
-    """Each flavour of TensorRT, on a simulated machine and on this machine's GPU."""
+    """Each target of TensorRT, on a simulated machine and on this machine's GPU."""
     kind, name = request.param.split()
     if kind == "simulated":
         with _simulation(SimulatedBench(name, build, tmp_path, Cuda()), monkeypatch) as bench:

@@ -21,7 +21,8 @@ from pem_edge.runtime.artifacts.manifest import InputSpec, Range, Thresholds
 from pem_edge.runtime.backends.base import Backend
 from pem_edge.runtime.backends.cuda import driver as cuda_driver
 from pem_edge.runtime.errors import BackendError
-from pem_edge.runtime.inference.pipeline import HostPipeline, Merged, Pipeline
+from pem_edge.runtime.inference.host_pipeline import HostPipeline
+from pem_edge.runtime.inference.pipeline import AnyPipeline, Merged
 from tests.helpers.tensorrt_bindings.simulated_machine import Work
 from tests.runtime.backends.tensorrt.conftest import Bench, SimulatedBench
 from tests.runtime.backends.tensorrt.test_engine_runs import DYNAMIC, FAULTY, in_threads
@@ -44,13 +45,18 @@ def picture(seed: int, height: int = 64, width: int = 96) -> NDArray[np.uint8]:
     return np.asarray((image + rng.integers(-9, 9, image.shape)).clip(0, 255), np.uint8)
 
 
-def pipelines(backend: Backend) -> tuple[Pipeline, Pipeline]:
+def pipelines(backend: Backend) -> tuple[AnyPipeline, AnyPipeline]:
     """The backend's, and one that merges on the host."""
     return backend.pipeline(), HostPipeline(backend)
 
 
-def through(pipeline: Pipeline, image: Any, thresholds: Thresholds = USUAL) -> Merged:
-    return pipeline.merge(pipeline.infer(pipeline.prepare(image)), thresholds)
+def through(pipeline: AnyPipeline, image: Any, thresholds: Thresholds = USUAL) -> Merged:
+    (merged,) = through_together(pipeline, [image], thresholds)
+    return merged
+
+
+def through_together(pipeline: AnyPipeline, images: list[Any], thresholds: Thresholds = USUAL) -> list[Merged]:
+    return pipeline.merge(pipeline.infer([pipeline.prepare(image) for image in images]), thresholds)
 
 
 def assert_alike(found: NDArray[np.int32], expected: NDArray[np.int32]) -> None:
@@ -96,6 +102,26 @@ def test_a_model_that_takes_only_batches(bench: Bench, spec: InputSpec, size: tu
     found, expected = through(device, picture(1, *size)), through(host, picture(1, *size))
     assert_same(found, expected)
     np.testing.assert_allclose(found.outputs()[1], expected.outputs()[1], atol=ATOL)
+
+
+@pytest.mark.parametrize("count", [1, 3, 12])
+def test_images_that_share_a_run_have_the_results_that_they_have_alone(bench: Bench, count: int) -> None:
+    spec = InputSpec(64, 96, dynamic_batch=Range(1, 2, 12))
+    device, host = pipelines(bench.load(bench.engine(spec)))
+    images = [picture(seed, 64 + 9 * (seed % 10), 96) for seed in range(count)]  # more geometries than are usually kept
+    for _ in range(2):
+        found = through_together(device, images)
+        for image, merged in zip(images, found, strict=True):
+            expected = through(host, image)
+            assert_same(merged, expected)
+            np.testing.assert_allclose(merged.outputs()[1], expected.outputs()[1], atol=ATOL)
+
+
+def test_the_time_of_a_batch_is_shared_by_its_images(bench: Bench) -> None:
+    device, _ = pipelines(bench.load(bench.engine(InputSpec(64, 96, dynamic_batch=Range(1, 2, 4)))))
+    found = through_together(device, [picture(seed, 70, 70) for seed in range(4)])
+    assert all(list(merged.milliseconds) == STAGES for merged in found)
+    assert len({merged.milliseconds["inference"] for merged in found}) == 1
 
 
 def test_thresholds_are_passed_on(bench: Bench) -> None:
@@ -189,7 +215,7 @@ def test_closed_between_stages(bench: Bench) -> None:
     prepared = device.prepare(picture(0))
     backend.close()
     with pytest.raises(BackendError, match="is closed: load the model again"):
-        device.merge(device.infer(prepared), USUAL)
+        device.merge(device.infer([prepared]), USUAL)
 
 
 def test_threads_sharing_a_pipeline(bench: Bench) -> None:
@@ -207,9 +233,9 @@ def test_threads_sharing_a_pipeline(bench: Bench) -> None:
 def test_neighbouring_images_in_different_stages(bench: Bench) -> None:
     device, host = pipelines(bench.load(bench.engine()))
     prepared = [device.prepare(picture(seed, 70, 70)) for seed in range(3)]
-    inferred = [device.infer(each) for each in prepared]
+    inferred = [device.infer([each]) for each in prepared]
     for seed in (2, 0, 1):
-        assert_same(device.merge(inferred[seed], USUAL), through(host, picture(seed, 70, 70)))
+        assert_same(device.merge(inferred[seed], USUAL)[0], through(host, picture(seed, 70, 70)))
 
 
 def test_closing_waits_for_a_call_that_has_begun(simulated: SimulatedBench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,173 @@
+"""The parser of ``pem-export``."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+from pem_edge.calibration.images.calibration_set import COUNT
+from pem_edge.export.engine.settings import DEFAULT_CACHE, HARDWARE_LEVELS, NO_CACHE
+from pem_edge.runtime.artifacts.manifest import Placement, RangeMethod, Thresholds
+from pem_edge.runtime.cli import console
+
+_FLAG: dict[str, Any] = {"action": "store_true", "default": None}  # None, as for other options that are not given
+
+
+def parser() -> console.Parser:
+    """Return the parser of ``pem-export``. An option that is not given is None."""
+    parser = console.Parser(
+        prog="pem-export",
+        description="Turn a trained PEM into an artifact, and prove that it computes the same.",
+        epilog="examples:\n"
+        "  pem-export --weights model_final.pth --to onnx --size 512x1024 -o out\n"
+        "  pem-export --weights model_final.pth --to trt --precision fp16 -o out\n"
+        "  pem-export --weights out/pem-stdc1-fp16.onnx --to trt     # on the machine where it will run",
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--weights",
+        type=Path,
+        help="checkpoint (.pth, .pkl, .safetensors), or demo; for engines also an .onnx exported before",
+    )
+    source.add_argument("--list", action="store_true", help="list the variants and what a run of each takes")
+    source.add_argument("--build-plugin", action="store_true", help="build the plugin for TensorRT, and nothing else")
+    parser.add_argument(
+        "--to", choices=["onnx", "trt", "trt-rtx"], default="onnx", help="kind of artifact (default: onnx)"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, help="folder, or a file that ends in .onnx or .engine (default: here)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an artifact of that name")
+    _add_graph(parser.add_argument_group("the graph"))
+    _add_dynamic(parser.add_argument_group("sizes that vary"))
+    _add_int8(parser.add_argument_group("INT8"))
+    _add_thresholds(parser.add_argument_group("defaults of the panoptic merge, 0 to 1"))
+    _add_engine(parser.add_argument_group("engines"))
+    plugin = parser.add_argument_group("the plugin")
+    plugin.add_argument("--tensorrt-include", type=Path, metavar="DIR", help="folder of TensorRT's headers, NvInfer.h")
+    plugin.add_argument(
+        "--cuda-arch", metavar="LIST", help="GPUs to compile for, such as 87 or 86;89 (default: this machine's)"
+    )
+    return parser
+
+
+def _add_graph(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--size", type=console.size, metavar="HxW", help="input size (default: 512x1024)")
+    group.add_argument("--batch", type=int, metavar="N", help="images per run (default: 1)")
+    group.add_argument(
+        "--labels",
+        help="cityscapes, ade20k, coco_panoptic, or a JSON file of COCO categories (default: the checkpoint's, or by "
+        "class count)",
+    )
+    group.add_argument(
+        "--precision",
+        choices=["fp32", "fp16", "int8"],
+        help="single; half where that is safe; convolutions in INT8, which needs --calib (default: fp32)",
+    )
+    group.add_argument("--outputs", choices=["float32", "float16"], help="type of logits and masks (float32)")
+    group.add_argument(
+        "--deform-conv",
+        choices=["auto", "native", "standard", "plugin"],
+        help="deformable convolution: ONNX's DeformConv; GridSample and a product, which runs everywhere; or our "
+        "plugin, for an engine of TensorRT to be built here or elsewhere (default: what suits --to). Deformable "
+        "attention is `standard`, or else the plugin that comes with TensorRT",
+    )
+    group.add_argument(
+        "--upsample",
+        choices=["auto", "transposed", "phases"],
+        help="upsampling: ConvTranspose, or the ordinary convolutions it consists of (default: what suits --to)",
+    )
+    group.add_argument(
+        "--compact",
+        action="store_true",
+        default=None,
+        help="store weights that half precision holds exactly in half precision: a smaller file, the same numbers",
+    )
+
+
+def _add_dynamic(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--dynamic", **_FLAG, help="take any size and batch within the ranges below")
+    group.add_argument("--min-size", type=console.size, metavar="HxW", help="smallest (default: 128x128)")
+    group.add_argument("--max-size", type=console.size, metavar="HxW", help="largest (default: twice --size)")
+    group.add_argument("--max-batch", type=int, metavar="N", help="most images per run (default: 4)")
+
+
+def _add_thresholds(group: argparse._ArgumentGroup) -> None:
+    for name, meaning in (("score", "least class score of a segment"), ("overlap", "least visible share of a segment")):
+        default = getattr(Thresholds(), name)
+        group.add_argument(f"--{name}-threshold", type=console.share, metavar="P", help=f"{meaning} ({default})")
+
+
+def _add_engine(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--workspace", type=_bytes, metavar="SIZE", help="most memory for a layer, such as 2G or 512M (default: all)"
+    )
+    group.add_argument(
+        "--optimization-level", type=int, choices=range(6), help="0 builds fastest, 5 searches longest (default: 3)"
+    )
+    group.add_argument(
+        "--timing-cache",
+        type=lambda text: text if text in (DEFAULT_CACHE, NO_CACHE) else Path(text),
+        metavar="FILE",
+        help="where to keep times of kernels for the next build, or none (default: in the user's cache folder)",
+    )
+    group.add_argument(
+        "--version-compatible",
+        action="store_true",
+        default=None,
+        help="for later releases of the same major version, too, which need the lean runtime of this one",
+    )
+    group.add_argument("--hardware-compatible", choices=list(HARDWARE_LEVELS), help="for other GPUs, too")
+    group.add_argument(
+        "--compute-capability",
+        type=lambda text: tuple(text.split(",")),
+        metavar="LIST",
+        help="TensorRT-RTX: GPUs to build for, such as 8.6,8.9 (default: all from Ampere on)",
+    )
+    group.add_argument("--inspect", **_FLAG, help="write the list of layers beside the engine")
+
+
+def _bytes(text: str) -> int:
+    match = re.fullmatch(r"(\d+)\s*([KMGT]?)(i?B)?", text, re.IGNORECASE)
+    if match is None or int(match[1]) == 0:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no size of memory: give a number with a unit, such as 2G or 512M"
+        )
+    return int(match[1]) << " KMGT".index(match[2].upper() or " ") * 10
+
+
+def _add_int8(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--calib",
+        metavar="DIR",
+        help="pictures like those the model is for: a folder, a folder in COCO's panoptic format, on which PQ is then "
+        "measured, too, or toy:COUNT[:HxW[:SEED]]",
+    )
+    group.add_argument("--calib-images", type=int, metavar="N", help=f"how many of them to use (default: {COUNT})")
+    group.add_argument(
+        "--calib-method", choices=get_args(RangeMethod), help="how ranges follow from values (default: percentile)"
+    )
+    group.add_argument(
+        "--calib-cache",
+        type=Path,
+        metavar="FILE",
+        help="where to keep statistics (default: in the user's cache folder)",
+    )
+    group.add_argument(
+        "--max-pq-drop",
+        type=float,
+        metavar="X",
+        help="keep the most sensitive blocks out of INT8 until no more than X is lost: percentage points of PQ, or of "
+        "pixels that keep their class where there are no labels (default: whatever it costs)",
+    )
+    group.add_argument(
+        "--placement",
+        choices=get_args(Placement),
+        help="whose kernels to quantize for; tensorrt with --to onnx is for an engine to be built elsewhere (default: "
+        "what suits --to)",
+    )
+    group.add_argument(
+        "--remainder", choices=["fp32", "fp16"], help="precision of the rest (default: fp16 for TensorRT, else fp32)"
+    )

@@ -1,0 +1,145 @@
+"""What ``pem-export`` may be asked for. A request that contradicts itself cannot be made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pem_edge.export.engine.settings import Settings
+from pem_edge.export.graph.operation_forms import DeformConvForm, OutputType, Precision, Target, UpsampleForm
+from pem_edge.export.int8.settings import Calibration
+from pem_edge.runtime.artifacts.manifest import InputSpec, Thresholds
+from pem_edge.runtime.errors import ExportError
+
+
+@dataclass(frozen=True)
+class ListRequest:
+    """List the variants."""
+
+    json: bool
+
+
+@dataclass(frozen=True)
+class PluginRequest:
+    """Build the plugin for TensorRT.
+
+    Attributes:
+        tensorrt_include: The folder of TensorRT's headers; None to look for them.
+        cuda_arch: CMake's list of compute capabilities, such as "87"; None for this machine's GPU.
+        json: Whether JSON is printed.
+    """
+
+    tensorrt_include: Path | None
+    cuda_arch: str | None
+    json: bool
+
+
+@dataclass(frozen=True)
+class EngineRequest:
+    """Build an engine from an ONNX artifact.
+
+    Attributes:
+        source: The ONNX artifact.
+        to: The kind of engine.
+        output: The folder, or the file, to write; None for the source's folder.
+        overwrite: Whether to replace files.
+        settings: How to build.
+        json: Whether JSON is printed.
+
+    Raises:
+        ExportError: If the target is ONNX.
+    """
+
+    source: Path
+    to: Target
+    output: Path | None
+    overwrite: bool
+    settings: Settings
+    json: bool
+
+    def __post_init__(self) -> None:
+        if self.to == "onnx":
+            raise ExportError(f"{self.source} is an ONNX artifact already: choose --to trt or --to trt-rtx")
+
+
+@dataclass(frozen=True)
+class GraphRequest:
+    """Export a checkpoint to ONNX and, for other targets, build an engine from that.
+
+    Attributes:
+        weights: The checkpoint, or "demo".
+        to: The kind of artifact.
+        output: The folder, or the file, to write; None for the current folder.
+        overwrite: Whether to replace files.
+        input: The sizes that the artifact takes.
+        labels: The name or the JSON file of labels; None for the checkpoint's.
+        precision: The precision of the artifact.
+        floating: The precision of what is not in INT8; ``precision`` itself if that is not "int8".
+        outputs: The type of logits and masks.
+        deform_conv: The form of deformable convolution.
+        upsample: The form of upsampling.
+        compact: Whether to store weights in half precision where that is exact.
+        calibration: What to calibrate on, for INT8 alone.
+        thresholds: The defaults of the panoptic merge.
+        settings: How to build an engine.
+        json: Whether JSON is printed.
+
+    Raises:
+        ExportError: If two of these contradict each other.
+    """
+
+    weights: Path
+    to: Target
+    output: Path | None
+    overwrite: bool
+    input: InputSpec
+    labels: str | None
+    precision: Literal["fp32", "fp16", "int8"]
+    floating: Precision
+    outputs: OutputType
+    deform_conv: DeformConvForm | Literal["auto"]
+    upsample: UpsampleForm | Literal["auto"]
+    compact: bool
+    calibration: Calibration | None
+    thresholds: Thresholds
+    settings: Settings
+    json: bool
+
+    def __post_init__(self) -> None:
+        if self.weights.suffix.lower() == ".engine":
+            raise ExportError(f"{self.weights} is an engine already: give the .onnx beside it, to build it again")
+        if self.to == "onnx":
+            self._refuse_engine_options()
+        if self.to == "trt-rtx" and self.deform_conv in ("native", "plugin"):
+            raise ExportError(
+                f"--deform-conv {self.deform_conv} cannot be, as trt-rtx has no plugins: choose standard, or --to trt"
+            )
+        if self.outputs == "float16" and self.floating == "fp32":
+            raise ExportError("--outputs float16 would round what single precision computed: add --precision fp16")
+        if self.calibration is not None:
+            self._refuse_quantization(self.calibration)
+
+    def _refuse_engine_options(self) -> None:
+        if self.output is not None and self.output.suffix == ".engine":
+            raise ExportError(f"-o {self.output} names an engine: add --to trt or --to trt-rtx, or end it in .onnx")
+        if changed := self.settings.changed():
+            option = changed[0].replace("_", "-")
+            raise ExportError(f"--{option} is for engines: leave it out, or add --to trt or --to trt-rtx")
+
+    def _refuse_quantization(self, calibration: Calibration) -> None:
+        if calibration.placement != "cpu":
+            return
+        if self.floating == "fp16":
+            raise ExportError("--remainder fp16 is for TensorRT, CPUs compute half as single: leave it out")
+        if self.to != "onnx":
+            raise ExportError(f"--placement cpu is refused by the parser of --to {self.to}: leave it out")
+
+
+Request = ListRequest | PluginRequest | EngineRequest | GraphRequest
+
+
+def model_file(output: Path | None, stem: str, suffix: str, folder: Path) -> Path:
+    """Return the model file to write: ``output`` if that is a file, else ``stem`` in ``output`` or in ``folder``."""
+    place = output or folder
+    return place.with_suffix(suffix) if place.suffix in (".onnx", ".engine") else place / f"{stem}{suffix}"

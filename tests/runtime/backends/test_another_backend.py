@@ -1,0 +1,96 @@
+"""Another backend is a class and a row: the commands treat it right with no other line changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from pem_edge.runtime import backends
+from pem_edge.runtime.artifacts import artifact
+from pem_edge.runtime.artifacts.manifest import Work
+from pem_edge.runtime.benchmark.measures import rates
+from pem_edge.runtime.errors import BackendError
+from tests.helpers import made_up_backend
+from tests.runtime.helpers import coco_folder
+
+WORK = Work(macs={"Conv": 1000}, parameters=1, weight_bytes=30, activation_bytes=12, height=64, width=96, batch=1)
+_ADD_ROW = """\
+from pem_edge.runtime import backends
+from tests.helpers.made_up_backend import ROW
+backends.BACKENDS["made-up"] = ROW
+"""
+Command = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """Runs ``pem-<name>`` with the row in the table, there and in the processes it starts; returns its JSON."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(_ADD_ROW)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(Path.cwd())])}
+
+    def run(name: str, *arguments: str | Path) -> dict[str, Any]:
+        module = f"pem_edge.runtime.cli.{name}"
+        call = f"import sys; from {module} import main; sys.exit(main(sys.argv[1:]))"
+        done = subprocess.run(
+            [sys.executable, "-c", call, *map(str, arguments), "--backend", "made-up", "--json"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    return run
+
+
+def test_pem_run_segments_with_it(command: Command, tiny: Path, flag: NDArray[np.uint8], tmp_path: Path) -> None:
+    picture = tmp_path / "flag.png"
+    Image.fromarray(flag).save(picture)
+    found = command("run", tiny, picture, "--output", tmp_path / "out")
+    assert sorted(segment["label"] for segment in found["images"][0]["segments"]) == ["blue", "red", "white"]
+
+
+def test_pem_eval_scores_it(command: Command, tiny: Path, tmp_path: Path) -> None:
+    found = command("eval", tiny, "--dataset", coco_folder.write(tmp_path / "dataset", 2))
+    assert (found["backend"], found["pq"]["all"]["pq"]) == ("made-up", 100.0)
+
+
+def test_pem_bench_measures_it_and_nothing_else(command: Command, build: Callable[..., Path]) -> None:
+    found = command("bench", build(work=WORK), "--rounds", 2, "--seconds", 0)["artifacts"][0]
+    assert found["backend"] == "made-up"
+    fastest = max(shape.macs for shape in rates.SHAPES) / made_up_backend.BARE_SECONDS
+    assert 0.5 * fastest < found["rate"]["convolution"] <= fastest
+    assert found["rate"]["matrix"] > 0
+    assert {(layer["name"], layer["type"]) for layer in found["profile"]["layers"]} == {
+        ("grid", "Mean"),
+        ("masks", "Product"),
+    }
+    assert found["memory"]["host"] > 0
+    assert found["memory"]["device"] is None
+    assert found["cold_start"]["total"]["samples"] > 0
+    assert set(found["missing"]) == {"accuracy"}
+
+
+def test_what_a_backend_does_not_offer_is_missing_with_its_reason(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(backends.BACKENDS, "made-up", made_up_backend.ROW)
+    monkeypatch.delattr(made_up_backend.MadeUp, "profile")
+    monkeypatch.delattr(made_up_backend.MadeUp, "open_bare")
+    backend = backends.create("made-up", artifact.read(tiny))
+    with pytest.raises(BackendError, match="made-up does not report the time of each layer: leave the profile out"):
+        backend.profile(np.zeros((1, 64, 96, 3), np.uint8), 1)
+    with pytest.raises(BackendError, match="made-up runs no models but exported ones"):
+        rates.measure(backend, WORK, 1.0, "fp32")
