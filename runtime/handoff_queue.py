@@ -13,7 +13,7 @@ class Closed(Exception):  # noqa: N818 - it is no error, it ends a thread
     """Nobody takes or gives any more."""
 
 
-class Handover(Generic[Item]):
+class HandoffQueue(Generic[Item]):
     """Room for one item: who gives waits until the one before it was taken, who takes waits until there is one.
 
     ``replaced`` counts the items that were replaced before anyone took them.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
 from pem_edge.runtime.errors import PemError
 
 Content = TypeVar("Content", bound=msgspec.Struct)
+JsonObject: TypeAlias = dict[str, Any]  # whatever JSON can hold
 
 
 def to_json(content: object) -> bytes:

@@ -24,6 +24,7 @@ from pem_edge.runtime.datasets.dataset import Sample
 from pem_edge.runtime.datasets.toy_streets import LABELS, ToyStreets
 from pem_edge.runtime.results import coco_format
 from pem_edge.runtime.results.segments import Segment
+from pem_edge.runtime.versioned_json import JsonObject
 
 MAP, IMAGES, DOCUMENT = "panoptic", "images", "panoptic.json"
 
@@ -57,7 +58,7 @@ def _read(options: argparse.Namespace) -> Request:
     return Request(streets, options.out, options.format, options.workers, options.overwrite)
 
 
-def _make(request: Request) -> console.Record:
+def _make(request: Request) -> JsonObject:
     folder, dataset = request.folder, request.dataset
     for part in (DOCUMENT, IMAGES, MAP):
         if not request.overwrite:
@@ -79,7 +80,7 @@ def _start() -> None:
     cv2.setNumThreads(1)
 
 
-def _write(dataset: ToyStreets, folder: Path, suffix: str, index: int) -> tuple[coco_format.Record, coco_format.Record]:
+def _write(dataset: ToyStreets, folder: Path, suffix: str, index: int) -> tuple[JsonObject, JsonObject]:
     """Write one scene; returns its records in ``images`` and in ``annotations``."""
     sample = dataset[index]
     picture, panoptic = f"{sample.name}.{suffix}", f"{sample.name}.png"

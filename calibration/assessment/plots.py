@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,10 @@ from pem_edge.calibration.activations.ranges import METHODS, find
 from pem_edge.calibration.activations.tensor_statistics import Statistics
 from pem_edge.runtime.errors import CalibrationError
 from pem_edge.runtime.files import writing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _COLORS = ("tab:gray", "tab:blue", "tab:orange", "tab:green")
 
@@ -44,15 +48,15 @@ def plot_sensitivity(drops: Mapping[str, float], path: Path, unit: str = "PQ") -
     _save(figure, path)
 
 
-def _figure(rows: int, height: float) -> tuple[Any, Any]:
+def _figure(rows: int, height: float) -> tuple[Figure, Sequence[Axes]]:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise CalibrationError("pictures need matplotlib: pip install matplotlib") from error
     figure = Figure(figsize=(9, height), layout="constrained")
-    return figure, figure.subplots(rows, squeeze=False)[:, 0]
+    return figure, list(figure.subplots(rows, squeeze=False)[:, 0])
 
 
-def _save(figure: Any, path: Path) -> None:
+def _save(figure: Figure, path: Path) -> None:
     with writing(path) as temporary:
         figure.savefig(temporary)

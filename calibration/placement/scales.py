@@ -21,7 +21,7 @@ _MOST_BIAS = 2.0**30
 class Scale:
     """``real = (quantised - zero) * step``; ``zero``, int8 or uint8, says which type the tensor becomes."""
 
-    step: NDArray[np.floating[Any]]
+    step: NDArray[np.floating]
     zero: NDArray[np.int8] | NDArray[np.uint8]
 
 
@@ -34,25 +34,23 @@ def activation_scale(found: Range, kind: np.dtype[Any], *, symmetric: bool) -> S
     return Scale(step, np.array(np.clip(np.round(-low / float(step)), 0, 255), np.uint8))
 
 
-def weight_steps(weights: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+def weight_steps(weights: NDArray[np.floating]) -> NDArray[np.floating]:
     """The step of each output channel, (C',) of the type of ``weights`` (C', ...)."""
     return stored(np.abs(weights).reshape(len(weights), -1).max(axis=1).astype(np.float64) / 127, weights.dtype)
 
 
-def steps_for_bias(
-    steps: NDArray[np.floating[Any]], bias: NDArray[np.floating[Any]], activation: Scale
-) -> NDArray[np.floating[Any]]:
+def steps_for_bias(steps: NDArray[np.floating], bias: NDArray[np.floating], activation: Scale) -> NDArray[np.floating]:
     """``steps`` of weights, wide enough that ``bias``, whose step is theirs times the activation's, fits into int32."""
     least = np.abs(bias.astype(np.float64)) / (_MOST_BIAS * float(activation.step))
     return stored(np.maximum(steps, least), steps.dtype)
 
 
-def rounded_weights(weights: NDArray[np.floating[Any]], steps: NDArray[np.floating[Any]]) -> NDArray[np.int8]:
+def rounded_weights(weights: NDArray[np.floating], steps: NDArray[np.floating]) -> NDArray[np.int8]:
     """``weights`` in steps of their output channel, int8 from -127 to 127."""
     levels = weights.astype(np.float64) / steps.astype(np.float64).reshape(-1, *(1,) * (weights.ndim - 1))
     return np.asarray(np.round(levels).clip(-127, 127), np.int8)
 
 
-def stored(steps: NDArray[Any], kind: np.dtype[Any]) -> NDArray[np.floating[Any]]:
+def stored(steps: NDArray[Any], kind: np.dtype[Any]) -> NDArray[np.floating]:
     """``steps`` as ``kind``, float32 or float16, none of them less than what that holds at full precision."""
     return np.asarray(np.maximum(steps, _LEAST[np.dtype(kind)]).astype(kind))

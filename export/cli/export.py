@@ -15,9 +15,9 @@ from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.manifest import Manifest, path_of
 from pem_edge.runtime.backends.tensorrt import plugins
 from pem_edge.runtime.cli import console
-from pem_edge.runtime.cli.console import Record
 from pem_edge.runtime.errors import ExportError
 from pem_edge.runtime.files import make_folder, refuse_existing
+from pem_edge.runtime.versioned_json import JsonObject
 
 if TYPE_CHECKING:
     from pem_edge.export.engine.machine import Machine
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return console.run(parser.parser(), options.read, _run, arguments)
 
 
-def _run(request: Request) -> Record:
+def _run(request: Request) -> JsonObject:
     match request:
         case ListRequest():
             return _list(request)
@@ -40,13 +40,13 @@ def _run(request: Request) -> Record:
             return _from_checkpoint(request)
 
 
-def _list(request: ListRequest) -> Record:
+def _list(request: ListRequest) -> JsonObject:
     if not request.json:
         print(variant_list.lines())
     return variant_list.report()
 
 
-def _build_plugin(request: PluginRequest) -> Record:
+def _build_plugin(request: PluginRequest) -> JsonObject:
     from pem_edge.export.engine import plugin_build
 
     library = plugin_build.build(request.tensorrt_include, request.cuda_arch, _say)
@@ -55,7 +55,7 @@ def _build_plugin(request: PluginRequest) -> Record:
     return {"plugin": str(library)}
 
 
-def _engine_from_onnx(request: EngineRequest) -> Record:
+def _engine_from_onnx(request: EngineRequest) -> JsonObject:
     from pem_edge.export.engine.artifact import read_source, refuse_overwriting
     from pem_edge.export.engine.machine import prepare
 
@@ -67,7 +67,7 @@ def _engine_from_onnx(request: EngineRequest) -> Record:
     return _build_engine(machine, source.model, engine, request)
 
 
-def _from_checkpoint(request: GraphRequest) -> Record:
+def _from_checkpoint(request: GraphRequest) -> JsonObject:
     from pem_edge.export.engine.machine import prepare
 
     machine = None if request.to == "onnx" else prepare(request.to, request.settings)
@@ -132,7 +132,7 @@ def _forms(machine: Machine | None, request: GraphRequest) -> Forms:
     )
 
 
-def _build_engine(machine: Machine, onnx: Path, engine: Path, request: EngineRequest | GraphRequest) -> Record:
+def _build_engine(machine: Machine, onnx: Path, engine: Path, request: EngineRequest | GraphRequest) -> JsonObject:
     from pem_edge.export.engine.artifact import export_engine, read_source, refuse_another_plugin
 
     source = read_source(onnx)

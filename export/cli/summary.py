@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pem_edge.runtime.artifacts.manifest import Manifest, path_of
-from pem_edge.runtime.cli.console import Record
+from pem_edge.runtime.versioned_json import JsonObject
 
 if TYPE_CHECKING:
     from pem_edge.export.engine.artifact import EngineArtifact
 
 
-def report(model: Path, manifest: Manifest) -> Record:
+def report(model: Path, manifest: Manifest) -> JsonObject:
     """The object of a model and its manifest."""
     return {"model": str(model), "manifest": str(path_of(model)), "parity": msgspec.to_builtins(manifest.parity)}
 
 
-def report_engine(written: EngineArtifact) -> Record:
+def report_engine(written: EngineArtifact) -> JsonObject:
     """The object of an engine."""
     found = {} if written.inspection is None else {"layers": str(written.inspection)}
     return {

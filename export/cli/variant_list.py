@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from pem_edge.runtime.artifacts.manifest import Work
-from pem_edge.runtime.cli.console import Record
+from pem_edge.runtime.versioned_json import JsonObject
 
 TABLE = Path(__file__).with_name("variant_work.json")
 """The work of each variant with 19 classes at 1024x2048, as exported by default (scripts/bench/count_work.py)."""
@@ -18,7 +18,7 @@ def works() -> dict[str, Work]:
     return msgspec.json.decode(TABLE.read_bytes(), type=dict[str, Work])
 
 
-def report() -> Record:
+def report() -> JsonObject:
     """The object of ``--list --json``."""
     return {"variants": [_entry(variant, work) for variant, work in works().items()]}
 
@@ -36,5 +36,5 @@ def lines() -> str:
     return "\n".join([title, *rows])
 
 
-def _entry(variant: str, work: Work) -> Record:
+def _entry(variant: str, work: Work) -> JsonObject:
     return {"variant": variant, **msgspec.to_builtins(work), "macs_total": work.macs_total}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pem_edge.export.engine import config, layers, network
 from pem_edge.export.engine.failures import failure
+from pem_edge.export.engine.interface import Builder
 from pem_edge.export.engine.layers import Report
 from pem_edge.export.engine.machine import Machine
 from pem_edge.export.engine.network import Parsed
@@ -89,7 +90,7 @@ def _ask_engine(machine: Machine, data: memoryview, say: Say) -> Report | None:
     return found
 
 
-def _require_fast(builder: Any, machine: Machine, artifact: Artifact) -> None:
+def _require_fast(builder: Builder, machine: Machine, artifact: Artifact) -> None:
     """Later releases of TensorRT only know GPUs that have fast half precision, and no longer say."""
     if artifact.manifest.precision == "fp16" and not getattr(builder, "platform_has_fast_fp16", True):
         raise ExportError(f"{machine.gpu_name} has no fast half precision: export the checkpoint with --precision fp32")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import cast
 
+from pem_edge.export.engine import rtx_interface
+from pem_edge.export.engine.interface import Builder, IBuilderConfig
 from pem_edge.export.engine.machine import Machine
 from pem_edge.export.engine.network import Parsed
 from pem_edge.export.engine.settings import HARDWARE_LEVELS, Settings
@@ -31,7 +33,7 @@ def shapes(spec: InputSpec) -> tuple[Shape, Shape, Shape]:
     return least, usual, most
 
 
-def create(machine: Machine, parsed: Parsed, spec: InputSpec, settings: Settings, monitor: Any) -> Any:
+def create(machine: Machine, parsed: Parsed, spec: InputSpec, settings: Settings, monitor: object) -> IBuilderConfig:
     """An `IBuilderConfig` for a network that takes ``spec``, which reports to ``monitor``.
 
     TF32 stays off: its products keep no more digits than half precision's, which is what the islands are there for.
@@ -54,9 +56,10 @@ def create(machine: Machine, parsed: Parsed, spec: InputSpec, settings: Settings
         profiling_verbosity=trt.ProfilingVerbosity.DETAILED,
         progress_monitor=monitor,
     )
-    config = creator(parsed.builder, parsed.network)
+    config: IBuilderConfig = creator(parsed.builder, parsed.network)
     if settings.compute_capability:
-        _set_compute_capabilities(trt, config, settings.compute_capability)
+        rtx, rtx_config = cast("rtx_interface.TensorRt", trt), cast("rtx_interface.IBuilderConfig", config)
+        _set_compute_capabilities(rtx, rtx_config, settings.compute_capability)
     return config
 
 
@@ -71,7 +74,7 @@ def timing_cache(machine: Machine, settings: Settings) -> Path | None:
     return files.cache_folder() / "timing" / f"{re.sub(r'[^a-zA-Z0-9.]+', '-', parts)}.cache"
 
 
-def keep_times(machine: Machine, settings: Settings, config: Any) -> None:
+def keep_times(machine: Machine, settings: Settings, config: IBuilderConfig) -> None:
     """Write the times measured by the build that ``config`` was for. Without them the next build is slower, no more."""
     path = timing_cache(machine, settings)
     if path is not None:
@@ -79,7 +82,7 @@ def keep_times(machine: Machine, settings: Settings, config: Any) -> None:
             file.write_bytes(memoryview(config.get_timing_cache().serialize()))
 
 
-def _usable(builder: Any, cache: Path | None) -> str | None:
+def _usable(builder: Builder, cache: Path | None) -> str | None:
     """The file's name, if it exists and TensorRT understands it."""
     if cache is None or not cache.is_file():
         return None
@@ -87,8 +90,9 @@ def _usable(builder: Any, cache: Path | None) -> str | None:
     return None if understood is None else str(cache)
 
 
-def _set_compute_capabilities(trt: Any, rtx: Any, wanted: tuple[str, ...]) -> None:
-    """Of TensorRT-RTX alone, whose configuration ``rtx`` is."""
-    rtx.num_compute_capabilities = len(wanted)
+def _set_compute_capabilities(
+    trt: rtx_interface.TensorRt, config: rtx_interface.IBuilderConfig, wanted: tuple[str, ...]
+) -> None:
+    config.num_compute_capabilities = len(wanted)
     for index, capability in enumerate(wanted):
-        rtx.set_compute_capability(getattr(trt.ComputeCapability, f"SM{capability.replace('.', '')}"), index)
+        config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{capability.replace('.', '')}"), index)

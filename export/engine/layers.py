@@ -6,10 +6,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
+from pem_edge.export.engine.interface import ILayer, INetworkDefinition, TensorRt
 from pem_edge.runtime.backends.tensorrt import log
 from pem_edge.runtime.errors import ExportError
+from pem_edge.runtime.versioned_json import JsonObject
 
 _TYPES = {
     "FLOAT": "float32",
@@ -46,14 +48,14 @@ class Report(NamedTuple):
 
     source: Literal["engine", "network"]
     layers: list[Layer]
-    details: list[Any]
+    details: list[JsonObject]
 
     def counts(self) -> dict[str, int]:
         """Number of layers by type, the most frequent first."""
         return dict(Counter(layer.type for layer in self.layers).most_common())
 
 
-def of_network(network: Any) -> Report:
+def of_network(network: INetworkDefinition) -> Report:
     """The layers of a parsed network, constants aside. Strong typing binds the builder to these types.
 
     A convolution of dequantised values is one in INT8: that is what Q/DQ ask of the builder.
@@ -68,13 +70,13 @@ def of_network(network: Any) -> Report:
     return Report("network", layers, [layer._asdict() for layer in layers])
 
 
-def _type_in_network(layer: Any, dequantised: Collection[str]) -> str:
+def _type_in_network(layer: ILayer, dequantised: Collection[str]) -> str:
     if layer.type.name in _CONVOLUTIONS and layer.get_input(0).name in dequantised:
         return "int8"
     return _TYPES.get(layer.get_output(0).dtype.name, "unknown")
 
 
-def of_engine(trt: Any, data: Any) -> Report | None:
+def of_engine(trt: TensorRt, data: bytes | memoryview) -> Report | None:
     """The layers of a serialized engine as TensorRT's inspector lists them; None where it cannot be loaded."""
     runtime = trt.Runtime(log.logger(trt))
     engine = runtime.deserialize_cuda_engine(data) if runtime else None
@@ -111,7 +113,7 @@ def require_precision(report: Report, precision: str, source: str) -> None:
         )
 
 
-def _type_of(layer: dict[str, Any]) -> str:
+def _type_of(layer: JsonObject) -> str:
     outputs = layer.get("Outputs") or [{}]
     said = next((str(value) for key, value in outputs[0].items() if "datatype" in key.lower()), "")
     words = {word.upper() for word in re.findall(r"\w+", said)}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from pem_edge.export.engine import targets
+from pem_edge.export.engine.interface import TensorRt
 from pem_edge.export.engine.settings import Settings, compute_capabilities, require
 from pem_edge.export.engine.targets import TARGETS, Target
 from pem_edge.runtime.backends.cuda.driver import Gpu, call
@@ -17,7 +17,7 @@ class Machine:
     """TensorRT's module and the GPU, None where there is none."""
 
     target: Target
-    trt: Any
+    trt: TensorRt
     gpu: Gpu | None
 
     @property

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import mmap
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pem_edge.export.engine.failures import failure
+from pem_edge.export.engine.interface import Builder, INetworkDefinition, OnnxParser, ParserError, TensorRt
 from pem_edge.export.engine.targets import Target
 from pem_edge.runtime.backends.tensorrt import log
 from pem_edge.runtime.errors import ExportError
@@ -17,12 +18,12 @@ _DEFORM_CONV = b"\x22\x0aDeformConv"  # NodeProto.op_type, onnx.proto
 class Parsed(NamedTuple):
     """A network, with what must outlive it."""
 
-    builder: Any
-    network: Any
-    parser: Any
+    builder: Builder
+    network: INetworkDefinition
+    parser: OnnxParser
 
 
-def parse(trt: Any, target: Target, onnx: Path) -> Parsed:
+def parse(trt: TensorRt, target: Target, onnx: Path) -> Parsed:
     """The network of ``onnx``, strongly typed. Raises ExportError if TensorRT, the module ``trt``, does not take it."""
     if target.name == "trt-rtx":
         _refuse_plugins(onnx)
@@ -37,13 +38,13 @@ def parse(trt: Any, target: Target, onnx: Path) -> Parsed:
     return Parsed(builder, network, parser)
 
 
-def _flags(trt: Any) -> int:
+def _flags(trt: TensorRt) -> int:
     """Later releases know no network but those with an explicit batch and strong types, and have dropped the flags."""
     kinds = trt.NetworkDefinitionCreationFlag
     return sum(1 << int(getattr(kinds, name)) for name in ("EXPLICIT_BATCH", "STRONGLY_TYPED") if hasattr(kinds, name))
 
 
-def _reason(error: Any) -> str:
+def _reason(error: ParserError) -> str:
     where = f"{error.node_operator()} at {error.node_name()}: " if error.node_operator() else ""
     return f"{where}{error.desc()}"
 

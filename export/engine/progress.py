@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 from tqdm import tqdm
+
+from pem_edge.export.engine.interface import TensorRt
 
 
 class Steps:
@@ -56,12 +57,12 @@ class Progress:
     def close(self) -> None:
         self._bar.close()
 
-    def monitor(self, trt: Any) -> Any:
-        """What TensorRT, the module ``trt``, reports to: an `IProgressMonitor`, called by threads of the builder."""
+    def monitor(self, trt: TensorRt) -> object:
+        """Return an `IProgressMonitor` that reports to this bar; threads of the builder call it."""
 
-        class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+        class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
             def __init__(self, progress: Progress) -> None:
-                trt.IProgressMonitor.__init__(self)
+                super().__init__()
                 self._progress = progress
 
             def phase_start(self, phase: str, parent: str | None, steps: int) -> None:

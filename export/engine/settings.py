@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, cast
 
+from pem_edge.export.engine import rtx_interface
+from pem_edge.export.engine.interface import TensorRt
 from pem_edge.export.engine.targets import Target
 from pem_edge.runtime.errors import ExportError
 
@@ -42,7 +44,7 @@ class Settings:
         return [field.name for field in fields(self) if getattr(self, field.name) != field.default]
 
 
-def require(settings: Settings, target: Target, trt: Any) -> None:
+def require(settings: Settings, target: Target, trt: TensorRt) -> None:
     """Raise ExportError if TensorRT, the module ``trt``, has no such thing as ``settings`` ask for."""
     if target.name == "trt-rtx":
         _require_of_rtx(settings)
@@ -60,12 +62,14 @@ def require(settings: Settings, target: Target, trt: Any) -> None:
         )
 
 
-def compute_capabilities(settings: Settings, trt: Any) -> tuple[str, ...]:
+def compute_capabilities(settings: Settings, trt: TensorRt) -> tuple[str, ...]:
     """Those that a TensorRT-RTX engine is to run on: as asked for, or all from Ampere on that ``trt`` knows.
 
     https://docs.nvidia.com/deeplearning/tensorrt-rtx/latest/inference-library/cpu-engines.html
     """
-    numbers = sorted(int(name[2:]) for name in dir(trt.ComputeCapability) if name.startswith("SM"))
+    numbers = sorted(
+        int(name[2:]) for name in dir(cast("rtx_interface.TensorRt", trt).ComputeCapability) if name.startswith("SM")
+    )
     known = {f"{number // 10}.{number % 10}": number for number in numbers}
     for wanted in settings.compute_capability:
         if wanted not in known:

@@ -6,8 +6,9 @@ import os
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Literal, cast
 
+from pem_edge.export.engine.interface import TensorRt
 from pem_edge.runtime.errors import ExportError
 
 _SWITCH = "POLYGRAPHY_USE_TENSORRT_RTX"
@@ -39,7 +40,7 @@ TARGETS: dict[str, Target] = {
 }
 
 
-def load(target: Target) -> Any:
+def load(target: Target) -> TensorRt:
     """The module of ``target``, with Polygraphy told to use it.
 
     Raises ExportError if one of them is not installed, or this process has loaded the other target.
@@ -49,7 +50,7 @@ def load(target: Target) -> Any:
             raise ExportError(f"{module} is not installed, which --to {target.name} needs: {target.cure}")
     _switch_polygraphy(target)
     try:
-        return import_module(target.module)
+        return cast("TensorRt", import_module(target.module))
     except (ImportError, OSError) as error:
         reason = " ".join(str(error).split())
         raise ExportError(f"{target.title} cannot be imported ({reason}): {target.cure}") from error

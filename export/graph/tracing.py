@@ -7,7 +7,6 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import onnx
@@ -31,7 +30,7 @@ def to_onnx(
     module: nn.Module,
     example: Tensor,
     *,
-    dynamic: dict[int, Any] | None = None,
+    dynamic: dict[int, Dim] | None = None,
     opset: int = OPSET,
 ) -> onnx.ModelProto:
     """Trace ``module``, a function of one tensor to logits and masks, and clean the graph.
@@ -63,9 +62,9 @@ def example_for(spec: InputSpec) -> Tensor:
     return torch.zeros(batch, spec.height, spec.width, 3, dtype=torch.uint8)
 
 
-def dynamic_dims(spec: InputSpec) -> dict[int, Any] | None:
+def dynamic_dims(spec: InputSpec) -> dict[int, Dim] | None:
     """The dimensions of ``image`` that may vary, as `to_onnx` wants them."""
-    dims: dict[int, Any] = {}
+    dims: dict[int, Dim] = {}
     if spec.dynamic_batch is not None:
         dims[0] = Dim("batch", min=spec.dynamic_batch.least, max=spec.dynamic_batch.most)
     for axis, name, sizes in ((1, "rows", spec.dynamic_height), (2, "columns", spec.dynamic_width)):

@@ -12,10 +12,10 @@ import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pem_edge.runtime.errors import CheckpointError
@@ -58,7 +58,7 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
-_ARRAY_PARTS: dict[tuple[str, str], Any] = {
+_ARRAY_PARTS: dict[tuple[str, str], object] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("_codecs", "encode"): _encode,
     ("numpy", "ndarray"): np.ndarray,
@@ -70,7 +70,7 @@ for _core in ("numpy.core.multiarray", "numpy._core.multiarray"):
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         try:
             return _ARRAY_PARTS[module, name]
         except KeyError:
@@ -80,7 +80,7 @@ class _ArrayUnpickler(pickle.Unpickler):
             ) from None
 
 
-def _model_of(document: Any, path: Path) -> dict[str, Tensor]:
+def _model_of(document: object, path: Path) -> dict[str, Tensor]:
     state = document
     for key in ("model", "state_dict"):
         state = state.get(key, state) if isinstance(state, Mapping) else state
@@ -92,7 +92,7 @@ def _model_of(document: Any, path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _tensor(value: Tensor | np.ndarray[Any, Any]) -> Tensor:
+def _tensor(value: Tensor | NDArray[np.generic]) -> Tensor:
     tensor = value if isinstance(value, Tensor) else torch.from_numpy(np.array(value, order="C"))
     return tensor.float() if tensor.is_floating_point() else tensor
 

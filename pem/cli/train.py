@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from pem_edge.pem.cli import train_options
 from pem_edge.pem.cli.train_options import TrainRequest
 from pem_edge.runtime.cli import console
-from pem_edge.runtime.cli.console import Record
 from pem_edge.runtime.errors import OutputError, TrainingError
+from pem_edge.runtime.versioned_json import JsonObject
 
 if TYPE_CHECKING:
     from pem_edge.pem import PEM
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return console.run(train_options.parser(), train_options.read, _train, arguments)
 
 
-def _train(request: TrainRequest) -> Record:
+def _train(request: TrainRequest) -> JsonObject:
     from pem_edge.pem.variants import VARIANTS  # torch takes seconds to import; wrong usage should not
 
     if request.variant not in VARIANTS:

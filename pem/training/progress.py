@@ -6,12 +6,12 @@ import csv
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from pem_edge.pem.training.objective.supervision import LOSSES
+from pem_edge.pem.training.snapshots import Snapshot
 from pem_edge.runtime.cli import console
 from pem_edge.runtime.errors import OutputError
 from pem_edge.runtime.files import writing
@@ -30,7 +30,7 @@ class Progress:
         self._started = self._lapped = time.perf_counter()
         self._done = self._done_in_lap = 0
 
-    def restore(self, step: int, state: dict[str, Any]) -> None:
+    def restore(self, step: int, state: Snapshot) -> None:
         """Go on after ``step``: the sums not said yet are ``state``'s, rows of later steps go. Raises OutputError."""
         self.sums, self.count = state["sums"].clone(), state["count"]
         if not self.path.exists():
@@ -40,7 +40,7 @@ class Progress:
         with writing(self.path) as temporary, temporary.open("w", newline="") as file:
             csv.writer(file).writerows([COLUMNS, *rows])
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Snapshot:
         """What `restore` needs."""
         return {"sums": self.sums.clone(), "count": self.count}
 
@@ -64,7 +64,7 @@ class Progress:
         self.sums.zero_()
         self.count, self._done_in_lap, self._lapped = 0, 0, now
 
-    def _write(self, row: list[Any]) -> None:
+    def _write(self, row: list[object]) -> None:
         try:
             new = not self.path.exists()
             with self.path.open("a", newline="") as file:

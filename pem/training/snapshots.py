@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
@@ -16,8 +16,7 @@ from pem_edge.runtime.files import writing
 
 NAME = "checkpoint.pth"
 
-Snapshot = dict[str, Any]
-"""Tensors and plain values by name."""
+Snapshot: TypeAlias = dict[str, Any]  # tensors and plain values
 
 
 def save(snapshot: Snapshot, path: Path) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +24,7 @@ from pem_edge.pem.training.optimization import Average, optimizer, set_learning_
 from pem_edge.pem.training.processes import Processes
 from pem_edge.pem.training.progress import Progress, say
 from pem_edge.pem.training.settings import Settings
+from pem_edge.pem.training.snapshots import Snapshot
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.errors import TrainingError
@@ -134,7 +134,7 @@ class Trainer:
             snapshots.save(self._snapshot(), self.folder / snapshots.NAME)
             self._saved = time.monotonic()
 
-    def _snapshot(self) -> snapshots.Snapshot:
+    def _snapshot(self) -> Snapshot:
         ranges = {} if self.quantized is None else {"reaches": self.quantized.reaches}
         return {
             "step": self.step,
@@ -148,7 +148,7 @@ class Trainer:
             **ranges,
         }
 
-    def _choices(self) -> dict[str, Any]:
+    def _choices(self) -> Snapshot:
         """The settings that decide the numbers, as plain values."""
         others = {"workers", "log_every", "picture_every", "checkpoint_minutes"}
         return {name: value for name, value in asdict(self.settings).items() if name not in others}
@@ -158,7 +158,7 @@ class Trainer:
         sequence = (self.settings.seed * 1_000_003 + self.step) * self.processes.world + self.processes.rank
         return torch.Generator(self.processes.device).manual_seed(sequence)
 
-    def _precision(self) -> AbstractContextManager[Any]:
+    def _precision(self) -> AbstractContextManager[object]:
         kind = self.processes.device.type
         low = self.settings.precision == "bf16" or (self.settings.precision == "auto" and kind == "cuda")
         return torch.autocast(kind, torch.bfloat16, enabled=low)
@@ -178,10 +178,12 @@ def _names(labels: Sequence[Label]) -> list[str]:
     return [label.name for label in labels]
 
 
-def _check_same(what: str, before: Any, now: Any) -> None:
+def _check_same(what: str, before: object, now: str | list[str]) -> None:
     if before != now:
         raise TrainingError(f"the run to resume has other {what} ({_short(before)}) than this one ({_short(now)})")
 
 
-def _short(value: Any) -> str:
-    return value if isinstance(value, str) else f"{len(value)}: {', '.join(value[:3])}{', …' if len(value) > 3 else ''}"
+def _short(value: object) -> str:
+    if not isinstance(value, list):
+        return str(value)
+    return f"{len(value)}: {', '.join(value[:3])}{', …' if len(value) > 3 else ''}"

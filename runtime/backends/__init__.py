@@ -39,8 +39,10 @@ class Row(NamedTuple):
 
 _ALL = frozenset({"standard", "native", "plugin", "nvidia"})
 BACKENDS = {
-    "tensorrt": Row("pem_edge.runtime.backends.tensorrt:TensorRt", "tensorrt", "trt", "trt", _ALL),
-    "tensorrt-rtx": Row("pem_edge.runtime.backends.tensorrt:TensorRtRtx", "tensorrt_rtx", "trt-rtx", "trt-rtx", _ALL),
+    "tensorrt": Row("pem_edge.runtime.backends.tensorrt:TensorRtBackend", "tensorrt", "trt", "trt", _ALL),
+    "tensorrt-rtx": Row(
+        "pem_edge.runtime.backends.tensorrt:TensorRtRtxBackend", "tensorrt_rtx", "trt-rtx", "trt-rtx", _ALL
+    ),
     "openvino": Row(  # its CPU kernels lose accuracy on Q/DQ pairs that were placed for TensorRT
         "pem_edge.runtime.backends.openvino:OpenVino",
         "openvino",

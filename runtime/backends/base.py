@@ -19,7 +19,7 @@ from pem_edge.runtime.inference.host_pipeline import HostPipeline
 from pem_edge.runtime.inference.pipeline import AnyPipeline
 
 Outputs = tuple[NDArray[np.float32], NDArray[np.float32]]
-RawOutputs = tuple[NDArray[np.floating], NDArray[np.floating]]
+RawOutputs = tuple[NDArray[np.generic], NDArray[np.generic]]
 
 
 class Backend(ABC):

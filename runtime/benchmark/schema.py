@@ -6,8 +6,6 @@ out is None, with the reason where there is one to give.
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from pem_edge.runtime.errors import InputError
@@ -166,7 +164,7 @@ class ArtifactReport(msgspec.Struct, frozen=True, kw_only=True):
     width: int
     sha256: str
     file_bytes: int
-    settings: dict[str, Any] = {}
+    settings: dict[str, str | int | float | bool] = {}
     stages: dict[str, Times]
     scenarios: Scenarios
     cold_start: ColdStart | None = None

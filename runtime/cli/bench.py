@@ -17,8 +17,8 @@ from pem_edge.runtime.benchmark.report import text
 from pem_edge.runtime.benchmark.schema import Report, parse
 from pem_edge.runtime.cli import bench_options, console
 from pem_edge.runtime.cli.bench_options import PROGRAM, BenchRequest, CompareRequest
-from pem_edge.runtime.cli.console import Record
 from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.versioned_json import JsonObject
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return console.run(bench_options.parser(), read, _measure, given)
 
 
-def _measure(request: BenchRequest) -> Record:
+def _measure(request: BenchRequest) -> JsonObject:
     from pem_edge.runtime.benchmark.run import Interrupted, run
 
     writing.check(request.outputs.paths, overwrite=request.outputs.overwrite)
@@ -47,13 +47,13 @@ def _measure(request: BenchRequest) -> Record:
     return _delivered(report, request)
 
 
-def _delivered(report: Report, request: BenchRequest) -> Record:
+def _delivered(report: Report, request: BenchRequest) -> JsonObject:
     if not request.json:
         print(text.report(report))
     return _finished(report, list(writing.write(report, writing.REPORTS, request.outputs.paths)))
 
 
-def _compare(request: CompareRequest) -> Record:
+def _compare(request: CompareRequest) -> JsonObject:
     writing.check(request.outputs.paths, overwrite=request.outputs.overwrite)
     before, after = (parse(_read(path), str(path)) for path in (request.before, request.after))
     found = changes.compare(before, after, (str(request.before), str(request.after)))
@@ -71,8 +71,8 @@ def _read(path: Path) -> bytes:
         raise InputError(f"cannot read {path}: {error.strerror}; make it with pem-bench MODEL -o {path}") from error
 
 
-def _finished(content: msgspec.Struct, errors: list[str]) -> Record:
-    record: Record = msgspec.to_builtins(content)
+def _finished(content: msgspec.Struct, errors: list[str]) -> JsonObject:
+    record: JsonObject = msgspec.to_builtins(content)
     return record | ({"errors": errors} if errors else {})
 
 

@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event, current_thread, main_thread
 from types import FrameType
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeVar
 
 from pem_edge.runtime import backends
 from pem_edge.runtime.errors import PemError
+from pem_edge.runtime.versioned_json import JsonObject
 
 FAILURE, INTERRUPTED = 1, 130
 
 
-Record: TypeAlias = dict[str, Any]  # what json.dumps takes
 Request = TypeVar("Request")
 
 
@@ -68,7 +68,7 @@ def positive(text: str) -> int:
 def run(
     parser: Parser,
     read: Callable[[argparse.Namespace], Request],
-    action: Callable[[Request], Record],
+    action: Callable[[Request], JsonObject],
     arguments: Sequence[str] | None = None,
 ) -> int:
     """Run a command: parse its arguments, make a request of them, act on that, and print.
@@ -119,7 +119,7 @@ def _interrupts_remembered() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _run(parser: Parser, options: argparse.Namespace, act: Callable[[], Record]) -> int:
+def _run(parser: Parser, options: argparse.Namespace, act: Callable[[], JsonObject]) -> int:
     try:
         report = act()
     except Exception as error:

@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from pem_edge.runtime import files
 from pem_edge.runtime.cli import console, dataset_options
-from pem_edge.runtime.cli.console import Record
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.datasets.opening import DatasetLocation
 from pem_edge.runtime.datasets.relabeling import Relabelled
@@ -22,6 +21,7 @@ from pem_edge.runtime.evaluation import error_pictures, table
 from pem_edge.runtime.evaluation.evaluate import Evaluation, evaluate
 from pem_edge.runtime.inference.segmenter import Segmenter
 from pem_edge.runtime.loading import load
+from pem_edge.runtime.versioned_json import JsonObject
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _read(options: argparse.Namespace) -> EvalRequest:
     )
 
 
-def _run(request: EvalRequest) -> Record:
+def _run(request: EvalRequest) -> JsonObject:
     dataset = request.dataset.open()
     count = min(len(dataset), request.limit or len(dataset))
     pictures = [] if request.errors is None else _planned(request.errors, count)
@@ -127,7 +127,7 @@ def _planned(errors: ErrorPictures, count: int) -> list[Path]:
 
 def _draw_worst(
     segmenter: Segmenter, dataset: Dataset, evaluation: Evaluation, paths: Sequence[Path]
-) -> Iterator[Record]:
+) -> Iterator[JsonObject]:
     for index, path in zip(evaluation.worst(len(paths)), paths, strict=False):
         sample = dataset[index]
         picture = error_pictures.draw(sample, segmenter(sample.image))

@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from pem_edge.runtime import files, sources
 from pem_edge.runtime.cli import console, run_options
-from pem_edge.runtime.cli.console import Record
 from pem_edge.runtime.cli.run_options import RunRequest
 from pem_edge.runtime.inference.segmenter import Segmenter
 from pem_edge.runtime.inference.stream import Stream
@@ -24,6 +23,7 @@ from pem_edge.runtime.results.result import Result
 from pem_edge.runtime.results.saving import Outputs
 from pem_edge.runtime.serving import live
 from pem_edge.runtime.sources.frame import counted
+from pem_edge.runtime.versioned_json import JsonObject
 
 _LABELS_SHOWN = 5
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return console.run(run_options.parser(), run_options.read, _run, arguments)
 
 
-def _run(request: RunRequest) -> Record:
+def _run(request: RunRequest) -> JsonObject:
     outputs = Outputs(request.kinds, request.output, request.source)
     if not request.overwrite:
         outputs.refuse_existing()
@@ -49,8 +49,8 @@ def _run(request: RunRequest) -> Record:
     return _segment(request, segmenter, outputs)
 
 
-def _segment(request: RunRequest, segmenter: Segmenter, outputs: Outputs) -> Record:
-    images: list[Record] = []
+def _segment(request: RunRequest, segmenter: Segmenter, outputs: Outputs) -> JsonObject:
+    images: list[JsonObject] = []
     errors: list[str] = []
     with ExitStack() as stack:
         stack.enter_context(segmenter)
@@ -101,7 +101,7 @@ def _summary(request: RunRequest, stream: Stream) -> Iterator[None]:
             print(f"{request.source.name}: {taken}, {pace:.1f} a second, {stream.dropped} dropped", flush=True)
 
 
-def _record(result: Result, paths: dict[str, Path]) -> Record:
+def _record(result: Result, paths: dict[str, Path]) -> JsonObject:
     return {
         "image": result.name,
         "segments": [asdict(segment) for segment in result.segments],

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.evaluation.evaluate import Evaluation
+from pem_edge.runtime.versioned_json import JsonObject
 
 _HEADER = ("PQ", "SQ", "RQ", "IoU", "TP", "FP", "FN")
 _NAME_WIDTH = 24
 
 
-def record(evaluation: Evaluation, labels: Sequence[Label]) -> dict[str, Any]:
+def record(evaluation: Evaluation, labels: Sequence[Label]) -> JsonObject:
     """The scores in percent, None where there is none, and the median time of each stage in milliseconds."""
     quality = evaluation.quality
     return {
@@ -48,14 +48,14 @@ def _ious(evaluation: Evaluation, labels: Sequence[Label]) -> Sequence[float | N
     return [None] * len(labels) if evaluation.iou is None else evaluation.iou["per_class"]
 
 
-def _summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _summary(rows: Sequence[JsonObject]) -> JsonObject:
     """The mean IoU and the counts of several classes."""
     ious = [row["iou"] for row in rows if row["iou"] is not None]
     counts = {key: sum(row[key] for row in rows) for key in ("tp", "fp", "fn")}
     return {"iou": sum(ious) / len(ious) if ious else None, **counts}
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _cells(row: JsonObject) -> list[str]:
     percentages = ["-" if row[key] is None else f"{row[key]:.1f}" for key in ("pq", "sq", "rq", "iou")]
     return percentages + [str(row[key]) for key in ("tp", "fp", "fn")]
 

@@ -124,7 +124,7 @@ class Segmenter:
         prepared: Prepared = self._pipeline.prepare(job.image)
         return prepared
 
-    def _infer_one(self, prepared: Prepared) -> object:
+    def _infer_one(self, prepared: object) -> object:
         return self._pipeline.infer([prepared])
 
     def _finish(self, job: Job) -> Result:

@@ -12,13 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import Thread, current_thread
 from types import TracebackType
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.errors import InputError
-from pem_edge.runtime.handoff_queue import Closed, Handover
+from pem_edge.runtime.handoff_queue import Closed, HandoffQueue
 from pem_edge.runtime.inference.pipeline import timed
 from pem_edge.runtime.results.result import Result
 from pem_edge.runtime.sources import Footage, Frame, Source
@@ -33,7 +33,7 @@ class Job:
     name: str
     image: NDArray[np.uint8]
     milliseconds: dict[str, float]
-    state: Any
+    state: object
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +46,11 @@ class _Failure:
 
 _END = _Failure(StopIteration(), final=True)
 
-Stage = Callable[[Any], Any]
-_Items = Handover[Any]  # of Job, Result or _Failure
+Prepare = Callable[[NDArray[np.uint8]], object]
+Infer = Callable[[object], object]
+Done = TypeVar("Done", Job, Result)
+_Jobs = HandoffQueue[Job | _Failure]
+_Results = HandoffQueue[Result | _Failure]
 
 
 class Stream(Iterator[Result]):
@@ -60,20 +63,28 @@ class Stream(Iterator[Result]):
     def __init__(
         self,
         source: Source,
-        prepare: Stage,
-        infer: Stage,
+        prepare: Prepare,
+        infer: Infer,
         finish: Callable[[Job], Result],
         on_error: Callable[[InputError], None] | None,
     ) -> None:
         self.taken = 0
         self._on_error = on_error
-        self._decoded, inferred, self._results = _Items(), _Items(), _Items()
-        early, late = prepare, infer
-        if source.live:  # the newest image is not chosen before the model is free
-            early, late = _unchanged, _in_turn(prepare, infer)
+        self._decoded = _Jobs()
+        inferred = _Jobs()
+        self._results = _Results()
+
+        def prepared(job: Job) -> Job:
+            return replace(job, state=prepare(job.image))
+
+        def advanced(job: Job) -> Job:
+            return replace(job, state=infer(prepare(job.image) if source.live else job.state))
+
+        # The newest image of a live source is not chosen, and so not prepared, before the model is free.
+        early = None if source.live else prepared
         self._threads = [
             _thread("pem-decode", _decode, source, early, self._decoded),
-            _thread("pem-infer", _work, _advancing(late), self._decoded, inferred, _limit(source)),
+            _thread("pem-infer", _work, advanced, self._decoded, inferred, _limit(source)),
             _thread("pem-merge", _work, finish, inferred, self._results),
         ]
         self._finalizer = weakref.finalize(self, _shut, (self._decoded, inferred, self._results), self._threads)
@@ -119,20 +130,20 @@ class Stream(Iterator[Result]):
             self._on_error(item.error)
             if item.final:
                 raise StopIteration
-        result: Result = item
-        return result
+        return item
 
 
-def _decode(source: Source, prepare: Stage, output: _Items) -> None:
+def _decode(source: Source, prepare: Callable[[Job], Job] | None, output: _Jobs) -> None:
     with suppress(Closed):
         output.put(_decode_all(source, prepare, output))
 
 
-def _decode_all(source: Source, prepare: Stage, output: _Items) -> _Failure:
-    """Returns what comes after the last image."""
+def _decode_all(source: Source, prepare: Callable[[Job], Job] | None, output: _Jobs) -> _Failure:
+    """Put every image into ``output``, prepared if there is ``prepare``, and return what comes after the last one."""
     try:
         for frame in source:
-            output.put(_read(frame, prepare), replace=source.live)
+            job = _read(frame)
+            output.put(prepare(job) if prepare and isinstance(job, Job) else job, replace=source.live)
     except Closed:
         raise
     except BaseException as error:
@@ -140,7 +151,7 @@ def _decode_all(source: Source, prepare: Stage, output: _Items) -> _Failure:
     return _END
 
 
-def _read(frame: Frame, prepare: Stage) -> Job | _Failure:
+def _read(frame: Frame) -> Job | _Failure:
     milliseconds: dict[str, float] = {}
     try:
         with timed(milliseconds, "decode"):
@@ -148,10 +159,15 @@ def _read(frame: Frame, prepare: Stage) -> Job | _Failure:
     except InputError as error:
         return _Failure(error, final=False)
     milliseconds["decode"] += frame.milliseconds
-    return Job(frame.name, image, milliseconds, prepare(image))
+    return Job(frame.name, image, milliseconds, state=None)
 
 
-def _work(stage: Stage, given: _Items, output: _Items, limit: tuple[float, InputError] | None = None) -> None:
+def _work(
+    stage: Callable[[Job], Done],
+    given: _Jobs,
+    output: HandoffQueue[Done | _Failure],
+    limit: tuple[float, InputError] | None = None,
+) -> None:
     """Put every item through ``stage``. ``limit`` is how many seconds to wait for one, and the error after that."""
     with suppress(Closed):
         final = False
@@ -162,7 +178,7 @@ def _work(stage: Stage, given: _Items, output: _Items, limit: tuple[float, Input
             final = isinstance(done, _Failure) and done.final
 
 
-def _next(given: _Items, limit: tuple[float, InputError] | None) -> Any:
+def _next(given: _Jobs, limit: tuple[float, InputError] | None) -> Job | _Failure:
     if limit is None:
         return given.get()
     try:
@@ -171,9 +187,9 @@ def _next(given: _Items, limit: tuple[float, InputError] | None) -> Any:
         return _Failure(limit[1], final=True)
 
 
-def _attempt(stage: Stage, item: Any) -> Any:
+def _attempt(stage: Callable[[Job], Done], job: Job) -> Done | _Failure:
     try:
-        return stage(item)
+        return stage(job)
     except BaseException as error:
         return _Failure(error, final=True)
 
@@ -185,26 +201,14 @@ def _limit(source: Source) -> tuple[float, InputError] | None:
     return source.timeout, InputError(f"{source.name} gave no image for {source.timeout:g} s: {cure}")
 
 
-def _advancing(stage: Stage) -> Callable[[Job], Job]:
-    return lambda job: replace(job, state=stage(job.state))
-
-
-def _in_turn(first: Stage, second: Stage) -> Stage:
-    return lambda state: second(first(state))
-
-
-def _unchanged(state: Any) -> Any:
-    return state
-
-
 def _thread(name: str, work: Callable[..., None], *arguments: object) -> Thread:
     """One that ends with the interpreter even if a C library holds it."""
     return Thread(target=work, name=name, args=arguments, daemon=True)
 
 
-def _shut(handovers: Sequence[_Items], threads: Sequence[Thread]) -> None:
-    for handover in handovers:
-        handover.close()
+def _shut(queues: Sequence[_Jobs | _Results], threads: Sequence[Thread]) -> None:
+    for queue in queues:
+        queue.close()
     for thread, seconds in zip(threads, (_SOURCE_ENDS, _MODEL_ENDS, _MODEL_ENDS), strict=True):
         if thread.ident is not None and thread is not current_thread():
             thread.join(seconds)

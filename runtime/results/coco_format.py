@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.results.segments import Segment
+from pem_edge.runtime.versioned_json import JsonObject
 
-Record = dict[str, Any]
 """A JSON object."""
 
 _IDS = 1 << 24
 """How many ids three bytes tell apart."""
 
 
-def encode(panoptic: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+def encode(panoptic: NDArray[np.integer]) -> NDArray[np.uint8]:
     """Segment ids (H, W), 0 to 2^24 - 1, as RGB uint8 (H, W, 3) with id = R + 256 G + 65536 B.
 
     Raises ValueError for ids out of range.
@@ -36,13 +36,13 @@ def decode(colors: NDArray[np.uint8]) -> NDArray[np.int32]:
     return ids
 
 
-def image(image_id: str | int, file_name: str, size: tuple[int, int]) -> Record:
+def image(image_id: str | int, file_name: str, size: tuple[int, int]) -> JsonObject:
     """A record of ``images``: a picture of ``size`` (height, width)."""
     height, width = size
     return {"id": image_id, "file_name": file_name, "height": height, "width": width}
 
 
-def annotation(image_id: str | int, file_name: str, segments: Sequence[Segment]) -> Record:
+def annotation(image_id: str | int, file_name: str, segments: Sequence[Segment]) -> JsonObject:
     """A record of ``annotations``: the segments of the image ``image_id``, whose encoded map is ``file_name``."""
     infos = [
         {
@@ -58,12 +58,14 @@ def annotation(image_id: str | int, file_name: str, segments: Sequence[Segment])
     return {"image_id": image_id, "file_name": file_name, "segments_info": infos}
 
 
-def document(annotations: Sequence[Record], images: Sequence[Record], labels: Sequence[Label]) -> Record:
+def document(
+    annotations: Sequence[JsonObject | msgspec.Raw], images: Sequence[JsonObject | msgspec.Raw], labels: Sequence[Label]
+) -> JsonObject:
     """The JSON document of a set of images."""
     return {"images": list(images), "annotations": list(annotations), "categories": categories(labels)}
 
 
-def categories(labels: Sequence[Label]) -> list[Record]:
+def categories(labels: Sequence[Label]) -> list[JsonObject]:
     """The records of ``categories``, from which `runtime.artifacts.labels.load` makes the same labels again."""
     return [
         {"id": label.id, "name": label.name, "isthing": int(label.isthing), "color": list(label.color)}

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import cv2
 import msgspec
@@ -21,6 +20,7 @@ from pem_edge.runtime.results import coco_format
 from pem_edge.runtime.results.result import Result
 from pem_edge.runtime.results.video_file import VideoFile
 from pem_edge.runtime.sources import Footage, Source
+from pem_edge.runtime.versioned_json import JsonObject
 
 KINDS = ("overlay", "panoptic", "json")
 
@@ -137,8 +137,8 @@ class _Description(_Keeper):
     def __init__(self, folder: Path, source: Source) -> None:
         self._path = folder / "panoptic.json"
         self._folder, self._source = folder, source
-        self._images: list[Any] = []  # encoded, which takes a tenth of the memory
-        self._annotations: list[Any] = []
+        self._images: list[msgspec.Raw] = []  # encoded, which takes a tenth of the memory
+        self._annotations: list[msgspec.Raw] = []
         self._bytes = 0
         self.planned = [self._path]
 
@@ -160,7 +160,7 @@ class _Description(_Keeper):
             with files.writing(self._path) as temporary:
                 temporary.write_bytes(msgspec.json.encode(document))
 
-    def _encoded(self, record: coco_format.Record) -> msgspec.Raw:
+    def _encoded(self, record: JsonObject) -> msgspec.Raw:
         encoded = msgspec.json.encode(record)
         self._bytes += len(encoded) + 1
         return msgspec.Raw(encoded)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pem_edge.runtime import images
 from pem_edge.runtime.errors import InputError
-from pem_edge.runtime.handoff_queue import Closed, Handover
+from pem_edge.runtime.handoff_queue import Closed, HandoffQueue
 from pem_edge.runtime.sources.frame import USUAL_FPS, Frame, frame_name
 from pem_edge.runtime.sources.tally import Tally
 
@@ -69,7 +69,7 @@ def retrieved(capture: cv2.VideoCapture) -> NDArray[np.uint8] | None:
 
 def _in_the_background(call: Callable[[], Value], timeout: float | None) -> Value:
     """Call in a thread of its own, which may stay in a C library for ever; Ctrl-C ends the waiting for it."""
-    answer: Handover[Value] = Handover()
+    answer: HandoffQueue[Value] = HandoffQueue()
 
     def work() -> None:
         with suppress(Closed):

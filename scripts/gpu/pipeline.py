@@ -78,7 +78,7 @@ def _fit(module: Module, size: Size, box: Size) -> Row:
     }
 
 
-def _merge(module: Module, box: Size, output: Size, dtype: type[np.floating[Any]]) -> Row:
+def _merge(module: Module, box: Size, output: Size, dtype: type[np.floating]) -> Row:
     classes = labels.load("cityscapes")
     things = labels.things(classes)
     logits, masks = synthetic().predictions(len(classes), box[0] // 4, box[1] // 4)

@@ -8,11 +8,11 @@ from contextlib import suppress
 
 import pytest
 
-from pem_edge.runtime.handoff_queue import Closed, Handover
+from pem_edge.runtime.handoff_queue import Closed, HandoffQueue
 
 
 def test_the_giver_waits_until_the_item_is_taken() -> None:
-    handover: Handover[int] = Handover()
+    handover: HandoffQueue[int] = HandoffQueue()
     given: list[int] = []
 
     def give() -> None:
@@ -30,7 +30,7 @@ def test_the_giver_waits_until_the_item_is_taken() -> None:
 
 
 def test_a_newer_item_takes_the_place_of_one_that_waits() -> None:
-    handover: Handover[int] = Handover()
+    handover: HandoffQueue[int] = HandoffQueue()
     for item in range(4):
         handover.put(item, replace=True)
     assert (handover.get(), handover.replaced) == (3, 3)
@@ -38,16 +38,16 @@ def test_a_newer_item_takes_the_place_of_one_that_waits() -> None:
 
 def test_waiting_has_a_limit() -> None:
     with pytest.raises(TimeoutError):
-        Handover[int]().get(0.01)
+        HandoffQueue[int]().get(0.01)
 
 
 def test_closing_wakes_who_gives_and_who_takes() -> None:
-    full: Handover[int] = Handover()
-    empty: Handover[int] = Handover()
+    full: HandoffQueue[int] = HandoffQueue()
+    empty: HandoffQueue[int] = HandoffQueue()
     full.put(0)
     woken: list[str] = []
 
-    def wait(name: str, handover: Handover[int]) -> None:
+    def wait(name: str, handover: HandoffQueue[int]) -> None:
         with suppress(Closed):
             handover.put(1) if name == "giver" else handover.get()
             return

@@ -68,8 +68,8 @@ def convert(module: nn.Module, islands: Sequence[Island]) -> None:
         setattr(module, name, _cast(buffer, torch.float16))
 
 
-def _cast(values: Any, dtype: torch.dtype) -> Any:
-    """A tensor, or those of a tuple or list, of the type ``dtype``; all but floating-point tensors as they are."""
+def _cast(values: Any, dtype: torch.dtype) -> Any:  # hooks get whatever modules take and return
+    """Return a tensor, or those of a tuple or list, as ``dtype``; all but floating-point tensors stay as they are."""
     if isinstance(values, (tuple, list)):
         return type(values)(_cast(value, dtype) for value in values)
     return values.to(dtype) if isinstance(values, Tensor) and values.is_floating_point() else values

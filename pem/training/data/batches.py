@@ -7,7 +7,6 @@ import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import cv2
 import numpy as np
@@ -97,7 +96,7 @@ class _Numbers:
             yield range(step * batch + self.processes.rank, (step + 1) * batch, self.processes.world)
 
 
-def _quiet(_: Any) -> None:
+def _quiet(_: int) -> None:
     """A worker leaves signals to the trainer, without which it ends anyway, and other cores to other workers."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -106,7 +106,7 @@ class QuantizationAware(nn.Module):
                 module.eval()
         return self
 
-    def forward(self, *batch: Any) -> Tensor:
+    def forward(self, *batch: object) -> Tensor:
         """What `Supervised.forward` gives; in training mode the ranges of inputs follow the batches."""
         chosen = convolutions(self.supervised.model)
         weights = {f"model.{name}.weight": quantized_weight(module) for name, module in chosen.items()}
@@ -116,7 +116,7 @@ class QuantizationAware(nn.Module):
             losses: Tensor = functional_call(self.supervised, weights, batch)
         return losses
 
-    def _quantizer(self, reach: Tensor) -> Any:
+    def _quantizer(self, reach: Tensor) -> Callable[[nn.Module, tuple[Tensor]], Tensor]:
         """A hook on a convolution, whose range is ``reach`` (), a view of `reaches`."""
 
         def quantize(_: nn.Module, inputs: tuple[Tensor]) -> Tensor:

@@ -7,7 +7,8 @@ https://dmlc.github.io/dlpack/latest/python_spec.html, whose C structures are de
 from __future__ import annotations
 
 import ctypes
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,17 +22,27 @@ _CUDA, _CUDA_HOST, _CUDA_MANAGED = 2, 3, 13  # DLDeviceType
 _KINDS = {0: "i", 1: "u", 2: "f", 6: "b"}  # DLDataTypeCode to NumPy's kinds
 
 
+class _Interface(TypedDict, total=False):
+    """The entries of ``__cuda_array_interface__`` that are used here."""
+
+    shape: tuple[int, ...]
+    typestr: str
+    data: tuple[int, bool]
+    strides: tuple[int, ...] | None
+    stream: int | None
+
+
 class CudaArray(Protocol):
     """An array that says where it lies on the GPU."""
 
     @property
-    def __cuda_array_interface__(self) -> dict[str, Any]: ...
+    def __cuda_array_interface__(self) -> Mapping[str, object]: ...
 
 
 class DlpackArray(Protocol):
     """An array that can be handed over as a DLPack capsule."""
 
-    def __dlpack__(self, *, stream: int | None = None) -> Any: ...
+    def __dlpack__(self, *, stream: int | None = None) -> object: ...
 
     def __dlpack_device__(self) -> tuple[int, int]: ...
 
@@ -48,7 +59,7 @@ class DeviceArray(NamedTuple):
 
     address: int
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
     stream: int | None
     owner: object
 
@@ -60,7 +71,7 @@ def on_gpu(images: object) -> bool:
     )
 
 
-def read(images: Any, stream: int) -> DeviceArray:
+def read(images: object, stream: int) -> DeviceArray:
     """Where ``images`` lies, to be read on the CUDA stream of that handle.
 
     DLPack comes first where there is both: its maker waits for the right stream. Raises BackendError if the array has
@@ -68,16 +79,17 @@ def read(images: Any, stream: int) -> DeviceArray:
     """
     device = _dlpack_device(images)
     if device in (_CUDA, _CUDA_HOST, _CUDA_MANAGED):
-        return _from_capsule(images.__dlpack__(stream=None if device == _CUDA_HOST else stream))
-    return _from_interface(images)
+        producer = cast("DlpackArray", images)
+        return _from_capsule(producer.__dlpack__(stream=None if device == _CUDA_HOST else stream))
+    return _from_interface(cast("CudaArray", images))
 
 
-def _dlpack_device(images: Any) -> int | None:
+def _dlpack_device(images: object) -> int | None:
     return int(images.__dlpack_device__()[0]) if hasattr(images, "__dlpack_device__") else None
 
 
 def _from_interface(images: CudaArray) -> DeviceArray:
-    interface = images.__cuda_array_interface__
+    interface = cast("_Interface", images.__cuda_array_interface__)
     shape, dtype = tuple(interface["shape"]), np.dtype(interface["typestr"])
     _require_contiguous(shape, interface.get("strides"), dtype.itemsize)
     # Version 2 knew no streams. In version 3, None says that there is nothing to wait for.

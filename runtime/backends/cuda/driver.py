@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import import_module
-from typing import Any
+from types import ModuleType
+from typing import Any, SupportsInt
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -23,8 +24,12 @@ class CudaError(BackendError):
     """A call of CUDA's failed."""
 
 
-def call(function: str, *arguments: Any) -> Any:
-    """What a function of CUDA's runtime (``cuda...``) or driver (``cu...``) returns. Raises CudaError if it fails."""
+def call(function: str, *arguments: object) -> Any:  # of a type of CUDA's that the function's name decides
+    """Return what a function of CUDA's runtime (``cuda...``) or driver (``cu...``) returns.
+
+    Raises:
+        CudaError: If the call fails.
+    """
     library = _library("runtime" if function.startswith("cuda") else "driver")
     error, *results = getattr(library, function)(*arguments)
     if int(error) != 0:
@@ -33,8 +38,12 @@ def call(function: str, *arguments: Any) -> Any:
     return results[0] if results else None
 
 
-def nvrtc(function: str, *arguments: Any) -> Any:
-    """All that a function of CUDA's runtime compiler returns. Raises BackendError if there is none, or it fails."""
+def nvrtc(function: str, *arguments: object) -> list[Any]:  # of types that the function's name decides
+    """Return all that a function of CUDA's runtime compiler returns.
+
+    Raises:
+        BackendError: If the compiler is not installed, or the call fails.
+    """
     library = _library("nvrtc")
     try:
         error, *results = getattr(library, function)(*arguments)
@@ -45,11 +54,11 @@ def nvrtc(function: str, *arguments: Any) -> Any:
         ) from missing
     if int(error) != 0:
         raise CudaError(f"{function} failed with {error.name}: install the NVRTC of a CUDA that knows this GPU")
-    return results
+    return list(results)
 
 
-def constant(kind: str, name: str) -> Any:
-    """A member of an enumeration of CUDA's runtime."""
+def constant(kind: str, name: str) -> object:
+    """Return a member of an enumeration of CUDA's runtime."""
     return getattr(getattr(_library("runtime"), kind), name)
 
 
@@ -139,7 +148,7 @@ class HostView:
             "typestr": np.dtype(dtype).str,
         }
 
-    def array(self) -> NDArray[Any]:
+    def array(self) -> NDArray[np.generic]:
         """The array."""
         return np.asarray(self)
 
@@ -147,7 +156,7 @@ class HostView:
 class Graph:
     """What ``enqueue`` puts on ``stream``, recorded, to be launched as one. Raises BackendError if it can't be."""
 
-    def __init__(self, stream: Any, enqueue: Callable[[], None]) -> None:
+    def __init__(self, stream: SupportsInt, enqueue: Callable[[], None]) -> None:
         # Relaxed: should Python's garbage collector free memory meanwhile, that would end a stricter recording.
         call("cudaStreamBeginCapture", stream, constant("cudaStreamCaptureMode", "cudaStreamCaptureModeRelaxed"))
         try:
@@ -162,7 +171,7 @@ class Graph:
         finally:
             call("cudaGraphDestroy", graph)
 
-    def launch(self, stream: Any) -> None:
+    def launch(self, stream: SupportsInt) -> None:
         """Put it on ``stream``."""
         call("cudaGraphLaunch", self._executable, stream)
 
@@ -171,13 +180,13 @@ class Graph:
         call("cudaGraphExecDestroy", self._executable)
 
 
-def copy(target: int, source: int, size: int, stream: Any) -> None:
+def copy(target: int, source: int, size: int, stream: SupportsInt) -> None:
     """Copy bytes between any two addresses that CUDA knows, in the order of ``stream``."""
     call("cudaMemcpyAsync", target, source, size, constant("cudaMemcpyKind", "cudaMemcpyDefault"), stream)
 
 
 @cache
-def _library(name: str) -> Any:
+def _library(name: str) -> ModuleType:
     try:
         return import_module(f"cuda.bindings.{name}")
     except ImportError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from typing import SupportsInt
 
 from pem_edge.runtime.backends.cuda.driver import call
 
@@ -13,10 +13,16 @@ class Module:
 
     def __init__(self, cubin: bytes) -> None:
         self._module = call("cuModuleLoadData", cubin)
-        self._functions: dict[str, Any] = {}
+        self._functions: dict[str, object] = {}
 
     def launch(
-        self, kernel: str, blocks: tuple[int, int], threads: int, shared: int, argument: ctypes.Structure, stream: Any
+        self,
+        kernel: str,
+        blocks: tuple[int, int],
+        threads: int,
+        shared: int,
+        argument: ctypes.Structure,
+        stream: SupportsInt,
     ) -> None:
         """Put a kernel that takes one structure on ``stream``; ``shared`` is in bytes. The argument is copied."""
         if kernel not in self._functions:
@@ -33,9 +39,9 @@ class Module:
 class StageTimer:
     """Times the stages of what is put on a stream, without waiting for it."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: SupportsInt) -> None:
         self._stream = stream
-        self._events: list[Any] = []
+        self._events: list[object] = []
         self._names: list[str] = []
 
     def start(self) -> None:

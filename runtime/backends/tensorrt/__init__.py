@@ -1,5 +1,5 @@
 """TensorRT and TensorRT-RTX on NVIDIA GPUs."""
 
-from pem_edge.runtime.backends.tensorrt.backend import TensorRt, TensorRtRtx
+from pem_edge.runtime.backends.tensorrt.backend import TensorRtBackend, TensorRtRtxBackend
 
-__all__ = ["TensorRt", "TensorRtRtx"]
+__all__ = ["TensorRtBackend", "TensorRtRtxBackend"]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from functools import cached_property
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.artifact import Artifact
-from pem_edge.runtime.backends.base import Backend
+from pem_edge.runtime.backends.base import Backend, RawOutputs
 from pem_edge.runtime.backends.contract import Shape
 from pem_edge.runtime.backends.cuda.device_arrays import Images
 from pem_edge.runtime.backends.cuda.driver import Gpu
-from pem_edge.runtime.backends.tensorrt import log, plugin_library
+from pem_edge.runtime.backends.tensorrt import log, plugin_library, rtx_interface
 from pem_edge.runtime.backends.tensorrt.device.pipeline import DevicePipeline
 from pem_edge.runtime.backends.tensorrt.device.stages import DeviceStages
 from pem_edge.runtime.backends.tensorrt.engine import loading
@@ -22,13 +22,14 @@ from pem_edge.runtime.backends.tensorrt.engine.loaded import LoadedEngine
 from pem_edge.runtime.backends.tensorrt.engine.rtx_contexts import RtxContexts
 from pem_edge.runtime.backends.tensorrt.engine.session import Contexts
 from pem_edge.runtime.backends.tensorrt.engine.trt_contexts import TrtContexts
+from pem_edge.runtime.backends.tensorrt.interface import ICudaEngine, TensorRt
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.inference.backend import Device, Nodes
 from pem_edge.runtime.inference.host_pipeline import HostPipeline
 from pem_edge.runtime.inference.pipeline import AnyPipeline
 
 
-class TensorRt(Backend):
+class TensorRtBackend(Backend):
     """Runs engines of TensorRT on the GPU that is current in the thread that loads it. Takes arrays on the GPU, too."""
 
     name = "tensorrt"
@@ -71,20 +72,20 @@ class TensorRt(Backend):
             contexts = self._contexts(trt, engine, gpu)
             self._engine = LoadedEngine(artifact, self._contract, gpu, trt, engine, contexts)
 
-    def _contexts(self, trt: Any, engine: Any, gpu: Gpu) -> Contexts:  # noqa: ARG002
+    def _contexts(self, trt: TensorRt, engine: ICudaEngine, gpu: Gpu) -> Contexts:  # noqa: ARG002
         return TrtContexts(trt, engine)
 
-    def _register_plugins(self, trt: Any, artifact: Artifact) -> None:
+    def _register_plugins(self, trt: TensorRt, artifact: Artifact) -> None:
         if artifact.manifest.deform_conv in ("native", "nvidia"):
             trt.init_libnvinfer_plugins(log.logger(trt), "")  # NVIDIA's, ModulatedDeformConv2d among them
         if (plugin := loading.engine_of(artifact).plugin) is not None:
             cure = f"build both again, with pem-export --build-plugin and {loading.rebuild_command(artifact)}"
             plugin_library.load(trt, artifact.model.parent, plugin, cure)
 
-    def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _run(self, images: NDArray[np.uint8]) -> RawOutputs:
         return self._engine.run(images)
 
-    def _run_on_gpu(self, images: Images) -> tuple[tuple[NDArray[Any], NDArray[Any]], Shape]:
+    def _run_on_gpu(self, images: Images) -> tuple[RawOutputs, Shape]:
         array = self._engine.on_device(images)
         self._contract.require_images(array.shape, array.dtype)
         return self._engine.run(array), array.shape
@@ -97,22 +98,23 @@ class TensorRt(Backend):
         self._engine.close()
 
 
-class TensorRtRtx(TensorRt):
+class TensorRtRtxBackend(TensorRtBackend):
     """Runs engines of TensorRT-RTX, whose kernels are compiled when first needed and kept for the next start."""
 
     name = "tensorrt-rtx"
     _module = "tensorrt_rtx"
 
-    def _contexts(self, trt: Any, engine: Any, gpu: Gpu) -> Contexts:
-        return RtxContexts(trt, engine, self.artifact, gpu)
+    def _contexts(self, trt: TensorRt, engine: ICudaEngine, gpu: Gpu) -> Contexts:
+        rtx, rtx_engine = cast("rtx_interface.TensorRt", trt), cast("rtx_interface.ICudaEngine", engine)
+        return RtxContexts(rtx, rtx_engine, self.artifact, gpu)
 
-    def _register_plugins(self, trt: Any, artifact: Artifact) -> None:
+    def _register_plugins(self, trt: TensorRt, artifact: Artifact) -> None:
         """Do nothing: TensorRT-RTX has no plugins."""
 
 
-def _import(module: str) -> Any:
+def _import(module: str) -> TensorRt:
     try:
-        return import_module(module)
+        return cast("TensorRt", import_module(module))
     except ImportError as error:
         reason = " ".join(str(error).split())
         raise BackendError(f"{module} is installed but cannot be imported ({reason}): install its libraries") from error

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 from collections import deque
 from functools import cache
-from typing import Any
+from typing import Protocol
+
+from pem_edge.runtime.backends.tensorrt.interface import ILogger, Member, TensorRt
+
+
+class ErrorLog(ILogger, Protocol):
+    """A logger that keeps the latest errors."""
+
+    errors: deque[str]
 
 
 @cache
-def logger(trt: Any) -> Any:
-    """The logger for ``trt``, which is TensorRT's module: one for the process, as TensorRT keeps the first it meets.
+def logger(trt: TensorRt) -> ErrorLog:
+    """Return the logger for TensorRT's module: one for the process, as TensorRT keeps the first that it meets."""
 
-    Its ``errors`` are the latest messages.
-    """
-
-    class Logger(trt.ILogger):  # type: ignore[misc]
+    class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
-            trt.ILogger.__init__(self)
+            super().__init__()
             self.errors: deque[str] = deque(maxlen=20)
 
-        def log(self, severity: Any, message: str) -> None:
+        def log(self, severity: Member, message: str) -> None:
             if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
                 self.errors.append(" ".join(message.split()))
 
-    return Logger()
+    made: ErrorLog = Logger()
+    return made
 
 
-def reason(trt: Any) -> str:
-    """The first error since the last call, which later ones are mostly consequences of. Forgets them all."""
+def reason(trt: TensorRt) -> str:
+    """Return the first error since the last call, of which later ones are mostly consequences, and forget them all."""
     errors = logger(trt).errors
     first = errors[0][:300] if errors else "it does not say why"
     errors.clear()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Any
 
 from pem_edge.runtime.artifacts.manifest import FileHash
 from pem_edge.runtime.backends.tensorrt import log
+from pem_edge.runtime.backends.tensorrt.interface import TensorRt
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.files import sha256
 
@@ -16,7 +16,7 @@ _loaded: dict[str, str] = {}
 _lock = threading.Lock()
 
 
-def load(trt: Any, folder: Path, plugin: FileHash, cure: str) -> None:
+def load(trt: TensorRt, folder: Path, plugin: FileHash, cure: str) -> None:
     """Register the plugins of the library ``plugin`` in ``folder``, unless this process has done so before.
 
     ``trt`` is TensorRT's module. Raises BackendError, its message ending in ``cure``, if the file is missing, is
@@ -40,7 +40,7 @@ def _inside(folder: Path, file: str, cure: str) -> Path:
     return (folder / file).resolve()  # a bare name would be looked for in the system's folders
 
 
-def _register(trt: Any, path: Path, digest: str) -> None:
+def _register(trt: TensorRt, path: Path, digest: str) -> None:
     before = _loaded.get(trt.__name__)
     if before == digest:
         return

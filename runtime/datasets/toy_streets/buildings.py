@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +58,7 @@ class Wall:
     length: float
     facing: float
 
-    def at(self, s: NDArray[np.floating[Any]], y: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    def at(self, s: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.floating]:
         """Points (..., 3) ``s`` metres along the wall and ``y`` high."""
         points = np.empty((*np.broadcast_shapes(s.shape, y.shape), 3))
         points[..., 0] = self.x + self.dx * s
@@ -68,8 +67,8 @@ class Wall:
         return points
 
     def rectangles(
-        self, left: NDArray[np.floating[Any]], bottom: NDArray[np.floating[Any]], width: float, height: float
-    ) -> NDArray[np.floating[Any]]:
+        self, left: NDArray[np.floating], bottom: NDArray[np.floating], width: float, height: float
+    ) -> NDArray[np.floating]:
         """Upright rectangles (M, 4, 3) of one size."""
         return self.at(left[:, None] + width * _RIGHT, bottom[:, None] + height * _UP)
 

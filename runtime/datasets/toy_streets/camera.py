@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +79,7 @@ class Camera:
         one, pixel = 1 << SHIFT, self.pixel
         return np.array([(int(one * u), int(one * v)) for u, v in (pixel(*point) for point in points)], np.int32)
 
-    def project_many(self, points: NDArray[np.floating[Any]]) -> NDArray[np.int32]:
+    def project_many(self, points: NDArray[np.floating]) -> NDArray[np.int32]:
         """Points (..., 3) as fixed-point pixels (..., 2)."""
         x, y, z = points[..., 0], points[..., 1], np.maximum(points[..., 2], NEAR)
         scale, view = self.focal / z, self.view

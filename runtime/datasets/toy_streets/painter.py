@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +30,7 @@ class Painter:
         """One polygon of a few points."""
         self.pixels([self.camera.project(points)], points[0][2], color, facing, detail=detail)
 
-    def polygons(
-        self, points: NDArray[np.floating[Any]], color: Color, facing: float = 0.5, *, detail: bool = True
-    ) -> None:
+    def polygons(self, points: NDArray[np.floating], color: Color, facing: float = 0.5, *, detail: bool = True) -> None:
         """Polygons (M, N, 3) of one colour that do not overlap."""
         if len(points):
             pixels = list(self.camera.project_many(points))
@@ -51,10 +48,10 @@ class Painter:
 
     def balls(
         self,
-        centers: NDArray[np.floating[Any]],
-        radii: NDArray[np.floating[Any]],
+        centers: NDArray[np.floating],
+        radii: NDArray[np.floating],
         color: Color,
-        facings: NDArray[np.floating[Any]],
+        facings: NDArray[np.floating],
     ) -> None:
         """Discs at one distance, each lit in its own way: ``centers`` (M, 3) in metres, the others (M,)."""
         z = float(centers[0, 2])
@@ -64,7 +61,7 @@ class Painter:
         ):
             self.canvas.circle(center, radius, self.light.shade(color, facing, z))
 
-    def lines(self, lines: NDArray[np.floating[Any]], color: Color, facing: float = 0.5, width: float = 0) -> None:
+    def lines(self, lines: NDArray[np.floating], color: Color, facing: float = 0.5, width: float = 0) -> None:
         """Open lines (M, N, 3) as details; ``width`` in metres where they begin."""
         if len(lines):
             z = float(lines[0, 0, 2])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,9 +41,9 @@ class Matching:
 
 
 def match(
-    pred: NDArray[np.integer[Any]],
+    pred: NDArray[np.integer],
     pred_segments: Sequence[Region],
-    true: NDArray[np.integer[Any]],
+    true: NDArray[np.integer],
     true_segments: Sequence[TrueSegment],
 ) -> Matching:
     """Match the segments of two panoptic maps (H, W), 0 is void.
@@ -73,9 +73,9 @@ def match(
 
 
 def _overlap(
-    pred: NDArray[np.integer[Any]],
+    pred: NDArray[np.integer],
     pred_segments: Sequence[Region],
-    true: NDArray[np.integer[Any]],
+    true: NDArray[np.integer],
     true_segments: Sequence[Region],
 ) -> NDArray[np.int64]:
     """Common pixels (T + 1, P + 1) of each true and predicted segment; row and column 0 are void."""
@@ -96,7 +96,7 @@ def _counts(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.in
     return distinct, np.bincount(which, lengths, len(distinct)).astype(np.int64)
 
 
-def positions(ids: NDArray[np.integer[Any]], segments: Sequence[Region]) -> NDArray[np.intp]:
+def positions(ids: NDArray[np.integer], segments: Sequence[Region]) -> NDArray[np.intp]:
     """Which segment each id is, of the same shape: 1 is the first, 0 is void.
 
     Raises ValueError for ids that no segment has, and segments of the same id.

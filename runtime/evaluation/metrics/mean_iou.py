@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ class MeanIoU:
         self._ignore_value = ignore_value
         self._intersection, self._predicted, self._true = np.zeros((3, num_classes), np.int64)
 
-    def update(self, pred: NDArray[np.integer[Any]], true: NDArray[np.integer[Any]]) -> None:
+    def update(self, pred: NDArray[np.integer], true: NDArray[np.integer]) -> None:
         """Add an image: class indices (H, W), 0 to K-1, or ``ignore_value``, which in ``pred`` is no class.
 
         Raises ValueError for maps of different shapes or with other values.
@@ -59,7 +59,7 @@ class MeanIoU:
             "per_class": [float(value) if counts else None for value, counts in zip(iou, present, strict=True)],
         }
 
-    def _count(self, classes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    def _count(self, classes: NDArray[np.integer]) -> NDArray[np.int64]:
         """The pixels of each class (K,)."""
         if classes.size and not 0 <= classes.min() <= classes.max() < self._num_classes:
             raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,9 +57,9 @@ class PanopticQuality:
 
     def update(
         self,
-        pred: NDArray[np.integer[Any]],
+        pred: NDArray[np.integer],
         pred_segments: Sequence[Region],
-        true: NDArray[np.integer[Any]],
+        true: NDArray[np.integer],
         true_segments: Sequence[TrueSegment],
     ) -> Matching:
         """Add an image: panoptic maps (H, W), 0 is void, and their segments. Returns which of them match.

@@ -7,13 +7,14 @@ from collections import Counter, deque
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from threading import Condition, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from pem_edge.runtime.handoff_queue import Closed, Handover
+from pem_edge.runtime.handoff_queue import Closed, HandoffQueue
 from pem_edge.runtime.results.result import Result
+from pem_edge.runtime.versioned_json import JsonObject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,11 +32,11 @@ class Board:
         self._changed = Condition()
         self._times: deque[float] = deque(maxlen=_RECENT)
         self._stages: deque[dict[str, float]] = deque(maxlen=_RECENT)
-        self._classes: list[dict[str, Any]] = []
+        self._classes: list[JsonObject] = []
         self._frames = self._dropped = self._viewers = self._drawn = 0
         self._jpeg = b""
         self._ended = False
-        self._newest: Handover[Result] = Handover()
+        self._newest: HandoffQueue[Result] = HandoffQueue()
         Thread(target=self._draw, name="pem-live-draw", daemon=True).start()
 
     def show(self, result: Result, dropped: int) -> None:
@@ -56,7 +57,7 @@ class Board:
             self._ended = True
             self._changed.notify_all()
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> JsonObject:
         """All but the drawing: times in milliseconds, shares of the image from 0 to 1."""
         with self._changed:
             stages = list(dict.fromkeys(stage for times in self._stages for stage in times))
@@ -111,7 +112,7 @@ class Board:
                     self._changed.notify_all()
 
 
-def _classes(result: Result) -> list[dict[str, Any]]:
+def _classes(result: Result) -> list[JsonObject]:
     """Of each class in sight: how many segments, and their share of the image; the largest first."""
     counts = Counter(segment.category_id for segment in result.segments)
     areas: Counter[int] = Counter()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
@@ -47,11 +48,11 @@ def test_ranges_become_the_profile(ranges: list[list[int]]) -> None:
 
 def test_the_builder_gets_what_was_asked_for() -> None:
     here = machine()
-    trt = here.trt
+    trt: Any = here.trt
     demo = artifact.read(artifact.DEMO)
     parsed = network.parse(trt, here.target, demo.model)
     settings = Settings(workspace=3 << 20, optimization_level=1, version_compatible=True, hardware_compatible="ampere+")
-    made = config.create(here, parsed, demo.manifest.input, settings, None)
+    made: Any = config.create(here, parsed, demo.manifest.input, settings, None)
     assert made.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE) == 3 << 20
     assert made.builder_optimization_level == 1
     assert made.num_optimization_profiles == 1
@@ -63,9 +64,10 @@ def test_the_builder_gets_what_was_asked_for() -> None:
 
 def test_the_network_is_strongly_typed_and_takes_eight_bit_images() -> None:
     here = machine()
-    parsed = network.parse(here.trt, here.target, artifact.read(artifact.DEMO).model)
-    assert parsed.network.get_flag(here.trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
-    assert parsed.network.get_input(0).dtype == here.trt.DataType.UINT8
+    trt: Any = here.trt
+    parsed: Any = network.parse(here.trt, here.target, artifact.read(artifact.DEMO).model)
+    assert parsed.network.get_flag(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    assert parsed.network.get_input(0).dtype == trt.DataType.UINT8
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,8 @@ def test_the_network_is_strongly_typed_and_takes_eight_bit_images() -> None:
     [({"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1}, 0b11), ({"STRONGLY_TYPED": 1}, 0b10), ({}, 0)],
 )
 def test_flags_that_a_release_lacks_are_left_out(kinds: dict[str, int], expected: int) -> None:
-    assert network._flags(SimpleNamespace(NetworkDefinitionCreationFlag=SimpleNamespace(**kinds))) == expected
+    release: Any = SimpleNamespace(NetworkDefinitionCreationFlag=SimpleNamespace(**kinds))
+    assert network._flags(release) == expected
 
 
 def test_times_are_kept_for_each_release_and_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +115,8 @@ def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path: Path, monkeypatch
 
 
 def test_what_a_release_lacks_is_refused() -> None:
-    release = SimpleNamespace(__version__="10.3.0", HardwareCompatibilityLevel=SimpleNamespace(NONE=0, AMPERE_PLUS=1))
+    levels = SimpleNamespace(NONE=0, AMPERE_PLUS=1)
+    release: Any = SimpleNamespace(__version__="10.3.0", HardwareCompatibilityLevel=levels)
     require(Settings(hardware_compatible="ampere+"), TARGETS["trt"], release)
     with pytest.raises(ExportError, match=r"same-cc is unknown to TensorRT 10\.3\.0: choose none or ampere\+"):
         require(Settings(hardware_compatible="same-cc"), TARGETS["trt"], release)

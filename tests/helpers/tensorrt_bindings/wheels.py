@@ -13,7 +13,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 REQUIREMENTS = {"10.3": "tensorrt-cu12-bindings==10.3.0", "11": "tensorrt-cu13-bindings>=11.4,<12"}
 """The oldest TensorRT supported, and the newest that pip finds."""
@@ -35,6 +35,13 @@ import json, sys, tensorrt_bindings
 from tests.helpers.tensorrt_bindings.wheels import class_names
 json.dump({name: sorted(found) for name, found in class_names(tensorrt_bindings).items()}, sys.stdout)
 """
+
+
+class Name(NamedTuple):
+    """``attribute`` of a class of TensorRT's, or of its module where ``owner`` is ""."""
+
+    owner: str
+    attribute: str
 
 
 class UnavailableError(Exception):

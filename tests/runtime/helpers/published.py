@@ -6,14 +6,13 @@ Source: https://github.com/facebookresearch/Mask2Former, mask2former/maskformer_
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Size = tuple[int, int]
-Array = NDArray[np.floating[Any]]
+Array = NDArray[np.floating]
 
 
 def resized(masks: Array, padded_size: Size, image_size: Size, output_size: Size) -> Array:

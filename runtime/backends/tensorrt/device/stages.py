@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,7 +107,7 @@ class DeviceStages:
                     self._enqueue_download(index, map_)
             return [self._finished(index, map_) for index, map_ in enumerate(maps)], self._timer.milliseconds()
 
-    def outputs(self, plan: Plan, image: Image, geometry: Geometry) -> list[NDArray[Any]]:
+    def outputs(self, plan: Plan, image: Image, geometry: Geometry) -> list[NDArray[np.generic]]:
         """Return the model's logits and masks for ``image``, the first of a batch."""
         with self._session.working(plan):
             self._enqueue_model(plan, [(image, geometry)])

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import ExitStack
 from itertools import accumulate
-from typing import Any
+from typing import SupportsInt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ _USUAL_SETS = 8
 class Uploaded:
     """Arrays that ``stream`` copies to the GPU, and the ``addresses`` where they will lie."""
 
-    def __init__(self, arrays: Sequence[NDArray[Any]], stream: Any) -> None:
+    def __init__(self, arrays: Sequence[NDArray[np.generic]], stream: SupportsInt) -> None:
         starts = [0, *accumulate(-(-array.nbytes // _ALIGNMENT) * _ALIGNMENT for array in arrays)]
         with ExitStack() as cleanup:
             staging = Memory(starts[-1], pinned=True)  # kept, so that nobody has to wait for the copy
@@ -44,7 +44,7 @@ class Uploaded:
 class TableSet:
     """The tables of one geometry, and where their arrays lie: first and weights of rows and columns; taps of both."""
 
-    def __init__(self, geometry: Geometry, stream: Any) -> None:
+    def __init__(self, geometry: Geometry, stream: SupportsInt) -> None:
         self.scaling, self.grid = tables.scaling(geometry), tables.grid_taps(geometry)
         rows, columns = self.scaling.rows, self.scaling.columns
         arrays = [rows.first, rows.weights, columns.first, columns.weights, self.grid.rows, self.grid.columns]
@@ -64,7 +64,7 @@ class GeometryTables:
         self._most_sets = max(_USUAL_SETS, most_images)
         self._sets: OrderedDict[Geometry, TableSet] = OrderedDict()
 
-    def of(self, geometry: Geometry, stream: Any) -> TableSet:
+    def of(self, geometry: Geometry, stream: SupportsInt) -> TableSet:
         """The set of ``geometry``, which lies on the GPU when ``stream`` has come so far."""
         if geometry not in self._sets:
             if len(self._sets) == self._most_sets:

@@ -8,7 +8,6 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +20,11 @@ from pem_edge.runtime.backends.cuda.driver import Gpu, call
 from pem_edge.runtime.backends.tensorrt import log
 from pem_edge.runtime.backends.tensorrt.engine import loading
 from pem_edge.runtime.backends.tensorrt.engine.session import Contexts, Plan, Session
+from pem_edge.runtime.backends.tensorrt.interface import ICudaEngine, TensorRt
 from pem_edge.runtime.errors import BackendError
 
-_DTYPES: dict[str, np.dtype[Any]] = {
+Dtypes = dict[str, np.dtype[np.generic]]
+_DTYPES: Dtypes = {
     "UINT8": np.dtype(np.uint8),
     "HALF": np.dtype(np.float16),
     "FLOAT": np.dtype(np.float32),
@@ -48,7 +49,7 @@ class LoadedEngine:
     """
 
     def __init__(
-        self, artifact: Artifact, contract: Contract, gpu: Gpu, trt: Any, engine: Any, contexts: Contexts
+        self, artifact: Artifact, contract: Contract, gpu: Gpu, trt: TensorRt, engine: ICudaEngine, contexts: Contexts
     ) -> None:
         self.artifact, self.gpu, self._contract = artifact, gpu, contract
         self._lock = threading.Lock()
@@ -61,7 +62,7 @@ class LoadedEngine:
         self._session = self._start(trt, engine, contexts, {name: _DTYPES[dtypes[name]] for name in names})
         self._release = weakref.finalize(self, self._session.close)
 
-    def run(self, images: NDArray[np.uint8] | DeviceArray) -> tuple[NDArray[Any], NDArray[Any]]:
+    def run(self, images: NDArray[np.uint8] | DeviceArray) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
         """Return logits and masks of a batch of images, in host memory."""
         with self.planned(images.shape) as plan:
             logits, masks = self._session.run(plan, images)
@@ -96,7 +97,7 @@ class LoadedEngine:
             self._contract.require_outputs((plan.outputs["logits"], plan.outputs["masks"]), shape)
             yield plan
 
-    def require_image(self, shape: Shape, dtype: np.dtype[Any]) -> None:
+    def require_image(self, shape: Shape, dtype: np.dtype[np.generic]) -> None:
         """Raise BackendError unless an image is uint8 (H, W, 3)."""
         self._contract.require_images((1, *shape), dtype)
 
@@ -113,7 +114,9 @@ class LoadedEngine:
             self.closed = True
             self._release()
 
-    def _start(self, trt: Any, engine: Any, contexts: Contexts, dtypes: dict[str, np.dtype[Any]]) -> Session:
+    def _start(
+        self, trt: TensorRt, engine: ICudaEngine, contexts: Contexts, dtypes: dict[str, np.dtype[np.generic]]
+    ) -> Session:
         name = self.artifact.manifest.input.name
         shapes = {name: self._most}
         shapes["logits"], shapes["masks"] = self._contract.output_shapes(self._most)
@@ -157,7 +160,7 @@ def _require_dtypes(artifact: Artifact, dtypes: dict[str, str]) -> None:
         )
 
 
-def _limits(engine: Any, name: str) -> tuple[Shape, Shape]:
+def _limits(engine: ICudaEngine, name: str) -> tuple[Shape, Shape]:
     """Return the least and the largest shape of the input ``name``."""
     shape = tuple(engine.get_tensor_shape(name))
     if min(shape) >= 0:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from typing import Any
 
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.manifest import Engine
 from pem_edge.runtime.backends.cuda.driver import Gpu
 from pem_edge.runtime.backends.tensorrt import log
+from pem_edge.runtime.backends.tensorrt.interface import ICudaEngine, TensorRt
 from pem_edge.runtime.errors import BackendError
 
 _AMPERE = 8
@@ -54,7 +54,7 @@ def require_gpu(artifact: Artifact, gpu: Gpu) -> None:
         )
 
 
-def deserialize(trt: Any, artifact: Artifact) -> Any:
+def deserialize(trt: TensorRt, artifact: Artifact) -> ICudaEngine:
     """The engine, its bytes checked once more as they are read. Raises BackendError if TensorRT does not take it.
 
     Engines may hold code for the host; ``engine_host_code_allowed`` stays False, so that none of it runs.
@@ -64,7 +64,8 @@ def deserialize(trt: Any, artifact: Artifact) -> Any:
     if vouched is None or hashlib.sha256(data).hexdigest() != vouched.sha256:
         raise BackendError(f"{artifact.model} has changed since its manifest was read: load it again")
     log.reason(trt)
-    engine = trt.Runtime(log.logger(trt)).deserialize_cuda_engine(data)
+    runtime = trt.Runtime(log.logger(trt))
+    engine = None if runtime is None else runtime.deserialize_cuda_engine(data)
     if engine is None:
         raise BackendError(
             f"TensorRT cannot load {artifact.model} ({log.reason(trt)}): "

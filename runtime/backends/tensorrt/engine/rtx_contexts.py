@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.backends.cuda.driver import Gpu
+from pem_edge.runtime.backends.tensorrt.interface import IExecutionContext
+from pem_edge.runtime.backends.tensorrt.rtx_interface import ICudaEngine, TensorRt
 from pem_edge.runtime.errors import OutputError
 from pem_edge.runtime.files import cache_folder, writing
 
@@ -17,7 +18,7 @@ class RtxContexts:
 
     records = False
 
-    def __init__(self, trt: Any, engine: Any, artifact: Artifact, gpu: Gpu) -> None:
+    def __init__(self, trt: TensorRt, engine: ICudaEngine, artifact: Artifact, gpu: Gpu) -> None:
         self._engine = engine
         self._config = config = engine.create_runtime_config()
         config.set_execution_context_allocation_strategy(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
@@ -29,8 +30,8 @@ class RtxContexts:
         self._kept = len(bytes(cache.serialize()))
         config.set_runtime_cache(cache)
 
-    def create(self) -> Any:
-        """A context."""
+    def create(self) -> IExecutionContext | None:
+        """Return a context, or None if there is no memory for it."""
         return self._engine.create_execution_context(self._config)
 
     def first_run(self) -> None:

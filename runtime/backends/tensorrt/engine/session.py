@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, Protocol
+from typing import Protocol, SupportsInt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pem_edge.runtime.backends.cuda.device_arrays import DeviceArray
 from pem_edge.runtime.backends.cuda.driver import CudaError, Gpu, Graph, HostView, Memory, call, copy
 from pem_edge.runtime.backends.cuda.pinned_pool import PinnedPool
+from pem_edge.runtime.backends.tensorrt.interface import IExecutionContext
 from pem_edge.runtime.errors import BackendError
 
 _NON_BLOCKING = 1  # cudaStreamNonBlocking: the default stream's work and this one's do not wait for each other
@@ -27,8 +28,8 @@ class Contexts(Protocol):
     records: bool
     """Whether what contexts enqueue is to be recorded; else they do so themselves."""
 
-    def create(self) -> Any:
-        """A context."""
+    def create(self) -> IExecutionContext | None:
+        """Return a context, or None if there is no memory for it."""
 
     def first_run(self) -> None:
         """Called when a context has run for the first time."""
@@ -43,7 +44,9 @@ class Plan:
     A graph holds what its context's shape came to, so no other shape may use the context.
     """
 
-    def __init__(self, context: Any, outputs: tuple[str, ...], records: bool, reason: Callable[[], str]) -> None:
+    def __init__(
+        self, context: IExecutionContext, outputs: tuple[str, ...], records: bool, reason: Callable[[], str]
+    ) -> None:
         self._context = context
         self._reason = reason
         self._records = records
@@ -51,7 +54,7 @@ class Plan:
         self.runs = 0
         self.outputs: dict[str, Shape] = {name: tuple(context.get_tensor_shape(name)) for name in outputs}
 
-    def launch(self, stream: Any) -> None:
+    def launch(self, stream: SupportsInt) -> None:
         """Put a run on ``stream``."""
         if self.runs == 1 and self._records:  # the first run lets TensorRT set up what a graph must not hold
             with suppress(BackendError):
@@ -68,7 +71,7 @@ class Plan:
             self._graph.close()
         del self._context
 
-    def _enqueue(self, stream: Any) -> None:
+    def _enqueue(self, stream: SupportsInt) -> None:
         if not self._context.execute_async_v3(int(stream)):
             raise BackendError(f"TensorRT cannot run ({self._reason()}): look at the GPU with nvidia-smi, start again")
 
@@ -85,7 +88,7 @@ class Session:
         gpu: Gpu,
         contexts: Contexts,
         scratch: int,
-        dtypes: dict[str, np.dtype[Any]],
+        dtypes: dict[str, np.dtype[np.generic]],
         sizes: dict[str, int],
         reason: Callable[[], str],
     ) -> None:
@@ -122,7 +125,7 @@ class Session:
         self._plans.move_to_end(shape)
         return self._plans[shape]
 
-    def run(self, plan: Plan, images: NDArray[np.uint8] | DeviceArray) -> list[NDArray[Any]]:
+    def run(self, plan: Plan, images: NDArray[np.uint8] | DeviceArray) -> list[NDArray[np.generic]]:
         """The outputs, arrays of the call's own."""
         with self.working(plan):
             self._fetch(images)
@@ -149,14 +152,14 @@ class Session:
         """Wait for what is on the stream."""
         call("cudaStreamSynchronize", self._stream)
 
-    def results(self, plan: Plan) -> dict[str, NDArray[Any]]:
+    def results(self, plan: Plan) -> dict[str, NDArray[np.generic]]:
         """Arrays by name that the outputs are copied to, in the order of the stream."""
         arrays = {name: self._pools[name].lend(shape, self.dtypes[name]) for name, shape in plan.outputs.items()}
         for name, array in arrays.items():
             copy(array.ctypes.data, self._buffers[name].address, array.nbytes, self._stream)
         return arrays
 
-    def keepable(self, results: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    def keepable(self, results: dict[str, NDArray[np.generic]]) -> list[NDArray[np.generic]]:
         """`results`, once the stream has been waited for, as arrays that a caller may keep."""
         return [self._pools[name].keepable(array) for name, array in results.items()]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pem_edge.runtime.backends.tensorrt.interface import ICudaEngine, IExecutionContext, TensorRt
 
 
 class TrtContexts:
@@ -10,12 +10,12 @@ class TrtContexts:
 
     records = True
 
-    def __init__(self, trt: Any, engine: Any) -> None:
+    def __init__(self, trt: TensorRt, engine: ICudaEngine) -> None:
         self._engine = engine
         self._strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
 
-    def create(self) -> Any:
-        """A context."""
+    def create(self) -> IExecutionContext | None:
+        """Return a context, or None if there is no memory for it."""
         return self._engine.create_execution_context(self._strategy)
 
     def first_run(self) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -39,7 +38,7 @@ SUMMARY = np.dtype([("candidates", np.int32), ("segments", np.int32), ("problems
 class Side(ctypes.Structure):
     """How one side of an image is scaled and padded."""
 
-    _fields_: ClassVar[Sequence[Any]] = [
+    _fields_: ClassVar = [
         ("first", ctypes.c_void_p),
         ("weights", ctypes.c_void_p),
         ("taps", ctypes.c_int),
@@ -52,7 +51,7 @@ class Side(ctypes.Structure):
 class Fit(ctypes.Structure):
     """What the preprocessing is given."""
 
-    _fields_: ClassVar[Sequence[Any]] = [
+    _fields_: ClassVar = [
         ("source", ctypes.c_void_p),
         ("target", ctypes.c_void_p),
         ("rows", Side),
@@ -66,7 +65,7 @@ class Fit(ctypes.Structure):
 class Merge(ctypes.Structure):
     """What the merge is given."""
 
-    _fields_: ClassVar[Sequence[Any]] = [
+    _fields_: ClassVar = [
         ("logits", ctypes.c_void_p),
         ("masks", ctypes.c_void_p),
         ("is_thing", ctypes.c_void_p),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def fit(
     return Launch(name, _blocks(geometry.padded_size, FIT_BLOCK), 0, argument)
 
 
-def merge(argument: Merge, logits: np.dtype[Any], masks: np.dtype[Any], taps: int) -> list[Launch]:
+def merge(argument: Merge, logits: np.dtype[np.generic], masks: np.dtype[np.generic], taps: int) -> list[Launch]:
     """Merge a model's outputs, which are of these types, into a panoptic map. ``taps`` is `GridTaps.count`."""
     pixels = argument.height * argument.width
     contest = TILE_BYTES + RIVAL_BYTES * argument.queries

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 BUILD_COMMAND = "python -m pem_edge.runtime.inference.postprocess.native.build"
 """Compiles the library in place."""
@@ -40,10 +40,10 @@ class Functions:
     """contest.c's functions for one instruction set. They may run in several threads at once."""
 
     instruction_set: str
-    workspace: Any
-    open: Any
-    settle: Any
-    paint: Any
+    workspace: Callable[..., int]
+    open: Callable[..., int]
+    settle: Callable[..., None]
+    paint: Callable[..., None]
 
 
 @cache

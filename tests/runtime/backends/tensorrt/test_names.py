@@ -1,7 +1,7 @@
-"""Every name of TensorRT's and CUDA's that our code uses is there in the oldest and in the newest release.
+"""Every name of TensorRT's and CUDA's that our code uses exists in the oldest and in the newest release.
 
-No TensorRT can be installed in CI, so its Python bindings are asked, which are on PyPI without the libraries. That is a
-check of names, nothing more; for what a simulation computes, the names it has are checked as well.
+Mypy holds our code against protocols, and these tests hold the protocols against TensorRT's Python bindings, which are
+on PyPI without the libraries. That is a check of names, nothing more; the names in the simulation are checked, too.
 """
 
 from __future__ import annotations
@@ -11,9 +11,13 @@ import re
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from pem_edge.export.engine import interface as build_interface
+from pem_edge.export.engine import rtx_interface as rtx_build_interface
+from pem_edge.runtime.backends.tensorrt import interface, rtx_interface
 from tests.helpers.tensorrt_bindings import (
     simulated_cuda,
     simulated_engine,
@@ -22,21 +26,15 @@ from tests.helpers.tensorrt_bindings import (
     simulated_rtx,
     simulated_tensorrt,
 )
-from tests.helpers.tensorrt_bindings.used_names import CLASSES, Name, used_names
-from tests.helpers.tensorrt_bindings.wheels import REQUIREMENTS, UnavailableError, class_names, names
+from tests.helpers.tensorrt_bindings.wheels import REQUIREMENTS, Name, UnavailableError, class_names, names
 
 ROOT = Path(__file__).parents[4]
-RTX_FILES = {"runtime/backends/tensorrt/engine/rtx_contexts.py": {"config": "IRuntimeConfig", "cache": "IRuntimeCache"}}
-"""Files that only TensorRT-RTX ever reaches, and what their variables are."""
+INTERFACES = (interface, build_interface)
+RTX_INTERFACES = (*INTERFACES, rtx_interface, rtx_build_interface)
+OWNERS = {"TensorRt": "", "Member": "DataType"}
+"""Protocols that are not named after a class: the module, and any member of an enumeration."""
 
-FILES = sorted(
-    file.relative_to(ROOT).as_posix()
-    for pattern in ("export/engine/*.py", "runtime/backends/**/*.py")
-    for file in ROOT.glob(pattern)
-    if file.name != "__init__.py"
-)
-RTX_ONLY = {Name("", "ComputeCapability")}
-"""Used elsewhere, too, but only when the target is TensorRT-RTX."""
+SOURCES = sorted((ROOT / "runtime/backends").rglob("*.py"))
 
 Bindings = dict[str, set[str]]
 needs_cuda = pytest.mark.skipif(find_spec("cuda") is None, reason="cuda-bindings is not installed")
@@ -60,27 +58,51 @@ def rtx() -> Bindings:
     return class_names(import_module("tensorrt_rtx"))
 
 
-def in_file(file: str) -> set[Name]:
-    return used_names((ROOT / file).read_text(), {**CLASSES, **RTX_FILES.get(file, {})})
+def promised(module: ModuleType) -> set[Name]:
+    """The names in the protocols that ``module`` defines, against which mypy checks our code."""
+    protocols = [
+        kind
+        for kind in vars(module).values()
+        if isinstance(kind, type) and kind.__module__ == module.__name__ and getattr(kind, "_is_protocol", False)
+    ]
+    return {
+        Name(OWNERS.get(kind.__name__, kind.__name__), name)
+        for kind in protocols
+        for name in {*vars(kind), *vars(kind).get("__annotations__", {})}
+        if not name.startswith("_")
+    }
 
 
 def missing(used: set[Name], bindings: Bindings) -> set[Name]:
     return {name for name in used if name.attribute not in bindings.get(name.owner, set())}
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file not in RTX_FILES])
-def test_names_exist_in_tensorrt(bindings: Bindings, file: str) -> None:
-    assert missing(in_file(file) - RTX_ONLY, bindings) == set()
+@pytest.mark.parametrize("module", INTERFACES)
+def test_what_our_code_may_use_exists_in_tensorrt(bindings: Bindings, module: ModuleType) -> None:
+    assert missing(promised(module), bindings) == set()
 
 
 @needs_rtx
-@pytest.mark.parametrize("file", FILES)
-def test_names_exist_in_tensorrt_rtx(rtx: Bindings, file: str) -> None:
-    assert missing(in_file(file), rtx) == set()
+@pytest.mark.parametrize("module", RTX_INTERFACES)
+def test_what_our_code_may_use_exists_in_tensorrt_rtx_with_the_same_parameters(
+    rtx: Bindings, module: ModuleType
+) -> None:
+    found = promised(module)
+    assert missing(found, rtx) == set()
+    real = import_module("tensorrt_rtx")
+    for kind in {kind for kind in vars(module).values() if isinstance(kind, type) and kind.__name__ not in OWNERS}:
+        methods = {name: method for name, method in vars(kind).items() if inspect.isfunction(method)}
+        for name, method in methods.items():
+            if Name(kind.__name__, name) in found:
+                ours = list(inspect.signature(method).parameters)[1:]
+                theirs = documented(getattr(getattr(real, kind.__name__), name).__doc__)
+                assert any(set(ours) <= set(parameters) for parameters in theirs) or not theirs, (kind, name)
 
 
-def test_what_is_only_rtxs_is_not_in_all_others(bindings: Bindings) -> None:
-    assert missing(RTX_ONLY, bindings) == RTX_ONLY
+def test_what_only_rtx_has_is_not_in_all_others(bindings: Bindings) -> None:
+    of_rtx = {Name("", "ComputeCapability"), Name("IBuilderConfig", "num_compute_capabilities")}
+    assert of_rtx <= promised(rtx_interface) | promised(rtx_build_interface)
+    assert missing(of_rtx, bindings) == of_rtx
 
 
 @pytest.mark.parametrize(
@@ -89,49 +111,23 @@ def test_what_is_only_rtxs_is_not_in_all_others(bindings: Bindings) -> None:
         Name("", "Runtime"),
         Name("ICudaEngine", "create_execution_context"),
         Name("IExecutionContext", "execute_async_v3"),
-        Name("IExecutionContext", "set_tensor_address"),
+        Name("ILogger", "ERROR"),
         Name("IPluginRegistry", "load_library"),
-        Name("Runtime", "deserialize_cuda_engine"),
-        Name("ILogger", "log"),
-        Name("IRuntimeConfig", "create_runtime_cache"),
         Name("Builder", "create_network"),
-        Name("OnnxParser", "get_error"),
-        Name("EngineInspector", "get_engine_information"),
+        Name("ILayer", "get_output"),
+        Name("ParserError", "node_operator"),
         Name("IProgressMonitor", "step_complete"),
+        Name("DataType", "name"),
     ],
 )
-def test_names_are_found_in_our_sources(name: Name) -> None:
+def test_names_are_found_in_our_protocols(name: Name) -> None:
     """Else the tests above would check nothing."""
-    assert any(name in in_file(file) for file in FILES)
-
-
-@pytest.mark.parametrize(
-    ("source", "found"),
-    [
-        ("trt.Builder(x)", {Name("", "Builder")}),
-        ("machine.trt.DataType.HALF", {Name("", "DataType"), Name("DataType", "HALF")}),
-        ("trt.Builder(x).create_network(0)", {Name("", "Builder"), Name("Builder", "create_network")}),
-        ("self._engine.num_layers", {Name("ICudaEngine", "num_layers")}),
-        ("f(x).get_plugin_registry().load_library(x)", {Name("IPluginRegistry", "load_library")}),
-        ("from a import engine\nengine.num_layers", set()),
-        ("def f(engine: Path): engine.parent", set()),
-        ("def f(engine: Any): engine.parent", {Name("ICudaEngine", "parent")}),
-        ("class A(trt.B):\n def log(self): ...\n def _own(self): ...", {Name("", "B"), Name("B", "log")}),
-        ("def f(config):\n if hasattr(config, 'new'): config.new = 1", set()),
-        ("def f(config):\n if hasattr(config, 'new'): config.other = 1", {Name("IBuilderConfig", "other")}),
-        ("def f():\n hasattr(config, 'new')\ndef g(): config.new = 1", {Name("IBuilderConfig", "new")}),
-        ("def f(): hasattr(trt.BuilderFlag, 'FP16') and trt.BuilderFlag.FP16", {Name("", "BuilderFlag")}),
-    ],
-)  # fmt: skip
-def test_reading_names_and_guards(source: str, found: set[Name]) -> None:
-    assert used_names(source) == found
+    assert any(name in promised(module) for module in INTERFACES)
 
 
 def test_a_removed_name_is_noticed(bindings: Bindings) -> None:
-    old = "trt.BuilderFlag.FP16"
-    gone = missing(used_names(old), bindings)
-    assert gone == (set() if "10.3.0" in bindings["__version__"] else {Name("BuilderFlag", "FP16")})
-    assert missing(used_names(f"def f(): return hasattr(trt.BuilderFlag, 'FP16') and {old}"), bindings) == set()
+    removed = {Name("BuilderFlag", "FP16")}
+    assert missing(removed, bindings) == (set() if "10.3.0" in bindings["__version__"] else removed)
 
 
 SIMULATED = [
@@ -185,7 +181,7 @@ def test_names_exist_in_cuda() -> None:
     kinds = [kind for kind in vars(modules[0]).values() if inspect.isclass(kind)]
     known = {name for owner in (*modules, *kinds) for name in vars(owner)}
     pattern = r'"((?:cu|cuda|nvrtc)[A-Z]\w+)"'
-    used = {text for file in FILES for text in re.findall(pattern, (ROOT / file).read_text())}
+    used = {text for file in SOURCES for text in re.findall(pattern, file.read_text())}
     assert {"cudaMallocHost", "cuCtxPushCurrent", "cudaMemcpyDefault", "cuLaunchKernel", "nvrtcGetCUBIN"} <= used
     assert used <= known
 
