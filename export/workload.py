@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import onnx
 
-from pem_edge.calibration.graph.index import Graph, Shape
+from pem_edge.calibration.graph.index import Graph, Shape, names
 from pem_edge.calibration.graph.macs import macs
 from pem_edge.calibration.graph.shapes import shapes
 from pem_edge.export.graph.rewrites.deformable_attention import NVIDIA_OPERATOR
@@ -34,11 +34,13 @@ def count(proto: onnx.ModelProto, spec: InputSpec, parameters: int) -> Work:
     by_operator: Counter[str] = Counter()
     costs = macs(graph, known)
     for node in graph.nodes:
-        by_operator[node.op_type] += costs.get(node.name, 0)
+        by_operator[node.op_type] += costs.get(str(node.name), 0)
     return Work(
         macs={operator: found for operator, found in by_operator.most_common() if found},
         parameters=parameters,
-        weight_bytes=sum(_size(tensor.dims) * _itemsize(tensor.data_type) for tensor in proto.graph.initializer),
+        weight_bytes=sum(
+            value.const_value.nbytes for value in graph.model.graph.initializers.values() if value.const_value
+        ),
         activation_bytes=_moved(graph, known),
         height=spec.height,
         width=spec.width,
@@ -68,20 +70,20 @@ def _moved(graph: Graph, known: Mapping[str, Shape]) -> int:
 
     An elementwise operation is taken to be part of the node that makes its largest input, if nothing else reads that.
     """
-    weights = {tensor.name for tensor in graph.model.graph.initializer}
-    sizes = {
-        name: math.prod(side or 1 for side in shape) * _itemsize(graph.type(name)) for name, shape in known.items()
-    }
+    weights = {str(tensor.name) for tensor in graph.constants}
+    sizes = {name: math.prod(side or 1 for side in shape) * _itemsize(graph, name) for name, shape in known.items()}
     nodes = [node for node in graph.nodes if node.op_type not in _VIEWS]
-    reads = {node.name: [name for name in _origins(graph, node.input) if name not in weights] for node in nodes}
+    reads = {
+        str(node.name): [name for name in _origins(graph, names(node.inputs)) if name not in weights] for node in nodes
+    }
     readers = Counter(name for read in reads.values() for name in read)
     readers.update(_origins(graph, graph.outputs))
     fused = set()
     for node in nodes:
-        alone = [name for name in reads[node.name] if readers[name] == 1 and graph.maker(name) is not None]
+        alone = [name for name in reads[str(node.name)] if readers[name] == 1 and graph.maker(name) is not None]
         if node.op_type in _ELEMENTWISE and alone:
             fused.add(max(alone, key=sizes.__getitem__))
-    touched = (name for node in nodes for name in (*reads[node.name], *filter(None, node.output)))
+    touched = (name for node in nodes for name in (*reads[str(node.name)], *filter(None, names(node.outputs))))
     return sum(sizes[name] for name in touched if name not in fused)
 
 
@@ -92,12 +94,13 @@ def _origins(graph: Graph, tensors: Iterable[str]) -> set[str]:
 
 def _origin(graph: Graph, tensor: str) -> str:
     maker = graph.maker(tensor)
-    return tensor if maker is None or maker.op_type not in _VIEWS else _origin(graph, maker.input[0])
+    return tensor if maker is None or maker.op_type not in _VIEWS else _origin(graph, names(maker.inputs)[0])
 
 
 def _size(shape: Iterable[int | None]) -> int:
     return math.prod(side or 1 for side in shape)
 
 
-def _itemsize(kind: int) -> int:
-    return onnx.helper.tensor_dtype_to_np_dtype(kind).itemsize
+def _itemsize(graph: Graph, tensor: str) -> int:
+    dtype = graph.dtype(tensor)
+    return 0 if dtype is None else int(dtype.itemsize)

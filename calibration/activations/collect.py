@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from pem_edge.calibration.activations.tensor_statistics import TensorStatistics
 from pem_edge.calibration.graph.index import Graph
-from pem_edge.calibration.graph.running import ending_at, session
+from pem_edge.calibration.graph.running import session
 from pem_edge.runtime.errors import CalibrationError
 
 BUDGET = 200_000_000
@@ -47,7 +47,7 @@ def run(
     model: onnx.ModelProto, tensors: Sequence[str], images: Iterable[NDArray[np.uint8]]
 ) -> Iterator[list[NDArray[np.float32]]]:
     """The values of ``tensors`` for each of ``images``, computed by onnxruntime on the CPU."""
-    part = session(ending_at(model, tensors))
+    part = session(Graph(model).ending_at(list(tensors)))
     name = part.get_inputs()[0].name
     for image in images:
         yield part.run(list(tensors), {name: image})

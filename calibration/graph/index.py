@@ -1,110 +1,106 @@
-"""An index over an ONNX graph: who makes and who reads each tensor, its constants, its shapes."""
+"""A view of an ONNX graph by the names of its tensors: who makes and who reads each, its constants, its shapes."""
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 from numpy.typing import NDArray
+from onnx_ir.passes.common import ShapeInferencePass
 
 Shape = tuple[int | None, ...]
 
-_SMALL = 64
-"""Elements of the largest constant that a shape may be computed from."""
-
 
 class Graph:
-    """``model`` indexed; the index does not follow later changes of the model.
+    """Looks up the tensors of a model by name; the names stay valid while the model is edited through `model`.
 
     A tensor's *key* names the node that makes it, which stays the same when the model is traced again in another
     precision: casts are looked through, so that a tensor and its cast to half precision have one key.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        self.model = model
-        self.nodes = model.graph.node
-        self.outputs = {value.name for value in model.graph.output}
-        self._makers = {name: node for node in self.nodes for name in node.output}
-        self._readers: defaultdict[str, list[onnx.NodeProto]] = defaultdict(list)
-        for node in self.nodes:
-            for name in dict.fromkeys(node.input):
-                self._readers[name].append(node)
-        self._initializers = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._values = _values(model)
+        self.model = ir.from_proto(model)
+        ShapeInferencePass(check_type=False, strict_mode=False)(self.model)
+        self._values = ir.convenience.create_value_mapping(self.model.graph)
 
-    def maker(self, tensor: str) -> onnx.NodeProto | None:
-        """The node that makes ``tensor``, None for inputs and constants."""
-        return self._makers.get(tensor)
+    @property
+    def nodes(self) -> list[ir.Node]:
+        """The nodes, in the graph's order."""
+        return list(self.model.graph)
 
-    def readers(self, tensor: str) -> list[onnx.NodeProto]:
-        """The nodes that read ``tensor``, in the graph's order."""
-        return self._readers.get(tensor, [])
+    @property
+    def inputs(self) -> list[str]:
+        """The names of the graph's inputs."""
+        return names(self.model.graph.inputs)
+
+    @property
+    def outputs(self) -> list[str]:
+        """The names of the graph's outputs."""
+        return names(self.model.graph.outputs)
+
+    @property
+    def constants(self) -> list[ir.TensorProtocol]:
+        """The constants that the model stores."""
+        found = (value.const_value for value in self.model.graph.initializers.values())
+        return [tensor for tensor in found if tensor is not None]
+
+    def maker(self, tensor: str) -> ir.Node | None:
+        """Return the node that makes ``tensor``, None for inputs and constants."""
+        value = self._values.get(tensor)
+        return None if value is None else value.producer()
+
+    def readers(self, tensor: str) -> list[ir.Node]:
+        """Return the nodes that read ``tensor``, in the graph's order."""
+        value = self._values.get(tensor)
+        return [] if value is None else list(value.consumers())
 
     def source(self, tensor: str) -> str:
-        """``tensor`` itself, or what it was cast from."""
+        """Return ``tensor`` itself, or what it was cast from."""
         maker = self.maker(tensor)
-        return self.source(maker.input[0]) if maker is not None and maker.op_type == "Cast" else tensor
+        return self.source(names(maker.inputs)[0]) if maker is not None and maker.op_type == "Cast" else tensor
 
     def key(self, tensor: str) -> str:
-        """The name by which ``tensor`` is known in every trace of the module, see the class."""
+        """Return the name by which ``tensor`` is known in every trace of the module, see the class."""
         source = self.source(tensor)
         maker = self.maker(source)
         if maker is None:
             return source
-        position = list(maker.output).index(source)
-        return maker.name if position == 0 else f"{maker.name}:{position}"
+        position = names(maker.outputs).index(source)
+        return str(maker.name) if position == 0 else f"{maker.name}:{position}"
 
-    def constant(self, tensor: str) -> NDArray[Any] | None:
-        """The value of a constant, also of one that is stored in another type and cast; None for what is computed."""
-        if tensor in self._initializers:
-            return np.array(onnx.numpy_helper.to_array(self._initializers[tensor]))
-        maker = self.maker(tensor)
+    def constant(self, tensor: str) -> NDArray[np.generic] | None:
+        """Return the value of a constant, also of one that is stored in another type and cast; None if computed."""
+        value = self._values.get(tensor)
+        if value is None:
+            return None
+        if value.const_value is not None:
+            return np.array(value.const_value.numpy())
+        maker = value.producer()
         if maker is None or maker.op_type != "Cast":
             return None
-        stored = self.constant(maker.input[0])
-        return None if stored is None else stored.astype(onnx.helper.tensor_dtype_to_np_dtype(self.type(tensor)))
+        stored = self.constant(names(maker.inputs)[0])
+        return None if stored is None or value.dtype is None else stored.astype(value.dtype.numpy())
 
     def shape(self, tensor: str) -> Shape | None:
-        """The shape of ``tensor``, None in it for sizes that vary; None where it is unknown."""
-        if tensor in self._initializers:
-            return tuple(self._initializers[tensor].dims)
+        """Return the shape of ``tensor``, None in it for sizes that vary; None where it is unknown."""
         value = self._values.get(tensor)
-        if value is None or not value.type.tensor_type.HasField("shape"):
+        if value is None or value.shape is None:
             return None
-        return tuple(d.dim_value if d.HasField("dim_value") else None for d in value.type.tensor_type.shape.dim)
+        return tuple(size if isinstance(size, int) else None for size in value.shape)
 
-    def type(self, tensor: str) -> int:
-        """The element type of ``tensor``, a value of ``onnx.TensorProto.DataType``; 0 where it is unknown."""
-        if tensor in self._initializers:
-            return int(self._initializers[tensor].data_type)
+    def dtype(self, tensor: str) -> ir.DataType | None:
+        """Return the element type of ``tensor``, None where it is unknown."""
         value = self._values.get(tensor)
-        return 0 if value is None else int(value.type.tensor_type.elem_type)
+        return None if value is None else value.dtype
+
+    def ending_at(self, tensors: list[str]) -> onnx.ModelProto:
+        """Return the part of the model that computes ``tensors``, which are its outputs."""
+        part = ir.convenience.extract(self.model.graph, self.inputs, tensors)
+        return ir.to_proto(ir.Model(part, ir_version=self.model.ir_version))
 
 
-def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
-    """The value of an attribute of ``node``."""
-    found = next((each for each in node.attribute if each.name == name), None)
-    return default if found is None else onnx.helper.get_attribute_value(found)
-
-
-def _values(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
-    """What is known of each tensor that is computed."""
-    inferred = onnx.shape_inference.infer_shapes(_without_weights(model), data_prop=True).graph
-    return {value.name: value for value in (*inferred.value_info, *inferred.input, *inferred.output)}
-
-
-def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy whose large constants have become inputs, so that it takes next to no memory."""
-    light = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
-    light.graph.name = model.graph.name
-    for field in ("node", "input", "output", "value_info"):
-        getattr(light.graph, field).extend(getattr(model.graph, field))
-    for tensor in model.graph.initializer:
-        if math.prod(tensor.dims) <= _SMALL:
-            light.graph.initializer.append(tensor)
-        else:
-            light.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
-    return light
+def names(values: Sequence[ir.Value | None]) -> list[str]:
+    """Return the names of tensors, "" for an optional one that is not there."""
+    return ["" if value is None else str(value.name) for value in values]

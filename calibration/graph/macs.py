@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from onnx import NodeProto
+import onnx_ir as ir
 
-from pem_edge.calibration.graph.index import Graph, Shape, attribute
+from pem_edge.calibration.graph.index import Graph, Shape, names
 
 _CORNERS = 4
 """Pixels that a bilinear sample is the weighted sum of."""
@@ -20,54 +20,54 @@ _CORNERS = 4
 def macs(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, int]:
     """The multiply-accumulates of each node that has some, by its name; sizes unknown to ``shapes`` count as 1."""
     counted = [node for node in graph.nodes if node.op_type in _RULES]
-    return {node.name: _macs(node, shapes) for node in counted}
+    return {str(node.name): _macs(node, shapes) for node in counted}
 
 
-def _macs(node: NodeProto, shapes: Mapping[str, Shape]) -> int:
-    inputs = [shapes.get(name, ()) for name in node.input]
-    return _RULES[node.op_type](node, inputs, shapes.get(node.output[0], ()))
+def _macs(node: ir.Node, shapes: Mapping[str, Shape]) -> int:
+    inputs = [shapes.get(name, ()) for name in names(node.inputs)]
+    return _RULES[node.op_type](node, inputs, shapes.get(names(node.outputs)[0], ()))
 
 
-def _deformable(node: NodeProto, inputs: Sequence[Shape], output: Shape) -> int:
+def _deformable(node: ir.Node, inputs: Sequence[Shape], output: Shape) -> int:
     """A convolution whose taps are bilinear samples, one a channel, tap and output pixel, shared by the outputs."""
     taps, batch = inputs[1][2:], output[:1]
     samples = _size(batch) * _size(inputs[0][1:2]) * _size(taps) * _size(output[2:])
     return _convolution(node, inputs, output) + _CORNERS * samples
 
 
-def _convolution(_node: NodeProto, inputs: Sequence[Shape], output: Shape) -> int:
+def _convolution(_node: ir.Node, inputs: Sequence[Shape], output: Shape) -> int:
     """Each output takes a kernel's worth of the channels of its group, which is how weights are laid out."""
     return _size(output) * _size(inputs[1][1:])
 
 
-def _transposed(_node: NodeProto, inputs: Sequence[Shape], _output: Shape) -> int:
+def _transposed(_node: ir.Node, inputs: Sequence[Shape], _output: Shape) -> int:
     """Each input goes into a kernel's worth of the channels of its group."""
     return _size(inputs[0]) * _size(inputs[1][1:])
 
 
-def _product(_node: NodeProto, inputs: Sequence[Shape], output: Shape) -> int:
+def _product(_node: ir.Node, inputs: Sequence[Shape], output: Shape) -> int:
     return _size(output) * _size(inputs[0][-1:])
 
 
-def _gemm(node: NodeProto, inputs: Sequence[Shape], output: Shape) -> int:
-    inner = 0 if attribute(node, "transA", 0) else 1
+def _gemm(node: ir.Node, inputs: Sequence[Shape], output: Shape) -> int:
+    inner = 0 if node.attributes.get_int("transA", 0) else 1
     return _size(output) * _size(inputs[0][inner : inner + 1])
 
 
-def _einsum(node: NodeProto, inputs: Sequence[Shape], _output: Shape) -> int:
+def _einsum(node: ir.Node, inputs: Sequence[Shape], _output: Shape) -> int:
     """Of two operands without ellipsis: one for each combination of the indices."""
-    indices = attribute(node, "equation", b"").decode().split("->")[0].replace(" ", "").split(",")
+    indices = node.attributes.get_string("equation", "").split("->")[0].replace(" ", "").split(",")
     sides: dict[str, int | None] = {}
     for term, shape in zip(indices, inputs, strict=True):
         sides |= dict(zip(term, shape, strict=True))
     return _size(tuple(sides.values()))
 
 
-def _sampling(_node: NodeProto, _inputs: Sequence[Shape], output: Shape) -> int:
+def _sampling(_node: ir.Node, _inputs: Sequence[Shape], output: Shape) -> int:
     return _CORNERS * _size(output)
 
 
-def _attention(_node: NodeProto, inputs: Sequence[Shape], _output: Shape) -> int:
+def _attention(_node: ir.Node, inputs: Sequence[Shape], _output: Shape) -> int:
     """NVIDIA's deformable attention: a bilinear sample for each weight, of each channel of a head."""
     values, *_, weights = inputs
     return _CORNERS * _size(weights) * _size(values[-1:])
@@ -77,7 +77,7 @@ def _size(shape: Shape) -> int:
     return math.prod(side or 1 for side in shape)
 
 
-_RULES: dict[str, Callable[[NodeProto, Sequence[Shape], Shape], int]] = {
+_RULES: dict[str, Callable[[ir.Node, Sequence[Shape], Shape], int]] = {
     "Conv": _convolution,
     "DeformConv": _deformable,
     "PemDeformConv": _deformable,

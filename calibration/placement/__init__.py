@@ -7,15 +7,17 @@ from functools import reduce
 
 import numpy as np
 import onnx
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from pem_edge.calibration.activations.histograms import Histogram
 from pem_edge.calibration.activations.ranges import METHOD, find
 from pem_edge.calibration.activations.tensor_statistics import Statistics
-from pem_edge.calibration.graph.index import Graph
+from pem_edge.calibration.graph.index import Graph, names
 from pem_edge.calibration.graph.macs import macs
 from pem_edge.calibration.graph.shapes import shapes
 from pem_edge.calibration.placement.block_names import block_of
-from pem_edge.calibration.placement.insert import insert
+from pem_edge.calibration.placement.insert import QuantizePass
 from pem_edge.calibration.placement.plan import Plan, make
 from pem_edge.calibration.placement.report import Report, describe
 from pem_edge.calibration.placement.rules import PLACEMENTS, RULES
@@ -31,15 +33,15 @@ def tensors(model: onnx.ModelProto) -> list[str]:
     graph = Graph(model)
     plans = [make(graph, rules) for rules in RULES.values()]
     wanted = {tensor for plan in plans for tensor in plan.readers}
-    return [name for node in graph.nodes for name in node.output if name in wanted]
+    return [name for node in graph.nodes for name in names(node.outputs) if name in wanted]
 
 
 def blocks(model: onnx.ModelProto, placement: Placement = "cpu") -> list[str]:
     """The blocks that have a convolution or a linear layer to quantise, in the graph's order."""
     graph = Graph(model)
     plan = make(graph, RULES[placement])
-    chosen = {node.name for node in (*plan.convolutions, *plan.linears)}
-    return list(dict.fromkeys(block_of(node.name) for node in graph.nodes if node.name in chosen))
+    chosen = {str(node.name) for node in (*plan.convolutions, *plan.linears)}
+    return list(dict.fromkeys(block_of(str(node.name)) for node in graph.nodes if node.name in chosen))
 
 
 def quantize(
@@ -57,23 +59,26 @@ def quantize(
     that is quantised already comes back as it is. Raises CalibrationError if the statistics lack a tensor of the
     model, or the model computes in half and is for CPUs.
     """
-    quantised = onnx.ModelProto()
-    quantised.CopyFrom(model)
-    graph, rules = Graph(quantised), RULES[placement]
+    graph, rules = Graph(model), RULES[placement]
     plan = make(graph, rules, keep)
+    costs = statistics.macs or macs(graph, shapes(graph))
     _require_single(graph, plan, placement)
     _require(statistics, graph, plan)
-    means = {name: statistics.tensors[graph.key(name)].means for name in plan.readers} if correct_bias else {}
-    scales = _scales(graph, plan, statistics, method, symmetric=rules.symmetric)
-    insert(graph, plan, scales, means, quantised_bias=rules.bias)
-    onnx.checker.check_model(quantised)
-    before = Graph(model)
-    costs = statistics.macs or macs(before, shapes(before))
-    return quantised, describe(quantised, costs, placement, method, keep)
+    quantized = onnx.ModelProto()
+    if plan.readers:
+        means = {name: statistics.tensors[graph.key(name)].means for name in plan.readers} if correct_bias else {}
+        scales = _scales(graph, plan, statistics, method, symmetric=rules.symmetric)
+        QuantizePass(graph, plan, scales, means, quantized_bias=rules.bias)(graph.model)
+        RemoveUnusedNodesPass()(graph.model)
+        quantized.CopyFrom(ir.to_proto(graph.model))
+        onnx.checker.check_model(quantized)
+    else:
+        quantized.CopyFrom(model)
+    return quantized, describe(quantized, costs, placement, method, keep)
 
 
 def _require_single(graph: Graph, plan: Plan, placement: Placement) -> None:
-    if RULES[placement].bias and any(graph.type(tensor) == onnx.TensorProto.FLOAT16 for tensor in plan.readers):
+    if RULES[placement].bias and any(graph.dtype(tensor) == ir.DataType.FLOAT16 for tensor in plan.readers):
         raise CalibrationError(
             f"the placement {placement!r} takes graphs in single precision, this one computes in half: export it with "
             "--precision fp32"
@@ -98,8 +103,12 @@ def _scales(
     ranges = {
         group: find(reduce(Histogram.merged, members), method, symmetric=symmetric) for group, members in groups.items()
     }
-    kinds = {tensor: onnx.helper.tensor_dtype_to_np_dtype(graph.type(tensor)) for tensor in plan.readers}
     return {
-        tensor: activation_scale(ranges[plan.group(tensor)], np.dtype(kinds[tensor]), symmetric=symmetric)
+        tensor: activation_scale(ranges[plan.group(tensor)], _float(graph, tensor), symmetric=symmetric)
         for tensor in plan.readers
     }
+
+
+def _float(graph: Graph, tensor: str) -> np.dtype[np.floating]:
+    half = graph.dtype(tensor) == ir.DataType.FLOAT16
+    return np.dtype(np.float16) if half else np.dtype(np.float32)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 
-def lost_mean(lost: NDArray[Any], means: NDArray[np.float64], groups: int) -> NDArray[np.float64]:
+def lost_mean(lost: NDArray[np.floating], means: NDArray[np.float64], groups: int) -> NDArray[np.float64]:
     """What a convolution's outputs, (C',), lose on average when ``lost`` is what its weights, (C', C / groups, kh, kw),
     lose by rounding and ``means``, (C,), are its inputs' means (Nagel et al., "Data-free quantization through weight
     equalization and bias correction", ICCV 2019, section 4.2). Padding is ignored.

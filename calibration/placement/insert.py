@@ -1,17 +1,14 @@
-"""Put Q/DQ pairs and quantised weights into a graph, as a plan says."""
+"""Put Q/DQ pairs and quantized weights into a graph, as a plan says."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import numpy as np
-import onnx
+import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx import NodeProto, helper, numpy_helper
 
-from pem_edge.calibration.graph.index import Graph, attribute
+from pem_edge.calibration.graph.index import Graph, names
 from pem_edge.calibration.placement.bias_correction import lost_mean
 from pem_edge.calibration.placement.plan import Plan
 from pem_edge.calibration.placement.scales import Scale, rounded_weights, steps_for_bias, weight_steps
@@ -19,120 +16,137 @@ from pem_edge.calibration.placement.scales import Scale, rounded_weights, steps_
 Means = Mapping[str, NDArray[np.float64]]
 
 
-def insert(graph: Graph, plan: Plan, scales: Mapping[str, Scale], means: Means, *, quantised_bias: bool) -> None:
-    """Change the model that ``graph`` is an index of, in place.
+class QuantizePass(ir.passes.InPlacePass):
+    """Quantizes the model that ``graph`` looks into.
 
-    ``scales`` and the ``means`` of each channel are by tensor; where there are no means, biases are not corrected.
+    Args:
+        graph: The model that the pass is called with.
+        plan: What to quantize in it.
+        scales: The scales by tensor, of all that the plan quantizes.
+        means: The means of each channel by tensor; where there are none, biases are not corrected.
+        quantized_bias: Whether biases become int32.
     """
-    edits = _Edits()
-    for node in plan.linears:
-        _quantise_matrix(edits, graph, node)
-    for node in plan.convolutions:
-        _quantise_weights(edits, graph, node, scales[node.input[0]], means.get(node.input[0]), quantised_bias)
-    for tensor, readers in plan.readers.items():
-        _quantise_tensor(edits, graph, tensor, scales[tensor], readers)
-    edits.write(graph.model)
-    _remove_unused(graph.model)
+
+    def __init__(
+        self, graph: Graph, plan: Plan, scales: Mapping[str, Scale], means: Means, *, quantized_bias: bool
+    ) -> None:
+        super().__init__()
+        self._graph, self._plan, self._scales, self._means = graph, plan, scales, means
+        self._quantized_bias = quantized_bias
+
+    def requires(self, model: ir.Model) -> None:
+        """Raise PreconditionError unless the plan is of this model and every tensor of it has a scale."""
+        nodes = set(model.graph)
+        if not nodes.issuperset([*self._plan.convolutions, *self._plan.linears]):
+            raise ir.passes.PreconditionError("the plan has nodes that are not in the model")
+        if missing := self._plan.readers.keys() - self._scales.keys():
+            raise ir.passes.PreconditionError(f"the tensors {sorted(missing)} have no scale")
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Quantize ``model`` in place."""
+        graph = model.graph
+        for node in self._plan.linears:
+            self._quantize_matrix(graph, node)
+        for node in self._plan.convolutions:
+            self._quantize_weights(graph, node)
+        values = ir.convenience.create_value_mapping(graph)
+        for tensor, readers in self._plan.readers.items():
+            _quantize_tensor(graph, values[tensor], self._scales[tensor], readers)
+        return ir.passes.PassResult(model, modified=True)
+
+    def ensures(self, model: ir.Model) -> None:
+        """Raise PostconditionError unless every planned reader reads what was dequantized."""
+        nodes = {str(node.name): node for node in model.graph}
+        for tensor, readers in self._plan.readers.items():
+            for reader in readers:
+                if tensor in names(nodes[reader].inputs):
+                    raise ir.passes.PostconditionError(f"{reader} reads {tensor} as it was")
+
+    def _quantize_weights(self, graph: ir.Graph, node: ir.Node) -> None:
+        tensor = names(node.inputs)[0]
+        weights, bias = _constant(self._graph, node, 1), _constant(self._graph, node, 2)
+        steps = weight_steps(weights)
+        if self._quantized_bias and bias.size:
+            steps = steps_for_bias(steps, bias, self._scales[tensor])
+        levels = rounded_weights(weights, steps)
+        node.replace_input_with(1, _dequantized(graph, f"{node.name}.weight", levels, steps))
+        if not bias.size:
+            return
+        if tensor in self._means:
+            lost = weights - levels * steps.astype(np.float64).reshape(-1, 1, 1, 1)
+            groups = node.attributes.get_int("group", 1)
+            bias = (bias + lost_mean(lost, self._means[tensor], groups)).astype(bias.dtype)
+        if self._quantized_bias:
+            products = (steps.astype(np.float64) * float(self._scales[tensor].step)).astype(np.float32)
+            levels32 = np.round(bias / products.astype(np.float64)).astype(np.int32)
+            node.replace_input_with(2, _dequantized(graph, f"{node.name}.bias", levels32, products))
+        else:
+            node.replace_input_with(2, _add_constant(graph, f"{node.name}.bias", bias))
+
+    def _quantize_matrix(self, graph: ir.Graph, node: ir.Node) -> None:
+        """Quantize the weights of a linear layer, inputs by outputs; its bias, a sum of its own, stays as it is."""
+        weights = _constant(self._graph, node, 1).T
+        steps = weight_steps(weights)
+        levels = rounded_weights(weights, steps).T
+        node.replace_input_with(1, _dequantized(graph, f"{node.name}.weight", levels, steps, axis=1))
 
 
-class _Edits:
-    """New constants, and new nodes by the tensor that they follow, "" for the start of the graph."""
-
-    def __init__(self) -> None:
-        self._nodes: defaultdict[str, list[NodeProto]] = defaultdict(list)
-        self._constants: list[onnx.TensorProto] = []
-
-    def constant(self, name: str, values: NDArray[Any]) -> str:
-        """Add a constant; return its name."""
-        self._constants.append(numpy_helper.from_array(np.asarray(values), name))
-        return name
-
-    def node(self, operator: str, inputs: list[str], output: str, *, after: str = "", **attributes: Any) -> str:
-        """Add a node of one output, named after it; return that output."""
-        self._nodes[after].append(helper.make_node(operator, inputs, [output], f"{output}/{operator}", **attributes))
-        return output
-
-    def dequantised(self, name: str, levels: NDArray[Any], steps: NDArray[Any], axis: int = 0) -> str:
-        """Add a constant that is stored in steps of its channel, on ``axis``; return the name of its real values."""
-        inputs = [self.constant(f"{name}.levels", levels), self.constant(f"{name}.scale", steps)]
-        inputs.append(self.constant(f"{name}.zero", np.zeros(len(steps), levels.dtype)))
-        return self.node("DequantizeLinear", inputs, name, axis=axis)
-
-    def write(self, model: onnx.ModelProto) -> None:
-        """Add everything to ``model``."""
-        nodes = [*self._nodes[""], *(node for source in model.graph.input for node in self._nodes[source.name])]
-        for node in model.graph.node:
-            nodes += [node, *(new for output in node.output for new in self._nodes[output])]
-        _replace(model.graph.node, nodes)
-        model.graph.initializer.extend(self._constants)
+def _constant(graph: Graph, node: ir.Node, position: int) -> NDArray[np.floating]:
+    """Return a constant input of ``node``, an empty array if there is none there."""
+    found = graph.constant(names(node.inputs)[position]) if len(node.inputs) > position else None
+    return np.zeros(0) if found is None else np.asarray(found)
 
 
-def _quantise_weights(
-    edits: _Edits,
-    graph: Graph,
-    node: NodeProto,
-    activation: Scale,
-    means: NDArray[np.float64] | None,
-    quantised_bias: bool,
-) -> None:
-    weights = _constant(graph, node, 1)
-    bias = _constant(graph, node, 2)
-    steps = weight_steps(weights)
-    if quantised_bias and bias.size:
-        steps = steps_for_bias(steps, bias, activation)
-    levels = rounded_weights(weights, steps)
-    node.input[1] = edits.dequantised(f"{node.name}.weight", levels, steps)
-    if not bias.size:
-        return
-    if means is not None:
-        lost = weights - levels * steps.astype(np.float64).reshape(-1, 1, 1, 1)
-        bias = (bias + lost_mean(lost, means, attribute(node, "group", 1))).astype(bias.dtype)
-    if quantised_bias:
-        products = (steps.astype(np.float64) * float(activation.step)).astype(np.float32)
-        levels = np.round(bias / products.astype(np.float64)).astype(np.int32)
-        node.input[2] = edits.dequantised(f"{node.name}.bias", levels, products)
-    else:
-        node.input[2] = edits.constant(f"{node.name}.bias", bias)
-
-
-def _quantise_matrix(edits: _Edits, graph: Graph, node: NodeProto) -> None:
-    """Of a linear layer, inputs by outputs; its bias, a sum of its own, stays as it is."""
-    weights = _constant(graph, node, 1).T
-    steps = weight_steps(weights)
-    node.input[1] = edits.dequantised(f"{node.name}.weight", rounded_weights(weights, steps).T, steps, axis=1)
-
-
-def _constant(graph: Graph, node: NodeProto, position: int) -> NDArray[Any]:
-    """A constant input of ``node``, empty if there is none there."""
-    found = graph.constant(node.input[position]) if len(node.input) > position else None
-    return np.zeros(0) if found is None else found
-
-
-def _quantise_tensor(edits: _Edits, graph: Graph, tensor: str, scale: Scale, readers: Collection[str]) -> None:
-    constants = [edits.constant(f"{tensor}.scale", scale.step), edits.constant(f"{tensor}.zero", scale.zero)]
-    levels = edits.node("QuantizeLinear", [tensor, *constants], f"{tensor}.levels", after=tensor)
-    real = edits.node("DequantizeLinear", [levels, *constants], f"{tensor}.dequantised", after=tensor)
-    for node in graph.readers(tensor):
-        if node.name in readers:
-            _replace(node.input, [real if name == tensor else name for name in node.input])
-
-
-def _remove_unused(model: onnx.ModelProto) -> None:
-    """Remove what the weights were stored as before."""
-    needed = {value.name for value in model.graph.output}
-    nodes = []
-    for node in reversed(model.graph.node):
-        if needed.intersection(node.output):
-            nodes.append(node)
-            needed.update(node.input)
-    _replace(model.graph.node, nodes[::-1])
-    _replace(model.graph.initializer, [each for each in model.graph.initializer if each.name in needed])
-
-
-def _replace(field: Any, values: list[Any]) -> None:
-    """Give a repeated field of a message these values, some of which may be its own."""
-    copies = [
-        value if isinstance(value, str) else type(value).FromString(value.SerializeToString()) for value in values
+def _quantize_tensor(graph: ir.Graph, tensor: ir.Value, scale: Scale, readers: Collection[str]) -> None:
+    constants = [
+        _add_constant(graph, f"{tensor.name}.scale", scale.step),
+        _add_constant(graph, f"{tensor.name}.zero", scale.zero),
     ]
-    del field[:]
-    field.extend(copies)
+    uses = [(node, position) for node, position in tensor.uses() if node.name in readers]
+    levels = _node("QuantizeLinear", [tensor, *constants], f"{tensor.name}.levels", constants[1].dtype, tensor.shape)
+    real = _node("DequantizeLinear", [levels, *constants], f"{tensor.name}.dequantised", tensor.dtype, tensor.shape)
+    _insert_after(graph, tensor, [levels, real])
+    for node, position in uses:
+        node.replace_input_with(position, real)
+
+
+def _dequantized(
+    graph: ir.Graph, name: str, levels: NDArray[np.integer], steps: NDArray[np.floating], axis: int = 0
+) -> ir.Value:
+    """Add a constant that is stored in steps of its channel, on ``axis``; return its real values."""
+    inputs = [_add_constant(graph, f"{name}.levels", levels), _add_constant(graph, f"{name}.scale", steps)]
+    inputs.append(_add_constant(graph, f"{name}.zero", np.zeros(len(steps), levels.dtype)))
+    real = _node("DequantizeLinear", inputs, name, inputs[1].dtype, inputs[0].shape, axis=axis)
+    _insert_after(graph, None, [real])
+    return real
+
+
+def _add_constant(graph: ir.Graph, name: str, values: NDArray[np.generic]) -> ir.Value:
+    tensor = ir.tensor(np.asarray(values), name=name)
+    value = ir.Value(name=name, shape=ir.Shape(values.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+    graph.register_initializer(value)
+    return value
+
+
+def _node(
+    operator: str,
+    inputs: list[ir.Value],
+    output: str,
+    dtype: ir.DataType | None,
+    shape: ir.Shape | None,
+    **attributes: int,
+) -> ir.Value:
+    """Make a node of one output, named after it; return that output."""
+    result = ir.Value(name=output, shape=shape, type=None if dtype is None else ir.TensorType(dtype))
+    ir.node(operator, inputs, attributes=attributes, outputs=[result], name=f"{output}/{operator}")
+    return result
+
+
+def _insert_after(graph: ir.Graph, tensor: ir.Value | None, results: list[ir.Value]) -> None:
+    """Insert the nodes that make ``results`` after what makes ``tensor``, or at the start of the graph."""
+    nodes = [node for result in results if (node := result.producer()) is not None]
+    maker = None if tensor is None else tensor.producer()
+    if maker is None:
+        graph.insert_before(graph[0], nodes)
+    else:
+        graph.insert_after(maker, nodes)

@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 import onnx
+import onnx_ir as ir
 
-from pem_edge.calibration.graph.index import Graph
+from pem_edge.calibration.graph.index import Graph, names
 from pem_edge.calibration.placement.convolutions import is_ordinary
 
 
@@ -31,8 +32,8 @@ def describe(
 ) -> Report:
     """Report on ``quantised``; ``costs`` are the multiply-accumulates of each node, by its name, see `macs`."""
     after = Graph(quantised)
-    int8 = tuple(node.name for node in after.nodes if node.name in costs and _reads_quantised(after, node))
-    ordinary = {node.name for node in after.nodes if is_ordinary(after, node)}
+    int8 = tuple(str(node.name) for node in after.nodes if node.name in costs and _reads_quantised(after, node))
+    ordinary = {str(node.name) for node in after.nodes if is_ordinary(after, node)}
     done = sum(costs[name] for name in int8)
     return Report(
         placement=placement,
@@ -45,6 +46,6 @@ def describe(
     )
 
 
-def _reads_quantised(graph: Graph, node: onnx.NodeProto) -> bool:
-    makers = [graph.maker(name) for name in node.input[:2]]
+def _reads_quantised(graph: Graph, node: ir.Node) -> bool:
+    makers = [graph.maker(name) for name in names(node.inputs)[:2]]
     return all(maker is not None and maker.op_type == "DequantizeLinear" for maker in makers)

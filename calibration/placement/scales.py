@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +24,7 @@ class Scale:
     zero: NDArray[np.int8] | NDArray[np.uint8]
 
 
-def activation_scale(found: Range, kind: np.dtype[Any], *, symmetric: bool) -> Scale:
+def activation_scale(found: Range, kind: np.dtype[np.floating], *, symmetric: bool) -> Scale:
     """The scale that spreads int8 with zero point 0, or uint8 with any, over a range; ``kind`` is the step's type."""
     low, high = found
     if symmetric:
@@ -51,6 +50,6 @@ def rounded_weights(weights: NDArray[np.floating], steps: NDArray[np.floating]) 
     return np.asarray(np.round(levels).clip(-127, 127), np.int8)
 
 
-def stored(steps: NDArray[Any], kind: np.dtype[Any]) -> NDArray[np.floating]:
+def stored(steps: NDArray[np.floating], kind: np.dtype[np.floating]) -> NDArray[np.floating]:
     """``steps`` as ``kind``, float32 or float16, none of them less than what that holds at full precision."""
     return np.asarray(np.maximum(steps, _LEAST[np.dtype(kind)]).astype(kind))

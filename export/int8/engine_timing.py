@@ -13,7 +13,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import onnx
-from onnx import ModelProto, helper, numpy_helper
+import onnx_ir as ir
+from numpy.typing import NDArray
+from onnx import helper
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from pem_edge.export.engine.artifact import EngineArtifact, export_engine
 from pem_edge.export.engine.machine import Machine
@@ -57,43 +60,54 @@ def with_times(manifest: Manifest, found: dict[str, float], place: str) -> Manif
     return msgspec.structs.replace(manifest, quantization=quantization)
 
 
-def without_int8(model: ModelProto) -> ModelProto:
-    """A copy of a quantised ``model`` that computes in floating point throughout, with the weights that INT8 left."""
-    floating = ModelProto()
-    floating.CopyFrom(model)
-    constants = {tensor.name: tensor for tensor in floating.graph.initializer}
-    quantisers = {node.output[0]: node.input[0] for node in floating.graph.node if node.op_type == "QuantizeLinear"}
-    passed: dict[str, str] = {}
-    for node in [node for node in floating.graph.node if node.op_type == "DequantizeLinear"]:
-        if node.input[0] in constants:
-            floating.graph.initializer.append(_dequantised(node, constants))
-        else:
-            passed[node.output[0]] = quantisers[node.input[0]]
-    kept = [node for node in floating.graph.node if node.op_type not in ("QuantizeLinear", "DequantizeLinear")]
-    for node in kept:
-        node.input[:] = [_origin(name, passed) for name in node.input]
-    del floating.graph.node[:]
-    floating.graph.node.extend(kept)
-    return floating
+class WithoutInt8(ir.passes.InPlacePass):
+    """Makes a quantized model compute in floating point throughout, with the weights that INT8 left."""
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Replace what is dequantized by its values, in place."""
+        nodes = [node for node in model.graph if node.op_type == "DequantizeLinear"]
+        for node in nodes:
+            source, real = node.inputs[0], node.outputs[0]
+            assert source is not None
+            quantizer = source.producer()
+            floating = _dequantized(node) if quantizer is None else quantizer.inputs[0]
+            assert floating is not None
+            real.replace_all_uses_with(floating)
+            if quantizer is None:
+                model.graph.register_initializer(floating)
+        RemoveUnusedNodesPass()(model)
+        return ir.passes.PassResult(model, modified=bool(nodes))
+
+    def ensures(self, model: ir.Model) -> None:
+        """Raise PostconditionError if anything is still quantized."""
+        if left := [node.name for node in model.graph if node.op_type in ("QuantizeLinear", "DequantizeLinear")]:
+            raise ir.passes.PostconditionError(f"{left[0]} is still there")
 
 
-def _dequantised(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> onnx.TensorProto:
-    values, scale = (numpy_helper.to_array(constants[name]) for name in node.input[:2])
-    zero = (
-        numpy_helper.to_array(constants[node.input[2]]) if len(node.input) > 2 else np.zeros_like(scale, values.dtype)
-    )
-    axis = next((helper.get_attribute_value(each) for each in node.attribute if each.name == "axis"), 1)
+def without_int8(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy of a quantized ``model`` that computes in floating point, with the weights that INT8 left."""
+    floating = ir.from_proto(model)
+    WithoutInt8()(floating)
+    return ir.to_proto(floating)
+
+
+def _dequantized(node: ir.Node) -> ir.Value:
+    """Return what ``node`` makes of a constant as a constant."""
+    values, scale, *rest = (_array(value) for value in node.inputs)
+    zero = rest[0] if rest else np.zeros_like(scale, values.dtype)
+    axis = node.attributes.get_int("axis", 1)
     shape = [-1 if index == axis else 1 for index in range(values.ndim)] if scale.ndim else []
-    exact = (values.astype(np.float32) - zero.astype(np.float32).reshape(shape)) * scale.astype(np.float32).reshape(
-        shape
-    )
-    return numpy_helper.from_array(exact.astype(scale.dtype), node.output[0])
+    steps = scale.astype(np.float32).reshape(shape)
+    exact = (values.astype(np.float32) - zero.astype(np.float32).reshape(shape)) * steps
+    name = f"{node.outputs[0].name}.exact"
+    tensor = ir.tensor(exact.astype(scale.dtype), name=name)
+    return ir.Value(name=name, shape=ir.Shape(exact.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
 
 
-def _origin(name: str, passed: dict[str, str]) -> str:
-    while name in passed:
-        name = passed[name]
-    return name
+def _array(value: ir.Value | None) -> NDArray[np.generic]:
+    assert value is not None
+    assert value.const_value is not None
+    return value.const_value.numpy()
 
 
 def _write(path: Path, written: EngineArtifact, remainder: str) -> None:

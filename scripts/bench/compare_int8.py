@@ -91,7 +91,7 @@ def parse() -> argparse.Namespace:
 def unpacked(model: onnx.ModelProto) -> onnx.ModelProto:
     """``model`` with weights as they are used: quantize_static takes those that are stored in half for activations."""
     graph = Graph(model)
-    for node in list(graph.nodes):
+    for node in list(model.graph.node):
         if (constant := graph.constant(node.output[0])) is not None:
             model.graph.initializer.append(onnx.numpy_helper.from_array(constant, node.output[0]))
             model.graph.node.remove(node)

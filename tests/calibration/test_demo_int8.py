@@ -10,7 +10,7 @@ import pytest
 from pem_edge import calibration
 from pem_edge.calibration.activations.collect import collect
 from pem_edge.calibration.activations.tensor_statistics import Statistics
-from pem_edge.calibration.graph.index import Graph
+from pem_edge.calibration.graph.index import Graph, names
 from pem_edge.calibration.placement import Report, tensors
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.artifact import DEMO
@@ -90,7 +90,7 @@ def test_correcting_biases_brings_the_means_of_the_outputs_closer(
 ) -> None:
     """Of all tensors together: what each convolution loses is passed on to the next."""
     images = calibration.gather(ToyStreets(6, seed=TRAINED), SOURCE.manifest.input)
-    outputs = [node.output[0] for node in Graph(model).nodes if node.op_type == "Conv"]
+    outputs = [names(node.outputs)[0] for node in Graph(model).nodes if node.op_type == "Conv"]
     exact = collect(model, outputs, images)
     shifts = {}
     for correct in (True, False):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime as ort
 import pytest
-from onnx import NodeProto, TensorProto
+from numpy.typing import NDArray
+from onnx import TensorProto
 
 from pem_edge import calibration
 from pem_edge.calibration.activations.collect import collect, run
 from pem_edge.calibration.activations.tensor_statistics import Statistics
-from pem_edge.calibration.graph.index import Graph
+from pem_edge.calibration.graph.index import Graph, names
 from pem_edge.calibration.placement import tensors
 from pem_edge.runtime.artifacts.manifest import Placement
 from pem_edge.runtime.errors import CalibrationError
@@ -34,13 +37,26 @@ def quantised(name: str, placement: Placement, kind: int = TensorProto.FLOAT) ->
     return calibration.quantize(GRAPHS[name](kind), STATISTICS[name], placement)[0]
 
 
-def node(model: onnx.ModelProto, name: str) -> NodeProto:
-    found: NodeProto = {each.name: each for each in model.graph.node}[name]
+def inputs(graph: Graph, name: str) -> list[str]:
+    """The names of what the node called ``name`` reads."""
+    return names({each.name: each for each in graph.nodes}[name].inputs)
+
+
+def constant(graph: Graph, tensor: str) -> NDArray[Any]:
+    found = graph.constant(tensor)
+    assert found is not None
     return found
 
 
+def dequantized(graph: Graph, name: str) -> list[NDArray[Any]]:
+    """The constants that the weights of the node called ``name`` are dequantized from."""
+    maker = graph.maker(inputs(graph, name)[1])
+    assert maker is not None
+    return [constant(graph, tensor) for tensor in names(maker.inputs)]
+
+
 def reads_quantised(graph: Graph, name: str, position: int = 0) -> bool:
-    maker = graph.maker(node(graph.model, name).input[position])
+    maker = graph.maker(inputs(graph, name)[position])
     return maker is not None and maker.op_type == "DequantizeLinear"
 
 
@@ -59,7 +75,7 @@ def test_the_graph_is_valid_and_computes_nearly_the_same(name: str, placement: P
 @pytest.mark.parametrize("name", GRAPHS)
 def test_every_convolution_reads_both_inputs_quantised(name: str, placement: Placement) -> None:
     graph = Graph(quantised(name, placement))
-    convolutions = [each.name for each in graph.nodes if each.op_type == "Conv"]
+    convolutions = [str(each.name) for each in graph.nodes if each.op_type == "Conv"]
     assert convolutions
     assert all(reads_quantised(graph, each, 0) and reads_quantised(graph, each, 1) for each in convolutions)
 
@@ -71,9 +87,8 @@ def test_weights_are_symmetric_per_channel_and_rounded_to_half_a_step(name: str,
     for each in graph.nodes:
         if each.op_type != "Conv":
             continue
-        levels, steps, zero = (graph.constant(x) for x in graph.maker(each.input[1]).input)  # type: ignore[union-attr]
-        original = before.constant(node(before.model, each.name).input[1])
-        assert levels is not None and steps is not None and zero is not None and original is not None  # noqa: PT018
+        levels, steps, zero = dequantized(graph, str(each.name))
+        original = constant(before, inputs(before, str(each.name))[1])
         assert levels.dtype == np.int8
         assert steps.shape == (len(levels),)
         assert not zero.any()
@@ -86,13 +101,13 @@ def test_for_tensorrt_activations_are_symmetric_and_biases_real(name: str) -> No
     graph = Graph(quantised(name, "tensorrt"))
     for each in graph.nodes:
         if each.op_type == "QuantizeLinear":
-            zero = graph.constant(each.input[2])
+            zero = graph.constant(names(each.inputs)[2])
             assert zero is not None
             assert zero.dtype == np.int8
             assert zero == 0
         if each.op_type == "Conv":
-            assert graph.type(each.input[2]) == TensorProto.FLOAT
-            assert graph.constant(each.input[2]) is not None
+            assert graph.dtype(names(each.inputs)[2]) == ir.DataType.FLOAT
+            assert graph.constant(names(each.inputs)[2]) is not None
 
 
 @pytest.mark.parametrize("name", GRAPHS)
@@ -100,7 +115,7 @@ def test_for_tensorrt_nothing_stands_between_a_convolution_and_its_relu(name: st
     graph = Graph(quantised(name, "tensorrt"))
     for each in graph.nodes:
         if each.op_type == "Relu":
-            maker = graph.maker(each.input[0])
+            maker = graph.maker(names(each.inputs)[0])
             assert maker is not None
             assert maker.op_type in ("Conv", "Add")
 
@@ -118,12 +133,12 @@ def test_for_cpus_both_summands_are_quantised() -> None:
 @pytest.mark.parametrize("placement", PLACEMENTS)
 def test_what_is_concatenated_shares_one_scale(placement: Placement) -> None:
     graph = Graph(quantised("concatenation", placement))
-    joined = node(graph.model, "backbone.features.2/Concat")
-    pooled = node(graph.model, "backbone.features.2.skip/AveragePool")
-    after = node(graph.model, "backbone.features.3.convs.0.conv/Conv")
-    makers = [graph.maker(name) for name in (*joined.input, pooled.input[0], after.input[0])]
+    joined = inputs(graph, "backbone.features.2/Concat")
+    pooled = inputs(graph, "backbone.features.2.skip/AveragePool")
+    after = inputs(graph, "backbone.features.3.convs.0.conv/Conv")
+    makers = [graph.maker(name) for name in (*joined, pooled[0], after[0])]
     assert {maker.op_type for maker in makers if maker} == {"DequantizeLinear"}
-    assert len({float(graph.constant(maker.input[1])) for maker in makers if maker}) == 1  # type: ignore[arg-type]
+    assert len({float(graph.constant(names(maker.inputs)[1])) for maker in makers if maker}) == 1  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
@@ -157,13 +172,14 @@ def test_onnxruntime_fuses_every_convolution_for_cpus(name: str, tmp_path: Path)
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_a_graph_in_half_takes_the_ranges_of_the_one_in_single(name: str) -> None:
-    graph = Graph(quantised(name, "tensorrt", TensorProto.FLOAT16))
-    onnx.checker.check_model(graph.model, full_check=True)
-    scales = [graph.type(each.input[1]) for each in graph.nodes if each.op_type.endswith("QuantizeLinear")]
-    assert set(scales) == {TensorProto.FLOAT16}
+    model = quantised(name, "tensorrt", TensorProto.FLOAT16)
+    graph = Graph(model)
+    onnx.checker.check_model(model, full_check=True)
+    scales = [graph.dtype(names(each.inputs)[1]) for each in graph.nodes if each.op_type.endswith("QuantizeLinear")]
+    assert set(scales) == {ir.DataType.FLOAT16}
     convolutions = [each for each in graph.nodes if each.op_type == "Conv"]
-    assert {graph.type(each.output[0]) for each in convolutions} == {TensorProto.FLOAT16}
-    both = (run(each, ["logits"], IMAGES) for each in (GRAPHS[name](), graph.model))
+    assert {graph.dtype(names(each.outputs)[0]) for each in convolutions} == {ir.DataType.FLOAT16}
+    both = (run(each, ["logits"], IMAGES) for each in (GRAPHS[name](), model))
     for (expected,), (found,) in zip(*both, strict=True):
         assert np.abs(found - expected).mean() < 0.02 * np.abs(expected).max()
 
@@ -179,7 +195,8 @@ def test_cpus_have_no_kernels_for_int8_beside_half() -> None:
 def test_a_block_that_is_kept_computes_as_before(placement: Placement) -> None:
     model, report = calibration.quantize(residual(), STATISTICS["residual"], placement, keep=["backbone.res2.0"])
     graph = Graph(model)
-    inside = [each.name for each in graph.nodes if each.op_type == "Conv" and each.name.startswith("backbone.res2.0")]
+    convolutions = [str(each.name) for each in graph.nodes if each.op_type == "Conv"]
+    inside = [name for name in convolutions if name.startswith("backbone.res2.0")]
     assert inside
     assert not any(reads_quantised(graph, name, 1) for name in inside)
     assert report.kept == ("backbone.res2.0",)
@@ -213,13 +230,14 @@ def test_dead_channels_make_no_zero_scale(placement: Placement, kind: int) -> No
     for tensor in model.graph.initializer:
         if tensor.name == "backbone.features.0.conv.weight":
             tensor.CopyFrom(onnx.numpy_helper.from_array(0 * onnx.numpy_helper.to_array(tensor), tensor.name))
-    graph = Graph(calibration.quantize(model, STATISTICS["chain"], placement)[0])
+    quantized, _ = calibration.quantize(model, STATISTICS["chain"], placement)
+    graph = Graph(quantized)
     for each in graph.nodes:
         if each.op_type.endswith("QuantizeLinear"):
-            scale = graph.constant(each.input[1])
+            scale = graph.constant(names(each.inputs)[1])
             assert scale is not None
             assert scale.min() > 0
-    (values,) = next(run(graph.model, ["logits"], IMAGES))
+    (values,) = next(run(quantized, ["logits"], IMAGES))
     assert np.isfinite(values).all()
 
 
@@ -244,7 +262,8 @@ def test_linear_layers_over_pixels_are_quantised_but_for_those_that_say_where_to
     quantised, report = calibration.quantize(model, statistics_of(model), placement)
     onnx.checker.check_model(quantised, full_check=True)
     graph = Graph(quantised)
-    read = [each.name for each in graph.nodes if each.op_type == "MatMul" and reads_quantised(graph, each.name, 1)]
+    products = [str(each.name) for each in graph.nodes if each.op_type == "MatMul"]
+    read = [name for name in products if reads_quantised(graph, name, 1)]
     assert read == [f"{name}/MatMul" for name in LINEARS]
     assert all(reads_quantised(graph, name) for name in read)
     assert set(report.int8) == set(read)
@@ -257,10 +276,7 @@ def test_weights_of_linear_layers_are_rounded_to_half_a_step_of_their_output() -
     model = transformer()
     before, graph = Graph(model), Graph(calibration.quantize(model, statistics_of(model), "tensorrt")[0])
     for name in (f"{name}/MatMul" for name in LINEARS):
-        maker = graph.maker(node(graph.model, name).input[1])
-        assert maker is not None
-        levels, steps = (graph.constant(x) for x in maker.input[:2])
-        original = before.constant(node(model, name).input[1])
-        assert levels is not None and steps is not None and original is not None  # noqa: PT018
+        levels, steps, _ = dequantized(graph, name)
+        original = constant(before, inputs(before, name)[1])
         assert np.abs(levels).max(axis=0).min() == 127
         assert np.all(np.abs(levels * steps - original) <= 0.501 * steps)

@@ -162,7 +162,7 @@ def test_the_convolutions_are_those_that_exports_quantise() -> None:
     """But for linear layers that are exported as convolutions."""
     model = randomised(TINY.build(len(LABELS)))
     index = Graph(tracing.to_onnx(prepare(model, Forms()), torch.zeros(1, 64, 64, 3, dtype=torch.uint8)))
-    names = [node.name.removesuffix("/Conv") for node in index.nodes if is_ordinary(index, node)]
+    names = [str(node.name).removesuffix("/Conv") for node in index.nodes if is_ordinary(index, node)]
     ordinary = {re.sub(r"\.phases\.\d$", ".conv", name) for name in names}
     linear = {name for name in ordinary if name.endswith("cross_attention")}
     assert len(linear) == 3
