@@ -13,7 +13,7 @@ import msgspec
 import onnx
 
 from pem_edge.export import parity, workload
-from pem_edge.export.graph import tracing
+from pem_edge.export.graph import passes, tracing
 from pem_edge.export.graph.operation_forms import Forms
 from pem_edge.export.graph.rewrites import prepare, suited
 from pem_edge.export.int8.quantize import Quantizer, fixed, timed
@@ -65,7 +65,7 @@ def export_onnx(request: OnnxExport, say: Say = lambda _text: None) -> Manifest:
     parameters = sum(parameter.numel() for parameter in request.model.parameters())
     manifest = msgspec.structs.replace(manifest, work=workload.count(proto, request.input, parameters))
     if request.compact:
-        tracing.store_exact_halves(proto)
+        proto = passes.with_exact_halves(proto)
     say(f"writing {request.output}")
     return _write(request.output, proto, manifest)
 
@@ -107,7 +107,7 @@ def _runnable(request: OnnxExport, proto: onnx.ModelProto, manifest: Manifest) -
         return standard, msgspec.structs.replace(manifest, deform_conv="standard")
     if manifest.deform_conv != "plugin":
         return proto, manifest
-    return tracing.with_native_deform_conv(proto), msgspec.structs.replace(manifest, deform_conv="native")
+    return passes.with_native_deform_conv(proto), msgspec.structs.replace(manifest, deform_conv="native")
 
 
 def _check_labels(request: OnnxExport) -> None:

@@ -12,8 +12,8 @@ import onnx
 from pem_edge.calibration.graph.index import Graph, Shape, names
 from pem_edge.calibration.graph.macs import macs
 from pem_edge.calibration.graph.shapes import shapes
+from pem_edge.export.graph.passes import with_native_deform_conv
 from pem_edge.export.graph.rewrites.deformable_attention import NVIDIA_OPERATOR
-from pem_edge.export.graph.tracing import with_native_deform_conv
 from pem_edge.runtime.artifacts.manifest import InputSpec, Work
 
 _VIEWS = {"DequantizeLinear", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}

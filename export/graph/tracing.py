@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 import torch
@@ -16,14 +14,10 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from pem_edge.export.graph.cleaning import clean
-from pem_edge.export.graph.rewrites.deform_conv import PLUGIN_OPERATOR
 from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF, InputSpec
 
 OPSET = 19
 """The first with DeformConv; every later runtime reads it."""
-
-_WORTH_HALVING = 1024
-"""Elements of the smallest constant that `store_exact_halves` looks at."""
 
 
 def to_onnx(
@@ -71,38 +65,6 @@ def dynamic_dims(spec: InputSpec) -> dict[int, Dim] | None:
         if sizes is not None:
             dims[axis] = MULTIPLE_OF * Dim(name, min=sizes.least // MULTIPLE_OF, max=sizes.most // MULTIPLE_OF)
     return dims or None
-
-
-def with_native_deform_conv(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy with our plugin's operator replaced by ONNX's DeformConv, which takes the same inputs and attributes.
-
-    Runs where the plugin does not exist, to prove that the rest is right.
-    """
-    native = onnx.ModelProto()
-    native.CopyFrom(proto)
-    for node in native.graph.node:
-        if node.op_type == PLUGIN_OPERATOR:
-            node.op_type, node.domain = "DeformConv", ""
-    return native
-
-
-def store_exact_halves(proto: onnx.ModelProto) -> None:
-    """Store large float32 constants that float16 holds exactly as float16, cast back when the model is loaded."""
-    casts = []
-    for tensor in proto.graph.initializer:
-        if tensor.data_type != onnx.TensorProto.FLOAT or math.prod(tensor.dims) < _WORTH_HALVING:
-            continue
-        values = onnx.numpy_helper.to_array(tensor)
-        with np.errstate(over="ignore"):
-            halves = values.astype(np.float16)
-        if np.array_equal(halves.astype(np.float32), values):
-            name = tensor.name
-            tensor.CopyFrom(onnx.numpy_helper.from_array(halves, f"{name}/half"))
-            cast = onnx.helper.make_node("Cast", [tensor.name], [name], f"{name}/Cast", to=onnx.TensorProto.FLOAT)
-            casts.append(cast)
-    nodes = [*casts, *proto.graph.node]
-    del proto.graph.node[:]
-    proto.graph.node.extend(nodes)
 
 
 @contextmanager

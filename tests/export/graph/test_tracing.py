@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
 from pem_edge import pem
-from pem_edge.export.graph import tracing
+from pem_edge.export.graph import passes, tracing
 from pem_edge.export.graph.operation_forms import DeformConvForm, Forms
 from pem_edge.export.graph.rewrites import prepare
 from pem_edge.export.graph.rewrites.deform_conv import PLUGIN_DOMAIN, PLUGIN_OPERATOR
@@ -65,7 +65,7 @@ def test_the_plugin_form_is_the_native_one_under_another_name() -> None:
     assert {node.domain for node in ours} == {PLUGIN_DOMAIN} <= {opset.domain for opset in plugin.opset_import}
     assert [len(node.input) for node in ours] == [5, 5, 5]
     image = np.random.default_rng(0).integers(0, 256, (1, 96, 128, 3), dtype=np.uint8)
-    renamed = onnxruntime.InferenceSession(tracing.with_native_deform_conv(plugin).SerializeToString())
+    renamed = onnxruntime.InferenceSession(passes.with_native_deform_conv(plugin).SerializeToString())
     expected = onnxruntime.InferenceSession(native.SerializeToString()).run(None, {"image": image})
     for found, value in zip(renamed.run(None, {"image": image}), expected, strict=True):
         np.testing.assert_array_equal(found, value)
@@ -141,7 +141,7 @@ def test_halving_what_is_exact_changes_no_number(static: onnx.ModelProto) -> Non
             tensor.CopyFrom(onnx.numpy_helper.from_array(halved, tensor.name))
     compact = onnx.ModelProto()
     compact.CopyFrom(proto)
-    tracing.store_exact_halves(compact)
+    compact = passes.with_exact_halves(compact)
     onnx.checker.check_model(compact, full_check=True)
     assert compact.ByteSize() < 0.6 * proto.ByteSize()
     for ours, expected in zip(run(compact, image), run(proto, image), strict=True):
