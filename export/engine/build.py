@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from pem_edge.export.engine import config, layers, network
 from pem_edge.export.engine.failures import failure
-from pem_edge.export.engine.interface import Builder
 from pem_edge.export.engine.layers import Report
 from pem_edge.export.engine.machine import Machine
 from pem_edge.export.engine.network import Parsed
 from pem_edge.export.engine.progress import Progress
 from pem_edge.export.engine.settings import Settings
+from pem_edge.export.engine.tensorrt.interface import Builder
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.manifest import FileHash
 from pem_edge.runtime.backends.tensorrt import log, plugin_library, plugins

@@ -7,11 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
-from pem_edge.export.engine import rtx_interface
-from pem_edge.export.engine.interface import Builder, IBuilderConfig
 from pem_edge.export.engine.machine import Machine
 from pem_edge.export.engine.network import Parsed
 from pem_edge.export.engine.settings import HARDWARE_LEVELS, Settings
+from pem_edge.export.engine.tensorrt import rtx_interface
+from pem_edge.export.engine.tensorrt.interface import Builder, IBuilderConfig
 from pem_edge.runtime import files
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
 from pem_edge.runtime.errors import OutputError

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Literal, NamedTuple
 
-from pem_edge.export.engine.interface import ILayer, INetworkDefinition, TensorRt
+from pem_edge.export.engine.tensorrt.interface import ILayer, INetworkDefinition, TensorRt
 from pem_edge.runtime.backends.tensorrt import log
 from pem_edge.runtime.errors import ExportError
 from pem_edge.runtime.versioned_json import JsonObject

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pem_edge.export.engine import targets
-from pem_edge.export.engine.interface import TensorRt
 from pem_edge.export.engine.settings import Settings, compute_capabilities, require
-from pem_edge.export.engine.targets import TARGETS, Target
+from pem_edge.export.engine.tensorrt import targets
+from pem_edge.export.engine.tensorrt.interface import TensorRt
+from pem_edge.export.engine.tensorrt.targets import TARGETS, Target
 from pem_edge.runtime.backends.cuda.driver import Gpu, call
 from pem_edge.runtime.errors import BackendError, ExportError
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pem_edge.export.engine.failures import failure
-from pem_edge.export.engine.interface import Builder, INetworkDefinition, OnnxParser, ParserError, TensorRt
-from pem_edge.export.engine.targets import Target
+from pem_edge.export.engine.tensorrt.interface import Builder, INetworkDefinition, OnnxParser, ParserError, TensorRt
+from pem_edge.export.engine.tensorrt.targets import Target
 from pem_edge.runtime.backends.tensorrt import log
 from pem_edge.runtime.errors import ExportError
 

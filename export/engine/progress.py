@@ -6,7 +6,7 @@ import threading
 
 from tqdm import tqdm
 
-from pem_edge.export.engine.interface import TensorRt
+from pem_edge.export.engine.tensorrt.interface import TensorRt
 
 
 class Steps:

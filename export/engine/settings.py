@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, cast
 
-from pem_edge.export.engine import rtx_interface
-from pem_edge.export.engine.interface import TensorRt
-from pem_edge.export.engine.targets import Target
+from pem_edge.export.engine.tensorrt import rtx_interface
+from pem_edge.export.engine.tensorrt.interface import TensorRt
+from pem_edge.export.engine.tensorrt.targets import Target
 from pem_edge.runtime.errors import ExportError
 
 HardwareCompatibility = Literal["none", "ampere+", "same-cc"]

@@ -38,8 +38,8 @@ from pem_edge.pem.decoder import MaskDecoder, MaskProduct, ProjectingMaskProduct
 from pem_edge.pem.pixel_decoders.encoder import Depths
 from pem_edge.runtime.artifacts.manifest import InputSpec, Work
 from pem_edge.runtime.files import writing
+from reference import module_macs
 from scripts.reports.markdown import table
-from tests.helpers import module_macs
 
 CLASSES = 19
 SIZES = ((1024, 2048), (800, 1344))
@@ -94,7 +94,7 @@ Counted are products that are summed: convolutions, products of matrices, attent
 at four an output element, whether it is a node of its own or inside a deformable convolution. Normalisation, activation
 functions, softmax, pooling, resizing, other elementwise operations and biases are not. *Ours* is the graph that
 `pem-export --to onnx` writes by default; the *published form* is the published formulation on the same modules
-(`tests/helpers/reference_form.py`), counted by torch as it runs. *Weights* and *activations* are bytes, as in the
+(`reference/published_form.py`), counted by torch as it runs. *Weights* and *activations* are bytes, as in the
 manifest of an artifact in single precision: constants, and what nodes read and write of each other, elementwise
 operations being part of what makes their input."""
 

@@ -32,7 +32,7 @@ from pem_edge.runtime.artifacts.manifest import InputSpec, Manifest
 from pem_edge.runtime.backends.base import Backend
 from pem_edge.runtime.cli import console
 from pem_edge.runtime.machine import usable_cpus
-from tests.helpers.weights import randomised
+from reference.weights import randomised
 
 CLASSES, IMAGES = 19, 8
 

@@ -29,7 +29,7 @@ from pem_edge.export.graph.rewrites import prepare, use_deform_conv_node
 from pem_edge.runtime.artifacts.manifest import InputSpec
 from pem_edge.runtime.cli import console
 from pem_edge.runtime.machine import usable_cpus
-from tests.helpers.reference_form import ReferenceForm
+from reference.published_form import ReferenceForm
 
 
 def main() -> None:

@@ -104,7 +104,7 @@ def export_random(folder: Path) -> None:
     from pem_edge import pem
     from pem_edge.export.cli import export
     from pem_edge.pem.checkpoints import save
-    from tests.helpers.weights import randomised
+    from reference.weights import randomised
 
     save(randomised(pem.build("pem-stdc1", num_classes=19)), folder / "pem-stdc1.safetensors")
     sys.exit(export.main(["--weights", str(folder / "pem-stdc1.safetensors"), "--size", "512x1024", "-o", str(folder)]))

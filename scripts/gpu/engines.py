@@ -21,8 +21,8 @@ from pem_edge.export import parity
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.backends.base import Backend
+from reference.weights import randomised
 from scripts.gpu import stages
-from tests.helpers.weights import randomised
 
 RUNS, WARM_UP = 200, 30
 CLASSES = 19

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from tests.runtime.backends.tensorrt_plugins.cases import Case
+from reference.deform_conv_cases import Case
 
 
 class Plugin:

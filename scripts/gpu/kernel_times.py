@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from reference.deform_conv_cases import Case, make
 from scripts.gpu.harness import Plugin
 from scripts.gpu.kernels import FLOAT, HALF_HWC8, PEM_SIZES, WIDTH, Call, Form, Row
-from tests.runtime.backends.tensorrt_plugins.cases import Case, make
 
 CALLS, REPLAYS = 20, 50
 

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from pem_edge.export.engine.plugin_build import compile_library
+from reference.deform_conv_cases import Case, make, reference
 from scripts.gpu.harness import Plugin
-from tests.runtime.backends.tensorrt_plugins.cases import Case, make, reference
 
 Row = dict[str, Any]
 WIDTH = 128  # PEM's channels

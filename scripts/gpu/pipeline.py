@@ -21,10 +21,10 @@ from pem_edge.runtime.backends.tensorrt.kernels import compiled
 from pem_edge.runtime.backends.tensorrt.kernels.arguments import THREADS
 from pem_edge.runtime.backends.tensorrt.kernels.launches import Launch
 from pem_edge.runtime.inference import postprocess, preprocess
+from reference.kernel_cases import FitCase, MergeCase
+from reference.scenes import Scene
+from reference.synthetic import synthetic
 from scripts.gpu.kernel_times import graph_milliseconds
-from tests.helpers.synthetic import synthetic
-from tests.runtime.backends.tensorrt_kernels.cases import FitCase, MergeCase
-from tests.runtime.helpers.scenes import Scene
 
 Row = dict[str, Any]
 Size = tuple[int, int]

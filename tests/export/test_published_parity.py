@@ -19,7 +19,7 @@ from pem_edge.export.graph.operation_forms import DeformConvForm, Forms
 from pem_edge.export.graph.rewrites import prepare
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
 from pem_edge.runtime.backends.openvino import core
-from tests.helpers import published
+from reference import published_models
 
 FORMS: tuple[DeformConvForm, ...] = ("standard", "native")
 SPECS = {
@@ -65,11 +65,16 @@ def runners(form: DeformConvForm) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, pem.PEM]:
-    return request.param, pem.load(published.write_checkpoint(request.param, tmp_path_factory.mktemp("checkpoint")))
+    return request.param, pem.load(
+        published_models.write_checkpoint(request.param, tmp_path_factory.mktemp("checkpoint"))
+    )
 
 
 FIXED = [
-    (model, form, "static") for model in published.MODELS for form in FORMS if "pem" in model or form == "standard"
+    (model, form, "static")
+    for model in published_models.MODELS
+    for form in FORMS
+    if "pem" in model or form == "standard"
 ]
 # Sizes that vary take minutes to trace. These models have every module that the others have.
 VARYING = [
@@ -89,8 +94,8 @@ def test_graph_matches_published_outputs(
     proto = tracing.to_onnx(prepared, tracing.example_for(SPECS[spec]), dynamic=tracing.dynamic_dims(SPECS[spec]))
     onnx.save(proto, tmp_path / "model.onnx")
     for run in runners(form):
-        logits, masks = run(tmp_path / "model.onnx", published.image("128x256").numpy())
-        published.assert_golden(name, "128x256", logits, masks)
+        logits, masks = run(tmp_path / "model.onnx", published_models.image("128x256").numpy())
+        published_models.assert_golden(name, "128x256", logits, masks)
 
 
 @pytest.mark.parametrize("model", ["pem_r50_cityscapes"], indirect=True)
@@ -100,11 +105,11 @@ def test_graph_behind_the_normalisation_matches_where_padding_is_published(
     model: tuple[str, pem.PEM], form: DeformConvForm, varying: bool, tmp_path: Path
 ) -> None:
     name, module = model
-    pixels = published.pixels(module, "100x150")
+    pixels = published_models.pixels(module, "100x150")
     assert pixels.shape == (1, 3, 128, 160)
     dims = {2: 32 * Dim("rows", min=2, max=32), 3: 32 * Dim("columns", min=2, max=64)} if varying else None
     behind = AfterNormalisation(prepare(module, Forms(deform_conv=form)))
     onnx.save(tracing.to_onnx(behind, pixels, dynamic=dims), tmp_path / "model.onnx")
     for run in runners(form):
         logits, masks = run(tmp_path / "model.onnx", pixels.numpy())
-        published.assert_golden(name, "100x150", logits, masks)
+        published_models.assert_golden(name, "100x150", logits, masks)

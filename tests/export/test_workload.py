@@ -32,10 +32,10 @@ from pem_edge.pem import PEM
 from pem_edge.pem.layers.deformable_attention import DeformableAttention
 from pem_edge.pem.pixel_decoders.encoder import Depths
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range, Work
+from reference import module_macs
+from reference.weights import randomised
 from tests.calibration.graphs import SIZE, Noise, chain, residual
-from tests.helpers import module_macs
 from tests.helpers.tiny import TINY
-from tests.helpers.weights import randomised
 
 PIXELS = SIZE[0] * SIZE[1]
 BY_HAND = InputSpec(height=SIZE[0], width=SIZE[1])

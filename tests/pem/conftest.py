@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.helpers import published
+from reference import published_models
 
 Checkpoint = Callable[[str], Path]
 
@@ -17,7 +17,7 @@ Checkpoint = Callable[[str], Path]
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """A function from a golden model's name to its checkpoint, as detectron2 writes it."""
     folder = tmp_path_factory.mktemp("checkpoints")
-    return lambda model: published.write_checkpoint(model, folder)
+    return lambda model: published_models.write_checkpoint(model, folder)
 
 
 @pytest.fixture(autouse=True)

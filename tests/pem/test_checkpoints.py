@@ -16,7 +16,7 @@ from pem_edge import pem
 from pem_edge.pem.checkpoints.detectron2 import _DROPPED, our_name
 from pem_edge.pem.pixel_decoders.encoder import Depths
 from pem_edge.runtime.errors import CheckpointError, OutputError
-from tests.helpers import published
+from reference import published_models
 from tests.pem.conftest import Checkpoint
 
 STDC1 = "pem_stdc1_cityscapes"
@@ -24,7 +24,7 @@ STDC1 = "pem_stdc1_cityscapes"
 
 @pytest.fixture(scope="module")
 def state() -> dict[str, Tensor]:
-    return published.state_dict(STDC1)
+    return published_models.state_dict(STDC1)
 
 
 def assert_same(ours: pem.PEM, expected: pem.PEM) -> None:
@@ -43,10 +43,10 @@ def refusal(path: Path) -> str:
     return message
 
 
-@pytest.mark.parametrize("name", published.MODELS)
+@pytest.mark.parametrize("name", published_models.MODELS)
 def test_every_published_tensor_has_its_place(name: str) -> None:
-    needed = set(pem.VARIANTS[published.MODELS[name]].build(19).state_dict())
-    places = {our_name(key) for key in published.state_dict(name) if not _DROPPED.match(key)}
+    needed = set(pem.VARIANTS[published_models.MODELS[name]].build(19).state_dict())
+    places = {our_name(key) for key in published_models.state_dict(name) if not _DROPPED.match(key)}
     frozen = {key for key in needed if key.endswith("num_batches_tracked")}
     assert needed - places <= frozen
     assert places <= needed
@@ -231,7 +231,7 @@ def test_another_model_of_the_family_is_told_apart(tmp_path: Path) -> None:
 
 
 def test_a_deeper_mask2former_is_named_as_such(tmp_path: Path) -> None:
-    theirs = published.state_dict("mask2former_r50_coco")
+    theirs = published_models.state_dict("mask2former_r50_coco")
     theirs["backbone.res4.6.conv1.weight"] = torch.zeros(256, 1024, 1, 1)  # as ResNet-101 has
     torch.save({"model": theirs}, tmp_path / "r101.pth")
     assert "does not fit mask2former-r50: 1 unexpected (backbone.res4.6.conv1" in refusal(tmp_path / "r101.pth")

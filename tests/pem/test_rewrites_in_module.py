@@ -26,10 +26,10 @@ from pem_edge.pem.layers.deformable_attention import DeformableAttention
 from pem_edge.pem.layers.positions import sine_positions
 from pem_edge.pem.pixel_decoders.encoder import Depths, TokenEncoder
 from pem_edge.pem.variants import VARIANTS
-from tests.helpers import positions, reference_form, reference_transformer
-from tests.helpers.reference_form import ReferenceForm
+from reference import positions, published_form, transformer
+from reference.published_form import ReferenceForm
+from reference.weights import randomised
 from tests.helpers.tiny import TINY_MASK2FORMER, TINY_PROSCALE
-from tests.helpers.weights import randomised
 
 VARIANTS_TRIED = {row.name: row for row in (VARIANTS["pem-nano"], TINY_MASK2FORMER, TINY_PROSCALE)}
 
@@ -88,7 +88,7 @@ def test_cross_attention_masks_as_published(case: str) -> None:
     queries, positions, memory = torch.randn(2, 6, 32), torch.randn(1, 6, 32), torch.randn(2, 32, 5, 9)
     mask_logits = CASES[case](torch.randn(2, 6, 5, 9))
     ours = module(queries, positions, Memory(memory, memory), mask_logits)
-    expected = reference_form.cross_attend(module, queries, positions, memory, mask_logits)
+    expected = published_form.cross_attend(module, queries, positions, memory, mask_logits)
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-4)
 
 
@@ -112,7 +112,7 @@ def test_the_highest_pixel_by_row_and_column_is_the_first_of_all(
 def test_positions_added_to_the_projection_are_positions_added_before_it() -> None:
     module = randomised(SelfAttention(width=32, heads=4))
     queries, positions = torch.randn(2, 6, 32), torch.randn(1, 6, 32)
-    expected = reference_form.self_attend(module, queries, positions.expand(2, -1, -1))
+    expected = published_form.self_attend(module, queries, positions.expand(2, -1, -1))
     torch.testing.assert_close(module(queries, positions), expected, rtol=0, atol=1e-4)
 
 
@@ -124,7 +124,7 @@ def test_masked_attention_masks_as_published(case: str) -> None:
     )
     mask_logits = CASES[case](torch.randn(2, 6, 5, 9))
     ours = module(queries, positions, Memory(source, source + places), mask_logits)
-    expected = reference_transformer.masked_attend(module, queries, positions, source, places, mask_logits)
+    expected = transformer.masked_attend(module, queries, positions, source, places, mask_logits)
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-4)
 
 
@@ -140,7 +140,7 @@ def test_points_before_tokens_and_constant_steps_sample_as_published(sizes: list
     module = randomised(DeformableAttention(width=16, heads=2, levels=len(sizes)))
     length = sum(height * width for height, width in sizes)
     tokens, places = torch.randn(2, length, 16), torch.randn(1, length, 16)
-    expected = reference_transformer.deformable_attend(module, tokens + places, tokens, sizes)
+    expected = transformer.deformable_attend(module, tokens + places, tokens, sizes)
     torch.testing.assert_close(module(tokens, places, sizes), expected, rtol=0, atol=1e-4)
 
 
@@ -149,7 +149,7 @@ def test_points_before_tokens_and_constant_steps_sample_as_published(sizes: list
 def test_stages_of_the_encoder_see_the_published_tokens(depths: Depths, recalibrated: bool) -> None:
     encoder = randomised(TokenEncoder(32, 2, 64, depths, recalibrated=recalibrated))
     levels = [torch.randn(2, 32, 2 * factor, 3 * factor) for factor in (1, 2, 4)]
-    for ours, expected in zip(encoder(levels), reference_transformer.encode(encoder, levels), strict=True):
+    for ours, expected in zip(encoder(levels), transformer.encode(encoder, levels), strict=True):
         torch.testing.assert_close(ours, expected, rtol=0, atol=1e-4)
 
 
@@ -157,9 +157,9 @@ def test_stages_of_the_encoder_see_the_published_tokens(depths: Depths, recalibr
 def test_windows_see_what_published_windows_see(height: int, width: int, shifted: bool) -> None:
     module = randomised(WindowAttention(8, 2, shifted=shifted))
     x = torch.randn(2, height, width, 8)
-    torch.testing.assert_close(module(x), reference_transformer.window_attend(module, x), rtol=0, atol=1e-4)
+    torch.testing.assert_close(module(x), transformer.window_attend(module, x), rtol=0, atol=1e-4)
 
 
 def test_merging_patches_keeps_the_published_order_of_channels() -> None:
     module, x = randomised(PatchMerging(8)), torch.randn(2, 4, 6, 8)
-    torch.testing.assert_close(module(x), reference_transformer.merge_patches(module, x), rtol=0, atol=1e-5)
+    torch.testing.assert_close(module(x), transformer.merge_patches(module, x), rtol=0, atol=1e-5)

@@ -5,23 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from pem_edge.runtime.datasets.dataset import Sample
-from pem_edge.runtime.datasets.toy_streets import (
-    finish,
-    ground,
-    light,
-    markings,
-    pavement,
-    roadside,
-    shadows,
-    sky,
-    street,
-    traffic,
-)
-from pem_edge.runtime.datasets.toy_streets.camera import Camera, View
-from pem_edge.runtime.datasets.toy_streets.canvas import VOID, Canvas
 from pem_edge.runtime.datasets.toy_streets.classes import LABELS
-from pem_edge.runtime.datasets.toy_streets.painter import Painter
-from pem_edge.runtime.datasets.toy_streets.stage import Stage
+from pem_edge.runtime.datasets.toy_streets.ground import ground, markings, shadows, sky, street
+from pem_edge.runtime.datasets.toy_streets.painting import finish, light
+from pem_edge.runtime.datasets.toy_streets.painting.camera import Camera, View
+from pem_edge.runtime.datasets.toy_streets.painting.canvas import VOID, Canvas
+from pem_edge.runtime.datasets.toy_streets.painting.painter import Painter
+from pem_edge.runtime.datasets.toy_streets.staging import pavement, roadside, traffic
+from pem_edge.runtime.datasets.toy_streets.staging.stage import Stage
 
 
 def scene(seed: int, height: int, width: int) -> Sample:

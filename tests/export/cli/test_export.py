@@ -21,9 +21,9 @@ from pem_edge.runtime.artifacts import onnx_metadata
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, Work, parse
 from pem_edge.runtime.errors import BackendError
+from reference.weights import randomised
 from tests.export.conftest import Refusal
 from tests.helpers.interruption import interrupt_export
-from tests.helpers.weights import randomised
 
 SMALL = ["--size", "64x96"]
 

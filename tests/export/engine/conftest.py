@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pem_edge.export.engine.machine import Machine
-from pem_edge.export.engine.targets import TARGETS, load
+from pem_edge.export.engine.tensorrt.targets import TARGETS, load
 from pem_edge.runtime.artifacts import artifact
 
 

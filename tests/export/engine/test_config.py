@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pem_edge.export.engine import build, config, network
 from pem_edge.export.engine.settings import Settings, require
-from pem_edge.export.engine.targets import TARGETS
+from pem_edge.export.engine.tensorrt.targets import TARGETS
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
 from pem_edge.runtime.errors import ExportError

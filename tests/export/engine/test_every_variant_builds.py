@@ -23,9 +23,9 @@ from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Engine, Manifest
 from pem_edge.runtime.datasets.toy_streets import ToyStreets
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.files import sha256
+from reference.weights import randomised
 from tests.export.conftest import Graphs
 from tests.helpers.gpu import has_gpu
-from tests.helpers.weights import randomised
 
 pytestmark = pytest.mark.usefixtures("traced_once")
 trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")

@@ -25,7 +25,7 @@ from pem_edge.export.graph.rewrites.deformable_attention import NVIDIA_DOMAIN, N
 from pem_edge.export.graph.rewrites.upsample import PhaseUpsample
 from pem_edge.pem.layers.deformable_attention import DeformableAttention
 from pem_edge.pem.pixel_decoders.pem import DeformableLevel
-from tests.helpers.weights import randomised
+from reference.weights import randomised
 
 Array = NDArray[Any]
 

@@ -18,8 +18,8 @@ from pem_edge.export.graph.operation_forms import DeformConvForm, Forms
 from pem_edge.export.graph.rewrites import prepare
 from pem_edge.export.graph.rewrites.deform_conv import PLUGIN_DOMAIN, PLUGIN_OPERATOR
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
-from tests.helpers.reference_form import ReferenceForm
-from tests.helpers.weights import randomised
+from reference.published_form import ReferenceForm
+from reference.weights import randomised
 
 SPEC = InputSpec(height=96, width=128)
 DYNAMIC = InputSpec(height=64, width=96, dynamic_height=Range(64, 64, 128), dynamic_width=Range(64, 96, 128))

@@ -34,9 +34,9 @@ from pem_edge.pem.training.objective.qat import MOST, QuantizationAware, convolu
 from pem_edge.pem.training.processes import Processes
 from pem_edge.pem.training.settings import Settings
 from pem_edge.pem.training.trainer import Trainer
+from reference.weights import randomised
 from tests.helpers.boxes import LABELS, Boxes
 from tests.helpers.tiny import TINY
-from tests.helpers.weights import randomised
 
 SETTINGS = Settings(
     steps=6, batch=4, size=(64, 64), learning_rate=1e-3, backbone_factor=1.0, clip=1.0, workers=0, log_every=1, qat=True

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.results.video_file import VideoFile
 from pem_edge.runtime.sources import Footage, Frame
 
 COLORS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255))
@@ -59,3 +60,12 @@ def _given(made: NDArray[np.uint8] | InputError) -> NDArray[np.uint8]:
     if isinstance(made, InputError):
         raise made
     return made
+
+
+def noisy_image(seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.random.default_rng(seed).integers(0, 256, (240, 320, 3), dtype=np.uint8)
+
+
+def write_noise(file: VideoFile, frames: int) -> None:
+    for index in range(frames):
+        file.write(noisy_image(index))

@@ -10,8 +10,8 @@ from pem_edge.runtime.inference.postprocess.acceptance import Candidates, Contes
 from pem_edge.runtime.inference.postprocess.compiled_contest import CompiledContest
 from pem_edge.runtime.inference.postprocess.native import build, library
 from pem_edge.runtime.inference.postprocess.numpy_contest import NumpyContest
+from reference.scenes import Scene
 from tests.runtime.helpers import published
-from tests.runtime.helpers.scenes import Scene
 
 ROUNDING = 5e-7
 """How much a mask may be off, relative to the largest one, and a confidence by its own computation."""

@@ -15,7 +15,7 @@ from pem_edge.runtime.artifacts.manifest import Thresholds
 from pem_edge.runtime.inference import postprocess
 from pem_edge.runtime.results import drawing
 from pem_edge.runtime.results.segments import Segment, named
-from tests.helpers.synthetic import synthetic
+from reference.synthetic import synthetic
 
 CITYSCAPES = labels.load("cityscapes")
 ROAD, CAR = 0, 13

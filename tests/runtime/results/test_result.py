@@ -12,7 +12,7 @@ from pem_edge.runtime.inference import postprocess
 from pem_edge.runtime.results import drawing
 from pem_edge.runtime.results.result import Result
 from pem_edge.runtime.results.segments import Instance, Segment, named
-from tests.helpers.synthetic import synthetic
+from reference.synthetic import synthetic
 
 CITYSCAPES = labels.load("cityscapes")
 

@@ -8,24 +8,14 @@ import sys
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 
 from pem_edge.runtime.errors import OutputError
 from pem_edge.runtime.results import video_file
 from pem_edge.runtime.results.video_file import VideoFile
-from tests.runtime.helpers.footage import image
+from tests.runtime.helpers.footage import image, write_noise
 
 ROOT = Path(__file__).parents[3]
-
-
-def noise(seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    return np.random.default_rng(seed).integers(0, 256, (240, 320, 3), dtype=np.uint8)
-
-
-def write_noise(file: VideoFile, frames: int) -> None:
-    for index in range(frames):
-        file.write(noise(index))
 
 
 @pytest.mark.parametrize("count", [1, 2, 40])
@@ -55,7 +45,7 @@ import resource, sys
 from pathlib import Path
 from pem_edge.runtime.errors import OutputError
 from pem_edge.runtime.results.video_file import VideoFile
-from tests.runtime.results.test_video_file import write_noise
+from tests.runtime.helpers.footage import write_noise
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 file = VideoFile(Path(sys.argv[1]), 25)

@@ -36,9 +36,9 @@ def cached_path(tensorrt_version: str) -> Path:
 def source_hash() -> str:
     """12 hexadecimal digits of the SHA-256 of all sources' names and contents."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in SOURCES.iterdir() if path.is_file()):
+    for path in sorted(path for path in SOURCES.rglob("*") if path.is_file()):
         content = path.read_bytes()
-        digest.update(f"{path.name} {len(content)}\n".encode())
+        digest.update(f"{path.relative_to(SOURCES).as_posix()} {len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()[:12]
 

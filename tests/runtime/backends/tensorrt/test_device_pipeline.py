@@ -25,8 +25,8 @@ from pem_edge.runtime.inference.host_pipeline import HostPipeline
 from pem_edge.runtime.inference.pipeline import AnyPipeline, Merged
 from tests.helpers.tensorrt_bindings.simulated_machine import Work
 from tests.runtime.backends.tensorrt.conftest import Bench, SimulatedBench
-from tests.runtime.backends.tensorrt.test_engine_runs import DYNAMIC, FAULTY, in_threads
-from tests.runtime.backends.tensorrt.test_gpu_arrays import CudaArray, DlpackArray
+from tests.runtime.backends.tensorrt.gpu_arrays import CudaArray, DlpackArray
+from tests.runtime.backends.tensorrt.runs import DYNAMIC, FAULTY, in_threads
 
 STAGES = ["host to device", "preprocess", "inference", "postprocess", "device to host"]
 USUAL = Thresholds()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,89 +13,10 @@ from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.backends.cuda import device_arrays
 from pem_edge.runtime.errors import BackendError
-from tests.helpers.tensorrt_bindings.simulated_cuda import Cuda
 from tests.helpers.tensorrt_bindings.simulated_machine import Work
 from tests.runtime.backends.tensorrt.conftest import Bench, Builder, SimulatedBench
-from tests.runtime.backends.tensorrt.test_engine_runs import DYNAMIC, assert_right, noise
-
-
-class CudaArray:
-    """An array on the simulated GPU, or in its host's page-locked memory, that speaks the CUDA array interface."""
-
-    def __init__(self, machine: Cuda, images: NDArray[Any], gpu: int = 0, pinned: bool = False, **more: Any) -> None:
-        machine.cuCtxPushCurrent(machine.primary[gpu])
-        _, self.address = (machine.cudaMallocHost if pinned else machine.cudaMalloc)(images.nbytes)
-        machine.view(self.address, images.nbytes)[:] = np.frombuffer(images.tobytes(), np.uint8)
-        machine.cuCtxPopCurrent()
-        self.machine, self.gpu, self.pinned, self.images = machine, gpu, pinned, images
-        self.freed = False
-        self.interface = {
-            "version": 3,
-            "data": (self.address, True),
-            "shape": images.shape,
-            "typestr": images.dtype.str,
-            "strides": None,
-            "stream": None,
-            **more,
-        }
-
-    @property
-    def __cuda_array_interface__(self) -> dict[str, Any]:
-        return self.interface
-
-    def free(self) -> None:
-        """As its library would."""
-        self.machine.cuCtxPushCurrent(self.machine.primary[self.gpu])
-        (self.machine.cudaFreeHost if self.pinned else self.machine.cudaFree)(self.address)
-        self.machine.cuCtxPopCurrent()
-        self.freed = True
-
-
-class DlpackArray:
-    """The same as a DLPack producer. Its memory goes when the capsule does."""
-
-    def __init__(self, array: CudaArray, strides: tuple[int, ...] | None = None, offset: int = 0) -> None:
-        self.array, self.strides, self.offset = array, strides, offset
-        self.streams: list[int | None] = []
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return (3 if self.array.pinned else 2, self.array.gpu)
-
-    def __dlpack__(self, *, stream: int | None = None) -> Any:
-        self.streams.append(stream)
-        images = self.array.images
-        tensor = device_arrays._DlTensor(
-            self.array.address - self.offset,
-            *self.__dlpack_device__(),
-            images.ndim,
-            {"u": 1, "f": 2}[images.dtype.kind],
-            images.itemsize * 8,
-            1,
-            (ctypes.c_int64 * images.ndim)(*images.shape),
-            (ctypes.c_int64 * images.ndim)(*self.strides) if self.strides else None,
-            self.offset,
-        )
-        capsule = _NEW_CAPSULE(ctypes.addressof(tensor), _DLTENSOR, _FREE)
-        _ALIVE[ctypes.addressof(tensor)] = (tensor, self.array)
-        return capsule
-
-
-_DLTENSOR = ctypes.create_string_buffer(b"dltensor")  # which capsules keep the address of
-_ALIVE: dict[int, tuple[ctypes.Structure, CudaArray]] = {}
-_Destructor = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-_NEW_CAPSULE = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_char_p, _Destructor)(
-    ("PyCapsule_New", ctypes.pythonapi)
-)
-_POINTER = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)(
-    ("PyCapsule_GetPointer", ctypes.pythonapi)
-)
-
-
-def _free(capsule: int) -> None:
-    _ALIVE.pop(_POINTER(capsule, b"dltensor"))[1].free()
-
-
-_FREE = _Destructor(_free)
+from tests.runtime.backends.tensorrt.gpu_arrays import ALIVE, CudaArray, DlpackArray
+from tests.runtime.backends.tensorrt.runs import DYNAMIC, assert_right, noise
 
 
 @pytest.mark.parametrize("pinned", [False, True])
@@ -117,7 +37,7 @@ def test_dlpack(simulated: SimulatedBench, pinned: bool) -> None:
         assert_right(backend(producer)[1], noise(seed))
         assert (producer.streams[0] is None) == pinned  # else ours, for which the producer is to make it wait
         assert producer.array.freed  # as soon as it is no longer needed
-    assert not _ALIVE
+    assert not ALIVE
 
 
 def test_dlpack_with_offset_and_strides(simulated: SimulatedBench) -> None:

@@ -15,8 +15,8 @@ from types import ModuleType
 
 import pytest
 
-from pem_edge.export.engine import interface as build_interface
-from pem_edge.export.engine import rtx_interface as rtx_build_interface
+from pem_edge.export.engine.tensorrt import interface as build_interface
+from pem_edge.export.engine.tensorrt import rtx_interface as rtx_build_interface
 from pem_edge.runtime.backends.tensorrt import interface, rtx_interface
 from tests.helpers.tensorrt_bindings import (
     simulated_cuda,

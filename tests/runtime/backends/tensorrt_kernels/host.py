@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.backends.tensorrt.kernels.arguments import THREADS
+from reference.kernel_cases import FitCase, MergeCase, Merged, Placed
+from reference.scenes import Scene
 from tests.helpers.host_kernels import HostKernels
-from tests.runtime.backends.tensorrt_kernels.cases import FitCase, MergeCase, Merged, Placed
-from tests.runtime.helpers.scenes import Scene
 
 GUARD = 64  # bytes on either side of an array, which must not be read or written
 

@@ -15,12 +15,12 @@ from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.backends.tensorrt.kernels.launches import MOST_QUERIES
 from pem_edge.runtime.inference import postprocess
 from pem_edge.runtime.results.segments import Segment
+from reference.kernel_cases import Merged
+from reference.scenes import GOLDEN, Scene, golden, scenes
+from reference.synthetic import synthetic
 from tests.helpers.host_kernels import HostKernels
-from tests.helpers.synthetic import synthetic
-from tests.runtime.backends.tensorrt_kernels.cases import Merged
 from tests.runtime.backends.tensorrt_kernels.host import merge
 from tests.runtime.helpers import published
-from tests.runtime.helpers.scenes import GOLDEN, Scene, golden, scenes
 
 CASES = [(dataset, case) for dataset, cases in GOLDEN.items() for case in cases]
 THRESHOLDS = st.sampled_from([0.0, 0.3, 0.5, 0.8, 0.9])

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from pem_edge.runtime.backends.tensorrt.plugins.library import SOURCES
-from tests.runtime.backends.tensorrt_plugins.cases import Array, Case
+from reference.deform_conv_cases import Array, Case
 
 HERE = Path(__file__).parent
 HOST_CUDA = HERE.parents[2] / "helpers" / "host_cuda"
@@ -103,7 +103,7 @@ def compile_for_host(folder: Path, *, headers: str | None = None, options: Seque
     if compiler is None:
         pytest.skip("no g++ to compile the plugin's kernels for the host")
     target = folder / "plugin_on_host.so"
-    sources = ["simple_kernel.cu", "fused_kernel.cu", "launch.cpp", "fields.cpp", "negotiation.cpp"]
+    sources = ["kernels/simple_kernel.cu", "kernels/fused_kernel.cu", "launch.cpp", "fields.cpp", "negotiation.cpp"]
     sources += ["plugin.cpp", "enqueue_harness.cpp"] if headers else []
     command = [compiler, "-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
     command += ["-fno-strict-aliasing", "-fPIC", "-shared", *options]  # values are reinterpreted, as nvcc allows

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from tests.runtime.backends.tensorrt_plugins.cases import Case, make
+from reference.deform_conv_cases import Case, make
 
 
 @st.composite

@@ -10,7 +10,7 @@ from pem_edge.runtime.backends.tensorrt.plugins.library import SOURCES
 from tests.helpers.nvcc import ARCHITECTURES, compiles_well
 
 
-@pytest.mark.parametrize("source", ["simple_kernel.cu", "fused_kernel.cu"])
+@pytest.mark.parametrize("source", ["kernels/simple_kernel.cu", "kernels/fused_kernel.cu"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_kernels_compile_for(tmp_path: Path, architecture: int, source: str) -> None:
     compiles_well(SOURCES / source, architecture, tmp_path)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from tests.runtime.backends.tensorrt_plugins.cases import Array, Case, make, reference
+from reference.deform_conv_cases import Array, Case, make, reference
 from tests.runtime.backends.tensorrt_plugins.host_library import Kernel, Layout, run
 from tests.runtime.backends.tensorrt_plugins.strategies import cases
 

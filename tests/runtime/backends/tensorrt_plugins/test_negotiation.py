@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.runtime.backends.tensorrt_plugins.cases import Case, make
+from reference.deform_conv_cases import Case, make
 from tests.runtime.backends.tensorrt_plugins.host_library import Attributes, Element, Form, Layout, Shape, attributes_of
 from tests.runtime.backends.tensorrt_plugins.strategies import cases
 

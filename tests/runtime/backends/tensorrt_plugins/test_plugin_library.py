@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from pem_edge.runtime.backends.tensorrt.plugins.library import SOURCES
+from reference.deform_conv_cases import make, reference
 from scripts.gpu.harness import Plugin
-from tests.runtime.backends.tensorrt_plugins.cases import make, reference
 from tests.runtime.backends.tensorrt_plugins.host_library import (
     Layout,
     compile_for_host,

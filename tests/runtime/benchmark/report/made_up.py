@@ -30,6 +30,14 @@ from pem_edge.runtime.benchmark.schema import (
 
 _STAGES = {"decode": 0.05, "preprocess": 0.08, "inference": 0.75, "postprocess": 0.12}
 
+LONG = [f"mask-classification-transformer-with-a-very-long-name-512x1024-int8-{index}.onnx" for index in range(8)]
+HOSTILE = [
+    "a|b`c``*d*_e_.onnx",
+    "<img src=x onerror=alert(1)>",
+    "\x1b[2J\nbell\x07",
+    "@someone #1 www.example.org [x](y)",
+]
+
 
 def times(values: NDArray[np.float64] | Sequence[float]) -> Times:
     found = np.asarray(values, np.float64)

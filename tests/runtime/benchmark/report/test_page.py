@@ -15,7 +15,7 @@ from pem_edge.runtime.benchmark.report.html import colors, page
 from pem_edge.runtime.benchmark.schema import Report, parse
 from tests.helpers.browser import Browser, Page
 from tests.runtime.benchmark.report import made_up
-from tests.runtime.benchmark.report.test_text_and_markdown import HOSTILE, LONG
+from tests.runtime.benchmark.report.made_up import HOSTILE, LONG
 
 _TABLES = """
 return [...document.querySelectorAll("table")].map(table => ({

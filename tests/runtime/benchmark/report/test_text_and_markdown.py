@@ -10,14 +10,7 @@ import pytest
 from pem_edge.runtime.benchmark.report import markdown, text, wording
 from pem_edge.runtime.benchmark.schema import Report
 from tests.runtime.benchmark.report import made_up
-
-LONG = [f"mask-classification-transformer-with-a-very-long-name-512x1024-int8-{index}.onnx" for index in range(8)]
-HOSTILE = [
-    "a|b`c``*d*_e_.onnx",
-    "<img src=x onerror=alert(1)>",
-    "\x1b[2J\nbell\x07",
-    "@someone #1 www.example.org [x](y)",
-]
+from tests.runtime.benchmark.report.made_up import HOSTILE, LONG
 
 
 def test_every_figure_is_on_the_terminal() -> None:

@@ -20,9 +20,9 @@ from pem_edge.runtime.inference.postprocess.acceptance import Candidates, Contes
 from pem_edge.runtime.inference.postprocess.compiled_contest import CompiledContest
 from pem_edge.runtime.inference.postprocess.native import build, library
 from pem_edge.runtime.inference.postprocess.panoptic_merge import OVERRIDE
-from tests.helpers.synthetic import synthetic
+from reference.scenes import Scene, scenes
+from reference.synthetic import synthetic
 from tests.runtime.helpers import forms
-from tests.runtime.helpers.scenes import Scene, scenes
 
 THRESHOLDS = st.sampled_from([0.0, 0.3, 0.5, 0.8, 0.9])
 

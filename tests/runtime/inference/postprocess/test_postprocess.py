@@ -17,9 +17,9 @@ from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.inference import postprocess
 from pem_edge.runtime.inference.postprocess.panoptic_merge import OVERRIDE
 from pem_edge.runtime.results.segments import Segment
-from tests.helpers.synthetic import synthetic
+from reference.scenes import GOLDEN, Scene, golden, scenes
+from reference.synthetic import synthetic
 from tests.runtime.helpers import forms, published
-from tests.runtime.helpers.scenes import GOLDEN, Scene, golden, scenes
 
 CASES = [(dataset, case) for dataset, cases in GOLDEN.items() for case in cases]
 SMALL = Geometry((32, 64), (32, 64), (32, 64))

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 
 from pem_edge.runtime.inference.postprocess.tiles import tiling
+from reference.scenes import Scene, scenes
 from tests.runtime.helpers import published
-from tests.runtime.helpers.scenes import Scene, scenes
 
 
 @settings(max_examples=200, deadline=None)

@@ -1,0 +1,71 @@
+"""TensorRT and TensorRT-RTX, which have one interface and are two modules. A process drives one of them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Literal, cast
+
+from pem_edge.export.engine.tensorrt.interface import TensorRt
+from pem_edge.runtime.errors import ExportError
+
+_SWITCH = "POLYGRAPHY_USE_TENSORRT_RTX"
+"""Polygraphy reads it once, when it is imported."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A kind of TensorRT; ``name`` is what the command line and manifests call it."""
+
+    name: Literal["trt", "trt-rtx"]
+    title: str
+    module: str
+    cure: str
+
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        Target(
+            "trt",
+            "TensorRT",
+            "tensorrt",
+            "it comes with JetPack or from NVIDIA's package index, the rest with pip install 'pem-edge[trt]'; "
+            "or choose --to trt-rtx",
+        ),
+        Target("trt-rtx", "TensorRT-RTX", "tensorrt_rtx", "pip install 'pem-edge[trt-rtx]'"),
+    )
+}
+
+
+def load(target: Target) -> TensorRt:
+    """The module of ``target``, with Polygraphy told to use it.
+
+    Raises ExportError if one of them is not installed, or this process has loaded the other target.
+    """
+    for module in (target.module, "polygraphy"):
+        if find_spec(module) is None:
+            raise ExportError(f"{module} is not installed, which --to {target.name} needs: {target.cure}")
+    _switch_polygraphy(target)
+    try:
+        return cast("TensorRt", import_module(target.module))
+    except (ImportError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise ExportError(f"{target.title} cannot be imported ({reason}): {target.cure}") from error
+
+
+def _switch_polygraphy(target: Target) -> None:
+    rtx = target.name == "trt-rtx"
+    before = os.environ.get(_SWITCH)
+    os.environ[_SWITCH] = "1" if rtx else "0"
+    try:
+        polygraphy = import_module("polygraphy.config")
+    finally:
+        os.environ.pop(_SWITCH)
+        if before is not None:
+            os.environ[_SWITCH] = before
+    if rtx != polygraphy.USE_TENSORRT_RTX:
+        other = TARGETS["trt" if rtx else "trt-rtx"].title
+        raise ExportError(f"this process has built for {other}: build for {target.title} in another process")

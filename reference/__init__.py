@@ -1,0 +1,1 @@
+"""What tests and scripts hold the package against: published forms, weights by formula, made-up cases."""
