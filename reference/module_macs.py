@@ -1,4 +1,4 @@
-"""Multiply-accumulates of modules, counted by torch without computing anything: the yardstick for counts of graphs.
+"""Multiply-accumulates of modules, counted by torch without computing anything: the reference for counts of graphs.
 
 The modules counted lose their weights.
 """

@@ -1,4 +1,4 @@
-"""Every variant as the published code formulates it, on the weights of our module: the yardstick for every rewrite.
+"""Every variant as the published code formulates it, on the weights of our module: the reference for every rewrite.
 
 Masks are predicted at stride 4 before every layer and resized, every layer predicts classes, positions are built
 per image, and tensors travel in the published layouts.

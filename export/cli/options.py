@@ -19,7 +19,7 @@ _GRAPH = (
     *("size", "batch", "labels", "dynamic", "min_size", "max_size", "max_batch", "precision", "outputs"),
     *("deform_conv", "upsample", "compact", *INT8, "score_threshold", "overlap_threshold"),
 )
-"""Options that shape the graph: those of an ONNX artifact are settled."""
+"""Options that shape the graph: those of an ONNX artifact are counted."""
 
 _SIZE, _LEAST_SIZE, _MOST_BATCH = (512, 1024), (128, 128), 4
 
@@ -48,7 +48,7 @@ def _engine_request(options: argparse.Namespace) -> EngineRequest:
     )
     if given := _given(options, _GRAPH):
         raise ExportError(
-            f"{given[0]} is settled in {options.weights}: leave it out, or export the checkpoint again with it"
+            f"{given[0]} is counted in {options.weights}: leave it out, or export the checkpoint again with it"
         )
     return request
 

@@ -18,7 +18,7 @@ from pem_edge.export.int8.settings import Calibration
 from pem_edge.runtime.artifacts.manifest import InputSpec, Manifest, Quantization
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.datasets.opening import has_labels, open_dataset
-from pem_edge.runtime.datasets.relabeling import Relabelled
+from pem_edge.runtime.datasets.relabeling import Relabeled
 from pem_edge.runtime.errors import ExportError
 from pem_edge.runtime.progress import Say
 
@@ -161,7 +161,7 @@ class _Some:
 
 def _labelled(source: str, manifest: Manifest) -> Dataset | None:
     """The source with the model's classes, None where it has no labels."""
-    return Relabelled(open_dataset(source), manifest.classes) if has_labels(source) else None
+    return Relabeled(open_dataset(source), manifest.classes) if has_labels(source) else None
 
 
 def _spread(total: int, count: int) -> list[int]:

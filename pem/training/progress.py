@@ -27,8 +27,8 @@ class Progress:
         self.steps, self.batch, self.every = steps, batch, every
         self.sums = torch.zeros(len(LOSSES) + 1, dtype=torch.float64)
         self.count = 0
-        self._started = self._lapped = time.perf_counter()
-        self._done = self._done_in_lap = 0
+        self._started = self._interval_started = time.perf_counter()
+        self._done = self._done_in_interval = 0
 
     def restore(self, step: int, state: Snapshot) -> None:
         """Go on after ``step``: the sums not said yet are ``state``'s, rows of later steps go. Raises OutputError."""
@@ -49,20 +49,20 @@ class Progress:
         self.sums += torch.cat([losses, gradient_norm.reshape(1)]).double().cpu()
         self.count += 1
         self._done += 1
-        self._done_in_lap += 1
+        self._done_in_interval += 1
         if step % self.every == 0 or step == self.steps:
             self._say(step, learning_rate)
 
     def _say(self, step: int, learning_rate: float) -> None:
         *losses, norm = (self.sums / self.count).tolist()
         now = time.perf_counter()
-        speed = self.batch * self._done_in_lap / (now - self._lapped)
+        speed = self.batch * self._done_in_interval / (now - self._interval_started)
         left = timedelta(seconds=round((now - self._started) / self._done * (self.steps - step)))
         parts = ", ".join(f"{name} {value:.3f}" for name, value in zip(LOSSES, losses, strict=True))
         say(f"step {step}/{self.steps}: loss {sum(losses):.3f} ({parts}), {speed:.1f} images/s, {left} left")
         self._write([step, *(f"{x:.6g}" for x in (sum(losses), *losses, norm, learning_rate)), f"{speed:.1f}"])
         self.sums.zero_()
-        self.count, self._done_in_lap, self._lapped = 0, 0, now
+        self.count, self._done_in_interval, self._interval_started = 0, 0, now
 
     def _write(self, row: list[object]) -> None:
         try:

@@ -12,10 +12,10 @@ from pem_edge.runtime import images as pictures
 from pem_edge.runtime.benchmark import statistics
 from pem_edge.runtime.benchmark.measures import cold_start, fresh_process, layers, memory, rates, scenarios
 from pem_edge.runtime.benchmark.options import Options
-from pem_edge.runtime.benchmark.rounds import Contestant
+from pem_edge.runtime.benchmark.rounds import Subject
 from pem_edge.runtime.benchmark.schema import Accuracy, ArtifactReport, ColdStart, Profile, Rate, Scenarios
 from pem_edge.runtime.datasets.dataset import Dataset
-from pem_edge.runtime.datasets.relabeling import Relabelled
+from pem_edge.runtime.datasets.relabeling import Relabeled
 from pem_edge.runtime.errors import BackendError, PemError
 from pem_edge.runtime.evaluation.evaluate import evaluate
 from pem_edge.runtime.files import sha256
@@ -29,7 +29,7 @@ Found = TypeVar("Found")
 
 
 def report(
-    contestant: Contestant,
+    subject: Subject,
     stages: Mapping[str, Sequence[float]],
     options: Options,
     dataset: Dataset | None,
@@ -39,10 +39,10 @@ def report(
 
     What cannot be measured here, but is no reason to stop, is missing with its reason. Raises InputError, BackendError.
     """
-    one = _One(contestant, stages, options, dataset, say)
+    one = _One(subject, stages, options, dataset, say)
     return msgspec.structs.replace(
-        of_rounds(contestant, stages, options),
-        scenarios=scenarios.measure(contestant, options, say),
+        of_rounds(subject, stages, options),
+        scenarios=scenarios.measure(subject, options, say),
         cold_start=one.attempt("cold_start", options.cold_starts > 0, one.cold_start),
         memory=one.attempt("memory", options.memory, lambda: memory.measure(one.task(memory.RUNS))),
         profile=one.attempt("profile", options.profile, one.profile),
@@ -52,14 +52,14 @@ def report(
     )
 
 
-def of_rounds(contestant: Contestant, stages: Mapping[str, Sequence[float]], options: Options) -> ArtifactReport:
+def of_rounds(subject: Subject, stages: Mapping[str, Sequence[float]], options: Options) -> ArtifactReport:
     """What the rounds alone tell of an artifact; the rest is missing."""
-    manifest, backend = contestant.segmenter.manifest, contestant.segmenter.backend
+    manifest, backend = subject.segmenter.manifest, subject.segmenter.backend
     model = backend.artifact.model
     times = {stage: statistics.times(values, options.noise) for stage, values in stages.items()}
     return ArtifactReport(
-        model=contestant.model,
-        name=contestant.name,
+        model=subject.model,
+        name=subject.name,
         variant=manifest.variant,
         precision=manifest.precision,
         backend=backend.name,
@@ -80,16 +80,16 @@ class _One:
 
     def __init__(
         self,
-        contestant: Contestant,
+        subject: Subject,
         stages: Mapping[str, Sequence[float]],
         options: Options,
         dataset: Dataset | None,
         say: Say,
     ) -> None:
-        self._contestant, self._stages, self._options, self._say = contestant, stages, options, say
+        self._subject, self._stages, self._options, self._say = subject, stages, options, say
         self._dataset = dataset
-        self._segmenter = contestant.segmenter
-        self._backend = contestant.segmenter.backend
+        self._segmenter = subject.segmenter
+        self._backend = subject.segmenter.backend
         self.missing: dict[str, str] = {}
 
     def attempt(self, what: str, asked: bool, measure: Callable[[], Found]) -> Found | None:
@@ -97,7 +97,7 @@ class _One:
         if not asked:
             self.missing[what] = _NOT_ASKED
             return None
-        self._say(f"{self._contestant.name}: {what.replace('_', ' ')}")
+        self._say(f"{self._subject.name}: {what.replace('_', ' ')}")
         try:
             return measure()
         except PemError as error:
@@ -107,10 +107,10 @@ class _One:
     def task(self, runs: int = 1) -> fresh_process.Task:
         """For a process of its own."""
         return fresh_process.Task(
-            model=self._contestant.model,
+            model=self._subject.model,
             backend=self._backend.name,
             threads=self._options.threads,
-            picture=str(self._contestant.pictures[0]),
+            picture=str(self._subject.pictures[0]),
             runs=runs,
         )
 
@@ -125,13 +125,13 @@ class _One:
 
     def profile(self) -> Profile:
         spec = self._segmenter.manifest.input
-        fitted, _ = preprocess.prepare(pictures.read(self._contestant.pictures[0]), spec)
+        fitted, _ = preprocess.prepare(pictures.read(self._subject.pictures[0]), spec)
         return layers.profile(self._backend, np.ascontiguousarray(batches.stacked([fitted], spec)))
 
     def rate(self) -> Rate:
         manifest = self._segmenter.manifest
         if manifest.work is None:
-            raise BackendError(f"{self._contestant.model} has no account of its work: export it again")
+            raise BackendError(f"{self._subject.model} has no account of its work: export it again")
         if manifest.input.dynamic and self._options.images is not None:
             raise BackendError("the work of a dynamic artifact depends on the pictures' sizes: leave --images out")
         typical = statistics.typical(self._stages["inference"])
@@ -139,7 +139,7 @@ class _One:
 
     def accuracy(self) -> Accuracy:
         assert self._dataset is not None
-        images = Relabelled(self._dataset, self._segmenter.manifest.classes)
+        images = Relabeled(self._dataset, self._segmenter.manifest.classes)
         found = evaluate(self._segmenter, images, range(len(images))[: self._options.dataset_limit])
         return Accuracy(
             dataset=str(self._options.dataset),

@@ -25,11 +25,11 @@ _LOADED_ANEW_EVERY = 10
 """Rounds. Which pages of memory an artifact got makes it a percent or two slower for as long as it has them."""
 
 _FEWEST_ROUNDS = 2  # that an interval can be estimated from
-_YARDSTICK_SHAPE = (1024, 1024, 3)  # with its result, 24 MB, more than most caches hold
-_YARDSTICK_REPEATS = 4
+_REFERENCE_WORK_SHAPE = (1024, 1024, 3)  # with its result, 24 MB, more than most caches hold
+_REFERENCE_WORK_REPEATS = 4
 
 
-class Contestant:
+class Subject:
     """An artifact under the name it has in reports, the path it was given by, how it is loaded, and what it segments.
 
     Raises PemError if it cannot be loaded.
@@ -64,33 +64,33 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Rounds:
-    """For each contestant the milliseconds of each stage, and those of the yardstick, one a round.
+    """For each subject the milliseconds of each stage, and those of the reference work, one a round.
 
     ``interrupted`` if Ctrl-C came before all rounds were done.
     """
 
     stages: Sequence[Mapping[str, Sequence[float]]]
-    yardstick: Sequence[float]
+    reference_work: Sequence[float]
     interrupted: bool = False
 
 
-class Yardstick:
+class ReferenceWork:
     """A fixed piece of work that has arithmetic, memory traffic and all of OpenCV's threads in it."""
 
     def __init__(self) -> None:
-        self._image = np.random.default_rng(0).random(_YARDSTICK_SHAPE, np.float32)
+        self._image = np.random.default_rng(0).random(_REFERENCE_WORK_SHAPE, np.float32)
         self._blurred = np.empty_like(self._image)
         self()
 
     def __call__(self) -> float:
         """Do it; returns milliseconds."""
         start = time.perf_counter()
-        for _ in range(_YARDSTICK_REPEATS):
+        for _ in range(_REFERENCE_WORK_REPEATS):
             cv2.GaussianBlur(self._image, (9, 9), 2.0, dst=self._blurred)
         return 1000 * (time.perf_counter() - start)
 
 
-def measure(contestants: Sequence[Contestant], options: Options, say: Say) -> Rounds:
+def measure(subjects: Sequence[Subject], options: Options, say: Say) -> Rounds:
     """Warm up, then measure in rounds, in each of which all have one picture of the same number, in shuffled order.
 
     Every few rounds all are loaded anew, so that chance at loading averages out, and shows in how results vary.
@@ -98,25 +98,25 @@ def measure(contestants: Sequence[Contestant], options: Options, say: Say) -> Ro
     ``options.most_rounds`` and for ``options.most_seconds`` in all. Ctrl-C ends it with the rounds there are, unless
     these are too few to say anything. Raises InputError, BackendError, KeyboardInterrupt.
     """
-    for contestant in contestants:
-        warm_up(contestant.turn, options.warmup)
+    for subject in subjects:
+        warm_up(subject.turn, options.warmup)
     order = random.Random(options.seed)
-    taken = _Taken(len(contestants))
-    yardstick = Yardstick()
+    taken = _Taken(len(subjects))
+    reference_work = ReferenceWork()
     end = time.perf_counter() + options.most_seconds
     try:
         with undisturbed():
-            while len(taken.yardstick) < options.rounds or (
-                len(taken.yardstick) < options.most_rounds and time.perf_counter() < end and _undecided(taken, options)
+            while taken.count < options.rounds or (
+                taken.count < options.most_rounds and time.perf_counter() < end and _undecided(taken, options)
             ):
-                count = _next_batch(len(taken.yardstick), options)
-                say(f"round {len(taken.yardstick) + 1} to {len(taken.yardstick) + count}, {len(contestants)} artifacts")
+                count = _next_batch(taken.count, options)
+                say(f"round {taken.count + 1} to {taken.count + count}, {len(subjects)} artifacts")
                 for _ in range(count):
-                    if taken.yardstick and len(taken.yardstick) % _LOADED_ANEW_EVERY == 0:
-                        _load_anew(contestants)
-                    _round(contestants, order, yardstick, taken)
+                    if taken.count and taken.count % _LOADED_ANEW_EVERY == 0:
+                        _load_anew(subjects)
+                    _round(subjects, order, reference_work, taken)
     except KeyboardInterrupt:
-        if len(taken.yardstick) < _FEWEST_ROUNDS:
+        if taken.count < _FEWEST_ROUNDS:
             raise
         return taken.complete(interrupted=True)
     return taken.complete(interrupted=False)
@@ -144,32 +144,36 @@ def undisturbed() -> Iterator[None]:
 
 
 class _Taken:
-    def __init__(self, contestants: int) -> None:
-        self.stages: list[dict[str, list[float]]] = [{} for _ in range(contestants)]
-        self.yardstick: list[float] = []
+    def __init__(self, subjects: int) -> None:
+        self.stages: list[dict[str, list[float]]] = [{} for _ in range(subjects)]
+        self.reference_work: list[float] = []
+
+    @property
+    def count(self) -> int:
+        """The number of rounds that are complete."""
+        return len(self.reference_work)
 
     def complete(self, *, interrupted: bool) -> Rounds:
-        """The rounds that are whole."""
-        count = len(self.yardstick)
-        stages = [{stage: values[:count] for stage, values in each.items()} for each in self.stages]
-        return Rounds(stages, self.yardstick, interrupted)
+        """Return the rounds that are complete."""
+        stages = [{stage: values[: self.count] for stage, values in each.items()} for each in self.stages]
+        return Rounds(stages, self.reference_work, interrupted)
 
 
-def _round(contestants: Sequence[Contestant], order: random.Random, yardstick: Yardstick, taken: _Taken) -> None:
-    index = len(taken.yardstick)
-    for number in order.sample(range(len(contestants)), len(contestants)):
-        contestants[number].turn(index)  # brings its weights back into the caches, and sends others' threads to sleep
-        for stage, value in contestants[number].turn(index).items():
+def _round(subjects: Sequence[Subject], order: random.Random, reference_work: ReferenceWork, taken: _Taken) -> None:
+    index = taken.count
+    for number in order.sample(range(len(subjects)), len(subjects)):
+        subjects[number].turn(index)  # brings its weights back into the caches, and sends others' threads to sleep
+        for stage, value in subjects[number].turn(index).items():
             taken.stages[number].setdefault(stage, []).append(value)
-    yardstick()
-    taken.yardstick.append(yardstick())
+    reference_work()
+    taken.reference_work.append(reference_work())
 
 
-def _load_anew(contestants: Sequence[Contestant]) -> None:
-    for contestant in contestants:
-        contestant.load_anew()
-    for contestant in contestants:
-        contestant.turn(0)
+def _load_anew(subjects: Sequence[Subject]) -> None:
+    for subject in subjects:
+        subject.load_anew()
+    for subject in subjects:
+        subject.turn(0)
 
 
 def _next_batch(done: int, options: Options) -> int:

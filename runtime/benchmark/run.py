@@ -13,11 +13,11 @@ import msgspec
 from pem_edge.runtime import loading
 from pem_edge.runtime.benchmark import artifact_report, machine, pictures, rounds, statistics
 from pem_edge.runtime.benchmark.options import NoiseLimits, Options
-from pem_edge.runtime.benchmark.rounds import Contestant, Rounds
+from pem_edge.runtime.benchmark.rounds import Rounds, Subject
 from pem_edge.runtime.benchmark.schema import ArtifactReport, Comparison, Report
 from pem_edge.runtime.datasets import opening
 from pem_edge.runtime.datasets.dataset import Dataset
-from pem_edge.runtime.datasets.relabeling import Relabelled
+from pem_edge.runtime.datasets.relabeling import Relabeled
 from pem_edge.runtime.progress import Say
 
 __all__ = ["Interrupted", "NoiseLimits", "Options", "comparisons", "run"]
@@ -42,20 +42,20 @@ def run(models: Sequence[str], options: Options, say: Say) -> Report:
     """
     dataset = None if options.dataset is None else opening.open_dataset(options.dataset)
     before = machine.describe()
-    with pictures.gathered(options.images, options.seed) as found, _loaded(models, found, options, say) as contestants:
+    with pictures.gathered(options.images, options.seed) as found, _loaded(models, found, options, say) as subjects:
         if dataset is not None:
-            _require_classes(dataset, contestants)
-        taken = rounds.measure(contestants, options, say)
-        artifacts, interrupted = _artifacts(contestants, taken, options, dataset, say)
+            _require_classes(dataset, subjects)
+        taken = rounds.measure(subjects, options, say)
+        artifacts, interrupted = _artifacts(subjects, taken, options, dataset, say)
         report = Report(
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             command=options.command,
             images=found.what,
-            rounds=len(taken.yardstick),
+            rounds=len(taken.reference_work),
             machine=msgspec.structs.replace(before, after=machine.state()),
             artifacts=artifacts,
-            comparisons=tuple(comparisons(contestants, taken, options)),
-            yardstick=statistics.times(taken.yardstick, options.noise),
+            comparisons=tuple(comparisons(subjects, taken, options)),
+            reference_work=statistics.times(taken.reference_work, options.noise),
         )
     if interrupted:
         raise Interrupted(report)
@@ -63,44 +63,42 @@ def run(models: Sequence[str], options: Options, say: Say) -> Report:
 
 
 def _artifacts(
-    contestants: Sequence[Contestant],
+    subjects: Sequence[Subject],
     taken: Rounds,
     options: Options,
     dataset: Dataset | None,
     say: Say,
 ) -> tuple[tuple[ArtifactReport, ...], bool]:
     """A report each, and whether Ctrl-C came before all were whole."""
-    pairs = list(zip(contestants, taken.stages, strict=True))
-    found = [artifact_report.of_rounds(contestant, stages, options) for contestant, stages in pairs]
+    pairs = list(zip(subjects, taken.stages, strict=True))
+    found = [artifact_report.of_rounds(subject, stages, options) for subject, stages in pairs]
     if taken.interrupted:
         return tuple(found), True
     try:
-        for index, (contestant, stages) in enumerate(pairs):
-            found[index] = artifact_report.report(contestant, stages, options, dataset, say)
+        for index, (subject, stages) in enumerate(pairs):
+            found[index] = artifact_report.report(subject, stages, options, dataset, say)
     except KeyboardInterrupt:
         return tuple(found), True
     return tuple(found), False
 
 
 @contextmanager
-def _loaded(
-    models: Sequence[str], found: pictures.Pictures, options: Options, say: Say
-) -> Iterator[Sequence[Contestant]]:
+def _loaded(models: Sequence[str], found: pictures.Pictures, options: Options, say: Say) -> Iterator[Sequence[Subject]]:
     """All artifacts, each after its first picture; closed at the end."""
     with ExitStack() as stack:
-        contestants = []
+        subjects = []
         for model, name in zip(models, _names(models), strict=True):
             say(f"loading {name}")
             load = partial(loading.load, model, options.backend, threads=options.threads)
-            contestant = stack.enter_context(closing(Contestant(name, model, load, found.of)))
-            contestant.turn(0)
-            contestants.append(contestant)
-        yield contestants
+            subject = stack.enter_context(closing(Subject(name, model, load, found.of)))
+            subject.turn(0)
+            subjects.append(subject)
+        yield subjects
 
 
-def _require_classes(dataset: Dataset, contestants: Sequence[Contestant]) -> None:
-    for contestant in contestants:
-        Relabelled(dataset, contestant.segmenter.manifest.classes)
+def _require_classes(dataset: Dataset, subjects: Sequence[Subject]) -> None:
+    for subject in subjects:
+        Relabeled(dataset, subject.segmenter.manifest.classes)
 
 
 def _names(models: Sequence[str]) -> list[str]:
@@ -113,14 +111,14 @@ def _names(models: Sequence[str]) -> list[str]:
     return names
 
 
-def comparisons(contestants: Sequence[Contestant], taken: Rounds, options: Options) -> Iterator[Comparison]:
-    """Each stage that matters of each contestant, against the first's."""
-    baseline, *others = zip(contestants, taken.stages, strict=True)
-    for contestant, stages in others:
+def comparisons(subjects: Sequence[Subject], taken: Rounds, options: Options) -> Iterator[Comparison]:
+    """Each stage that matters of each subject, against the first's."""
+    baseline, *others = zip(subjects, taken.stages, strict=True)
+    for subject, stages in others:
         for stage in _compared(stages, baseline[1]):
             ratio = statistics.ratio_in_rounds(stages[stage], baseline[1][stage], options.noise, options.seed)
             yield Comparison(
-                model=contestant.name,
+                model=subject.name,
                 baseline=baseline[0].name,
                 stage=stage,
                 ratio=ratio,

@@ -201,8 +201,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """A run of ``pem-bench``. Comparisons are with the first artifact, from rounds in which all took turns.
 
-    ``yardstick`` is the time of one fixed piece of work on the CPU, once a round: where two runs' differ, so did the
-    machine. ``values`` of it and of the artifacts' stages are one a round, in the order of rounds.
+    ``reference_work`` is the time of one fixed piece of work on the CPU, once a round: where two runs differ in it, the
+    machine did. ``values`` of it and of the artifacts' stages are one a round, in the order of rounds.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -213,7 +213,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     machine: Machine
     artifacts: tuple[ArtifactReport, ...]
     comparisons: tuple[Comparison, ...] = ()
-    yardstick: Times | None = None
+    reference_work: Times | None = msgspec.field(name="yardstick", default=None)
 
     def to_json(self) -> bytes:
         """The report as indented JSON."""

@@ -31,7 +31,7 @@ Values = Sequence[float] | NDArray[np.float64]
 class Change:
     """What became of a time between two runs: ``ratio`` is after over before, ``verdict`` as in `Comparison`.
 
-    ``machine`` is the yardstick's ratio, None without one. Differences up to ``floor`` (a share) never count.
+    ``machine`` is the reference work's ratio, None without one. Differences up to ``floor`` (a share) never count.
     """
 
     ratio: Interval
@@ -91,16 +91,16 @@ def compare(
     before: Values,
     limits: NoiseLimits,
     *,
-    yardsticks: tuple[Values, Values] | None = None,
+    reference_times: tuple[Values, Values] | None = None,
     seed: int = 0,
 ) -> Change:
-    """What became of a time between two runs; ``yardsticks`` are the times of one piece of work, after and before.
+    """What became of a time between two runs; ``reference_times`` are the times of one piece of work, after and before.
 
-    By as much as the yardstick changed, the machine did: that much more a time must have changed to count, in either
+    By as much as the reference work changed, the machine did: a time must have changed that much more to count, in any
     direction, for no two pieces of work feel a slower machine alike. Raises InputError.
     """
     ratio = ratio_of_runs(after, before, limits, seed)
-    machine = ratio_of_runs(*yardsticks, limits, seed) if yardsticks else None
+    machine = ratio_of_runs(*reference_times, limits, seed) if reference_times else None
     drift = abs(math.log(machine.estimate)) if machine else 0.0
     floor = (1 + limits.floor_of_runs) * math.exp(drift) - 1
     return Change(ratio, verdict(ratio, floor), floor, machine)

@@ -15,7 +15,7 @@ from pem_edge.runtime import files
 from pem_edge.runtime.cli import console, dataset_options
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.datasets.opening import DatasetLocation
-from pem_edge.runtime.datasets.relabeling import Relabelled
+from pem_edge.runtime.datasets.relabeling import Relabeled
 from pem_edge.runtime.errors import OutputError
 from pem_edge.runtime.evaluation import error_pictures, table
 from pem_edge.runtime.evaluation.evaluate import Evaluation, evaluate
@@ -101,7 +101,7 @@ def _run(request: EvalRequest) -> JsonObject:
     count = min(len(dataset), request.limit or len(dataset))
     pictures = [] if request.errors is None else _planned(request.errors, count)
     with load(request.model, request.backend) as segmenter:
-        relabeled = Relabelled(dataset, segmenter.manifest.classes)
+        relabeled = Relabeled(dataset, segmenter.manifest.classes)
         with tqdm(range(count), unit="image", disable=None) as indices:
             evaluation = evaluate(segmenter, relabeled, indices, semantic=request.semantic)
         worst = list(_draw_worst(segmenter, relabeled, evaluation, pictures))

@@ -12,7 +12,7 @@ from pem_edge.runtime.errors import InputError
 _SHOWN = 5
 
 
-class Relabelled:
+class Relabeled:
     """``dataset`` with ``labels`` in place of its own, which must be the same classes in any order.
 
     Classes are the same if their names are, or, failing that, what stands before the first comma, where ADE20K has

@@ -32,7 +32,7 @@ from pem_edge.runtime.backends.onnxruntime import OnnxRuntime, open_session
 from pem_edge.runtime.benchmark import machine, pictures, rounds, statistics
 from pem_edge.runtime.benchmark.measures import convolutions
 from pem_edge.runtime.benchmark.measures.convolutions import Shape
-from pem_edge.runtime.benchmark.rounds import Contestant
+from pem_edge.runtime.benchmark.rounds import Subject
 from pem_edge.runtime.benchmark.run import Options, comparisons
 from pem_edge.runtime.benchmark.schema import Comparison
 from pem_edge.runtime.inference.segmenter import Segmenter
@@ -114,12 +114,12 @@ def trial(seed: int, rows: int | None) -> Trial:
     """The demo against itself, slowed if ``rows`` are given."""
     options, loaded = Options(seed=seed), Loader(rows)
     with pictures.gathered(None, seed) as made:
-        first = Contestant("first", "demo", partial(loading.load, "demo", "onnxruntime"), made.of)
-        second = Contestant("second", "demo", loaded, made.of)
+        first = Subject("first", "demo", partial(loading.load, "demo", "onnxruntime"), made.of)
+        second = Subject("second", "demo", loaded, made.of)
         with closing(first), closing(second):
             taken = rounds.measure([first, second], options, lambda _: None)
             found = list(comparisons([first, second], taken, options))
-            return Trial(len(taken.yardstick), loaded.added(taken.stages[1]["total"]), found)
+            return Trial(len(taken.reference_work), loaded.added(taken.stages[1]["total"]), found)
 
 
 class Loader:

@@ -153,8 +153,8 @@ def memory(segmenter: runtime.Segmenter, video: Source, frames: int) -> Figures:
         for index, _ in enumerate(stream, 1):
             if index % SAMPLED == 0:
                 samples.append((index, resident()))
-    settled = [sample for sample in samples if sample[0] > min(SETTLED, frames // 2)]
-    counts, sizes = np.array(settled).T
+    counted = [sample for sample in samples if sample[0] > min(SETTLED, frames // 2)]
+    counts, sizes = np.array(counted).T
     return {
         "frames": frames,
         "mb": [round(size, 1) for _, size in samples],
@@ -229,7 +229,7 @@ An image takes the stream {statistics.median(ratios):.3f} times what its slowest
 ({min(ratios):.3f} to {max(ratios):.3f} in single rounds; the goal is 1.1 at most). It is
 {statistics.median(against):.2f} times as fast as one after another.
 
-Resident memory over {used["frames"]} frames: {used["least"]:.0f} to {used["most"]:.0f} MB once it had settled, a line
+Resident memory over {used["frames"]} frames: {used["least"]:.0f} to {used["most"]:.0f} MB once it had counted, a line
 through it rises by {used["growth_mb_per_1000_frames"]:.2f} MB in 1000 frames.
 """
 

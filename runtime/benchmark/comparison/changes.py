@@ -61,7 +61,7 @@ class ArtifactChange(msgspec.Struct, frozen=True, kw_only=True):
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
     """What ``pem-bench compare --json`` prints: from the report ``before`` to the report ``after``.
 
-    ``machine`` is the ratio of the yardstick's times, None if one of the reports has none.
+    ``machine`` is the ratio of the reference work's times, None if one of the reports has none.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -86,16 +86,16 @@ def compare(
     Raises InputError if a report lacks the single times that noise is estimated from.
     """
     pairs = _pairs(before, after)
-    yardsticks = _yardsticks(before, after)
+    reference_times = _reference_times(before, after)
     limits = limits or NoiseLimits()
-    machine = statistics.ratio_of_runs(*yardsticks, limits) if yardsticks else None
+    machine = statistics.ratio_of_runs(*reference_times, limits) if reference_times else None
     earlier, later = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     return Changes(
         before=names[0],
         after=names[1],
         differences=tuple(_differences(_facts(before, earlier, later), _facts(after, later, later))),
         machine=machine,
-        artifacts=tuple(_change(*pair, yardsticks, limits) for pair in pairs),
+        artifacts=tuple(_change(*pair, reference_times, limits) for pair in pairs),
         appeared=tuple(artifact.name for artifact in after.artifacts if artifact not in later),
         disappeared=tuple(artifact.name for artifact in before.artifacts if artifact not in earlier),
     )
@@ -103,7 +103,7 @@ def compare(
 
 _Pair = tuple[ArtifactReport, ArtifactReport]
 _Facts = dict[tuple[str, str], str]
-_Yardsticks = tuple[tuple[float, ...], tuple[float, ...]]
+_ReferenceTimes = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def _pairs(before: Report, after: Report) -> list[_Pair]:
@@ -118,17 +118,17 @@ def _short_names(report: Report) -> list[str]:
     return wording.tails([artifact.name for artifact in report.artifacts])
 
 
-def _yardsticks(before: Report, after: Report) -> _Yardsticks | None:
-    """The yardstick's times, after and before."""
-    if before.yardstick is None or after.yardstick is None:
+def _reference_times(before: Report, after: Report) -> _ReferenceTimes | None:
+    """The reference work's times, after and before."""
+    if before.reference_work is None or after.reference_work is None:
         return None
-    return after.yardstick.values, before.yardstick.values
+    return after.reference_work.values, before.reference_work.values
 
 
-def _change(before: ArtifactReport, after: ArtifactReport, yardsticks: _Yardsticks | None,
+def _change(before: ArtifactReport, after: ArtifactReport, reference_times: _ReferenceTimes | None,
             limits: NoiseLimits) -> ArtifactChange:  # fmt: skip
     stages = tuple(
-        _stage(stage, before, after, yardsticks, limits)
+        _stage(stage, before, after, reference_times, limits)
         for stage in before.stages
         if stage in after.stages and _takes_time(before.stages[stage]) and _takes_time(after.stages[stage])
     )
@@ -141,10 +141,10 @@ def _takes_time(times: Times) -> bool:
     return 0.0 not in times.values
 
 
-def _stage(stage: str, before: ArtifactReport, after: ArtifactReport, yardsticks: _Yardsticks | None,
+def _stage(stage: str, before: ArtifactReport, after: ArtifactReport, reference_times: _ReferenceTimes | None,
            limits: NoiseLimits) -> StageChange:  # fmt: skip
     old, new = before.stages[stage], after.stages[stage]
-    found = statistics.compare(new.values, old.values, limits, yardsticks=yardsticks)
+    found = statistics.compare(new.values, old.values, limits, reference_times=reference_times)
     return StageChange(
         stage=stage, before=old.p50, after=new.p50, ratio=found.ratio, verdict=found.verdict, floor=found.floor
     )

@@ -14,7 +14,7 @@ from pem_edge.runtime import images
 from pem_edge.runtime.benchmark import statistics
 from pem_edge.runtime.benchmark.measures.decoded_sources import FEWEST, Image, InMemory, PacedCamera
 from pem_edge.runtime.benchmark.options import Options
-from pem_edge.runtime.benchmark.rounds import Contestant, undisturbed
+from pem_edge.runtime.benchmark.rounds import Subject, undisturbed
 from pem_edge.runtime.benchmark.schema import Camera, MultiStream, Offline, Scenarios
 from pem_edge.runtime.inference import batches
 from pem_edge.runtime.inference.segmenter import Segmenter
@@ -23,20 +23,20 @@ from pem_edge.runtime.progress import Say
 Found = TypeVar("Found")
 
 
-def measure(contestant: Contestant, options: Options, say: Say) -> Scenarios:
+def measure(subject: Subject, options: Options, say: Say) -> Scenarios:
     """All scenarios of ``options``, pictures decoded beforehand. Raises InputError, BackendError."""
-    pictures = [images.read(path) for path in contestant.pictures]
+    pictures = [images.read(path) for path in subject.pictures]
 
     def if_asked(name: str, scenario: Callable[[Segmenter, Sequence[Image], Options], Found]) -> Found | None:
         if name not in options.scenarios:
             return None
-        say(f"{contestant.name}: {name}")
+        say(f"{subject.name}: {name}")
         with undisturbed():
-            return scenario(contestant.segmenter, pictures, options)
+            return scenario(subject.segmenter, pictures, options)
 
-    say(f"{contestant.name}: single stream")
+    say(f"{subject.name}: single stream")
     with undisturbed():
-        single = _latencies(contestant.segmenter, pictures, options.scenario_seconds)
+        single = _latencies(subject.segmenter, pictures, options.scenario_seconds)
     return Scenarios(
         single_stream=statistics.times(single, options.noise),
         multi_stream=if_asked("multi-stream", multi_stream),

@@ -12,7 +12,7 @@ from pem_edge.runtime.benchmark.schema import ArtifactReport, Report
 
 _FEW_ROUNDS = 10
 _WORTH_NAMING = 0.01  # of the total
-_SHIFT = 0.05  # a yardstick whose halves differ by more says that the machine changed meanwhile
+_SHIFT = 0.05  # a reference work whose halves differ by more says that the machine changed meanwhile
 
 
 def summary(report: Report) -> list[Words]:
@@ -107,8 +107,8 @@ def doubts(report: Report) -> Iterator[Words]:
 
 
 def drift(report: Report) -> float | None:
-    """The yardstick's typical time in the second half of the rounds over that in the first, None if it is not known."""
-    values = report.yardstick.values if report.yardstick else ()
+    """Return the reference work's typical time in the second half of the rounds over that in the first, if known."""
+    values = report.reference_work.values if report.reference_work else ()
     if len(values) < 2 * _FEW_ROUNDS:
         return None
     half = len(values) // 2

@@ -33,13 +33,13 @@ class Counts(NamedTuple):
         return share
 
 
-class Contest(Protocol):
+class PixelAssignment(Protocol):
     """Who wins each pixel: the candidate with the highest class score times mask probability, the first if several."""
 
     def counts(self) -> Counts:
-        """The pixels counted so far; ``won`` may lack pixels where no mask reaches 0.5, until they are settled."""
+        """The pixels counted so far; ``won`` may lack pixels where no mask reaches 0.5, until they are counted."""
 
-    def settle(self, candidates: NDArray[np.bool_]) -> None:
+    def complete(self, candidates: NDArray[np.bool_]) -> None:
         """Count every pixel that one of ``candidates`` (C,) may have won."""
 
     def boxes(self) -> NDArray[np.int64]:
@@ -64,27 +64,27 @@ def candidates(logits: NDArray[np.floating], score_threshold: float) -> Candidat
 
 
 def conclude(
-    contest: Contest, candidates: Candidates, things: Collection[int], overlap_threshold: float
+    assignment: PixelAssignment, candidates: Candidates, things: Collection[int], overlap_threshold: float
 ) -> tuple[NDArray[np.int32], list[Segment]]:
     """The map of segment ids and the segments, as `panoptic` returns them."""
-    ids = _ids(_accepted(contest, overlap_threshold), candidates.classes, things)
-    final, boxes, segments = contest.counts().final, contest.boxes(), []
+    ids = _ids(_accepted(assignment, overlap_threshold), candidates.classes, things)
+    final, boxes, segments = assignment.counts().final, assignment.boxes(), []
     for segment_id in range(1, ids.max() + 1):
         members = np.flatnonzero(ids == segment_id)
         category, score = int(candidates.classes[members[0]]), float(candidates.scores[members].max())
         area, bbox = int(final[members].sum()), _joint(boxes[members])
         segments.append(Segment(segment_id, category, "", category in things, score, area, bbox))
-    return contest.paint(ids), segments
+    return assignment.paint(ids), segments
 
 
-def _accepted(contest: Contest, threshold: float) -> NDArray[np.bool_]:
+def _accepted(assignment: PixelAssignment, threshold: float) -> NDArray[np.bool_]:
     """The candidates (C,) that have final pixels, and have won ``threshold`` times as many as their original ones."""
-    counts = contest.counts()
+    counts = assignment.counts()
     visible = counts.final > 0
     doubtful = visible & (counts.overlap() < threshold)
     if doubtful.any():
-        contest.settle(doubtful)
-        counts = contest.counts()
+        assignment.complete(doubtful)
+        counts = assignment.counts()
     return visible & (counts.overlap() >= threshold)
 
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.artifacts.manifest import Thresholds
 from pem_edge.runtime.errors import PemError
-from pem_edge.runtime.inference.postprocess.acceptance import Candidates, Contest, candidates, conclude
+from pem_edge.runtime.inference.postprocess.acceptance import Candidates, PixelAssignment, candidates, conclude
 from pem_edge.runtime.inference.postprocess.classes import check
-from pem_edge.runtime.inference.postprocess.compiled_contest import CompiledContest
+from pem_edge.runtime.inference.postprocess.compiled_assignment import CompiledAssignment
 from pem_edge.runtime.inference.postprocess.native import library
-from pem_edge.runtime.inference.postprocess.numpy_contest import NumpyContest
+from pem_edge.runtime.inference.postprocess.numpy_assignment import NumpyAssignment
 from pem_edge.runtime.results.segments import Segment
 
 OVERRIDE = "PEM_EDGE_MERGE"
@@ -57,7 +57,7 @@ def merge(
     taking_part = candidates(logits, thresholds.score)
     if not len(taking_part.queries):
         return np.zeros(geometry.output_size, np.int32), []
-    return conclude(_contest(masks, taking_part, geometry), taking_part, things, thresholds.overlap)
+    return conclude(_assignment(masks, taking_part, geometry), taking_part, things, thresholds.overlap)
 
 
 def merging() -> Literal["compiled", "numpy"]:
@@ -69,11 +69,11 @@ def merging() -> Literal["compiled", "numpy"]:
     return "compiled" if _compiled() else "numpy"
 
 
-def _contest(masks: NDArray[np.floating], among: Candidates, geometry: Geometry) -> Contest:
+def _assignment(masks: NDArray[np.floating], among: Candidates, geometry: Geometry) -> PixelAssignment:
     functions = _compiled()
     if functions:
-        return CompiledContest(masks, among.queries, among.scores, geometry, functions)
-    return NumpyContest(masks, among.queries, among.scores, geometry)
+        return CompiledAssignment(masks, among.queries, among.scores, geometry, functions)
+    return NumpyAssignment(masks, among.queries, among.scores, geometry)
 
 
 def _compiled() -> library.Functions | None:

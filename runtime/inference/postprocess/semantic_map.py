@@ -36,10 +36,10 @@ def classify_pixels(logits: NDArray[np.floating], masks: NDArray[np.floating], g
     masks, chances = masks.astype(np.float32, copy=False), probabilities(logits)[:, :-1].T
     tiles = tiling(geometry)
     low, high = tiles.bounds(masks)
-    rivals = (chances @ sigmoid(high)) * (1 + ROUNDING) >= (chances @ sigmoid(low)).max(axis=0)
+    possible = (chances @ sigmoid(high)) * (1 + ROUNDING) >= (chances @ sigmoid(low)).max(axis=0)
     classes = np.empty(geometry.output_size, np.int32)
     for index, tile in enumerate(tiles.tiles):
-        candidates = np.flatnonzero(rivals[:, index])
+        candidates = np.flatnonzero(possible[:, index])
         if len(candidates) == 1:
             classes[tile.out] = candidates[0]
             continue

@@ -22,8 +22,8 @@ STAND_IN = "from tensorrt_rtx import *\nfrom tensorrt_rtx import __version__\n"
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--size", "64x96"], "--size is settled in"),
-        (["--precision", "fp16"], "--precision is settled in"),
+        (["--size", "64x96"], "--size is counted in"),
+        (["--precision", "fp16"], "--precision is counted in"),
         (["--compute-capability", "9.0"], "choose of 7.5, 8.0"),
         (["--version-compatible"], "TensorRT-RTX has no --version-compatible"),
         (["--hardware-compatible", "ampere+"], "use --compute-capability instead"),
@@ -80,7 +80,7 @@ def test_without_a_gpu_tensorrt_is_refused(onnx: Path) -> None:
 
 @needs_rtx
 def test_one_process_drives_one_of_the_two(onnx: Path) -> None:
-    load = "from pem_edge.export.engine import targets; targets.load(targets.TARGETS['trt-rtx'])"
+    load = "from pem_edge.export.engine.tensorrt import targets; targets.load(targets.TARGETS['trt-rtx'])"
     said = command(onnx, f"{load}; from pem_edge.export.cli.export import main; main({arguments(onnx)})")
     assert "has built for TensorRT-RTX: build for TensorRT in another process" in said
 

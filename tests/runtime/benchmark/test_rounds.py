@@ -11,12 +11,12 @@ import pytest
 
 from pem_edge.runtime.benchmark import rounds
 from pem_edge.runtime.benchmark.options import Options
-from pem_edge.runtime.benchmark.rounds import Contestant
+from pem_edge.runtime.benchmark.rounds import Subject
 
 
 @pytest.fixture(autouse=True)
-def _short_yardstick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rounds, "_YARDSTICK_SHAPE", (32, 32, 3))
+def _short_reference_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rounds, "_REFERENCE_WORK_SHAPE", (32, 32, 3))
 
 
 @dataclass
@@ -36,8 +36,8 @@ class Scripted:
         return {"inference": self.times[index % len(self.times)] - 1, "total": self.times[index % len(self.times)]}
 
 
-def measure(contestants: list[Scripted], options: Options) -> rounds.Rounds:
-    return rounds.measure(cast(list[Contestant], contestants), options, lambda _: None)
+def measure(subjects: list[Scripted], options: Options) -> rounds.Rounds:
+    return rounds.measure(cast(list[Subject], subjects), options, lambda _: None)
 
 
 def test_each_has_two_calls_a_round_of_which_the_second_counts() -> None:
@@ -52,7 +52,7 @@ def test_each_has_two_calls_a_round_of_which_the_second_counts() -> None:
         assert sorted(names[::2]) == ["a", "b", "c"]
     assert len({tuple(name for name, _, _ in turns[i : i + 6]) for i in range(0, 36, 6)}) > 1  # the order is shuffled
     assert [len(times) for stages in taken.stages for times in stages.values()] == [6] * 6
-    assert len(taken.yardstick) == 6
+    assert len(taken.reference_work) == 6
 
 
 def test_garbage_is_collected_before_and_after_but_not_meanwhile() -> None:
@@ -66,18 +66,18 @@ def test_more_rounds_follow_as_long_as_a_ratio_is_known_too_badly() -> None:
     steady = Scripted("a", [])
     noisy = Scripted("b", [], times=[5.0, 40.0, 11.0, 7.0, 23.0, 10.0, 3.0])
     options = Options(rounds=8, most_rounds=30, warmup=10)
-    assert len(measure([steady, Scripted("c", [])], options).yardstick) == 8
-    assert len(measure([steady, noisy], options).yardstick) == 30
-    assert len(measure([noisy], options).yardstick) == 8
-    assert len(measure([steady, noisy], replace(options, most_seconds=0)).yardstick) == 8
+    assert len(measure([steady, Scripted("c", [])], options).reference_work) == 8
+    assert len(measure([steady, noisy], options).reference_work) == 30
+    assert len(measure([noisy], options).reference_work) == 8
+    assert len(measure([steady, noisy], replace(options, most_seconds=0)).reference_work) == 8
 
 
 def test_all_are_loaded_anew_every_ten_rounds_and_warmed_up_by_one_call() -> None:
-    contestants = [Scripted("a", []), Scripted("b", [])]
-    taken = measure(contestants, Options(rounds=25, most_rounds=25, warmup=10))
-    assert [one.loads for one in contestants] == [3, 3]
-    assert [len(one.diary) for one in contestants] == [10 + 2 * 25 + 2] * 2
-    assert len(taken.yardstick) == 25
+    subjects = [Scripted("a", []), Scripted("b", [])]
+    taken = measure(subjects, Options(rounds=25, most_rounds=25, warmup=10))
+    assert [one.loads for one in subjects] == [3, 3]
+    assert [len(one.diary) for one in subjects] == [10 + 2 * 25 + 2] * 2
+    assert len(taken.reference_work) == 25
 
 
 @pytest.mark.parametrize(

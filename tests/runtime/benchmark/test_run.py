@@ -36,8 +36,8 @@ def test_an_artifact_against_itself(tiny: Path) -> None:
     report = run([str(tiny), str(tiny)], replace(QUICK, command="pem-bench tiny tiny"), said.append)
     assert schema.parse(report.to_json(), "report.json") == report
     assert (report.rounds, report.command) == (3, "pem-bench tiny tiny")
-    assert report.yardstick is not None
-    assert report.yardstick.samples == 3
+    assert report.reference_work is not None
+    assert report.reference_work.samples == 3
     assert [one.name for one in report.artifacts] == [f"{tiny} #1", f"{tiny} #2"]
     for one in report.artifacts:
         complete(one)

@@ -62,14 +62,14 @@ def test_intervals_hold_the_truth_as_often_as_they_claim() -> None:
 
 
 def runs(seed: int, slowdown: float, slower_machine: float) -> statistics.Change:
-    """A run, and another with a machine that is as much slower, each with its yardstick."""
+    """A run, and another with a machine that is as much slower, each with its reference work."""
     generator = np.random.default_rng(seed)
-    times, yardsticks = [], []
+    times, reference_times = [], []
     for factor, pace in ((1.0, 1.0), (slowdown, slower_machine)):
         calm = np.exp(0.3 * np.log(machine(generator) / machine(generator)).clip(-0.2, 0.2)) * pace
         times.append(20 * factor * calm * turns(generator))
-        yardsticks.append(15 * calm * turns(generator))
-    return statistics.compare(times[1], times[0], LIMITS, yardsticks=(yardsticks[1], yardsticks[0]))
+        reference_times.append(15 * calm * turns(generator))
+    return statistics.compare(times[1], times[0], LIMITS, reference_times=(reference_times[1], reference_times[0]))
 
 
 @pytest.mark.parametrize("pace", [1.0, 1.3, 0.8])

@@ -19,7 +19,7 @@ from pem_edge import runtime
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.cli.eval import main
 from pem_edge.runtime.datasets.dataset import Sample, TrueSegment
-from pem_edge.runtime.datasets.relabeling import Relabelled
+from pem_edge.runtime.datasets.relabeling import Relabeled
 from pem_edge.runtime.datasets.toy_streets import LABELS
 from pem_edge.runtime.evaluation.evaluate import VOID, evaluate, semantic_truth
 from pem_edge.runtime.results import coco_format
@@ -232,13 +232,13 @@ class One:
 
 
 def test_classes_are_matched_by_name() -> None:
-    relabelled = Relabelled(
+    relabelled = Relabeled(
         One("car", "sky", "road, route"), [label(i, n) for i, n in enumerate(("road", "car", "sky"))]
     )
     assert [segment.category_id for segment in relabelled[0].segments] == [1, 2, 0]
     assert semantic_truth(relabelled[0]).tolist() == [[VOID, 1, 2, 0]]
     same = One("screen, door", "screen, tv")
-    assert [segment.category_id for segment in Relabelled(same, same.labels[::-1])[0].segments] == [1, 0]
+    assert [segment.category_id for segment in Relabeled(same, same.labels[::-1])[0].segments] == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -253,13 +253,13 @@ def test_classes_are_matched_by_name() -> None:
 )  # fmt: skip
 def test_other_classes_are_named(names: tuple[str, ...], message: str) -> None:
     with pytest.raises(runtime.PemError, match=message):
-        Relabelled(One(*names), [label(0, "car"), label(1, "sky"), label(2, "road")])
+        Relabeled(One(*names), [label(0, "car"), label(1, "sky"), label(2, "road")])
 
 
 def test_a_thing_in_one_and_stuff_in_the_other() -> None:
     message = "'sky' is a thing in the dataset and stuff in the model"
     with pytest.raises(runtime.PemError, match=message):
-        Relabelled(One("car", "sky"), [label(0, "sky", False), label(1, "car")])
+        Relabeled(One("car", "sky"), [label(0, "sky", False), label(1, "car")])
 
 
 def test_images_without_segments_have_no_score_and_are_not_the_worst(tiny: Path) -> None:

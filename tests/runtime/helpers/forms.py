@@ -1,4 +1,4 @@
-"""Both forms of the contest for pixels, side by side."""
+"""Both forms of the assignment for pixels, side by side."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pem_edge.runtime.inference.postprocess.acceptance import Candidates, Contest
-from pem_edge.runtime.inference.postprocess.compiled_contest import CompiledContest
+from pem_edge.runtime.inference.postprocess.acceptance import Candidates, PixelAssignment
+from pem_edge.runtime.inference.postprocess.compiled_assignment import CompiledAssignment
 from pem_edge.runtime.inference.postprocess.native import build, library
-from pem_edge.runtime.inference.postprocess.numpy_contest import NumpyContest
+from pem_edge.runtime.inference.postprocess.numpy_assignment import NumpyAssignment
 from reference.scenes import Scene
 from tests.runtime.helpers import published
 
@@ -33,10 +33,12 @@ def compiled(instruction_set: str | None = None) -> library.Functions:
     return library.functions(path, instruction_set)
 
 
-def contests(scene: Scene, among: Candidates, functions: library.Functions) -> tuple[Contest, Contest]:
-    """The contest in NumPy, and compiled."""
+def assignments(
+    scene: Scene, among: Candidates, functions: library.Functions
+) -> tuple[PixelAssignment, PixelAssignment]:
+    """The assignment in NumPy, and compiled."""
     taking_part = scene.masks, among.queries, among.scores, scene.geometry
-    return NumpyContest(*taking_part), CompiledContest(*taking_part, functions)
+    return NumpyAssignment(*taking_part), CompiledAssignment(*taking_part, functions)
 
 
 def ties(scene: Scene, among: Candidates) -> NDArray[np.bool_]:

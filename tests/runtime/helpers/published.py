@@ -1,4 +1,4 @@
-"""Mask2Former's inference as published, transcribed step by step to NumPy in float64: the yardstick for ours.
+"""Mask2Former's inference as published, transcribed step by step to NumPy in float64: the reference for ours.
 
 Source: https://github.com/facebookresearch/Mask2Former, mask2former/maskformer_model.py.
 """

@@ -9,11 +9,11 @@ import numpy as np
 
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.backends.tensorrt.kernels.arguments import (
+    CANDIDATE_BYTES,
     CLASS_BYTES,
     FIT_BLOCK,
     MEMBER_BYTES,
     PAINT_PIXELS,
-    RIVAL_BYTES,
     TILE,
     TILE_BYTES,
     Fit,
@@ -23,7 +23,7 @@ from pem_edge.runtime.backends.tensorrt.kernels.arguments import (
 from pem_edge.runtime.backends.tensorrt.kernels.tables import Scaling, SideTable
 
 _SHARED_BYTES = 48 * 1024
-MOST_QUERIES = (_SHARED_BYTES - TILE_BYTES) // RIVAL_BYTES
+MOST_QUERIES = (_SHARED_BYTES - TILE_BYTES) // CANDIDATE_BYTES
 """As many fit into the shared memory that every GPU has."""
 
 
@@ -64,11 +64,11 @@ def fit(
 def merge(argument: Merge, logits: np.dtype[np.generic], masks: np.dtype[np.generic], taps: int) -> list[Launch]:
     """Merge a model's outputs, which are of these types, into a panoptic map. ``taps`` is `GridTaps.count`."""
     pixels = argument.height * argument.width
-    contest = TILE_BYTES + RIVAL_BYTES * argument.queries
+    assignment = TILE_BYTES + CANDIDATE_BYTES * argument.queries
     size = (argument.height, argument.width)
     return [
         Launch(f"merge_classify_{logits.name}", (1, 1), CLASS_BYTES * argument.queries, argument),
-        Launch(f"merge_contest_{masks.name}_{taps}", _blocks(size, TILE), contest, argument),
+        Launch(f"merge_assignment_{masks.name}_{taps}", _blocks(size, TILE), assignment, argument),
         Launch("merge_accept", (1, 1), MEMBER_BYTES * argument.queries, argument),
         Launch("merge_paint", (-(-pixels // PAINT_PIXELS), 1), 0, argument),
     ]

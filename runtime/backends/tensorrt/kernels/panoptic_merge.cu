@@ -1,6 +1,6 @@
 // The published merge of query masks into a panoptic map, as runtime/inference/postprocess has it for the CPU: `classify` finds the
-// queries that take part, `contest` who wins each pixel, `accept` which become segments, `paint` writes their ids.
-#include "contest.h"
+// queries that take part, `assignment` who wins each pixel, `accept` which become segments, `paint` writes their ids.
+#include "assignment.h"
 
 namespace pem_edge {
 namespace {
@@ -115,20 +115,20 @@ extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_classify_
     pem_edge::classify<pem_edge::Half>(merge);
 }
 
-extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_contest_float32_2(pem_edge::Merge merge) {
-    pem_edge::contest<float, 2>(merge);
+extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_assignment_float32_2(pem_edge::Merge merge) {
+    pem_edge::assignment<float, 2>(merge);
 }
 
-extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_contest_float32_3(pem_edge::Merge merge) {
-    pem_edge::contest<float, 3>(merge);
+extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_assignment_float32_3(pem_edge::Merge merge) {
+    pem_edge::assignment<float, 3>(merge);
 }
 
-extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_contest_float16_2(pem_edge::Merge merge) {
-    pem_edge::contest<pem_edge::Half, 2>(merge);
+extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_assignment_float16_2(pem_edge::Merge merge) {
+    pem_edge::assignment<pem_edge::Half, 2>(merge);
 }
 
-extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_contest_float16_3(pem_edge::Merge merge) {
-    pem_edge::contest<pem_edge::Half, 3>(merge);
+extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_assignment_float16_3(pem_edge::Merge merge) {
+    pem_edge::assignment<pem_edge::Half, 3>(merge);
 }
 
 extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_accept(pem_edge::Merge merge) {

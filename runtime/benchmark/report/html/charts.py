@@ -67,17 +67,17 @@ def spread(report: Report) -> Chart:
 
 
 def drift(report: Report) -> Chart:
-    """The times in the order measured, the machine's yardstick first."""
+    """The times in the order measured, the reference work first."""
     scale = _relative_scale(report)
-    yardstick = report.yardstick
+    reference_work = report.reference_work
     rows = [
         Row(name, f"CV {tables.variation(total)}", _series(name, total, scale)) for name, total in _measured(report)
     ]
-    if rows and yardstick and len(yardstick.values) > 1:
-        rows.insert(0, Row(None, f"CV {tables.variation(yardstick)}", _series(None, yardstick, scale)))
+    if rows and reference_work and len(reference_work.values) > 1:
+        rows.insert(0, Row(None, f"CV {tables.variation(reference_work)}", _series(None, reference_work, scale)))
     note = (
         "Times in the order measured, over each artifact's median. Artifacts take turns: where all rise together, "
-        "and with them the fixed piece of work that is the yardstick, it was the machine."
+        "and with them the fixed piece of work that is the reference work, it was the machine."
     )
     return Chart("Over the rounds", note, tuple(rows), svg.axis(Scale(1, max(2, report.rounds)), "round"))
 
@@ -141,7 +141,7 @@ def _series(name: Name | None, times: Times, scale: Scale) -> Markup:
         y = f"{100 * (1 - scale.share(tick)):.2f}%"
         marks += [tag("line", x1="0", x2="100%", y1=y, y2=y, class_="grid"),
                   tag("text", f"{tick:.4g}", x="100%", dx=4, y=y, dy="0.35em")]  # fmt: skip
-    who = name.text if name else "the yardstick"
+    who = name.text if name else "the reference work"
     description = f"{len(times.values)} rounds, from {wording.times(min(times.values) / times.p50)} to "
     description += f"{wording.times(max(times.values) / times.p50)} times the median"
     line = svg.stretched(svg.curve(points), class_="line")

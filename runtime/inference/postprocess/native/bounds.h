@@ -12,28 +12,28 @@ static const float ROUNDING = 1e-4f; /* classes.py's */
 INLINE lanes price(lanes mask, float inverse_score) { return inverse_score * (1.0f + exponential(-mask)); }
 
 /* `count` grid points from `index` on, zeros after them. */
-INLINE lanes grid_points(const Contest *contest, size_t index, int32_t count)
+INLINE lanes grid_points(const PixelAssignment *assignment, size_t index, int32_t count)
 {
     uint32_t few[WIDTH] = {0};
-    size_t size = contest->half ? sizeof(uint16_t) : sizeof(float);
-    const void *from = (const char *)contest->masks + index * size;
+    size_t size = assignment->half ? sizeof(uint16_t) : sizeof(float);
+    const void *from = (const char *)assignment->masks + index * size;
     if (count < WIDTH)
         from = memcpy(few, from, (size_t)count * size);
-    return contest->half ? load_halves(from) : load(from);
+    return assignment->half ? load_halves(from) : load(from);
 }
 
 /* The extremes of each column of a candidate's mask in a row of tiles; returns whether all of it is finite. */
 static int find_extremes(const Work *work, int32_t row, int32_t candidate)
 {
-    const Contest *contest = work->contest;
-    int32_t top = contest->rows.first[row], height = extent(&contest->rows, row);
-    int32_t left = contest->columns.first[0], width = breadth(&contest->columns);
+    const PixelAssignment *assignment = work->assignment;
+    int32_t top = assignment->rows.first[row], height = extent(&assignment->rows, row);
+    int32_t left = assignment->columns.first[0], width = breadth(&assignment->columns);
     flags wild = {0};
     for (int32_t x = 0; x < width; x += WIDTH) {
-        size_t index = place(contest, candidate, top, left + x);
+        size_t index = place(assignment, candidate, top, left + x);
         lanes low = all(INFINITY), high = all(-INFINITY), nothing = {0};
-        for (int32_t y = 0; y < height; y++, index += (size_t)contest->columns.grid) {
-            lanes points = grid_points(contest, index, least(WIDTH, width - x));
+        for (int32_t y = 0; y < height; y++, index += (size_t)assignment->columns.grid) {
+            lanes points = grid_points(assignment, index, least(WIDTH, width - x));
             low = smaller(points, low);
             high = larger(points, high);
             nothing += points * 0; /* not a number if a point is none or infinite */
@@ -49,7 +49,7 @@ static int find_extremes(const Work *work, int32_t row, int32_t candidate)
  * a power of two, more than half of the widest tile, so that two windows cover any tile. */
 static void find_bounds(const Work *work, int32_t candidate)
 {
-    const Side *columns = &work->contest->columns;
+    const Side *columns = &work->assignment->columns;
     float *low = work->band_low, *high = work->band_high;
     int32_t left = columns->first[0], width = breadth(columns), window = 1;
     for (; 2 * window <= work->widest; window *= 2)
@@ -68,7 +68,7 @@ static void find_bounds(const Work *work, int32_t candidate)
 /* What the bounds say of WIDTH tiles. */
 typedef struct {
     flags areas;       /* pixels */
-    flags rivals;      /* how many candidates may win pixels */
+    flags possible;      /* how many candidates may win pixels */
     flags last;        /* the last one of them */
     flags surely_in;   /* whether a rival's mask is nowhere below 0.5 */
     flags any_mixed;   /* whether a mask may cross 0.5 */
@@ -79,7 +79,7 @@ static flags areas(const Work *work, int32_t row, int32_t column)
 {
     flags result;
     for (int lane = 0; lane < WIDTH; lane++)
-        result[lane] = pixels(&work->contest->rows, row) * pixels(&work->contest->columns, column + lane);
+        result[lane] = pixels(&work->assignment->rows, row) * pixels(&work->assignment->columns, column + lane);
     return result;
 }
 
@@ -87,9 +87,9 @@ static flags areas(const Work *work, int32_t row, int32_t column)
 static lanes lowest_sure_price(const Work *work, int32_t column)
 {
     lanes lowest = all(INFINITY);
-    for (int32_t candidate = 0; candidate < work->contest->candidates; candidate++) {
+    for (int32_t candidate = 0; candidate < work->assignment->candidates; candidate++) {
         size_t at = (size_t)candidate * (size_t)work->stride + (size_t)column;
-        float inverse_score = work->contest->inverse_scores[candidate];
+        float inverse_score = work->assignment->inverse_scores[candidate];
         store(work->price + at, price(load(work->high + at), inverse_score));
         lowest = smaller(price(load(work->low + at), inverse_score), lowest);
     }
@@ -99,25 +99,25 @@ static lanes lowest_sure_price(const Work *work, int32_t column)
 /* Who may win pixels of WIDTH tiles, and whose mask may cross 0.5; where it cannot, its original pixels are counted. */
 static Prospects find_prospects(const Work *work, int32_t row, int32_t column)
 {
-    const Contest *contest = work->contest;
+    const PixelAssignment *assignment = work->assignment;
     lanes acceptable = lowest_sure_price(work, column) * (1 + ROUNDING);
     Prospects found = {.areas = areas(work, row, column)};
     for (int32_t word = 0, candidate = 0; word < work->words; word++) {
-        flags rivals = {0}, mixed = {0};
-        for (int32_t bit = 0; bit < 32 && candidate < contest->candidates; bit++, candidate++) {
+        flags possible = {0}, mixed = {0};
+        for (int32_t bit = 0; bit < 32 && candidate < assignment->candidates; bit++, candidate++) {
             size_t at = (size_t)candidate * (size_t)work->stride + (size_t)column;
             flags rival = load(work->price + at) <= acceptable, reaches = load(work->high + at) >= 0;
             flags inside = load(work->low + at) >= 0;
-            rivals |= rival & (int32_t)(UINT32_C(1) << bit);
+            possible |= rival & (int32_t)(UINT32_C(1) << bit);
             mixed |= reaches & ~inside & (int32_t)(UINT32_C(1) << bit);
-            found.rivals -= rival;
+            found.possible -= rival;
             found.last = pick_flags(rival, candidate + (flags){0}, found.last);
             found.surely_in |= rival & inside;
             found.any_reaches |= reaches;
-            contest->original[candidate] += sum(inside & found.areas);
+            assignment->original[candidate] += sum(inside & found.areas);
         }
         found.any_mixed |= mixed != 0;
-        memcpy(set_of(work->rivals, work, row, column, word), &rivals, sizeof rivals);
+        memcpy(set_of(work->possible, work, row, column, word), &possible, sizeof possible);
         memcpy(set_of(work->mixed, work, row, column, word), &mixed, sizeof mixed);
     }
     return found;

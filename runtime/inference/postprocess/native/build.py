@@ -1,4 +1,4 @@
-"""Compiles the contest's C code: when the package is built (hatch_build.py), or by hand, in place, with
+"""Compiles the assignment's C code: when the package is built (hatch_build.py), or by hand, in place, with
 
     python -m pem_edge.runtime.inference.postprocess.native.build
 
@@ -45,7 +45,7 @@ def library_path() -> Path:
     digest = hashlib.sha256()
     for path in sorted([*SOURCES.glob("*.[ch]"), Path(__file__)]):
         digest.update(path.read_bytes())
-    return SOURCES / "lib" / f"contest-{digest.hexdigest()[:12]}-{sysconfig.get_platform()}.so"
+    return SOURCES / "lib" / f"assignment-{digest.hexdigest()[:12]}-{sysconfig.get_platform()}.so"
 
 
 def find_compiler() -> list[str]:
@@ -70,10 +70,10 @@ def compile_library(target: Path, options: Sequence[str] = ()) -> None:
     command = [*find_compiler(), *_FLAGS, *options]
     try:
         target.parent.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".contest-", dir=target.parent) as scratch:
+        with tempfile.TemporaryDirectory(prefix=".assignment-", dir=target.parent) as scratch:
             _compile(command, "processor.c", Path(scratch, "processor.o"))
             for name, flags in instruction_sets().items():
-                _compile([*command, *flags, f"-DSUFFIX=_{name}"], "contest.c", Path(scratch, f"{name}.o"))
+                _compile([*command, *flags, f"-DSUFFIX=_{name}"], "assignment.c", Path(scratch, f"{name}.o"))
             _run([*command, "-shared", *map(str, Path(scratch).glob("*.o")), "-o", f"{scratch}/library"])
             Path(scratch, "library").replace(target)
     except OSError as error:
@@ -96,7 +96,7 @@ def build_in_place() -> Path:
 def older_libraries() -> list[Path]:
     """The libraries for this platform that other sources were compiled into."""
     current = library_path()
-    return [path for path in current.parent.glob(f"contest-*-{sysconfig.get_platform()}.so") if path != current]
+    return [path for path in current.parent.glob(f"assignment-*-{sysconfig.get_platform()}.so") if path != current]
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-/* What a contest consists of, and where it is in memory. */
+/* What a assignment consists of, and where it is in memory. */
 
 #ifndef PEM_EDGE_LAYOUT_H
 #define PEM_EDGE_LAYOUT_H
@@ -22,7 +22,7 @@ typedef struct {
     const int32_t *reach;      /* (size, 2) which of them a pixel is made of: the first, and one past the last */
 } Side;
 
-/* All of it is the caller's; compiled_contest.py has the same structures. */
+/* All of it is the caller's; compiled_assignment.py has the same structures. */
 typedef struct {
     const void *masks;               /* (queries, rows.grid, columns.grid) in single or half precision */
     const int64_t *queries;          /* (candidates) their places in `masks` */
@@ -30,10 +30,10 @@ typedef struct {
     int64_t *won, *original, *final; /* (candidates) counts of pixels, at first 0 */
     int32_t *boxes;                  /* (candidates, 4) left, top, right, bottom of final pixels, at first inside out */
     int32_t *map;                    /* (rows.size, columns.size) */
-    void *workspace;                 /* of contest_workspace() bytes */
+    void *workspace;                 /* of assignment_workspace() bytes */
     int32_t candidates, half;
     Side rows, columns;
-} Contest;
+} PixelAssignment;
 
 /* What is known of a tile's pixels, where not all of them are one candidate's. */
 enum {
@@ -44,12 +44,12 @@ enum {
 
 /* What the workspace holds. `stride` is how many tiles a row has, padded to whole vectors. */
 typedef struct {
-    const Contest *contest;
+    const PixelAssignment *assignment;
     int32_t stride;
     int32_t words;               /* in a set of candidates, a bit each */
     int32_t widest;              /* grid points along a row that the widest tile depends on */
     int32_t *verdicts;           /* (rows.tiles, stride) a candidate, or one of the above */
-    uint32_t *rivals;            /* (rows.tiles, words, stride) sets: who may win pixels, */
+    uint32_t *possible;            /* (rows.tiles, words, stride) sets: who may win pixels, */
     uint32_t *mixed;             /* and whose mask may cross 0.5 */
     float *low, *high, *price;   /* (candidates, stride) of a row of tiles: bounds of masks, lowest price */
     float *band_low, *band_high; /* (grid points along a row, padded) of one mask in a row of tiles */
@@ -88,7 +88,7 @@ static int32_t breadth(const Side *side)
 
 static Tile tile_at(const Work *work, int32_t row, int32_t column)
 {
-    return (Tile){row, column, pixels(&work->contest->rows, row), pixels(&work->contest->columns, column)};
+    return (Tile){row, column, pixels(&work->assignment->rows, row), pixels(&work->assignment->columns, column)};
 }
 
 static int32_t *verdict_of(const Work *work, int32_t row, int32_t column)
@@ -111,10 +111,10 @@ static int32_t take_candidate(uint32_t *set, int32_t word)
 }
 
 /* Where a grid point of a candidate's mask is among all of them. */
-static size_t place(const Contest *contest, int32_t candidate, int32_t y, int32_t x)
+static size_t place(const PixelAssignment *assignment, int32_t candidate, int32_t y, int32_t x)
 {
-    size_t row = (size_t)contest->queries[candidate] * (size_t)contest->rows.grid + (size_t)y;
-    return row * (size_t)contest->columns.grid + (size_t)x;
+    size_t row = (size_t)assignment->queries[candidate] * (size_t)assignment->rows.grid + (size_t)y;
+    return row * (size_t)assignment->columns.grid + (size_t)x;
 }
 
 static void *take(uintptr_t *free, size_t count, size_t size)
@@ -125,18 +125,18 @@ static void *take(uintptr_t *free, size_t count, size_t size)
 }
 
 /* Lay out a workspace that starts at `start`; returns where it ends. */
-static uintptr_t lay_out(const Contest *contest, uintptr_t start, Work *work)
+static uintptr_t lay_out(const PixelAssignment *assignment, uintptr_t start, Work *work)
 {
     uintptr_t free = (start + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    const Side *rows = &contest->rows, *columns = &contest->columns;
-    size_t candidates = (size_t)contest->candidates, words = (candidates + 31) / 32;
+    const Side *rows = &assignment->rows, *columns = &assignment->columns;
+    size_t candidates = (size_t)assignment->candidates, words = (candidates + 31) / 32;
     size_t stride = ((size_t)columns->tiles + WIDTH - 1) / WIDTH * WIDTH, bounds = candidates * stride;
     size_t sets = (size_t)rows->tiles * words * stride;
     int32_t widest = largest_extent(columns);
     size_t band = (size_t)breadth(columns) + (size_t)widest + 2 * WIDTH; /* windows and vectors may end beyond it */
-    *work = (Work){.contest = contest, .stride = (int32_t)stride, .words = (int32_t)words, .widest = widest};
+    *work = (Work){.assignment = assignment, .stride = (int32_t)stride, .words = (int32_t)words, .widest = widest};
     work->verdicts = take(&free, (size_t)rows->tiles * stride, sizeof *work->verdicts);
-    work->rivals = take(&free, sets, sizeof *work->rivals);
+    work->possible = take(&free, sets, sizeof *work->possible);
     work->mixed = take(&free, sets, sizeof *work->mixed);
     work->low = take(&free, bounds, sizeof *work->low);
     work->high = take(&free, bounds, sizeof *work->high);
@@ -147,10 +147,10 @@ static uintptr_t lay_out(const Contest *contest, uintptr_t start, Work *work)
     return free;
 }
 
-static Work work_of(const Contest *contest)
+static Work work_of(const PixelAssignment *assignment)
 {
     Work work;
-    lay_out(contest, (uintptr_t)contest->workspace, &work);
+    lay_out(assignment, (uintptr_t)assignment->workspace, &work);
     return work;
 }
 

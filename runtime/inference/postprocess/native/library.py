@@ -1,4 +1,4 @@
-"""The compiled contest's functions, and the structures they take, as layout.h has them."""
+"""The compiled assignment's functions, and the structures they take, as layout.h has them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Side(ctypes.Structure):
     ]
 
 
-class Contest(ctypes.Structure):
-    """Everything a contest reads and writes, all of it the caller's."""
+class PixelAssignment(ctypes.Structure):
+    """Everything a assignment reads and writes, all of it the caller's."""
 
     _fields_ = [
         *(
@@ -37,12 +37,12 @@ class Contest(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Functions:
-    """contest.c's functions for one instruction set. They may run in several threads at once."""
+    """assignment.c's functions for one instruction set. They may run in several threads at once."""
 
     instruction_set: str
     workspace: Callable[..., int]
     open: Callable[..., int]
-    settle: Callable[..., None]
+    complete: Callable[..., None]
     paint: Callable[..., None]
 
 
@@ -78,14 +78,14 @@ def functions(path: Path, instruction_set: str | None = None) -> Functions:
     library = ctypes.CDLL(str(path))
     library.instruction_set.restype = ctypes.c_char_p
     chosen = instruction_set or library.instruction_set().decode()
-    contest, array = ctypes.POINTER(Contest), ctypes.c_void_p
+    assignment, array = ctypes.POINTER(PixelAssignment), ctypes.c_void_p
     signatures = {
-        "workspace": ([contest], ctypes.c_size_t),
-        "open": ([contest], ctypes.c_int),
-        "settle": ([contest, array], None),
-        "paint": ([contest, array], None),
+        "workspace": ([assignment], ctypes.c_size_t),
+        "open": ([assignment], ctypes.c_int),
+        "complete": ([assignment, array], None),
+        "paint": ([assignment, array], None),
     }
-    found = {name: getattr(library, f"contest_{name}_{chosen}") for name in signatures}
+    found = {name: getattr(library, f"assignment_{name}_{chosen}") for name in signatures}
     for name, (arguments, result) in signatures.items():
         found[name].argtypes, found[name].restype = arguments, result
     return Functions(chosen, **found)

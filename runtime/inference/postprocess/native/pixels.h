@@ -1,4 +1,4 @@
-/* The contest for the pixels of one tile. */
+/* The assignment for the pixels of one tile. */
 
 #ifndef PEM_EDGE_PIXELS_H
 #define PEM_EDGE_PIXELS_H
@@ -15,21 +15,21 @@ typedef struct {
 /* `count` grid points from `index` on: where they are, or converted in the workspace. */
 static const float *grid_row(const Work *work, size_t index, int32_t count)
 {
-    if (!work->contest->half)
-        return (const float *)work->contest->masks + index;
+    if (!work->assignment->half)
+        return (const float *)work->assignment->masks + index;
     for (int32_t x = 0; x < count; x += WIDTH)
-        store(work->band_low + x, grid_points(work->contest, index + (size_t)x, least(WIDTH, count - x)));
+        store(work->band_low + x, grid_points(work->assignment, index + (size_t)x, least(WIDTH, count - x)));
     return work->band_low;
 }
 
 /* Resize a candidate's mask along the rows of a tile: `cells`. */
 static void resize_along(const Work *work, Tile tile, int32_t candidate)
 {
-    const Contest *contest = work->contest;
-    const Side *rows = &contest->rows, *columns = &contest->columns;
+    const PixelAssignment *assignment = work->assignment;
+    const Side *rows = &assignment->rows, *columns = &assignment->columns;
     int32_t width = extent(columns, tile.column);
     for (int32_t y = 0; y < extent(rows, tile.row); y++) {
-        size_t index = place(contest, candidate, rows->first[tile.row] + y, columns->first[tile.column]);
+        size_t index = place(assignment, candidate, rows->first[tile.row] + y, columns->first[tile.column]);
         const float *points = grid_row(work, index, width);
         const float *weights = columns->weights + columns->offset[tile.column] * TILE;
         lanes sums[PARTS] = {{0}};
@@ -43,7 +43,7 @@ static void resize_along(const Work *work, Tile tile, int32_t candidate)
 /* Then down its columns: the mask at the tile's pixels. */
 static void resize_down(const Work *work, Tile tile, lanes *mask)
 {
-    const Side *rows = &work->contest->rows;
+    const Side *rows = &work->assignment->rows;
     const float *weights = rows->weights + rows->offset[tile.row] * TILE;
     for (int32_t y = 0; y < tile.height; y++) {
         const int32_t *reach = rows->reach + 2 * (tile.row * TILE + y);
@@ -59,7 +59,7 @@ static void resize_down(const Work *work, Tile tile, lanes *mask)
 static void offer(const Work *work, Tile tile, int32_t candidate, const lanes *mask, int first, Field *field)
 {
     for (int32_t i = 0; i < tile.height * PARTS; i++) {
-        lanes offered = price(mask[i], work->contest->inverse_scores[candidate]);
+        lanes offered = price(mask[i], work->assignment->inverse_scores[candidate]);
         flags better = first ? all(0) == 0 : offered < field->price[i];
         field->price[i] = pick(better, offered, field->price[i]);
         field->winner[i] = pick_flags(better, candidate + (flags){0}, field->winner[i]);
@@ -85,14 +85,14 @@ static int32_t count_inside(Tile tile, const lanes *mask)
     return sum(count);
 }
 
-/* Let all rivals compete for a tile, and count the original pixels of masks that may cross 0.5. */
+/* Let all possible compete for a tile, and count the original pixels of masks that may cross 0.5. */
 static void compete(const Work *work, Tile tile, Field *field)
 {
-    int rivals = 0, seen = 0;
+    int possible = 0, seen = 0;
     for (int32_t word = 0; word < work->words; word++)
-        rivals += __builtin_popcount(*set_of(work->rivals, work, tile.row, tile.column, word));
+        possible += __builtin_popcount(*set_of(work->possible, work, tile.row, tile.column, word));
     for (int32_t word = 0; word < work->words; word++) {
-        uint32_t rival = *set_of(work->rivals, work, tile.row, tile.column, word);
+        uint32_t rival = *set_of(work->possible, work, tile.row, tile.column, word);
         uint32_t mixed = *set_of(work->mixed, work, tile.row, tile.column, word);
         for (uint32_t set = rival | mixed; set;) {
             uint32_t bit = set & -set;
@@ -101,8 +101,8 @@ static void compete(const Work *work, Tile tile, Field *field)
             resize_along(work, tile, candidate);
             resize_down(work, tile, mask);
             if (mixed & bit)
-                work->contest->original[candidate] += count_inside(tile, mask);
-            if (rival & bit && rivals == 1)
+                work->assignment->original[candidate] += count_inside(tile, mask);
+            if (rival & bit && possible == 1)
                 concede(tile, candidate, mask, field);
             else if (rival & bit)
                 offer(work, tile, candidate, mask, seen++ == 0, field);
@@ -111,9 +111,9 @@ static void compete(const Work *work, Tile tile, Field *field)
 }
 
 /* Widen a candidate's box to hold another one. */
-static void widen(const Contest *contest, int32_t candidate, int32_t left, int32_t top, int32_t right, int32_t bottom)
+static void widen(const PixelAssignment *assignment, int32_t candidate, int32_t left, int32_t top, int32_t right, int32_t bottom)
 {
-    int32_t *box = contest->boxes + 4 * candidate;
+    int32_t *box = assignment->boxes + 4 * candidate;
     box[0] = least(box[0], left), box[1] = least(box[1], top);
     box[2] = most(box[2], right), box[3] = most(box[3], bottom);
 }
@@ -121,7 +121,7 @@ static void widen(const Contest *contest, int32_t candidate, int32_t left, int32
 /* Count what a candidate has won of a tile; returns how many of these pixels are final. */
 static int32_t tally(const Work *work, Tile tile, const Field *field, int32_t candidate)
 {
-    const Contest *contest = work->contest;
+    const PixelAssignment *assignment = work->assignment;
     int32_t left = tile.column * TILE, top = tile.row * TILE, finals = 0;
     for (int part = 0; part < PARTS; part++, left += WIDTH) {
         flags won = {0}, final = {0}, before = {0}, last = {0}; /* rows before the first final pixel, row of the last */
@@ -133,21 +133,21 @@ static int32_t tally(const Work *work, Tile tile, const Field *field, int32_t ca
             before -= final == 0;
             last = pick_flags(keeps, y + (flags){0}, last);
         }
-        contest->won[candidate] += sum(won);
+        assignment->won[candidate] += sum(won);
         finals += sum(final);
         for (int lane = 0; lane < WIDTH; lane++)
             if (final[lane])
-                widen(contest, candidate, left + lane, top + before[lane], left + lane, top + last[lane]);
+                widen(assignment, candidate, left + lane, top + before[lane], left + lane, top + last[lane]);
     }
-    contest->final[candidate] += finals;
+    assignment->final[candidate] += finals;
     return finals;
 }
 
 /* Write a tile's owners to the map. */
 static void assign(const Work *work, Tile tile, const Field *field)
 {
-    size_t across = (size_t)work->contest->columns.size;
-    int32_t *to = work->contest->map + (size_t)tile.row * TILE * across + (size_t)tile.column * TILE;
+    size_t across = (size_t)work->assignment->columns.size;
+    int32_t *to = work->assignment->map + (size_t)tile.row * TILE * across + (size_t)tile.column * TILE;
     for (int32_t y = 0; y < tile.height; y++, to += across) {
         flags owners[PARTS];
         for (int part = 0; part < PARTS; part++) {
@@ -162,14 +162,14 @@ static void assign(const Work *work, Tile tile, const Field *field)
 }
 
 /* Interpolate a tile, count its pixels and assign them. */
-static void settle(const Work *work, int32_t row, int32_t column)
+static void complete(const Work *work, int32_t row, int32_t column)
 {
     Tile tile = tile_at(work, row, column);
     Field field;
     compete(work, tile, &field);
     int32_t finals = 0;
     for (int32_t word = 0; word < work->words; word++)
-        for (uint32_t set = *set_of(work->rivals, work, row, column, word); set;)
+        for (uint32_t set = *set_of(work->possible, work, row, column, word); set;)
             finals += tally(work, tile, &field, take_candidate(&set, word));
     *verdict_of(work, row, column) = finals ? SETTLED : NOBODY;
     if (finals)

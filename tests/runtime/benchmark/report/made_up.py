@@ -73,7 +73,7 @@ def report(count: int = 3, *, names: Sequence[str] = (), rounds: int = 40, seed:
         machine=machine(),
         artifacts=artifacts,
         comparisons=comparisons,
-        yardstick=times(7 * pace),
+        reference_work=times(7 * pace),
     )
     return msgspec.structs.replace(filled, **fields)
 

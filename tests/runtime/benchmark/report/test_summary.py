@@ -90,10 +90,10 @@ def test_doubts() -> None:
 @pytest.mark.parametrize(("factor", "said_of_it"), [(1.2, "became 20 % slower"), (0.8, "became 20 % faster")])
 def test_a_machine_that_drifts_is_told(factor: float, said_of_it: str) -> None:
     values = [7.0] * 20 + [7.0 * factor] * 20
-    assert said_of_it in said(made_up.report(2, yardstick=made_up.times(values)))
-    assert "The machine itself" not in said(made_up.report(2, yardstick=made_up.times([7.0] * 40)))
+    assert said_of_it in said(made_up.report(2, reference_work=made_up.times(values)))
+    assert "The machine itself" not in said(made_up.report(2, reference_work=made_up.times([7.0] * 40)))
 
 
 def test_nothing_but_stages_is_enough() -> None:
     report = made_up.without(made_up.report(2), "accuracy", "rate", "memory", "cold_start", "profile")
-    assert "is the fastest" in said(msgspec.structs.replace(report, yardstick=None))
+    assert "is the fastest" in said(msgspec.structs.replace(report, reference_work=None))

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.errors import PemError
 from pem_edge.runtime.inference import postprocess
-from pem_edge.runtime.inference.postprocess.acceptance import Candidates, Contest, candidates, conclude
-from pem_edge.runtime.inference.postprocess.compiled_contest import CompiledContest
+from pem_edge.runtime.inference.postprocess.acceptance import Candidates, PixelAssignment, candidates, conclude
+from pem_edge.runtime.inference.postprocess.compiled_assignment import CompiledAssignment
 from pem_edge.runtime.inference.postprocess.native import build, library
 from pem_edge.runtime.inference.postprocess.panoptic_merge import OVERRIDE
 from reference.scenes import Scene, scenes
@@ -47,18 +47,20 @@ def check_agreement(functions: library.Functions, scene: Scene, score: float, ov
     among = candidates(scene.logits, score)
     if not len(among.queries):
         return
-    if not agree_on_all_pixels(scene, among, *forms.contests(scene, among, functions)):
+    if not agree_on_all_pixels(scene, among, *forms.assignments(scene, among, functions)):
         return
-    ours, theirs = (conclude(contest, among, {0, 1}, overlap) for contest in forms.contests(scene, among, functions))
+    ours, theirs = (
+        conclude(assignment, among, {0, 1}, overlap) for assignment in forms.assignments(scene, among, functions)
+    )
     assert ours[1] == theirs[1]
     np.testing.assert_array_equal(ours[0], theirs[0])
 
 
-def agree_on_all_pixels(scene: Scene, among: Candidates, ours: Contest, theirs: Contest) -> bool:
+def agree_on_all_pixels(scene: Scene, among: Candidates, ours: PixelAssignment, theirs: PixelAssignment) -> bool:
     """Whether counts, boxes and owners are equal, which they must be but for ties."""
     everyone = np.arange(1, len(among.queries) + 1, dtype=np.int32)
-    for contest in (ours, theirs):
-        contest.settle(everyone > 0)
+    for assignment in (ours, theirs):
+        assignment.complete(everyone > 0)
     visible, off = ours.counts().final > 0, np.abs(np.stack(ours.counts()) - theirs.counts())
     same_boxes = np.array_equal(ours.boxes()[visible], theirs.boxes()[visible])
     differing = ours.paint(everyone) != theirs.paint(everyone)
@@ -110,8 +112,8 @@ def test_confidence_is_as_precise_as_single_precision(functions: library.Functio
         score = 1 / (1 + np.exp(-np.float64(mask)))
         for factor, winner in ((1 - 5e-7, 0), (1 + 5e-7, 1)):
             masks, scores = np.array([mask, 30], np.float32), np.array([1, score * factor], np.float32)
-            contest = CompiledContest(masks.reshape(2, 1, 1), np.arange(2), scores, geometry, functions)
-            assert contest.counts().won.argmax() == winner, mask
+            assignment = CompiledAssignment(masks.reshape(2, 1, 1), np.arange(2), scores, geometry, functions)
+            assert assignment.counts().won.argmax() == winner, mask
 
 
 @pytest.mark.usefixtures("functions")
@@ -163,7 +165,7 @@ def test_threads_may_merge_at_once(functions: library.Functions) -> None:
 
     def once(scene: Scene) -> tuple[NDArray[np.int32], list[Any]]:
         among = candidates(scene.logits, 0.8)
-        return conclude(forms.contests(scene, among, functions)[1], among, {1}, 0.8)
+        return conclude(forms.assignments(scene, among, functions)[1], among, {1}, 0.8)
 
     expected = [once(scene) for scene in many]
     with ThreadPoolExecutor(4) as pool:

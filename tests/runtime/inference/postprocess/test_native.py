@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pem_edge.runtime.inference.postprocess.native import build, library
-from tests.runtime.helpers import random_contests
+from tests.runtime.helpers import random_assignments
 
 ROOT = Path(__file__).parents[4]
 SANITIZE = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g")
@@ -93,7 +93,7 @@ def test_a_damaged_library_is_a_warning() -> None:
 
 
 def test_it_keeps_to_its_memory_and_to_defined_behaviour(compiler: list[str], tmp_path: Path) -> None:
-    watched = tmp_path / "contest.so"
+    watched = tmp_path / "assignment.so"
     try:
         build.compile_library(watched, SANITIZE)
     except build.CompileError as error:
@@ -108,7 +108,7 @@ def test_it_keeps_to_its_memory_and_to_defined_behaviour(compiler: list[str], tm
         "UBSAN_OPTIONS": "print_stacktrace=1",
     }
     done = subprocess.run(
-        [sys.executable, "-m", random_contests.__name__, str(watched)],
+        [sys.executable, "-m", random_assignments.__name__, str(watched)],
         env=environment,
         cwd=ROOT,
         capture_output=True,

@@ -32,7 +32,7 @@ def project(tmp_path: Path) -> Path:
     for name in ("pem", "calibration", "export"):
         (folder / name).mkdir()
         (folder / name / "__init__.py").touch()
-    stale = folder / NATIVE / "lib" / "contest-0123456789ab-linux-x86_64.so"
+    stale = folder / NATIVE / "lib" / "assignment-0123456789ab-linux-x86_64.so"
     stale.parent.mkdir()
     stale.touch()
     return folder

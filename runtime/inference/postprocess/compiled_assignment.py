@@ -1,4 +1,4 @@
-"""The contest for pixels in C, which interpolates, with vector instructions, what the mask grid leaves uncertain."""
+"""The assignment for pixels in C, which interpolates, with vector instructions, what the mask grid leaves uncertain."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _TILE = 16
 """Side of a tile in output pixels: layout.h's."""
 
 
-class CompiledContest:
-    """The contest among ``queries`` (C,) of ``masks`` (Q, h, w), whose class scores are ``scores`` (C,).
+class CompiledAssignment:
+    """The assignment among ``queries`` (C,) of ``masks`` (Q, h, w), whose class scores are ``scores`` (C,).
 
-    Its arrays are what `library.Contest` points to. ``functions`` are those of `library.load`.
+    Its arrays are what `library.PixelAssignment` points to. ``functions`` are those of `library.load`.
     Raises ValueError if a mask is not finite.
     """
 
@@ -42,33 +42,33 @@ class CompiledContest:
         self._boxes = np.full((len(queries), 4), [extreme.max, extreme.max, extreme.min, extreme.min], np.int32)
         self._map = np.empty(geometry.output_size, np.int32)
         self._sides = _sides(geometry)
-        self._functions, self._contest = functions, self._laid_out()
-        self._workspace = np.empty(functions.workspace(self._contest), np.uint8)
-        self._contest.workspace = self._workspace.ctypes.data
-        if not functions.open(self._contest):
+        self._functions, self._assignment = functions, self._laid_out()
+        self._workspace = np.empty(functions.workspace(self._assignment), np.uint8)
+        self._assignment.workspace = self._workspace.ctypes.data
+        if not functions.open(self._assignment):
             raise ValueError(NOT_FINITE)
 
     def counts(self) -> Counts:
-        """See `Contest`."""
+        """See `PixelAssignment`."""
         return Counts(*self._counts)
 
-    def settle(self, candidates: NDArray[np.bool_]) -> None:
-        """See `Contest`."""
+    def complete(self, candidates: NDArray[np.bool_]) -> None:
+        """See `PixelAssignment`."""
         wanted = candidates.astype(np.uint8)
-        self._functions.settle(self._contest, wanted.ctypes.data)
+        self._functions.complete(self._assignment, wanted.ctypes.data)
 
     def boxes(self) -> NDArray[np.int64]:
-        """See `Contest`."""
+        """See `PixelAssignment`."""
         return self._boxes.astype(np.int64)
 
     def paint(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
-        """See `Contest`."""
-        self._functions.paint(self._contest, ids.ctypes.data)
+        """See `PixelAssignment`."""
+        self._functions.paint(self._assignment, ids.ctypes.data)
         return self._map
 
-    def _laid_out(self) -> library.Contest:
+    def _laid_out(self) -> library.PixelAssignment:
         won, original, final = (counts.ctypes.data for counts in self._counts)
-        return library.Contest(
+        return library.PixelAssignment(
             masks=self._masks.ctypes.data,
             queries=self._queries.ctypes.data,
             inverse_scores=self._inverse_scores.ctypes.data,

@@ -41,15 +41,15 @@ struct Rectangle {
 
 struct Block {
     Tile* tile;
-    Rival* rivals;  // (candidates)
+    Rival* possible;  // (candidates)
     int* list;      // (candidates): those involved, in order
     int candidates;
     Rectangle pixels;
 
     __device__ explicit Block(const Merge& merge) : candidates(merge.summary->candidates) {
         tile = reinterpret_cast<Tile*>(shared_memory);
-        rivals = reinterpret_cast<Rival*>(tile + 1);
-        list = reinterpret_cast<int*>(rivals + candidates);
+        possible = reinterpret_cast<Rival*>(tile + 1);
+        list = reinterpret_cast<int*>(possible + candidates);
         const int left = blockIdx.x * kTileWidth, top = blockIdx.y * kTileHeight;
         pixels = {left, top, min(left + kTileWidth, merge.width), min(top + kTileHeight, merge.height)};
     }
@@ -59,7 +59,7 @@ __device__ void begin(const Merge& merge, const Block& block) {
     if (threadIdx.x == 0) *block.tile = {kLowest, 0, 1, 0};
     for (int i = threadIdx.x; i < block.candidates; i += kThreads) {
         const Candidate& candidate = merge.candidates[i];
-        block.rivals[i] = {candidate.score, candidate.query, kHighest, kLowest, 0, 0, 0, 0, kHighest, kHighest, -1, -1};
+        block.possible[i] = {candidate.score, candidate.query, kHighest, kLowest, 0, 0, 0, 0, kHighest, kHighest, -1, -1};
     }
 }
 
@@ -81,7 +81,7 @@ template <typename T>
 __device__ void bound(const Merge& merge, const Block& block, const Rectangle& grid) {
     const int rows = grid.bottom - grid.top;
     for (int i = threadIdx.x; i < block.candidates * rows; i += kThreads) {
-        Rival& rival = block.rivals[i / rows];
+        Rival& rival = block.possible[i / rows];
         const T* row = plane<T>(merge, rival.query) + (grid.top + i % rows) * merge.grid_width;
         float low = load(row + grid.left), high = low;
         bool finite = true;
@@ -99,7 +99,7 @@ __device__ void bound(const Merge& merge, const Block& block, const Rectangle& g
 
 __device__ void find_best_low(const Block& block) {
     for (int i = threadIdx.x; i < block.candidates; i += kThreads) {
-        const Rival& rival = block.rivals[i];
+        const Rival& rival = block.possible[i];
         atomicMax(&block.tile->best_low, ordered(rival.score * sigmoid(from_ordered(rival.low))));
     }
 }
@@ -108,7 +108,7 @@ __device__ void find_best_low(const Block& block) {
 __device__ void find_involved(const Block& block) {
     const float best_low = from_ordered(block.tile->best_low);
     for (int i = threadIdx.x; i < block.candidates; i += kThreads) {
-        Rival& rival = block.rivals[i];
+        Rival& rival = block.possible[i];
         const float low = from_ordered(rival.low), high = from_ordered(rival.high);
         rival.involved = rival.score * sigmoid(high) * (1 + kRounding) >= best_low || (low < 0 && high >= 0);
         if (!rival.involved && low >= 0) rival.original = block.pixels.area();
@@ -116,7 +116,7 @@ __device__ void find_involved(const Block& block) {
 }
 
 __device__ void list_involved(const Block& block) {
-    const auto involved = [&](int i) { return block.rivals[i].involved != 0; };
+    const auto involved = [&](int i) { return block.possible[i].involved != 0; };
     for (int i = threadIdx.x; i < block.candidates; i += kThreads) {
         if (!involved(i)) continue;
         block.list[rank(i, involved)] = i;
@@ -161,13 +161,13 @@ __device__ void stretch(Rival& rival, int y, int x) {
 
 // The candidate to which the pixel is final, -1 if it is none's.
 template <typename T, int kTaps>
-__device__ int settle(const Merge& merge, const Block& block, int y, int x) {
+__device__ int complete(const Merge& merge, const Block& block, int y, int x) {
     const Place<kTaps> place(merge, y, x);
     int winner = -1;
     float best = -1;
     bool inside = false;
     for (int i = 0; i < block.tile->involved; ++i) {
-        Rival& rival = block.rivals[block.list[i]];
+        Rival& rival = block.possible[block.list[i]];
         const float value = place.interpolate(plane<T>(merge, rival.query));
         const float confidence = rival.score * sigmoid(value);
         if (value >= 0) atomicAdd(&rival.original, 1);
@@ -178,17 +178,17 @@ __device__ int settle(const Merge& merge, const Block& block, int y, int x) {
         }
     }
     if (winner < 0) return -1;
-    atomicAdd(&block.rivals[winner].won, 1);
+    atomicAdd(&block.possible[winner].won, 1);
     if (!inside) return -1;
-    atomicAdd(&block.rivals[winner].final, 1);
-    stretch(block.rivals[winner], y, x);
+    atomicAdd(&block.possible[winner].final, 1);
+    stretch(block.possible[winner], y, x);
     return winner;
 }
 
 __device__ void report(const Merge& merge, const Block& block) {
     if (threadIdx.x == 0 && !block.tile->finite) atomicOr(&merge.summary->problems, kBadMasks);
     for (int i = threadIdx.x; i < block.candidates; i += kThreads) {
-        const Rival& rival = block.rivals[i];
+        const Rival& rival = block.possible[i];
         Candidate& candidate = merge.candidates[i];
         if (rival.won) atomicAdd(&candidate.won, rival.won);
         if (rival.original) atomicAdd(&candidate.original, rival.original);
@@ -202,7 +202,7 @@ __device__ void report(const Merge& merge, const Block& block) {
 }
 
 template <typename T, int kTaps>
-__device__ void contest(const Merge& merge) {
+__device__ void assignment(const Merge& merge) {
     const Block block(merge);
     begin(merge, block);
     __syncthreads();
@@ -217,7 +217,7 @@ __device__ void contest(const Merge& merge) {
     for (int i = threadIdx.x; i < kTileWidth * kTileHeight; i += kThreads) {
         const int x = block.pixels.left + i % kTileWidth, y = block.pixels.top + i / kTileWidth;
         if (x < block.pixels.right && y < block.pixels.bottom)
-            merge.map[size_t(y) * merge.width + x] = settle<T, kTaps>(merge, block, y, x);
+            merge.map[size_t(y) * merge.width + x] = complete<T, kTaps>(merge, block, y, x);
     }
     __syncthreads();
     report(merge, block);

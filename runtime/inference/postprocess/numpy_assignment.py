@@ -1,4 +1,4 @@
-"""The contest for pixels in NumPy, interpolating only what the mask grid leaves uncertain."""
+"""The assignment for pixels in NumPy, interpolating only what the mask grid leaves uncertain."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pem_edge.runtime.inference.postprocess.tiles import tiling
 _NOBODY = -1
 
 
-class NumpyContest:
-    """The contest among ``queries`` (C,) of ``masks`` (Q, h, w), whose class scores are ``scores`` (C,).
+class NumpyAssignment:
+    """The assignment among ``queries`` (C,) of ``masks`` (Q, h, w), whose class scores are ``scores`` (C,).
 
     ``won``, ``original`` and ``final`` count, per candidate and tile (C, T), the pixels that it wins, where its mask
     is at least 0.5, and both; ``owner`` (H, W) is the candidate to which a pixel is final. A tile whose bounds leave
@@ -33,31 +33,31 @@ class NumpyContest:
         self.masks, self.scores, self.tiling = masks[queries].astype(np.float32), scores, tiling(geometry)
         low, high = self.tiling.bounds(self.masks)
         confidence_low, confidence_high = scores[:, None] * sigmoid(low), scores[:, None] * sigmoid(high)
-        rivals = confidence_high * (1 + ROUNDING) >= confidence_low.max(axis=0)
-        alone, positive, mixed = rivals & (rivals.sum(axis=0) == 1), low >= 0, (low < 0) & (high >= 0)
+        possible = confidence_high * (1 + ROUNDING) >= confidence_low.max(axis=0)
+        alone, positive, mixed = possible & (possible.sum(axis=0) == 1), low >= 0, (low < 0) & (high >= 0)
         self.won, self.original, self.final = (sure * self.tiling.areas for sure in (alone, positive, alone & positive))
-        self.involved = rivals | mixed
+        self.involved = possible | mixed
         self.owner = np.full(geometry.output_size, _NOBODY, np.int16)
         certain, background = alone.any(axis=0) & ~mixed.any(axis=0), (high < 0).all(axis=0)
         self._postponed = ~certain & background
-        self._settle(~certain & ~background)
+        self._complete(~certain & ~background)
         for candidate, index in np.argwhere(alone & positive & certain):
             self.owner[self.tiling.tiles[index].out] = candidate
 
     def counts(self) -> Counts:
-        """See `Contest`."""
+        """See `PixelAssignment`."""
         return Counts(self.won.sum(axis=1), self.original.sum(axis=1), self.final.sum(axis=1))
 
-    def settle(self, candidates: NDArray[np.bool_]) -> None:
-        """See `Contest`."""
-        self._settle(self._postponed & self.involved[candidates].any(axis=0))
+    def complete(self, candidates: NDArray[np.bool_]) -> None:
+        """See `PixelAssignment`."""
+        self._complete(self._postponed & self.involved[candidates].any(axis=0))
 
     def boxes(self) -> NDArray[np.int64]:
-        """See `Contest`."""
+        """See `PixelAssignment`."""
         return np.array([self._box(candidate) for candidate in range(len(self.scores))])
 
     def paint(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
-        """See `Contest`."""
+        """See `PixelAssignment`."""
         return np.append(ids, np.int32(0))[self.owner]  # _NOBODY takes the last id, 0
 
     def _box(self, candidate: int) -> tuple[int, int, int, int]:
@@ -70,7 +70,7 @@ class NumpyContest:
         left, top = columns.start + x, rows.start + y
         return left, top, left + width - 1, top + height - 1
 
-    def _settle(self, chosen: NDArray[np.bool_]) -> None:
+    def _complete(self, chosen: NDArray[np.bool_]) -> None:
         """Interpolate the ``chosen`` tiles (T,): count their pixels and assign them."""
         for index in np.flatnonzero(chosen):
             tile, queries = self.tiling.tiles[index], np.flatnonzero(self.involved[:, index])

@@ -1,4 +1,4 @@
-"""Runs the compiled contest's functions at random sizes, for a library that watches itself: python -m ... LIBRARY."""
+"""Runs the compiled functions at random sizes, for a library that watches itself: python -m ... LIBRARY."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.inference.postprocess.acceptance import Candidates, conclude
-from pem_edge.runtime.inference.postprocess.compiled_contest import CompiledContest
+from pem_edge.runtime.inference.postprocess.compiled_assignment import CompiledAssignment
 from pem_edge.runtime.inference.postprocess.native import build, library
 
 RUNS = 15
 
 
 def run(functions: library.Functions, seed: int) -> None:
-    """One contest; every other one has masks in half precision, and the last grid point takes part in most."""
+    """One assignment; every other one has masks in half precision, and the last grid point takes part in most."""
     rng = np.random.default_rng(seed)
     grid = rng.integers(1, 40, 2)
     image, output = 4 * grid - rng.integers(0, 4, 2), rng.integers(1, 150, 2)
@@ -26,7 +26,7 @@ def run(functions: library.Functions, seed: int) -> None:
     kept = np.flatnonzero((rng.uniform(size=queries) < 0.7) | (np.arange(queries) == queries - 1))
     among = Candidates(kept, rng.uniform(0.01, 1, len(kept)).astype(np.float32), rng.integers(0, 5, len(kept)))
     geometry = Geometry(padded_size, image_size, output_size)
-    conclude(CompiledContest(masks, kept, among.scores, geometry, functions), among, {1, 2}, 0.8)
+    conclude(CompiledAssignment(masks, kept, among.scores, geometry, functions), among, {1, 2}, 0.8)
 
 
 def main() -> None:
