@@ -56,7 +56,7 @@ class CompiledMerge(BuildHookInterface):  # type: ignore[type-arg]
 
 
 def _load(path: Path) -> ModuleType:
-    """A module from its file: its package needs what is not there while this one is built."""
+    """Load a module from its file, since its package needs what is not there while this one is built."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None

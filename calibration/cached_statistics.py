@@ -27,7 +27,7 @@ def statistics(
     cache: Path | None = None,
     say: Say = lambda _text: None,
 ) -> Statistics:
-    """The statistics of ``model``, a graph in single precision, over ``images``: from ``cache`` or computed now.
+    """Return the statistics of ``model``, a graph in single precision, over ``images``: from ``cache`` or computed now.
 
     ``cache`` is a file; where it is not given, one in the user's cache folder, used if it has this model and these
     images. ``say`` gets a remark on what is done; progress goes to standard error. Raises CalibrationError if ``cache``
@@ -50,12 +50,16 @@ def statistics(
 
 
 def digest(model: onnx.ModelProto) -> str:
-    """Hex SHA-256 of the graph with its weights, whatever the model's metadata."""
+    """Return hex SHA-256 of the graph with its weights, whatever the model's metadata."""
     return hashlib.sha256(model.graph.SerializeToString(deterministic=True)).hexdigest()
 
 
 def _known(path: Path, model: str, images: str, *, named: bool) -> Statistics | None:
-    """What ``path`` has of this model and these images; if it has not, None, or an error where the user named it."""
+    """Return what ``path`` has of this model and these images, or None.
+
+    Raises:
+        CalibrationError: If the user ``named`` the file, and it is of another model or of other images.
+    """
     if not path.exists():
         return None
     try:

@@ -31,8 +31,18 @@ from pem_edge.runtime.progress import Say
 
 @dataclass(frozen=True)
 class OnnxExport:
-    """What to export, and where to; ``checkpoint`` is the file ``model`` was loaded from. With a ``calibration`` the
-    graph becomes INT8, what is left of it in the precision of ``forms``.
+    """What to export, and where to.
+
+    Attributes:
+        model: The PyTorch model.
+        checkpoint: The file that ``model`` was loaded from.
+        output: The file to write.
+        input: The sizes that the artifact takes.
+        labels: The classes, in the order of the outputs.
+        forms: The forms of the operations.
+        thresholds: The defaults of the panoptic merge.
+        compact: Whether to store weights in half precision where that is exact.
+        calibration: What to calibrate on for INT8, None for floating point; what is not in INT8 is as ``forms`` says.
     """
 
     model: PEM
@@ -47,11 +57,20 @@ class OnnxExport:
 
 
 def export_onnx(request: OnnxExport, say: Say = lambda _text: None) -> Manifest:
-    """Write ``request.output`` and its manifest, if the graph computes what the model computes.
+    """Write the ONNX model and its manifest, if the graph computes what the PyTorch model computes.
 
-    Raises ExportError if the labels do not fit the model, parity fails or INT8 costs too much, InputError and
-    CalibrationError if the calibration cannot be done, OutputError if a file cannot be written; then neither file is
-    left.
+    Args:
+        request: What to export.
+        say: Takes remarks on progress.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ExportError: If the labels do not fit the model, parity fails, or INT8 costs too much.
+        InputError: If the calibration images cannot be read.
+        CalibrationError: If the calibration cannot be done.
+        OutputError: If a file cannot be written. After any error, neither file is left.
     """
     _check_labels(request)
     request = replace(request, forms=suited(request.forms, request.model))
@@ -77,7 +96,7 @@ def _trace(model: PEM, forms: Forms, spec: InputSpec) -> onnx.ModelProto:
 def _quantize(
     request: OnnxExport, calibration: Calibration, proto: onnx.ModelProto, manifest: Manifest, say: Say
 ) -> tuple[onnx.ModelProto, Manifest]:
-    """``proto`` in INT8, and the manifest that says what this cost and gained."""
+    """Return ``proto`` in INT8, and the manifest that says what this cost and gained."""
     single, described = _runnable(request, proto, manifest)
     if request.forms.precision != "fp32" or (request.input.batch > 1 and not request.input.dynamic):
         say("tracing the graph in single precision")
@@ -86,7 +105,7 @@ def _quantize(
         spec = request.input if request.input.dynamic else fixed(request.input)
         traced = replace(request, forms=forms, input=spec)
         single, _ = _runnable(traced, _trace(request.model, forms, spec), manifest)
-    quantised, quantization = Quantizer(single, described, calibration, say).quantize(proto)
+    quantized, quantization = Quantizer(single, described, calibration, say).quantize(proto)
     int8 = msgspec.structs.replace(
         manifest,
         precision="int8",
@@ -95,12 +114,13 @@ def _quantize(
             manifest.built_by, remainder=manifest.precision, calibration=calibration.source
         ),
     )
-    return quantised, int8 if calibration.placement != "cpu" else timed(proto, manifest, quantised, int8, say)
+    return quantized, int8 if calibration.placement != "cpu" else timed(proto, manifest, quantized, int8, say)
 
 
 def _runnable(request: OnnxExport, proto: onnx.ModelProto, manifest: Manifest) -> tuple[onnx.ModelProto, Manifest]:
-    """The graph as backends for ONNX can run it: our plugin's operator is ONNX's under another name, and NVIDIA's
-    gives way to standard ones.
+    """Return the graph as backends for ONNX can run it.
+
+    Our plugin's operator is ONNX's under another name, and NVIDIA's gives way to standard ones.
     """
     if manifest.deform_conv == "nvidia":
         standard = _trace(request.model, replace(request.forms, deform_conv="standard"), request.input)
@@ -144,7 +164,7 @@ def _describe(request: OnnxExport) -> Manifest:
 
 
 def _prove(request: OnnxExport, proto: onnx.ModelProto, manifest: Manifest, say: Say) -> dict[str, Parity]:
-    """Parity on every installed backend that runs this form, by the backend's name. Raises ExportError."""
+    """Return parity on every installed backend that runs this form, by the backend's name. Raises ExportError."""
     with tempfile.TemporaryDirectory(prefix="pem-export-") as folder:
         path = Path(folder) / "model.onnx"
         proto, manifest = _runnable(request, proto, manifest)

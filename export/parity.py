@@ -97,7 +97,10 @@ def require(parities: dict[str, Parity]) -> None:
 
 
 def compare(found: Outputs, expected: Outputs, size: str, tie: float = 0.0) -> Difference:
-    """Largest differences, and the share of pixels whose winner's expected score is within ``tie`` of the best."""
+    """Return the largest differences, and the share of pixels whose winner's expected score is nearly the best.
+
+    A score counts as nearly the best if it is within a share ``tie`` of it.
+    """
     logits, masks = (float(np.abs(a - b).max()) for a, b in zip(found, expected, strict=True))
     scores, winners = _scores(*expected), _scores(*found).argmax(axis=1)
     reached = np.take_along_axis(scores, winners[:, None], axis=1)[:, 0]
@@ -106,7 +109,7 @@ def compare(found: Outputs, expected: Outputs, size: str, tie: float = 0.0) -> D
 
 
 def sizes_for(spec: InputSpec) -> list[Size]:
-    """What to test an artifact with: five times its size, or for a dynamic one its usual and other sizes."""
+    """Return the sizes to test an artifact with: five times its size or, for a dynamic one, usual and other sizes."""
     usual = (spec.batch, spec.height, spec.width)
     if not spec.dynamic:
         return [usual] * 5
@@ -121,7 +124,7 @@ def sizes_for(spec: InputSpec) -> list[Size]:
 
 
 def sample_image(height: int, width: int, seed: int) -> NDArray[np.uint8]:
-    """Large and small shapes, gradients, flat parts and noise, the same everywhere: RGB uint8 (H, W, 3)."""
+    """Return an image of shapes, gradients, flat parts and noise, the same everywhere: RGB uint8 (H, W, 3)."""
     random = np.random.Generator(np.random.PCG64([height, width, seed]))
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     canvas = np.stack([x / width, y / height, (x + y) / (height + width)], axis=2) * random.uniform(80, 255, 3)
@@ -142,11 +145,11 @@ def _shapes(x: NDArray[np.float32], y: NDArray[np.float32], random: np.random.Ge
 
 
 def _scores(logits: NDArray[np.floating], masks: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Class score times mask probability of each query at each mask pixel: (N, Q, H/4, W/4)."""
+    """Return class score times mask probability of each query at each mask pixel: (N, Q, H/4, W/4)."""
     scores = probabilities(logits)[:, :, :-1].max(axis=2)
     return np.asarray(scores[:, :, None, None] * sigmoid(masks.astype(np.float32)))
 
 
 def _finite(value: float) -> float:
-    """JSON has no NaN; an artifact that returns one is as wrong as can be."""
+    """Return JSON has no NaN; an artifact that returns one is as wrong as can be."""
     return value if np.isfinite(value) else float(np.finfo(np.float32).max)

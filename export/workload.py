@@ -26,7 +26,7 @@ _ELEMENTWISE = _ARITHMETIC | _LOGIC | _FUNCTIONS | {"Cast", "QuantizeLinear"}
 
 
 def count(proto: onnx.ModelProto, spec: InputSpec, parameters: int) -> Work:
-    """The work of one run of ``proto`` on images as ``spec`` says, of varying sizes at the usual one.
+    """Return the work of one run of ``proto`` on images as ``spec`` says, of varying sizes at the usual one.
 
     The latter takes a run on the CPU. ``parameters`` are those of the checkpoint.
     """
@@ -56,7 +56,10 @@ def _shapes(proto: onnx.ModelProto, spec: InputSpec) -> dict[str, Shape]:
 
 
 def _runnable(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy that onnxruntime can run, to tensors of the same shapes: NVIDIA's attention returns that of its values."""
+    """Return a copy that ONNX Runtime can run, to tensors of the same shapes.
+
+    NVIDIA's attention returns the shape of its values.
+    """
     runnable = with_native_deform_conv(proto)
     for node in runnable.graph.node:
         if node.op_type == NVIDIA_OPERATOR:
@@ -66,7 +69,7 @@ def _runnable(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _moved(graph: Graph, known: Mapping[str, Shape]) -> int:
-    """Bytes that nodes read and write of each other, of the image and of the results.
+    """Return bytes that nodes read and write of each other, of the image and of the results.
 
     An elementwise operation is taken to be part of the node that makes its largest input, if nothing else reads that.
     """
@@ -88,7 +91,7 @@ def _moved(graph: Graph, known: Mapping[str, Shape]) -> int:
 
 
 def _origins(graph: Graph, tensors: Iterable[str]) -> set[str]:
-    """What ``tensors`` are views of."""
+    """Return what ``tensors`` are views of."""
     return {_origin(graph, name) for name in tensors if name}
 
 

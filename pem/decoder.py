@@ -31,21 +31,28 @@ class DecoderLayer(nn.Module):
         self.feedforward = feedforward
 
     def forward(self, queries: Tensor, positions: Tensor, memory: Memory, mask_logits: Tensor) -> Tensor:
-        """``queries`` (1 or N, Q, C), ``positions`` (1, Q, C), ``mask_logits`` (N, Q, H, W); returns (N, Q, C)."""
+        """Return the queries after this layer, (N, Q, C).
+
+        Args:
+            queries: (1 or N, Q, C).
+            positions: (1, Q, C).
+            memory: What the layer attends to.
+            mask_logits: (N, Q, H, W).
+        """
         queries = self.cross_attention(queries, positions, memory, mask_logits)
         attended: Tensor = self.feedforward(self.self_attention(queries, positions))
         return attended
 
 
 def prototype_layer(width: int, heads: int, feedforward: int) -> DecoderLayer:
-    """A layer of PEM's decoder."""
+    """Return a layer of PEM's decoder."""
     return DecoderLayer(
         PrototypeCrossAttention(width, heads), SelfAttention(width, heads), FeedForward(width, feedforward)
     )
 
 
 def masked_layer(width: int, heads: int, feedforward: int) -> DecoderLayer:
-    """A layer of Mask2Former's decoder."""
+    """Return a layer of Mask2Former's decoder."""
     return DecoderLayer(
         MaskedCrossAttention(width, heads),
         SelfAttention(width, heads, norm_first=False),
@@ -57,7 +64,7 @@ class MaskProduct(nn.Module):
     """Mask logits: the product of an embedding of each query with the mask features."""
 
     def forward(self, embeddings: Tensor, features: Tensor) -> Tensor:
-        """``embeddings`` (N, Q, M) and ``features`` (N, M, H, W) to masks (N, Q, H, W)."""
+        """Return masks (N, Q, H, W) from ``embeddings`` (N, Q, M) and ``features`` (N, M, H, W)."""
         masks: Tensor = embeddings @ features.flatten(2)
         return masks.reshape(*masks.shape[:2], *features.shape[2:])
 
@@ -75,7 +82,7 @@ class ProjectingMaskProduct(MaskProduct):
         nn.init.xavier_uniform_(self.weight)
 
     def forward(self, embeddings: Tensor, features: Tensor) -> Tensor:
-        """Shapes as in `MaskProduct`."""
+        """Return shapes as in `MaskProduct`."""
         shift = embeddings @ self.bias
         return super().forward(embeddings @ self.weight.flatten(1), features) + shift[..., None, None]
 
@@ -110,11 +117,14 @@ class MaskDecoder(nn.Module):
         self.mask_product = mask_product
 
     def forward(self, levels: list[Tensor], mask_features: Tensor) -> tuple[Tensor, Tensor]:
-        """``levels`` coarsest first, ``mask_features`` (N, M, H/4, W/4); returns logits and masks as `PEM.forward`."""
+        """Return logits and masks, see `PEM.forward`.
+
+        ``levels`` come coarsest first; ``mask_features`` are (N, M, H/4, W/4).
+        """
         return self.predict(self.states(levels, mask_features)[-1], mask_features)
 
     def states(self, levels: list[Tensor], mask_features: Tensor) -> list[Tensor]:
-        """The queries before the first layer, (1, Q, C), and after each, (N, Q, C)."""
+        """Return the queries before the first layer, (1, Q, C), and after each, (N, Q, C)."""
         memories = [self._memory(i, level) for i, level in enumerate(levels)]
         # Resizing and the product with the mask embedding commute: masks for attention are predicted at the
         # level's own size instead of being predicted at stride 4 and resized. Halving is the mean of 2x2 pixels.
@@ -127,7 +137,7 @@ class MaskDecoder(nn.Module):
         return states
 
     def predict(self, state: Tensor, mask_features: Tensor) -> tuple[Tensor, Tensor]:
-        """Class logits (N, Q, K+1) and mask logits (N, Q, H/4, W/4) of one of the `states`."""
+        """Return class logits (N, Q, K+1) and mask logits (N, Q, H/4, W/4) of one of the `states`."""
         normalized = self.norm(state)
         return self.class_head(normalized), self._masks(normalized, mask_features)
 

@@ -25,6 +25,7 @@ class Normalization(nn.Module):
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Return normalized pixels (N, 3, H, W) of ``images``, uint8 RGB (N, H, W, 3)."""
         return (images.to(self.mean.dtype).permute(0, 3, 1, 2) - self.mean) / self.std
 
 
@@ -54,10 +55,13 @@ class PEM(nn.Module):
         return self.decoder.query_features.shape[0]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """``images`` uint8 RGB (N, H, W, 3), H and W multiples of 32.
+        """Return class logits (N, Q, K+1), the last class "no object", and mask logits (N, Q, H/4, W/4).
 
-        Returns class logits (N, Q, K+1), the last class "no object", and mask logits (N, Q, H/4, W/4).
-        Raises ValueError for another shape.
+        Args:
+            images: uint8 RGB (N, H, W, 3), H and W multiples of 32.
+
+        Raises:
+            ValueError: If the images have another shape.
         """
         if images.ndim != 4 or images.shape[3] != 3 or images.shape[1] % MULTIPLE_OF or images.shape[2] % MULTIPLE_OF:
             raise ValueError(
@@ -66,7 +70,7 @@ class PEM(nn.Module):
         return self.segment(self.normalize(images))
 
     def segment(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Everything after `normalize`: float (N, 3, H, W) to logits and masks as `forward` returns them."""
+        """Return everything after `normalize`: float (N, 3, H, W) to logits and masks as `forward` returns them."""
         mask_features, levels = self.pixel_decoder(self.backbone(pixels))
         logits, masks = self.decoder(levels, mask_features)
         return logits, masks

@@ -35,13 +35,13 @@ class Variant:
     queries: int = 100
 
     def build(self, num_classes: int, num_queries: int | None = None) -> PEM:
-        """The model with fresh weights, in training mode."""
+        """Return the model with fresh weights, in training mode."""
         backbone = self.backbone()
         decoder = self._decoder(num_classes, num_queries or self.queries)
         return PEM(self.name, backbone, self._pixel_decoder(backbone), decoder)
 
     def as_deep_as(self, state: Mapping[str, Tensor]) -> Variant:
-        """This variant with as many encoder layers as ``state``, a model's tensors, has."""
+        """Return this variant with as many encoder layers as ``state``, a model's tensors, has."""
         del state
         return self
 
@@ -73,7 +73,7 @@ class TransformerVariant(Variant):
     progressive: bool = False
 
     def as_deep_as(self, state: Mapping[str, Tensor]) -> Variant:
-        """This variant with as many encoder layers as ``state``, a model's tensors, has."""
+        """Return this variant with as many encoder layers as ``state``, a model's tensors, has."""
         rows = (tensor.shape[0] for key, tensor in state.items() if _OFFSETS.fullmatch(key) and tensor.ndim)
         found = Counter(count // (self.heads * POINTS * 2) for count in rows)
         return replace(self, encoder_layers=(found[1], found[2], found[3])) if found else self
@@ -132,7 +132,7 @@ VARIANTS = {
 def build(
     variant: str, num_classes: int, num_queries: int | None = None, *, encoder_layers: Depths | None = None
 ) -> PEM:
-    """A model with fresh weights, in training mode.
+    """Return a model with fresh weights, in training mode.
 
     ``encoder_layers``, for variants with a transformer encoder, are how many layers see the tokens of stride 32, of 32
     and 16, and all. Raises ValueError for an unknown variant, no classes, or layers that the variant cannot have.

@@ -34,11 +34,11 @@ class Case:
         return self.x.shape[0], self.weight.shape[0], self.offset.shape[2], self.offset.shape[3]
 
     def astype(self, dtype: type[np.floating]) -> Case:
-        """The same with inputs of another type."""
+        """Return the same with inputs of another type."""
         return self._with(*(array.astype(dtype) for array in self.inputs))
 
     def absolute(self) -> Case:
-        """The same with every product positive: what it gives bounds the rounding errors."""
+        """Return the same with every product positive: what it gives bounds the rounding errors."""
         return self._with(np.abs(self.x), np.abs(self.weight), self.offset, np.abs(self.bias), np.abs(self.mask))
 
     @property
@@ -64,7 +64,7 @@ def make(
     offset_group: int = 1,
     reach: float = 2.0,
 ) -> Case:
-    """Random inputs in float32; offsets of a standard deviation of ``reach`` pixels."""
+    """Return random inputs in float32; offsets of a standard deviation of ``reach`` pixels."""
     height, width = (
         (size[i] + pads[i] + pads[i + 2] - dilations[i] * (kernel[i] - 1) - 1) // strides[i] + 1 for i in (0, 1)
     )
@@ -88,7 +88,7 @@ def make(
 
 
 def reference(case: Case) -> NDArray[np.float64]:
-    """(N, C', OH, OW) by the definition of the standard, in double precision."""
+    """Return (N, C', OH, OW) by the definition of the standard, in double precision."""
     case = case.astype(np.float64)
     (n, channels, _, _), (out_channels, _, kh, kw) = case.x.shape, case.weight.shape
     plane = case.output_shape[2:]

@@ -23,7 +23,7 @@ class Placed(Protocol):
         """Of the array."""
 
     def read(self) -> NDArray[Any]:
-        """What it holds now, in host memory."""
+        """Return what it holds now, in host memory."""
 
 
 Place = Callable[[NDArray[Any]], Placed]
@@ -71,7 +71,7 @@ class MergeCase:
         self.launches = launches.merge(argument, scene.logits.dtype, scene.masks.dtype, taps.count)
 
     def result(self) -> Merged:
-        """What was merged."""
+        """Return what was merged."""
         candidates, summary, segments, painted = (array.read() for array in self._left)
         found = summary[0]
         return Merged(
@@ -98,5 +98,5 @@ class FitCase:
         self.launch: Launch = launches.fit(scaling, geometry, addresses, images, pad_value)
 
     def result(self) -> NDArray[np.uint8]:
-        """The model's input."""
+        """Return the model's input."""
         return np.asarray(self._target.read(), np.uint8)

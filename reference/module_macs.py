@@ -34,13 +34,13 @@ FVCORE: Rates = {
 
 
 def of_model(model: PEM, shape: Shape, rates: Rates = OURS) -> dict[str, int]:
-    """The multiply-accumulates of each part of ``model``, on images of ``shape``."""
+    """Return the multiply-accumulates of each part of ``model``, on images of ``shape``."""
     stages = (model.backbone, model.pixel_decoder, lambda maps: model.decoder(maps[1], maps[0]))
     return _staged(model, stages, shape, rates)
 
 
 def of_reference(model: PEM, shape: Shape, rates: Rates = OURS) -> dict[str, int]:
-    """The same of the published formulation of ``model``."""
+    """Return the same of the published formulation of ``model``."""
     form, decode = ReferenceForm(model), partial(published_form.decode, model.decoder)
     stages = (form.features, form.pixel_decode, lambda maps: decode(maps[1], maps[0]))
     return _staged(model, stages, shape, rates)
@@ -61,7 +61,7 @@ def _staged(model: PEM, stages: Iterable[Callable[[Any], Any]], shape: Shape, ra
 
 
 def _elements(rate: int) -> Callable[..., int]:
-    """Twice the rate for each element of the first output: torch counts a multiply-accumulate as two."""
+    """Return twice the rate for each element of the first output: torch counts a multiply-accumulate as two."""
 
     def flops(*_inputs: Any, out_shape: Any, **_options: Any) -> int:
         first = out_shape[0] if isinstance(out_shape[0], torch.Size) else out_shape

@@ -31,18 +31,18 @@ class ReferenceForm(nn.Module):
         return logits[-1], masks[-1]
 
     def predictions(self, pixels: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Class logits and mask logits before the first layer and after each, for normalised ``pixels``."""
+        """Return class logits and mask logits before the first layer and after each, for normalized ``pixels``."""
         mask_features, levels = self.pixel_decode(self.features(pixels))
         return decode(self.model.decoder, levels, mask_features)
 
     def features(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """The backbone's maps."""
+        """Return the backbone's maps."""
         backbone = self.model.backbone
         maps: tuple[Tensor, ...] = swin(backbone, pixels) if isinstance(backbone, SwinTransformer) else backbone(pixels)
         return maps
 
     def pixel_decode(self, features: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
-        """The published mask features, and the levels' maps."""
+        """Return the published mask features, and the levels' maps."""
         pixel_decoder = self.model.pixel_decoder
         if isinstance(pixel_decoder, TransformerPixelDecoder):
             mask_features, levels = pixel_decode(pixel_decoder, features)
@@ -52,7 +52,7 @@ class ReferenceForm(nn.Module):
 
 
 def full_mask_features(decoder: MaskDecoder, mask_features: Tensor) -> Tensor:
-    """The published mask features, whose last convolution may be the decoder's in ours."""
+    """Return the published mask features, whose last convolution may be the decoder's in ours."""
     product = decoder.mask_product
     if not isinstance(product, ProjectingMaskProduct):
         return mask_features

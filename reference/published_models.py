@@ -31,7 +31,7 @@ Arrays = dict[str, NDArray[np.float32]]
 
 
 def write_checkpoint(model: str, folder: Path) -> Path:
-    """The checkpoint as detectron2 writes it; written once a folder."""
+    """Return the checkpoint as detectron2 writes it; written once a folder."""
     path = folder / f"{model}.pth"
     if not path.exists():
         torch.save({"model": state_dict(model), "iteration": 89999}, path)
@@ -39,7 +39,7 @@ def write_checkpoint(model: str, folder: Path) -> Path:
 
 
 def state_dict(model: str) -> dict[str, Tensor]:
-    """The checkpoint's tensors under their published names."""
+    """Return the checkpoint's tensors under their published names."""
     return {
         key: torch.from_numpy(value) for key, value in synthetic().state_dict(model, int(golden(model)["seed"])).items()
     }
@@ -52,24 +52,24 @@ def golden(model: str) -> Arrays:
 
 
 def sizes(model: str) -> list[str]:
-    """Sizes of the golden images, such as "128x256"."""
+    """Return sizes of the golden images, such as "128x256"."""
     return sorted({key.split("/")[0] for key in golden(model) if "/" in key})
 
 
 def image(size: str) -> Tensor:
-    """The golden image, uint8 (1, H, W, 3)."""
+    """Return the golden image, uint8 (1, H, W, 3)."""
     height, width = map(int, size.split("x"))
     return torch.from_numpy(synthetic().image(height, width, 0))[None]
 
 
 def pixels(model: PEM, size: str) -> Tensor:
-    """The golden image as the published code feeds it: normalised, then zero-padded to multiples of 32."""
+    """Return the golden image as the published code feeds it: normalized, then zero-padded to multiples of 32."""
     normalized = model.normalize(image(size))
     return F.pad(normalized, (0, -normalized.shape[3] % 32, 0, -normalized.shape[2] % 32))
 
 
 def assert_golden(model: str, size: str, logits: NDArray[np.float32], masks: NDArray[np.float32]) -> None:
-    """The outputs, (1, Q, K+1) and (1, Q, h, w), are the golden ones to within the published tolerances."""
+    """Assert that the outputs, (1, Q, K+1) and (1, Q, h, w), are the golden ones to the published tolerances."""
     expected = golden(model)
     np.testing.assert_allclose(logits[0], expected[f"{size}/pred_logits"], rtol=0, atol=LOGITS_TOLERANCE)
     np.testing.assert_allclose(masks[0], expected[f"{size}/pred_masks"], rtol=0, atol=MASKS_TOLERANCE)

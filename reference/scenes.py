@@ -34,7 +34,7 @@ class Scene:
 
 
 def golden(dataset: str, case: str, num_classes: int) -> tuple[Scene, dict[str, NDArray[Any]]]:
-    """A golden case and what the published code made of it."""
+    """Return a golden case and what the published code made of it."""
     with np.load(REFERENCE / "golden" / f"postprocess_{dataset}.npz") as file:
         expected = {key.split("/")[1]: file[key] for key in file.files if key.startswith(f"{case}/")}
     height, width = expected["mask_size"].tolist()
@@ -45,7 +45,7 @@ def golden(dataset: str, case: str, num_classes: int) -> tuple[Scene, dict[str, 
 
 @st.composite
 def scenes(draw: st.DrawFn) -> Scene:
-    """Outputs at any sizes and crops, of one or more queries, from all dropped to all kept."""
+    """Return outputs at any sizes and crops, of one or more queries, from all dropped to all kept."""
     grid, image, output = zip(draw(_sides()), draw(_sides()), strict=True)
     geometry = Geometry((4 * grid[0], 4 * grid[1]), image, output)
     queries, classes = draw(st.integers(1, 12)), draw(st.integers(1, 6))
@@ -56,14 +56,14 @@ def scenes(draw: st.DrawFn) -> Scene:
 
 @st.composite
 def _sides(draw: st.DrawFn) -> tuple[int, int, int]:
-    """Height or width of mask grid, image and output."""
+    """Return height or width of mask grid, image and output."""
     grid = draw(st.integers(1, 40))
     image = draw(st.one_of(st.just(4 * grid), st.integers(1, 4 * grid)))
     return grid, image, draw(st.one_of(st.just(image), st.integers(1, 300)))
 
 
 def _looks() -> st.SearchStrategy[tuple[str, float, float]]:
-    """Kind of mask, amplitude and mean of its logits."""
+    """Return kind of mask, amplitude and mean of its logits."""
     kinds = st.sampled_from(["noise", "blobs", "constant", "same"])
     return st.tuples(kinds, st.sampled_from([0.0, 1.0, 4.0, 8.0]), st.sampled_from([-6.0, -2.0, 0.0, 2.0]))
 

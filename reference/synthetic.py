@@ -12,7 +12,7 @@ REFERENCE = Path(__file__).parents[1] / "tests" / "data" / "reference"
 
 @cache
 def synthetic() -> ModuleType:
-    """Weights, images and predictions by formula."""
+    """Return weights, images and predictions by formula."""
     spec = importlib.util.spec_from_file_location("synthetic", REFERENCE / "synthetic.py")
     assert spec is not None
     assert spec.loader is not None

@@ -21,7 +21,7 @@ Sizes = list[tuple[int, int]]
 
 
 def pixel_decode(module: TransformerPixelDecoder, features: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
-    """Mask features before their last convolution, and the levels' maps."""
+    """Return mask features before their last convolution, and the levels' maps."""
     projected = [project(x) for project, x in zip(module.projections, features[:0:-1], strict=True)]
     levels = encode(module.encoder, projected)
     lateral = module.lateral(features[0])
@@ -71,8 +71,8 @@ def deformable_attend(module: DeformableAttention, queries: Tensor, tokens: Tens
     values = module.values(tokens).view(batch, length, heads, width // heads)
     offsets = module.offsets(queries).view(batch, length, heads, levels, -1, 2)
     weights = module.scores(queries).view(batch, length, heads, -1).softmax(-1)
-    normaliser = torch.tensor([[columns, rows] for rows, columns in sizes], dtype=queries.dtype)
-    places = reference_points(sizes, queries)[None, :, None, None, None] + offsets / normaliser[:, None]
+    normalizer = torch.tensor([[columns, rows] for rows, columns in sizes], dtype=queries.dtype)
+    places = reference_points(sizes, queries)[None, :, None, None, None] + offsets / normalizer[:, None]
     samples = []
     for level, (rows, columns) in enumerate(sizes):
         start = sum(h * w for h, w in sizes[:level])
@@ -120,7 +120,7 @@ def attend(
     values: Tensor,
     outside: Tensor | None = None,
 ) -> Tensor:
-    """PyTorch's own attention with the weights of ``module``. ``outside`` (N, Q, S) is where a query must not look."""
+    """Return PyTorch's own attention with ``module``'s weights; queries do not look where ``outside`` (N, Q, S)."""
     attended, _ = F.multi_head_attention_forward(
         queries.transpose(0, 1),
         keys.transpose(0, 1),
@@ -192,7 +192,7 @@ def from_windows(windows: Tensor, shape: torch.Size) -> Tensor:
 
 
 def apart(height: int, width: int) -> Tensor:
-    """`APART` for pixels of one window that come from different regions of the map, (windows, 49, 49)."""
+    """Return `APART` for pixels of one window that come from different regions of the map, (windows, 49, 49)."""
     regions = torch.zeros(1, height, width, 1)
     parts = (slice(-WINDOW), slice(-WINDOW, -SHIFT), slice(-SHIFT, None))
     for number, (rows, columns) in enumerate((rows, columns) for rows in parts for columns in parts):

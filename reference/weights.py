@@ -10,8 +10,11 @@ from torch import nn
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def randomised(module: Module, seed: int = 0) -> Module:
-    """The module in eval mode, every tensor random: fresh ones have zero offsets and statistics that do nothing."""
+def randomized(module: Module, seed: int = 0) -> Module:
+    """Return the module in eval mode, with every tensor random.
+
+    Fresh ones have zero offsets, and statistics that do nothing.
+    """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, tensor in module.state_dict().items():

@@ -14,7 +14,7 @@ from pem_edge.runtime.errors import OutputError
 
 
 def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
+    """Return hex SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         digest = hashlib.sha256()
         while chunk := file.read(1 << 20):
@@ -23,7 +23,7 @@ def sha256(path: Path) -> str:
 
 
 def cache_folder() -> Path:
-    """Where this user keeps what can be made again: the XDG specification's cache folder, which need not exist."""
+    """Return the user's folder for what can be made again (XDG's cache folder), which need not exist."""
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (base if base.is_absolute() else Path.home() / ".cache") / "pem-edge"  # relative ones are to be ignored
 

@@ -1,7 +1,7 @@
 """Pictures as RGB uint8 (H, W, 3), from files and arrays.
 
 Decoded with Pillow, as the published code does: a truncated file is an error in every version of it, where OpenCV may
-fill the rest with grey and print on standard error.
+fill the rest with gray and print on standard error.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF")  # what needs no
 
 
 def read(path: Path, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> NDArray[np.uint8]:
-    """The picture in a file, RGB uint8 (H, W, 3), turned upright as its EXIF orientation says.
+    """Return the picture in a file, RGB uint8 (H, W, 3), turned upright as its EXIF orientation says.
 
-    Grey, palette, CMYK and 16-bit pictures become 8-bit colour, transparency is dropped, of several frames the first
+    Gray, palette, CMYK and 16-bit pictures become 8-bit color, transparency is dropped, of several frames the first
     is read. Raises InputError if the file is missing, no picture, damaged, or above the limits; the limit on pixels is
     checked against the header, before anything is decoded.
     """
@@ -42,9 +42,9 @@ def read(path: Path, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
 
 
 def from_array(image: object) -> NDArray[np.uint8]:
-    """An array the caller holds, as RGB uint8 (H, W, 3).
+    """Return an array the caller holds, as RGB uint8 (H, W, 3).
 
-    Takes uint8 (H, W, 3) RGB, (H, W, 4) RGBA and (H, W) or (H, W, 1) grey; copies only grey. Raises InputError.
+    Takes uint8 (H, W, 3) RGB, (H, W, 4) RGBA and (H, W) or (H, W, 1) gray; copies only gray. Raises InputError.
     """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         found = f"{image.dtype} array" if isinstance(image, np.ndarray) else type(image).__name__
@@ -91,8 +91,8 @@ def _reason(error: Exception) -> str:
 
 def _to_rgb(picture: Image.Image, path: Path) -> NDArray[np.uint8]:
     if picture.mode.startswith("I"):  # 16 bits; Pillow's own conversion would clip instead of scale
-        grey = np.asarray(picture).clip(0, 65535) >> 8
-        return from_array(grey.astype(np.uint8))
+        gray = np.asarray(picture).clip(0, 65535) >> 8
+        return from_array(gray.astype(np.uint8))
     if picture.mode in ("F", "LAB"):  # whose range is anyone's guess; which Pillow cannot convert
-        raise InputError(f"{path} has colour mode {picture.mode}: convert it to 8-bit RGB")
+        raise InputError(f"{path} has color mode {picture.mode}: convert it to 8-bit RGB")
     return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))

@@ -14,7 +14,7 @@ JsonObject: TypeAlias = dict[str, Any]  # whatever JSON can hold
 
 
 def to_json(content: object) -> bytes:
-    """Indented JSON, with a newline at its end."""
+    """Return indented JSON, with a newline at its end."""
     return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
 
 

@@ -93,7 +93,7 @@ def _write(dataset: ToyStreets, folder: Path, suffix: str, index: int) -> tuple[
 
 
 def _segments(sample: Sample) -> list[Segment]:
-    """The sample's segments with their areas and boxes."""
+    """Return the sample's segments with their areas and boxes."""
     segments = []
     for segment in sample.segments:
         label, mask = LABELS[segment.category_id], (sample.panoptic == segment.id).astype(np.uint8)

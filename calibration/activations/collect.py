@@ -25,7 +25,7 @@ class Images(Sized, Iterable[NDArray[np.uint8]], Protocol):
 
 
 def collect(model: onnx.ModelProto, tensors: Sequence[str], images: Images) -> dict[str, TensorStatistics]:
-    """The statistics of ``tensors``, by their keys, over ``images``; progress goes to standard error.
+    """Return the statistics of ``tensors``, by their keys, over ``images``; progress goes to standard error.
 
     Raises CalibrationError if a tensor has values that are not finite; it names the first layer that computes some.
     """
@@ -46,7 +46,7 @@ def collect(model: onnx.ModelProto, tensors: Sequence[str], images: Images) -> d
 def run(
     model: onnx.ModelProto, tensors: Sequence[str], images: Iterable[NDArray[np.uint8]]
 ) -> Iterator[list[NDArray[np.float32]]]:
-    """The values of ``tensors`` for each of ``images``, computed by onnxruntime on the CPU."""
+    """Yield the values of ``tensors`` for each of ``images``, computed by onnxruntime on the CPU."""
     part = session(Graph(model).ending_at(list(tensors)))
     name = part.get_inputs()[0].name
     for image in images:
@@ -54,7 +54,7 @@ def run(
 
 
 def _passes(graph: Graph, tensors: Sequence[str]) -> Iterator[list[str]]:
-    """``tensors`` in groups of no more than `BUDGET` bytes, or of one."""
+    """Yield ``tensors`` in groups of at most `BUDGET` bytes; a larger tensor is a group of its own."""
     group: list[str] = []
     size = 0
     for tensor in tensors:

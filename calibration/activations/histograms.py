@@ -51,7 +51,7 @@ class Histogram:
         return np.linspace(-self.reach, self.reach, 2 * BINS + 1)
 
     def merged(self, other: Histogram) -> Histogram:
-        """The histogram of both sets of values."""
+        """Return the histogram of both sets of values."""
         both = Histogram()
         both.reach = max(self.reach, other.reach)
         both.least, both.greatest = min(self.least, other.least), max(self.greatest, other.greatest)
@@ -64,7 +64,7 @@ class Histogram:
 
 
 def _widened(counts: NDArray[np.int64], factor: float) -> NDArray[np.int64]:
-    """The counts for a reach ``factor`` times as far, a power of two."""
+    """Return the counts for a reach ``factor`` times as far, a power of two."""
     while factor > 1:
         quarter = counts.size // 4
         merged = counts.reshape(-1, 2).sum(axis=1)

@@ -29,7 +29,7 @@ _NARROWEST = 1 / 16
 
 
 def find(histogram: Histogram, method: RangeMethod, *, symmetric: bool) -> Range:
-    """The range of ``histogram`` by ``method``; ``symmetric`` ones have ``low == -high``.
+    """Return the range of ``histogram`` by ``method``; ``symmetric`` ones have ``low == -high``.
 
     - ``max`` holds every value;
     - ``percentile`` leaves out the share of values that `PERCENTILE` says, farthest from zero on either side;
@@ -80,50 +80,50 @@ def _magnitudes(histogram: Histogram) -> NDArray[np.int64]:
 
 
 def _quantile(counts: NDArray[np.int64], left_out: float, reach: float, greatest: float) -> float:
-    """The upper edge, at most ``greatest``, of the bin beyond which no more than ``left_out`` values lie."""
+    """Return the upper edge, at most ``greatest``, of the bin beyond which no more than ``left_out`` values lie."""
     beyond = counts[::-1].cumsum()[::-1]
     kept = int(np.count_nonzero(beyond > left_out))
     return min(kept * reach / BINS, greatest)
 
 
 def _not_empty(found: Range, whole: Range) -> Range:
-    """``found``, or the whole where all but a few values are zero."""
+    """Return ``found``, or the whole range where all but a few values are zero."""
     return found if found[0] < found[1] else whole
 
 
 def _best(loss: Callable[[Range], float], whole: Range) -> Range:
-    """The part of ``whole`` of least ``loss``; of equals the widest."""
+    """Return the part of ``whole`` of least ``loss``; of equals the widest."""
     shares = np.linspace(1, _NARROWEST, _CANDIDATES)
     tried = [(whole[0] * share, whole[1] * share) for share in shares]
     return min(tried, key=loss)
 
 
 def _rounded(values: NDArray[np.float64], tried: Range, symmetric: bool) -> NDArray[np.float64]:
-    """``values`` after quantisation to ``tried``, which loses one level to symmetry."""
+    """Return ``values`` after quantization to the range ``tried``; symmetry costs one level."""
     low, high = tried
     step = high / (LEVELS / 2 - 1) if symmetric else (high - low) / (LEVELS - 1)
     return np.asarray(np.round(values.clip(low, high) / step) * step)
 
 
-def _centres(histogram: Histogram) -> NDArray[np.float64]:
+def _centers(histogram: Histogram) -> NDArray[np.float64]:
     edges = histogram.edges
     return np.asarray((edges[:-1] + edges[1:]) / 2)
 
 
 def _squared_error(histogram: Histogram, tried: Range, symmetric: bool) -> float:
     used = np.flatnonzero(histogram.counts)
-    centres = _centres(histogram)[used]
-    error = centres - _rounded(centres, tried, symmetric)
+    centers = _centers(histogram)[used]
+    error = centers - _rounded(centers, tried, symmetric)
     return float(np.dot(histogram.counts[used], error * error))
 
 
 def _divergence(histogram: Histogram, tried: Range, symmetric: bool) -> float:
-    """Of the values clipped to ``tried`` from what is left of them when each level's count is spread over its bins.
+    """Return the divergence between the values clipped to ``tried`` and the same values quantized.
 
-    What is clipped is counted in the outermost bins of the true distribution, not in its approximation. Zeros, of which
-    ReLU makes many and every range has a level for, are left out.
+    The count of each level is spread over its bins. What is clipped is counted in the outermost bins of the true
+    distribution, not in its approximation. Zeros are left out: ReLU makes many, and every range has a level for them.
     """
-    inside = (_centres(histogram) >= tried[0]) & (_centres(histogram) <= tried[1])
+    inside = (_centers(histogram) >= tried[0]) & (_centers(histogram) <= tried[1])
     used = np.flatnonzero(inside)
     if used.size == 0:
         return np.inf
@@ -133,11 +133,11 @@ def _divergence(histogram: Histogram, tried: Range, symmetric: bool) -> float:
     true = kept.copy()
     true[0] += counts[: used[0]].sum()
     true[-1] += counts[used[-1] + 1 :].sum()
-    return _kullback_leibler(true, _spread(kept, _rounded(_centres(histogram)[used], tried, symmetric)))
+    return _kullback_leibler(true, _spread(kept, _rounded(_centers(histogram)[used], tried, symmetric)))
 
 
 def _spread(counts: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The counts of each level, spread evenly over those of its bins that are not empty."""
+    """Return the counts of each level, spread evenly over those of its bins that are not empty."""
     level = np.cumsum(np.diff(levels, prepend=levels[0]) > 0)
     filled = counts > 0
     sums, bins = np.bincount(level, counts), np.bincount(level, filled)
@@ -145,7 +145,7 @@ def _spread(counts: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray
 
 
 def _kullback_leibler(true: NDArray[np.float64], approximate: NDArray[np.float64]) -> float:
-    """In nats; a small share stands for zero where ``approximate`` has none."""
+    """Return the divergence in nats; where ``approximate`` is zero, a small share stands for it."""
     p, q = true / true.sum(), approximate / max(approximate.sum(), 1.0)
     filled = p > 0
     return float(np.sum(p[filled] * np.log(p[filled] / np.maximum(q[filled], 1e-9))))

@@ -75,7 +75,7 @@ class Statistics:
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
     def table(self) -> str:
-        """The range of each tensor by each method, as text."""
+        """Return the range of each tensor by each method, as text."""
         width = max((len(key) for key in self.tensors), default=0)
         lines = [f"{'tensor':<{width}}  {'least':>10}  {'greatest':>10}" + "".join(f"  {m:>20}" for m in METHODS)]
         for key, tensor in self.tensors.items():

@@ -25,9 +25,9 @@ class Choice:
 
 
 def sensitivity(names: Sequence[str], quantize: Quantize, score: Score, reference: float) -> dict[str, float]:
-    """How far ``score`` falls below ``reference`` with one block alone in INT8, by block, the most sensitive first.
+    """Return how far the score falls with one block alone in INT8, by block, the most sensitive first.
 
-    ``names`` are the blocks there are. Progress goes to standard error.
+    The fall is that of ``score`` below ``reference``.
     """
     drops = {
         name: reference - score(quantize([other for other in names if other != name]))
@@ -37,11 +37,11 @@ def sensitivity(names: Sequence[str], quantize: Quantize, score: Score, referenc
 
 
 def choose(ranking: Iterable[str], quantize: Quantize, score: Score, reference: float, most: float) -> Choice:
-    """Keep blocks out of INT8, those first in ``ranking`` first, until ``score`` is no more than ``most`` below
-    ``reference``.
+    """Keep blocks out of INT8, in the order of ``ranking``, until little enough is lost.
 
-    Each time the drop of all that is in INT8 together is measured: those of single blocks do not add up. Where even the
-    last step does not get there, everything is kept.
+    The loss is how far ``score`` falls below ``reference``; it must be at most ``most``. Each time it is measured with
+    all that is in INT8, since the losses of single blocks do not add up. If even the last step does not suffice, all
+    blocks are kept.
     """
     kept: list[str] = []
     steps = [reference - score(quantize(kept))]

@@ -38,8 +38,11 @@ def plot_statistics(statistics: Statistics, path: Path) -> None:
 
 
 def plot_sensitivity(drops: Mapping[str, float], path: Path, unit: str = "PQ") -> None:
-    """Draw what each block costs in INT8, the most sensitive on top. Raises CalibrationError without matplotlib,
-    OutputError.
+    """Draw what each block costs in INT8, the most sensitive on top.
+
+    Raises:
+        CalibrationError: If matplotlib is not installed.
+        OutputError: If the file cannot be written.
     """
     figure, (axis,) = _figure(rows=1, height=1 + 0.25 * len(drops))
     axis.barh(list(drops), list(drops.values()))

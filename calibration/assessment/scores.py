@@ -24,7 +24,7 @@ from pem_edge.runtime.inference.segmenter import Segmenter
 
 
 class PanopticScore:
-    """PQ of a model, in percent, on labelled images; those of ``indices``, or all."""
+    """PQ of a model, in percent, on labeled images; those of ``indices``, or all."""
 
     def __init__(
         self,
@@ -33,16 +33,20 @@ class PanopticScore:
         indices: Iterable[int] | None = None,
         backend: str | None = "onnxruntime",
     ) -> None:
-        """``manifest`` says how images are fitted and results read; of what it says of a file, nothing is used.
+        """Prepare to score models.
 
-        Without a ``backend``, the model runs in onnxruntime with its Q/DQ pairs as they are written: what TensorRT
-        computes, to rounding, also with a remainder in half precision, for which onnxruntime has no INT8 kernels.
+        Args:
+            manifest: Says how images are fitted and results read; what it says of a file is not used.
+            dataset: The labeled images.
+            indices: Which of them to score; all by default.
+            backend: The backend that runs the models. With None, ONNX Runtime computes Q/DQ pairs as they are written,
+                which is what TensorRT computes to rounding, also with a remainder in half precision.
         """
         self._manifest, self._dataset, self._backend = manifest, dataset, backend
         self._indices = None if indices is None else list(indices)
 
     def __call__(self, model: onnx.ModelProto) -> float:
-        """0 where no image has a segment. Raises InputError and BackendError."""
+        """Return the PQ in percent; 0 where no image has a segment. Raises InputError and BackendError."""
         with tempfile.TemporaryDirectory(prefix="pem-score-") as folder:
             artifact = Artifact(Path(folder) / "model.onnx", self._manifest)
             onnx.save(model, artifact.model)
@@ -65,13 +69,13 @@ class Agreement:
         self._expected = list(_class_maps(reference, images))
 
     def __call__(self, model: onnx.ModelProto) -> float:
-        """Raises InputError."""
+        """Return the percentage of pixels that ``model`` gives the same class. Raises InputError."""
         found = _class_maps(model, self._images)
         return 100 * float(np.mean([np.mean(a == b) for a, b in zip(found, self._expected, strict=True)]))
 
 
 def _class_maps(model: onnx.ModelProto, images: Images) -> Iterable[NDArray[np.uint8]]:
-    """The class of each pixel of the masks, uint8 (H/4, W/4), for each image."""
+    """Yield the class of each pixel of the masks, uint8 (H/4, W/4), for each image."""
     for logits, masks in run(model, ["logits", "masks"], images):
         size = masks.shape[2], masks.shape[3]
         padded = STRIDE * size[0], STRIDE * size[1]

@@ -45,7 +45,7 @@ class CalibrationSet:
         return len(self._indices)
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
-        """Arrays of uint8 (1, H, W, 3), as the model takes them. Raises InputError."""
+        """Yield arrays of uint8 (1, H, W, 3), as the model takes them. Raises InputError."""
         for index in self._indices:
             image, _ = self._source.read(index)
             yield preprocess.prepare(image, self._spec)[0][np.newaxis]
@@ -79,7 +79,7 @@ class _Source(Protocol):
     def read(self, index: int) -> tuple[NDArray[np.uint8], frozenset[int] | None]: ...
 
 
-class _Labelled:
+class _Labeled:
     def __init__(self, name: str, dataset: Dataset) -> None:
         self.name, self._dataset = name, dataset
         self.labels: Sequence[Label] | None = dataset.labels
@@ -111,9 +111,9 @@ class _Folder:
 
 def _open(source: str | Path | Dataset) -> _Source:
     if not isinstance(source, (str, Path)):
-        return _Labelled(type(source).__name__, source)
+        return _Labeled(type(source).__name__, source)
     text = str(source)
-    return _Labelled(text, open_dataset(text)) if has_labels(text) else _Folder(text)
+    return _Labeled(text, open_dataset(text)) if has_labels(text) else _Folder(text)
 
 
 def _candidates(total: int, count: int) -> Sequence[int]:

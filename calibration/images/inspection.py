@@ -14,7 +14,7 @@ from pem_edge.runtime.artifacts.labels import Label
 
 MEAN = np.array([123.675, 116.280, 103.530])
 STD = np.array([58.395, 57.120, 57.375])
-"""Of the red, green and blue values, 0 to 255, that every variant normalises with."""
+"""Of the red, green and blue values, 0 to 255, that every variant normalizes with."""
 
 FEW = 32
 """Images; ranges from fewer depend on which ones they are."""
@@ -31,8 +31,15 @@ _FLAT = 0.4
 
 @dataclass(frozen=True)
 class Looks:
-    """An image in short: hex SHA-256 of its fitted pixels, a hash that similar images share, mean and standard
-    deviation of red, green and blue, and the classes in it, None where there are no labels.
+    """An image in short.
+
+    Attributes:
+        index: Its place in the source.
+        digest: The hex SHA-256 of its fitted pixels.
+        similarity: A hash that similar images share.
+        mean: The mean of red, green and blue.
+        std: The standard deviation of red, green and blue.
+        classes: The classes in it; None where there are no labels.
     """
 
     index: int
@@ -44,11 +51,12 @@ class Looks:
 
     @property
     def brightness(self) -> float:
+        """The mean of all values, 0 to 255."""
         return float(self.mean.mean())
 
 
 def look(index: int, fitted: NDArray[np.uint8], size: tuple[int, int], classes: frozenset[int] | None) -> Looks:
-    """What an image, uint8 (H, W, 3), looks like that takes up ``size`` at the top left, the rest being padding."""
+    """Return what an image, uint8 (H, W, 3), looks like, whose top left ``size`` is not padding."""
     picture = fitted[: size[0], : size[1]]
     mean, std = cv2.meanStdDev(picture)
     digest = hashlib.sha256(fitted.tobytes()).hexdigest()
@@ -57,7 +65,7 @@ def look(index: int, fitted: NDArray[np.uint8], size: tuple[int, int], classes: 
 
 
 def findings(looks: Sequence[Looks], picked: Sequence[Looks], labels: Sequence[Label] | None) -> list[str]:
-    """Remarks on a set of images and on those ``picked`` from it, a line each."""
+    """Return remarks on a set of images and on those ``picked`` from it, a line each."""
     remarks = [_duplicates(looks), _near_duplicates(picked), _few(picked), _domain(picked), _contrast(picked)]
     if labels is not None:
         remarks.append(_uncovered(picked, labels))
@@ -65,9 +73,9 @@ def findings(looks: Sequence[Looks], picked: Sequence[Looks], labels: Sequence[L
 
 
 def _difference_hash(picture: NDArray[np.uint8]) -> np.uint64:
-    """Which of 8 x 9 grey pixels are brighter than their left neighbours: 64 bits."""
-    grey = cv2.cvtColor(cv2.resize(picture, (9, 8), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-    bits = np.diff(grey.astype(np.int16), axis=1) > 0
+    """Return which of 8 x 9 gray pixels are brighter than their left neighbors: 64 bits."""
+    gray = cv2.cvtColor(cv2.resize(picture, (9, 8), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    bits = np.diff(gray.astype(np.int16), axis=1) > 0
     return np.packbits(bits).view(np.uint64)[0]  # type: ignore[no-any-return]
 
 
@@ -84,7 +92,7 @@ def _near_duplicates(picked: Sequence[Looks]) -> str:
 
 
 def _near(picked: Sequence[Looks], number: int) -> Iterator[int]:
-    """The images before ``number`` that look like it."""
+    """Yield the images before ``number`` that look like it."""
     mine = int(picked[number].similarity)
     for other in range(number):
         if (mine ^ int(picked[other].similarity)).bit_count() <= _NEAR:
@@ -100,7 +108,7 @@ def _domain(picked: Sequence[Looks]) -> str:
     if np.abs((mean - MEAN) / STD).max() <= _FAR:
         return ""
     return (
-        f"the images' mean colour is {_rgb(mean)}, training's {_rgb(MEAN)}: are they what the model will see? "
+        f"the images' mean color is {_rgb(mean)}, training's {_rgb(MEAN)}: are they what the model will see? "
         "Ranges from another domain cost accuracy"
     )
 

@@ -9,9 +9,10 @@ from pem_edge.calibration.images.inspection import Looks
 
 
 def pick(looks: Sequence[Looks], count: int) -> list[Looks]:
-    """``count`` of the images, or all there are, the same ones each time.
+    """Return ``count`` of the images, or all there are; the same ones each time.
 
-    With labels, one after the other that whose classes have been seen least; else evenly from dark to bright.
+    With labels, each next image is the one whose classes were seen least so far; without, images are spread evenly from
+    dark to bright.
     """
     if count >= len(looks):
         return list(looks)

@@ -29,7 +29,7 @@ __all__ = ["PLACEMENTS", "Placement", "Report", "blocks", "quantize", "tensors"]
 
 
 def tensors(model: onnx.ModelProto) -> list[str]:
-    """The tensors whose statistics any placement needs, in the graph's order."""
+    """Return the tensors whose statistics any placement needs, in the graph's order."""
     graph = Graph(model)
     plans = [make(graph, rules) for rules in RULES.values()]
     wanted = {tensor for plan in plans for tensor in plan.readers}
@@ -37,7 +37,7 @@ def tensors(model: onnx.ModelProto) -> list[str]:
 
 
 def blocks(model: onnx.ModelProto, placement: Placement = "cpu") -> list[str]:
-    """The blocks that have a convolution or a linear layer to quantise, in the graph's order."""
+    """Return the blocks that have a convolution or a linear layer to quantize, in the graph's order."""
     graph = Graph(model)
     plan = make(graph, RULES[placement])
     chosen = {str(node.name) for node in (*plan.convolutions, *plan.linears)}
@@ -53,11 +53,21 @@ def quantize(
     *,
     correct_bias: bool = True,
 ) -> tuple[onnx.ModelProto, Report]:
-    """A copy of ``model`` whose ordinary convolutions and linear layers compute in INT8, the blocks ``keep`` aside.
+    """Return a copy of ``model`` whose ordinary convolutions and linear layers compute in INT8.
 
-    ``model`` computes in single or half precision; ``statistics`` are those of its graph in single precision. One
-    that is quantised already comes back as it is. Raises CalibrationError if the statistics lack a tensor of the
-    model, or the model computes in half and is for CPUs.
+    Args:
+        model: A graph in single or half precision. One that is quantized already comes back as it is.
+        statistics: The statistics of its graph in single precision.
+        placement: Whose kernels to quantize for.
+        method: How ranges follow from statistics.
+        keep: The blocks that stay in floating point.
+        correct_bias: Whether biases make up for what rounding takes from the mean.
+
+    Returns:
+        The quantized model, and a report on it.
+
+    Raises:
+        CalibrationError: If the statistics lack a tensor of the model, or the model computes in half and is for CPUs.
     """
     graph, rules = Graph(model), RULES[placement]
     plan = make(graph, rules, keep)

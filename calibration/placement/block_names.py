@@ -1,4 +1,4 @@
-"""Groups of a model's convolutions and linear layers, by module, that are quantised or kept together."""
+"""Groups of a model's convolutions and linear layers, by module, that are quantized or kept together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BLOCKS = (
 
 
 def block_of(node: str) -> str:
-    """The block of the node called ``node``, such as ``backbone.features.3`` or ``pixel_decoder.levels.0.offsets``.
+    """Return the block of the node called ``node``, such as ``backbone.features.3``.
 
     A node that comes from no module of the tables above is a block of its own.
     """

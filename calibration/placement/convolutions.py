@@ -16,17 +16,17 @@ _LINEAR = re.compile(r"(?:backbone|pixel_decoder)\.(?!.*\.(?:offsets|scores)/)")
 
 
 def is_convolution(graph: Graph, node: ir.Node) -> bool:
-    """Whether ``node`` is a convolution over more than one pixel."""
+    """Return whether ``node`` is a convolution over more than one pixel."""
     return node.op_type == "Conv" and (graph.shape(names(node.outputs)[0]) or ())[2:] != (1, 1)
 
 
 def is_ordinary(graph: Graph, node: ir.Node) -> bool:
-    """Whether ``node`` is such a convolution and no part of a deformable one."""
+    """Return whether ``node`` is such a convolution and no part of a deformable one."""
     return is_convolution(graph, node) and _DEFORMABLE.search(str(node.name)) is None
 
 
 def is_linear(graph: Graph, node: ir.Node) -> bool:
-    """Whether ``node`` is a linear layer, its bias aside, of a transformer over pixels."""
+    """Return whether ``node`` is a linear layer, its bias aside, of a transformer over pixels."""
     if node.op_type != "MatMul" or _LINEAR.match(str(node.name)) is None:
         return False
     weights = graph.constant(names(node.inputs)[1])

@@ -104,7 +104,7 @@ def _quantize_tensor(graph: ir.Graph, tensor: ir.Value, scale: Scale, readers: C
     ]
     uses = [(node, position) for node, position in tensor.uses() if node.name in readers]
     levels = _node("QuantizeLinear", [tensor, *constants], f"{tensor.name}.levels", constants[1].dtype, tensor.shape)
-    real = _node("DequantizeLinear", [levels, *constants], f"{tensor.name}.dequantised", tensor.dtype, tensor.shape)
+    real = _node("DequantizeLinear", [levels, *constants], f"{tensor.name}.dequantized", tensor.dtype, tensor.shape)
     _insert_after(graph, tensor, [levels, real])
     for node, position in uses:
         node.replace_input_with(position, real)

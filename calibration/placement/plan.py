@@ -1,4 +1,4 @@
-"""Which tensors a placement quantises, for which readers, and which of them share a range."""
+"""Which tensors a placement quantizes, for which readers, and which of them share a range."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ from pem_edge.calibration.placement.rules import PASSING, Rules
 
 @dataclass
 class Plan:
-    """``convolutions`` and ``linears`` are quantised; ``readers`` are, by tensor, the names of the nodes that read it
-    quantised; tensors of one group (see `group`) share a range.
+    """Which tensors are quantized, and for which readers.
+
+    Attributes:
+        convolutions: The convolutions that compute in INT8.
+        linears: The linear layers that compute in INT8.
+        readers: The names of the nodes that read a tensor quantized, by the tensor.
     """
 
     convolutions: list[ir.Node] = field(default_factory=list)
@@ -25,7 +29,7 @@ class Plan:
     _parents: dict[str, str] = field(default_factory=dict)
 
     def read(self, tensor: str, reader: ir.Node) -> bool:
-        """Let ``reader`` read ``tensor`` quantised; return whether that is new."""
+        """Let ``reader`` read ``tensor`` quantized; return whether that is new."""
         known = self.readers.setdefault(tensor, set())
         new = reader.name not in known
         known.add(str(reader.name))
@@ -36,13 +40,13 @@ class Plan:
         self._parents[self.group(first)] = self.group(second)
 
     def group(self, tensor: str) -> str:
-        """The tensor that stands for all those that ``tensor`` shares its range with."""
+        """Return the tensor that stands for all those that ``tensor`` shares its range with."""
         parent = self._parents.setdefault(tensor, tensor)
         return tensor if parent == tensor else self.group(parent)
 
 
 def make(graph: Graph, rules: Rules, keep: Collection[str] = ()) -> Plan:
-    """The plan for all convolutions that ``rules`` quantise, and linear layers, but those of the blocks ``keep``."""
+    """Return the plan for all convolutions and linear layers that ``rules`` quantize outside of the blocks ``keep``."""
     plan = Plan()
     takes = is_convolution if rules.deformable else is_ordinary
     real = (node for node in graph.nodes if takes(graph, node) and graph.constant(names(node.inputs)[1]) is not None)
@@ -51,7 +55,7 @@ def make(graph: Graph, rules: Rules, keep: Collection[str] = ()) -> Plan:
     for node in plan.convolutions:
         _trace_back(graph, rules, plan, node, names(node.inputs)[0], chosen)
         if rules.outputs:
-            _quantise_output(graph, plan, node)
+            _quantize_output(graph, plan, node)
     plan.linears = [node for node in graph.nodes if is_linear(graph, node) and block_of(str(node.name)) not in keep]
     for node in plan.linears:
         plan.read(names(node.inputs)[0], node)
@@ -59,7 +63,7 @@ def make(graph: Graph, rules: Rules, keep: Collection[str] = ()) -> Plan:
 
 
 def result_of(graph: Graph, node: ir.Node) -> str:
-    """What a convolution's kernel computes: with the ReLU that follows it, where nothing else reads in between."""
+    """Return what a convolution's kernel computes: that of the next ReLU, if nothing else reads in between."""
     (result,) = names(node.outputs)
     readers = graph.readers(result)
     alone = len(readers) == 1 and result not in graph.outputs
@@ -67,7 +71,7 @@ def result_of(graph: Graph, node: ir.Node) -> str:
 
 
 def _trace_back(graph: Graph, rules: Rules, plan: Plan, reader: ir.Node, tensor: str, chosen: set[str]) -> None:
-    """Quantise ``tensor`` for ``reader``, and what it is made from, where bytes can be passed on."""
+    """Quantize ``tensor`` for ``reader``, and what it is made from where bytes can be passed on."""
     if not plan.read(tensor, reader):
         return
     maker = graph.maker(tensor)
@@ -82,7 +86,7 @@ def _trace_back(graph: Graph, rules: Rules, plan: Plan, reader: ir.Node, tensor:
 
 
 def _summands(graph: Graph, rules: Rules, maker: ir.Node, chosen: set[str]) -> list[tuple[str, ir.Node]]:
-    """What a residual sum, with or without ReLU, reads quantised, and the sum; empty if ``maker`` is no such sum."""
+    """Return what a residual sum, with or without ReLU, reads quantized, and the sum; empty for anything else."""
     total = graph.maker(names(maker.inputs)[0]) if maker.op_type == "Relu" else maker
     if total is None or total.op_type != "Add":
         return []
@@ -96,12 +100,12 @@ def _summands(graph: Graph, rules: Rules, maker: ir.Node, chosen: set[str]) -> l
 
 
 def _only_for(graph: Graph, tensor: str, reader: ir.Node, chosen: set[str]) -> bool:
-    """Whether a quantised convolution makes ``tensor``, and only ``reader`` reads it."""
+    """Return whether a quantized convolution makes ``tensor``, and only ``reader`` reads it."""
     maker = graph.maker(tensor)
     return maker is not None and maker.name in chosen and graph.readers(tensor) == [reader]
 
 
-def _quantise_output(graph: Graph, plan: Plan, node: ir.Node) -> None:
+def _quantize_output(graph: Graph, plan: Plan, node: ir.Node) -> None:
     result = result_of(graph, node)
     if result not in graph.outputs:
         for reader in graph.readers(result):

@@ -1,4 +1,4 @@
-"""What of a quantised graph computes in INT8."""
+"""What of a quantized graph computes in INT8."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def describe(
-    quantised: onnx.ModelProto, costs: Mapping[str, int], placement: str, method: str, keep: Collection[str] = ()
+    quantized: onnx.ModelProto, costs: Mapping[str, int], placement: str, method: str, keep: Collection[str] = ()
 ) -> Report:
-    """Report on ``quantised``; ``costs`` are the multiply-accumulates of each node, by its name, see `macs`."""
-    after = Graph(quantised)
-    int8 = tuple(str(node.name) for node in after.nodes if node.name in costs and _reads_quantised(after, node))
+    """Report on ``quantized``; ``costs`` are the multiply-accumulates of each node, by its name, see `macs`."""
+    after = Graph(quantized)
+    int8 = tuple(str(node.name) for node in after.nodes if node.name in costs and _reads_quantized(after, node))
     ordinary = {str(node.name) for node in after.nodes if is_ordinary(after, node)}
     done = sum(costs[name] for name in int8)
     return Report(
@@ -46,6 +46,6 @@ def describe(
     )
 
 
-def _reads_quantised(graph: Graph, node: ir.Node) -> bool:
+def _reads_quantized(graph: Graph, node: ir.Node) -> bool:
     makers = [graph.maker(name) for name in names(node.inputs)[:2]]
     return all(maker is not None and maker.op_type == "DequantizeLinear" for maker in makers)

@@ -18,14 +18,17 @@ _MOST_BIAS = 2.0**30
 
 @dataclass(frozen=True)
 class Scale:
-    """``real = (quantised - zero) * step``; ``zero``, int8 or uint8, says which type the tensor becomes."""
+    """``real = (quantized - zero) * step``; ``zero``, int8 or uint8, says which type the tensor becomes."""
 
     step: NDArray[np.floating]
     zero: NDArray[np.int8] | NDArray[np.uint8]
 
 
 def activation_scale(found: Range, kind: np.dtype[np.floating], *, symmetric: bool) -> Scale:
-    """The scale that spreads int8 with zero point 0, or uint8 with any, over a range; ``kind`` is the step's type."""
+    """Return the scale that spreads int8 with zero point 0, or uint8 with any, over a range.
+
+    ``kind`` is the type of the step.
+    """
     low, high = found
     if symmetric:
         return Scale(stored(np.array(max(-low, high) / 127), kind), np.array(0, np.int8))
@@ -34,22 +37,25 @@ def activation_scale(found: Range, kind: np.dtype[np.floating], *, symmetric: bo
 
 
 def weight_steps(weights: NDArray[np.floating]) -> NDArray[np.floating]:
-    """The step of each output channel, (C',) of the type of ``weights`` (C', ...)."""
+    """Return the step of each output channel, (C',) of the type of ``weights`` (C', ...)."""
     return stored(np.abs(weights).reshape(len(weights), -1).max(axis=1).astype(np.float64) / 127, weights.dtype)
 
 
 def steps_for_bias(steps: NDArray[np.floating], bias: NDArray[np.floating], activation: Scale) -> NDArray[np.floating]:
-    """``steps`` of weights, wide enough that ``bias``, whose step is theirs times the activation's, fits into int32."""
+    """Return the ``steps`` of weights, made wide enough that ``bias`` fits into int32.
+
+    The step of a bias is that of the weights times that of the activation.
+    """
     least = np.abs(bias.astype(np.float64)) / (_MOST_BIAS * float(activation.step))
     return stored(np.maximum(steps, least), steps.dtype)
 
 
 def rounded_weights(weights: NDArray[np.floating], steps: NDArray[np.floating]) -> NDArray[np.int8]:
-    """``weights`` in steps of their output channel, int8 from -127 to 127."""
+    """Return ``weights`` in steps of their output channel, int8 from -127 to 127."""
     levels = weights.astype(np.float64) / steps.astype(np.float64).reshape(-1, *(1,) * (weights.ndim - 1))
     return np.asarray(np.round(levels).clip(-127, 127), np.int8)
 
 
 def stored(steps: NDArray[np.floating], kind: np.dtype[np.floating]) -> NDArray[np.floating]:
-    """``steps`` as ``kind``, float32 or float16, none of them less than what that holds at full precision."""
+    """Return ``steps`` as ``kind``, float32 or float16, none below what that type holds at full precision."""
     return np.asarray(np.maximum(steps, _LEAST[np.dtype(kind)]).astype(kind))

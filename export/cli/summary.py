@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def report(model: Path, manifest: Manifest) -> JsonObject:
-    """The object of a model and its manifest."""
+    """Return the object of a model and its manifest."""
     return {"model": str(model), "manifest": str(path_of(model)), "parity": msgspec.to_builtins(manifest.parity)}
 
 
 def report_engine(written: EngineArtifact) -> JsonObject:
-    """The object of an engine."""
+    """Return the object of an engine."""
     found = {} if written.inspection is None else {"layers": str(written.inspection)}
     return {
         **report(written.model, written.manifest),
@@ -32,12 +32,12 @@ def report_engine(written: EngineArtifact) -> JsonObject:
 
 
 def of_model(output: Path, manifest: Manifest) -> str:
-    """The lines of an ONNX model and its parity."""
+    """Return the lines of an ONNX model and its parity."""
     return "\n".join([_files(output), *_parity(manifest)])
 
 
 def of_engine(written: EngineArtifact) -> str:
-    """The lines of an engine, how it was built, its layers, and the parity of the ONNX it was built from."""
+    """Return the lines of an engine, how it was built, its layers, and the parity of the ONNX it was built from."""
     engine = written.manifest.engine
     assert engine is not None
     layers = ", ".join(f"{count} {name}" for name, count in engine.layers.items())

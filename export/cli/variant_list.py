@@ -14,17 +14,17 @@ TABLE = Path(__file__).with_name("variant_work.json")
 
 
 def works() -> dict[str, Work]:
-    """The table, by the variants' names."""
+    """Return the table, by the variants' names."""
     return msgspec.json.decode(TABLE.read_bytes(), type=dict[str, Work])
 
 
 def report() -> JsonObject:
-    """The object of ``--list --json``."""
+    """Return the object of ``--list --json``."""
     return {"variants": [_entry(variant, work) for variant, work in works().items()]}
 
 
 def lines() -> str:
-    """The table for people."""
+    """Return the table for people."""
     found = works()
     some = next(iter(found.values()))
     title = f"at {some.height}x{some.width}, 19 classes, batch {some.batch}:"

@@ -39,7 +39,12 @@ class EngineArtifact:
 
 
 def read_source(path: Path) -> Artifact:
-    """The ONNX artifact to build from. Raises ArtifactError if it is none, ExportError if it carries no manifest."""
+    """Return the ONNX artifact to build from.
+
+    Raises:
+        ArtifactError: If the file is not an artifact.
+        ExportError: If it carries no manifest.
+    """
     artifact = artifacts.read(path)
     if METADATA_KEY not in onnx_metadata.read(path):
         raise ExportError(f"{path} carries no manifest, which an engine's will replace beside it: export it again")
@@ -128,7 +133,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _is_inside(beside: Path, onnx: Path) -> bool:
-    """Whether the manifest ``beside`` is the one that ``onnx`` carries, so that no information is lost with it."""
+    """Return whether ``onnx`` carries the manifest ``beside`` it, so that replacing that loses nothing."""
     try:
         inside = manifests.parse(onnx_metadata.read(onnx)[METADATA_KEY].encode(), str(onnx))
         return msgspec.structs.replace(manifests.parse(beside.read_bytes(), str(beside)), model=None) == inside

@@ -33,7 +33,11 @@ class Built(NamedTuple):
 
 
 def build(machine: Machine, artifact: Artifact, settings: Settings, say: Say) -> Built:
-    """The engine of an ONNX ``artifact``. Raises ExportError if it cannot be built or has not the precision claimed."""
+    """Return the engine of an ONNX ``artifact``.
+
+    Raises:
+        ExportError: If the engine cannot be built, or has not the precision that the artifact claims.
+    """
     _require_source(machine, artifact)
     started = time.perf_counter()
     plugin = _register_plugins(machine, artifact)
@@ -54,7 +58,7 @@ def _require_source(machine: Machine, artifact: Artifact) -> None:
     manifest, target = artifact.manifest, machine.target.name
     if manifest.quantization is not None and manifest.quantization.placement != "tensorrt":
         raise ExportError(
-            f"{artifact.model} is quantised for CPUs, which TensorRT refuses: export the checkpoint with --placement "
+            f"{artifact.model} is quantized for CPUs, which TensorRT refuses: export the checkpoint with --placement "
             "tensorrt"
         )
     if target == "trt-rtx" and manifest.deform_conv != "standard":
@@ -65,7 +69,7 @@ def _require_source(machine: Machine, artifact: Artifact) -> None:
 
 
 def _register_plugins(machine: Machine, artifact: Artifact) -> Path | None:
-    """Make known what the graph needs beyond TensorRT's own layers; the library of our plugin if it needs that."""
+    """Register what the graph needs beyond TensorRT's own layers; return our plugin's library if it is needed."""
     if artifact.manifest.deform_conv in ("native", "nvidia"):
         machine.trt.init_libnvinfer_plugins(log.logger(machine.trt), "")
     if artifact.manifest.deform_conv != "plugin":
@@ -81,7 +85,7 @@ def _register_plugins(machine: Machine, artifact: Artifact) -> Path | None:
 
 
 def _ask_engine(machine: Machine, data: memoryview, say: Say) -> Report | None:
-    """What the engine says of its layers, where this GPU can load it: TensorRT-RTX builds for others as well."""
+    """Return what the engine says of its layers, where this GPU can load it: TensorRT-RTX builds for others as well."""
     errors = log.logger(machine.trt).errors
     errors.clear()
     found = layers.of_engine(machine.trt, data)
@@ -91,7 +95,10 @@ def _ask_engine(machine: Machine, data: memoryview, say: Say) -> Report | None:
 
 
 def _require_fast(builder: Builder, machine: Machine, artifact: Artifact) -> None:
-    """Later releases of TensorRT only know GPUs that have fast half precision, and no longer say."""
+    """Raise ExportError if the GPU has no fast half precision.
+
+    Later releases of TensorRT only support GPUs that have it, and no longer say.
+    """
     if artifact.manifest.precision == "fp16" and not getattr(builder, "platform_has_fast_fp16", True):
         raise ExportError(f"{machine.gpu_name} has no fast half precision: export the checkpoint with --precision fp32")
 

@@ -20,7 +20,7 @@ Shape = tuple[int, int, int, int]
 
 
 def shapes(spec: InputSpec) -> tuple[Shape, Shape, Shape]:
-    """The least, the usual and the largest shape of the input, (N, H, W, 3)."""
+    """Return the least, the usual and the largest shape of the input, (N, H, W, 3)."""
     sizes = [
         dynamic or Range(fixed, fixed, fixed)
         for dynamic, fixed in (
@@ -34,7 +34,7 @@ def shapes(spec: InputSpec) -> tuple[Shape, Shape, Shape]:
 
 
 def create(machine: Machine, parsed: Parsed, spec: InputSpec, settings: Settings, monitor: object) -> IBuilderConfig:
-    """An `IBuilderConfig` for a network that takes ``spec``, which reports to ``monitor``.
+    """Return an `IBuilderConfig` for a network that takes ``spec``, which reports to ``monitor``.
 
     TF32 stays off: its products keep no more digits than half precision's, which is what the islands are there for.
     """
@@ -64,7 +64,7 @@ def create(machine: Machine, parsed: Parsed, spec: InputSpec, settings: Settings
 
 
 def timing_cache(machine: Machine, settings: Settings) -> Path | None:
-    """The file with the times of kernels measured before, of one release and one GPU; None for none."""
+    """Return the file with the times of kernels measured before, of one release and one GPU; None for none."""
     if machine.target.name == "trt-rtx" or machine.gpu is None or settings.timing_cache == "none":
         return None
     if isinstance(settings.timing_cache, Path):
@@ -83,7 +83,7 @@ def keep_times(machine: Machine, settings: Settings, config: IBuilderConfig) -> 
 
 
 def _usable(builder: Builder, cache: Path | None) -> str | None:
-    """The file's name, if it exists and TensorRT understands it."""
+    """Return the file's name, if it exists and TensorRT understands it."""
     if cache is None or not cache.is_file():
         return None
     understood = builder.create_builder_config().create_timing_cache(cache.read_bytes())

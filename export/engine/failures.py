@@ -22,7 +22,7 @@ _ANY = "try another --optimization-level or release of TensorRT, and report it"
 
 
 def failure(action: str, reason: str) -> ExportError:
-    """The error for ``action``, such as "TensorRT 10.3 cannot build x.engine", which failed because of ``reason``."""
+    """Return the error for ``action``, such as "TensorRT 10.3 cannot build x.engine", with ``reason`` and the cure."""
     cure = next((cure for pattern, cure in _CURES if re.search(pattern, reason, re.IGNORECASE)), _ANY)
     said = re.sub(r"^\[[^]]*\] ", "", " ".join(reason.split()))  # where in TensorRT's sources
     return ExportError(f"{action} ({said[:300]}): {cure}")

@@ -51,33 +51,33 @@ class Report(NamedTuple):
     details: list[JsonObject]
 
     def counts(self) -> dict[str, int]:
-        """Number of layers by type, the most frequent first."""
+        """Return number of layers by type, the most frequent first."""
         return dict(Counter(layer.type for layer in self.layers).most_common())
 
 
 def of_network(network: INetworkDefinition) -> Report:
-    """The layers of a parsed network, constants aside. Strong typing binds the builder to these types.
+    """Return the layers of a parsed network, constants aside. Strong typing binds the builder to these types.
 
-    A convolution of dequantised values is one in INT8: that is what Q/DQ ask of the builder.
+    A convolution of dequantized values is one in INT8: that is what Q/DQ ask of the builder.
     """
     listed = [network.get_layer(index) for index in range(network.num_layers)]
-    dequantised = {layer.get_output(0).name for layer in listed if layer.type.name == "DEQUANTIZE"}
+    dequantized = {layer.get_output(0).name for layer in listed if layer.type.name == "DEQUANTIZE"}
     layers = [
-        Layer(layer.name, layer.type.name, _type_in_network(layer, dequantised))
+        Layer(layer.name, layer.type.name, _type_in_network(layer, dequantized))
         for layer in listed
         if layer.type.name != "CONSTANT"
     ]
     return Report("network", layers, [layer._asdict() for layer in layers])
 
 
-def _type_in_network(layer: ILayer, dequantised: Collection[str]) -> str:
-    if layer.type.name in _CONVOLUTIONS and layer.get_input(0).name in dequantised:
+def _type_in_network(layer: ILayer, dequantized: Collection[str]) -> str:
+    if layer.type.name in _CONVOLUTIONS and layer.get_input(0).name in dequantized:
         return "int8"
     return _TYPES.get(layer.get_output(0).dtype.name, "unknown")
 
 
 def of_engine(trt: TensorRt, data: bytes | memoryview) -> Report | None:
-    """The layers of a serialized engine as TensorRT's inspector lists them; None where it cannot be loaded."""
+    """Return the layers of a serialized engine as TensorRT's inspector lists them; None where it cannot be loaded."""
     runtime = trt.Runtime(log.logger(trt))
     engine = runtime.deserialize_cuda_engine(data) if runtime else None
     if engine is None:
@@ -87,7 +87,7 @@ def of_engine(trt: TensorRt, data: bytes | memoryview) -> Report | None:
 
 
 def read_inspector(text: str) -> Report | None:
-    """The layers in the inspector's JSON; None where it names them and says no more."""
+    """Return the layers in the inspector's JSON; None where it names them and says no more."""
     details = json.loads(text).get("Layers", [])
     if not details or not all(isinstance(layer, dict) for layer in details):
         return None
@@ -96,9 +96,10 @@ def read_inspector(text: str) -> Report | None:
 
 
 def require_precision(report: Report, precision: str, source: str) -> None:
-    """Raise ExportError unless ``source`` computes in ``precision``: most convolutions of a network (of one in INT8 a
-    fair part), and a fair part of the layers of an engine, which fuses them into kinds of its own; the others are
-    islands, casts and reformats.
+    """Raise ExportError unless ``source`` computes in ``precision``.
+
+    Of a network, most convolutions must (in INT8, a fair part); of an engine, which fuses layers into kinds of its own,
+    a fair part of all layers. The others are islands, casts and reformats.
     """
     expected = _EXPECTED[precision]
     in_network = report.source == "network"

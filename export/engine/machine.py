@@ -31,7 +31,7 @@ class Machine:
         return "none" if self.gpu is None else self.gpu.name
 
     def compute_capabilities(self, settings: Settings) -> tuple[str, ...]:
-        """Those that an engine built here will run on."""
+        """Return those that an engine built here will run on."""
         if self.target.name == "trt-rtx":
             return compute_capabilities(settings, self.trt)
         return () if self.gpu is None else (self.gpu.compute_capability,)
@@ -64,5 +64,5 @@ def prepare(name: str, settings: Settings) -> Machine:
 
 
 def _dotted(number: int) -> str:
-    """CUDA's 13020 as "13.2"."""
+    """Return CUDA's 13020 as "13.2"."""
     return f"{number // 1000}.{number % 1000 // 10}"

@@ -24,7 +24,7 @@ class Parsed(NamedTuple):
 
 
 def parse(trt: TensorRt, target: Target, onnx: Path) -> Parsed:
-    """The network of ``onnx``, strongly typed. Raises ExportError if TensorRT, the module ``trt``, does not take it."""
+    """Return the network of ``onnx``, strongly typed. Raises ExportError if TensorRT does not take the graph."""
     if target.name == "trt-rtx":
         _refuse_plugins(onnx)
     logger = log.logger(trt)
@@ -39,7 +39,10 @@ def parse(trt: TensorRt, target: Target, onnx: Path) -> Parsed:
 
 
 def _flags(trt: TensorRt) -> int:
-    """Later releases know no network but those with an explicit batch and strong types, and have dropped the flags."""
+    """Return the flags of an explicit batch and strong types.
+
+    Later releases have no other networks, and dropped the flags.
+    """
     kinds = trt.NetworkDefinitionCreationFlag
     return sum(1 << int(getattr(kinds, name)) for name in ("EXPLICIT_BATCH", "STRONGLY_TYPED") if hasattr(kinds, name))
 
@@ -50,7 +53,10 @@ def _reason(error: ParserError) -> str:
 
 
 def _refuse_plugins(onnx: Path) -> None:
-    """TensorRT-RTX has no plugins, and ends the process where its parser wants NVIDIA's for DeformConv."""
+    """Raise ExportError if the graph needs a plugin.
+
+    TensorRT-RTX has none, and its parser ends the process when it looks for one.
+    """
     with onnx.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if data.find(_DEFORM_CONV) >= 0:
             raise ExportError(

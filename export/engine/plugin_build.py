@@ -55,7 +55,7 @@ def compile_library(target: str, headers: Path, architectures: str | None, folde
 
 
 def find_headers(given: Path | None) -> Path:
-    """The folder of NvInfer.h. Raises ExportError where there is none."""
+    """Return the folder of NvInfer.h. Raises ExportError where there is none."""
     for folder in [given] if given else _usual_places():
         if (folder / "NvInfer.h").is_file():
             return folder
@@ -67,7 +67,7 @@ def find_headers(given: Path | None) -> Path:
 
 
 def headers_version(headers: Path) -> str:
-    """TensorRT's version as "major.minor". Raises ExportError where NvInferVersion.h does not say."""
+    """Return TensorRT's version as "major.minor". Raises ExportError if NvInferVersion.h does not say it."""
     try:
         text = (headers / "NvInferVersion.h").read_text(errors="replace")
     except OSError as error:

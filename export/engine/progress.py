@@ -17,20 +17,23 @@ class Steps:
         self._reached = 0.0
 
     def start(self, phase: str, parent: str | None, steps: int) -> None:
+        """Begin a phase of so many steps."""
         self._phases[phase] = (parent, steps, 0)
 
     def complete(self, phase: str, step: int) -> None:
+        """Note that a step of a phase is done."""
         if phase in self._phases:
             parent, steps, _ = self._phases[phase]
             self._phases[phase] = (parent, steps, step + 1)
 
     def finish(self, phase: str) -> None:
+        """End a phase."""
         parent, _, _ = self._phases.pop(phase, ("", 0, 0))
         if parent is None:
             self._reached = 1.0
 
     def share(self) -> float:
-        """Of the whole, 0 to 1; never less than before."""
+        """Return the share of the whole that is done, 0 to 1; it never falls."""
         roots = [phase for phase, (parent, _, _) in self._phases.items() if parent is None]
         self._reached = max([self._reached, *(self._share(phase) for phase in roots)])
         return self._reached
@@ -48,13 +51,14 @@ class Progress:
         self._steps = Steps()
         self._bar = tqdm(total=1.0, miniters=0, disable=None, bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}")
         self._lock = threading.Lock()
-        self._cancelled = threading.Event()
+        self._canceled = threading.Event()
 
     def cancel(self) -> None:
         """Have the builder end at its next step."""
-        self._cancelled.set()
+        self._canceled.set()
 
     def close(self) -> None:
+        """Close the bar."""
         self._bar.close()
 
     def monitor(self, trt: TensorRt) -> object:
@@ -77,21 +81,21 @@ class Progress:
         return Monitor(self)
 
     def start(self, phase: str, parent: str | None, steps: int) -> None:
-        """A phase of so many steps begins."""
+        """Begin a phase of so many steps."""
         with self._lock:
             self._steps.start(phase, parent, steps)
             self._bar.set_description_str(phase, refresh=False)
             self._show()
 
     def complete(self, phase: str, step: int) -> bool:
-        """A step, counted from 0, is done; whether to go on."""
+        """Note that a step, counted from 0, is done; return whether to go on."""
         with self._lock:
             self._steps.complete(phase, step)
             self._show()
-        return not self._cancelled.is_set()
+        return not self._canceled.is_set()
 
     def finish(self, phase: str) -> None:
-        """A phase has ended, its steps done or not."""
+        """End a phase, whether or not all its steps are done."""
         with self._lock:
             self._steps.finish(phase)
             self._show()

@@ -63,7 +63,7 @@ def require(settings: Settings, target: Target, trt: TensorRt) -> None:
 
 
 def compute_capabilities(settings: Settings, trt: TensorRt) -> tuple[str, ...]:
-    """Those that a TensorRT-RTX engine is to run on: as asked for, or all from Ampere on that ``trt`` knows.
+    """Return those that a TensorRT-RTX engine is to run on: as asked for, or all from Ampere on that ``trt`` knows.
 
     https://docs.nvidia.com/deeplearning/tensorrt-rtx/latest/inference-library/cpu-engines.html
     """

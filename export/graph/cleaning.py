@@ -66,7 +66,7 @@ def _simplify(model: ir.Model) -> None:
 
 
 def _fold_layer_norms(graph: ir.Graph) -> None:
-    """Replace LayerNormalization of constants, which the optimiser leaves alone, by its value."""
+    """Replace LayerNormalization of constants, which the optimizer leaves alone, by its value."""
     for node in graph:
         values = [value.const_value for value in node.inputs if value is not None]
         if node.op_type != "LayerNormalization" or any(value is None for value in values):

@@ -14,10 +14,14 @@ Target = Literal["onnx", "trt", "trt-rtx"]
 
 @dataclass(frozen=True)
 class Forms:
-    """``native`` is ONNX's DeformConv, ``standard`` GridSample and a product, ``plugin`` our own operator,
-    ``nvidia`` the plugin for deformable attention that comes with TensorRT;
-    ``transposed`` is ConvTranspose, ``phases`` the ordinary convolutions it consists of, interleaved; ``fp16`` computes
-    in half precision but for the islands of `export.graph.rewrites.half`; ``outputs`` is the type of logits and masks.
+    """The form of each operation that has several.
+
+    Attributes:
+        deform_conv: ``native`` is ONNX's DeformConv, ``standard`` GridSample and a product, ``plugin`` our operator,
+            ``nvidia`` the plugin for deformable attention that comes with TensorRT.
+        upsample: ``transposed`` is ConvTranspose, ``phases`` the ordinary convolutions it consists of, interleaved.
+        precision: ``fp16`` computes in half precision except for the islands of `export.graph.rewrites.half`.
+        outputs: The type of logits and masks.
     """
 
     deform_conv: DeformConvForm = "standard"
@@ -42,8 +46,16 @@ def resolve(
     plugin: bool = False,
     int8: bool = False,
 ) -> Forms:
-    """The forms for ``target``, with ``auto`` replaced by that target's default; ``plugin``: ours is built; ``int8``:
-    convolutions are to be quantised, which no kernel does for transposed ones.
+    """Return the forms for ``target``, with ``auto`` replaced by that target's default.
+
+    Args:
+        target: The kind of artifact.
+        deform_conv: The form of deformable convolution.
+        upsample: The form of upsampling.
+        precision: The precision of the graph.
+        outputs: The type of logits and masks.
+        plugin: Whether our plugin is built.
+        int8: Whether convolutions will be quantized, for which transposed ones have no kernels.
     """
     default = replace(DEFAULTS[target], upsample="phases") if int8 else DEFAULTS[target]
     usual = "plugin" if plugin and target == "trt" else default.deform_conv

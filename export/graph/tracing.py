@@ -51,13 +51,13 @@ def to_onnx(
 
 
 def example_for(spec: InputSpec) -> Tensor:
-    """A tensor to trace with. A dynamic dimension must not be 1, which torch.export takes to be fixed."""
+    """Return a tensor to trace with. A dynamic dimension must not be 1, which torch.export takes to be fixed."""
     batch = max(2, spec.batch) if spec.dynamic_batch else spec.batch
     return torch.zeros(batch, spec.height, spec.width, 3, dtype=torch.uint8)
 
 
 def dynamic_dims(spec: InputSpec) -> dict[int, Dim] | None:
-    """The dimensions of ``image`` that may vary, as `to_onnx` wants them."""
+    """Return the dimensions of ``image`` that may vary, as `to_onnx` wants them."""
     dims: dict[int, Dim] = {}
     if spec.dynamic_batch is not None:
         dims[0] = Dim("batch", min=spec.dynamic_batch.least, max=spec.dynamic_batch.most)

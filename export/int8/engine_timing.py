@@ -30,9 +30,11 @@ from pem_edge.runtime.progress import Say
 
 
 def timed(machine: Machine, written: EngineArtifact, settings: Settings, say: Say) -> EngineArtifact:
-    """``written`` with the times of both engines in its manifest; says if INT8 gains nothing.
+    """Return ``written`` with the times of both engines in its manifest; say so if INT8 gains nothing.
 
-    Raises ExportError if the other engine cannot be built, BackendError if one of the two cannot run.
+    Raises:
+        ExportError: If the other engine cannot be built.
+        BackendError: If one of the two cannot run.
     """
     say("building the same without INT8, to time both")
     remainder = written.manifest.built_by.remainder
@@ -54,7 +56,7 @@ def timed(machine: Machine, written: EngineArtifact, settings: Settings, say: Sa
 
 
 def with_times(manifest: Manifest, found: dict[str, float], place: str) -> Manifest:
-    """``manifest`` with the times of a run by precision, measured in or on ``place``."""
+    """Return ``manifest`` with the times of a run by precision, measured in or on ``place``."""
     assert manifest.quantization is not None
     quantization = msgspec.structs.replace(manifest.quantization, milliseconds=found, timed_in=place)
     return msgspec.structs.replace(manifest, quantization=quantization)

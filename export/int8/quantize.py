@@ -23,7 +23,7 @@ from pem_edge.runtime.errors import ExportError
 from pem_edge.runtime.progress import Say
 
 _SCORED = 50
-"""Labelled images that the loss of PQ is measured on, evenly spaced."""
+"""Labeled images that the loss of PQ is measured on, evenly spaced."""
 
 _COMPARED = 20
 """Images that the agreement with single precision is measured on."""
@@ -33,11 +33,11 @@ _BROKEN = 75.0
 
 
 class Quantizer:
-    """Quantises a model's graphs from one calibration of ``single``, its graph in single precision for one image."""
+    """Quantizes a model's graphs from one calibration of ``single``, its graph in single precision for one image."""
 
     def __init__(self, single: onnx.ModelProto, manifest: Manifest, wanted: Calibration, say: Say) -> None:
         self._single, self._wanted, self._say = single, wanted, say
-        self._labelled = _labelled(wanted.source, manifest)
+        self._labeled = _labeled(wanted.source, manifest)
         self._scores: dict[tuple[str, ...], float] = {}
         self._images = calibration.gather(wanted.source, fixed(manifest.input), wanted.count)
         for finding in self._images.findings:
@@ -46,9 +46,12 @@ class Quantizer:
         self._manifest = msgspec.structs.replace(manifest, input=fixed(manifest.input))
 
     def quantize(self, graph: onnx.ModelProto) -> tuple[onnx.ModelProto, Quantization]:
-        """``graph``, which is ``single`` or the same with half in it, in INT8, and what that means.
+        """Return ``graph`` in INT8, and what that means.
 
-        Raises ExportError if the result is broken, or loses more than it may however much stays in floating point.
+        ``graph`` is the graph in single precision, or the same with half in it.
+
+        Raises:
+            ExportError: If the result is broken, or loses too much however much stays in floating point.
         """
         kept, sensitivity = self._kept()
         agreement = self._agreement(self._emulated(kept))
@@ -58,8 +61,8 @@ class Quantizer:
                 f"INT8 agrees with single precision on {agreement:.1f} % of pixels, which is broken: calibrate on more "
                 "images like those that the model is for, with --calib, or set --max-pq-drop"
             )
-        quantised, report = self._place(graph, kept)
-        return quantised, self._describe(report, agreement, self._quality(kept), sensitivity)
+        quantized, report = self._place(graph, kept)
+        return quantized, self._describe(report, agreement, self._quality(kept), sensitivity)
 
     def _place(self, graph: onnx.ModelProto, keep: Collection[str]) -> tuple[onnx.ModelProto, Report]:
         return calibration.quantize(graph, self._statistics, self._wanted.placement, self._wanted.method, keep)
@@ -68,7 +71,7 @@ class Quantizer:
         return self._place(self._single, keep)[0]
 
     def _kept(self) -> tuple[tuple[str, ...], dict[str, float]]:
-        """The blocks to keep out of INT8, and what each costs; nothing where any loss will do."""
+        """Return the blocks to keep out of INT8, and what each costs; nothing where any loss will do."""
         most = self._wanted.most
         if most is None:
             return (), {}
@@ -93,9 +96,9 @@ class Quantizer:
 
     @cached_property
     def _score(self) -> Callable[[onnx.ModelProto], float]:
-        if self._labelled is None:
+        if self._labeled is None:
             return self._agreement
-        return PanopticScore(self._manifest, self._labelled, _spread(len(self._labelled), _SCORED))
+        return PanopticScore(self._manifest, self._labeled, _spread(len(self._labeled), _SCORED))
 
     @cached_property
     def _reference(self) -> float:
@@ -107,7 +110,7 @@ class Quantizer:
         return self._scores[kept]
 
     def _quality(self, kept: tuple[str, ...]) -> dict[str, float] | None:
-        if self._labelled is None:
+        if self._labeled is None:
             return None
         quality = {"fp32": self._reference, "int8": self._scored(kept)}
         self._say(f"PQ {quality['fp32']:.2f} in single precision, {quality['int8']:.2f} in INT8")
@@ -135,14 +138,14 @@ class Quantizer:
 def timed(
     before: onnx.ModelProto, described: Manifest, after: onnx.ModelProto, manifest: Manifest, say: Say
 ) -> Manifest:
-    """``manifest``, that of ``after``, with the times of both models on this machine; says if INT8 gains nothing."""
+    """Return ``manifest``, that of ``after``, with the times of both models here; say so if INT8 gains nothing."""
     name, found = speed.milliseconds({described.precision: (before, described), "int8": (after, manifest)})
     say(speed.verdict(found, described.precision, name))
     return with_times(manifest, found, name)
 
 
 def fixed(spec: InputSpec) -> InputSpec:
-    """One image of the usual size: what a model is calibrated at."""
+    """Return the spec of one image of the usual size, at which a model is calibrated."""
     return msgspec.structs.replace(spec, batch=1, dynamic_batch=None, dynamic_height=None, dynamic_width=None)
 
 
@@ -159,8 +162,8 @@ class _Some:
         return (image for index, image in enumerate(self._images) if index in self._wanted)
 
 
-def _labelled(source: str, manifest: Manifest) -> Dataset | None:
-    """The source with the model's classes, None where it has no labels."""
+def _labeled(source: str, manifest: Manifest) -> Dataset | None:
+    """Return the source with the model's classes, None where it has no labels."""
     return Relabeled(open_dataset(source), manifest.classes) if has_labels(source) else None
 
 

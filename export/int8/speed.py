@@ -21,9 +21,9 @@ RUNS, WARM_UP = 15, 3
 
 
 def milliseconds(models: Mapping[str, tuple[onnx.ModelProto, Manifest]]) -> tuple[str, dict[str, float]]:
-    """The backend that runs all of ``models`` fastest, and a run's median time in it by the model's name.
+    """Return the backend that runs all of ``models`` fastest, and a run's median time in it by the model's name.
 
-    Runs take turns, so that a machine whose clock drifts favours none. The image is of the usual size, the batch the
+    Runs take turns, so that a machine whose clock drifts favors none. The image is of the usual size, the batch the
     smallest. Raises BackendError if no backend runs them.
     """
     with tempfile.TemporaryDirectory(prefix="pem-speed-") as folder, ExitStack() as stack:
@@ -36,7 +36,7 @@ def milliseconds(models: Mapping[str, tuple[onnx.ModelProto, Manifest]]) -> tupl
 
 
 def clock(engines: Mapping[str, Backend]) -> dict[str, float]:
-    """A run's median time in each of ``engines``, which take turns."""
+    """Return a run's median time in each of ``engines``, which take turns."""
     times: dict[str, list[float]] = {name: [] for name in engines}
     images = {name: _images(engine.artifact.manifest) for name, engine in engines.items()}
     for _ in range(WARM_UP + RUNS):
@@ -48,7 +48,7 @@ def clock(engines: Mapping[str, Backend]) -> dict[str, float]:
 
 
 def verdict(found: Mapping[str, float], other: str, place: str) -> str:
-    """What the times of "int8" and of the precision ``other`` come to, in words."""
+    """Return what the times of "int8" and of the precision ``other`` come to, in words."""
     ratio = found[other] / found["int8"]
     compared = f"{ratio:.2f} times as fast as" if ratio > 1 else f"NOT FASTER ({ratio:.2f} times as fast) than"
     return f"on this machine, in {place}, INT8 is {compared} {other}"

@@ -11,5 +11,5 @@ class Backbone(nn.Module):
     channels: tuple[int, int, int, int]
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Feature maps of ``pixels``, finest first."""
+        """Return feature maps of ``pixels``, finest first."""
         raise NotImplementedError

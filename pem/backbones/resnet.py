@@ -22,6 +22,7 @@ class Bottleneck(nn.Module):
         self.shortcut = nn.Identity() if same else ConvNorm(in_channels, out_channels, stride=stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the features after this block."""
         return F.relu(self.conv3(self.conv2(self.conv1(x))) + self.shortcut(x))
 
 
@@ -40,6 +41,7 @@ class ResNet50(Backbone):
         self.res5 = _stage(1024, 2048, blocks=3, stride=2)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the maps at strides 4, 8, 16 and 32, from normalized ``pixels`` (N, 3, H, W)."""
         res2 = self.res2(self.pool(self.stem(pixels)))
         res3 = self.res3(res2)
         res4 = self.res4(res3)

@@ -33,6 +33,7 @@ class CatBlock(nn.Module):
         self.skip = nn.AvgPool2d(3, stride, padding=1) if stride == 2 else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the features after this block."""
         first, *others = self.convs
         half = first(x)
         x = self.downsample(half)
@@ -63,6 +64,7 @@ class STDC(Backbone):
         self.stage_ends = list(accumulate(layers, initial=2))
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the maps at strides 4, 8, 16 and 32, from normalized ``pixels`` (N, 3, H, W)."""
         maps = []
         x = pixels
         for end, module in enumerate(self.features, start=1):

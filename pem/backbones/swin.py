@@ -45,7 +45,7 @@ class WindowAttention(nn.Module):
             self.register_buffer(name, inside[:, None] != inside, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, H, W, C) to (N, H, W, C)."""
+        """Return (N, H, W, C) to (N, H, W, C)."""
         _, height, width, _ = x.shape
         down, right = ((side + WINDOW - 1) // WINDOW for side in (height, width))
         q, k, v = self._into_windows(x, down, right).unbind()
@@ -57,7 +57,7 @@ class WindowAttention(nn.Module):
         return output
 
     def _into_windows(self, x: Tensor, down: int, right: int) -> Tensor:
-        """Queries, keys and values, (3, N, windows, heads, 49, D)."""
+        """Return queries, keys and values, (3, N, windows, heads, 49, D)."""
         n, height, width, channels = x.shape
         x = F.pad(x, (0, 0, 0, right * WINDOW - width, 0, down * WINDOW - height))
         if self.shifted:
@@ -67,20 +67,23 @@ class WindowAttention(nn.Module):
         return split.permute(5, 0, 1, 3, 6, 2, 4, 7).flatten(5, 6).flatten(2, 3)
 
     def _from_windows(self, attended: Tensor, down: int, right: int) -> Tensor:
-        """(N, windows, heads, 49, D) to a map of whole windows."""
+        """Return (N, windows, heads, 49, D) to a map of whole windows."""
         split = attended.reshape(attended.shape[0], down, right, self.heads, WINDOW, WINDOW, -1)
         whole = split.permute(0, 1, 4, 2, 5, 3, 6).flatten(5, 6).flatten(3, 4).flatten(1, 2)
         return whole.roll((SHIFT, SHIFT), (1, 2)) if self.shifted else whole
 
     def _scaled(self, parameter: Tensor) -> Tensor:
-        """Weight or bias of the projection, with the scale of the attention in that of the queries."""
+        """Return a weight or bias of the projection, with attention's scale in the part of the queries."""
         width = self.output.in_features
         factors = torch.ones_like(parameter)
         factors[:width] = (width // self.heads) ** -0.5
         return parameter * factors
 
     def _apart(self, down: int, right: int) -> Tensor:
-        """What to add to the scores of shifted windows, (down right, 1, 49, 49): only the last ones are mixed."""
+        """Return what to add to the scores of shifted windows, (down right, 1, 49, 49).
+
+        Only the last windows hold pixels of several regions.
+        """
         last_row, last_column = (torch.arange(count, device=self.index.device) == count - 1 for count in (down, right))
         apart = last_row[:, None, None, None] & self.rows_apart | last_column[:, None, None] & self.columns_apart
         return torch.where(apart, APART, 0.0).flatten(0, 1).unsqueeze(1).to(self.position_biases.dtype)
@@ -98,14 +101,14 @@ class Block(nn.Module):
         self.contract = nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, H, W, C) to (N, H, W, C)."""
+        """Return (N, H, W, C) to (N, H, W, C)."""
         x = x + self.attention(self.norm1(x))
         mixed: Tensor = x + self.contract(F.gelu(self.expand(self.norm2(x))))
         return mixed
 
 
 class PatchMerging(nn.Module):
-    """Halves a map: the four pixels of 2x2 side by side, normalised and projected to twice the channels."""
+    """Halves a map: the four pixels of 2x2 side by side, normalized and projected to twice the channels."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -113,7 +116,7 @@ class PatchMerging(nn.Module):
         self.reduction = nn.Linear(4 * width, 2 * width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, H, W, C) to (N, H/2, W/2, 2C)."""
+        """Return (N, H, W, C) to (N, H/2, W/2, 2C)."""
         n, height, width, channels = x.shape
         pairs = x.reshape(n, height // 2, 2, width // 2, 2, channels).permute(0, 1, 3, 4, 2, 5)
         halved: Tensor = self.reduction(self.norm(pairs.flatten(3)))
@@ -138,6 +141,7 @@ class SwinTransformer(Backbone):
         self.norms = nn.ModuleList(nn.LayerNorm(width) for width in self.channels)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the maps at strides 4, 8, 16 and 32, from normalized ``pixels`` (N, 3, H, W)."""
         x = self.patch_norm(self.patches(pixels).permute(0, 2, 3, 1))
         maps = []
         for i, (stage, norm) in enumerate(zip(self.stages, self.norms, strict=True)):

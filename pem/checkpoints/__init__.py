@@ -20,7 +20,7 @@ _READERS = {".pkl": pickles.read_pickle} | dict.fromkeys((".pth", ".pt", ".tar")
 
 
 def load(path: str | Path) -> PEM:
-    """The model a checkpoint was trained as, with its weights, in eval mode.
+    """Return the model a checkpoint was trained as, with its weights, in eval mode.
 
     Variant, number of classes and of queries are read from the tensors. Raises CheckpointError if the file is
     damaged, foreign or unsafe, and if a tensor is missing, unexpected or misshapen.
@@ -33,7 +33,7 @@ def load(path: str | Path) -> PEM:
 
 
 def locate(path: str | Path) -> Path:
-    """The checkpoint's file: ``path`` itself, or for "demo" the weights that come with the package."""
+    """Return the checkpoint's file: ``path`` itself, or for "demo" the weights that come with the package."""
     return Path(__file__).parents[1] / "weights" / "demo.safetensors" if str(path) == DEMO else Path(path)
 
 
@@ -46,13 +46,17 @@ def save(model: PEM, path: str | Path, *, labels: Sequence[Label] = (), half: bo
 
 
 def labels(path: str | Path) -> tuple[Label, ...] | None:
-    """The classes a checkpoint was trained on; None if it does not say, as only ours do. Raises CheckpointError."""
+    """Return the classes a checkpoint was trained on, or None if it does not say; only ours do.
+
+    Raises:
+        CheckpointError: If the file cannot be read.
+    """
     path = locate(path)
     return tensors.read_labels(path) if path.suffix == tensors.SUFFIX else None
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file by name, PEM's under our names. Raises CheckpointError."""
+    """Return the tensors of a file by name, PEM's under our names. Raises CheckpointError."""
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}: give the path of a .pth, .pkl or .safetensors file")
     if path.suffix == tensors.SUFFIX:

@@ -102,7 +102,7 @@ _RENAMED = [
 
 
 def rename(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
-    """The tensors under our names; what only training needs is dropped.
+    """Return the tensors under our names; what only training needs is dropped.
 
     Raises CheckpointError where two names of one tensor hold different values.
     """
@@ -118,7 +118,7 @@ def rename(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
 
 
 def our_name(key: str) -> str:
-    """Our name of the published tensor ``key``; an unknown key stays as it is."""
+    """Return our name of the published tensor ``key``; an unknown key stays as it is."""
     for pattern, replacement in _RENAMED:
         key = pattern.sub(replacement, key)
     return key

@@ -34,9 +34,12 @@ class Report:
 
 
 def identify(state: dict[str, Tensor], source: str) -> PEM:
-    """A model, not yet filled, that ``state`` fits exactly; batch counters absent from ``state`` are added to it.
+    """Return a model, not yet filled, that ``state`` fits exactly.
 
-    Raises CheckpointError with a report on the nearest variant if there is none.
+    Batch counters that are missing from ``state`` are added to it.
+
+    Raises:
+        CheckpointError: If no variant fits.
     """
     num_classes, num_queries = _counts(state, source)
     with torch.device("meta"):
@@ -55,7 +58,7 @@ def identify(state: dict[str, Tensor], source: str) -> PEM:
 
 
 def compare(state: dict[str, Tensor], model: PEM) -> Report:
-    """How ``state`` differs from what ``model`` needs."""
+    """Return how ``state`` differs from what ``model`` needs."""
     report = Report()
     needed = {name: tensor.shape for name, tensor in model.state_dict().items()}
     for name, shape in needed.items():
@@ -69,7 +72,7 @@ def compare(state: dict[str, Tensor], model: PEM) -> Report:
 
 
 def _counts(state: dict[str, Tensor], source: str) -> tuple[int, int]:
-    """Number of classes and queries."""
+    """Return number of classes and queries."""
     heads = [state.get("decoder.class_head.bias"), state.get("decoder.query_features")]
     if any(tensor is None or tensor.ndim == 0 or tensor.shape[0] < 1 for tensor in heads):
         some = _some(list(state))

@@ -22,7 +22,7 @@ from pem_edge.runtime.errors import CheckpointError
 
 
 def read_torch(path: Path) -> dict[str, Tensor]:
-    """The model's tensors in a ``.pth`` file. Raises CheckpointError."""
+    """Return the model's tensors in a ``.pth`` file. Raises CheckpointError."""
     try:
         document = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -36,7 +36,7 @@ def read_torch(path: Path) -> dict[str, Tensor]:
 
 
 def read_pickle(path: Path) -> dict[str, Tensor]:
-    """The model's tensors in a detectron2 ``.pkl`` file. Raises CheckpointError."""
+    """Return the model's tensors in a detectron2 ``.pkl`` file. Raises CheckpointError."""
     try:
         with path.open("rb") as file:
             document = _ArrayUnpickler(file, encoding="latin1").load()
@@ -52,7 +52,7 @@ _UNSAFE = re.compile(r"GLOBAL (\S+)")
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
-    """What pickles of bytes made by Python 2 call; other codecs are not arrays' business."""
+    """Return what pickles of bytes made by Python 2 call; other codecs are not arrays' business."""
     if codecs.lookup(encoding).name != "iso8859-1":
         raise CheckpointError(f"asks for the codec {encoding!r}, which no array needs: it was not loaded")
     return text.encode("latin1")

@@ -22,7 +22,7 @@ _CLASSES = "categories"
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """All tensors of the file, floating ones as float32. Raises CheckpointError."""
+    """Return all tensors of the file, floating ones as float32. Raises CheckpointError."""
     try:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
@@ -31,7 +31,7 @@ def read(path: Path) -> dict[str, Tensor]:
 
 
 def read_labels(path: Path) -> tuple[Label, ...] | None:
-    """The classes written with the tensors, None if there are none. Raises CheckpointError, InputError."""
+    """Return the classes written with the tensors, None if there are none. Raises CheckpointError, InputError."""
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}

@@ -119,7 +119,7 @@ def _add_start(group: argparse._ArgumentGroup) -> None:
 def _add_recipe(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--qat", action="store_true", help="train on --weights as INT8 rounds them: 2000 steps, learning rate 0.00007")
-    add("--steps", type=int, help="optimiser steps (90000)")
+    add("--steps", type=int, help="optimizer steps (90000)")
     add("--batch", type=int, help="images a step, over all GPUs (32)")
     add("--size", type=console.size, metavar="HxW", help="what images are cropped to (512x1024)")
     add("--scale", type=_range, metavar="A:B", help="factors that images are enlarged by (0.5:2)")

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from pem_edge.pem.layers.blocks import UnitNorm
 
 MASKED = -1e4
-"""Similarity of a pixel that is out: far below any product of normalised vectors, and finite in half precision."""
+"""Similarity of a pixel that is out: far below any product of normalized vectors, and finite in half precision."""
 
 
 class Memory(NamedTuple):
@@ -22,12 +22,12 @@ class Memory(NamedTuple):
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
-    """(N, Q, C) to (N, heads, Q, C / heads)."""
+    """Return (N, Q, C) to (N, heads, Q, C / heads)."""
     return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)
 
 
 def highest(scores: Tensor) -> Tensor:
-    """The first pixel of highest score, row times W plus column, of (..., H, W).
+    """Return the first pixel of highest score, row times W plus column, of (..., H, W).
 
     First its row, then its column: engines find the maxima of rows many times faster than the place of one maximum.
     """
@@ -54,7 +54,7 @@ class PrototypeCrossAttention(nn.Module):
         self.alpha = nn.Parameter(torch.ones(1, 1, width))
 
     def forward(self, queries: Tensor, positions: Tensor, memory: Memory, mask_logits: Tensor) -> Tensor:
-        """Shapes as in `pem.decoder.DecoderLayer`; looks at ``memory.placed`` alone."""
+        """Return shapes as in `pem.decoder.DecoderLayer`; looks at ``memory.placed`` alone."""
         keys = self.memory_conv(self.memory_bn(memory.placed))
         keys = F.conv2d(keys, self.memory_linear.weight[:, :, None, None], self.memory_linear.bias)
         targets = self.query_linear(self.query_norm(queries + positions))
@@ -76,9 +76,12 @@ class PrototypeSelection(nn.Module):
         self.unit_key, self.unit_target = UnitNorm(dim=1), UnitNorm(dim=2)
 
     def forward(self, keys: Tensor, targets: Tensor, mask_logits: Tensor) -> tuple[Tensor, Tensor]:
-        """``keys`` (N, C, P) of P = H W pixels, ``targets`` (1 or N, Q, C), ``mask_logits`` (N, Q, H, W).
+        """Return the prototypes, (N, Q, C), and the targets, both of unit length.
 
-        Returns the prototypes, (N, Q, C), and the targets, both of unit length.
+        Args:
+            keys: (N, C, P) of P = H W pixels.
+            targets: (1 or N, Q, C).
+            mask_logits: (N, Q, H, W).
         """
         keys, targets = self.unit_key(keys), self.unit_target(targets)
         n, width, pixels = keys.shape
@@ -99,6 +102,7 @@ class DotProductAttention(nn.Module):
     """Scaled dot-product attention of queries, keys and values, each (N, heads, Q, D)."""
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Return softmax(q k) v: (..., T, D) from ``q`` (..., T, D), ``k`` (..., D, S) and ``v`` (..., S, D)."""
         return F.scaled_dot_product_attention(q, k, v)
 
 
@@ -106,7 +110,14 @@ class BiasedAttention(nn.Module):
     """Dot-product attention whose scores have summands of their own; the scale is the caller's business."""
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, *biases: Tensor) -> Tensor:
-        """``q`` (..., T, D), scaled; ``k`` (..., D, S); ``v`` (..., S, D); ``biases`` broadcast to (..., T, S)."""
+        """Return attention (..., T, D) with biases added to the scores.
+
+        Args:
+            q: (..., T, D), scaled.
+            k: (..., D, S).
+            v: (..., S, D).
+            biases: Each broadcasts to (..., T, S).
+        """
         scores = q @ k
         for bias in biases:
             scores = scores + bias
@@ -128,7 +139,14 @@ class MaskedCrossAttention(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, queries: Tensor, positions: Tensor, memory: Memory, mask_logits: Tensor) -> Tensor:
-        """``queries`` (1 or N, Q, C), ``positions`` (1, Q, C), ``mask_logits`` (N, Q, H, W); returns (N, Q, C)."""
+        """Return (N, Q, C).
+
+        Args:
+            queries: (1 or N, Q, C).
+            positions: (1, Q, C).
+            memory: What the queries attend to.
+            mask_logits: (N, Q, H, W).
+        """
         width = self.heads * self.depth
         weights, biases = (
             [parameter[i * width : (i + 1) * width] for i in range(3)] for parameter in (self.qkv.weight, self.qkv.bias)
@@ -144,7 +162,7 @@ class MaskedCrossAttention(nn.Module):
 
 
 def masked_out(mask_logits: Tensor) -> Tensor:
-    """What to add to the scores (N, 1, Q, P) of P = H W pixels for ``mask_logits`` (N, Q, H, W)."""
+    """Return what to add to the scores (N, 1, Q, P) of P = H W pixels for ``mask_logits`` (N, Q, H, W)."""
     peak = mask_logits.amax(dim=(2, 3), keepdim=True)
     floor = torch.where(peak < 0, float("-inf"), 0.0)
     return torch.where(mask_logits < floor, MASKED, 0.0).flatten(2).unsqueeze(1)
@@ -153,7 +171,7 @@ def masked_out(mask_logits: Tensor) -> Tensor:
 class SelfAttention(nn.Module):
     """Multi-head self-attention among the queries; positions are added to queries and keys, not values.
 
-    ``norm_first`` is pre-norm: what is attended to is normalised, not the sum. The projection is linear, so what the
+    ``norm_first`` is pre-norm: what is attended to is normalized, not the sum. The projection is linear, so what the
     positions add to its result does not depend on the image: it is a constant.
     """
 
@@ -170,7 +188,7 @@ class SelfAttention(nn.Module):
         self.register_buffer("placed", torch.tensor([1.0, 1.0, 0.0]).repeat_interleave(width), persistent=False)
 
     def forward(self, queries: Tensor, positions: Tensor) -> Tensor:
-        """``queries`` (N, Q, C), ``positions`` (1, Q, C); returns (N, Q, C)."""
+        """Return (N, Q, C) from ``queries`` (N, Q, C) and ``positions`` (1, Q, C)."""
         placed = F.linear(positions, self.qkv.weight, None) * self.placed
         content = self.norm(queries) if self.norm_first else queries
         q, k, v = (self.qkv(content) + placed).chunk(3, dim=2)
@@ -191,7 +209,7 @@ class FeedForward(nn.Module):
         self.contract = nn.Linear(hidden, width)
 
     def forward(self, queries: Tensor) -> Tensor:
-        """``queries`` (N, Q, C); returns (N, Q, C)."""
+        """Return (N, Q, C) from ``queries`` (N, Q, C)."""
         content = self.norm(queries) if self.norm_first else queries
         updated: Tensor = queries + self.contract(F.relu(self.expand(content)))
         return updated if self.norm_first else self.norm(updated)

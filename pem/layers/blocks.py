@@ -19,6 +19,7 @@ class ConvNorm(nn.Module):
         self.bn = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the features of ``x`` (N, C, H, W) after this block."""
         normalized: Tensor = self.bn(self.conv(x))
         return normalized
 
@@ -27,6 +28,7 @@ class ConvNormReLU(ConvNorm):
     """ConvNorm followed by ReLU."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the features of ``x`` (N, C, H, W) after this block."""
         return F.relu(super().forward(x))
 
 
@@ -39,6 +41,7 @@ class ConvGroupNorm(nn.Module):
         self.norm = nn.GroupNorm(GROUPS, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the features of ``x`` (N, C, H, W) after this block."""
         normalized: Tensor = self.norm(self.conv(x))
         return normalized
 
@@ -51,6 +54,7 @@ class UnitNorm(nn.Module):
         self.dim = dim
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` divided by its norm."""
         norm: Tensor = torch.linalg.vector_norm(x, dim=self.dim, keepdim=True)
         return x / norm.clamp_min(1e-12)
 
@@ -59,6 +63,7 @@ class GlobalAverage(nn.Module):
     """Mean over rows and columns: (N, C, H, W) to (N, C, 1, 1)."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the means, (N, C, 1, 1), of ``x`` (N, C, H, W)."""
         return x.mean(dim=(2, 3), keepdim=True)
 
 
@@ -70,6 +75,7 @@ class MLP(nn.Module):
         self.layers = nn.ModuleList([nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, out_width)])
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return (..., out_width) from ``x`` (..., width)."""
         first, second, last = self.layers
         projected: Tensor = last(F.relu(second(F.relu(first(x)))))
         return projected

@@ -14,7 +14,7 @@ class TapSampling(nn.Module):
     """What each tap of each pixel sees, outside the data zero: one bilinear sampling of all taps."""
 
     def forward(self, data: Tensor, offsets: Tensor, mask: Tensor) -> Tensor:
-        """Arguments as in `DeformConv2d`; returns (N, 9 C, H, W), the taps of a channel side by side."""
+        """Return arguments as in `DeformConv2d`; returns (N, 9 C, H, W), the taps of a channel side by side."""
         n, channels, height, width = data.shape
         grid = _sampling_grid(offsets, height, width).reshape(n, TAPS * height, width, 2)
         samples = F.grid_sample(data, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
@@ -30,15 +30,20 @@ class DeformConv2d(nn.Module):
         self.sampling = TapSampling()
 
     def forward(self, data: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """``data`` (N, C, H, W); ``offsets`` (N, 18, H, W) in pixels, dy and dx of each tap in row-major order;
-        ``mask`` (N, 9, H, W), the modulation, 0 to 1; ``weight`` (C', C, 3, 3); ``bias`` (C') or None. Returns
-        (N, C', H, W).
+        """Return (N, C', H, W).
+
+        Args:
+            data: (N, C, H, W).
+            offsets: (N, 18, H, W) in pixels, dy and dx of each tap in row-major order.
+            mask: (N, 9, H, W), the modulation, 0 to 1.
+            weight: (C', C, 3, 3).
+            bias: (C'), or None.
         """
         return F.conv2d(self.sampling(data, offsets, mask), weight.flatten(1)[:, :, None, None], bias)
 
 
 def _sampling_grid(offsets: Tensor, height: int, width: int) -> Tensor:
-    """Where each tap looks, (N, 9, H, W, 2) as x, y from -1 to 1 over the outer edges of the data."""
+    """Return where each tap looks, (N, 9, H, W, 2) as x, y from -1 to 1 over the outer edges of the data."""
     steps = torch.arange(KERNEL, dtype=offsets.dtype, device=offsets.device) - KERNEL // 2
     rows = torch.arange(height, dtype=offsets.dtype, device=offsets.device)[:, None]
     columns = torch.arange(width, dtype=offsets.dtype, device=offsets.device)
@@ -48,10 +53,10 @@ def _sampling_grid(offsets: Tensor, height: int, width: int) -> Tensor:
 
 
 class ModulatedDeformConv(nn.Module):
-    """Holds the weight; ``operator`` does the work, a module called as `DeformConv2d`, so that an export
-    can put another form in its place.
+    """Holds the weight; the module ``operator``, which is called as `DeformConv2d`, does the work.
 
-    There is no bias of its own; one appears when BatchNorm is folded into the weight.
+    An export can so put another form in its place. There is no bias at first; one appears when BatchNorm is folded into
+    the weight.
     """
 
     bias: nn.Parameter | None
@@ -64,5 +69,6 @@ class ModulatedDeformConv(nn.Module):
         self.operator: nn.Module = DeformConv2d()
 
     def forward(self, data: Tensor, offsets: Tensor, mask: Tensor) -> Tensor:
+        """See `DeformConv2d.forward`."""
         output: Tensor = self.operator(data, offsets, mask, self.weight, self.bias)
         return output

@@ -24,12 +24,16 @@ class DeformableSampling(nn.Module):
     """
 
     def forward(self, values: Tensor, offsets: Tensor, scores: Tensor, sizes: Sequence[Size]) -> Tensor:
-        """``values`` (N, S, heads, D), the tokens of all levels of ``sizes``; ``offsets`` (N, S, heads, levels, points,
-        2), x and y in pixels from the token's own place; ``scores`` (N, S, heads, levels points), whose softmax
-        weighs. Returns (N, S, heads D).
+        """Return (N, S, heads D).
+
+        Args:
+            values: (N, S, heads, D), the tokens of all levels of ``sizes``.
+            offsets: (N, S, heads, levels, points, 2), x and y in pixels from the token's own place.
+            scores: (N, S, heads, levels points), weights before softmax.
+            sizes: The height and width of each level.
         """
         n, length, heads, levels, points, _ = offsets.shape
-        places = offsets.permute(3, 0, 2, 4, 1, 5) * steps(sizes, offsets) + centres(sizes, offsets)
+        places = offsets.permute(3, 0, 2, 4, 1, 5) * steps(sizes, offsets) + centers(sizes, offsets)
         samples = [
             F.grid_sample(
                 level.flatten(2).transpose(1, 2).reshape(n * heads, -1, *size),
@@ -60,10 +64,10 @@ class DeformableAttention(nn.Module):
         self.values = nn.Linear(width, width)
         self.output = nn.Linear(width, width)
         self.operator: nn.Module = DeformableSampling()
-        self._initialise()
+        self._initialize()
 
     def forward(self, tokens: Tensor, positions: Tensor, sizes: Sequence[Size]) -> Tensor:
-        """``tokens`` (N, S, C) of the levels of ``sizes``, ``positions`` (1, S, C); returns (N, S, C)."""
+        """Return (N, S, C) from ``tokens`` (N, S, C) of the levels of ``sizes`` and ``positions`` (1, S, C)."""
         placed = tokens + positions
         offsets = self.offsets(placed).unflatten(2, (self.heads, self.levels, POINTS, 2))
         scores = self.scores(placed).unflatten(2, (self.heads, self.levels * POINTS))
@@ -71,8 +75,8 @@ class DeformableAttention(nn.Module):
         attended: Tensor = self.output(self.operator(values, offsets, scores, sizes))
         return attended
 
-    def _initialise(self) -> None:
-        """Each head looks along a direction of its own, point i at i steps."""
+    def _initialize(self) -> None:
+        """Let each head look along a direction of its own, with point i at i steps."""
         for linear in (self.offsets, self.scores):
             nn.init.zeros_(linear.weight)
             nn.init.zeros_(linear.bias)
@@ -85,17 +89,17 @@ class DeformableAttention(nn.Module):
 
 
 def steps(sizes: Sequence[Size], like: Tensor) -> Tensor:
-    """A pixel of each level as a share of -1 to 1, (levels, 1, 1, 1, 1, 2) as x, y."""
+    """Return a pixel of each level as a share of -1 to 1, (levels, 1, 1, 1, 1, 2) as x, y."""
     two = like.new_full((1,), 2)
     return torch.cat([two / side for size in sizes for side in reversed(size)]).reshape(len(sizes), 1, 1, 1, 1, 2)
 
 
-def centres(sizes: Sequence[Size], like: Tensor) -> Tensor:
-    """Where the pixels of all levels lie, (S, 2) as x, y from -1 to 1 over the outer edges of a map."""
-    return torch.cat([_centres(*size, like) for size in sizes])
+def centers(sizes: Sequence[Size], like: Tensor) -> Tensor:
+    """Return where the pixels of all levels lie, (S, 2) as x, y from -1 to 1 over the outer edges of a map."""
+    return torch.cat([_centers(*size, like) for size in sizes])
 
 
-def _centres(height: int, width: int, like: Tensor) -> Tensor:
+def _centers(height: int, width: int, like: Tensor) -> Tensor:
     y, x = ((2 * torch.arange(side, dtype=like.dtype, device=like.device) + 1) / side - 1 for side in (height, width))
     rows = y.unsqueeze(1)
     # Sums broadcast sizes that vary into the graph where repeating would not.

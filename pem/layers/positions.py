@@ -1,4 +1,4 @@
-"""Sine position encoding (Carion et al., DETR, 2020), normalised, temperature 10000."""
+"""Sine position encoding (Carion et al., DETR, 2020), normalized, temperature 10000."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EPSILON = 1e-6
 
 
 def sine_positions(height: int, width: int, channels: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The encoding as two float32 summands, (1, C, H, 1) for rows and (1, C, 1, W) for columns.
+    """Return the encoding as two float32 summands, (1, C, H, 1) for rows and (1, C, 1, W) for columns.
 
     The first half of the channels depends on the row alone, the second on the column alone; kept apart, they are
     C (H + W) numbers instead of C H W.
@@ -25,7 +25,7 @@ def sine_positions(height: int, width: int, channels: int, device: torch.device)
 
 
 def _encode(length: int, channels: int, device: torch.device) -> Tensor:
-    """(C, L): sines in even channels, cosines in odd ones."""
+    """Return (C, L): sines in even channels, cosines in odd ones."""
     place = torch.arange(1, length + 1, dtype=torch.float32, device=device)
     angle = place / (length + EPSILON) * (2 * math.pi)
     pair = torch.arange(channels // 2, dtype=torch.float32, device=device)

@@ -34,7 +34,7 @@ class EncoderLayer(nn.Module):
         self.feedforward = FeedForward(width, feedforward, norm_first=False)
 
     def forward(self, tokens: Tensor, positions: Tensor, sizes: Sequence[Size]) -> Tensor:
-        """Shapes as in `DeformableAttention`."""
+        """Return shapes as in `DeformableAttention`."""
         tokens = self.norm(tokens + self.attention(tokens, positions, sizes))
         refined: Tensor = self.feedforward(tokens)
         return refined
@@ -52,7 +52,7 @@ class TokenRecalibration(nn.Module):
         self.linear = nn.Linear(width, 1)
 
     def forward(self, tokens: Tensor, size: Size, finest: Tensor, finest_size: Size) -> Tensor:
-        """``tokens`` (N, S, C) of a map of ``size``, and those of the finest; returns (N, S, C)."""
+        """Return (N, S, C) from ``tokens`` (N, S, C) of a map of ``size``, and those of the finest map."""
         n, _, width = finest.shape
         resized = F.interpolate(finest.reshape(n, width, *finest_size), size, mode="bilinear")
         weights: Tensor = self.linear(resized.reshape(tokens.shape))
@@ -74,7 +74,7 @@ class TokenEncoder(nn.Module):
         self.recalibration = TokenRecalibration(width) if recalibrated else None
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
-        """Maps (N, C, H, W), coarsest first, to maps of the same shapes."""
+        """Return maps (N, C, H, W), coarsest first, to maps of the same shapes."""
         sizes: list[Size] = [(level.shape[2], level.shape[3]) for level in levels]
         added = self._recalibrated([level.flatten(2).transpose(1, 2) for level in levels], sizes)
         positions = [self._positions(i, level) for i, level in enumerate(levels)]
@@ -96,7 +96,7 @@ class TokenEncoder(nn.Module):
         return [*(self.recalibration(x, size, *finest) for x, size in coarse), tokens[-1]]
 
     def _positions(self, index: int, level: Tensor) -> Tensor:
-        """Sine positions and the level's embedding as tokens, (1, H W, C)."""
+        """Return sine positions with the level's embedding as tokens, (1, H W, C)."""
         rows, columns = sine_positions(level.shape[2], level.shape[3], level.shape[1], level.device)
         places = rows + columns + self.level_embeddings[index][:, None, None]
         return places.flatten(2).transpose(1, 2).to(level.dtype)

@@ -23,6 +23,7 @@ class ContextModulation(nn.Module):
         self.expand = nn.Conv2d(width // 2, width, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` (N, C, H, W) with its channels rescaled."""
         scale: Tensor = self.expand(self.reduce(self.average(x))).sigmoid().sigmoid()
         return x * (1 + scale)
 
@@ -36,6 +37,7 @@ class Upsample(nn.Module):
         self.bn = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return (N, C, 2H, 2W) from ``x`` (N, C, H, W)."""
         return F.relu(self.bn(self.conv(x)))
 
 
@@ -52,6 +54,7 @@ class DeformableLevel(nn.Module):
         nn.init.zeros_(self.offsets.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the level's output, and that output upsampled."""
         offsets, mask = torch.split(self.offsets(x), [2 * TAPS, TAPS], dim=1)
         x = F.relu(self.bn(self.deform(x, offsets, mask.sigmoid())))
         return x, self.upsample(x)
@@ -70,7 +73,7 @@ class PixelDecoder(nn.Module):
         self.mask_features = ConvNormReLU(width, mask_width)
 
     def forward(self, features: tuple[Tensor, Tensor, Tensor, Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Backbone maps, finest first, to mask features (N, M, H/4, W/4) and level maps, coarsest first."""
+        """Return mask features (N, M, H/4, W/4) and level maps, coarsest first, from backbone maps, finest first."""
         modulated = [
             modulation(projection(feature))
             for modulation, projection, feature in zip(

@@ -18,6 +18,7 @@ class LightPixelEmbedding(nn.Module):
         self.norm = nn.GroupNorm(GROUPS, width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the features of ``x`` (N, C, H, W) after this block."""
         normalized: Tensor = self.norm(self.pool(x))
         return normalized
 
@@ -46,7 +47,7 @@ class TransformerPixelDecoder(nn.Module):
         self.embedding = LightPixelEmbedding(width) if progressive else ConvGroupNorm(width, width, 3)
 
     def forward(self, features: tuple[Tensor, Tensor, Tensor, Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Backbone maps, finest first, to mask features (N, M, H/4, W/4) and level maps, coarsest first."""
+        """Return mask features (N, M, H/4, W/4) and level maps, coarsest first, from backbone maps, finest first."""
         finest, *others = features
         projected = [project(x) for project, x in zip(self.projections, reversed(others), strict=True)]
         levels = self.encoder(projected)

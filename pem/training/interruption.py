@@ -17,7 +17,7 @@ class Interruption:
 
 @contextmanager
 def deferred() -> Iterator[Interruption]:
-    """Within the block, SIGINT and SIGTERM are noted; a second one acts at once."""
+    """Note SIGINT and SIGTERM in the block instead of acting on them; a second one acts at once."""
     interruption = Interruption()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

@@ -16,7 +16,10 @@ _EMBEDDINGS = ("query_features", "query_positions", "level_embeddings", "positio
 
 
 def optimizer(model: PEM, settings: Settings) -> AdamW:
-    """AdamW whose groups carry ``peak``, their highest learning rate; norms, biases and embeddings do not decay."""
+    """Return AdamW, whose groups carry ``peak``, their highest learning rate.
+
+    Norms, biases and embeddings do not decay.
+    """
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         decays = parameter.ndim > 1 and not name.endswith(_EMBEDDINGS)
@@ -36,7 +39,7 @@ def optimizer(model: PEM, settings: Settings) -> AdamW:
 
 
 def set_learning_rate(adamw: AdamW, step: int, settings: Settings) -> None:
-    """What it is in ``step``, counted from 0: a short rise, then half a cosine to 0."""
+    """Set the learning rate for ``step``, counted from 0: a short rise, then half a cosine to 0."""
     if step < settings.warmup:
         factor = (step + 1) / (settings.warmup + 1)
     else:

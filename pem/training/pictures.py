@@ -1,4 +1,4 @@
-"""A look at what a model has learnt: the truth beside the prediction."""
+"""A look at what a model has learned: the truth beside the prediction."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SCORE = 0.5
 
 @torch.no_grad()
 def compare(model: PEM, sample: Sample, classes: Sequence[Label], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The sample's truth on the left, what ``model`` sees at ``size`` on the right; RGB uint8 (H, 2 W, 3)."""
+    """Return the sample's truth on the left, what ``model`` sees at ``size`` on the right; RGB uint8 (H, 2 W, 3)."""
     image, geometry = preprocess.fit(sample.image, *size, InputSpec(*size).pad_value)
     device = next(model.parameters()).device
     logits, masks = (output[0].float().cpu().numpy() for output in model(torch.tensor(image, device=device)[None]))

@@ -28,7 +28,7 @@ class Processes:
         return self.rank == 0
 
     def share(self, batch: int) -> int:
-        """Images of a batch that fall to one process. Raises TrainingError unless all get as many, 2 or more."""
+        """Return images of a batch that fall to one process. Raises TrainingError unless all get as many, 2 or more."""
         if batch % self.world or batch // self.world < 2:
             raise TrainingError(
                 f"batch is {batch}, expected a multiple of {self.world} processes, 2 images or more each"
@@ -36,7 +36,7 @@ class Processes:
         return batch // self.world
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """``module`` on the device, its gradients and BatchNorm's statistics shared among processes."""
+        """Return ``module`` on the device, with gradients and BatchNorm's statistics shared among processes."""
         module = module.to(self.device)
         if self.world == 1:
             return module
@@ -46,7 +46,7 @@ class Processes:
         return nn.parallel.DistributedDataParallel(module, device_ids=[self.device])
 
     def mean(self, tensor: Tensor) -> Tensor:
-        """``tensor`` averaged over the processes."""
+        """Return ``tensor`` averaged over the processes."""
         if self.world > 1:
             distributed.all_reduce(tensor)
             tensor /= self.world

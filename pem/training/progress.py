@@ -41,7 +41,7 @@ class Progress:
             csv.writer(file).writerows([COLUMNS, *rows])
 
     def state(self) -> Snapshot:
-        """What `restore` needs."""
+        """Return what `restore` needs."""
         return {"sums": self.sums.clone(), "count": self.count}
 
     def add(self, step: int, losses: Tensor, gradient_norm: Tensor, learning_rate: float) -> None:
@@ -74,5 +74,5 @@ class Progress:
 
 
 def say(text: str) -> None:
-    """A line of progress, on standard error."""
+    """Print a line of progress on standard error."""
     console.say("pem-train", text)

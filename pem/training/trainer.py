@@ -123,7 +123,7 @@ class Trainer:
             self.progress.add(self.step, losses, norm, self.optimizer.param_groups[-1]["lr"])
 
     def _keep(self, stop: bool) -> None:
-        """What is due after this step: a picture, a checkpoint."""
+        """Write what is due after this step: a picture, a checkpoint."""
         last = self.step == self.settings.steps
         if not self.processes.leads:
             return
@@ -149,12 +149,12 @@ class Trainer:
         }
 
     def _choices(self) -> Snapshot:
-        """The settings that decide the numbers, as plain values."""
+        """Return the settings that decide the numbers, as plain values."""
         others = {"workers", "log_every", "picture_every", "checkpoint_minutes"}
         return {name: value for name, value in asdict(self.settings).items() if name not in others}
 
     def _generator(self) -> torch.Generator:
-        """This step's random numbers, on this process, wherever the run began."""
+        """Return this step's random numbers, on this process, wherever the run began."""
         sequence = (self.settings.seed * 1_000_003 + self.step) * self.processes.world + self.processes.rank
         return torch.Generator(self.processes.device).manual_seed(sequence)
 
@@ -164,7 +164,7 @@ class Trainer:
         return torch.autocast(kind, torch.bfloat16, enabled=low)
 
     def _agreed(self, stop: bool) -> bool:
-        """Whether any process was asked to stop: all stop after the same step."""
+        """Return whether any process was asked to stop: all stop after the same step."""
         if self.processes.world == 1:
             return stop
         return bool(self.processes.mean(torch.tensor(float(stop), device=self.processes.device)) > 0)

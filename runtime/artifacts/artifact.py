@@ -28,11 +28,13 @@ class Artifact:
 
 
 def read(path: str | Path) -> Artifact:
-    """The artifact whose model file is ``path``, or for "demo" the one that comes with the package.
+    """Return the artifact whose model file is ``path``, or for "demo" the one that comes with the package.
 
-    The manifest lies beside the model and vouches for its bytes, or, for a lone ``.onnx``, inside it. Raises
-    ArtifactError if the file is missing or no model, ManifestError if the manifest is missing, damaged, newer than
-    this version, or another file's.
+    The manifest lies beside the model and vouches for its bytes or, for a lone ``.onnx``, inside it.
+
+    Raises:
+        ArtifactError: If the file is missing or is not a model.
+        ManifestError: If the manifest is missing, damaged, newer than this version, or another file's.
     """
     model = Path(__file__).parent / "demo" / "pem-nano.onnx" if str(path) == DEMO else Path(path)
     _check_kind(model)
@@ -60,7 +62,7 @@ def _check_kind(model: Path) -> None:
 
 
 def _beside(model: Path) -> Manifest | None:
-    """The manifest in the file beside ``model``, None if there is none or it is that of an engine beside an ONNX."""
+    """Return the manifest in the file beside ``model``, or None if there is none, or it is a neighboring engine's."""
     path = manifests.path_of(model)
     if not path.exists():
         return None
@@ -85,7 +87,7 @@ def _inside(model: Path) -> Manifest:
 
 
 def _refuse_external_data(model: Path) -> None:
-    """Weights in other files are covered by no hash, and lost when the model is copied."""
+    """Raise ArtifactError if weights are in other files: no hash covers them, and copies of the model lose them."""
     with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if data.find(_EXTERNAL_DATA_KEY) >= 0:
             raise ArtifactError(f"{model} keeps weights in other files: save it as one file, as pem-export does")

@@ -10,10 +10,15 @@ STRIDE = 4
 
 @dataclass(frozen=True)
 class Geometry:
-    """``padded_size`` is the network's input, ``image_size`` its top left part that holds image, ``output_size`` the
-    size results are wanted at.
+    """The sizes of an image on its way through the model, (height, width) in pixels.
 
-    Raises ValueError if a size is not positive, the image is larger than the input, or the input is no multiple of 4.
+    Attributes:
+        padded_size: The size of the model's input.
+        image_size: The size of the input's top left part that holds image.
+        output_size: The size of the results.
+
+    Raises:
+        ValueError: If a size is not positive, the image is larger than the input, or the input is not a multiple of 4.
     """
 
     padded_size: tuple[int, int]
@@ -31,5 +36,5 @@ class Geometry:
 
     @property
     def mask_size(self) -> tuple[int, int]:
-        """The mask grid's size."""
+        """The size of the mask grid."""
         return self.padded_size[0] // STRIDE, self.padded_size[1] // STRIDE

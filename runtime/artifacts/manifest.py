@@ -113,7 +113,7 @@ class Quantization(msgspec.Struct, frozen=True, kw_only=True):
     ``placement`` says whose kernels Q/DQ are placed for. Ranges come from ``images`` pictures of ``source`` by
     ``method``. ``layers`` are the nodes that compute in INT8, ``kept`` the blocks that were kept out of it. Shares (0
     to 1) are of the multiply-accumulates of ordinary convolutions and of all. ``agreement`` is the percentage of pixels
-    that keep the class of single precision, ``pq`` (percent) that of "fp32" and "int8" on labelled images,
+    that keep the class of single precision, ``pq`` (percent) that of "fp32" and "int8" on labeled images,
     ``sensitivity`` the loss with one block alone in INT8, ``milliseconds`` a run's time by precision, in ``timed_in``.
     """
 
@@ -185,12 +185,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return "onnx" if self.engine is None else self.engine.target
 
     def to_json(self) -> bytes:
-        """The manifest as indented JSON."""
+        """Return the manifest as indented JSON."""
         return to_json(self)
 
 
 def path_of(model: Path) -> Path:
-    """Where the manifest of ``model`` lies."""
+    """Return where the manifest of ``model`` lies."""
     return model.with_suffix(".json")
 
 
@@ -237,7 +237,7 @@ def _check(manifest: Manifest, source: str) -> None:
 
 
 def _takes(sizes: Range | None, multiple: int) -> bool:
-    """Whether the range rises and its sizes are positive multiples."""
+    """Return whether the range rises and its sizes are positive multiples."""
     if sizes is None:
         return True
     rises = 0 < sizes.least <= sizes.usual <= sizes.most

@@ -17,7 +17,7 @@ _KEY, _VALUE = 1, 2  # StringStringEntryProto
 
 
 def read(path: Path) -> dict[str, str]:
-    """The key-value pairs of ``metadata_props``. Raises ArtifactError if the file is no ONNX model."""
+    """Return the key-value pairs of ``metadata_props``. Raises ArtifactError if the file is no ONNX model."""
     try:
         with path.open("rb") as file:
             entries = _fields(file, path.stat().st_size, wanted={_METADATA_PROPS})
@@ -30,7 +30,7 @@ def read(path: Path) -> dict[str, str]:
 
 
 def _fields(stream: BinaryIO, size: int, wanted: set[int]) -> list[tuple[int, bytes]]:
-    """The length-delimited fields of a message whose numbers are ``wanted``."""
+    """Return the length-delimited fields of a message whose numbers are ``wanted``."""
     found = []
     while stream.tell() < size:
         number, wire_type = divmod(_varint(stream), 8)

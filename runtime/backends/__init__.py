@@ -63,12 +63,12 @@ BACKENDS = {
 
 
 def available() -> list[str]:
-    """Names of the installed backends, the fastest first. Imports none of them."""
+    """Return names of the installed backends, the fastest first. Imports none of them."""
     return [name for name, row in BACKENDS.items() if find_spec(row.needs) is not None]
 
 
 def able(artifact: Artifact) -> list[str]:
-    """Names of the installed backends that run ``artifact``'s kind and form, the fastest first."""
+    """Return names of the installed backends that run ``artifact``'s kind and form, the fastest first."""
     return [name for name in available() if _runs(name, artifact)]
 
 
@@ -101,7 +101,7 @@ def _installed(name: str) -> str:
 
 
 def _none_of(candidates: list[str], artifact: Artifact) -> BackendError:
-    """Why none of the ``candidates`` runs ``artifact``, and what would."""
+    """Return why none of the ``candidates`` runs ``artifact``, and what would."""
     manifest = artifact.manifest
     target, form = manifest.target, manifest.deform_conv
     fitting = [name for name, row in BACKENDS.items() if row.target == target]
@@ -118,7 +118,7 @@ def _none_of(candidates: list[str], artifact: Artifact) -> BackendError:
         )
     if manifest.quantization is not None and manifest.quantization.placement == "tensorrt":
         return BackendError(
-            f"{artifact.model} is quantised for TensorRT: build an engine with pem-export --weights {artifact.model} "
+            f"{artifact.model} is quantized for TensorRT: build an engine with pem-export --weights {artifact.model} "
             "--to trt, run it in onnxruntime, or export with --placement cpu"
         )
     unable = " and ".join(name for name in candidates if name in fitting)

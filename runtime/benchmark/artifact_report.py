@@ -35,7 +35,7 @@ def report(
     dataset: Dataset | None,
     say: Say,
 ) -> ArtifactReport:
-    """All about one artifact, ``stages`` being its milliseconds in rounds.
+    """Return all about one artifact, ``stages`` being its milliseconds in rounds.
 
     What cannot be measured here, but is no reason to stop, is missing with its reason. Raises InputError, BackendError.
     """
@@ -53,7 +53,7 @@ def report(
 
 
 def of_rounds(subject: Subject, stages: Mapping[str, Sequence[float]], options: Options) -> ArtifactReport:
-    """What the rounds alone tell of an artifact; the rest is missing."""
+    """Return what the rounds alone tell of an artifact; the rest is missing."""
     manifest, backend = subject.segmenter.manifest, subject.segmenter.backend
     model = backend.artifact.model
     times = {stage: statistics.times(values, options.noise) for stage, values in stages.items()}
@@ -93,7 +93,7 @@ class _One:
         self.missing: dict[str, str] = {}
 
     def attempt(self, what: str, asked: bool, measure: Callable[[], Found]) -> Found | None:
-        """What ``measure`` returns, or None, and the reason noted."""
+        """Return what ``measure`` returns, or None after noting the reason."""
         if not asked:
             self.missing[what] = _NOT_ASKED
             return None
@@ -105,7 +105,7 @@ class _One:
             return None
 
     def task(self, runs: int = 1) -> fresh_process.Task:
-        """For a process of its own."""
+        """Return a task for a process of its own."""
         return fresh_process.Task(
             model=self._subject.model,
             backend=self._backend.name,

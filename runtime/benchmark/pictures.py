@@ -29,7 +29,7 @@ class Pictures:
         self._temporary, self._seed = temporary, seed
 
     def of(self, spec: InputSpec) -> Sequence[Path]:
-        """Those for an artifact with this input: of equal scenes, whatever the size."""
+        """Return those for an artifact with this input: of equal scenes, whatever the size."""
         return self._given or self._streets(spec.height, spec.width)
 
     def _streets(self, height: int, width: int) -> Sequence[Path]:
@@ -44,7 +44,7 @@ class Pictures:
 
 @contextmanager
 def gathered(images: Path | None, seed: int) -> Iterator[Pictures]:
-    """The pictures, made ones only within the block. Raises InputError if the folder ``images`` has none."""
+    """Give the pictures; generated ones exist only within the block. Raises InputError if the folder has none."""
     with tempfile.TemporaryDirectory(prefix="pem-bench-") as folder:
         yield Pictures(images, Path(folder), seed)
 

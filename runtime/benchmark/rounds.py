@@ -1,4 +1,4 @@
-"""Artifacts take turns, so that a machine that drifts, or others that use it, favour none."""
+"""Artifacts take turns, so that a machine that drifts, or others that use it, favor none."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Subject:
         self.segmenter.close()
 
     def turn(self, index: int) -> dict[str, float]:
-        """Milliseconds of each stage for a picture, and "total" from the outside."""
+        """Return milliseconds of each stage for a picture, and "total" from the outside."""
         start = time.perf_counter()
         result = self.segmenter(self.pictures[index % len(self.pictures)])
         return {**result.milliseconds, "total": 1000 * (time.perf_counter() - start)}
@@ -132,7 +132,7 @@ def warm_up(call: Callable[[int], Mapping[str, float]], least: int) -> None:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Within the block, Python's garbage collector does not run."""
+    """Keep Python's garbage collector from running within the block."""
     gc.collect()
     was_enabled = gc.isenabled()
     gc.disable()

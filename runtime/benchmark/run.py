@@ -69,7 +69,7 @@ def _artifacts(
     dataset: Dataset | None,
     say: Say,
 ) -> tuple[tuple[ArtifactReport, ...], bool]:
-    """A report each, and whether Ctrl-C came before all were whole."""
+    """Return a report each, and whether Ctrl-C came before all were whole."""
     pairs = list(zip(subjects, taken.stages, strict=True))
     found = [artifact_report.of_rounds(subject, stages, options) for subject, stages in pairs]
     if taken.interrupted:
@@ -84,7 +84,7 @@ def _artifacts(
 
 @contextmanager
 def _loaded(models: Sequence[str], found: pictures.Pictures, options: Options, say: Say) -> Iterator[Sequence[Subject]]:
-    """All artifacts, each after its first picture; closed at the end."""
+    """Load all artifacts, each run on its first picture, and close them at the end of the block."""
     with ExitStack() as stack:
         subjects = []
         for model, name in zip(models, _names(models), strict=True):
@@ -102,7 +102,7 @@ def _require_classes(dataset: Dataset, subjects: Sequence[Subject]) -> None:
 
 
 def _names(models: Sequence[str]) -> list[str]:
-    """The paths, those that come more than once with a number."""
+    """Return the paths, those that come more than once with a number."""
     totals, seen = Counter(models), Counter[str]()
     names = []
     for model in models:
@@ -112,7 +112,7 @@ def _names(models: Sequence[str]) -> list[str]:
 
 
 def comparisons(subjects: Sequence[Subject], taken: Rounds, options: Options) -> Iterator[Comparison]:
-    """Each stage that matters of each subject, against the first's."""
+    """Yield each stage that matters of each subject, against the first's."""
     baseline, *others = zip(subjects, taken.stages, strict=True)
     for subject, stages in others:
         for stage in _compared(stages, baseline[1]):
@@ -128,7 +128,7 @@ def comparisons(subjects: Sequence[Subject], taken: Rounds, options: Options) ->
 
 
 def _compared(*artifacts: Mapping[str, Sequence[float]]) -> list[str]:
-    """The stages that all had in every round, none in no time, and that matter in one of them at least."""
+    """Return the stages that all had in every round, none in no time, and that matter in one of them at least."""
 
     def comparable(times: Sequence[float], stages: Mapping[str, Sequence[float]]) -> bool:
         return len(times) == len(stages["total"]) and min(times) > 0

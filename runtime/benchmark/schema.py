@@ -141,7 +141,7 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
-    """How well the artifact does on ``images`` labelled images of ``dataset``."""
+    """How well the artifact does on ``images`` labeled images of ``dataset``."""
 
     dataset: str
     images: int
@@ -181,8 +181,9 @@ class ArtifactReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """Where it was measured. What is unknown says "unknown". ``before`` and ``after`` hold what changes: clocks,
-    temperatures, power, load.
+    """The machine that a report was measured on; what is unknown is "unknown".
+
+    ``before`` and ``after`` hold what changes: clocks, temperatures, power, load.
     """
 
     system: str
@@ -216,7 +217,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     reference_work: Times | None = msgspec.field(name="yardstick", default=None)
 
     def to_json(self) -> bytes:
-        """The report as indented JSON."""
+        """Return the report as indented JSON."""
         return to_json(self)
 
 

@@ -1,7 +1,7 @@
 """What times say, and whether a difference between them is more than noise.
 
-Times of neighbouring runs are not independent: machines drift, and others' load comes in bursts. So whole blocks of
-neighbouring rounds are drawn anew (the circular block bootstrap of Politis and Romano, 1992), in which that dependence
+Times of neighboring runs are not independent: machines drift, and others' load comes in bursts. So whole blocks of
+neighboring rounds are drawn anew (the circular block bootstrap of Politis and Romano, 1992), in which that dependence
 stays. Times within a round share the machine's state: of artifacts that took turns, rounds are drawn as a whole.
 """
 
@@ -41,7 +41,7 @@ class Change:
 
 
 def times(values: Values, limits: NoiseLimits) -> Times:
-    """The figures of ``values``, milliseconds, at least one."""
+    """Return the figures of ``values``, milliseconds, at least one."""
     array = np.asarray(values, np.float64)
     mean = float(array.mean())
     cv = float(array.std(ddof=1)) / mean if len(array) > 1 and mean > 0 else 0.0
@@ -60,12 +60,12 @@ def times(values: Values, limits: NoiseLimits) -> Times:
 
 
 def typical(values: Values) -> float:
-    """The trimmed mean: that of the middle three fifths."""
+    """Return the trimmed mean: that of the middle three fifths."""
     return float(_trimmed_mean(np.asarray(values, np.float64)[np.newaxis])[0])
 
 
 def ratio_in_rounds(values: Values, baseline: Values, limits: NoiseLimits, seed: int = 0) -> Interval:
-    """How many times ``values`` are those of ``baseline`` of the same rounds: the trimmed mean of their ratios.
+    """Return how many times ``values`` are those of ``baseline`` of the same rounds: the trimmed mean of their ratios.
 
     What slows a whole round down falls out of its ratio, which the ratio of two medians cannot say. The mean is of
     logarithms, so that A over B is one over B over A. Raises InputError unless there are equally many, at least two,
@@ -79,7 +79,11 @@ def ratio_in_rounds(values: Values, baseline: Values, limits: NoiseLimits, seed:
 
 
 def ratio_of_runs(after: Values, before: Values, limits: NoiseLimits, seed: int = 0) -> Interval:
-    """The ratio of the trimmed means of two runs' times, each run drawn anew on its own. Raises InputError as above."""
+    """Return the ratio of the trimmed means of two runs' times, each run resampled on its own.
+
+    Raises:
+        InputError: If a run has too few times.
+    """
     generator = np.random.default_rng(seed)
     arrays = [_checked(values) for values in (after, before)]
     drawn = [_trimmed_mean(array[_blocks(len(array), generator)]) for array in arrays]
@@ -94,10 +98,14 @@ def compare(
     reference_times: tuple[Values, Values] | None = None,
     seed: int = 0,
 ) -> Change:
-    """What became of a time between two runs; ``reference_times`` are the times of one piece of work, after and before.
+    """Return what became of a time between two runs.
 
-    By as much as the reference work changed, the machine did: a time must have changed that much more to count, in any
-    direction, for no two pieces of work feel a slower machine alike. Raises InputError.
+    ``reference_times`` are the times of one piece of work, after and before. By as much as they changed, the machine
+    did: a time must have changed that much more to count, in any direction, because no two pieces of work feel a slower
+    machine alike.
+
+    Raises:
+        InputError: If a run has too few times.
     """
     ratio = ratio_of_runs(after, before, limits, seed)
     machine = ratio_of_runs(*reference_times, limits, seed) if reference_times else None
@@ -107,7 +115,7 @@ def compare(
 
 
 def verdict(ratio: Interval, floor: float) -> str:
-    """Whether that is "slower" or "faster", the interval leaving out 1 and the estimate beyond ``floor``, or "same"."""
+    """Return "slower" or "faster" if the interval leaves out 1 and the estimate is beyond ``floor``, else "same"."""
     if ratio.low > 1 and ratio.estimate > 1 + floor:
         return "slower"
     if ratio.high < 1 and ratio.estimate < 1 / (1 + floor):
@@ -129,7 +137,7 @@ def _trimmed_mean(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _blocks(count: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Numbers of rounds drawn in blocks, (resamples, count), the last round followed by the first."""
+    """Return numbers of rounds drawn in blocks, (resamples, count), the last round followed by the first."""
     length = max(1, math.isqrt(count))
     starts = generator.integers(0, count, (_RESAMPLES, -(-count // length), 1))
     return ((starts + np.arange(length)) % count).reshape(_RESAMPLES, -1)[:, :count]

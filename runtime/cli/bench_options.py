@@ -106,7 +106,7 @@ def parser() -> console.Parser:
         type=console.positive,
         help="every model has one turn in each; default: enough",
     )
-    parser.add_argument("--dataset", metavar="DIR", help="labelled images, as pem-eval takes them, for PQ beside speed")
+    parser.add_argument("--dataset", metavar="DIR", help="labeled images, as pem-eval takes them, for PQ beside speed")
     parser.add_argument("--dataset-limit", metavar="N", type=console.positive, help="score the first N of them only")
     console.add_backend(parser)
     parser.add_argument(

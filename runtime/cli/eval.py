@@ -1,4 +1,4 @@
-"""``pem-eval``: score an exported model on labelled images: PQ, SQ and RQ as the COCO panoptic API, and mean IoU."""
+"""``pem-eval``: score an exported model on labeled images: PQ, SQ and RQ as the COCO panoptic API, and mean IoU."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def parser() -> console.Parser:
         "--save",
         metavar="KINDS",
         type=_kinds,
-        help="any of overlay, panoptic (PNGs in COCO's colours) and json (panoptic.json, which tells their segments), "
+        help="any of overlay, panoptic (PNGs in COCO's colors) and json (panoptic.json, which tells their segments), "
         "separated by commas; default: overlay,panoptic, with --live nothing",
     )
     parser.add_argument("--frames", metavar="N", type=console.positive, help="stop after that many images")
@@ -145,7 +145,7 @@ def _add_live_options(parser: console.Parser) -> None:
         metavar="S",
         type=_seconds,
         default=sources.TIMEOUT,
-        help="seconds a camera, an address or another program may give nothing, 0: for ever; default: %(default)g",
+        help="seconds a camera, an address or another program may give nothing, 0: forever; default: %(default)g",
     )
     group.add_argument(
         "--raw-size", metavar="HxW", type=console.size, help="SOURCE, a file or -, is raw frames this big"
@@ -163,7 +163,7 @@ def _kinds(text: str) -> tuple[str, ...]:
 
 
 def _seconds(text: str) -> float | None:
-    """None for 0."""
+    """Return none for 0."""
     try:
         value = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Labelled images in COCO's panoptic format (https://cocodataset.org/#format-data), read from disk when asked for."""
+"""Labeled images in COCO's panoptic format (https://cocodataset.org/#format-data), read from disk when asked for."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class CocoPanoptic:
         if unlisted:
             red, green, blue = coco_format.encode(np.array(unlisted[:1]))[0].tolist()
             raise InputError(
-                f"{path} has the colour ({red}, {green}, {blue}), id {unlisted[0]}, which is none of its "
+                f"{path} has the color ({red}, {green}, {blue}), id {unlisted[0]}, which is none of its "
                 f"{len(segments)} segments in {self._annotations}: list it there, or make it black, which is void"
             )
         return Sample(str(picture), image, panoptic, segments)
@@ -102,7 +102,7 @@ def _read(path: Path) -> _Document:
 
 
 def _numbered(categories: Sequence[_Category], path: Path) -> dict[_Id, int]:
-    """The class index of each category's id."""
+    """Return the class index of each category's id."""
     _refuse_duplicates((category.id for category in categories), "category id", path)
     return {category.id: index for index, category in enumerate(categories)}
 
@@ -129,7 +129,7 @@ def _map(folder: Path, name: str, annotations: Path) -> Path:
 
 
 def _pictures(document: _Document, folder: Path, annotations: Path) -> list[Path]:
-    """The picture of each annotation."""
+    """Return the picture of each annotation."""
     names = {image.id: image.file_name for image in document.images}
     anywhere: dict[str, Path] | None = None
     found = []
@@ -145,7 +145,7 @@ def _pictures(document: _Document, folder: Path, annotations: Path) -> list[Path
 
 
 def _elsewhere(name: str, anywhere: Mapping[str, Path], folder: Path, annotations: Path) -> Path:
-    """A picture in some folder below, also by the name it has in Cityscapes, whose converter writes another.
+    """Return a picture in some folder below, also by the name it has in Cityscapes, whose converter writes another.
 
     https://github.com/mcordts/cityscapesScripts, createPanopticImgs.py: x_gtFine_leftImg8bit.png for x_leftImg8bit.png.
     """
@@ -164,7 +164,7 @@ def _refuse_duplicates(values: Iterable[_Id], what: str, path: Path) -> None:
 
 
 def _ids_in(panoptic: NDArray[np.int32]) -> set[int]:
-    """The ids of a map; where one run of equal ids ends and the next begins is found first, as runs are long."""
+    """Return the ids of a map; where one run of equal ids ends and the next begins is found first, as runs are long."""
     flat = panoptic.ravel()
     return set(flat[np.flatnonzero(np.diff(flat, prepend=flat[:1] - 1))].tolist())
 

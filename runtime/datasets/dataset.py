@@ -1,4 +1,4 @@
-"""Labelled images: what evaluation, training and calibration read, wherever it comes from."""
+"""Labeled images: what evaluation, training and calibration read, wherever it comes from."""
 
 from __future__ import annotations
 
@@ -36,10 +36,11 @@ class Sample:
 
 
 class Dataset(Protocol):
-    """Samples by number, made or read when asked for, and the classes they are labelled with."""
+    """Samples by number, made or read when asked for, and the classes they are labeled with."""
 
     @property
-    def labels(self) -> Sequence[Label]: ...
+    def labels(self) -> Sequence[Label]:
+        """The classes."""
 
     def __len__(self) -> int: ...
 

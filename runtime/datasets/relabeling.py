@@ -1,4 +1,4 @@
-"""Labelled images whose classes are numbered as a model's."""
+"""Labeled images whose classes are numbered as a model's."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Relabeled:
 
 
 def _matched(own: Sequence[Label], wanted: Sequence[Label]) -> list[int]:
-    """The index in ``wanted`` of each class of ``own``."""
+    """Return the index in ``wanted`` of each class of ``own``."""
     key = next((key for key in (_name, _first_synonym) if _same(own, wanted, key)), None)
     if key is None:
         raise InputError(_difference(own, wanted))

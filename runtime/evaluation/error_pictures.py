@@ -20,9 +20,9 @@ _COLORS = np.array([(0, 0, 0), (255, 200, 0), (255, 0, 0), (0, 60, 160)], np.uin
 
 
 def draw(sample: Sample, result: Result) -> NDArray[np.uint8]:
-    """The image, its truth, the result and its errors side by side, RGB uint8 (H, 4 W + gaps, 3).
+    """Return the image, its truth, the result and its errors side by side, RGB uint8 (H, 4 W + gaps, 3).
 
-    Errors lie on the image in grey: red where the class is wrong or missing, yellow where it is right but the segment
+    Errors lie on the image in gray: red where the class is wrong or missing, yellow where it is right but the segment
     matches no true one, blue where void or a crowd makes either right.
     """
     panels = [sample.image, _truth(sample, result), result.draw(), _errors(sample, result)]
@@ -37,7 +37,7 @@ def _truth(sample: Sample, result: Result) -> NDArray[np.uint8]:
 
 
 def _segments(sample: Sample, result: Result, panoptic: NDArray[np.int32]) -> Iterator[Segment]:
-    """The true segments that have pixels, by their place in the list, which ``panoptic`` (H, W) holds."""
+    """Yield the true segments that have pixels, by their place in the list, which ``panoptic`` (H, W) holds."""
     for place, segment in enumerate(sample.segments, 1):
         mask = (panoptic == place).view(np.uint8)
         x, y, width, height = cv2.boundingRect(mask)
@@ -54,5 +54,5 @@ def _errors(sample: Sample, result: Result) -> NDArray[np.uint8]:
     kinds[1:, 1:][matched] = _RIGHT
     kinds[[True, *(segment.iscrowd for segment in sample.segments)]] = _UNJUDGED
     true, pred = positions(sample.panoptic, sample.segments), positions(result.panoptic, result.segments)
-    grey = cv2.cvtColor(cv2.cvtColor(sample.image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    return np.asarray(cv2.addWeighted(grey, 0.4, _COLORS[kinds[true, pred]], 0.6, 0), np.uint8)
+    gray = cv2.cvtColor(cv2.cvtColor(sample.image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return np.asarray(cv2.addWeighted(gray, 0.4, _COLORS[kinds[true, pred]], 0.6, 0), np.uint8)

@@ -1,4 +1,4 @@
-"""How well a segmenter does on labelled images."""
+"""How well a segmenter does on labeled images."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Evaluation:
     milliseconds: Mapping[str, float]
 
     def worst(self, count: int) -> list[int]:
-        """The numbers of the ``count`` images of lowest PQ, the lowest first."""
+        """Return the numbers of the ``count`` images of lowest PQ, the lowest first."""
         return sorted(self.image_quality, key=lambda index: self.image_quality[index])[:count]
 
 
@@ -53,7 +53,7 @@ def evaluate(
 
 
 def semantic_truth(sample: Sample) -> NDArray[np.int32]:
-    """The class of every pixel, int32 (H, W), `VOID` where it has none."""
+    """Return the class of every pixel, int32 (H, W), `VOID` where it has none."""
     classes = np.array([VOID, *classes_of(sample.segments)], np.int32)
     return classes[positions(sample.panoptic, sample.segments)]
 

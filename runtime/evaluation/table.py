@@ -13,7 +13,7 @@ _NAME_WIDTH = 24
 
 
 def record(evaluation: Evaluation, labels: Sequence[Label]) -> JsonObject:
-    """The scores in percent, None where there is none, and the median time of each stage in milliseconds."""
+    """Return the scores in percent, None where there is none, and the median time of each stage in milliseconds."""
     quality = evaluation.quality
     return {
         "images": evaluation.images,
@@ -28,7 +28,7 @@ def record(evaluation: Evaluation, labels: Sequence[Label]) -> JsonObject:
 
 
 def table(evaluation: Evaluation, labels: Sequence[Label]) -> str:
-    """A row for all classes, for things and for stuff, one for each class, and a line on the times."""
+    """Return a row for all classes, for things and for stuff, one for each class, and a line on the times."""
     scores = record(evaluation, labels)
     classes = scores["per_class"]
     groups = (
@@ -49,7 +49,7 @@ def _ious(evaluation: Evaluation, labels: Sequence[Label]) -> Sequence[float | N
 
 
 def _summary(rows: Sequence[JsonObject]) -> JsonObject:
-    """The mean IoU and the counts of several classes."""
+    """Return the mean IoU and the counts of several classes."""
     ious = [row["iou"] for row in rows if row["iou"] is not None]
     counts = {key: sum(row[key] for row in rows) for key in ("tp", "fp", "fn")}
     return {"iou": sum(ious) / len(ious) if ious else None, **counts}

@@ -23,7 +23,7 @@ def prepare(image: NDArray[np.uint8], spec: InputSpec) -> tuple[NDArray[np.uint8
 
 
 def geometry(size: Size, spec: InputSpec) -> Geometry:
-    """The sizes on the way of an image of ``size`` (height, width) into what an artifact takes, see `prepare`."""
+    """Return the sizes of an image of ``size`` (height, width) on its way into a model's input, see `prepare`."""
     scaled, padded = _sizes(size, spec)
     return Geometry(padded_size=padded, image_size=scaled, output_size=size)
 
@@ -46,14 +46,14 @@ def _size(image: NDArray[np.uint8]) -> Size:
 
 
 def _scaled(size: Size, box: Size) -> Size:
-    """The largest size of the same aspect within ``box``."""
+    """Return the largest size of the same aspect within ``box``."""
     scale = min(box[0] / size[0], box[1] / size[1])
     height, width = (min(most, max(1, round(side * scale))) for side, most in zip(size, box, strict=True))
     return height, width
 
 
 def _sizes(size: Size, spec: InputSpec) -> tuple[Size, Size]:
-    """The image's size after scaling, and the input's."""
+    """Return the image's size after scaling, and the input's."""
     rows = spec.dynamic_height or Range(spec.height, spec.height, spec.height)
     columns = spec.dynamic_width or Range(spec.width, spec.width, spec.width)
     if size[0] > rows.most or size[1] > columns.most:

@@ -56,7 +56,7 @@ class Segmenter:
         """Segment an image, or a list of images in batches as large as the model takes.
 
         Args:
-            image: A picture file or an array, RGB uint8 (H, W, 3), also grey (H, W) or RGBA (H, W, 4); or a list of
+            image: A picture file or an array, RGB uint8 (H, W, 3), also gray (H, W) or RGBA (H, W, 4); or a list of
                 these, of any sizes: images that have one size at the model's input share batches.
             score_threshold: The least class probability of a segment, 0 to 1; by default the segmenter's.
             overlap_threshold: The least visible share of a segment's mask, 0 to 1; by default the segmenter's.
@@ -83,9 +83,9 @@ class Segmenter:
     ) -> Stream:
         """Segment the images of a source, see `runtime.sources.find`, in order; `Result.name` says which one it is of.
 
-        Neighbouring images are decoded, segmented and merged at the same time; a few are held in memory. Of a live
+        Neighboring images are decoded, segmented and merged at the same time; a few are held in memory. Of a live
         source, a camera or an address, the newest image is taken next, `Stream.dropped` counts those it replaced; it
-        may give none for ``timeout`` seconds, for ever if None (a `Source` has its own). A picture that cannot be read
+        may give none for ``timeout`` seconds, forever if None (a `Source` has its own). A picture that cannot be read
         ends the stream with its InputError; with ``on_error``, it is left out and its error is passed to that, as is
         that of a video that ends too early or a camera that is lost, after which nothing follows.
 

@@ -1,4 +1,4 @@
-"""The stages of neighbouring images at once: one is decoded while the one before it is segmented, and so on.
+"""The stages of neighboring images at once: one is decoded while the one before it is segmented, and so on.
 
 Three threads hand images on one at a time, so that whoever is slower than the others makes them wait, and the memory
 in use does not depend on how long the source is.
@@ -28,7 +28,14 @@ _SOURCE_ENDS, _MODEL_ENDS = 1.0, 10.0  # seconds that closing waits: a source ma
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """An image under way: RGB uint8 (H, W, 3), ``milliseconds`` of its decoding, and what the last stage returned."""
+    """An image under way.
+
+    Attributes:
+        name: The name of its frame.
+        image: RGB uint8 (H, W, 3).
+        milliseconds: The time of its decoding.
+        state: What the last stage returned.
+    """
 
     name: str
     image: NDArray[np.uint8]
@@ -38,7 +45,7 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class _Failure:
-    """In the place of a result. None follows if it is ``final``."""
+    """An error in the place of a result. Nothing follows if it is ``final``."""
 
     error: BaseException
     final: bool
@@ -95,7 +102,7 @@ class Stream(Iterator[Result]):
         return self._decoded.replaced
 
     def __next__(self) -> Result:
-        """Raises InputError, BackendError."""
+        """Return the next result. Raises InputError, BackendError."""
         try:
             if self._threads[0].ident is None and self._finalizer.alive:
                 for thread in self._threads:
@@ -202,7 +209,7 @@ def _limit(source: Source) -> tuple[float, InputError] | None:
 
 
 def _thread(name: str, work: Callable[..., None], *arguments: object) -> Thread:
-    """One that ends with the interpreter even if a C library holds it."""
+    """Return a thread that ends with the interpreter even if a C library holds it."""
     return Thread(target=work, name=name, args=arguments, daemon=True)
 
 

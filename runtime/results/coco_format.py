@@ -1,4 +1,4 @@
-"""COCO's panoptic format (https://cocodataset.org/#format-data): ids as colours of a PNG, and a JSON beside it."""
+"""COCO's panoptic format (https://cocodataset.org/#format-data): ids as colors of a PNG, and a JSON beside it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _IDS = 1 << 24
 
 
 def encode(panoptic: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Segment ids (H, W), 0 to 2^24 - 1, as RGB uint8 (H, W, 3) with id = R + 256 G + 65536 B.
+    """Return segment ids (H, W), 0 to 2^24 - 1, as RGB uint8 (H, W, 3) with id = R + 256 G + 65536 B.
 
-    Raises ValueError for ids out of range.
+    Raises:
+        ValueError: If an id is out of range.
     """
     if panoptic.size and not 0 <= panoptic.min() <= panoptic.max() < _IDS:
         raise ValueError(f"ids run from {panoptic.min()} to {panoptic.max()}, expected 0 to {_IDS - 1}")
@@ -29,7 +30,11 @@ def encode(panoptic: NDArray[np.integer]) -> NDArray[np.uint8]:
 
 
 def decode(colors: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Segment ids, int32 (H, W), of what `encode` made. Raises ValueError unless it is uint8 (H, W, 3)."""
+    """Return the segment ids, int32 (H, W), that `encode` made RGB of.
+
+    Raises:
+        ValueError: If ``colors`` is not uint8 (H, W, 3).
+    """
     if colors.dtype != np.uint8 or colors.ndim != 3 or colors.shape[2] != 3:
         raise ValueError(f"the map is {colors.dtype} {colors.shape}, expected RGB uint8 (H, W, 3)")
     ids: NDArray[np.int32] = colors.astype(np.int32) @ np.array([1, 1 << 8, 1 << 16], np.int32)
@@ -37,13 +42,13 @@ def decode(colors: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 
 def image(image_id: str | int, file_name: str, size: tuple[int, int]) -> JsonObject:
-    """A record of ``images``: a picture of ``size`` (height, width)."""
+    """Return a record of ``images``: a picture of ``size`` (height, width)."""
     height, width = size
     return {"id": image_id, "file_name": file_name, "height": height, "width": width}
 
 
 def annotation(image_id: str | int, file_name: str, segments: Sequence[Segment]) -> JsonObject:
-    """A record of ``annotations``: the segments of the image ``image_id``, whose encoded map is ``file_name``."""
+    """Return a record of ``annotations``: the segments of the image ``image_id``, with the file of its encoded map."""
     infos = [
         {
             "id": segment.id,
@@ -61,12 +66,12 @@ def annotation(image_id: str | int, file_name: str, segments: Sequence[Segment])
 def document(
     annotations: Sequence[JsonObject | msgspec.Raw], images: Sequence[JsonObject | msgspec.Raw], labels: Sequence[Label]
 ) -> JsonObject:
-    """The JSON document of a set of images."""
+    """Return the JSON document of a set of images."""
     return {"images": list(images), "annotations": list(annotations), "categories": categories(labels)}
 
 
 def categories(labels: Sequence[Label]) -> list[JsonObject]:
-    """The records of ``categories``, from which `runtime.artifacts.labels.load` makes the same labels again."""
+    """Return the records of ``categories``, from which `runtime.artifacts.labels.load` makes the same labels again."""
     return [
         {"id": label.id, "name": label.name, "isthing": int(label.isthing), "color": list(label.color)}
         for label in labels

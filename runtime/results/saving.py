@@ -75,7 +75,7 @@ class _Keeper(ABC):
         """Keep ``result``; returns the file that has it, then or after `close`."""
 
     def to_finish(self) -> int:
-        """Bytes of disk that `close` may need."""
+        """Return bytes of disk that `close` may need."""
         return 0
 
     def close(self) -> None:
@@ -120,7 +120,7 @@ class _DrawnVideo(_Keeper):
         self._file.close()
 
     def _times(self) -> int:
-        """How often a frame is repeated for the video to keep up with the clock."""
+        """Return how often a frame is repeated for the video to keep up with the clock."""
         if not self._live:
             return 1
         now = time.monotonic()
@@ -181,7 +181,7 @@ def _stem(source: Source, name: str) -> str:
 
 
 def _png(what: str, folder: Path, source: Source, name: str) -> Path:
-    """A picture's file; that of a video's frame in a folder of the video, which is the path for no ``name``."""
+    """Return a picture's file; that of a video's frame in a folder of the video, which is the path for no ``name``."""
     if isinstance(source, Footage):
         frames = folder / f"{source.stem}_{what}"
         return frames / f"{name}.png" if name else frames

@@ -44,7 +44,7 @@ class VideoFile:
         self._check_growth()
 
     def to_finish(self) -> int:
-        """Bytes that finishing the file may take."""
+        """Return bytes that finishing the file may take."""
         return _INDEX[0] * self.frames + _INDEX[1] if self._writer else 0
 
     def close(self) -> None:
@@ -69,7 +69,7 @@ class VideoFile:
             raise OutputError(f"{self.path} could not be written: the disk is full, or files may not be that large")
 
     def _whole(self) -> bool:
-        """Whether all frames are in the index, and the last one is in the file."""
+        """Return whether all frames are in the index, and the last one is in the file."""
         capture = cv2.VideoCapture(str(self._temporary))
         try:
             indexed = round(capture.get(cv2.CAP_PROP_FRAME_COUNT))

@@ -38,10 +38,15 @@ _CAMERA = re.compile(r"(?:camera:)?(\d{1,4})")
 
 
 def find(source: str | Path | int, *, timeout: float | None = TIMEOUT) -> Source:
-    """A picture file, a folder (its pictures sorted by name, not of folders in it), a video file, a camera or a stream.
+    """Return the source that ``source`` names.
 
-    Cameras are ``0``, ``camera:0`` or ``/dev/video0``, streams addresses such as ``rtsp://host/path``; they may give
-    nothing for ``timeout`` seconds, for ever if None. Raises InputError if there is no such thing, or nothing in it.
+    Args:
+        source: A picture file; a folder, whose pictures are sorted by name; a video file; a camera, such as ``0``,
+            ``camera:0`` or ``/dev/video0``; or an address such as ``rtsp://host/path``.
+        timeout: The seconds that a camera or an address may give nothing; None for any time.
+
+    Raises:
+        InputError: If there is no such thing, or nothing in it.
     """
     text = str(source)
     scheme, separator, _ = text.partition("://")
@@ -56,7 +61,7 @@ def find(source: str | Path | int, *, timeout: float | None = TIMEOUT) -> Source
 
 
 def _camera(path: Path, text: str) -> int | None:
-    """A camera's number; a file of that name comes first."""
+    """Return a camera's number; a file of that name comes first."""
     if device := re.fullmatch(r"/dev/video(\d{1,4})", str(path.resolve())):
         return int(device[1])
     match = _CAMERA.fullmatch(text)

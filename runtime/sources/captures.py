@@ -1,4 +1,4 @@
-"""OpenCV's captures: opened without waiting for ever and without a word on standard error, read as RGB."""
+"""OpenCV's captures: opened without waiting forever and without a word on standard error, read as RGB."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def open_capture(
 
 
 def described(capture: cv2.VideoCapture) -> tuple[float, int | None]:
-    """Frames a second, and how many there are by what the file or stream says of itself, None if it does not."""
+    """Return frames a second, and how many there are by what the file or stream says of itself, None if it does not."""
     claimed = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     return capture.get(cv2.CAP_PROP_FPS) or USUAL_FPS, claimed if claimed > 0 else None
 
 
 def recorded(capture: cv2.VideoCapture, name: str) -> Iterator[Frame]:
-    """Every frame that can be decoded. Raises InputError at the end if some were missing."""
+    """Yield every frame that can be decoded. Raises InputError at the end if some were missing."""
     tally = Tally(*described(capture))
     failures = 0
     while failures < _ATTEMPTS:
@@ -62,13 +62,13 @@ def recorded(capture: cv2.VideoCapture, name: str) -> Iterator[Frame]:
 
 
 def retrieved(capture: cv2.VideoCapture) -> NDArray[np.uint8] | None:
-    """The frame last grabbed, RGB uint8 (H, W, 3), None if it cannot be decoded."""
+    """Return the frame last grabbed, RGB uint8 (H, W, 3), None if it cannot be decoded."""
     decoded, image = capture.retrieve()
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8) if decoded else None
 
 
 def _in_the_background(call: Callable[[], Value], timeout: float | None) -> Value:
-    """Call in a thread of its own, which may stay in a C library for ever; Ctrl-C ends the waiting for it."""
+    """Call in a thread of its own, which may stay in a C library forever; Ctrl-C ends the waiting for it."""
     answer: HandoffQueue[Value] = HandoffQueue()
 
     def work() -> None:

@@ -16,8 +16,10 @@ USUAL_FPS = 25.0  # where a source does not say
 class Frame:
     """One image of a source.
 
-    ``name`` is a picture's path or the number of a frame ("000000" and up). ``read`` gives RGB uint8 (H, W, 3) or
-    raises InputError. ``milliseconds`` were spent decoding it before that.
+    Attributes:
+        name: The path of a picture, or the number of a frame ("000000" and up).
+        read: Returns RGB uint8 (H, W, 3), or raises InputError.
+        milliseconds: The time that was spent decoding it before that.
     """
 
     name: str
@@ -45,10 +47,10 @@ class Footage(ABC):
 
 
 def frame_name(index: int) -> str:
-    """The name of a frame, by its number from 0."""
+    """Return the name of a frame, by its number from 0."""
     return f"{index:06d}"
 
 
 def counted(frames: int) -> str:
-    """So many frames, in words."""
+    """Return the number of frames in words."""
     return f"{frames} frame{'' if frames == 1 else 's'}"

@@ -49,11 +49,11 @@ class _Capture(Footage):
 
     @abstractmethod
     def _open(self) -> cv2.VideoCapture:
-        """Raises TimeoutError."""
+        """Open the capture. Raises TimeoutError."""
 
     @abstractmethod
     def _absent(self) -> str:
-        """What to say where there is none."""
+        """Return what to say if there is none."""
 
 
 class Camera(_Capture):
@@ -96,7 +96,7 @@ class Address(_Capture):
 
 
 def _newest(capture: cv2.VideoCapture, name: str) -> Iterator[Frame]:
-    """Each frame as it comes. Raises InputError when there are no more: live streams do not end by themselves."""
+    """Yield each frame as it comes. Raises InputError when there are no more, as live streams do not end."""
     count = 0
     while capture.grab():
         start = time.perf_counter()

@@ -34,7 +34,7 @@ class Pictures:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures of a folder, sorted by name. Raises InputError if there is none."""
+    """Return the pictures of a folder, sorted by name. Raises InputError if there is none."""
     try:
         files = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
@@ -48,7 +48,7 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def _unique_stems(paths: Sequence[Path]) -> list[str]:
-    """The stem of each path; its whole name where a stem is not unique, be it only by case."""
+    """Return the stem of each path; its whole name where a stem is not unique, be it only by case."""
     counts = Counter(path.stem.casefold() for path in paths)
     stems = [path.stem if counts[path.stem.casefold()] == 1 else path.name for path in paths]
     clash = len({stem.casefold() for stem in stems}) < len(stems)

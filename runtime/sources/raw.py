@@ -20,10 +20,10 @@ FORMATS = ("rgb24", "bgr24")
 
 
 class RawFrames(Footage):
-    """Frames of ``size`` (height, width), 3 bytes a pixel in the order of ``pixels``, from a file, a FIFO or, for "-",
-    standard input. Every one counts, however slow the reader: the writer waits.
+    """Raw frames from a file, a FIFO or, for "-", standard input.
 
-    Going through them raises InputError if there is none, or the last one is cut off.
+    Frames have ``size`` (height, width) and 3 bytes per pixel in the order of ``pixels``. None is dropped, however slow
+    the reader: the writer waits. Going through them raises InputError if there is none, or the last one is cut off.
     """
 
     def __init__(self, path: Path, size: tuple[int, int], pixels: str = "rgb24", timeout: float | None = None) -> None:
@@ -46,7 +46,7 @@ class RawFrames(Footage):
                 yield Frame(frame_name(count), partial(images.from_array, image))
 
     def _opened(self) -> FileIO:
-        """Without a buffer, whose lock a thread that waits for ever would keep beyond the interpreter's end."""
+        """Open the file without a buffer, whose lock a waiting thread would keep beyond the interpreter's end."""
         try:
             return FileIO(sys.stdin.fileno(), closefd=False) if self.path is None else FileIO(self.path)
         except OSError as error:

@@ -21,7 +21,7 @@ class Tally:
         self.count = 0
 
     def add(self, milliseconds: float, damaged: int) -> None:
-        """A frame that is shown at that time of the video, after that many ones that could not be decoded."""
+        """Count a frame that is shown at that time, after ``damaged`` frames that could not be decoded."""
         steps = (milliseconds - self._last) / self._step if self.count else 1.0
         self._punctual += 0.9 < steps < 1.1
         self._late += max(0, round(steps) - 1)
@@ -30,7 +30,7 @@ class Tally:
         self.count += 1
 
     def complaint(self) -> str | None:
-        """What is missing, None if nothing is."""
+        """Return what is missing, None if nothing is."""
         total = self._claimed * self._step
         slack = max(_SLACK[0] * total, _SLACK[1])
         if self.count < self._claimed and self._last and total - self._last - self._step > slack:
@@ -41,7 +41,7 @@ class Tally:
         return None
 
     def _jumped(self) -> int:
-        """Frames that the demuxer left out, in a video whose others all come at their time."""
+        """Return frames that the demuxer left out, in a video whose others all come at their time."""
         steady = self._punctual >= _STEADY * (self.count - 1)
         return min(self._late, max(0, self._claimed - self.count)) if steady else 0
 

@@ -89,7 +89,7 @@ def parse() -> argparse.Namespace:
 
 
 def unpacked(model: onnx.ModelProto) -> onnx.ModelProto:
-    """``model`` with weights as they are used: quantize_static takes those that are stored in half for activations."""
+    """Return ``model`` with weights as they are used: quantize_static takes those stored in half for activations."""
     graph = Graph(model)
     for node in list(model.graph.node):
         if (constant := graph.constant(node.output[0])) is not None:
@@ -104,12 +104,12 @@ def rows(
     yield Row("single precision", score(model), 0, 0)
     statistics, graph = calibration.statistics(model, images), Graph(model)
     for placement in calibration.PLACEMENTS:
-        quantised, made = calibration.quantize(model, statistics, placement, method)
-        yield Row(f"ours, {placement}", score(quantised), made.share_of_convolutions, made.share_of_all)
+        quantized, made = calibration.quantize(model, statistics, placement, method)
+        yield Row(f"ours, {placement}", score(quantized), made.share_of_convolutions, made.share_of_all)
     for name, settings in NEIGHBOURS.items():
-        quantised = neighbour(model, images, settings)
-        made = describe(quantised, macs(graph, shapes(graph)), name, "")
-        yield Row(name, score(quantised), made.share_of_convolutions, made.share_of_all)
+        quantized = neighbor(model, images, settings)
+        made = describe(quantized, macs(graph, shapes(graph)), name, "")
+        yield Row(name, score(quantized), made.share_of_convolutions, made.share_of_all)
 
 
 class Reader(CalibrationDataReader):  # type: ignore[misc]
@@ -123,7 +123,7 @@ class Reader(CalibrationDataReader):  # type: ignore[misc]
         return None if image is None else {"image": image}
 
 
-def neighbour(model: onnx.ModelProto, images: calibration.CalibrationSet, settings: dict[str, Any]) -> onnx.ModelProto:
+def neighbor(model: onnx.ModelProto, images: calibration.CalibrationSet, settings: dict[str, Any]) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
         onnx.save(model, before)

@@ -91,7 +91,7 @@ REWRITE_TITLES = (
 
 COUNTED = """\
 Counted are products that are summed: convolutions, products of matrices, attention's among them, and bilinear sampling
-at four an output element, whether it is a node of its own or inside a deformable convolution. Normalisation, activation
+at four an output element, whether it is a node of its own or inside a deformable convolution. Normalization, activation
 functions, softmax, pooling, resizing, other elementwise operations and biases are not. *Ours* is the graph that
 `pem-export --to onnx` writes by default; the *published form* is the published formulation on the same modules
 (`reference/published_form.py`), counted by torch as it runs. *Weights* and *activations* are bytes, as in the
@@ -107,12 +107,12 @@ rest is what the export computes once: the embeddings of the first prediction, t
 queries."""
 
 PUBLISHED_TEXT = """\
-fvcore, with which Mask2Former's tools count, takes a batch normalisation for 2 an element, layer and group
-normalisation for 5, bilinear resizing for 4, and passes over custom operators, the sampling of deformable attention
+fvcore, with which Mask2Former's tools count, takes a batch normalization for 2 an element, layer and group
+normalization for 5, bilinear resizing for 4, and passes over custom operators, the sampling of deformable attention
 among them. At these rates PEM's figures come out within 0.6 GMAC, if the product of its deformable convolutions is
 counted and their sampling is not. Mask2Former's and PRO-SCALE's then lack 2.0 to 2.2 GMAC. Resizing 100 masks to the
 image twice, as the published module does after what ours does, is 2 x 4 x 100 x 1024 x 2048, 1.7 of them. PEM-R50's
-parameters are 35.59 M with the running statistics of its batch normalisations."""
+parameters are 35.59 M with the running statistics of its batch normalizations."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def count(row: Row, size: tuple[int, int]) -> Count:
 
 
 def parts(indexed: Graph) -> dict[str, int]:
-    """The multiply-accumulates of each part of the model, after which nodes are named."""
+    """Return the multiply-accumulates of each part of the model, after which nodes are named."""
     found: Counter[str] = Counter()
     for name, macs_of_node in macs(indexed, shapes(indexed)).items():
         found[re.split(r"[./]", name)[0]] += macs_of_node

@@ -32,7 +32,7 @@ from pem_edge.runtime.artifacts.manifest import InputSpec, Manifest
 from pem_edge.runtime.backends.base import Backend
 from pem_edge.runtime.cli import console
 from pem_edge.runtime.machine import usable_cpus
-from reference.weights import randomised
+from reference.weights import randomized
 
 CLASSES, IMAGES = 19, 8
 
@@ -40,7 +40,7 @@ CLASSES, IMAGES = 19, 8
 def main() -> None:
     options = parse()
     spec = InputSpec(height=options.size[0], width=options.size[1])
-    model = randomised(pem.build(options.variant, num_classes=CLASSES))
+    model = randomized(pem.build(options.variant, num_classes=CLASSES))
     forms = {"fp32, phases": Forms(), "fp32, transposed": Forms(upsample="transposed")}
     models = {name: tracing.to_onnx(prepare(model, form), tracing.example_for(spec)) for name, form in forms.items()}
     images = calibration.gather(f"toy:{IMAGES}:{spec.height}x{spec.width}:1", spec, IMAGES)

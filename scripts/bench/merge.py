@@ -96,21 +96,21 @@ def use_one_core() -> None:
 
 
 def every_form() -> dict[str, library.Functions | None]:
-    """NumPy, and compiled for each instruction set that this processor has."""
+    """Return NumPy, and the compiled form for each instruction set that this processor has."""
     path, names = build.library_path(), list(build.instruction_sets())
     best = library.functions(path).instruction_set
     return {"numpy": None} | {name: library.functions(path, name) for name in names[names.index(best) :]}
 
 
 def usual_cases(height: int, width: int) -> Iterator[Case]:
-    """What the reference data's generator takes for a trained model's outputs."""
+    """Yield what the reference data's generator takes for a trained model's outputs."""
     logits, masks = synthetic.predictions(19, height, width)
     yield Case("float32", logits, masks)
     yield Case("float16", logits.astype(np.float16), masks.astype(np.float16))
 
 
 def kept_cases(height: int, width: int) -> Iterator[Case]:
-    """As many queries as are kept, and no other."""
+    """Yield cases in which as many queries take part as are kept."""
     logits, masks = synthetic.predictions(19, height, width, queries=3 * max(KEPT))
     chosen = candidates(logits, 0.8).queries
     for count in KEPT:
@@ -118,7 +118,7 @@ def kept_cases(height: int, width: int) -> Iterator[Case]:
 
 
 def rippled_cases(height: int, width: int) -> Iterator[Case]:
-    """The same queries, with boundaries more and more crooked."""
+    """Yield the same queries, with boundaries more and more crooked."""
     logits, masks = synthetic.predictions(19, height, width, queries=3 * max(KEPT))
     chosen = candidates(logits, 0.8).queries[:ORDINARY]
     noise = np.random.default_rng(0).standard_normal((ORDINARY, height // 8, width // 8)).astype(np.float32)
@@ -150,7 +150,7 @@ def milliseconds(call: Callable[[], object]) -> float:
 
 
 def boundary_pixels(winners: NDArray[np.int32]) -> int:
-    """Pixels whose right or lower neighbour is another one's."""
+    """Return pixels whose right or lower neighbor is another one's."""
     edges = np.zeros(winners.shape, np.bool_)
     edges[:, :-1] |= winners[:, :-1] != winners[:, 1:]
     edges[:-1] |= winners[:-1] != winners[1:]
@@ -195,7 +195,7 @@ compiled library has code for several instruction sets; the first here is the on
 ## What it grows with
 
 Bounds over the mask grid decide most tiles of the output; the others, those at boundaries, are interpolated. So time
-grows with kept queries, whose grids are all read, and with boundary pixels (those whose right or lower neighbour is
+grows with kept queries, whose grids are all read, and with boundary pixels (those whose right or lower neighbor is
 won by another query, or by none with a mask of 0.5).
 
 ![Time against kept queries and boundary pixels]({picture})
@@ -209,14 +209,14 @@ Waves of some logits' amplitude, added to the masks of {ORDINARY} kept queries, 
 
 
 def description() -> str:
-    """What it ran on."""
+    """Return what it ran on."""
     found = machine.describe()
     versions = ", ".join(f"{name} {found.versions[name]}" for name in ("numpy", "opencv-python-headless"))
     return f"{found.cpu}; {found.system}; Python {platform.python_version()}, {versions}."
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Median milliseconds of each form, and the least."""
+    """Return median milliseconds of each form, and the least."""
     forms = list(rows[0].milliseconds)
     lines = [
         "| outputs | kept queries | boundary pixels |" + "".join(f" {form} ms (least) |" for form in forms),

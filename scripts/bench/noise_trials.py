@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def calibrated() -> int:
-    """How many rows of a convolution take a tenth of the demo's time, from image to map."""
+    """Return how many rows of a convolution take a tenth of the demo's time, from image to map."""
     with loading.load("demo", "onnxruntime") as loaded:
         image = np.zeros((loaded.manifest.input.height, loaded.manifest.input.width, 3), np.uint8)
         sample = convolution(_WIDTH)
@@ -111,7 +111,7 @@ def milliseconds(call: Callable[[], object]) -> float:
 
 
 def trial(seed: int, rows: int | None) -> Trial:
-    """The demo against itself, slowed if ``rows`` are given."""
+    """Return the demo against itself, slowed if ``rows`` are given."""
     options, loaded = Options(seed=seed), Loader(rows)
     with pictures.gathered(None, seed) as made:
         first = Subject("first", "demo", partial(loading.load, "demo", "onnxruntime"), made.of)
@@ -137,7 +137,7 @@ class Loader:
         return Segmenter(self._loaded[-1], found.manifest.thresholds)
 
     def added(self, totals: Sequence[float]) -> float:
-        """The typical time of the convolutions, as a share of what is left of the typical total without it."""
+        """Return the typical time of the convolutions, as a share of what is left of the typical total without it."""
         if not self._loaded:
             return 0.0
         extra = statistics.typical([value for one in self._loaded for value in one.extra])

@@ -70,7 +70,7 @@ def session(folder: Path, proto: onnx.ModelProto) -> onnxruntime.InferenceSessio
 
 
 def clock(sessions: dict[str, onnxruntime.InferenceSession], image: np.ndarray, runs: int) -> dict[str, list[float]]:
-    """Milliseconds of each run; the sessions take turns, so that a drifting machine favours none."""
+    """Return milliseconds of each run; the sessions take turns, so that a drifting machine favors none."""
     times: dict[str, list[float]] = {name: [] for name in sessions}
     for run in range(-3, runs):
         for name, one in sessions.items():

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """How close Segmenter.stream comes to its slowest stage, and whether its memory grows: a generated video of streets.
 
-Each round runs every stage alone, images one after another, and the stream, so that a drifting machine favours none.
+Each round runs every stage alone, images one after another, and the stream, so that a drifting machine favors none.
 Without MODEL, a pem-stdc1 with random weights is exported for it, and segments of any score are kept, so that there is
 something to merge. Writes docs/results/DATE-stream.md and, beside it, the figures as JSON.
 """
@@ -91,7 +91,7 @@ def model(options: argparse.Namespace, folder: Path) -> Iterator[runtime.Segment
 
 
 def exported(folder: Path) -> Path:
-    """A pem-stdc1's artifact, made by a process of its own: PyTorch's memory is not the stream's."""
+    """Return a pem-stdc1's artifact, made by a process of its own: PyTorch's memory is not the stream's."""
     exporting = get_context("spawn").Process(target=export_random, args=(folder,))
     exporting.start()
     exporting.join()
@@ -104,9 +104,9 @@ def export_random(folder: Path) -> None:
     from pem_edge import pem
     from pem_edge.export.cli import export
     from pem_edge.pem.checkpoints import save
-    from reference.weights import randomised
+    from reference.weights import randomized
 
-    save(randomised(pem.build("pem-stdc1", num_classes=19)), folder / "pem-stdc1.safetensors")
+    save(randomized(pem.build("pem-stdc1", num_classes=19)), folder / "pem-stdc1.safetensors")
     sys.exit(export.main(["--weights", str(folder / "pem-stdc1.safetensors"), "--size", "512x1024", "-o", str(folder)]))
 
 
@@ -122,7 +122,7 @@ def write_video(path: Path, size: tuple[int, int], frames: int) -> Path:
 
 
 def measure(segmenter: runtime.Segmenter, video: Source, frames: int) -> dict[str, float]:
-    """Milliseconds an image: of every stage alone, of all of them one after another, and in the stream."""
+    """Return milliseconds an image: of every stage alone, of all of them one after another, and in the stream."""
     pipeline, part = segmenter._pipeline, max(2 * WARM_UP, frames // 3)
     images = [frame.read() for frame in islice(video, 2 * WARM_UP)]
     for image in images[:WARM_UP]:
@@ -141,13 +141,13 @@ def measure(segmenter: runtime.Segmenter, video: Source, frames: int) -> dict[st
 
 
 def paced(work: Iterable[object]) -> float:
-    """Milliseconds from one to the next, the first ones aside; nothing is kept."""
+    """Return milliseconds from one to the next, the first ones aside; nothing is kept."""
     ends = [time.perf_counter() for _ in work]
     return 1000 * (ends[-1] - ends[WARM_UP - 1]) / (len(ends) - WARM_UP)
 
 
 def memory(segmenter: runtime.Segmenter, video: Source, frames: int) -> Figures:
-    """Resident megabytes every so many frames, the video over and over, and the slope of a line through them."""
+    """Return resident megabytes every so many frames, the video over and over, and the slope of a line through them."""
     samples: list[tuple[int, float]] = []
     with segmenter.stream(Repeated(video, frames)) as stream:
         for index, _ in enumerate(stream, 1):
@@ -177,7 +177,7 @@ class Repeated(sources.Footage):
 
 
 def resident() -> float:
-    """Megabytes of this process that are in memory, as Linux counts them."""
+    """Return megabytes of this process that are in memory, as Linux counts them."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 

@@ -26,7 +26,7 @@ class Missing(Exception):  # noqa: N818  # no error: the reason why a section is
 
 
 def main() -> int:
-    """Exit code 0 if nothing failed; what could not be run is no failure, and said."""
+    """Run the check; return 0 if nothing failed. What could not be run is reported, and not a failure."""
     options = _parse()
     reason = machine.without_gpu()
     sections: dict[str, Callable[[], Section]] = {
@@ -79,7 +79,7 @@ def _pipeline() -> Section:
 
 
 def _tests() -> Section:
-    """The tests that skip where there is no GPU."""
+    """Return the tests that skip where there is no GPU."""
     command = [
         sys.executable,
         "-m",

@@ -21,7 +21,7 @@ from pem_edge.export import parity
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.backends.base import Backend
-from reference.weights import randomised
+from reference.weights import randomized
 from scripts.gpu import stages
 
 RUNS, WARM_UP = 200, 30
@@ -29,7 +29,7 @@ CLASSES = 19
 
 
 def run(out: Path, variants: list[str], sizes: list[str]) -> dict[str, Any]:
-    """One row for each variant, size and precision; "failed" names those that did not build or lost parity."""
+    """Return one row for each variant, size and precision; "failed" names those that did not build or lost parity."""
     rows = [
         _check(out / "engines", variant, size, precision)
         for variant, size, precision in product(variants, sizes, ("fp32", "fp16"))
@@ -50,11 +50,11 @@ def _check(folder: Path, variant: str, size: str, precision: str) -> dict[str, A
 
 
 def _weights(folder: Path, variant: str) -> Path:
-    """Random weights, the same every time: neither speed nor parity depends on training."""
+    """Return random weights, the same every time: neither speed nor parity depends on training."""
     path = folder / f"{variant}.safetensors"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(randomised(pem.build(variant, num_classes=CLASSES)).state_dict(), path)
+        save_file(randomized(pem.build(variant, num_classes=CLASSES)).state_dict(), path)
     return path
 
 
@@ -90,7 +90,7 @@ def _measure(model: pem.PEM, path: Path) -> dict[str, Any]:
 
 
 def _times(engine: Backend, height: int, width: int) -> dict[str, dict[str, float]]:
-    """From host to host, transfers included, and from an image that is on the GPU already."""
+    """Return the times from host to host, transfers included, and from an image that is on the GPU already."""
     image = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
     return {"host": _clock(engine, image), "device": _clock(engine, torch.from_numpy(image).cuda())}
 

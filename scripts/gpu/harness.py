@@ -23,7 +23,7 @@ class Plugin:
             raise RuntimeError(f"the plugin refused the attributes {attributes}")
 
     def workspace(self, case: Case, *, half: bool, hwc8: bool) -> int:
-        """Bytes of workspace for a call of these shapes."""
+        """Return bytes of workspace for a call of these shapes."""
         return int(self._harness.harness_workspace(self._plugin, _shapes(case), int(half), int(hwc8)))
 
     def enqueue(

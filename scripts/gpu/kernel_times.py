@@ -19,7 +19,10 @@ CALLS, REPLAYS = 20, 50
 
 
 def measure(library: Path) -> Row:
-    """Median milliseconds of PEM's shapes at 1024x2048, by CUDA events around replays of a CUDA graph of 20 calls."""
+    """Return median milliseconds of PEM's shapes at 1024x2048.
+
+    CUDA events time replays of a CUDA graph of 20 calls.
+    """
     torch.backends.cuda.matmul.allow_tf32 = False
     bandwidth = _bandwidth()
     rates = {form: _matmul_rate(form.dtype) for form in (HALF_HWC8, FLOAT)}
@@ -55,7 +58,7 @@ def _times(library: Path, size: tuple[int, int], form: Form, bandwidth: float, r
 
 
 def graph_milliseconds(call: Callable[[], object]) -> float:
-    """Median milliseconds of a call. A graph leaves out what launching from Python costs, for everybody alike."""
+    """Return median milliseconds of a call in a CUDA graph, which leaves out the cost of launches from Python."""
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     with torch.cuda.stream(side):
         for _ in range(CALLS):
@@ -131,13 +134,13 @@ def _host_milliseconds(call: Callable[[], object]) -> float:
 
 
 def _bandwidth() -> float:
-    """Bytes a second, read and written, of a copy of 512 MiB."""
+    """Return bytes a second, read and written, of a copy of 512 MiB."""
     source = torch.empty(2**29, dtype=torch.uint8, device="cuda")
     target = torch.empty_like(source)
     return 2 * source.numel() / (graph_milliseconds(lambda: target.copy_(source)) / 1e3)
 
 
 def _matmul_rate(dtype: type[np.floating]) -> float:
-    """Floating-point operations a second of a product of matrices of 4096."""
+    """Return the floating-point operations per second of a product of matrices of 4096."""
     a = torch.randn(4096, 4096, device="cuda", dtype=torch.float16 if dtype is np.float16 else torch.float32)
     return 2 * 4096**3 / (graph_milliseconds(lambda: a @ a) / 1e3)

@@ -55,7 +55,7 @@ CASES: dict[str, list[Row]] = {
 
 
 def run(tensorrt_include: Path) -> dict[str, object]:
-    """Errors of every case, and times of PEM's shapes; key "failed" if an error is beyond its limit.
+    """Return errors of every case, and times of PEM's shapes; key "failed" if an error is beyond its limit.
 
     ``tensorrt_include`` is the folder of NvInfer.h; nvcc and CMake are needed. All of the GPU should be ours meanwhile.
     """
@@ -71,7 +71,7 @@ def run(tensorrt_include: Path) -> dict[str, object]:
 
 
 def check(library: Path, device: str) -> list[Row]:
-    """Largest errors against double precision on the CPU, in parts of the largest result."""
+    """Return largest errors against double precision on the CPU, in parts of the largest result."""
     rng = np.random.default_rng(0)
     rows = []
     for name, settings in CASES.items():
@@ -115,7 +115,7 @@ class Call:
         self._plugin.enqueue(self._case, pointers, self._workspace.data_ptr(), stream, half=half, hwc8=self._form.hwc8)
 
     def result(self) -> NDArray[np.float64]:
-        """(N, C', OH, OW); NaN everywhere if anything was written past the output's end."""
+        """Return (N, C', OH, OW); NaN everywhere if anything was written past the output's end."""
         output = self._tensors[-1].double().cpu().numpy()
         if not np.isnan(output[-GUARD:]).all():
             return np.full(self._case.output_shape, np.nan)
@@ -126,6 +126,6 @@ class Call:
 
 
 def _hwc8(x: torch.Tensor) -> torch.Tensor:
-    """kHWC8; nobody promises what the padding holds."""
+    """Return ``x`` in the layout kHWC8; the padding may hold anything."""
     padded = torch.nn.functional.pad(x, (0, 0, 0, 0, 0, -x.shape[1] % 8), value=torch.nan)
     return padded.permute(0, 2, 3, 1).contiguous()

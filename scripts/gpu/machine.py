@@ -1,4 +1,4 @@
-"""What the figures were measured on; what cannot be learnt is "unknown"."""
+"""What the figures were measured on; what cannot be learned is "unknown"."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PACKAGES = (
 
 
 def without_gpu() -> str | None:
-    """Why nothing can run here, None if something can."""
+    """Return why nothing can run here, None if something can."""
     try:
         import torch
     except ModuleNotFoundError:
@@ -39,7 +39,7 @@ def without_gpu() -> str | None:
 
 
 def describe() -> dict[str, str]:
-    """GPU, its clocks and power mode, and versions."""
+    """Return the GPU, its clocks and power mode, and versions."""
     return {
         "platform": platform.platform(),
         "python": platform.python_version(),

@@ -16,7 +16,7 @@ SECTIONS = {
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """The page of what `scripts.gpu.check` found."""
+    """Return the page of what `scripts.gpu.check` found."""
     parts = [
         f"# GPU check, {report['date']}",
         table(["machine", ""], [[key, str(value)] for key, value in report["machine"].items()]),
@@ -69,7 +69,7 @@ def _engine(row: Mapping[str, Any]) -> list[str]:
 
 
 def _stages(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Of each engine that has them, the times of each stage."""
+    """Return the times of each stage, for each engine that has them."""
     parts = []
     for row in rows:
         if "stages" in row:
@@ -82,7 +82,7 @@ def _stages(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _tree(found: Mapping[str, Any]) -> list[str]:
-    """Lists of records as tables, all else as one table of keys and values."""
+    """Return lists of records as tables, all else as one table of keys and values."""
     plain = [[key, _text(value)] for key, value in found.items() if not _is_table(value)]
     parts = [table(["", ""], plain)] if plain else []
     for key, value in found.items():

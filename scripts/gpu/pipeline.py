@@ -45,7 +45,10 @@ HOST_RUNS = 15
 
 
 def run() -> Row:
-    """Differences from the CPU's results, and median milliseconds: kernels in a CUDA graph, the CPU's by its clock."""
+    """Return differences from the CPU's results, and median milliseconds.
+
+    Kernels are timed in a CUDA graph, the CPU by its clock.
+    """
     gpu = Gpu()
     modules = {name: Module(compiled.cubin(name, gpu.compute_capability)) for name in compiled.NAMES}
     try:
@@ -55,7 +58,7 @@ def run() -> Row:
     finally:
         for module in modules.values():
             module.close()
-    failed = [f"{row['image']} to {row['input']}" for row in fits if row["most grey levels off"] > 1]
+    failed = [f"{row['image']} to {row['input']}" for row in fits if row["most gray levels off"] > 1]
     failed += [f"{row['input']} {row['type']}" for row in merges if not row["right"]]
     threads = f"{cv2.getNumThreads()} threads"
     return {"CPU": threads, "fit": fits, "merge": merges, **({"failed": "; ".join(failed)} if failed else {})}
@@ -71,7 +74,7 @@ def _fit(module: Module, size: Size, box: Size) -> Row:
     return {
         "image": _text(size),
         "input": _text(box),
-        "most grey levels off": int(off.max()),
+        "most gray levels off": int(off.max()),
         "values off": float((off > 0).mean()),
         "GPU ms": milliseconds,
         "CPU ms": _host_milliseconds(lambda: preprocess.prepare(image, spec)),
@@ -106,7 +109,7 @@ def _merge(module: Module, box: Size, output: Size, dtype: type[np.floating]) ->
 
 
 def _parts(module: Module, case: MergeCase) -> Iterator[tuple[str, float]]:
-    """Of each kernel by itself; one that starts from what it left itself takes as long."""
+    """Yield each kernel with its time; one that starts from its own results takes as long."""
     for launch in case.launches:
         yield f"{launch.kernel.split('_')[1]} ms", graph_milliseconds(lambda each=launch: _start(module, [each]))  # type: ignore[misc]
 
@@ -124,7 +127,7 @@ class OnGpu:
         return int(self._bytes.data_ptr())
 
     def read(self) -> NDArray[Any]:
-        """What it holds now."""
+        """Return what it holds now."""
         return np.asarray(self._bytes.cpu().numpy().view(self._dtype).reshape(self._shape))
 
 

@@ -19,7 +19,10 @@ EVERYBODY = Thresholds(score=0.0, overlap=0.0)
 
 
 def measure(engine: Backend) -> dict[str, Any]:
-    """Median milliseconds of each stage and of all, by pipeline; the whole also of a frame that has to be shrunk."""
+    """Return median milliseconds of each stage and of all, by pipeline.
+
+    The whole is also measured on a frame that has to be shrunk.
+    """
     device, host = engine.pipeline(), HostPipeline(engine)
     spec = engine.artifact.manifest.input
     found: dict[str, Any] = {"pipeline": engine.settings()["pipeline"]}

@@ -1,6 +1,9 @@
 #!/usr/bin/env python
-"""Draw what calibration saw (a .npz of ``--calib-cache``: a histogram a tensor, with the range of each method), or what
-each block costs in INT8 (the manifest of an artifact that was exported with ``--max-pq-drop``)."""
+"""Draw what calibration saw, or what each block costs in INT8.
+
+The former is in a .npz of ``--calib-cache``: a histogram per tensor, with the range of each method. The latter is in
+the manifest of an artifact that was exported with ``--max-pq-drop``.
+"""
 
 from __future__ import annotations
 

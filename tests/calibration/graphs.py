@@ -36,7 +36,7 @@ class GraphBuilder:
         return name
 
     def conv(self, source: str, module: str, channels: tuple[int, int], kernel: int = 3, **attributes: Any) -> str:
-        """A convolution of random weights that keeps the size unless strided; ``channels`` in and out."""
+        """Return a convolution of random weights that keeps the size unless strided; ``channels`` in and out."""
         shape = (channels[1], channels[0] // attributes.get("group", 1), kernel, kernel)
         weights = self._random.normal(size=shape) / np.sqrt(np.prod(shape[1:]))
         names = (
@@ -49,7 +49,7 @@ class GraphBuilder:
         return self.node("Relu", [source], f"{module}/Relu")
 
     def model(self, *outputs: str) -> onnx.ModelProto:
-        """The graph; its outputs are cast to single precision and called logits and masks."""
+        """Return the graph; its outputs are cast to single precision and called logits and masks."""
         results = ["logits", "masks"][: len(outputs)]
         for output, result in zip(outputs, results, strict=True):
             self._nodes.append(helper.make_node("Cast", [output], [result], f"model/{result}", to=TensorProto.FLOAT))
@@ -73,7 +73,7 @@ def chain(kind: int = TensorProto.FLOAT) -> onnx.ModelProto:
 
 
 def residual(kind: int = TensorProto.FLOAT) -> onnx.ModelProto:
-    """A block of ResNet, followed by a convolution."""
+    """Return a block of ResNet, followed by a convolution."""
     build = GraphBuilder(kind)
     stem = build.relu(build.conv(build.image, "backbone.stem.conv", (3, 8)), "backbone.stem")
     inner = build.relu(build.conv(stem, "backbone.res2.0.conv1.conv", (8, 8)), "backbone.res2.0.conv1")
@@ -83,7 +83,7 @@ def residual(kind: int = TensorProto.FLOAT) -> onnx.ModelProto:
 
 
 def concatenation(kind: int = TensorProto.FLOAT) -> onnx.ModelProto:
-    """A block of STDC: a convolution, another after it, the pooled first and the second side by side."""
+    """Return a block of STDC: a convolution, another after it, the pooled first and the second side by side."""
     build = GraphBuilder(kind)
     first = build.relu(
         build.conv(build.image, "backbone.features.2.convs.0.conv", (3, 8)), "backbone.features.2.convs.0"

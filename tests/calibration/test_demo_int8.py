@@ -54,25 +54,25 @@ def test_panoptic_quality_is_kept(placed: tuple[onnx.ModelProto, Report], refere
 
 
 def test_pairs_can_be_computed_as_they_are_written(model: onnx.ModelProto, statistics: Statistics) -> None:
-    quantised, _ = calibration.quantize(model, statistics, "tensorrt", keep=["backbone.features.0"])
+    quantized, _ = calibration.quantize(model, statistics, "tensorrt", keep=["backbone.features.0"])
     fused = calibration.PanopticScore(SOURCE.manifest, STREETS)
     written = calibration.PanopticScore(SOURCE.manifest, STREETS, backend=None)
     assert written(model) == pytest.approx(fused(model), abs=0.01)
-    assert written(model) - written(quantised) <= MOST_DROP
+    assert written(model) - written(quantized) <= MOST_DROP
 
 
 @pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed")
 def test_openvino_keeps_it_too_for_cpus(model: onnx.ModelProto, statistics: Statistics, reference: float) -> None:
-    quantised, _ = calibration.quantize(model, statistics, "cpu")
+    quantized, _ = calibration.quantize(model, statistics, "cpu")
     score = calibration.PanopticScore(SOURCE.manifest, STREETS, backend="openvino")
-    assert reference - score(quantised) <= MOST_DROP
+    assert reference - score(quantized) <= MOST_DROP
 
 
 def test_all_ordinary_convolutions_are_in_int8(placed: tuple[onnx.ModelProto, Report]) -> None:
-    quantised, report = placed
+    quantized, report = placed
     assert report.share_of_convolutions >= 0.9
     assert 0.75 < report.share_of_all < report.share_of_convolutions
-    assert {node.name for node in quantised.graph.node} >= set(report.int8)
+    assert {node.name for node in quantized.graph.node} >= set(report.int8)
 
 
 @pytest.mark.parametrize("placement", calibration.PLACEMENTS)
@@ -81,8 +81,8 @@ def test_every_method_agrees_with_single_precision_nearly_everywhere(
     model: onnx.ModelProto, statistics: Statistics, placement: Placement, method: RangeMethod
 ) -> None:
     images = calibration.gather(ToyStreets(6, seed=HELD_OUT), SOURCE.manifest.input)
-    quantised, _ = calibration.quantize(model, statistics, placement, method)
-    assert calibration.Agreement(model, images)(quantised) > 98
+    quantized, _ = calibration.quantize(model, statistics, placement, method)
+    assert calibration.Agreement(model, images)(quantized) > 98
 
 
 def test_correcting_biases_brings_the_means_of_the_outputs_closer(
@@ -94,8 +94,8 @@ def test_correcting_biases_brings_the_means_of_the_outputs_closer(
     exact = collect(model, outputs, images)
     shifts = {}
     for correct in (True, False):
-        quantised, _ = calibration.quantize(model, statistics, "tensorrt", "max", correct_bias=correct)
-        found = collect(quantised, outputs, images)
+        quantized, _ = calibration.quantize(model, statistics, "tensorrt", "max", correct_bias=correct)
+        found = collect(quantized, outputs, images)
         shifts[correct] = sum(float(abs(found[key].means - exact[key].means).mean()) for key in exact)
     assert shifts[True] < 0.8 * shifts[False]
 
@@ -104,12 +104,12 @@ def test_tensorrt_rtx_builds_it_with_every_pair_fused_to_a_convolution(
     model: onnx.ModelProto, statistics: Statistics
 ) -> None:
     trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
-    quantised, report = calibration.quantize(model, statistics, "tensorrt")
+    quantized, report = calibration.quantize(model, statistics, "tensorrt")
     logger = trt.Logger(trt.Logger.ERROR)
     builder = trt.Builder(logger)
     network = builder.create_network(0)
     parser = trt.OnnxParser(network, logger)
-    assert parser.parse(quantised.SerializeToString()), parser.get_error(0).desc()
+    assert parser.parse(quantized.SerializeToString()), parser.get_error(0).desc()
     layers = [network.get_layer(number) for number in range(network.num_layers)]
     makers = {layer.get_output(0).name: layer for layer in layers}
     convolutions = [layer for layer in layers if layer.type == trt.LayerType.CONVOLUTION]

@@ -23,7 +23,7 @@ Graphs = dict[tuple[str, Forms, bytes], onnx.ModelProto]
 
 @pytest.fixture
 def refusal(capsys: pytest.CaptureFixture[str]) -> Refusal:
-    """What the command refuses something with: one line, after remarks on progress."""
+    """Return what the command refuses something with: one line, after remarks on progress."""
 
     def run(*arguments: str | Path) -> str:
         capsys.readouterr()
@@ -40,13 +40,13 @@ def refusal(capsys: pytest.CaptureFixture[str]) -> Refusal:
 
 @pytest.fixture(scope="module")
 def graphs() -> Graphs:
-    """The graphs traced for a module's tests."""
+    """Return the graphs traced for a module's tests."""
     return {}
 
 
 @pytest.fixture
 def traced_once(graphs: Graphs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exports take what was traced before for the same weights, forms and sizes."""
+    """Let exports take what was traced before for the same weights, forms and sizes."""
     trace = artifact._trace
 
     def trace_once(model: PEM, forms: Forms, spec: InputSpec) -> onnx.ModelProto:

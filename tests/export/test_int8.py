@@ -46,7 +46,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def export(capsys: pytest.CaptureFixture[str], out: Path, *options: str | Path) -> tuple[dict[str, Any], str]:
-    """The JSON printed, and the remarks."""
+    """Return the JSON printed, and the remarks."""
     arguments = [*SMALL, "-o", str(out), "--json", *map(str, options)]
     code = main(arguments)
     captured = capsys.readouterr()
@@ -55,7 +55,7 @@ def export(capsys: pytest.CaptureFixture[str], out: Path, *options: str | Path) 
 
 
 def refused(refusal: Refusal, out: Path, *options: str | Path) -> str:
-    """The one line; nothing is written."""
+    """Return the one line; nothing is written."""
     line = refusal(*SMALL, "-o", out, *options)
     assert not out.exists() or list(out.iterdir()) == []
     return line
@@ -131,19 +131,19 @@ def test_sizes_may_vary(tmp_path: Path, pictures: Path, capsys: pytest.CaptureFi
     assert quantization(printed["model"]).share_of_convolutions > 0.9
     with runtime.load(printed["model"], backend="onnxruntime") as segmenter:
         assert segmenter(np.zeros((70, 100, 3), np.uint8)).panoptic.shape == (70, 100)
-    with pytest.raises(BackendError, match="is quantised for TensorRT: build an engine"):
+    with pytest.raises(BackendError, match="is quantized for TensorRT: build an engine"):
         runtime.load(printed["model"], backend="openvino")
 
 
-def test_taking_int8_out_again_leaves_what_was_quantised(
+def test_taking_int8_out_again_leaves_what_was_quantized(
     tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     printed, _ = export(capsys, tmp_path, "--calib", pictures, "--placement", "tensorrt", "--remainder", "fp32")
-    quantised, plain = onnx.load(printed["model"]), without_int8(onnx.load(printed["model"]))
+    quantized, plain = onnx.load(printed["model"]), without_int8(onnx.load(printed["model"]))
     assert not {"QuantizeLinear", "DequantizeLinear"} & {node.op_type for node in plain.graph.node}
     onnx.checker.check_model(plain, full_check=True)
     image = ToyStreets(1, 128, 256, seed=7)[0].image[None]
-    sessions = [onnxruntime.InferenceSession(model.SerializeToString()) for model in (quantised, plain)]
+    sessions = [onnxruntime.InferenceSession(model.SerializeToString()) for model in (quantized, plain)]
     found, expected = (session.run(["logits"], {"image": image})[0] for session in sessions)
     assert np.mean(found.argmax(axis=2) == expected.argmax(axis=2)) > 0.9
     assert np.abs(found - expected).max() > 0
@@ -155,7 +155,7 @@ def test_a_graph_for_cpus_is_refused_for_engines(
     pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
     printed, _ = export(capsys, tmp_path, "--calib", pictures)
     assert main(["--weights", printed["model"], "--to", "trt-rtx"]) == 1
-    assert "is quantised for CPUs" in capsys.readouterr().err.splitlines()[-1]
+    assert "is quantized for CPUs" in capsys.readouterr().err.splitlines()[-1]
     line = refused(refusal, tmp_path / "out", "--calib", pictures, "--remainder", "fp16")
     assert "--remainder fp16 is for TensorRT" in line
 

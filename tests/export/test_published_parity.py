@@ -36,8 +36,8 @@ SPECS = {
 Arrays = list[NDArray[np.float32]]
 
 
-class AfterNormalisation(nn.Module):
-    """The part of the model behind the normalisation, to which padding that is not made of bytes can be fed."""
+class AfterNormalization(nn.Module):
+    """The part of the model behind the normalization, to which padding that is not made of bytes can be fed."""
 
     def __init__(self, model: pem.PEM) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ def with_openvino(path: Path, image: NDArray[Any]) -> Arrays:
 
 
 def runners(form: DeformConvForm) -> list[Any]:
-    """The backends that have the form's operators."""
+    """Return the backends that have the form's operators."""
     return [with_onnxruntime, with_openvino] if form == "standard" else [with_onnxruntime]
 
 
@@ -101,14 +101,14 @@ def test_graph_matches_published_outputs(
 @pytest.mark.parametrize("model", ["pem_r50_cityscapes"], indirect=True)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("varying", [False, True], ids=["static", "dynamic"])
-def test_graph_behind_the_normalisation_matches_where_padding_is_published(
+def test_graph_behind_the_normalization_matches_where_padding_is_published(
     model: tuple[str, pem.PEM], form: DeformConvForm, varying: bool, tmp_path: Path
 ) -> None:
     name, module = model
     pixels = published_models.pixels(module, "100x150")
     assert pixels.shape == (1, 3, 128, 160)
     dims = {2: 32 * Dim("rows", min=2, max=32), 3: 32 * Dim("columns", min=2, max=64)} if varying else None
-    behind = AfterNormalisation(prepare(module, Forms(deform_conv=form)))
+    behind = AfterNormalization(prepare(module, Forms(deform_conv=form)))
     onnx.save(tracing.to_onnx(behind, pixels, dynamic=dims), tmp_path / "model.onnx")
     for run in runners(form):
         logits, masks = run(tmp_path / "model.onnx", pixels.numpy())

@@ -33,7 +33,7 @@ from pem_edge.pem.layers.deformable_attention import DeformableAttention
 from pem_edge.pem.pixel_decoders.encoder import Depths
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range, Work
 from reference import module_macs
-from reference.weights import randomised
+from reference.weights import randomized
 from tests.calibration.graphs import SIZE, Noise, chain, residual
 from tests.helpers.tiny import TINY
 
@@ -44,7 +44,7 @@ SPEC = InputSpec(height=64, width=96, batch=2)
 
 
 def prepared(forms: Forms) -> PEM:
-    return prepare(randomised(TINY.build(5)), forms)
+    return prepare(randomized(TINY.build(5)), forms)
 
 
 def traced(forms: Forms) -> onnx.ModelProto:
@@ -63,16 +63,16 @@ def counted(proto: onnx.ModelProto) -> Work:
 
 def test_elementwise_operations_are_part_of_what_makes_their_input() -> None:
     found = workload.count(chain(), BY_HAND, 7)
-    normalising = (3 + 12) + (12 + 12)  # Cast reads bytes and writes floats; Transpose writes what Div makes of it
-    assert found.activation_bytes == PIXELS * (normalising + (12 + 32) + (32 + 16))
+    normalizing = (3 + 12) + (12 + 12)  # Cast reads bytes and writes floats; Transpose writes what Div makes of it
+    assert found.activation_bytes == PIXELS * (normalizing + (12 + 32) + (32 + 16))
     assert found.weight_bytes == 4 * (1 + 8 * 3 * 9 + 8 + 4 * 8 * 9 + 4)
     assert (found.parameters, found.height, found.width, found.batch) == (7, *SIZE, 1)
 
 
 def test_what_a_residual_adds_is_read_once_more() -> None:
-    normalising, stem, first, second, last = (3 + 12) + (12 + 12), 12 + 32, 32 + 32, 32 + 32 + 32, 32 + 16
+    normalizing, stem, first, second, last = (3 + 12) + (12 + 12), 12 + 32, 32 + 32, 32 + 32 + 32, 32 + 16
     assert workload.count(residual(), BY_HAND, 0).activation_bytes == PIXELS * (
-        normalising + stem + first + second + last
+        normalizing + stem + first + second + last
     )
 
 
@@ -85,8 +85,8 @@ def test_half_precision_moves_half_the_bytes() -> None:
 def test_int8_moves_the_steps_that_are_stored() -> None:
     model = chain()
     collected = collect(model, tensors(model), Noise())
-    quantised, _ = calibration.quantize(model, Statistics(collected, "model", "noise", 4, SIZE), "tensorrt")
-    found, before = workload.count(quantised, BY_HAND, 0), workload.count(model, BY_HAND, 0)
+    quantized, _ = calibration.quantize(model, Statistics(collected, "model", "noise", 4, SIZE), "tensorrt")
+    found, before = workload.count(quantized, BY_HAND, 0), workload.count(model, BY_HAND, 0)
     assert found.activation_bytes == PIXELS * ((3 + 12) + (12 + 3) + (3 + 8) + (8 + 16))
     assert found.macs == before.macs
     assert found.weight_bytes < before.weight_bytes / 2

@@ -1,4 +1,4 @@
-"""A tiny labelled dataset: red boxes and blue bars on green ground."""
+"""A tiny labeled dataset: red boxes and blue bars on green ground."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ _PHONE = 600  # pages narrower than this are a phone's
 
 
 def missing() -> str | None:
-    """Why no browser can be started here, or None if one can."""
+    """Return why no browser can be started here, or None if one can."""
     if find_spec("selenium") is None:
         return "selenium is not installed"
     absent = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
@@ -128,7 +128,7 @@ class Page:
         return str(self.run("return document.documentElement.outerHTML"))
 
     def run(self, script: str, *arguments: object) -> Any:
-        """What a JavaScript function's body returns; ``arguments[0]`` is its first argument."""
+        """Return what a JavaScript function's body returns; ``arguments[0]`` is its first argument."""
         return self.driver.execute_script(script, *arguments)
 
     @property
@@ -144,7 +144,7 @@ class Page:
         return [address for address in self._requests if address != self.address]
 
     def screenshot(self, path: Path | None = None) -> NDArray[np.uint8]:
-        """The whole page, also what is below the window: RGB uint8 (H, W, 3), and a PNG at ``path`` if given."""
+        """Return the whole page, also what is below the window: RGB uint8 (H, W, 3), and a PNG at ``path`` if given."""
         import base64
 
         height = int(self.run("return document.documentElement.scrollHeight"))
@@ -159,7 +159,7 @@ class Page:
 
 
 def _log(driver: Chrome) -> list[dict[str, Any]]:
-    """What happened since it was last asked for."""
+    """Return what happened since it was last asked for."""
     entries: list[dict[str, Any]] = driver.execute("getLog", {"type": "performance"})["value"]
     return entries
 

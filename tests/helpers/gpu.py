@@ -7,7 +7,7 @@ from pem_edge.runtime.errors import BackendError
 
 
 def has_gpu() -> bool:
-    """Whether CUDA finds one that it can use."""
+    """Return whether CUDA finds one that it can use."""
     try:
         driver.Gpu()
     except BackendError:

@@ -56,12 +56,12 @@ class HostKernels:
         assert self.launch(launch.kernel, launch.blocks, threads, launch.shared, address) == ""
 
     def layout(self, count: int) -> list[int]:
-        """Sizes, places and constants, see kernels_api.cpp."""
+        """Return sizes, places and constants, see kernels_api.cpp."""
         return [int(value) for value in self._library.layout()[:count]]
 
 
 @cache
 def host_kernels() -> HostKernels:
-    """The kernels, compiled once a process."""
+    """Return the kernels, compiled once a process."""
     with tempfile.TemporaryDirectory() as folder:
         return HostKernels(compile_for_host(Path(folder)))

@@ -15,7 +15,7 @@ Checkpoint = Callable[[str], Path]
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    """A function from a golden model's name to its checkpoint, as detectron2 writes it."""
+    """Return a function from a golden model's name to its checkpoint, as detectron2 writes it."""
     folder = tmp_path_factory.mktemp("checkpoints")
     return lambda model: published_models.write_checkpoint(model, folder)
 

@@ -35,7 +35,7 @@ def test_module_matches_published_intermediate_maps(name: str, size: str, checkp
 
 
 @pytest.mark.parametrize("name", published_models.MODELS)
-def test_forward_is_normalisation_and_segment(name: str, checkpoint: Checkpoint) -> None:
+def test_forward_is_normalization_and_segment(name: str, checkpoint: Checkpoint) -> None:
     model = pem.load(checkpoint(name))
     logits, masks = model(published_models.image("128x256"))
     published_models.assert_golden(name, "128x256", logits.numpy(), masks.numpy())

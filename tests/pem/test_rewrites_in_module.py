@@ -28,7 +28,7 @@ from pem_edge.pem.pixel_decoders.encoder import Depths, TokenEncoder
 from pem_edge.pem.variants import VARIANTS
 from reference import positions, published_form, transformer
 from reference.published_form import ReferenceForm
-from reference.weights import randomised
+from reference.weights import randomized
 from tests.helpers.tiny import TINY_MASK2FORMER, TINY_PROSCALE
 
 VARIANTS_TRIED = {row.name: row for row in (VARIANTS["pem-nano"], TINY_MASK2FORMER, TINY_PROSCALE)}
@@ -39,7 +39,7 @@ def test_every_prediction_equals_the_one_made_at_stride_4_and_resized(name: str)
     torch.manual_seed(0)
     model = VARIANTS_TRIED[name].build(num_classes=7).eval()
     if name != "pem-nano":  # PEM picks single pixels, which random weights make a matter of rounding
-        randomised(model)
+        randomized(model)
     pixels = torch.randn(2, 3, 96, 160, generator=torch.Generator().manual_seed(1))
     all_logits, all_masks = ReferenceForm(model).predictions(pixels)
     mask_features, levels = model.pixel_decoder(model.backbone(pixels))
@@ -84,7 +84,7 @@ CASES: dict[str, Callable[[Tensor], Tensor]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_cross_attention_masks_as_published(case: str) -> None:
-    module = randomised(PrototypeCrossAttention(width=32, heads=4))
+    module = randomized(PrototypeCrossAttention(width=32, heads=4))
     queries, positions, memory = torch.randn(2, 6, 32), torch.randn(1, 6, 32), torch.randn(2, 32, 5, 9)
     mask_logits = CASES[case](torch.randn(2, 6, 5, 9))
     ours = module(queries, positions, Memory(memory, memory), mask_logits)
@@ -110,7 +110,7 @@ def test_the_highest_pixel_by_row_and_column_is_the_first_of_all(
 
 
 def test_positions_added_to_the_projection_are_positions_added_before_it() -> None:
-    module = randomised(SelfAttention(width=32, heads=4))
+    module = randomized(SelfAttention(width=32, heads=4))
     queries, positions = torch.randn(2, 6, 32), torch.randn(1, 6, 32)
     expected = published_form.self_attend(module, queries, positions.expand(2, -1, -1))
     torch.testing.assert_close(module(queries, positions), expected, rtol=0, atol=1e-4)
@@ -118,7 +118,7 @@ def test_positions_added_to_the_projection_are_positions_added_before_it() -> No
 
 @pytest.mark.parametrize("case", CASES)
 def test_masked_attention_masks_as_published(case: str) -> None:
-    module = randomised(MaskedCrossAttention(width=32, heads=4))
+    module = randomized(MaskedCrossAttention(width=32, heads=4))
     queries, positions, source, places = (
         torch.randn(shape) for shape in [(2, 6, 32), (1, 6, 32), *[(2, 32, 5, 9)] * 2]
     )
@@ -129,7 +129,7 @@ def test_masked_attention_masks_as_published(case: str) -> None:
 
 
 def test_projecting_embeddings_is_projecting_mask_features() -> None:
-    module = randomised(ProjectingMaskProduct(16))
+    module = randomized(ProjectingMaskProduct(16))
     embeddings, features = torch.randn(2, 5, 16), torch.randn(2, 16, 8, 12)
     expected = torch.einsum("bqc,bchw->bqhw", embeddings, F.conv2d(features, module.weight, module.bias))
     torch.testing.assert_close(module(embeddings, features), expected, rtol=0, atol=1e-4)
@@ -137,7 +137,7 @@ def test_projecting_embeddings_is_projecting_mask_features() -> None:
 
 @pytest.mark.parametrize("sizes", [[(3, 5)], [(2, 3), (4, 6)], [(1, 1), (2, 2), (4, 4)], [(2, 4), (4, 8), (8, 16)]])
 def test_points_before_tokens_and_constant_steps_sample_as_published(sizes: list[tuple[int, int]]) -> None:
-    module = randomised(DeformableAttention(width=16, heads=2, levels=len(sizes)))
+    module = randomized(DeformableAttention(width=16, heads=2, levels=len(sizes)))
     length = sum(height * width for height, width in sizes)
     tokens, places = torch.randn(2, length, 16), torch.randn(1, length, 16)
     expected = transformer.deformable_attend(module, tokens + places, tokens, sizes)
@@ -147,7 +147,7 @@ def test_points_before_tokens_and_constant_steps_sample_as_published(sizes: list
 @pytest.mark.parametrize("depths", [(0, 0, 2), (1, 1, 1), (2, 0, 1), (1, 1, 0)])
 @pytest.mark.parametrize("recalibrated", [False, True])
 def test_stages_of_the_encoder_see_the_published_tokens(depths: Depths, recalibrated: bool) -> None:
-    encoder = randomised(TokenEncoder(32, 2, 64, depths, recalibrated=recalibrated))
+    encoder = randomized(TokenEncoder(32, 2, 64, depths, recalibrated=recalibrated))
     levels = [torch.randn(2, 32, 2 * factor, 3 * factor) for factor in (1, 2, 4)]
     for ours, expected in zip(encoder(levels), transformer.encode(encoder, levels), strict=True):
         torch.testing.assert_close(ours, expected, rtol=0, atol=1e-4)
@@ -155,11 +155,11 @@ def test_stages_of_the_encoder_see_the_published_tokens(depths: Depths, recalibr
 
 @given(height=st.integers(1, 15), width=st.integers(1, 15), shifted=st.booleans())
 def test_windows_see_what_published_windows_see(height: int, width: int, shifted: bool) -> None:
-    module = randomised(WindowAttention(8, 2, shifted=shifted))
+    module = randomized(WindowAttention(8, 2, shifted=shifted))
     x = torch.randn(2, height, width, 8)
     torch.testing.assert_close(module(x), transformer.window_attend(module, x), rtol=0, atol=1e-4)
 
 
 def test_merging_patches_keeps_the_published_order_of_channels() -> None:
-    module, x = randomised(PatchMerging(8)), torch.randn(2, 4, 6, 8)
+    module, x = randomized(PatchMerging(8)), torch.randn(2, 4, 6, 8)
     torch.testing.assert_close(module(x), transformer.merge_patches(module, x), rtol=0, atol=1e-5)

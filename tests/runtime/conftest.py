@@ -1,4 +1,4 @@
-"""A real artifact, small enough to build for a test: it segments flat colours."""
+"""A real artifact, small enough to build for a test: it segments flat colors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Builder = Callable[..., Path]
 
 @pytest.fixture
 def build(tmp_path: Path) -> Builder:
-    """Writes an artifact ``<name>.onnx`` of the tiny model and returns its path.
+    """Return a function that writes an artifact ``<name>.onnx`` of the tiny model and returns its path.
 
     ``spec`` is the manifest's input; further keywords replace fields of the manifest. With ``lone``, the manifest is
     inside the model instead of beside it; ``rewrite`` may change the model file before it is hashed.
@@ -74,7 +74,7 @@ def _manifest(spec: InputSpec, fields: dict[str, Any]) -> Manifest:
 
 @pytest.fixture
 def tiny(build: Builder) -> Path:
-    """The tiny model, 64x96, with its manifest beside it."""
+    """Return the tiny model, 64x96, with its manifest beside it."""
     return build()
 
 

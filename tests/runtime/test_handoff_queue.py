@@ -1,4 +1,4 @@
-"""Items go from thread to thread one at a time, in order, and nobody waits for ever."""
+"""Items go from thread to thread one at a time, in order, and nobody waits forever."""
 
 from __future__ import annotations
 

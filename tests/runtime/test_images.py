@@ -20,7 +20,7 @@ COLORS = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[10, 20, 30], [40, 
 
 
 def claimed_png(width: int, height: int) -> bytes:
-    """An RGB PNG of that size by its header, with next to no data."""
+    """Return an RGB PNG of that size by its header, with next to no data."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(10))), (b"IEND", b"")]
     parts = [
@@ -51,8 +51,8 @@ def test_one_pixel(tmp_path: Path) -> None:
     np.testing.assert_array_equal(images.read(path), [[[255, 0, 0]]])
 
 
-def test_grey_becomes_three_equal_channels(tmp_path: Path) -> None:
-    path = tmp_path / "grey.png"
+def test_gray_becomes_three_equal_channels(tmp_path: Path) -> None:
+    path = tmp_path / "gray.png"
     Image.fromarray(COLORS[..., 0]).save(path)
     np.testing.assert_array_equal(images.read(path), np.repeat(COLORS[..., :1], 3, axis=2))
 
@@ -72,9 +72,9 @@ def test_palette_and_bilevel(tmp_path: Path) -> None:
 
 
 def test_sixteen_bits_keep_their_high_byte(tmp_path: Path) -> None:
-    grey = np.array([[0, 255, 256, 0x8012, 65535]], np.uint16)
-    assert cv2.imwrite(str(tmp_path / "grey.png"), grey)
-    np.testing.assert_array_equal(images.read(tmp_path / "grey.png")[0, :, 0], [0, 0, 1, 128, 255])
+    gray = np.array([[0, 255, 256, 0x8012, 65535]], np.uint16)
+    assert cv2.imwrite(str(tmp_path / "gray.png"), gray)
+    np.testing.assert_array_equal(images.read(tmp_path / "gray.png")[0, :, 0], [0, 0, 1, 128, 255])
     bgr = np.array([[[0x0100, 0x7FFF, 0xFFFF]]], np.uint16)
     assert cv2.imwrite(str(tmp_path / "color.png"), bgr)
     np.testing.assert_array_equal(images.read(tmp_path / "color.png"), [[[255, 127, 1]]])
@@ -149,17 +149,17 @@ def test_missing_and_folder(tmp_path: Path) -> None:
 def test_float_pictures_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "float.tiff"
     Image.fromarray(np.array([[0.0, 0.5, 1.0]], np.float32)).save(path)
-    with pytest.raises(InputError, match="colour mode F"):
+    with pytest.raises(InputError, match="color mode F"):
         images.read(path)
 
 
 def test_arrays() -> None:
     np.testing.assert_array_equal(images.from_array(COLORS), COLORS)
     assert np.shares_memory(images.from_array(COLORS), COLORS)
-    grey = COLORS[..., 0]
-    np.testing.assert_array_equal(images.from_array(grey), np.stack([grey] * 3, axis=2))
-    np.testing.assert_array_equal(images.from_array(grey[..., None]), np.stack([grey] * 3, axis=2))
-    np.testing.assert_array_equal(images.from_array(np.dstack([COLORS, grey])), COLORS)
+    gray = COLORS[..., 0]
+    np.testing.assert_array_equal(images.from_array(gray), np.stack([gray] * 3, axis=2))
+    np.testing.assert_array_equal(images.from_array(gray[..., None]), np.stack([gray] * 3, axis=2))
+    np.testing.assert_array_equal(images.from_array(np.dstack([COLORS, gray])), COLORS)
 
 
 @pytest.mark.parametrize(

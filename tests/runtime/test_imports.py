@@ -34,7 +34,7 @@ print(*names)
 
 
 def python(code: str) -> str:
-    """What a fresh interpreter prints for ``code``, which must not fail."""
+    """Return what a fresh interpreter prints for ``code``, which must not fail."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -41,7 +41,7 @@ TARGETS: dict[str, Target] = {
 
 
 def load(target: Target) -> TensorRt:
-    """The module of ``target``, with Polygraphy told to use it.
+    """Return the module of ``target``, with Polygraphy told to use it.
 
     Raises ExportError if one of them is not installed, or this process has loaded the other target.
     """

@@ -30,7 +30,7 @@ __all__ = [
 
 
 def prepare(model: PEM, forms: Forms) -> PEM:
-    """A copy of ``model`` in eval mode, rewritten as ``forms`` says. Computes the same, to its precision's rounding."""
+    """Return a copy of ``model`` in eval mode, rewritten as ``forms`` says; it computes the same, but for rounding."""
     prepared = copy.deepcopy(model).eval().requires_grad_(False)
     fold_batchnorm(prepared)
     if forms.upsample == "phases":
@@ -45,6 +45,6 @@ def prepare(model: PEM, forms: Forms) -> PEM:
 
 
 def suited(forms: Forms, model: PEM) -> Forms:
-    """``forms`` for ``model``: where it attends deformably, an operator of the engine's own is NVIDIA's for that."""
+    """Return ``forms`` for ``model``: with deformable attention, an engine's own operator is NVIDIA's plugin."""
     attends = any(isinstance(module, DeformableAttention) for module in model.modules())
     return replace(forms, deform_conv="nvidia") if attends and forms.deform_conv != "standard" else forms

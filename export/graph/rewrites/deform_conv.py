@@ -28,6 +28,7 @@ class NativeDeformConv(nn.Module):
 
     def forward(self, data: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         # TensorRT's parser wants the bias present when a mask follows it.
+        """See `DeformConv2d.forward`."""
         bias = weight.new_zeros(weight.shape[0]) if bias is None else bias
         return torch.onnx.ops.symbolic(
             self.operator,

@@ -36,7 +36,7 @@ class PhaseUpsample(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C', 2H, 2W)."""
+        """Return (N, C, H, W) to (N, C', 2H, 2W)."""
         even_even, even_odd, odd_even, odd_odd = (
             F.relu(convolution(F.pad(x, (1 - column, column, 1 - row, row))))
             for convolution, (row, column) in zip(self.phases, ((0, 0), (0, 1), (1, 0), (1, 1)), strict=True)

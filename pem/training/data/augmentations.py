@@ -1,4 +1,4 @@
-"""Random views of a labelled image: flipped, scaled, cropped, its colours changed."""
+"""Random views of a labeled image: flipped, scaled, cropped, its colors changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PADDING = tuple(round(value) for value in MEAN)
 _BRIGHTNESS = 32.0
 _CONTRAST = _SATURATION = (0.5, 1.5)
 _HUE_DEGREES = 18.0
-"""How far colours go, as in SSD (Liu et al., 2016), whose changes Mask2Former uses."""
+"""How far colors go, as in SSD (Liu et al., 2016), whose changes Mask2Former uses."""
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _TO_YIQ = np.array([_LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], np.float32)
@@ -39,7 +39,7 @@ class View:
 
 
 def random_view(sample: Sample, size: tuple[int, int], scale: tuple[float, float], random: Generator) -> View:
-    """A view of ``size`` (height, width), enlarged by a factor from ``scale``; padded where the image is too small."""
+    """Return a view of ``size`` (height, width), enlarged by a factor from ``scale``, and padded if too small."""
     factor = math.exp(random.uniform(math.log(scale[0]), math.log(scale[1])))
     rows, columns = (
         _window(length, wanted, factor, random) for length, wanted in zip(sample.panoptic.shape, size, strict=True)
@@ -58,7 +58,7 @@ def random_view(sample: Sample, size: tuple[int, int], scale: tuple[float, float
 
 
 def jitter_colors(image: NDArray[np.uint8], random: Generator) -> NDArray[np.uint8]:
-    """Another brightness, contrast, saturation and hue, each half of the time; all are one 3x4 matrix."""
+    """Return another brightness, contrast, saturation and hue, each half of the time; all are one 3x4 matrix."""
     matrix: NDArray[np.floating] = np.eye(3)
     offset: NDArray[np.floating] = np.zeros((3, 1))
     if random.random() < 0.5:
@@ -75,7 +75,7 @@ def jitter_colors(image: NDArray[np.uint8], random: Generator) -> NDArray[np.uin
 
 
 def _hue(degrees: float) -> NDArray[np.floating]:
-    """Turns colours about the grey axis."""
+    """Return the matrix that turns colors about the gray axis."""
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     turn = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
     turned: NDArray[np.floating] = np.linalg.inv(_TO_YIQ) @ turn @ _TO_YIQ
@@ -83,7 +83,7 @@ def _hue(degrees: float) -> NDArray[np.floating]:
 
 
 def _window(length: int, wanted: int, factor: float, random: Generator) -> tuple[slice, int]:
-    """Where to cut along one side, in the image's pixels, and the cut's length once scaled, ``wanted`` at most."""
+    """Return where to cut along one side, in pixels, and the cut's length once scaled, at most ``wanted``."""
     cut = min(length, max(1, round(wanted / factor)))
     start = int(random.integers(length - cut + 1))
     return slice(start, start + cut), min(wanted, max(1, round(cut * factor)))
@@ -96,16 +96,16 @@ def _fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def _nearest(ids: NDArray[np.int32], size: tuple[int, int]) -> NDArray[np.int32]:
-    """What lies at the new pixels' centres."""
+    """Return what lies at the new pixels' centers."""
     rows, columns = (
         ((np.arange(new) + 0.5) * old / new).astype(np.intp) for old, new in zip(ids.shape, size, strict=True)
     )
-    centres: NDArray[np.int32] = ids[rows[:, None], columns]
-    return centres
+    centers: NDArray[np.int32] = ids[rows[:, None], columns]
+    return centers
 
 
 def _number(ids: NDArray[np.int32], sample: Sample) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
-    """Segments in the view counted from 0, and their classes; void and crowds are nobody's."""
+    """Return segments in the view counted from 0, and their classes; void and crowds are nobody's."""
     present, places = np.unique(ids, return_inverse=True)
     classes = {segment.id: segment.category_id for segment in sample.segments if not segment.iscrowd}
     kept = [segment_id for segment_id in present.tolist() if segment_id in classes]

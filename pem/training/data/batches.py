@@ -30,16 +30,16 @@ class Batch:
     classes: Tensor
 
     def pin_memory(self) -> Batch:
-        """What the loader calls, so that copies to a GPU need not wait."""
+        """Return what the loader calls, so that copies to a GPU need not wait."""
         return Batch(*(tensor.pin_memory() for tensor in vars(self).values()))
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on ``device``."""
+        """Return the batch on ``device``."""
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in vars(self).values()))
 
 
 def loader(dataset: Dataset, settings: Settings, processes: Processes, start: int) -> data.DataLoader[Batch]:
-    """This process's share of the batches of steps ``start`` and up."""
+    """Return this process's share of the batches of steps ``start`` and up."""
     workers = settings.workers if settings.workers is not None else (os.cpu_count() or 1) // processes.per_machine
     return data.DataLoader(
         _Views(dataset, settings),  # type: ignore[arg-type]  # its items are views until they are collated
@@ -52,7 +52,10 @@ def loader(dataset: Dataset, settings: Settings, processes: Processes, start: in
 
 
 def collate(views: Sequence[View]) -> Batch:
-    """The views side by side; every image gets as many places for segments as the richest needs, at least one."""
+    """Return the views side by side.
+
+    Every image gets as many places for segments as the richest one needs, at least one.
+    """
     places = max(1, *(len(view.classes) for view in views))
     classes = np.full((len(views), places), NO_SEGMENT, np.int64)
     for row, view in zip(classes, views, strict=True):
@@ -97,7 +100,7 @@ class _Numbers:
 
 
 def _quiet(_: int) -> None:
-    """A worker leaves signals to the trainer, without which it ends anyway, and other cores to other workers."""
+    """Leave signals to the trainer, without which a worker ends anyway, and other cores to other workers."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(0)

@@ -11,7 +11,10 @@ from torch.nn import functional as F
 
 
 def class_targets(matched: Tensor, classes: Tensor, queries: int, no_object: int) -> Tensor:
-    """The class every query should predict, int64 (N, L, Q), from ``matched`` (N, L, S) and ``classes`` (N, S)."""
+    """Return the class that every query should predict, int64 (N, L, Q).
+
+    ``matched`` (N, L, S) is the query of each segment, ``classes`` (N, S) its class.
+    """
     n, layers, _ = matched.shape
     targets = classes.new_full((n, layers, queries + 1), no_object)
     # What is matched to nobody goes to one more place, which is then cut off.
@@ -20,7 +23,7 @@ def class_targets(matched: Tensor, classes: Tensor, queries: int, no_object: int
 
 
 def class_loss(logits: Tensor, targets: Tensor, no_object_weight: float) -> Tensor:
-    """Cross-entropy of ``logits`` (N, L, Q, K+1) with ``targets`` (N, L, Q), averaged by weight within a layer."""
+    """Return the cross-entropy of ``logits`` (N, L, Q, K+1) with ``targets`` (N, L, Q), weighted within a layer."""
     last = logits.shape[3] - 1
     entropy = F.cross_entropy(logits.float().flatten(0, 2), targets.flatten(), reduction="none").view_as(targets)
     weight = torch.where(targets == last, no_object_weight, 1.0)
@@ -28,9 +31,10 @@ def class_loss(logits: Tensor, targets: Tensor, no_object_weight: float) -> Tens
 
 
 def mask_losses(masks: Tensor, truth: Tensor, valid: Tensor, segments: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy and Dice of ``masks`` (N, M, P) with ``truth`` (N, M, P), 0 or 1, where ``valid`` (N, M).
+    """Return cross-entropy and Dice of ``masks`` (N, M, P) with ``truth`` (N, M, P), 0 or 1, where ``valid`` (N, M).
 
-    Each is a mean over a mask's points, summed over masks and divided by ``segments``, how many a layer has to find.
+    Each is a mean over a mask's points, summed over masks and divided by ``segments``, the number that a layer has to
+    find.
     """
     masks, truth = masks.float(), truth.to(torch.float32)
     entropy = F.binary_cross_entropy_with_logits(masks, truth, reduction="none").mean(2)

@@ -15,7 +15,7 @@ NOBODY = -1
 
 
 def match(logits: Tensor, masks: Tensor, classes: Tensor, truth: Tensor, weights: LossWeights) -> Tensor:
-    """The query of every segment at least total cost: int64 (N, L, S), NOBODY where there is none.
+    """Return the query of every segment at least total cost: int64 (N, L, S), NOBODY where there is none.
 
     ``logits`` (N, L, Q, K+1) and ``masks`` (N, L, Q, P) are predictions of L layers, masks at P points;
     ``classes`` int64 (N, S), below 0 for padding at the end, and ``truth`` (N, S, P), 0 or 1, the segments.
@@ -32,7 +32,7 @@ def match(logits: Tensor, masks: Tensor, classes: Tensor, truth: Tensor, weights
 
 @torch.no_grad()
 def costs(logits: Tensor, masks: Tensor, classes: Tensor, truth: Tensor, weights: LossWeights) -> Tensor:
-    """What it costs that a query takes a segment, (N, L, Q, S): class, cross-entropy and Dice, weighted."""
+    """Return what it costs that a query takes a segment, (N, L, Q, S): class, cross-entropy and Dice, weighted."""
     n, layers, queries, points = masks.shape
     chances = logits.float().softmax(dim=3)
     wanted = classes.clamp(min=0)[:, None, None].expand(-1, layers, queries, -1)

@@ -32,7 +32,7 @@ class PointPlan:
 
     @staticmethod
     def of(points: int, mask_size: tuple[int, int]) -> PointPlan:
-        """The plan for ``points`` a mask, fewer where a mask of ``mask_size`` pixels has too little to see."""
+        """Return the plan for ``points`` a mask, fewer where a mask of ``mask_size`` pixels has too little to see."""
         points = max(4, min(points, int(mask_size[0] * mask_size[1] * _DENSITY)))
         important = int(points * IMPORTANT)
         return PointPlan(points * OVERSAMPLING, important, points - important)
@@ -49,18 +49,18 @@ class PointPlan:
 
 
 def draw(images: int, count: int, generator: torch.Generator) -> Tensor:
-    """Uniform points (N, P, 2) as x, y from 0 to 1, on the generator's device."""
+    """Return uniform points (N, P, 2) as x, y from 0 to 1, on the generator's device."""
     return torch.rand(images, count, 2, generator=generator, device=generator.device)
 
 
 def sample_features(features: Tensor, points: Tensor) -> Tensor:
-    """Bilinear values (N, C, 1, P) of ``features`` (N, C, H, W) at ``points`` (N, P, 2)."""
+    """Return bilinear values (N, C, 1, P) of ``features`` (N, C, H, W) at ``points`` (N, P, 2)."""
     grid = points.unsqueeze(1) * 2 - 1
     return F.grid_sample(features, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def sample_truth(owners: Tensor, points: Tensor) -> Tensor:
-    """Which segment owns each of ``points`` (N, P, 2): values (N, P) of ``owners`` (N, H, W)."""
+    """Return which segment owns each of ``points`` (N, P, 2): values (N, P) of ``owners`` (N, H, W)."""
     height, width = owners.shape[1:]
     columns = (points[..., 0] * width).long().clamp(max=width - 1)
     rows = (points[..., 1] * height).long().clamp(max=height - 1)
@@ -68,7 +68,7 @@ def sample_truth(owners: Tensor, points: Tensor) -> Tensor:
 
 
 def keep_uncertain(logits: Tensor, owners: Tensor, plan: PointPlan) -> tuple[Tensor, Tensor]:
-    """Of every mask's ``logits`` (N, M, total) the planned points: logits and ``owners`` (N, total), (N, M, kept)."""
+    """Return the planned points of every mask's ``logits`` (N, M, total): logits and ``owners``, (N, M, kept)."""
     candidates = logits[..., : plan.candidates].detach()
     chosen = candidates.abs().topk(plan.important, dim=2, largest=False, sorted=False).indices
     everyone = owners.unsqueeze(1).expand(-1, logits.shape[1], -1)

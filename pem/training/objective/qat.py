@@ -1,4 +1,4 @@
-"""Quantisation-aware training: the losses are those of convolutions in INT8, so that weights learn to be rounded.
+"""Quantization-aware training: the losses are those of convolutions in INT8, so that weights learn to be rounded.
 
 What is simulated is what an export to INT8 makes of convolutions, in the coarser of its placements: weights symmetric
 per output channel, inputs symmetric per tensor, both in steps of 1/127 of their range. Rounding lets gradients through
@@ -43,7 +43,10 @@ Convolution = nn.Conv2d | nn.ConvTranspose2d
 
 
 def convolutions(model: PEM) -> dict[str, Convolution]:
-    """By name, those that an export to INT8 quantises: all but deformable ones and those of a single pixel."""
+    """Return, by name, the convolutions that an export to INT8 quantizes.
+
+    These are all but deformable ones and those of a single pixel.
+    """
     return {
         name: module
         for name, module in model.named_modules()
@@ -52,7 +55,7 @@ def convolutions(model: PEM) -> dict[str, Convolution]:
 
 
 def quantized_weight(convolution: Convolution) -> Tensor:
-    """The weight rounded as an export rounds it, in its own shape.
+    """Return the weight rounded as an export rounds it, in its own shape.
 
     BatchNorm, which is folded into weights before, need not be looked at: it multiplies an output channel and so that
     channel's step with one number. A transposed convolution of stride 2 is exported as four convolutions, one for each
@@ -69,13 +72,13 @@ def quantized_weight(convolution: Convolution) -> Tensor:
 
 
 def quantized_input(values: Tensor, reach: Tensor) -> Tensor:
-    """``values`` rounded to 256 steps, ``reach`` (), at the 127th from zero; float32, as half would lose steps."""
+    """Return ``values`` rounded to 256 steps, with ``reach`` () at the 127th; float32, since half would lose steps."""
     zero = torch.zeros((), dtype=torch.int32, device=values.device)
     return torch.fake_quantize_per_tensor_affine(values.float(), _step(reach), zero, -MOST - 1, MOST)
 
 
 def _rounded_by_channel(weight: Tensor) -> Tensor:
-    """The axis of output channels comes first."""
+    """Return the axis of output channels comes first."""
     steps = _step(weight.detach().abs().flatten(1).amax(1))
     zeros = torch.zeros_like(steps, dtype=torch.int32)
     return torch.fake_quantize_per_channel_affine(weight, steps, zeros, 0, -MOST, MOST)
@@ -86,8 +89,9 @@ def _step(reach: Tensor) -> Tensor:
 
 
 class QuantizationAware(nn.Module):
-    """``supervised`` with its model's convolutions in simulated INT8; called as it is, and outside a call it is as it
-    was. BatchNorm's statistics stay what they are: an export folds them into the weights.
+    """Computes ``supervised`` with its model's convolutions in simulated INT8, and leaves it unchanged between calls.
+
+    BatchNorm's statistics stay as they are, because an export folds them into the weights.
     """
 
     reaches: Tensor
@@ -99,7 +103,7 @@ class QuantizationAware(nn.Module):
         self.register_buffer("reaches", torch.zeros(len(convolutions(supervised.model))))
 
     def train(self, mode: bool = True) -> QuantizationAware:
-        """As ever, but for BatchNorm."""
+        """Set the mode of all modules but BatchNorm, which stays in evaluation mode."""
         super().train(mode)
         for module in self.modules():
             if isinstance(module, _BatchNorm):
@@ -107,7 +111,7 @@ class QuantizationAware(nn.Module):
         return self
 
     def forward(self, *batch: object) -> Tensor:
-        """What `Supervised.forward` gives; in training mode the ranges of inputs follow the batches."""
+        """Return what `Supervised.forward` returns; in training mode the ranges of inputs follow the batches."""
         chosen = convolutions(self.supervised.model)
         weights = {f"model.{name}.weight": quantized_weight(module) for name, module in chosen.items()}
         with ExitStack() as stack:
@@ -117,7 +121,7 @@ class QuantizationAware(nn.Module):
         return losses
 
     def _quantizer(self, reach: Tensor) -> Callable[[nn.Module, tuple[Tensor]], Tensor]:
-        """A hook on a convolution, whose range is ``reach`` (), a view of `reaches`."""
+        """Return a hook on a convolution whose range is ``reach`` (), a view of `reaches`."""
 
         def quantize(_: nn.Module, inputs: tuple[Tensor]) -> Tensor:
             if self.training:
@@ -133,7 +137,7 @@ def _follow(reach: Tensor, seen: Tensor) -> None:
 
 
 def _magnitude(values: Tensor) -> Tensor:
-    """What `_SHARE` of the values do not exceed, found from some of them that are spread evenly."""
+    """Return what `_SHARE` of the values do not exceed, found from some of them that are spread evenly."""
     stride = values.numel() // _SAMPLE | 1  # odd, since sizes are even: no column is met again and again
     sample = values.detach().flatten()[::stride].abs().float()
     return sample.kthvalue(math.ceil(_SHARE * len(sample))).values

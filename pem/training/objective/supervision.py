@@ -34,12 +34,7 @@ class Supervised(nn.Module):
     def forward(
         self, images: Tensor, owners: Tensor, classes: Tensor, where: Tensor, plan: PointPlan, segments: Tensor
     ) -> Tensor:
-        """The weighted `LOSSES`, float32 (3), each summed over the predictions; the training minimises their sum.
-
-        ``images`` uint8 (N, H, W, 3); ``owners`` (N, H, W) the number of the segment each pixel belongs to, -1 for
-        none; ``classes`` (N, S) the segments' classes, -1 for padding; ``where`` (N, plan.total, 2) points from
-        `points.draw`; ``segments`` (), the divisor of the mask losses: segments per process.
-        """
+        """Return the weighted `LOSSES`, float32 (3), each summed over the predictions; training minimizes their sum."""
         mask_features, levels = self.model.pixel_decoder(self.model.backbone(self.model.normalize(images)))
         first, *others = self.model.decoder.states(levels, mask_features)
         states = torch.stack([first.expand(len(images), -1, -1), *others], dim=1)
@@ -52,7 +47,7 @@ class Supervised(nn.Module):
         return torch.stack([weights.classes * class_loss, weights.entropy * entropy, weights.dice * dice])
 
     def _classify(self, states: Tensor, features: Tensor, owners: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-        """The class loss of all ``states`` (N, L, Q, C), and the query of every segment in each, (N, L, S)."""
+        """Return the class loss of all ``states`` (N, L, Q, C), and the query of every segment in each, (N, L, S)."""
         n, layers, queries, _ = states.shape
         logits, masks = self.model.decoder.predict(states.flatten(1, 2), features)
         logits = logits.reshape(n, layers, queries, -1)
@@ -65,7 +60,7 @@ class Supervised(nn.Module):
     def _outline(
         self, states: Tensor, features: Tensor, owners: Tensor, matched: Tensor, plan: PointPlan, segments: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Cross-entropy and Dice of the masks of the ``matched`` queries (N, L, S) where they are least sure."""
+        """Return cross-entropy and Dice of the masks of the ``matched`` queries (N, L, S) where they are least sure."""
         layers, queries = states.shape[1:3]
         places = matched.clamp(min=0) + queries * torch.arange(layers, device=matched.device)[:, None]
         places = places.flatten(1).unsqueeze(2).expand(-1, -1, states.shape[3])
@@ -76,7 +71,7 @@ class Supervised(nn.Module):
 
 
 def _numbers(segments: Tensor) -> Tensor:
-    """0 to S-1 as (S, 1), for ``segments`` (N, S)."""
+    """Return 0 to S-1 as (S, 1), for ``segments`` (N, S)."""
     return torch.arange(segments.shape[1], device=segments.device).unsqueeze(1)
 
 

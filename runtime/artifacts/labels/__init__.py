@@ -37,9 +37,14 @@ class _Category(msgspec.Struct):
 
 
 def load(source: str) -> tuple[Label, ...]:
-    """The labels of a bundled set (``cityscapes``, ``coco_panoptic``, ``ade20k``) or of COCO's ``categories`` as JSON.
+    """Return the labels of a bundled set or of a JSON file.
 
-    The file holds the list itself or an object with the key ``categories``. Raises InputError.
+    Args:
+        source: ``cityscapes``, ``coco_panoptic``, ``ade20k``, or a file with COCO's ``categories``: the list itself, or
+            an object with that key.
+
+    Raises:
+        InputError: If the file cannot be read or holds something else.
     """
     if source in BUNDLED.values():
         return parse(resources.files(__name__).joinpath(f"{source}.json").read_bytes(), source)
@@ -51,25 +56,28 @@ def load(source: str) -> tuple[Label, ...]:
 
 
 def default(num_classes: int) -> tuple[Label, ...]:
-    """The bundled set with that many classes, else things named "class 0" to "class K-1"."""
+    """Return the bundled set with that many classes, else things named "class 0" to "class K-1"."""
     if num_classes in BUNDLED:
         return load(BUNDLED[num_classes])
     return tuple(Label(i, f"class {i}", True, distinct_color(i)) for i in range(num_classes))
 
 
 def things(labels: Sequence[Label]) -> frozenset[int]:
-    """Ids of the classes whose instances are counted apart."""
+    """Return the ids of the classes whose instances are counted apart."""
     return frozenset(label.id for label in labels if label.isthing)
 
 
 def distinct_color(index: int) -> tuple[int, int, int]:
-    """An RGB colour for class ``index``, far from its neighbours': hues a golden angle apart, three brightnesses."""
+    """Return an RGB color for class ``index``, far from those of the classes before and after it.
+
+    Hues are a golden angle apart, in three brightnesses.
+    """
     red, green, blue = colorsys.hsv_to_rgb(index * 0.618033988749895 % 1.0, 0.75, (1.0, 0.8, 0.6)[index % 3])
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def parse(data: bytes, source: str) -> tuple[Label, ...]:
-    """The labels of a JSON document as `load` takes it; ``source`` names it in errors. Raises InputError."""
+    """Return the labels of a JSON document as `load` takes it; ``source`` names it in errors. Raises InputError."""
     try:
         document = msgspec.json.decode(data, type=list[_Category] | dict[str, msgspec.Raw])
         if isinstance(document, dict):

@@ -65,14 +65,14 @@ class DeviceArray(NamedTuple):
 
 
 def on_gpu(images: object) -> bool:
-    """Whether ``images`` is an array that CUDA, but not NumPy, may read."""
+    """Return whether ``images`` is an array that CUDA, but not NumPy, may read."""
     return not isinstance(images, np.ndarray) and (
         _dlpack_device(images) in (_CUDA, _CUDA_HOST, _CUDA_MANAGED) or hasattr(images, "__cuda_array_interface__")
     )
 
 
 def read(images: object, stream: int) -> DeviceArray:
-    """Where ``images`` lies, to be read on the CUDA stream of that handle.
+    """Return where ``images`` lies, to be read on the CUDA stream of that handle.
 
     DLPack comes first where there is both: its maker waits for the right stream. Raises BackendError if the array has
     gaps or is not in C order.
@@ -112,7 +112,7 @@ class _DlTensor(ctypes.Structure):
 
 
 def _from_capsule(capsule: object) -> DeviceArray:
-    """The capsule is never marked as used, so that it frees the array itself when it dies."""
+    """Return the array in a DLPack capsule, which is never marked as used, so that it frees the array when it dies."""
     tensor = _DlTensor.from_address(_pointer(ctypes.py_object(capsule), b"dltensor"))
     shape = tuple(tensor.shape[: tensor.ndim])
     dtype = np.dtype(f"{_KINDS.get(tensor.code, 'V')}{tensor.bits * tensor.lanes // 8}")
@@ -126,7 +126,10 @@ _pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
 
 
 def _require_contiguous(shape: tuple[int, ...], strides: tuple[int, ...] | None, step: int) -> None:
-    """``step`` is what strides count for neighbours in the last dimension; sizes of 1 may have any."""
+    """Raise BackendError if the array has gaps or is not in C order.
+
+    ``step`` is what strides count for neighbors in the last dimension; sizes of 1 may have any stride.
+    """
     for size, stride in zip(reversed(shape), reversed(strides or ()), strict=False):
         if size > 1 and stride != step:
             raise BackendError(

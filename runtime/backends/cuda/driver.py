@@ -63,9 +63,12 @@ def constant(kind: str, name: str) -> object:
 
 
 class Gpu:
-    """The GPU and the CUDA context of the thread that makes this object, or the first GPU's where it has none.
+    """The GPU and the CUDA context of the thread that makes this object, or those of the first GPU.
 
-    So arrays of pycuda, whose contexts are its own, can be read. Raises BackendError where there is no GPU.
+    Using the context that is there lets arrays of pycuda, which makes its own, be read.
+
+    Raises:
+        BackendError: If there is no GPU with a driver.
     """
 
     def __init__(self) -> None:
@@ -79,7 +82,7 @@ class Gpu:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Within the block, this thread's calls are for this GPU; afterwards for that which they were for before."""
+        """Direct this thread's calls to this GPU within the block, and to the one before it afterwards."""
         call("cuCtxPushCurrent", self._context)
         try:
             yield
@@ -138,7 +141,7 @@ class GrowingMemory:
 
 
 class HostView:
-    """What NumPy makes an array of over memory that is not its own. The array and its views keep this object alive."""
+    """Memory of others that NumPy can make an array of. The array and its views keep this object alive."""
 
     def __init__(self, address: int, shape: tuple[int, ...], dtype: DTypeLike) -> None:
         self.__array_interface__ = {
@@ -149,7 +152,7 @@ class HostView:
         }
 
     def array(self) -> NDArray[np.generic]:
-        """The array."""
+        """Return the array."""
         return np.asarray(self)
 
 

@@ -30,7 +30,7 @@ class PinnedPool:
         self._closed = False
 
     def lend(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:
-        """An array of any contents."""
+        """Return an array whose contents are arbitrary."""
         memory = self._fitting(math.prod(shape) * np.dtype(dtype).itemsize)
         view = HostView(memory.address, shape, dtype)
         self._lent.add(memory)
@@ -38,7 +38,7 @@ class PinnedPool:
         return view.array()
 
     def keepable(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
-        """``array``, which was lent, or a copy of it where too many are lent already."""
+        """Return ``array``, which was lent, or a copy of it if too many are lent already."""
         return array if len(self._lent) <= _MOST_LENT else array.copy()
 
     def close(self) -> None:
@@ -48,7 +48,7 @@ class PinnedPool:
             self._release(memory)
 
     def _fitting(self, size: int) -> Memory:
-        """Memory that is free and large enough, else new; what is free and too small makes room for it."""
+        """Return memory that is free and large enough, else new; what is free and too small makes room for it."""
         while memory := self._pop():
             if memory.size >= size:
                 return memory

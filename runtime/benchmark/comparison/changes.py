@@ -50,7 +50,7 @@ class ArtifactChange(msgspec.Struct, frozen=True, kw_only=True):
     pq: tuple[float | None, float | None] = (None, None)
 
     def stage(self, name: str) -> StageChange:
-        """The change of that stage. Raises InputError."""
+        """Return the change of that stage. Raises InputError."""
         for found in self.stages:
             if found.stage == name:
                 return found
@@ -74,7 +74,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     disappeared: tuple[str, ...]
 
     def to_json(self) -> bytes:
-        """The changes as indented JSON."""
+        """Return the changes as indented JSON."""
         return to_json(self)
 
 
@@ -114,12 +114,12 @@ def _pairs(before: Report, after: Report) -> list[_Pair]:
 
 
 def _short_names(report: Report) -> list[str]:
-    """Without the folders that both runs may have elsewhere."""
+    """Return the names of the artifacts without the folders, which may be elsewhere in the other run."""
     return wording.tails([artifact.name for artifact in report.artifacts])
 
 
 def _reference_times(before: Report, after: Report) -> _ReferenceTimes | None:
-    """The reference work's times, after and before."""
+    """Return the reference work's times, after and before."""
     if before.reference_work is None or after.reference_work is None:
         return None
     return after.reference_work.values, before.reference_work.values
@@ -137,7 +137,7 @@ def _change(before: ArtifactReport, after: ArtifactReport, reference_times: _Ref
 
 
 def _takes_time(times: Times) -> bool:
-    """Whether it does every time: some backends leave a stage's work to another."""
+    """Return whether it does every time: some backends leave a stage's work to another."""
     return 0.0 not in times.values
 
 
@@ -157,7 +157,7 @@ def _differences(before: _Facts, after: _Facts) -> Iterator[Difference]:
 
 
 def _facts(report: Report, artifacts: list[ArtifactReport], named: list[ArtifactReport]) -> _Facts:
-    """What a comparison takes for granted: the machine first, then the artifacts, under the names of ``named``."""
+    """Return what a comparison takes for granted: the machine, then the artifacts, under the names of ``named``."""
     here = report.machine
     machine = {
         "system": here.system, "CPU": here.cpu, "cores": str(here.cores), "usable cores": str(here.usable_cores),

@@ -13,12 +13,12 @@ from pem_edge.runtime.errors import InputError
 
 
 def terminal(found: Changes) -> str:
-    """Tables, then the conclusions."""
+    """Return tables, then the conclusions."""
     return "\n\n".join([*map(text.table, tables(found)), "\n".join(map(text.paragraph, conclusions(found)))])
 
 
 def pull_request(found: Changes) -> str:
-    """The conclusions, then tables, as Markdown."""
+    """Return the conclusions, then tables, as Markdown."""
     title = f"# Latency of {markdown.escaped(wording.printable(found.after))} against "
     title += markdown.escaped(wording.printable(found.before))
     parts = [title, *map(markdown.paragraph, conclusions(found)), *map(markdown.table, tables(found))]
@@ -26,13 +26,13 @@ def pull_request(found: Changes) -> str:
 
 
 def tables(found: Changes) -> list[Table]:
-    """What differs besides the times, then the times."""
+    """Return what differs besides the times, then the times."""
     shown = [_differences(found), *(_stages(found, name) for name in _names(found))]
     return [table for table in shown if table.rows]
 
 
 def conclusions(found: Changes) -> Iterator[Words]:
-    """In words: what is slower or faster, on which machine, and what has no counterpart."""
+    """Yield in words what is slower or faster, on which machine, and what has no counterpart."""
     other = [wording.printable(each.what) for each in found.differences if each.of == "machine"]
     if other:
         yield (f"The machine or its software is another one ({', '.join(other)}): this says little of the artifacts.",)
@@ -46,7 +46,7 @@ def conclusions(found: Changes) -> Iterator[Words]:
 
 
 def too_slow(found: Changes, stage: str, limit: float) -> list[str]:
-    """A line for each artifact whose ``stage`` became slower beyond noise, and by more than ``limit`` (a share).
+    """Return a line for each artifact whose ``stage`` became slower beyond noise, and by more than ``limit`` (a share).
 
     Raises InputError if there is nothing to compare.
     """

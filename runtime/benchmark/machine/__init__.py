@@ -30,7 +30,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 
 def describe() -> Machine:
-    """The machine; what changes is as it is now, in ``before``."""
+    """Return the machine; what changes is as it is now, in ``before``."""
     graphics, board = gpu.read(), jetson.model()
     return Machine(
         system=platform.platform(),
@@ -47,7 +47,7 @@ def describe() -> Machine:
 
 
 def state() -> dict[str, str]:
-    """What changes: clocks, temperatures, power, load."""
+    """Return what changes: clocks, temperatures, power, load."""
     found = {"load": cpu.load(), "CPU clocks": cpu.clocks(), "temperature": cpu.temperatures()}
     if graphics := gpu.read():
         found |= {

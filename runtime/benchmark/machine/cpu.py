@@ -13,7 +13,7 @@ _ROOT = Path("/")
 
 
 def name(root: Path = _ROOT) -> str:
-    """The CPU's name: x86 has it in /proc/cpuinfo, ARM only in lscpu's table of parts, macOS in sysctl."""
+    """Return the CPU's name: x86 has it in /proc/cpuinfo, ARM only in lscpu's table of parts, macOS in sysctl."""
     for listing in (readers.text(root / "proc/cpuinfo"), readers.output(["lscpu"])):
         if found := re.search(r"^model name\s*:\s*(\S.*)$", listing or "", re.MULTILINE | re.IGNORECASE):
             return found[1].strip()
@@ -21,7 +21,7 @@ def name(root: Path = _ROOT) -> str:
 
 
 def memory_bytes(root: Path = _ROOT) -> int | None:
-    """Memory of the machine, or what the control group allows where that is less (proc(5), cgroup v2's memory.max)."""
+    """Return the machine's memory, or what the control group allows if less (proc(5), cgroup v2's memory.max)."""
     total = re.search(r"^MemTotal:\s+(\d+) kB$", readers.text(root / "proc/meminfo") or "", re.MULTILINE)
     sizes = [int(total[1]) << 10] if total else []
     if (limit := readers.number(root / "sys/fs/cgroup/memory.max")) is not None:
@@ -30,14 +30,14 @@ def memory_bytes(root: Path = _ROOT) -> int | None:
 
 
 def affinity() -> str:
-    """The CPUs that this process may run on, such as "0-3,8"."""
+    """Return the CPUs that this process may run on, such as "0-3,8"."""
     if not hasattr(os, "sched_getaffinity"):
         return readers.UNKNOWN
     return ranges(sorted(os.sched_getaffinity(0)))
 
 
 def ranges(numbers: list[int]) -> str:
-    """Ascending numbers as Linux lists CPUs: [0, 1, 2, 5] is "0-2,5"."""
+    """Return ascending numbers as Linux lists CPUs: [0, 1, 2, 5] is "0-2,5"."""
     spans: list[list[int]] = []
     for value in numbers:
         if spans and value == spans[-1][-1] + 1:
@@ -48,7 +48,7 @@ def ranges(numbers: list[int]) -> str:
 
 
 def quota(root: Path = _ROOT) -> str:
-    """How many CPUs' time the control group allows: cgroup v2's cpu.max, or v1's cpu.cfs_quota_us over its period."""
+    """Return how many CPUs' time the control group allows (cgroup v2's cpu.max, or v1's cpu.cfs_quota_us)."""
     groups = root / "sys/fs/cgroup"
     allowed, _, period = (readers.text(groups / "cpu.max") or "").partition(" ")
     if not allowed:
@@ -62,13 +62,13 @@ def quota(root: Path = _ROOT) -> str:
 
 
 def governor(root: Path = _ROOT) -> str:
-    """What chooses the clock, all kinds that are in use (Linux's cpufreq)."""
+    """Return what chooses the clock, all kinds that are in use (Linux's cpufreq)."""
     found = {readers.text(path) for path in _cpufreq(root, "scaling_governor")} - {None}
     return ", ".join(sorted(filter(None, found))) or readers.UNKNOWN
 
 
 def clocks(root: Path = _ROOT) -> str:
-    """The clocks of the CPUs in MHz, from slowest to fastest: cpufreq's, else those of /proc/cpuinfo."""
+    """Return the clocks of the CPUs in MHz, from slowest to fastest: cpufreq's, else those of /proc/cpuinfo."""
     megahertz = [hertz / 1000 for path in _cpufreq(root, "scaling_cur_freq") if (hertz := readers.number(path))]
     if not megahertz:
         listed = re.findall(r"^cpu MHz\s*:\s*([\d.]+)$", readers.text(root / "proc/cpuinfo") or "", re.MULTILINE)
@@ -79,7 +79,7 @@ def clocks(root: Path = _ROOT) -> str:
 
 
 def temperatures(root: Path = _ROOT) -> str:
-    """Of each thermal zone that says (Linux's thermal sysfs, thousandths of a degree Celsius)."""
+    """Return the temperature of each thermal zone that reports one (Linux's thermal sysfs, 1/1000 degree Celsius)."""
     found = []
     for zone in readers.files(root / "sys/class/thermal", "thermal_zone*"):
         value = readers.number(zone / "temp")
@@ -89,7 +89,7 @@ def temperatures(root: Path = _ROOT) -> str:
 
 
 def load() -> str:
-    """Processes that ran or waited in the last 1, 5 and 15 minutes, on average."""
+    """Return processes that ran or waited in the last 1, 5 and 15 minutes, on average."""
     try:
         return ", ".join(f"{value:.2f}" for value in os.getloadavg())
     except (OSError, AttributeError):

@@ -35,13 +35,13 @@ class Gpu:
 
 
 def read() -> Gpu | None:
-    """The GPU that CUDA counts as the first, None if there is none."""
+    """Return the GPU that CUDA counts as the first, None if there is none."""
     query = ["nvidia-smi", f"--query-gpu={','.join(_FIELDS)}", "--format=csv,noheader,nounits", "-i", _first()]
     return parse(readers.output(query) or "")
 
 
 def parse(line: str) -> Gpu | None:
-    """A line of ``nvidia-smi --query-gpu=... --format=csv,noheader,nounits`` for the fields that `read` asks for."""
+    """Parse a line of ``nvidia-smi --query-gpu=... --format=csv,noheader,nounits`` with the fields of `read`."""
     values = [value.strip() for value in line.partition("\n")[0].split(", ")]
     if len(values) != len(_FIELDS):
         return None
@@ -59,13 +59,13 @@ def parse(line: str) -> Gpu | None:
 
 
 def memory_used() -> int | None:
-    """Bytes of the GPU's memory that are in use, by whomever; None if unknown."""
+    """Return bytes of the GPU's memory that are in use, by whomever; None if unknown."""
     found = read()
     return None if found is None else found.memory_used
 
 
 def _first() -> str:
-    """What nvidia-smi calls the GPU that this process sees as its first."""
+    """Return what nvidia-smi calls the GPU that this process sees as its first."""
     return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip() or "0"
 
 

@@ -11,32 +11,33 @@ _ROOT = Path("/")
 
 
 def model(root: Path = _ROOT) -> str | None:
-    """The board's name from its device tree, None if this is no Jetson."""
+    """Return the board's name from its device tree, None if this is no Jetson."""
     found = readers.text(root / "proc/device-tree/model")
     return found if found is not None and ("jetson" in found.lower() or "nvidia" in found.lower()) else None
 
 
 def power_mode() -> str:
-    """The mode that ``nvpmodel`` is in."""
+    """Return the mode that ``nvpmodel`` is in."""
     return parse_power_mode(readers.output(["nvpmodel", "-q"]) or "")
 
 
 def parse_power_mode(text: str) -> str:
-    """The mode's name in what ``nvpmodel -q`` prints: ``NV Power Mode: MODE_30W``, then its number."""
+    """Return the mode's name in what ``nvpmodel -q`` prints: ``NV Power Mode: MODE_30W``, then its number."""
     found = re.search(r"NV Power Mode\s*:\s*(\S+)", text)
     return found[1] if found else readers.UNKNOWN
 
 
 def clocks() -> str:
-    """Whether ``jetson_clocks`` has locked the clocks; it only tells root."""
+    """Return whether ``jetson_clocks`` has locked the clocks; it only tells root."""
     return parse_clocks(readers.output(["jetson_clocks", "--show"]) or "")
 
 
 def parse_clocks(text: str) -> str:
-    """``locked`` if, in what ``jetson_clocks --show`` prints, the least frequency of CPUs and GPU is the greatest.
+    """Return "locked" if the output of ``jetson_clocks --show`` says that the clocks of CPUs and GPU are fixed.
 
-    It has lines such as ``cpu0: Online=1 Governor=schedutil MinFreq=729600 MaxFreq=2201600 CurrentFreq=...`` (kHz) and
-    ``GPU MinFreq=306000000 MaxFreq=1300500000 CurrentFreq=...`` (Hz).
+    They are if their least frequency is the greatest. Lines are such as ``cpu0: Online=1 Governor=schedutil
+    MinFreq=729600 MaxFreq=2201600 CurrentFreq=...`` (kHz) and ``GPU MinFreq=306000000 MaxFreq=1300500000
+    CurrentFreq=...`` (Hz).
     """
     found = re.findall(r"^(?:cpu\d+:.*Online=1.*|GPU )\s*MinFreq=(\d+) MaxFreq=(\d+)", text, re.MULTILINE)
     if not found:
@@ -45,13 +46,13 @@ def parse_clocks(text: str) -> str:
 
 
 def power_and_temperatures(root: Path = _ROOT) -> dict[str, str]:
-    """What changes: "temperature" and "power" of each sensor, by tegrastats, else of the INA chips themselves."""
+    """Return "temperature" and "power" of each sensor, by tegrastats, or else by the INA chips themselves."""
     found = parse_tegrastats(readers.first_line(["tegrastats", "--interval", "500"]) or "")
     return {"power": rails(root), **found}
 
 
 def parse_tegrastats(line: str) -> dict[str, str]:
-    """Temperatures and power in a line of ``tegrastats``.
+    """Return temperatures and power in a line of ``tegrastats``.
 
     Of each sensor ``CPU@46.5C``, of each rail ``VDD_GPU_SOC 2403mW/2403mW`` (now/average; before L4T 34 without mW).
     """
@@ -66,7 +67,7 @@ def parse_tegrastats(line: str) -> dict[str, str]:
 
 
 def rails(root: Path = _ROOT) -> str:
-    """Power of each rail that an INA3221 watches (Linux's hwmon: ``inN_input`` mV, ``currN_input`` mA)."""
+    """Return power of each rail that an INA3221 watches (Linux's hwmon: ``inN_input`` mV, ``currN_input`` mA)."""
     found = []
     for label in readers.files(root / "sys/bus/i2c/drivers/ina3221", "*/hwmon/hwmon*/in[0-9]*_label"):
         number = label.name[2 : -len("_label")]

@@ -11,7 +11,7 @@ _SECONDS = 2.0
 
 
 def text(path: Path) -> str | None:
-    """What is in a file, without blanks and zero bytes at its ends; None if it cannot be read or is empty."""
+    """Return what is in a file, without blanks and zero bytes at its ends; None if it cannot be read or is empty."""
     try:
         return path.read_text(errors="replace").strip(" \t\r\n\0") or None
     except OSError:
@@ -19,7 +19,7 @@ def text(path: Path) -> str | None:
 
 
 def number(path: Path) -> int | None:
-    """The whole number in a file, None if it cannot be read or holds something else."""
+    """Return the whole number in a file, None if it cannot be read or holds something else."""
     found = text(path)
     try:
         return None if found is None else int(found)
@@ -28,7 +28,7 @@ def number(path: Path) -> int | None:
 
 
 def files(folder: Path, pattern: str) -> list[Path]:
-    """The files in ``folder`` that fit ``pattern``, sorted; none if it cannot be read."""
+    """Return the files in ``folder`` that fit ``pattern``, sorted; none if it cannot be read."""
     try:
         return sorted(folder.glob(pattern))
     except OSError:
@@ -36,7 +36,7 @@ def files(folder: Path, pattern: str) -> list[Path]:
 
 
 def output(command: Sequence[str]) -> str | None:
-    """What a command prints; None if it is not there, fails, prints nothing or takes longer than two seconds."""
+    """Return what a command prints; None if it is not there, fails, prints nothing or takes longer than two seconds."""
     try:
         done = subprocess.run(
             command,
@@ -53,7 +53,7 @@ def output(command: Sequence[str]) -> str | None:
 
 
 def first_line(command: Sequence[str]) -> str | None:
-    """The first line of a command that goes on until it is stopped; None if none comes within two seconds."""
+    """Return the first line of a command that goes on until it is stopped; None if none comes within two seconds."""
     try:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

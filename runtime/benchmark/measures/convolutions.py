@@ -35,17 +35,17 @@ class Shape:
         return CHAIN * 9 * self.channels**2 * self.height * self.width
 
     def example(self, precision: str) -> NDArray[np.floating]:
-        """An input for the model."""
+        """Return an input for the model."""
         values = np.random.default_rng(1).random((1, self.channels, self.height, self.width), np.float32)
         return values.astype(_float(precision))
 
 
 def model(shape: Shape, precision: str) -> bytes:
-    """The ONNX model in "fp32", "fp16" or "int8" (Q/DQ around each convolution, as `calibration` places them)."""
+    """Return the ONNX model in "fp32", "fp16" or "int8" (with Q/DQ around each convolution, as `calibration` does)."""
     dtype = _float(precision)
     scale = np.sqrt(2 / (9 * shape.channels), dtype=np.float32)
     weights = np.random.default_rng(0).normal(0, scale, (shape.channels, shape.channels, 3, 3))
-    nodes, constants = _quantised(weights) if precision == "int8" else _plain(weights.astype(dtype))
+    nodes, constants = _quantized(weights) if precision == "int8" else _plain(weights.astype(dtype))
     size = (1, shape.channels, shape.height, shape.width)
     graph = [
         *(_message(1, node) for node in nodes),
@@ -67,7 +67,7 @@ def _plain(weights: NDArray[np.floating]) -> tuple[list[bytes], dict[str, NDArra
     return nodes, {"w": weights}
 
 
-def _quantised(weights: NDArray[np.floating]) -> tuple[list[bytes], dict[str, NDArray[np.generic]]]:
+def _quantized(weights: NDArray[np.floating]) -> tuple[list[bytes], dict[str, NDArray[np.generic]]]:
     scale = np.float32(np.abs(weights).max() / 127)
     constants: dict[str, NDArray[np.generic]] = {
         "w8": np.rint(weights / scale).astype(np.int8),

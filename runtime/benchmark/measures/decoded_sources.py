@@ -61,7 +61,7 @@ class PacedCamera(Footage):
             yield Frame(str(last), partial(self._picture, last))
 
     def captured(self, number: int) -> float:
-        """When frame ``number`` was taken."""
+        """Return when frame ``number`` was taken, by `time.perf_counter`."""
         return self._start + number / self.fps
 
     def _picture(self, number: int) -> Image:

@@ -34,7 +34,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run(module: str, task: Task, answer: type[Answer]) -> Answer:
-    """What ``python -m module`` prints last for ``task``. Raises BackendError if it fails, in whatever way."""
+    """Return what ``python -m module`` prints last for ``task``. Raises BackendError if it fails in any way."""
     paths = [str(_ROOT), os.environ.get("PYTHONPATH")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     payload = msgspec.json.encode(msgspec.structs.replace(task, started=time.monotonic())).decode()
@@ -58,12 +58,12 @@ def run(module: str, task: Task, answer: type[Answer]) -> Answer:
 
 
 def task() -> Task:
-    """In such a process: what it is to do."""
+    """Return, in such a process, what it is to do."""
     return msgspec.json.decode(sys.argv[1], type=Task)
 
 
 def answer(found: msgspec.Struct) -> None:
-    """In such a process: hand back what was found."""
+    """Hand back, from such a process, what was found."""
     sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
 
 

@@ -23,7 +23,7 @@ def measure(task: fresh_process.Task) -> Memory:
 
 
 def peak_resident() -> int | None:
-    """The most memory, in bytes, that this process has had resident.
+    """Return the most memory, in bytes, that this process has had resident.
 
     On Linux the kernel's high-water mark of the address space (proc(5)): what ``getrusage`` gives there is never less
     than the parent had when it started the process. None where it is unknown.

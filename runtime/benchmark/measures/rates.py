@@ -69,7 +69,7 @@ def matrix_rate() -> float:
 
 @cache
 def bandwidth() -> float:
-    """Bytes a second that all usable CPUs read and write together when they copy."""
+    """Return bytes a second that all usable CPUs read and write together when they copy."""
     source, target = np.ones(_COPIED, np.uint8), np.empty(_COPIED, np.uint8)
     parts = [slice(*ends) for ends in _parts(_COPIED, usable_cpus())]
     with ThreadPoolExecutor(len(parts)) as pool:
@@ -78,7 +78,7 @@ def bandwidth() -> float:
 
 @cache
 def gpu_bandwidth() -> float:
-    """Bytes a second that the GPU reads and writes when it copies within its memory. Raises BackendError."""
+    """Return bytes a second that the GPU reads and writes when it copies within its memory. Raises BackendError."""
     from pem_edge.runtime.backends.cuda.driver import Gpu, Memory, call, copy
 
     with Gpu().current():
@@ -103,7 +103,7 @@ def _seconds(backend: Backend, precision: str, shape: Shape) -> float:
 
 
 def _median(call: Callable[[], object]) -> float:
-    """Of the seconds of a call, after two that warm up."""
+    """Return the median seconds of a call, after two that warm up."""
     seconds = []
     for _ in range(2 + _RUNS):
         start = time.perf_counter()

@@ -24,7 +24,7 @@ Found = TypeVar("Found")
 
 
 def measure(subject: Subject, options: Options, say: Say) -> Scenarios:
-    """All scenarios of ``options``, pictures decoded beforehand. Raises InputError, BackendError."""
+    """Return all scenarios of ``options``, pictures decoded beforehand. Raises InputError, BackendError."""
     pictures = [images.read(path) for path in subject.pictures]
 
     def if_asked(name: str, scenario: Callable[[Segmenter, Sequence[Image], Options], Found]) -> Found | None:
@@ -46,7 +46,7 @@ def measure(subject: Subject, options: Options, say: Say) -> Scenarios:
 
 
 def multi_stream(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -> MultiStream:
-    """``options.streams`` threads, each of which asks again as soon as it has its result."""
+    """Let ``options.streams`` threads each segment an image as soon as it has the result of the one before."""
     found: list[list[float]] = [[] for _ in range(options.streams)]
     errors: list[BaseException] = []
 
@@ -85,7 +85,7 @@ def offline(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -
 
 
 def camera(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -> Camera:
-    """A camera's frames in `stream`; a result's age is the time since its frame was taken."""
+    """Return a camera's frames in `stream`; a result's age is the time since its frame was taken."""
     source = PacedCamera(pictures, options.camera_fps, options.scenario_seconds)
     results = segmenter.stream(source)
     ages = [1000 * (time.perf_counter() - source.captured(int(result.name))) for result in results]

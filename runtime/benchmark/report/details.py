@@ -13,7 +13,7 @@ _TYPES = 5
 
 
 def stage_times(artifact: ArtifactReport) -> Table:
-    """All about one artifact's stages."""
+    """Return all about one artifact's stages."""
     columns = ("stage", "p50", "p90", "p99", "mean", "least", "CV", "samples")
     rows = tuple(
         (wording.printable(stage), *percentiles(times), wording.milliseconds(times.mean),
@@ -24,7 +24,7 @@ def stage_times(artifact: ArtifactReport) -> Table:
 
 
 def layers(profile: Profile) -> Table:
-    """The costliest nodes of one artifact."""
+    """Return the costliest nodes of one artifact."""
     rows = tuple(
         (wording.printable(layer.name), wording.printable(layer.type), wording.milliseconds(layer.milliseconds),
          wording.percent(layer.share))
@@ -42,12 +42,12 @@ def _costliest(profile: Profile) -> list[tuple[str, float]]:
 
 
 def titled(table: Table, name: Name) -> Table:
-    """``table`` with the artifact it is about in its title."""
+    """Return ``table`` with the artifact that it is about in its title."""
     return replace(table, title=f"{table.title} of {name.number} {name.text}")
 
 
 def compared_stages(report: Report) -> Table:
-    """Every comparison of the report."""
+    """Return every comparison of the report."""
     numbered = {each.name: name for each, name in zip(report.artifacts, wording.names(report.artifacts), strict=True)}
     rows = tuple(
         (numbered[c.model], wording.printable(c.stage),
@@ -59,7 +59,7 @@ def compared_stages(report: Report) -> Table:
 
 
 def artifacts(report: Report) -> Table:
-    """What was measured."""
+    """Return what was measured."""
     columns = ("artifact", "file", "variant", "precision", "size", "backend", "deform. conv.", "settings", "SHA-256")
 
     def row(artifact: ArtifactReport) -> Row:
@@ -73,7 +73,7 @@ def artifacts(report: Report) -> Table:
 
 
 def machine(report: Report) -> Table:
-    """Where it was measured; what changes while it runs has a value before and one after."""
+    """Return where it was measured; what changes while it runs has a value before and one after."""
     here = report.machine
     memory = "unknown" if here.memory_bytes is None else wording.size(here.memory_bytes)
     facts = {
@@ -87,7 +87,7 @@ def machine(report: Report) -> Table:
 
 
 def missing(report: Report) -> Table:
-    """What could not be found out, and why."""
+    """Return what could not be found out, and why."""
     rows = tuple(
         (name, wording.printable(what), wording.printable(why))
         for name, artifact in zip(wording.names(report.artifacts), report.artifacts, strict=True)

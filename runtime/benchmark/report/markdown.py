@@ -14,7 +14,7 @@ _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;", ":": "&#58;"}
 
 
 def report(found: Report) -> str:
-    """The summary, the tables, and folded away what stands behind them."""
+    """Return the summary, the tables, and folded away what stands behind them."""
     title = f"# {escaped(wording.title(found))}"
     parts = [title, *map(paragraph, summary.summary(found)), escaped(". ".join(wording.about(found)))]
     parts += [table(each) for each in tables.main(found)]
@@ -23,12 +23,12 @@ def report(found: Report) -> str:
 
 
 def paragraph(found: Words) -> str:
-    """Sentences."""
+    """Return sentences."""
     return "".join(map(_text, found)).strip()
 
 
 def table(found: Table, level: int = 2) -> str:
-    """A table under a heading of that level; 0 is none."""
+    """Return a table under a heading of that level; 0 is none."""
     heading = [f"{'#' * level} {escaped(found.title)}"] if level else []
     rule = "|".join(["", *(" ---: " if found.numeric(i) else " --- " for i in range(len(found.columns))), ""])
     rows = [_row(found.columns), rule, *map(_row, found.rows)]
@@ -36,17 +36,17 @@ def table(found: Table, level: int = 2) -> str:
 
 
 def folded(title: str, content: str) -> str:
-    """What is shown on a click."""
+    """Return what is shown on a click."""
     return f"<details><summary>{escaped(title)}</summary>\n\n{content}\n\n</details>"
 
 
 def escaped(text: str) -> str:
-    """``text`` as itself: nothing in it is Markdown, HTML, a link or a mention."""
+    """Return ``text`` such that nothing in it is Markdown, HTML, a link or a mention."""
     return _SPECIAL.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), text)
 
 
 def code(text: str) -> str:
-    """``text`` as inline code, in which nobody is mentioned and nothing is a link."""
+    """Return ``text`` as inline code, in which nobody is mentioned and nothing is a link."""
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     pad = " " if len(fence) > 1 else ""
     return f"{fence}{pad}{text}{pad}{fence}".replace("|", "\\|")

@@ -16,7 +16,7 @@ _SHIFT = 0.05  # a reference work whose halves differ by more says that the mach
 
 
 def summary(report: Report) -> list[Words]:
-    """The paragraphs, the one to read first first."""
+    """Return the paragraphs, the one to read first first."""
     return [
         tuple(part for sentence in sentences for part in sentence)
         for sentences in (list(verdict(report)), list(where_time_goes(report)), list(doubts(report)))
@@ -25,7 +25,7 @@ def summary(report: Report) -> list[Words]:
 
 
 def verdict(report: Report) -> Iterator[Words]:
-    """Which artifact is the fastest, which the most accurate, and what follows from both."""
+    """Yield which artifact is the fastest, which the most accurate, and what follows from both."""
     best = fastest(report)
     artifact = report.artifacts[best.number - 1]
     total = artifact.stages["total"]
@@ -48,17 +48,17 @@ def verdict(report: Report) -> Iterator[Words]:
 
 
 def fastest(report: Report) -> Name:
-    """The artifact of the lowest median."""
+    """Return the artifact of the lowest median."""
     return min(wording.names(report.artifacts), key=lambda name: _total(report, name))
 
 
 def level_with(report: Report, best: Name) -> list[Name]:
-    """Those that are not slower than ``best`` beyond noise."""
+    """Return those that are not slower than ``best`` beyond noise."""
     return [name for name in wording.names(report.artifacts) if name != best and not _apart(report, best, name)]
 
 
 def worth_shipping(report: Report) -> list[Name]:
-    """Those with PQ that no other beats in both: more accurate, and faster or level. The fastest first."""
+    """Return those with PQ that no other beats in both: more accurate, and faster or level. The fastest first."""
     scored = [name for name in wording.names(report.artifacts) if _pq(report, name) is not None]
     scored.sort(key=lambda name: _total(report, name))
     kept: list[Name] = []
@@ -70,7 +70,7 @@ def worth_shipping(report: Report) -> list[Name]:
 
 
 def where_time_goes(report: Report) -> Iterator[Words]:
-    """The largest stage of the fastest artifact, and its inference against the machine."""
+    """Yield the largest stage of the fastest artifact, and its inference against the machine."""
     best = fastest(report)
     artifact = report.artifacts[best.number - 1]
     whole = artifact.stages["total"].mean
@@ -91,7 +91,7 @@ def where_time_goes(report: Report) -> Iterator[Words]:
 
 
 def doubts(report: Report) -> Iterator[Words]:
-    """What to keep in mind before trusting the figures."""
+    """Yield what to keep in mind before trusting the figures."""
     noisy = [name for name, artifact in zip(wording.names(report.artifacts), report.artifacts, strict=True)
              if artifact.stages["total"].noisy]  # fmt: skip
     if noisy:
@@ -149,7 +149,7 @@ def _rank(name: Name) -> int:
 
 
 def _apart(report: Report, fast: Name, slow: Name) -> bool:
-    """Whether ``slow`` takes longer beyond noise."""
+    """Return whether ``slow`` takes longer beyond noise."""
     fast_one, slow_one = (report.artifacts[name.number - 1] for name in (fast, slow))
     if fast.number == 1 and (known := tables.comparison(report, slow_one.name)):
         return known.verdict == "slower"
@@ -161,7 +161,7 @@ def _apart(report: Report, fast: Name, slow: Name) -> bool:
 
 
 def _limits(report: Report) -> NoiseLimits:
-    """Those that the report's own comparisons were made with."""
+    """Return those that the report's own comparisons were made with."""
     if not report.comparisons:
         return NoiseLimits()
     used = report.comparisons[0]
@@ -178,7 +178,7 @@ def _pq(report: Report, name: Name) -> float | None:
 
 
 def _shown_pq(report: Report, name: Name) -> float:
-    """PQ to the digit that is shown: smaller differences do not count."""
+    """Return PQ to the digit that is shown: smaller differences do not count."""
     return round(_pq(report, name) or 0.0, 1)
 
 

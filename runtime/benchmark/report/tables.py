@@ -27,19 +27,19 @@ class Table:
         return any(cell != UNKNOWN for row in self.rows for cell in row[1:])
 
     def numeric(self, column: int) -> bool:
-        """Whether a column is of numbers, which are aligned on the right."""
+        """Return whether a column is of numbers, which are aligned on the right."""
         cells = [row[column] for row in self.rows]
         return all(isinstance(cell, str) and (cell == UNKNOWN or cell[:1].isdecimal()) for cell in cells)
 
 
 def main(report: Report) -> list[Table]:
-    """The tables that compare the artifacts, those left out of which nothing is known."""
+    """Return the tables that compare the artifacts, those left out of which nothing is known."""
     makers = (overview, stages, throughput, camera, rates, resources, accuracy)
     return [table for maker in makers if (table := maker(report)).known]
 
 
 def overview(report: Report) -> Table:
-    """Latency, rate and the comparison with the first."""
+    """Return latency, rate and the comparison with the first."""
     several = len(report.artifacts) > 1
 
     def row(artifact: ArtifactReport) -> Row:
@@ -55,7 +55,7 @@ def overview(report: Report) -> Table:
 
 
 def stages(report: Report) -> Table:
-    """The median of each stage."""
+    """Return the median of each stage."""
     found = stage_names(report)
 
     def row(artifact: ArtifactReport) -> Row:
@@ -65,7 +65,7 @@ def stages(report: Report) -> Table:
 
 
 def throughput(report: Report) -> Table:
-    """Several streams, and batches."""
+    """Return several streams, and batches."""
     columns = ("artifact", "callers", "FPS", "p50", "p99", "batch", "FPS of batches")
 
     def row(artifact: ArtifactReport) -> Row:
@@ -85,7 +85,7 @@ def throughput(report: Report) -> Table:
 
 
 def camera(report: Report) -> Table:
-    """A camera that waits for nobody."""
+    """Return a camera that waits for nobody."""
     columns = ("artifact", "FPS", "frames", "dropped", "share", "age p50", "age p90", "age p99")
 
     def row(artifact: ArtifactReport) -> Row:
@@ -100,7 +100,7 @@ def camera(report: Report) -> Table:
 
 
 def resources(report: Report) -> Table:
-    """Memory and cold start."""
+    """Return memory and cold start."""
     columns = ("artifact", "file", "host", "device", "import", "load", "first", "cold start")
 
     def row(artifact: ArtifactReport) -> Row:
@@ -118,7 +118,7 @@ def resources(report: Report) -> Table:
 
 
 def rates(report: Report) -> Table:
-    """How close inference comes to what the machine can do."""
+    """Return how close inference comes to what the machine can do."""
     columns = ("artifact", "GMAC", "GMAC/s", "convolution", "reached", "matrix", "traffic", "GB/s")
 
     def row(artifact: ArtifactReport) -> Row:
@@ -143,7 +143,7 @@ def rates(report: Report) -> Table:
 
 
 def accuracy(report: Report) -> Table:
-    """PQ and mean IoU."""
+    """Return PQ and mean IoU."""
     columns = ("artifact", "PQ", "things", "stuff", "mean IoU", "images")
 
     def row(artifact: ArtifactReport) -> Row:
@@ -157,37 +157,40 @@ def accuracy(report: Report) -> Table:
 
 
 def comparison(report: Report, model: str, stage: str = "total") -> Comparison | None:
-    """The comparison of ``model`` with the first artifact."""
+    """Return the comparison of ``model`` with the first artifact."""
     return next((found for found in report.comparisons if (found.model, found.stage) == (model, stage)), None)
 
 
 def stage_names(report: Report) -> tuple[str, ...]:
-    """The stages of any artifact in the order they happen, "total" last."""
+    """Return the stages of any artifact in the order they happen, "total" last."""
     found = dict.fromkeys(stage for artifact in report.artifacts for stage, _ in ordered(artifact.stages))
     return (*(stage for stage in found if stage != "total"), "total")
 
 
 def ordered(stages: dict[str, Times]) -> Iterator[tuple[str, Times]]:
-    """The stages as they are, "total" last."""
+    """Yield the stages as they are, "total" last."""
     yield from (item for item in stages.items() if item[0] != "total")
     yield "total", stages["total"]
 
 
 def variation(times: Times) -> str:
-    """The coefficient of variation, with ! if it is too large to trust the times."""
+    """Return the coefficient of variation, with ! if it is too large to trust the times."""
     return f"{wording.percent(times.cv)}{' !' if times.noisy else ''}"
 
 
 def percentiles(found: Times) -> tuple[str, str, str]:
+    """Return the 50th, 90th and 99th percentile in words."""
     return wording.milliseconds(found.p50), wording.milliseconds(found.p90), wording.milliseconds(found.p99)
 
 
 def median(found: Times | None) -> str:
+    """Return the median in words, "" if there is none."""
     return UNKNOWN if found is None else wording.milliseconds(found.p50)
 
 
 def by_artifact(
     report: Report, title: str, note: str, columns: tuple[str, ...], row: Callable[[ArtifactReport], Row]
 ) -> Table:
+    """Return a table with a row for each artifact."""
     named = zip(wording.names(report.artifacts), report.artifacts, strict=True)
     return Table(title, note, columns, tuple((name, *row(artifact)) for name, artifact in named))

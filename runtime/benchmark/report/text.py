@@ -16,19 +16,19 @@ _GAP = "  "
 
 
 def report(found: Report) -> str:
-    """What a terminal shows: the tables, then the summary."""
+    """Return what a terminal shows: the tables, then the summary."""
     heading = "\n".join(map(_wrapped, wording.about(found)))
     parts = [heading, *map(table, tables.main(found)), *map(paragraph, summary.summary(found))]
     return "\n\n".join(parts)
 
 
 def paragraph(found: Words) -> str:
-    """Sentences, wrapped."""
+    """Return sentences, wrapped."""
     return _wrapped(wording.plain(found).strip())
 
 
 def table(found: Table) -> str:
-    """A title and aligned columns; the first is cut in the middle where it doesn't fit, others never are."""
+    """Return a title and aligned columns; the first is cut in the middle where it doesn't fit, others never are."""
     rows = [tuple(map(_text, row)) for row in found.rows]
     widths = [max(map(len, column)) for column in zip(found.columns, *rows, strict=True)]
     widths[0] = min(widths[0], max(_LEAST, WIDTH - sum(widths[1:]) - len(_GAP) * (len(widths) - 1)))

@@ -23,12 +23,12 @@ Words = tuple[Cell, ...]
 
 
 def names(artifacts: Sequence[ArtifactReport]) -> list[Name]:
-    """What to call the artifacts, with their numbers."""
+    """Return what to call the artifacts, with their numbers."""
     return [Name(i, printable(tail)) for i, tail in enumerate(tails([each.name for each in artifacts]), 1)]
 
 
 def tails(paths: Sequence[str]) -> list[str]:
-    """The ends of ``paths``, as few of their parts as tell all of them apart."""
+    """Return the ends of ``paths``, as few of their parts as tell all of them apart."""
     parts = [path.split("/") for path in paths]
     for count in range(1, max(map(len, parts), default=0)):
         ends = ["/".join(each[-count:]) for each in parts]
@@ -38,12 +38,12 @@ def tails(paths: Sequence[str]) -> list[str]:
 
 
 def printable(text: str) -> str:
-    """``text`` in one line, without what could steer a terminal or turn the direction of writing."""
+    """Return ``text`` in one line, without what could steer a terminal or turn the direction of writing."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
 
 
 def shortened(text: str, width: int) -> str:
-    """``text`` in at most ``width`` characters, its beginning and its end kept."""
+    """Return ``text`` in at most ``width`` characters, its beginning and its end kept."""
     if len(text) <= width:
         return text
     tail = (width - 1) // 2
@@ -51,13 +51,13 @@ def shortened(text: str, width: int) -> str:
 
 
 def title(report: Report) -> str:
-    """A report's title."""
+    """Return a report's title."""
     named = names(report.artifacts)
     return f"Latency of {named[0].text if len(named) == 1 else plural(len(named), 'artifact')}"
 
 
 def about(report: Report) -> tuple[str, str]:
-    """What was measured when, and where, a line each."""
+    """Return what was measured when, and where, a line each."""
     here = report.machine
     return (
         printable(f"{report.created}, {plural(report.rounds, 'round')}, images: {report.images}"),
@@ -66,12 +66,12 @@ def about(report: Report) -> tuple[str, str]:
 
 
 def plain(words: Words) -> str:
-    """The words as one text."""
+    """Return the words as one text."""
     return "".join(part if isinstance(part, str) else part.text for part in words)
 
 
 def joined(parts: Sequence[Words | Cell], last: str = " and ") -> Words:
-    """``a, b and c``."""
+    """Return "a, b and c"."""
     words: list[Cell] = []
     for index, part in enumerate(parts):
         if index:
@@ -81,39 +81,39 @@ def joined(parts: Sequence[Words | Cell], last: str = " and ") -> Words:
 
 
 def plural(count: int, noun: str) -> str:
-    """``1 image``, ``2 images``."""
+    """Return "1 image", "2 images"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def milliseconds(value: float) -> str:
-    """To about three digits, without the unit."""
+    """Return the value to about three digits, without the unit."""
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 1000 else f"{value:.0f}"
 
 
 def per_second(value: float) -> str:
-    """Images a second, to about three digits."""
+    """Return images a second, to about three digits."""
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
 def percent(share: float | None) -> str:
-    """A share of 0 to 1 as ``62 %``."""
+    """Return a share of 0 to 1 as ``62 %``."""
     return UNKNOWN if share is None else f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 
 def points(score: float | None) -> str:
-    """PQ or mean IoU, in percent."""
+    """Return PQ or mean IoU, in percent."""
     return UNKNOWN if score is None else f"{score:.1f}"
 
 
 def size(count: float | None) -> str:
-    """Bytes as MiB or GiB."""
+    """Return bytes as MiB or GiB."""
     if count is None:
         return UNKNOWN
     return f"{count / 2**20:.1f} MiB" if count < 2**30 else f"{count / 2**30:.2f} GiB"
 
 
 def giga(value: float | None) -> str:
-    """In units of 1e9, to about three digits."""
+    """Return the value in units of 1e9, to about three digits."""
     if value is None:
         return UNKNOWN
     scaled = value / 1e9
@@ -121,17 +121,17 @@ def giga(value: float | None) -> str:
 
 
 def times(ratio: float) -> str:
-    """A ratio of times: ``1.04``."""
+    """Return a ratio of times: ``1.04``."""
     return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.1f}"
 
 
 def bounds(interval: Interval) -> str:
-    """The ends of an interval: ``1.01 to 1.07``."""
+    """Return the ends of an interval: ``1.01 to 1.07``."""
     return f"{times(interval.low)} to {times(interval.high)}"
 
 
 def against(comparison: Comparison | None) -> str:
-    """A ratio, its interval and what follows: ``1.04 (1.01 to 1.07) same``."""
+    """Return a ratio, its interval and what follows: ``1.04 (1.01 to 1.07) same``."""
     if comparison is None:
         return UNKNOWN
     return f"{times(comparison.ratio.estimate)} ({bounds(comparison.ratio)}) {comparison.verdict}"

@@ -27,13 +27,14 @@ class ToyStreets:
 
     @property
     def labels(self) -> Sequence[Label]:
+        """The classes of toy streets."""
         return LABELS
 
     def __len__(self) -> int:
         return self._count
 
     def __getitem__(self, index: int) -> Sample:
-        """Scene ``index``, made anew each time. Raises IndexError unless 0 <= ``index`` < len."""
+        """Return scene ``index``, made anew each time. Raises IndexError unless 0 <= ``index`` < len."""
         if not 0 <= index < self._count:
             raise IndexError(f"there are {self._count} scenes, number {index} is not one of them")
         return replace(scene(self._first + index, *self._size), name=f"street_{index:06d}")

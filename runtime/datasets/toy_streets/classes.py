@@ -1,4 +1,4 @@
-"""The classes of toy streets, with the names and colours Cityscapes has for them."""
+"""The classes of toy streets, with the names and colors Cityscapes has for them."""
 
 from __future__ import annotations
 

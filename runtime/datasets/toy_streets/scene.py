@@ -16,10 +16,10 @@ from pem_edge.runtime.datasets.toy_streets.staging.stage import Stage
 
 
 def scene(seed: int, height: int, width: int) -> Sample:
-    """The street with the number ``seed`` (0 and up), its image and its truth, at any size in pixels.
+    """Return the street with the number ``seed`` (0 and up), its image and its truth, at any size in pixels.
 
     At another size it is the same street, seen by the same camera; a wider picture shows more of its sides. Every
-    pixel is labelled with what was painted there last; what shows less than a 2048th of the height squared (32 pixels
+    pixel is labeled with what was painted there last; what shows less than a 2048th of the height squared (32 pixels
     of 256 rows), and the bonnet of the car that carries the camera, is void.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
@@ -44,7 +44,7 @@ def scene(seed: int, height: int, width: int) -> Sample:
 
 
 def _bonnet(painter: Painter, rng: np.random.Generator) -> None:
-    """The front of the car that carries the camera."""
+    """Paint the front of the car that carries the camera."""
     painter.begin(VOID)
     height, width = painter.camera.size
     level, rise = rng.uniform(15, 120), rng.uniform(0.04, 0.09) * height
@@ -53,5 +53,5 @@ def _bonnet(painter: Painter, rng: np.random.Generator) -> None:
         points = np.stack(
             [width / 2 + 0.95 * height * scale * np.cos(angles), height + rise * scale * np.sin(angles)], 1
         )
-        grey = level * shade
-        painter.canvas.fill([(points * 16).astype(np.int32)], (grey, grey, grey * 1.05), detail=detail)
+        gray = level * shade
+        painter.canvas.fill([(points * 16).astype(np.int32)], (gray, gray, gray * 1.05), detail=detail)

@@ -19,10 +19,12 @@ class Region(Protocol):
     """A segment of a panoptic map: its value there (1 and up) and its class index."""
 
     @property
-    def id(self) -> int: ...
+    def id(self) -> int:
+        """The value in the map, 1 and up."""
 
     @property
-    def category_id(self) -> int: ...
+    def category_id(self) -> int:
+        """The class index."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def _overlap(
     true: NDArray[np.integer],
     true_segments: Sequence[Region],
 ) -> NDArray[np.int64]:
-    """Common pixels (T + 1, P + 1) of each true and predicted segment; row and column 0 are void."""
+    """Return common pixels (T + 1, P + 1) of each true and predicted segment; row and column 0 are void."""
     if pred.shape != true.shape:
         raise ValueError(f"the prediction is {pred.shape}, the truth {true.shape}: expected the same shape")
     codes, areas = _counts((true.astype(np.int64) << 32) + pred.astype(np.int64))
@@ -88,7 +90,7 @@ def _overlap(
 
 
 def _counts(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct values and how often each occurs; runs of equal values are counted first, as they are long."""
+    """Return the distinct values and how often each occurs; long runs of equal values are counted first."""
     flat = values.ravel()
     starts = np.flatnonzero(np.diff(flat, prepend=flat[:1] - 1))
     distinct, which = np.unique(flat[starts], return_inverse=True)
@@ -97,7 +99,7 @@ def _counts(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.in
 
 
 def positions(ids: NDArray[np.integer], segments: Sequence[Region]) -> NDArray[np.intp]:
-    """Which segment each id is, of the same shape: 1 is the first, 0 is void.
+    """Return which segment each id is, of the same shape: 1 is the first, 0 is void.
 
     Raises ValueError for ids that no segment has, and segments of the same id.
     """
@@ -114,5 +116,5 @@ def positions(ids: NDArray[np.integer], segments: Sequence[Region]) -> NDArray[n
 
 
 def classes_of(segments: Sequence[Region]) -> NDArray[np.int64]:
-    """The class index of each segment."""
+    """Return the class index of each segment."""
     return np.array([segment.category_id for segment in segments], np.int64)

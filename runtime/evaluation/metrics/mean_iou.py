@@ -36,8 +36,8 @@ class MeanIoU:
         """
         if pred.shape != true.shape:
             raise ValueError(f"the prediction is {pred.shape}, the truth {true.shape}: expected the same shape")
-        labelled = true != self._ignore_value
-        pred, true = pred[labelled], true[labelled]
+        labeled = true != self._ignore_value
+        pred, true = pred[labeled], true[labeled]
         predicted_count, true_count = self._count(pred[pred != self._ignore_value]), self._count(true)
         self._predicted += predicted_count
         self._true += true_count
@@ -50,7 +50,7 @@ class MeanIoU:
         self._true += other._true
 
     def compute(self) -> MeanIoUScores:
-        """The scores of all images so far."""
+        """Return the scores of all images so far."""
         union = self._predicted + self._true - self._intersection
         present = union > 0
         iou = 100 * self._intersection / np.maximum(union, 1)
@@ -60,7 +60,7 @@ class MeanIoU:
         }
 
     def _count(self, classes: NDArray[np.integer]) -> NDArray[np.int64]:
-        """The pixels of each class (K,)."""
+        """Return the pixels of each class (K,)."""
         if classes.size and not 0 <= classes.min() <= classes.max() < self._num_classes:
             raise ValueError(
                 f"classes run from {classes.min()} to {classes.max()}, expected 0 to {self._num_classes - 1}"

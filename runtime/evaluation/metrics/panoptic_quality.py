@@ -13,7 +13,7 @@ from pem_edge.runtime.evaluation.metrics.matching import Matching, Region, class
 
 
 class Quality(TypedDict):
-    """Percentages 0 to 100: recognition ``rq``, segmentation ``sq`` of what is recognised, and panoptic quality ``pq``.
+    """Percentages 0 to 100: recognition ``rq``, segmentation ``sq`` of what is recognized, and panoptic quality ``pq``.
 
     None if no class took part.
     """
@@ -84,7 +84,7 @@ class PanopticQuality:
         self._iou += other._iou
 
     def compute(self) -> PanopticScores:
-        """The scores of all images so far."""
+        """Return the scores of all images so far."""
         total = self._tp + 0.5 * (self._fp + self._fn)
         present, each = total > 0, np.eye(len(total), dtype=bool)
         fit, found = self._iou / np.maximum(self._tp, 1), self._tp / np.maximum(total, 0.5)
@@ -111,7 +111,7 @@ class PanopticQuality:
 
 
 def _mean(scores: NDArray[np.float64]) -> Quality:
-    """The mean of PQ, SQ and RQ (3, classes)."""
+    """Return the mean of PQ, SQ and RQ (3, classes)."""
     if scores.shape[1] == 0:
         return {"pq": None, "sq": None, "rq": None}
     pq, sq, rq = scores.mean(1).tolist()

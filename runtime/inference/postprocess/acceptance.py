@@ -21,42 +21,57 @@ class Candidates(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Pixels of each candidate (C,): those it won, those where its mask is at least 0.5, and those that are both."""
+    """Pixels of each candidate, (C,).
+
+    Attributes:
+        won: The pixels it won.
+        original: The pixels where its mask is at least 0.5.
+        final: The pixels that are both.
+    """
 
     won: NDArray[np.int64]
     original: NDArray[np.int64]
     final: NDArray[np.int64]
 
     def overlap(self) -> NDArray[np.float64]:
-        """Pixels won per original pixel (C,)."""
+        """Return pixels won per original pixel (C,)."""
         share: NDArray[np.float64] = self.won / np.maximum(self.original, 1)
         return share
 
 
 class PixelAssignment(Protocol):
-    """Who wins each pixel: the candidate with the highest class score times mask probability, the first if several."""
+    """The assignment of each pixel to the candidate with the highest class score times mask probability.
+
+    Of several, the first one has it.
+    """
 
     def counts(self) -> Counts:
-        """The pixels counted so far; ``won`` may lack pixels where no mask reaches 0.5, until they are counted."""
+        """Return the pixels counted so far.
+
+        ``won`` may lack pixels where no mask reaches 0.5, until `complete` counts them.
+        """
 
     def complete(self, candidates: NDArray[np.bool_]) -> None:
         """Count every pixel that one of ``candidates`` (C,) may have won."""
 
     def boxes(self) -> NDArray[np.int64]:
-        """The first and last column and row of each candidate's final pixels, (C, 4) as left, top, right, bottom.
+        """Return the box of each candidate's final pixels, (C, 4) as left, top, right, bottom, all inclusive.
 
-        Whatever it says of candidates that have no final pixels means nothing.
+        The boxes of candidates without final pixels mean nothing.
         """
 
     def paint(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
-        """The map, int32 (H, W): each pixel that is final for a candidate has that one's of ``ids`` (C,), others 0.
+        """Return the map, int32 (H, W): the candidate's id, of ``ids`` (C,), at each of its final pixels, else 0.
 
-        To be called once, and last.
+        This may be called once, after everything else.
         """
 
 
 def candidates(logits: NDArray[np.floating], score_threshold: float) -> Candidates:
-    """The queries whose likeliest class, of ``logits`` (Q, K+1), is an object with a score above the threshold."""
+    """Return the queries whose likeliest class is an object with a score above the threshold.
+
+    ``logits`` are (Q, K+1).
+    """
     chances = probabilities(logits)
     scores, classes = chances.max(axis=1), chances.argmax(axis=1)
     queries = np.flatnonzero((classes < logits.shape[1] - 1) & (scores > score_threshold))
@@ -66,7 +81,7 @@ def candidates(logits: NDArray[np.floating], score_threshold: float) -> Candidat
 def conclude(
     assignment: PixelAssignment, candidates: Candidates, things: Collection[int], overlap_threshold: float
 ) -> tuple[NDArray[np.int32], list[Segment]]:
-    """The map of segment ids and the segments, as `panoptic` returns them."""
+    """Return the map of segment ids and the segments, as `panoptic` returns them."""
     ids = _ids(_accepted(assignment, overlap_threshold), candidates.classes, things)
     final, boxes, segments = assignment.counts().final, assignment.boxes(), []
     for segment_id in range(1, ids.max() + 1):
@@ -78,7 +93,7 @@ def conclude(
 
 
 def _accepted(assignment: PixelAssignment, threshold: float) -> NDArray[np.bool_]:
-    """The candidates (C,) that have final pixels, and have won ``threshold`` times as many as their original ones."""
+    """Return the candidates (C,) that have final pixels and won enough of their original ones."""
     counts = assignment.counts()
     visible = counts.final > 0
     doubtful = visible & (counts.overlap() < threshold)
@@ -89,7 +104,7 @@ def _accepted(assignment: PixelAssignment, threshold: float) -> NDArray[np.bool_
 
 
 def _ids(accepted: NDArray[np.bool_], classes: NDArray[np.intp], things: Collection[int]) -> NDArray[np.int32]:
-    """A segment id per candidate, counting from 1, or 0 if not accepted; stuff of one class shares its first one's."""
+    """Return a segment id for each candidate, from 1, or 0 if it is not accepted; stuff of one class shares an id."""
     ids = np.zeros(len(accepted), np.int32)
     stuff: dict[int, int] = {}
     for candidate in np.flatnonzero(accepted):
@@ -99,7 +114,7 @@ def _ids(accepted: NDArray[np.bool_], classes: NDArray[np.intp], things: Collect
 
 
 def _joint(boxes: NDArray[np.int64]) -> tuple[int, int, int, int]:
-    """The smallest (x, y, width, height) around boxes (C, 4) of left, top, right, bottom."""
+    """Return the smallest (x, y, width, height) around boxes (C, 4) of left, top, right, bottom."""
     left, top = boxes[:, :2].min(axis=0).tolist()
     right, bottom = boxes[:, 2:].max(axis=0).tolist()
     return left, top, right + 1 - left, bottom + 1 - top

@@ -25,7 +25,7 @@ def check(logits: NDArray[np.floating], masks: NDArray[np.floating], geometry: G
 
 
 def probabilities(logits: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Softmax over the last axis, in float32."""
+    """Return softmax over the last axis, in float32."""
     logits = logits.astype(np.float32)
     powers: NDArray[np.float32] = np.exp(logits - logits.max(axis=-1, keepdims=True))
     powers /= powers.sum(axis=-1, keepdims=True)
@@ -33,7 +33,7 @@ def probabilities(logits: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logistic function, elementwise."""
+    """Return the logistic function of each value."""
     with np.errstate(over="ignore"):  # exp overflows to infinity, which divides to the right 0
         inverse: NDArray[np.float32] = 1 + np.exp(-values)
     return np.reciprocal(inverse)

@@ -1,4 +1,4 @@
-"""The assignment for pixels in C, which interpolates, with vector instructions, what the mask grid leaves uncertain."""
+"""The assignment of pixels in C, which interpolates uncertain tiles with vector instructions."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ _TILE = 16
 
 
 class CompiledAssignment:
-    """The assignment among ``queries`` (C,) of ``masks`` (Q, h, w), whose class scores are ``scores`` (C,).
+    """The assignment of pixels among ``queries`` (C,) of ``masks`` (Q, h, w), whose class scores are ``scores`` (C,).
 
     Its arrays are what `library.PixelAssignment` points to. ``functions`` are those of `library.load`.
-    Raises ValueError if a mask is not finite.
+
+    Raises:
+        ValueError: If a mask is not finite.
     """
 
     def __init__(
@@ -117,6 +119,6 @@ def _side(spans: Sequence[Span], size: int, grid: int) -> _Side:
 
 
 def _reach(span: Span) -> NDArray[np.int32]:
-    """The first grid point of a tile that is in each of its pixels, and one past the last: (pixels, 2)."""
+    """Return the first grid point of a tile that each of its pixels depends on, and one past the last: (pixels, 2)."""
     used = span.weights > 0
     return np.stack([used.argmax(axis=1), used.shape[1] - used[:, ::-1].argmax(axis=1)], axis=1).astype(np.int32)

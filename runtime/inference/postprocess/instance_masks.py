@@ -26,13 +26,23 @@ def instances(
     things: Collection[int],
     top_k: int = 100,
 ) -> list[Instance]:
-    """The things among the ``top_k`` likeliest pairs of query and class, best first, without those that have no pixel.
+    """Return the things among the ``top_k`` likeliest pairs of query and class, best first.
 
-    ``logits`` (Q, K+1) and ``masks`` (Q, h, w) are float32 or float16, before softmax and sigmoid, with (h, w) a
-    quarter of ``padded_size``; ``things`` are class ids. A pixel belongs to a mask where its logit is above 0; the
-    score is the class probability times the mean mask probability there (Mask2Former's ``instance_inference``).
-    Instances of one query share one mask; ``label`` is left empty. Raises ValueError for shapes or sizes that do not
-    fit together, and for values that are not finite.
+    A pixel belongs to a mask where its logit is above 0; instances without pixels are left out. The score is the class
+    probability times the mean mask probability there (Mask2Former's ``instance_inference``). Instances of one query
+    share one mask; ``label`` is left empty.
+
+    Args:
+        logits: Class logits before softmax, (Q, K+1), float32 or float16.
+        masks: Mask logits before sigmoid, (Q, h, w), (h, w) a quarter of ``padded_size``, float32 or float16.
+        padded_size: The size of the model's input.
+        image_size: The size of the image within it.
+        output_size: The size of the results.
+        things: The ids of the classes whose instances are counted apart.
+        top_k: The number of pairs to look at.
+
+    Raises:
+        ValueError: If shapes or sizes do not fit together, or a value is not finite.
     """
     return find_instances(logits, masks, Geometry(padded_size, image_size, output_size), things, top_k)
 
@@ -62,7 +72,7 @@ def find_instances(
 
 
 def _binarise(masks: NDArray[np.float32], geometry: Geometry) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Where each mask is above 0, bool (Q, H, W), and its mean probability there (Q,), 0 if that is nowhere."""
+    """Return where each mask is above 0, bool (Q, H, W), and its mean probability there (Q,), 0 if that is nowhere."""
     tiles = tiling(geometry)
     _, high = tiles.bounds(masks)
     pixels = np.zeros((len(masks), *geometry.output_size), np.bool_)

@@ -1,4 +1,4 @@
-"""The assignment for pixels in NumPy, interpolating only what the mask grid leaves uncertain."""
+"""The assignment of pixels in NumPy, which interpolates only what the mask grid leaves uncertain."""
 
 from __future__ import annotations
 
@@ -15,12 +15,19 @@ _NOBODY = -1
 
 
 class NumpyAssignment:
-    """The assignment among ``queries`` (C,) of ``masks`` (Q, h, w), whose class scores are ``scores`` (C,).
+    """The assignment of pixels among ``queries`` (C,) of ``masks`` (Q, h, w), whose class scores are ``scores`` (C,).
 
-    ``won``, ``original`` and ``final`` count, per candidate and tile (C, T), the pixels that it wins, where its mask
-    is at least 0.5, and both; ``owner`` (H, W) is the candidate to which a pixel is final. A tile whose bounds leave
-    one possible winner, and no mask that may cross 0.5, is not interpolated. Nor is background (no mask reaches 0.5),
-    before a candidate's acceptance hangs on how much of it that one wins. Raises ValueError if a mask is not finite.
+    A tile is not interpolated if its bounds leave one possible winner and no mask that may cross 0.5. A tile of
+    background, where no mask reaches 0.5, is interpolated only when the acceptance of a candidate depends on it.
+
+    Attributes:
+        won: The pixels that each candidate wins in each tile, (C, T).
+        original: The pixels where its mask is at least 0.5, (C, T).
+        final: The pixels that are both, (C, T).
+        owner: The candidate to which each pixel is final, (H, W).
+
+    Raises:
+        ValueError: If a mask is not finite.
     """
 
     def __init__(

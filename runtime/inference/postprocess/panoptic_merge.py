@@ -61,7 +61,7 @@ def merge(
 
 
 def merging() -> Literal["compiled", "numpy"]:
-    """Which form of the merge is used here; they give the same results, but for ties that rounding decides.
+    """Return which form of the merge is used here; they give the same results, but for ties that rounding decides.
 
     It is the compiled one where it was built and loads. The variable PEM_EDGE_MERGE demands one: "compiled" or
     "numpy". Raises PemError if it names another, or demands what there is not.

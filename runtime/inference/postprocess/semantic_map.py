@@ -20,7 +20,7 @@ def semantic(
     image_size: tuple[int, int],
     output_size: tuple[int, int],
 ) -> NDArray[np.int32]:
-    """The most probable class of every pixel, int32 ``output_size``, 0 to K-1.
+    """Return the most probable class of every pixel, int32 ``output_size``, 0 to K-1.
 
     ``logits`` (Q, K+1) and ``masks`` (Q, h, w) are float32 or float16, before softmax and sigmoid, with (h, w) a
     quarter of ``padded_size``. A class's score at a pixel is the sum over queries of class probability times mask

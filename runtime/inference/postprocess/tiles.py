@@ -44,7 +44,7 @@ class Tile:
         return self.row.out, self.column.out
 
     def interpolate(self, masks: NDArray[np.float32], queries: NDArray[np.intp] | slice) -> NDArray[np.float32]:
-        """Its pixels of some of ``masks`` (Q, h, w): (queries, height, width)."""
+        """Return its pixels of some of ``masks`` (Q, h, w): (queries, height, width)."""
         grid = masks[queries, self.row.grid, self.column.grid]
         values: NDArray[np.float32] = np.matmul(np.matmul(self.row.weights, grid), self.column.weights.T)
         return values
@@ -68,12 +68,12 @@ class Tiling:
         return np.array([len(tile.row.weights) * len(tile.column.weights) for tile in self.tiles])
 
     def hull(self, chosen: NDArray[np.bool_]) -> tuple[slice, slice]:
-        """The smallest part of the output that holds the ``chosen`` tiles (T,), at least one of them."""
+        """Return the smallest part of the output that holds the ``chosen`` tiles (T,), at least one of them."""
         rows, columns = zip(*(self.tiles[index].out for index in np.flatnonzero(chosen)), strict=True)
         return _hull(rows), _hull(columns)
 
     def bounds(self, masks: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Lowest and highest value of ``masks`` (Q, h, w) on the grid each tile depends on, both (Q, T).
+        """Return lowest and highest value of ``masks`` (Q, h, w) on the grid each tile depends on, both (Q, T).
 
         Interpolated values lie between them, up to rounding. Raises ValueError if a mask is not finite.
         """
@@ -94,21 +94,24 @@ def _hull(parts: Sequence[slice]) -> slice:
 
 @lru_cache(maxsize=32)
 def tiling(geometry: Geometry, tile: int = TILE) -> Tiling:
-    """The tiles of an output of ``geometry``, ``tile`` pixels a side. The grid parts of neighbours touch or overlap."""
+    """Return the tiles, ``tile`` pixels a side, of an output of ``geometry``.
+
+    The grid parts of neighboring tiles touch or overlap.
+    """
     sides = zip(geometry.mask_size, geometry.padded_size, geometry.image_size, geometry.output_size, strict=True)
     rows, columns = (_spans(tile, *side) for side in sides)
     return Tiling(rows, columns)
 
 
 def _spans(tile: int, grid: int, padded: int, image: int, output: int) -> tuple[Span, ...]:
-    grid_index, grid_weight = _neighbours(padded, grid)
-    image_index, image_weight = _neighbours(output, image)
+    grid_index, grid_weight = _neighbors(padded, grid)
+    image_index, image_weight = _neighbors(output, image)
     index, weight = grid_index[:, image_index], grid_weight[:, image_index] * image_weight
     return tuple(_span(slice(start, min(start + tile, output)), index, weight) for start in range(0, output, tile))
 
 
 def _span(out: slice, index: NDArray[np.int64], weight: NDArray[np.float64]) -> Span:
-    """Gather the four grid neighbours of each of a tile's pixels, both (2, 2, output), into its matrix."""
+    """Gather the four grid neighbors of each of a tile's pixels, both (2, 2, output), into its matrix."""
     following = index[..., out.stop : out.stop + 1]
     index, weight = index[..., out], weight[..., out]
     first, last = int(index.min()), max(int(index.max()), int(following.min(initial=1)) - 1)
@@ -117,8 +120,11 @@ def _span(out: slice, index: NDArray[np.int64], weight: NDArray[np.float64]) -> 
     return Span(out, slice(first, last + 1), weights.astype(np.float32))
 
 
-def _neighbours(target: int, source: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The two source pixels each target pixel lies between (align_corners=False) and their weights, (2, target)."""
+def _neighbors(target: int, source: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the two source pixels that each target pixel lies between, and their weights, (2, target).
+
+    Pixel centers are aligned as with ``align_corners=False``.
+    """
     position = np.maximum((np.arange(target) + 0.5) * (source / target) - 0.5, 0.0)
     below = np.minimum(position.astype(np.int64), source - 1)
     above = np.minimum(below + 1, source - 1)

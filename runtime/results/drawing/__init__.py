@@ -1,4 +1,4 @@
-"""Draw a panoptic result over its image: colours, outlines of things, names, and a legend."""
+"""Draw a panoptic result over its image: colors, outlines of things, names, and a legend."""
 
 from __future__ import annotations
 
@@ -23,11 +23,20 @@ def draw(
     *,
     opacity: float = 0.5,
 ) -> NDArray[np.uint8]:
-    """``image`` (RGB uint8, (H, W, 3)) under its segments, of the same shape and dtype.
+    """Return ``image`` under its segments, RGB uint8 (H, W, 3).
 
-    Stuff takes its class's colour, every thing a shade of it, an outline, its name and its score; larger stuff regions
-    are named too, and a legend lists the classes. ``panoptic`` (H, W) holds the segments' ids, other ids show the bare
-    image. Text is left out where the shorter side is below 96 pixels. Raises ValueError if the shapes do not match.
+    Stuff has the color of its class; every thing has a shade of it, an outline, its name and its score. Larger regions
+    of stuff are named, too, and a legend lists the classes. Text is left out where the shorter side is below 96 pixels.
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+        panoptic: The segments' ids, (H, W); other ids show the bare image.
+        segments: The segments to draw.
+        labels: The classes.
+        opacity: How much the colors cover the image, 0 to 1.
+
+    Raises:
+        ValueError: If the shapes do not match.
     """
     if image.dtype != np.uint8 or image.shape != (*panoptic.shape, 3):
         raise ValueError(

@@ -28,7 +28,7 @@ def write(
     labels: Sequence[Label],
     colors: Mapping[int, Color],
 ) -> NDArray[np.uint8]:
-    """A copy of ``canvas`` with a legend and the segments' names; where room is short, large things come first."""
+    """Return a copy of ``canvas`` with a legend and the names of segments; large things come first if room is short."""
     writer = _Writer(canvas)
     by_area = sorted(segments, key=lambda segment: -segment.area)
     writer.legend([labels[category] for category in dict.fromkeys(segment.category_id for segment in by_area)])
@@ -54,7 +54,7 @@ class _Writer:
         self.taken: list[Box] = []
 
     def legend(self, classes: Sequence[Label]) -> None:
-        """A strip along the bottom with as many of ``classes`` as it may hold; names stay above it."""
+        """Draw a strip along the bottom with as many of ``classes`` as it may hold; names stay above it."""
         line, entries = round(1.6 * self.size), list(self._flow(classes))
         rows = min(entries[-1][0] + 1, int(_LEGEND_SHARE * self.bottom / line)) if entries else 0
         top = self.bottom - rows * line
@@ -65,7 +65,7 @@ class _Writer:
         self.bottom = top
 
     def chip(self, text: str, segment: Segment, center: tuple[int, int], color: Color) -> None:
-        """``text`` on a box of ``color``: at ``center`` of a segment that stays visible around it, else above it."""
+        """Write ``text`` on a box of ``color``, at ``center`` if the segment stays visible around it, else above it."""
         (width, height), (x, y, across, _) = self._extent(text), segment.bbox
         roomy = segment.area > 3 * width * height
         box = self._place(width, height, center if roomy else (x + across // 2, y - height // 2))
@@ -74,14 +74,14 @@ class _Writer:
             self.pen.text(_middle(box), text, readable_on(color), self.font, anchor="mm")
 
     def plain(self, text: str, center: tuple[int, int]) -> None:
-        """``text`` alone, with a dark rim."""
+        """Write ``text`` alone, with a dark rim."""
         box = self._place(*self._extent(text), center)
         if box is not None:
             rim = max(1, self.size // 10)
             self.pen.text(_middle(box), text, LIGHT, self.font, anchor="mm", stroke_width=rim, stroke_fill=DARK)
 
     def _flow(self, classes: Sequence[Label]) -> Iterator[tuple[int, int, Label]]:
-        """Row and left edge of each legend entry, wrapped at the picture's width."""
+        """Yield row and left edge of each legend entry, wrapped at the picture's width."""
         row, left = 0, self.size
         for label in classes:
             width = round(self.font.getlength(_short(label.name)) + 2.6 * self.size)
@@ -96,11 +96,11 @@ class _Writer:
         self.pen.text((left + 1.4 * self.size, middle), _short(label.name), LIGHT, self.font, anchor="lm")
 
     def _extent(self, text: str) -> tuple[int, int]:
-        """Width and height of ``text`` in its box."""
+        """Return width and height of ``text`` in its box."""
         return round(self.font.getlength(text) + 0.8 * self.size), round(1.4 * self.size)
 
     def _place(self, width: int, height: int, center: tuple[int, int]) -> Box | None:
-        """Room around ``center``, or just above or below it, within the picture; None if there is none."""
+        """Return room around ``center``, or just above or below it, within the picture; None if there is none."""
         left = min(max(center[0] - width // 2, 0), self.right - width)
         for nudge in (0, -height, height):
             top = min(max(center[1] + nudge - height // 2, 0), self.bottom - height)
@@ -120,7 +120,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _short(name: str) -> str:
-    """A class's name on one line, its first synonym only."""
+    """Return a class's name on one line, its first synonym only."""
     return " ".join(name.split(",")[0].split())[:24]
 
 

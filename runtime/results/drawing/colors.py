@@ -1,4 +1,4 @@
-"""A colour for every segment of a picture."""
+"""A color for every segment of a picture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DARK, LIGHT = (16, 18, 22), (255, 255, 255)
 
 
 def of_segments(segments: Sequence[Segment], labels: Sequence[Label]) -> dict[int, Color]:
-    """A colour for each segment's id: stuff takes its class's, things take shades of it."""
+    """Return a color for each segment's id: stuff takes its class's, things take shades of it."""
     seen: dict[int, int] = {}
     colors = {}
     for segment in segments:
@@ -28,7 +28,7 @@ def of_segments(segments: Sequence[Segment], labels: Sequence[Label]) -> dict[in
 
 
 def _shade(color: Color, rank: int) -> Color:
-    """The ``rank``-th of a family of colours: hues near that of ``color``, lightness spread by the golden ratio."""
+    """Return a color whose hue is near that of ``color``; the lightness of ranks is spread by the golden ratio."""
     hue, _, saturation = colorsys.rgb_to_hls(*(channel / 255 for channel in color))
     turn = (0.5 + rank * 0.618033988749895) % 1.0
     shade = colorsys.hls_to_rgb((hue + 0.12 * (turn - 0.5)) % 1.0, 0.35 + 0.35 * turn, max(saturation, 0.5))
@@ -36,12 +36,12 @@ def _shade(color: Color, rank: int) -> Color:
 
 
 def lighter(color: Color, share: float) -> Color:
-    """``color`` moved towards white by ``share``, 0 to 1."""
+    """Return ``color`` moved towards white by ``share``, 0 to 1."""
     return _color((1 - share) * np.array(color) + share * np.array(LIGHT))
 
 
 def readable_on(color: Color) -> Color:
-    """Dark or light, whichever stands out from ``color``; the weights are Rec. 601 luma."""
+    """Return dark or light, whichever stands out from ``color`` by its luma (Rec. 601)."""
     return DARK if np.dot(color, (0.299, 0.587, 0.114)) > 140 else LIGHT
 
 

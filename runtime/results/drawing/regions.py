@@ -15,7 +15,7 @@ from pem_edge.runtime.results.segments import Segment
 def fill(
     image: NDArray[np.uint8], panoptic: NDArray[np.int32], colors: Mapping[int, Color], opacity: float
 ) -> NDArray[np.uint8]:
-    """A copy of ``image`` (RGB) with the pixels of each id in ``colors`` blended with its colour."""
+    """Return a copy of ``image`` (RGB) with the pixels of each id in ``colors`` blended with its color."""
     table = np.zeros((max(int(panoptic.max()), *colors, 0) + 1, 3), np.uint8)
     for segment_id, color in colors.items():
         table[segment_id] = color
@@ -33,14 +33,14 @@ def outline(canvas: NDArray[np.uint8], panoptic: NDArray[np.int32], segment: Seg
 
 
 def heart(panoptic: NDArray[np.int32], segment: Segment) -> tuple[int, int, float]:
-    """The pixel (x, y) of a segment that is farthest from its border, and how far."""
+    """Return the pixel (x, y) of a segment that is farthest from its border, and how far."""
     distance = cv2.distanceTransform(_silhouette(panoptic, segment), cv2.DIST_L2, 5)
     _, radius, _, (x, y) = cv2.minMaxLoc(distance)
     return segment.bbox[0] + x - 1, segment.bbox[1] + y - 1, radius
 
 
 def _silhouette(panoptic: NDArray[np.int32], segment: Segment) -> NDArray[np.uint8]:
-    """1 where the segment is, within its bbox and one pixel around it."""
+    """Return 1 where the segment is, within its bbox and one pixel around it."""
     x, y, width, height = segment.bbox
     inside = panoptic[y : y + height, x : x + width] == segment.id
     return np.pad(inside.view(np.uint8), 1)

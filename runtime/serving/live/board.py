@@ -40,7 +40,7 @@ class Board:
         Thread(target=self._draw, name="pem-live-draw", daemon=True).start()
 
     def show(self, result: Result, dropped: int) -> None:
-        """The newest result, and how many images were dropped so far."""
+        """Take in the newest result, and the number of images dropped so far."""
         with self._changed:
             self._times.append(time.monotonic())
             self._stages.append(dict(result.milliseconds))
@@ -51,14 +51,14 @@ class Board:
             self._newest.put(result, replace=True)
 
     def end(self) -> None:
-        """There will be no more; viewers are told. May be called more than once."""
+        """Tell viewers that nothing more will come. May be called more than once."""
         self._newest.close()
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
     def status(self) -> JsonObject:
-        """All but the drawing: times in milliseconds, shares of the image from 0 to 1."""
+        """Return everything but the drawing: times in milliseconds, shares of the image from 0 to 1."""
         with self._changed:
             stages = list(dict.fromkeys(stage for times in self._stages for stage in times))
             return {
@@ -74,7 +74,7 @@ class Board:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Within the block, drawings are made."""
+        """Have drawings made within the block."""
         with self._changed:
             self._viewers += 1
             self._changed.notify_all()
@@ -85,13 +85,13 @@ class Board:
                 self._viewers -= 1
 
     def drawing(self, after: int) -> tuple[int, bytes] | None:
-        """The newest drawing as JPEG and its number, once that is greater than ``after``; None at the end."""
+        """Return the newest drawing as JPEG and its number, once that is greater than ``after``; None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._drawn > after or self._ended)
             return (self._drawn, self._jpeg) if self._drawn > after else None
 
     def _pace(self) -> float:
-        """Results a second, of late; falling while none come."""
+        """Return the recent results per second, which falls while none come."""
         if len(self._times) < 2:
             return 0.0
         until = self._times[-1] if self._ended else max(self._times[-1], time.monotonic() - _mean(self._gaps()))
@@ -113,7 +113,7 @@ class Board:
 
 
 def _classes(result: Result) -> list[JsonObject]:
-    """Of each class in sight: how many segments, and their share of the image; the largest first."""
+    """Return, for each class in sight, how many segments it has and their share of the image; the largest first."""
     counts = Counter(segment.category_id for segment in result.segments)
     areas: Counter[int] = Counter()
     for segment in result.segments:

@@ -75,7 +75,7 @@ class _Server(ThreadingHTTPServer):
     watched = False
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A viewer that goes away is no error, and the run's standard error is not the place for others."""
+        """Ignore viewers that go away, and keep other errors off the run's standard error."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -99,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer()
 
     def log_message(self, *_arguments: object) -> None:
-        """Standard error is the run's."""
+        """Print nothing: standard error is the run's."""
 
     def _page(self) -> None:
         page = resources.files("pem_edge.runtime.serving.live").joinpath("page.html").read_bytes()

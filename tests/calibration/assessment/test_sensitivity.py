@@ -18,19 +18,19 @@ COSTS = {"a": 0.1, "b": 2.0, "c": 0.0, "d": 0.5}
 EXACT = 50.0
 
 
-def quantise(keep: Collection[str]) -> onnx.ModelProto:
-    """A model that remembers what was kept."""
+def quantize(keep: Collection[str]) -> onnx.ModelProto:
+    """Return a model that remembers what was kept."""
     return onnx.ModelProto(producer_name=",".join(sorted(keep)))
 
 
 def score(model: onnx.ModelProto) -> float:
-    """What blocks cost adds up, and half as much again where several are in INT8 together."""
+    """Return what blocks cost adds up, and half as much again where several are in INT8 together."""
     drops = [cost for name, cost in COSTS.items() if name not in model.producer_name.split(",")]
     return EXACT - sum(drops) * (1.5 if len(drops) > 1 else 1)
 
 
 def test_blocks_are_ranked_by_what_each_costs_alone() -> None:
-    ranking = calibration.sensitivity(list(COSTS), quantise, score, EXACT)
+    ranking = calibration.sensitivity(list(COSTS), quantize, score, EXACT)
     assert list(ranking) == ["b", "d", "a", "c"]
     assert ranking == pytest.approx(COSTS)
 
@@ -39,25 +39,25 @@ def test_blocks_are_ranked_by_what_each_costs_alone() -> None:
 def test_the_fewest_are_kept_with_which_the_measured_drop_is_within_the_budget(
     most: float, kept: tuple[str, ...]
 ) -> None:
-    choice = calibration.choose(["b", "d", "a", "c"], quantise, score, EXACT, most)
+    choice = calibration.choose(["b", "d", "a", "c"], quantize, score, EXACT, most)
     assert choice.kept == kept
     assert choice.drop == choice.steps[-1] <= most
     assert all(step > most for step in choice.steps[:-1])
 
 
 def test_a_budget_out_of_reach_keeps_everything() -> None:
-    choice = calibration.choose(["b", "d", "a", "c"], quantise, score, EXACT, -1)
+    choice = calibration.choose(["b", "d", "a", "c"], quantize, score, EXACT, -1)
     assert choice.kept == ("b", "d", "a", "c")
     assert choice.drop == 0
 
 
-def test_of_a_real_graph_one_block_at_a_time_is_quantised() -> None:
+def test_of_a_real_graph_one_block_at_a_time_is_quantized() -> None:
     model, images = residual(), Noise(2)
     statistics = Statistics(collect(model, tensors(model), images), "", "", 2, SIZE)
     seen = []
 
-    def watch(quantised: onnx.ModelProto) -> float:
-        convolutions = {node.name for node in quantised.graph.node if node.op_type == "DequantizeLinear"}
+    def watch(quantized: onnx.ModelProto) -> float:
+        convolutions = {node.name for node in quantized.graph.node if node.op_type == "DequantizeLinear"}
         seen.append({block_of(name.removesuffix("/DequantizeLinear")) for name in convolutions if ".weight/" in name})
         return 0.0
 

@@ -25,7 +25,7 @@ def counted(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def single(operator: str, inputs: Sequence[Sequence[int]], **attributes: Any) -> int:
-    """The multiply-accumulates of one node of inputs of these shapes."""
+    """Return the multiply-accumulates of one node of inputs of these shapes."""
     names = [f"input{position}" for position in range(len(inputs))]
     kinds = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in zip(names, inputs, strict=True)]
     node = helper.make_node(operator, names, ["output"], "node", **attributes)

@@ -23,7 +23,7 @@ SPEC = InputSpec(height=64, width=96)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Callable[..., Path]:
-    """Writes pictures into a folder and gives it."""
+    """Return a function that writes pictures into a folder and returns it."""
 
     def write(*pictures: NDArray[np.uint8]) -> Path:
         for number, picture in enumerate(pictures):
@@ -38,7 +38,7 @@ def scene(seed: int, height: int = 64, width: int = 96) -> NDArray[np.uint8]:
 
 
 def flat(color: tuple[int, int, int], seed: int = 0) -> NDArray[np.uint8]:
-    """One colour, but for the least noise that makes pictures differ."""
+    """Return one color, but for the least noise that makes pictures differ."""
     noise = np.random.default_rng(seed).integers(0, 2, (64, 96, 3))
     return np.asarray(np.clip(np.array(color) + noise, 0, 255), np.uint8)
 
@@ -113,16 +113,16 @@ def test_few_images_are_said() -> None:
 @pytest.mark.parametrize("color", [(5, 5, 5), (250, 250, 250), (20, 20, 230)])
 def test_images_of_the_wrong_domain_are_said(color: tuple[int, int, int], folder: Callable[..., Path]) -> None:
     remarks = gather(folder(*(flat(color, seed) for seed in range(3))), SPEC).findings
-    assert any("mean colour" in remark and "(124, 116, 104)" in remark for remark in remarks)
+    assert any("mean color" in remark and "(124, 116, 104)" in remark for remark in remarks)
     assert any("little contrast" in remark for remark in remarks)
 
 
 def test_streets_are_of_the_right_domain() -> None:
     remarks = gather("toy:40:64x96:1", SPEC).findings
-    assert not any("colour" in remark or "contrast" in remark for remark in remarks)
+    assert not any("color" in remark or "contrast" in remark for remark in remarks)
 
 
-def test_padding_does_not_count_as_colour(folder: Callable[..., Path]) -> None:
+def test_padding_does_not_count_as_color(folder: Callable[..., Path]) -> None:
     wide = [flat((230, 230, 230), seed)[:8] for seed in range(3)]
     assert any("(23" in remark for remark in gather(folder(*wide), SPEC).findings)
 

@@ -33,12 +33,12 @@ def statistics_of(model: onnx.ModelProto) -> Statistics:
 STATISTICS = {name: statistics_of(make()) for name, make in GRAPHS.items()}
 
 
-def quantised(name: str, placement: Placement, kind: int = TensorProto.FLOAT) -> onnx.ModelProto:
+def quantized(name: str, placement: Placement, kind: int = TensorProto.FLOAT) -> onnx.ModelProto:
     return calibration.quantize(GRAPHS[name](kind), STATISTICS[name], placement)[0]
 
 
 def inputs(graph: Graph, name: str) -> list[str]:
-    """The names of what the node called ``name`` reads."""
+    """Return the names of what the node called ``name`` reads."""
     return names({each.name: each for each in graph.nodes}[name].inputs)
 
 
@@ -49,13 +49,13 @@ def constant(graph: Graph, tensor: str) -> NDArray[Any]:
 
 
 def dequantized(graph: Graph, name: str) -> list[NDArray[Any]]:
-    """The constants that the weights of the node called ``name`` are dequantized from."""
+    """Return the constants that the weights of the node called ``name`` are dequantized from."""
     maker = graph.maker(inputs(graph, name)[1])
     assert maker is not None
     return [constant(graph, tensor) for tensor in names(maker.inputs)]
 
 
-def reads_quantised(graph: Graph, name: str, position: int = 0) -> bool:
+def reads_quantized(graph: Graph, name: str, position: int = 0) -> bool:
     maker = graph.maker(inputs(graph, name)[position])
     return maker is not None and maker.op_type == "DequantizeLinear"
 
@@ -63,7 +63,7 @@ def reads_quantised(graph: Graph, name: str, position: int = 0) -> bool:
 @pytest.mark.parametrize("placement", PLACEMENTS)
 @pytest.mark.parametrize("name", GRAPHS)
 def test_the_graph_is_valid_and_computes_nearly_the_same(name: str, placement: Placement) -> None:
-    model = quantised(name, placement)
+    model = quantized(name, placement)
     onnx.checker.check_model(model, full_check=True)
     for (expected,), (found,) in zip(
         run(GRAPHS[name](), ["logits"], IMAGES), run(model, ["logits"], IMAGES), strict=True
@@ -73,17 +73,17 @@ def test_the_graph_is_valid_and_computes_nearly_the_same(name: str, placement: P
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
 @pytest.mark.parametrize("name", GRAPHS)
-def test_every_convolution_reads_both_inputs_quantised(name: str, placement: Placement) -> None:
-    graph = Graph(quantised(name, placement))
+def test_every_convolution_reads_both_inputs_quantized(name: str, placement: Placement) -> None:
+    graph = Graph(quantized(name, placement))
     convolutions = [str(each.name) for each in graph.nodes if each.op_type == "Conv"]
     assert convolutions
-    assert all(reads_quantised(graph, each, 0) and reads_quantised(graph, each, 1) for each in convolutions)
+    assert all(reads_quantized(graph, each, 0) and reads_quantized(graph, each, 1) for each in convolutions)
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
 @pytest.mark.parametrize("name", GRAPHS)
 def test_weights_are_symmetric_per_channel_and_rounded_to_half_a_step(name: str, placement: Placement) -> None:
-    before, graph = Graph(GRAPHS[name]()), Graph(quantised(name, placement))
+    before, graph = Graph(GRAPHS[name]()), Graph(quantized(name, placement))
     for each in graph.nodes:
         if each.op_type != "Conv":
             continue
@@ -98,7 +98,7 @@ def test_weights_are_symmetric_per_channel_and_rounded_to_half_a_step(name: str,
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_for_tensorrt_activations_are_symmetric_and_biases_real(name: str) -> None:
-    graph = Graph(quantised(name, "tensorrt"))
+    graph = Graph(quantized(name, "tensorrt"))
     for each in graph.nodes:
         if each.op_type == "QuantizeLinear":
             zero = graph.constant(names(each.inputs)[2])
@@ -112,7 +112,7 @@ def test_for_tensorrt_activations_are_symmetric_and_biases_real(name: str) -> No
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_for_tensorrt_nothing_stands_between_a_convolution_and_its_relu(name: str) -> None:
-    graph = Graph(quantised(name, "tensorrt"))
+    graph = Graph(quantized(name, "tensorrt"))
     for each in graph.nodes:
         if each.op_type == "Relu":
             maker = graph.maker(names(each.inputs)[0])
@@ -120,19 +120,19 @@ def test_for_tensorrt_nothing_stands_between_a_convolution_and_its_relu(name: st
             assert maker.op_type in ("Conv", "Add")
 
 
-def test_for_tensorrt_only_the_identity_of_a_residual_sum_is_quantised() -> None:
-    graph = Graph(quantised("residual", "tensorrt"))
-    assert [reads_quantised(graph, "backbone.res2.0/Add", position) for position in (0, 1)] == [False, True]
+def test_for_tensorrt_only_the_identity_of_a_residual_sum_is_quantized() -> None:
+    graph = Graph(quantized("residual", "tensorrt"))
+    assert [reads_quantized(graph, "backbone.res2.0/Add", position) for position in (0, 1)] == [False, True]
 
 
-def test_for_cpus_both_summands_are_quantised() -> None:
-    graph = Graph(quantised("residual", "cpu"))
-    assert all(reads_quantised(graph, "backbone.res2.0/Add", position) for position in (0, 1))
+def test_for_cpus_both_summands_are_quantized() -> None:
+    graph = Graph(quantized("residual", "cpu"))
+    assert all(reads_quantized(graph, "backbone.res2.0/Add", position) for position in (0, 1))
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
 def test_what_is_concatenated_shares_one_scale(placement: Placement) -> None:
-    graph = Graph(quantised("concatenation", placement))
+    graph = Graph(quantized("concatenation", placement))
     joined = inputs(graph, "backbone.features.2/Concat")
     pooled = inputs(graph, "backbone.features.2.skip/AveragePool")
     after = inputs(graph, "backbone.features.3.convs.0.conv/Conv")
@@ -143,8 +143,8 @@ def test_what_is_concatenated_shares_one_scale(placement: Placement) -> None:
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
 @pytest.mark.parametrize("name", GRAPHS)
-def test_quantising_twice_is_quantising_once(name: str, placement: Placement) -> None:
-    once = quantised(name, placement)
+def test_quantizing_twice_is_quantizing_once(name: str, placement: Placement) -> None:
+    once = quantized(name, placement)
     twice, report = calibration.quantize(once, STATISTICS[name], placement)
     assert twice == once
     assert report.int8
@@ -162,7 +162,7 @@ def test_onnxruntime_fuses_every_convolution_for_cpus(name: str, tmp_path: Path)
     options = ort.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "fused.onnx")
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    model = quantised(name, "cpu")
+    model = quantized(name, "cpu")
     ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     kinds = [each.op_type for each in onnx.load(tmp_path / "fused.onnx").graph.node]
     assert kinds.count("QLinearConv") == sum(each.op_type == "Conv" for each in model.graph.node)
@@ -172,7 +172,7 @@ def test_onnxruntime_fuses_every_convolution_for_cpus(name: str, tmp_path: Path)
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_a_graph_in_half_takes_the_ranges_of_the_one_in_single(name: str) -> None:
-    model = quantised(name, "tensorrt", TensorProto.FLOAT16)
+    model = quantized(name, "tensorrt", TensorProto.FLOAT16)
     graph = Graph(model)
     onnx.checker.check_model(model, full_check=True)
     scales = [graph.dtype(names(each.inputs)[1]) for each in graph.nodes if each.op_type.endswith("QuantizeLinear")]
@@ -198,7 +198,7 @@ def test_a_block_that_is_kept_computes_as_before(placement: Placement) -> None:
     convolutions = [str(each.name) for each in graph.nodes if each.op_type == "Conv"]
     inside = [name for name in convolutions if name.startswith("backbone.res2.0")]
     assert inside
-    assert not any(reads_quantised(graph, name, 1) for name in inside)
+    assert not any(reads_quantized(graph, name, 1) for name in inside)
     assert report.kept == ("backbone.res2.0",)
     assert report.int8 == ("backbone.stem.conv/Conv", "backbone.res3.0.conv1.conv/Conv")
 
@@ -257,18 +257,18 @@ LINEARS = ("backbone.stages.0.0.expand", "pixel_decoder.encoder.layers.0.attenti
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
-def test_linear_layers_over_pixels_are_quantised_but_for_those_that_say_where_to_look(placement: Placement) -> None:
+def test_linear_layers_over_pixels_are_quantized_but_for_those_that_say_where_to_look(placement: Placement) -> None:
     model = transformer()
-    quantised, report = calibration.quantize(model, statistics_of(model), placement)
-    onnx.checker.check_model(quantised, full_check=True)
-    graph = Graph(quantised)
+    quantized, report = calibration.quantize(model, statistics_of(model), placement)
+    onnx.checker.check_model(quantized, full_check=True)
+    graph = Graph(quantized)
     products = [str(each.name) for each in graph.nodes if each.op_type == "MatMul"]
-    read = [name for name in products if reads_quantised(graph, name, 1)]
+    read = [name for name in products if reads_quantized(graph, name, 1)]
     assert read == [f"{name}/MatMul" for name in LINEARS]
-    assert all(reads_quantised(graph, name) for name in read)
+    assert all(reads_quantized(graph, name) for name in read)
     assert set(report.int8) == set(read)
     assert calibration.blocks(model, placement) == ["backbone.stages.0.0", "pixel_decoder.encoder.layers.0.attention"]
-    for (expected,), (found,) in zip(run(model, ["logits"], IMAGES), run(quantised, ["logits"], IMAGES), strict=True):
+    for (expected,), (found,) in zip(run(model, ["logits"], IMAGES), run(quantized, ["logits"], IMAGES), strict=True):
         assert np.abs(found - expected).mean() < 0.02 * np.abs(expected).max()
 
 

@@ -21,7 +21,7 @@ from pem_edge.runtime.artifacts import onnx_metadata
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, Work, parse
 from pem_edge.runtime.errors import BackendError
-from reference.weights import randomised
+from reference.weights import randomized
 from tests.export.conftest import Refusal
 from tests.helpers.interruption import interrupt_export
 
@@ -31,7 +31,7 @@ SMALL = ["--size", "64x96"]
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "nano.safetensors"
-    pem.save(randomised(pem.build("pem-nano", num_classes=19)), path)
+    pem.save(randomized(pem.build("pem-nano", num_classes=19)), path)
     return path
 
 
@@ -157,7 +157,7 @@ def test_thresholds_and_labels_go_into_the_manifest(weights: Path, tmp_path: Pat
 
 def test_the_checkpoints_own_labels_are_the_default(tmp_path: Path) -> None:
     names = tuple(Label(i, f"kind {i}", i > 1, (i, i, i)) for i in range(4))
-    pem.save(randomised(pem.build("pem-nano", num_classes=4)), tmp_path / "own.safetensors", labels=names)
+    pem.save(randomized(pem.build("pem-nano", num_classes=4)), tmp_path / "own.safetensors", labels=names)
     assert export.main(["--weights", str(tmp_path / "own.safetensors"), *SMALL, "-o", str(tmp_path)]) == 0
     assert parse((tmp_path / "pem-nano.json").read_bytes(), "manifest").classes == names
 

@@ -16,14 +16,14 @@ from pem_edge.runtime.artifacts import artifact
 
 @pytest.fixture
 def onnx(tmp_path: Path) -> Path:
-    """The demo's model alone, its manifest inside."""
+    """Return the demo's model alone, its manifest inside."""
     path = tmp_path / "street.onnx"
     shutil.copyfile(artifact.read(artifact.DEMO).model, path)
     return path
 
 
 def machine(target: str = "trt") -> Machine:
-    """This machine as if TensorRT-RTX were TensorRT, and had a GPU to build on."""
+    """Return this machine as if TensorRT-RTX were TensorRT, and had a GPU to build on."""
     pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
     gpu: Any = SimpleNamespace(name="NVIDIA Orin (nvgpu)", compute_capability="8.7")
     return Machine(TARGETS[target], load(TARGETS["trt-rtx"]), gpu)

@@ -31,7 +31,7 @@ def embedded(onnx: Path) -> Manifest:
 
 
 def with_manifest(onnx: Path, **changes: object) -> Path:
-    """The model with another manifest inside."""
+    """Return the model with another manifest inside."""
     proto = onnx_package.load(onnx)
     manifest = msgspec.structs.replace(embedded(onnx), **changes)
     onnx_package.helper.set_model_props(proto, {METADATA_KEY: manifest.to_json().decode()})

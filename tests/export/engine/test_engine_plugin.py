@@ -18,7 +18,7 @@ from tests.export.engine.conftest import machine
 
 @pytest.fixture
 def needy() -> Artifact:
-    """An artifact that claims to need the plugin."""
+    """Return an artifact that claims to need the plugin."""
     demo = artifact.read(artifact.DEMO)
     return Artifact(demo.model, msgspec.structs.replace(demo.manifest, deform_conv="plugin"))
 

@@ -103,7 +103,7 @@ def arguments(onnx: Path) -> list[str]:
 
 
 def command(onnx: Path, program: str) -> str:
-    """The last line on standard error of a process that has a stand-in for TensorRT."""
+    """Return the last line on standard error of a process that has a stand-in for TensorRT."""
     stand_in = onnx.parent / "stand-in" / "tensorrt"
     stand_in.mkdir(parents=True)
     (stand_in / "__init__.py").write_text(STAND_IN)

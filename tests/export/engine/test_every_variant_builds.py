@@ -23,7 +23,7 @@ from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Engine, Manifest
 from pem_edge.runtime.datasets.toy_streets import ToyStreets
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.files import sha256
-from reference.weights import randomised
+from reference.weights import randomized
 from tests.export.conftest import Graphs
 from tests.helpers.gpu import has_gpu
 
@@ -39,13 +39,13 @@ SIZES = {
 @pytest.fixture(scope="module")
 def weights(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / f"{request.param}.safetensors"
-    pem.save(randomised(pem.build(request.param, num_classes=19)), path)
+    pem.save(randomized(pem.build(request.param, num_classes=19)), path)
     return path
 
 
 @pytest.fixture(scope="module")
 def graphs(weights: Path) -> Graphs:
-    """Those of one variant."""
+    """Return those of one variant."""
     assert weights.exists()
     return {}
 
@@ -147,7 +147,7 @@ def test_convolutions_are_int8_in_the_engine_s_network(
     assert manifest.quantization is not None
     assert manifest.quantization.placement == "tensorrt"
     assert manifest.quantization.share_of_convolutions > 0.9
-    # Each convolution has a quantised input; constant weights are quantised ahead of the build.
+    # Each convolution has a quantized input; constant weights are quantized ahead of the build.
     layers = engine_of(manifest).layers
     assert layers["int8"] > len(manifest.quantization.layers)
     assert ("float16" in layers) == (remainder == "fp16")

@@ -13,15 +13,15 @@ def test_a_phase_within_a_step_counts_as_its_share_of_the_step() -> None:
     steps.start("build", None, 4)
     steps.complete("build", 0)
     assert steps.share() == 1 / 4
-    steps.start("optimise", "build", 2)
-    steps.complete("optimise", 0)
+    steps.start("optimize", "build", 2)
+    steps.complete("optimize", 0)
     assert steps.share() == 1 / 4 + 1 / 8
-    steps.start("time", "optimise", 10)
+    steps.start("time", "optimize", 10)
     steps.complete("time", 4)
     assert steps.share() == 1 / 4 + 1 / 8 + 1 / 16
     steps.finish("time")
     assert steps.share() == 1 / 4 + 1 / 8 + 1 / 16, "it may end early, its parent's step has not ended yet"
-    steps.finish("optimise")
+    steps.finish("optimize")
     steps.finish("build")
     assert steps.share() == 1
 
@@ -41,7 +41,7 @@ def test_whatever_comes_it_never_goes_back(events: list[tuple[str, int, int]]) -
         before = steps.share()
 
 
-def test_once_cancelled_the_builder_is_told_to_stop() -> None:
+def test_once_canceled_the_builder_is_told_to_stop() -> None:
     progress = Progress()
     progress.start("build", None, 3)
     assert progress.complete("build", 0)

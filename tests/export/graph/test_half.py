@@ -128,7 +128,7 @@ class GridSample(OpRun):
 
 
 def computed_as_typed(module: nn.Module, inputs: Sequence[Tensor], islands: Sequence[Island]) -> NDArray[Any]:
-    """What an engine computes that keeps to the graph's types, rounding after every operation."""
+    """Return what an engine computes that keeps to the graph's types, rounding after every operation."""
     rewritten = nn.Sequential(copy.deepcopy(module))[0].eval()
     half.convert(rewritten, islands)
     halves = tuple(x.half() for x in inputs)
@@ -165,7 +165,7 @@ def test_every_island_is_shown_to_be_needed() -> None:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[Precision, Path]:
-    """The demo weights at 256x512 as ONNX artifacts; their export proves parity."""
+    """Return the demo weights at 256x512 as ONNX artifacts; their export proves parity."""
     folder, weights = tmp_path_factory.mktemp("half"), checkpoints.locate("demo")
     paths: dict[Precision, Path] = {"fp32": folder / "single.onnx", "fp16": folder / "half.onnx"}
     for precision, path in paths.items():

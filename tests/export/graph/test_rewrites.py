@@ -25,14 +25,14 @@ from pem_edge.export.graph.rewrites.deformable_attention import NVIDIA_DOMAIN, N
 from pem_edge.export.graph.rewrites.upsample import PhaseUpsample
 from pem_edge.pem.layers.deformable_attention import DeformableAttention
 from pem_edge.pem.pixel_decoders.pem import DeformableLevel
-from reference.weights import randomised
+from reference.weights import randomized
 
 Array = NDArray[Any]
 
 
 @pytest.fixture(scope="module")
 def nano() -> pem.PEM:
-    return randomised(pem.build("pem-nano", num_classes=5))
+    return randomized(pem.build("pem-nano", num_classes=5))
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_native_and_standard_deformable_convolution_agree(tmp_path: Path) -> Non
     class Level(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.level = randomised(DeformableLevel(8))
+            self.level = randomized(DeformableLevel(8))
             self.level.offsets.weight.data.mul_(3)
 
         def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -160,7 +160,7 @@ class Attending(nn.Module):
 
 
 def test_nvidia_s_node_gets_what_the_sampling_it_stands_for_gets() -> None:
-    module = Attending(randomised(DeformableAttention(width=16, heads=2, levels=2))).eval()
+    module = Attending(randomized(DeformableAttention(width=16, heads=2, levels=2))).eval()
     inputs = torch.randn(2, 30, 16), torch.randn(1, 30, 16)
     expected = module(*inputs).detach().numpy()
     use_nvidia_attention(module)

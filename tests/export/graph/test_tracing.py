@@ -19,7 +19,7 @@ from pem_edge.export.graph.rewrites import prepare
 from pem_edge.export.graph.rewrites.deform_conv import PLUGIN_DOMAIN, PLUGIN_OPERATOR
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
 from reference.published_form import ReferenceForm
-from reference.weights import randomised
+from reference.weights import randomized
 
 SPEC = InputSpec(height=96, width=128)
 DYNAMIC = InputSpec(height=64, width=96, dynamic_height=Range(64, 64, 128), dynamic_width=Range(64, 96, 128))
@@ -27,7 +27,7 @@ DYNAMIC = InputSpec(height=64, width=96, dynamic_height=Range(64, 64, 128), dyna
 
 @pytest.fixture(scope="module")
 def model() -> pem.PEM:
-    return prepare(randomised(pem.build("pem-nano", num_classes=5)), Forms())
+    return prepare(randomized(pem.build("pem-nano", num_classes=5)), Forms())
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +50,13 @@ def test_at_a_fixed_size_nothing_is_computed_from_constants_alone(static: onnx.M
 
 @pytest.mark.parametrize("form", ["standard", "native", "plugin"])
 def test_nor_in_half_precision_whatever_the_form(form: DeformConvForm) -> None:
-    model = randomised(pem.build("pem-nano", num_classes=5))
+    model = randomized(pem.build("pem-nano", num_classes=5))
     half = tracing.to_onnx(prepare(model, Forms(deform_conv=form, precision="fp16")), tracing.example_for(SPEC))
     assert computed_from_constants(half) == []
 
 
 def test_the_plugin_form_is_the_native_one_under_another_name() -> None:
-    model = randomised(pem.build("pem-nano", num_classes=5))
+    model = randomized(pem.build("pem-nano", num_classes=5))
     plugin = tracing.to_onnx(prepare(model, Forms(deform_conv="plugin")), tracing.example_for(SPEC))
     native = tracing.to_onnx(prepare(model, Forms(deform_conv="native")), tracing.example_for(SPEC))
     ours = [node for node in plugin.graph.node if node.op_type == PLUGIN_OPERATOR]
@@ -97,7 +97,7 @@ def test_only_the_last_prediction_makes_classes_and_full_masks(static: onnx.Mode
     makers = [node for node in static.graph.node if "class_head" in node.name]
     assert len({node.op_type for node in makers}) == len(makers) > 0
     reference = tracing.to_onnx(
-        ReferenceForm(randomised(pem.build("pem-nano", num_classes=5))), tracing.example_for(SPEC)
+        ReferenceForm(randomized(pem.build("pem-nano", num_classes=5))), tracing.example_for(SPEC)
     )
     full = [SPEC.height // 4, SPEC.width // 4]
     assert products_of_size(static, full) == 1
@@ -157,7 +157,7 @@ def test_constant_layer_norms_fold_to_their_value() -> None:
     class Constant(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.norm = randomised(torch.nn.LayerNorm(8, eps=0.1))
+            self.norm = randomized(torch.nn.LayerNorm(8, eps=0.1))
             self.x = torch.nn.Parameter(torch.randn(3, 8))
 
         def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -123,7 +123,7 @@ class Cuda(Kernels):
         if target is None:
             return (Error.cudaErrorInvalidResourceHandle,)
         if target.recorded is not None:
-            target.spoilt = True
+            target.spoiled = True
             return (Error.cudaErrorStreamCaptureUnsupported,)
         self.finish(target)
         return (Error.cudaSuccess,)
@@ -159,12 +159,12 @@ class Cuda(Kernels):
     # graphs
 
     def cudaStreamBeginCapture(self, stream: Stream, mode: str) -> Any:  # noqa: ARG002
-        stream.recorded, stream.spoilt = [], False
+        stream.recorded, stream.spoiled = [], False
         return (Error.cudaSuccess,)
 
     def cudaStreamEndCapture(self, stream: Stream) -> Any:
         works, stream.recorded = stream.recorded, None
-        if stream.spoilt or works is None:
+        if stream.spoiled or works is None:
             return Error.cudaErrorStreamCaptureInvalidated, None
         return Error.cudaSuccess, self.made(Graph(works))
 

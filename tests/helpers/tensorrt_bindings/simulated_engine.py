@@ -86,7 +86,7 @@ class ICudaEngine:
         return IRuntimeConfig()
 
     def shape_of(self, name: str, image: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of an output for images of that shape."""
+        """Return the shape of an output for images of that shape."""
         declared = {output.name: output.shape for output in self.session.get_outputs()}[name]
         grid = tuple(size if size < 0 else size // 4 for size in image[1:3])
         sizes = (declared[2],) if name == "logits" else grid
@@ -149,7 +149,7 @@ class IExecutionContext:
     def _problem(self, stream: Stream | None) -> str:
         recording = stream is not None and stream.recorded is not None
         if recording and (not self._engine.header["recordable"] or self._enqueued != self._version):
-            stream.spoilt = True  # type: ignore[union-attr]
+            stream.spoiled = True  # type: ignore[union-attr]
             return "operation not permitted when stream is capturing"
         if min(self._shape) < 0 or set(self._addresses) != {"image", "logits", "masks"} or not self._scratch:
             return "shapes, addresses or memory are not set"
@@ -171,7 +171,7 @@ class IExecutionContext:
     def tensors(
         self, shape: tuple[int, ...], addresses: dict[str, int], version: int
     ) -> tuple[ort.InferenceSession, dict[str, NDArray[Any]]]:
-        """What the context computes with, now that it does so."""
+        """Return what the context computes with, now that it does so."""
         if version != self._version:
             self._machine.fault("a graph runs whose context was changed since")
         self._machine.view(self._scratch, _SCRATCH)[:] = 0

@@ -24,7 +24,7 @@ _LEGACY = 1
 
 
 class Error(IntEnum):
-    """cudaError_t"""
+    """See ``cudaError_t``."""
 
     cudaSuccess = 0
     cudaErrorInvalidValue = 1
@@ -38,7 +38,7 @@ class Error(IntEnum):
 
 
 class DriverError(IntEnum):
-    """CUresult"""
+    """See ``CUresult``."""
 
     CUDA_SUCCESS = 0
     CUDA_ERROR_INVALID_VALUE = 1
@@ -49,14 +49,14 @@ class DriverError(IntEnum):
 
 
 class CompilerError(IntEnum):
-    """nvrtcResult"""
+    """See ``nvrtcResult``."""
 
     NVRTC_SUCCESS = 0
     NVRTC_ERROR_INVALID_OPTION = 5
 
 
 class Kind(IntEnum):
-    """cudaMemoryType"""
+    """See ``cudaMemoryType``."""
 
     cudaMemoryTypeUnregistered = 0
     cudaMemoryTypeHost = 1
@@ -108,7 +108,7 @@ class Stream(Handle):
     context: Context | None
     pending: deque[Work] = field(default_factory=deque)
     recorded: list[Work] | None = None
-    spoilt: bool = False
+    spoiled: bool = False
 
     def __int__(self) -> int:
         return _LEGACY if self.context is None else id(self)
@@ -148,7 +148,7 @@ class Machine:
         self._thread = threading.local()
 
     def leaks(self) -> list[object]:
-        """What was made and not freed."""
+        """Return what was made and not freed."""
         return [*(block for block in self.blocks if block.live), *self.handles]
 
     def fault(self, what: str) -> None:
@@ -156,7 +156,7 @@ class Machine:
         self.faults.append(what)
 
     def current(self) -> Context | None:
-        """This thread's context."""
+        """Return this thread's context."""
         stack = self.contexts()
         return stack[-1] if stack else None
 
@@ -167,7 +167,7 @@ class Machine:
             yield
 
     def block(self, address: int, size: int = 1) -> Block | None:
-        """The memory of which these bytes are part; a fault if it has been freed."""
+        """Return the memory of which these bytes are part; a fault if it has been freed."""
         for block in reversed(self.blocks):
             if block.address <= address and address + size <= block.address + block.data.size:
                 if not block.live:
@@ -176,7 +176,7 @@ class Machine:
         return None
 
     def view(self, address: int, size: int) -> NDArray[np.uint8]:
-        """These bytes."""
+        """Return the bytes at an address."""
         block = self.block(address, size)
         if block is None:
             self.fault("bytes outside of allocated memory are used")
@@ -197,7 +197,7 @@ class Machine:
         return Error.cudaSuccess
 
     def stream(self, handle: Any) -> Stream | None:
-        """The stream of that handle."""
+        """Return the stream of that handle."""
         streams = [self.default, *(item for item in self.handles if isinstance(item, Stream))]
         return next((stream for stream in streams if int(stream) == int(handle)), None)
 
@@ -222,14 +222,14 @@ class Machine:
         return Error.cudaSuccess
 
     def contexts(self) -> list[Context]:
-        """Those that this thread has pushed."""
+        """Return those that this thread has pushed."""
         if not hasattr(self._thread, "contexts"):
             self._thread.contexts = []
         pushed: list[Context] = self._thread.contexts
         return pushed
 
     def context(self) -> Context:
-        """This thread's context; the first GPU's where it has none."""
+        """Return this thread's context; the first GPU's where it has none."""
         if not self.contexts():
             self.contexts().append(self.primary[0])
         return self.contexts()[-1]

@@ -41,7 +41,10 @@ def engine_bytes(
     needs: str = "",
     recordable: bool = True,
 ) -> bytes:
-    """A serialized engine: sizes are its profile's, ``needs`` a plugin, ``recordable`` whether graphs can hold it."""
+    """Return a serialized engine.
+
+    Sizes are those of its profile, ``needs`` is a plugin, ``recordable`` says whether graphs can hold it.
+    """
     header = {
         "version": version,
         "least": [*least],

@@ -49,9 +49,10 @@ class UnavailableError(Exception):
 
 
 def names(requirement: str, cache: Path) -> dict[str, set[str]]:
-    """Names in each class of the bindings by the class's name, "" for the module; the version under "__version__".
+    """Return the names in each class of the bindings by the class's name, "" for the module.
 
-    What was fetched and read is kept in the folder ``cache``. Raises UnavailableError without gcc or without a wheel.
+    The version is under "__version__". What was fetched and read is kept in the folder ``cache``. Raises
+    UnavailableError without gcc or without a wheel.
     """
     folder = cache / f"{requirement.translate(str.maketrans('=<>,', '----'))}-{sys.implementation.cache_tag}"
     listing = folder / "names.json"

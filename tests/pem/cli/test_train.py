@@ -62,7 +62,7 @@ def arguments(folder: Path, out: Path, *more: str) -> list[str]:
 
 @pytest.fixture
 def run(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    """A function from further options to exit code, standard output and error of a run into ``tmp_path / out``."""
+    """Return a function from further options to exit code, output and error of a run into ``tmp_path / out``."""
 
     def train(*more: str) -> tuple[int, str, str]:
         capfd.readouterr()
@@ -134,7 +134,7 @@ def test_bad_input_is_one_line(run: Run, options: list[str], complaint: str) -> 
 
 
 @pytest.mark.parametrize(("offered", "expected"), [("proscale-r50", "pem-r50"), ("pem-r50", "mask2former-r50")])
-def test_weights_of_another_family_are_recognised(run: Run, tmp_path: Path, offered: str, expected: str) -> None:
+def test_weights_of_another_family_are_recognized(run: Run, tmp_path: Path, offered: str, expected: str) -> None:
     pem.save(pem.build(offered, 3), tmp_path / "theirs.safetensors")
     code, _, said = run("--variant", expected, "--weights", str(tmp_path / "theirs.safetensors"))
     assert code == 1
@@ -192,7 +192,7 @@ def test_torchrun_shares_the_work(folder: Path, tmp_path: Path) -> None:
 
 
 def torchvision_names(name: str) -> str:
-    """What torchvision calls a tensor of our ResNet-50."""
+    """Return what torchvision calls a tensor of our ResNet-50."""
     name = name.replace("stem.conv.", "conv1.").replace("stem.bn.", "bn1.")
     for stage in range(2, 6):
         name = name.replace(f"res{stage}.", f"layer{stage - 1}.")
@@ -230,7 +230,7 @@ def test_a_published_stdc_fills_the_backbone(tmp_path: Path) -> None:
 
 
 def published_swin_name(name: str) -> str:
-    """What Swin's authors call a tensor of ours."""
+    """Return what Swin's authors call a tensor of ours."""
     name = re.sub(r"^stages\.(\d)\.(\d)\.", r"layers.\1.blocks.\2.", name)
     name = re.sub(r"^merges\.(\d)\.", r"layers.\1.downsample.", name)
     for ours, theirs in (

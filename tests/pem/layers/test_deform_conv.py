@@ -20,7 +20,7 @@ deform_conv2d = DeformConv2d()
 
 
 def by_loops(data: Array, offsets: Array, mask: Array, weight: Array) -> Array:
-    """The definition (Zhu et al., 2019, equation 1), one output pixel at a time, in float64."""
+    """Return the definition (Zhu et al., 2019, equation 1), one output pixel at a time, in float64."""
     _, height, width = data.shape
     output = np.zeros((weight.shape[0], height, width))
     for row, column, tap in np.ndindex(height, width, 9):

@@ -17,7 +17,7 @@ IDS = (700, 3, 90_000, 5)
 
 
 def sample(height: int, width: int) -> Sample:
-    """Bands of void, 700, 3 and 90000, each of one colour."""
+    """Bands of void, 700, 3 and 90000, each of one color."""
     band = (np.arange(width) * 4 // width)[None].repeat(height, 0)
     panoptic = np.array([0, *IDS[:3]], np.int32)[band]
     image = np.array([[0, 0, 0], [200, 0, 0], [0, 200, 0], [0, 0, 200]], np.uint8)[band]
@@ -47,7 +47,7 @@ def test_a_view_is_well_formed(
 
 @pytest.mark.parametrize("seed", range(20))
 def test_pixels_and_truth_move_together(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Away from the bands' edges a pixel's colour says whose it is."""
+    """Away from the bands' edges a pixel's color says whose it is."""
     monkeypatch.setattr(augmentations, "jitter_colors", lambda image, _: image)
     view = random_view(sample(60, 80), (32, 64), (0.5, 2.0), np.random.default_rng(seed))
     channel = {4: 0, 2: 2}
@@ -62,7 +62,7 @@ def test_flips_and_crops_do_occur() -> None:
     assert len({view.owners.tobytes() for view in views}) > 15
 
 
-def test_a_small_image_is_padded_with_what_normalises_to_zero() -> None:
+def test_a_small_image_is_padded_with_what_normalizes_to_zero() -> None:
     view = random_view(sample(10, 20), (32, 64), (1.0, 1.0), np.random.default_rng(0))
     assert (view.image[10:] == augmentations._PADDING).all()
     assert (view.image[:, 20:] == augmentations._PADDING).all()
@@ -70,9 +70,9 @@ def test_a_small_image_is_padded_with_what_normalises_to_zero() -> None:
     assert len(view.classes) == 2
 
 
-def test_colours_change_within_bounds_and_grey_stays_grey() -> None:
-    grey = np.full((4, 4, 3), 120, np.uint8)
-    changed: list[NDArray[np.uint8]] = [jitter_colors(grey, np.random.default_rng(seed)) for seed in range(40)]
+def test_colors_change_within_bounds_and_gray_stays_gray() -> None:
+    gray = np.full((4, 4, 3), 120, np.uint8)
+    changed: list[NDArray[np.uint8]] = [jitter_colors(gray, np.random.default_rng(seed)) for seed in range(40)]
     assert all(int(image.max()) - int(image.min()) <= 2 for image in changed)
     means = [float(image.mean()) for image in changed]
     assert min(means) < 90

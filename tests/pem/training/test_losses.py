@@ -84,10 +84,10 @@ def test_truth_at_a_point_is_the_pixel_it_lies_in(height: int, width: int, seed:
     assert found == expected
 
 
-def test_features_at_pixel_centres_are_the_pixels(generator: torch.Generator) -> None:
+def test_features_at_pixel_centers_are_the_pixels(generator: torch.Generator) -> None:
     features = torch.randn(1, 2, 3, 4, generator=generator)
-    centres = torch.tensor([[[(x + 0.5) / 4, (y + 0.5) / 3] for y in range(3) for x in range(4)]])
-    found = points.sample_features(features, centres)
+    centers = torch.tensor([[[(x + 0.5) / 4, (y + 0.5) / 3] for y in range(3) for x in range(4)]])
+    found = points.sample_features(features, centers)
     torch.testing.assert_close(found[0, :, 0], features[0].flatten(1))
 
 

@@ -21,7 +21,7 @@ WEIGHTS = LossWeights(classes=2.0, entropy=5.0, dice=3.0)
 def problem(
     images: int, layers: int, queries: int, segments: list[int], points: int = 40, seed: int = 0
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Random predictions of 4 classes, and truths with the numbers of ``segments`` given."""
+    """Return random predictions of 4 classes, and truths with the numbers of ``segments`` given."""
     generator = torch.Generator().manual_seed(seed)
     most = max(1, *segments)
     logits = 2 * torch.randn(images, layers, queries, 5, generator=generator)
@@ -34,7 +34,7 @@ def problem(
 
 
 def plain_cost(logits: NDArray[Any], mask: NDArray[Any], category: int, truth: NDArray[Any]) -> float:
-    """What one query costs for one segment."""
+    """Return what one query costs for one segment."""
     chances = [math.exp(x) for x in logits]
     probability = chances[category] / sum(chances)
     inside = [1 / (1 + math.exp(-x)) for x in mask]

@@ -34,7 +34,7 @@ from pem_edge.pem.training.objective.qat import MOST, QuantizationAware, convolu
 from pem_edge.pem.training.processes import Processes
 from pem_edge.pem.training.settings import Settings
 from pem_edge.pem.training.trainer import Trainer
-from reference.weights import randomised
+from reference.weights import randomized
 from tests.helpers.boxes import LABELS, Boxes
 from tests.helpers.tiny import TINY
 
@@ -55,7 +55,7 @@ def _gradients() -> Iterator[None]:
 
 @pytest.fixture
 def trainer(tmp_path: Path) -> Make:
-    """A function that sets up a run of the tiny variant in ``tmp_path / name``."""
+    """Return a function that sets up a run of the tiny variant in ``tmp_path / name``."""
 
     def make(name: str, settings: Settings = SETTINGS, model: pem.PEM | None = None, **of_boxes: Any) -> Trainer:
         torch.manual_seed(0)
@@ -65,7 +65,7 @@ def trainer(tmp_path: Path) -> Make:
 
 
 def exported(weights: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """What an export makes of ``weights``, and where they lie so close between two steps that either is right."""
+    """Return what an export makes of ``weights``, and where two steps are about equally near."""
     steps = weight_steps(weights).astype(np.float64).reshape(-1, 1, 1, 1)
     tied = np.abs(np.abs(weights / steps) % 1 - 0.5) < 1e-3
     return rounded_weights(weights, weight_steps(weights)) * steps, tied
@@ -158,9 +158,9 @@ def test_every_weight_gets_its_gradient(kind: type[nn.Conv2d]) -> None:
     torch.testing.assert_close(convolution.weight.grad, upstream, rtol=0, atol=0)
 
 
-def test_the_convolutions_are_those_that_exports_quantise() -> None:
+def test_the_convolutions_are_those_that_exports_quantize() -> None:
     """But for linear layers that are exported as convolutions."""
-    model = randomised(TINY.build(len(LABELS)))
+    model = randomized(TINY.build(len(LABELS)))
     index = Graph(tracing.to_onnx(prepare(model, Forms()), torch.zeros(1, 64, 64, 3, dtype=torch.uint8)))
     names = [str(node.name).removesuffix("/Conv") for node in index.nodes if is_ordinary(index, node)]
     ordinary = {re.sub(r"\.phases\.\d$", ".conv", name) for name in names}
@@ -170,7 +170,7 @@ def test_the_convolutions_are_those_that_exports_quantise() -> None:
 
 
 def losses_of(run: Trainer, module: nn.Module) -> Tensor:
-    """The losses of a batch that no run of these tests has seen."""
+    """Return the losses of a batch that no run of these tests has seen."""
     batch = next(iter(loader(Boxes(), replace(SETTINGS, seed=9), ALONE, 0)))
     where = points.draw(4, run.plan.total, torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -183,9 +183,9 @@ def test_outside_a_call_the_model_is_as_it_was(trainer: Make) -> None:
     assert run.quantized is not None
     before = losses_of(run, run.supervised.eval())
     state = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
-    quantised = losses_of(run, run.quantized.train())
-    assert not torch.equal(quantised, before), "nothing is rounded"
-    torch.testing.assert_close(quantised, before, rtol=0.1, atol=0.1)
+    quantized = losses_of(run, run.quantized.train())
+    assert not torch.equal(quantized, before), "nothing is rounded"
+    torch.testing.assert_close(quantized, before, rtol=0.1, atol=0.1)
     assert torch.equal(losses_of(run, run.supervised.eval()), before)
     after = run.model.state_dict()
     assert after.keys() == state.keys()
@@ -239,7 +239,7 @@ def test_a_resumed_run_equals_one_that_never_stopped(trainer: Make) -> None:
 
 @pytest.fixture
 def train(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Train:
-    """A function from further options of pem-train to the exit code and standard error of a run on toy streets."""
+    """Return a function from further options of pem-train to exit code and standard error of a run on toy streets."""
     few = ["--variant", "pem-nano", "--dataset", "toy:4:64x64", "--size", "64x64", "--steps", "2", "--batch", "2"]
 
     def run(*more: str) -> tuple[int, str]:
@@ -259,7 +259,7 @@ def test_what_is_left_is_an_ordinary_checkpoint(train: Train, tmp_path: Path) ->
     for name in statistics:
         torch.testing.assert_close(after[name], before[name], msg=f"{name} was not frozen")
     name = "backbone.features.3.convs.1.conv.weight"
-    assert not torch.equal(after[name], before[name]), "nothing was learnt"
+    assert not torch.equal(after[name], before[name]), "nothing was learned"
 
 
 def test_the_recipe_is_gentle_and_the_users_options_win(train: Train, tmp_path: Path) -> None:

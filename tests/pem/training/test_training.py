@@ -50,7 +50,7 @@ def _gradients() -> Iterator[None]:
 
 @pytest.fixture
 def trainer(tmp_path: Path) -> Train:
-    """A function that sets up a run of the tiny variant in ``tmp_path / name``."""
+    """Return a function that sets up a run of the tiny variant in ``tmp_path / name``."""
 
     def make(name: str = "run", dataset: Boxes | None = None, settings: Settings = SETTINGS) -> Trainer:
         return Trainer(tiny(), Boxes() if dataset is None else dataset, settings, tmp_path / name, ALONE)
@@ -64,7 +64,7 @@ def tiny() -> PEM:
 
 
 def metrics(folder: Path) -> list[dict[str, float]]:
-    """The rows of metrics.csv that do not tell the time."""
+    """Return the rows of metrics.csv that do not tell the time."""
     with (folder / "metrics.csv").open(newline="") as file:
         return [{k: float(v) for k, v in row.items() if k != "images_per_second"} for row in csv.DictReader(file)]
 

@@ -91,7 +91,7 @@ def test_unknown_name() -> None:
 
 
 @given(st.integers(0, 1000))
-def test_colors_are_valid_and_unlike_their_neighbours(index: int) -> None:
+def test_colors_are_valid_and_unlike_their_neighbors(index: int) -> None:
     color, following = labels.distinct_color(index), labels.distinct_color(index + 1)
     assert all(0 <= channel <= 255 for channel in color)
     assert sum(abs(a - b) for a, b in zip(color, following, strict=True)) > 60

@@ -19,12 +19,12 @@ from pem_edge.runtime.files import sha256
 
 
 def edited(path: Path, **fields: Any) -> bytes:
-    """The manifest at ``path`` with top-level ``fields`` replaced."""
+    """Return the manifest at ``path`` with top-level ``fields`` replaced."""
     return json.dumps({**json.loads(path.read_bytes()), **fields}).encode()
 
 
 def dynamic(name: str, least: int, usual: int, most: int) -> dict[str, Any]:
-    """An input of 64x64 with one range."""
+    """Return an input of 64x64 with one range."""
     return {"height": 64, "width": 64, f"dynamic_{name}": {"least": least, "usual": usual, "most": most}}
 
 
@@ -41,7 +41,7 @@ WORK = {
 
 @pytest.fixture
 def beside(tiny: Path) -> Path:
-    """The manifest of the tiny model."""
+    """Return the manifest of the tiny model."""
     return manifests.path_of(tiny)
 
 

@@ -34,7 +34,7 @@ Command = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
-    """Runs ``pem-<name>`` with the row in the table, there and in the processes it starts; returns its JSON."""
+    """Return a function that runs ``pem-<name>`` with the row in the table, in all processes, and returns its JSON."""
     site = tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(_ADD_ROW)

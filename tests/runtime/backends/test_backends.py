@@ -31,7 +31,7 @@ needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="openv
 
 @pytest.fixture(params=["onnxruntime", pytest.param("openvino", marks=needs_openvino)])
 def engine(request: pytest.FixtureRequest) -> str:
-    """Each backend's name."""
+    """Return each backend's name."""
     return str(request.param)
 
 
@@ -40,7 +40,7 @@ def load(engine: str, path: Path) -> Backend:
 
 
 def expected_masks(image: NDArray[np.uint8]) -> NDArray[Any]:
-    """The first query's mask logits of the tiny model: 40 (r - g - b - 0.5) on the average of each 4x4 pixels."""
+    """Return the tiny model's first mask logits: 40 (r - g - b - 0.5) on the average of each 4x4 pixels."""
     height, width = image.shape[0] // 4, image.shape[1] // 4
     red, green, blue = np.moveaxis(image.reshape(height, 4, width, 4, 3).mean(axis=(1, 3)) / 255, -1, 0)
     return np.asarray(40 * (red - green - blue - 0.5))

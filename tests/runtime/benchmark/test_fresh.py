@@ -15,7 +15,7 @@ from pem_edge.runtime.errors import BackendError
 
 @pytest.fixture
 def task(tiny: Path, flag: NDArray[np.uint8], tmp_path: Path) -> fresh_process.Task:
-    """The tiny model, and a picture for it."""
+    """Return the tiny model, and a picture for it."""
     picture = tmp_path / "flag.png"
     cv2.imwrite(str(picture), flag[..., ::-1])
     return fresh_process.Task(model=str(tiny), backend="onnxruntime", threads=1, picture=str(picture))

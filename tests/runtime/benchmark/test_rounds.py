@@ -1,4 +1,4 @@
-"""In rounds all artifacts have one turn each, the same picture, and nobody is favoured."""
+"""In rounds all artifacts have one turn each, the same picture, and nobody is favored."""
 
 from __future__ import annotations
 

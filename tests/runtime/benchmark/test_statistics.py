@@ -19,7 +19,7 @@ positive = st.lists(st.floats(0.01, 1e5), min_size=2, max_size=40)
 
 
 def machine(generator: np.random.Generator, rounds: int = ROUNDS) -> NDArray[np.float64]:
-    """What others' load and a drifting clock make of a time of 1: factors, one a round, that hang together."""
+    """Return what others' load and a drifting clock make of a time of 1: factors, one a round, that hang together."""
     drift = np.cumsum(generator.normal(0, 0.02, rounds))
     state = np.zeros(rounds)
     for index in range(1, rounds):
@@ -29,7 +29,7 @@ def machine(generator: np.random.Generator, rounds: int = ROUNDS) -> NDArray[np.
 
 
 def turns(generator: np.random.Generator, rounds: int = ROUNDS) -> NDArray[np.float64]:
-    """What befalls a single turn: noise, and spikes in one of twenty."""
+    """Return what befalls a single turn: noise, and spikes in one of twenty."""
     spikes = np.where(generator.random(rounds) < 0.05, generator.uniform(1.5, 6, rounds), 1.0)
     return np.asarray(np.exp(generator.normal(0, 0.05, rounds)) * spikes)
 
@@ -62,7 +62,7 @@ def test_intervals_hold_the_truth_as_often_as_they_claim() -> None:
 
 
 def runs(seed: int, slowdown: float, slower_machine: float) -> statistics.Change:
-    """A run, and another with a machine that is as much slower, each with its reference work."""
+    """Return a run, and another with a machine that is as much slower, each with its reference work."""
     generator = np.random.default_rng(seed)
     times, reference_times = [], []
     for factor, pace in ((1.0, 1.0), (slowdown, slower_machine)):

@@ -129,7 +129,7 @@ def test_the_worst_images_are_drawn(tiny: Path, dataset: Path, capsys: Capture, 
     mask = picture[:, 3 * 104 :].astype(int)
     red, green, blue = mask[32, 4], mask[32, 24], mask[32, 60]
     assert red[0] > red[1] + 100, "white where red should be"
-    assert green.tolist() == [green[0]] * 3, "right: grey"
+    assert green.tolist() == [green[0]] * 3, "right: gray"
     assert blue[2] > blue[0] + 50, "void"
 
     code, out, err = evaluated(capsys, *arguments)
@@ -180,7 +180,7 @@ def test_a_sample_that_cannot_be_read_ends_it_and_leaves_nothing(
     coco_folder.save(dataset / "panoptic" / "2.png", np.full((64, 96, 3), 9, np.uint8))
     code, out, err = evaluated(capsys, tiny, "--dataset", dataset, "--save-errors", tmp_path / "errors")
     assert (code, out, err.count("\n")) == (1, "", 1)
-    assert "panoptic/2.png has the colour (9, 9, 9), id 592137" in err
+    assert "panoptic/2.png has the color (9, 9, 9), id 592137" in err
     assert not list((tmp_path / "errors").iterdir())
 
 
@@ -232,11 +232,9 @@ class One:
 
 
 def test_classes_are_matched_by_name() -> None:
-    relabelled = Relabeled(
-        One("car", "sky", "road, route"), [label(i, n) for i, n in enumerate(("road", "car", "sky"))]
-    )
-    assert [segment.category_id for segment in relabelled[0].segments] == [1, 2, 0]
-    assert semantic_truth(relabelled[0]).tolist() == [[VOID, 1, 2, 0]]
+    relabeled = Relabeled(One("car", "sky", "road, route"), [label(i, n) for i, n in enumerate(("road", "car", "sky"))])
+    assert [segment.category_id for segment in relabeled[0].segments] == [1, 2, 0]
+    assert semantic_truth(relabeled[0]).tolist() == [[VOID, 1, 2, 0]]
     same = One("screen, door", "screen, tv")
     assert [segment.category_id for segment in Relabeled(same, same.labels[::-1])[0].segments] == [1, 0]
 

@@ -33,13 +33,13 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """The output folder, not there yet."""
+    """Return the output folder, not there yet."""
     return tmp_path / "out"
 
 
 @pytest.fixture
 def run(tiny: Path, out: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command on the tiny model; returns its exit code, standard output and standard error."""
+    """Return a function that runs the command on the tiny model, to exit code, output and error."""
 
     def call(
         source: Path | str, *options: str, model: Path | str = tiny, output: Path | str = out
@@ -53,7 +53,7 @@ def run(tiny: Path, out: Path, capfd: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture
 def picture(tmp_path: Path, flag: NDArray[np.uint8]) -> Path:
-    """The flag as ``flag.png``."""
+    """Return the flag as ``flag.png``."""
     path = tmp_path / "flag.png"
     Image.fromarray(flag).save(path)
     return path
@@ -61,7 +61,7 @@ def picture(tmp_path: Path, flag: NDArray[np.uint8]) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path, flag: NDArray[np.uint8]) -> Path:
-    """A folder of ``a.png``, ``b.jpg`` and ``b.png``."""
+    """Return a folder of ``a.png``, ``b.jpg`` and ``b.png``."""
     path = tmp_path / "flags"
     path.mkdir()
     for name in ("a.png", "b.jpg", "b.png"):
@@ -210,7 +210,7 @@ def test_progress_is_for_terminals_and_on_standard_error(tiny: Path, folder: Pat
 
 
 def claimed_png() -> bytes:
-    """A PNG whose header says 20000x20000."""
+    """Return a PNG whose header says 20000x20000."""
     header = struct.pack(">IIBBBBB", 20000, 20000, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
     parts = [
@@ -245,7 +245,7 @@ def test_unreadable_sources(
     ("name", "pixels"),
     [
         ("one.png", np.full((1, 1, 3), 255, np.uint8)),
-        ("grey.png", np.full((64, 96), 255, np.uint8)),
+        ("gray.png", np.full((64, 96), 255, np.uint8)),
         ("alpha.png", np.full((64, 96, 4), 255, np.uint8)),
         ("sixteen.png", np.full((64, 96), 65535, np.uint16)),
         ("deep.png", np.full((64, 96, 3), 65535, np.uint16)),

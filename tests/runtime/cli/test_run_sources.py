@@ -50,7 +50,7 @@ def files_in(folder: Path) -> list[str]:
 
 
 def assert_consistent(folder: Path) -> int:
-    """Every map that ``panoptic.json`` tells of is whole; returns their number."""
+    """Return every map that ``panoptic.json`` tells of is whole; returns their number."""
     annotations = json.loads((folder / "panoptic.json").read_bytes())["annotations"]
     for annotation in annotations:
         Image.open(folder / annotation["file_name"]).load()
@@ -211,7 +211,7 @@ def test_a_port_in_use_is_one_line(tiny: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 3 MB."""
+    """Yield a file system of 3 MB."""
     place = tmp_path / "disk"
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)]

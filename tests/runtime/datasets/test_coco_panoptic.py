@@ -85,7 +85,7 @@ def test_void_and_segments_without_pixels_are_allowed(tmp_path: Path) -> None:
 
 
 def spoil(*keys: str | int, value: object) -> Callable[[Document], None]:
-    """Sets what is at the path ``keys`` in the document."""
+    """Return a function that sets what is at the path ``keys`` in the document."""
 
     def edit(document: Document) -> None:
         place: Any = document
@@ -134,13 +134,13 @@ def test_missing_folder_and_missing_document(tmp_path: Path) -> None:
     refused(lambda: open_dataset(str(tmp_path)), r"cannot read .*panoptic\.json: No such file")
 
 
-def test_a_colour_that_matches_no_segment(tmp_path: Path) -> None:
+def test_a_color_that_matches_no_segment(tmp_path: Path) -> None:
     dataset = open_dataset(str(coco_folder.write(tmp_path)))
     panoptic = coco_folder.stripes()[1]
     panoptic[3, 4] = 0x030201
     coco_folder.save(tmp_path / "panoptic" / "0.png", coco_format.encode(panoptic))
     refused(
-        lambda: dataset[0], r"0\.png has the colour \(1, 2, 3\), id 197121, which is none of its 3 segments in .*json"
+        lambda: dataset[0], r"0\.png has the color \(1, 2, 3\), id 197121, which is none of its 3 segments in .*json"
     )
     assert dataset[1].segments, "the others can still be read"
 

@@ -1,4 +1,4 @@
-"""Toy streets are the same for a seed, labelled exactly, of all classes, at every size; what is written reads back."""
+"""Toy streets are the same for a seed, labeled exactly, of all classes, at every size; what is written reads back."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def measured(mask: NDArray[np.bool_]) -> tuple[int, list[int]]:
 
 
 def _classes(sample: Sample) -> NDArray[np.int32]:
-    """The class of every pixel, -1 for void."""
+    """Return the class of every pixel, -1 for void."""
     table: NDArray[np.int32] = np.full(sample.panoptic.max() + 1, -1, np.int32)
     for segment in sample.segments:
         table[segment.id] = segment.category_id
@@ -154,7 +154,7 @@ def _classes(sample: Sample) -> NDArray[np.int32]:
 
 
 def _majority(classes: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The most frequent class of every two by two pixels."""
+    """Return the most frequent class of every two by two pixels."""
     height, width = classes.shape
     blocks = classes.reshape(height // 2, 2, width // 2, 2).swapaxes(1, 2).reshape(height // 2, width // 2, 4)
     votes = (blocks[..., None] == np.arange(-1, len(LABELS))).sum(2)

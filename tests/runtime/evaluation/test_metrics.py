@@ -43,7 +43,7 @@ def case(
     true_classes: Mapping[int, int],
     crowds: Sequence[int] = (),
 ) -> Case:
-    """Maps, and the class of each id in them."""
+    """Return maps, and the class of each id in them."""
     return Case(
         np.array(pred, np.int32),
         [Predicted(*item) for item in pred_classes.items()],
@@ -64,7 +64,7 @@ def pixels(panoptic: Map, segment_id: int) -> Pixels:
 
 
 def matches(image: Case) -> dict[tuple[int, int], float]:
-    """The IoU of each pair of segments (true id, predicted id) that match."""
+    """Return the IoU of each pair of segments (true id, predicted id) that match."""
     void = pixels(image.true, 0)
     found = {}
     for true in image.true_segments:
@@ -79,7 +79,7 @@ def matches(image: Case) -> dict[tuple[int, int], float]:
 
 
 def count(image: Case) -> dict[int, dict[str, float]]:
-    """True positives, false positives, false negatives and the sum of IoUs of each class in one image."""
+    """Count true positives, false positives, false negatives and the IoUs of each class in one image."""
     counts = {c: {"tp": 0.0, "fp": 0.0, "fn": 0.0, "iou": 0.0} for c in range(CLASSES)}
     matched = matches(image)
     excused = {c: pixels(image.true, 0) for c in range(CLASSES)}

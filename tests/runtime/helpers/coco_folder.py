@@ -25,7 +25,7 @@ CATEGORIES = [
 
 
 def stripes(shift: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """A picture, 64x96, of red, white and blue, and its map: the ids 70000, 300 and 5, and void where they meet."""
+    """Return a picture, 64x96, of red, white and blue, and its map: ids 70000, 300 and 5, and void between them."""
     image, panoptic = np.zeros((64, 96, 3), np.uint8), np.zeros((64, 96), np.int32)
     image[:, :32], image[:, 32:64], image[:, 64:] = (255, 0, 0), (255, 255, 255), (0, 0, 255)
     panoptic[:, 3:29], panoptic[:, 35:56], panoptic[:, 67:93] = 70000, 300, 5

@@ -18,7 +18,7 @@ COLORS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255))
 
 
 def image(index: int, height: int = 64, width: int = 96) -> NDArray[np.uint8]:
-    """One of `COLORS` in turn, RGB uint8 (height, width, 3)."""
+    """Return one of `COLORS` in turn, RGB uint8 (height, width, 3)."""
     return np.full((height, width, 3), COLORS[index % len(COLORS)], np.uint8)
 
 

@@ -18,7 +18,7 @@ ROUNDING = 5e-7
 
 
 def compiled(instruction_set: str | None = None) -> library.Functions:
-    """The compiled functions. Skips the test where no compiler could make them, or the processor cannot run them."""
+    """Return the compiled functions. Skip the test where they cannot be compiled, or the processor cannot run them."""
     path = build.library_path()
     if not path.is_file():
         try:
@@ -36,13 +36,13 @@ def compiled(instruction_set: str | None = None) -> library.Functions:
 def assignments(
     scene: Scene, among: Candidates, functions: library.Functions
 ) -> tuple[PixelAssignment, PixelAssignment]:
-    """The assignment in NumPy, and compiled."""
+    """Return the assignment in NumPy, and compiled."""
     taking_part = scene.masks, among.queries, among.scores, scene.geometry
     return NumpyAssignment(*taking_part), CompiledAssignment(*taking_part, functions)
 
 
 def ties(scene: Scene, among: Candidates) -> NDArray[np.bool_]:
-    """The pixels, bool (H, W), at which rounding may decide: who wins, or whether a mask reaches 0.5."""
+    """Return the pixels, bool (H, W), at which rounding may decide: who wins, or whether a mask reaches 0.5."""
     masks = published.resized(scene.masks[among.queries], **scene.sizes)
     rounding = ROUNDING * (2 + np.abs(masks).max())
     with np.errstate(over="ignore"):

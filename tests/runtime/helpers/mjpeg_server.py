@@ -16,7 +16,7 @@ from tests.runtime.helpers.footage import image
 
 @contextmanager
 def camera(frames: int, fps: float, stalls: bool = False) -> Iterator[str]:
-    """The address of one that sends so many frames, `footage.image` in turn, and then hangs up, or stalls."""
+    """Serve so many frames, `footage.image` in turn, then hang up, or stall; give the address."""
     ended = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):

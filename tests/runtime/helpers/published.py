@@ -35,7 +35,7 @@ def panoptic(
     overlap_threshold: float = 0.8,
     **sizes: Size,
 ) -> tuple[NDArray[np.int32], list[tuple[int, int, bool]]]:
-    """The map, and its segments as (id, category, isthing)."""
+    """Return the map, and its segments as (id, category, isthing)."""
     probabilities = _softmax(logits)
     scores, labels = probabilities.max(-1), probabilities.argmax(-1)
     mask_pred = _sigmoid(resized(masks, **sizes))
@@ -76,7 +76,7 @@ def semantic_scores(logits: Array, masks: Array, **sizes: Size) -> Array:
 def instances(
     logits: Array, masks: Array, *, things: Collection[int], top_k: int = 100, **sizes: Size
 ) -> list[tuple[float, int, NDArray[np.bool_]]]:
-    """Every instance as (score, category, mask), best first, those without pixels among them."""
+    """Return every instance as (score, category, mask), best first, those without pixels among them."""
     scores = _softmax(logits)[:, :-1]
     mask_pred = resized(masks, **sizes)
     found = []

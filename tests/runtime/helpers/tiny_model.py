@@ -26,7 +26,7 @@ MASK_WEIGHTS = [
     [-1, -1, 1],
     [1, 1, 1],
     [-1, -1, -1],
-    [-0.4, -0.4, -0.4],  # dark grey as well as black, where the query before it wins
+    [-0.4, -0.4, -0.4],  # dark gray as well as black, where the query before it wins
     [0, 0, 0],
     [0, 0, 0],
 ]
@@ -34,7 +34,7 @@ MASK_BIASES = [-0.5, -0.5, -0.5, -2.5, 0.5, 0.3, -1, -1]
 
 
 def tiny_model(height: int | str, width: int | str, batch: int | str) -> onnx.ModelProto:
-    """Each query has one class and, in colours of 0 to 1, the mask where weights times colour + bias > 0.
+    """Return each query has one class and, in colors of 0 to 1, the mask where weights times color + bias > 0.
 
     Sizes given as names are dynamic.
     """

@@ -78,7 +78,7 @@ def test_shrinking_averages_what_it_merges() -> None:
 
 @given(st.integers(2, 40), st.integers(2, 40))
 def test_a_ramp_stays_where_it_was(height: int, width: int) -> None:
-    """Pixel centres map to pixel centres, as the way back assumes: (x + 0.5) / width is the same before and after."""
+    """Pixel centers map to pixel centers, as the way back assumes: (x + 0.5) / width is the same before and after."""
     ramp = np.broadcast_to((np.arange(width) + 0.5) / width * 255, (height, width))
     fitted, geometry = fit(np.dstack([ramp.round().astype(np.uint8)] * 3), 64, 64, PAD)
     w = geometry.image_size[1]

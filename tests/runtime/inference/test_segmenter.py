@@ -24,7 +24,7 @@ SIDES = Range(32, 64, 96)
 
 
 def label_at(result: runtime.Result, row: int, column: int) -> str:
-    """The name of the segment there, "" for void."""
+    """Return the name of the segment there, "" for void."""
     return {segment.id: segment.label for segment in result.segments}.get(int(result.panoptic[row, column]), "")
 
 
@@ -85,7 +85,7 @@ def test_a_file_gives_what_its_pixels_give(tiny: Path, flag: NDArray[np.uint8], 
         assert list(result.milliseconds) == ["decode", *STAGES]
 
 
-def test_grey_and_transparent_arrays(tiny: Path) -> None:
+def test_gray_and_transparent_arrays(tiny: Path) -> None:
     segmenter = runtime.load(tiny)
     assert label_at(segmenter(np.full((64, 96), 255, np.uint8)), 5, 5) == "white"
     assert label_at(segmenter(np.full((64, 96, 4), (0, 255, 0, 0), np.uint8)), 5, 5) == "green"
@@ -110,7 +110,7 @@ def test_an_artifact_that_takes_only_batches(
 
 
 def varied(count: int) -> list[NDArray[np.uint8]]:
-    """Images of three sizes and, in each, of stripes in another order."""
+    """Return images of three sizes and, in each, of stripes in another order."""
     colors = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)], np.uint8)
     rng = np.random.default_rng(0)
     return [
@@ -178,7 +178,7 @@ def test_thresholds_come_from_manifest_load_and_call_in_rising_order(
 
 def test_overlap_threshold_is_passed_on(tiny: Path) -> None:
     image = np.zeros((64, 96, 3), np.uint8)
-    image[:, 48:] = 51  # the query for dark grey wins this half only of its mask
+    image[:, 48:] = 51  # the query for dark gray wins this half only of its mask
     segmenter = runtime.load(tiny)
     assert label_at(segmenter(image, overlap_threshold=0.4), 32, 80) == "black"
     assert label_at(segmenter(image, overlap_threshold=0.6), 32, 80) == ""

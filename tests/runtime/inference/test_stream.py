@@ -69,7 +69,7 @@ def test_the_results_are_those_of_single_calls(segmenter: runtime.Segmenter, fla
         np.testing.assert_array_equal(result.panoptic, segmenter(picture).panoptic)
 
 
-def test_neighbours_are_worked_on_at_the_same_time(segmenter: runtime.Segmenter, monkeypatch: Any) -> None:
+def test_neighbors_are_worked_on_at_the_same_time(segmenter: runtime.Segmenter, monkeypatch: Any) -> None:
     """Every stage waits for the others to be busy with other images; one after another they would wait in vain."""
     meeting = threading.Barrier(3)
 

@@ -22,7 +22,7 @@ ROAD, CAR = 0, 13
 
 
 def segmented(size: tuple[int, int], seed: int = 0) -> tuple[NDArray[np.int32], list[Segment]]:
-    """A panoptic map of that size, and its segments."""
+    """Return a panoptic map of that size, and its segments."""
     logits, masks = synthetic().predictions(19, 16, 24, seed=seed)
     geometry = Geometry((64, 96), (64, 96), size)
     panoptic, segments = postprocess.merge(logits, masks, geometry, labels.things(CITYSCAPES), Thresholds())
@@ -53,7 +53,7 @@ def test_any_size_can_be_drawn(size: tuple[int, int], seed: int) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (8, 8), (1, 500), (500, 1)])
-def test_slivers_are_coloured_too(size: tuple[int, int]) -> None:
+def test_slivers_are_colored_too(size: tuple[int, int]) -> None:
     image = np.zeros((*size, 3), np.uint8)
     panoptic = np.ones(size, np.int32)
     picture = drawing.draw(image, panoptic, [segment(1, ROAD, (0, 0, size[1], size[0]))], CITYSCAPES, opacity=1)
@@ -80,7 +80,7 @@ def test_void_and_ids_of_no_segment_show_the_image() -> None:
     assert not changed[20:].any()
 
 
-def test_stuff_of_a_class_has_one_colour_and_things_differ() -> None:
+def test_stuff_of_a_class_has_one_color_and_things_differ() -> None:
     image = np.zeros((80, 80, 3), np.uint8)
     road = drawing.draw(image, *two_halves(ROAD), CITYSCAPES)
     cars = drawing.draw(image, *two_halves(CAR), CITYSCAPES)
@@ -98,7 +98,7 @@ def test_things_have_an_outline_and_stuff_has_none() -> None:
 
 
 def test_text_is_readable_on_any_segment() -> None:
-    """Somewhere in a large segment there are both darker and lighter pixels than its colour: a text and its rim."""
+    """Somewhere in a large segment there are both darker and lighter pixels than its color: a text and its rim."""
     for label in CITYSCAPES:
         image = np.full((200, 300, 3), label.color, np.uint8)
         whole = [segment(1, label.id, (0, 0, 300, 200))]

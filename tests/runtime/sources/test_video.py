@@ -16,7 +16,7 @@ from tests.runtime.helpers.footage import write_video
 
 
 def outcome(path: Path) -> tuple[int, str]:
-    """How many frames came, and what was said at the end."""
+    """Return how many frames came, and what was said at the end."""
     count = 0
     try:
         for frame in sources.find(path):

@@ -74,14 +74,14 @@ class DeviceStages:
             session.own(cleanup.pop_all().close)
 
     def staged(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """A copy of ``image`` in page-locked memory, to be uploaded from there. Threads may call this at once."""
+        """Return a copy of ``image`` in page-locked memory, to be uploaded from there. Threads may share this."""
         with self._gpu.current():
             staging = self._images.lend(image.shape, np.uint8)
         np.copyto(staging, image)
         return np.asarray(staging, np.uint8)
 
     def keepable(self, staged: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """What `staged` returned, as an array that a caller may keep."""
+        """Return what `staged` returned as an array that a caller may keep."""
         return np.asarray(self._images.keepable(staged), np.uint8)
 
     def run(
@@ -137,7 +137,7 @@ class DeviceStages:
         return tables
 
     def _fetch(self, image: Image, target: int | None) -> int:
-        """Where the image lies on the GPU: at ``target`` if that is given."""
+        """Return where the image lies on the GPU: at ``target`` if that is given."""
         stream = self._session.stream
         if not isinstance(image, DeviceArray):
             target = self._source.address if target is None else target

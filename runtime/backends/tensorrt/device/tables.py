@@ -65,7 +65,7 @@ class GeometryTables:
         self._sets: OrderedDict[Geometry, TableSet] = OrderedDict()
 
     def of(self, geometry: Geometry, stream: SupportsInt) -> TableSet:
-        """The set of ``geometry``, which lies on the GPU when ``stream`` has come so far."""
+        """Return the set of ``geometry``, which lies on the GPU when ``stream`` has come so far."""
         if geometry not in self._sets:
             if len(self._sets) == self._most_sets:
                 self._sets.popitem(last=False)[1].close()

@@ -17,14 +17,14 @@ _FULL_NAMES = {"trt": "TensorRT", "trt-rtx": "TensorRT-RTX"}
 
 
 def engine_of(artifact: Artifact) -> Engine:
-    """What the manifest says of the engine. Raises BackendError if it is no engine's."""
+    """Return what the manifest says of the engine. Raises BackendError if it is no engine's."""
     if artifact.manifest.engine is None:
         raise BackendError(f"{artifact.model} is no engine: build one, with pem-export --to trt")
     return artifact.manifest.engine
 
 
 def rebuild_command(artifact: Artifact) -> str:
-    """The command that builds the engine again, here, from the ONNX beside it."""
+    """Return the command that builds the engine again, here, from the ONNX beside it."""
     described = engine_of(artifact)
     source = artifact.model.parent / described.source.file
     return f"pem-export --weights {shlex.quote(str(source))} --to {described.target} --overwrite"
@@ -55,9 +55,12 @@ def require_gpu(artifact: Artifact, gpu: Gpu) -> None:
 
 
 def deserialize(trt: TensorRt, artifact: Artifact) -> ICudaEngine:
-    """The engine, its bytes checked once more as they are read. Raises BackendError if TensorRT does not take it.
+    """Return the engine, its bytes checked once more as they are read.
 
     Engines may hold code for the host; ``engine_host_code_allowed`` stays False, so that none of it runs.
+
+    Raises:
+        BackendError: If TensorRT does not take the file.
     """
     data = artifact.model.read_bytes()
     vouched = artifact.manifest.model

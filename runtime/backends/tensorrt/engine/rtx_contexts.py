@@ -49,7 +49,7 @@ class RtxContexts:
 
 
 def _path(artifact: Artifact, gpu: Gpu) -> Path:
-    """In the user's cache folder, by engine and GPU."""
+    """Return a file in the user's cache folder, named after engine and GPU."""
     model = artifact.manifest.model
     digest = model.sha256[:16] if model else artifact.model.stem
     name = "".join(letter if letter.isalnum() else "-" for letter in f"{gpu.name} {gpu.compute_capability}")

@@ -32,7 +32,7 @@ class Contexts(Protocol):
         """Return a context, or None if there is no memory for it."""
 
     def first_run(self) -> None:
-        """Called when a context has run for the first time."""
+        """Take note that a context has run for the first time."""
 
     def close(self) -> None:
         """Let go of the engine."""
@@ -116,7 +116,7 @@ class Session:
         return int(self._stream)
 
     def plan(self, shape: Shape) -> Plan:
-        """How images of ``shape`` are run. Raises BackendError if the engine does not take it."""
+        """Return the plan that runs images of ``shape``. Raises BackendError if the engine does not take it."""
         if shape not in self._plans:
             with self._gpu.current():
                 if len(self._plans) == _MOST_SHAPES:
@@ -126,7 +126,7 @@ class Session:
         return self._plans[shape]
 
     def run(self, plan: Plan, images: NDArray[np.uint8] | DeviceArray) -> list[NDArray[np.generic]]:
-        """The outputs, arrays of the call's own."""
+        """Run a batch, and return the outputs as arrays of their own."""
         with self.working(plan):
             self._fetch(images)
             self.launch(plan)
@@ -135,7 +135,7 @@ class Session:
 
     @contextmanager
     def working(self, plan: Plan) -> Iterator[None]:
-        """Within the block, work for ``plan`` is put on the stream; it is done when the block ends."""
+        """Let the block put work for ``plan`` on the stream; it is done when the block ends."""
         with self._gpu.current():
             try:
                 yield
@@ -153,14 +153,14 @@ class Session:
         call("cudaStreamSynchronize", self._stream)
 
     def results(self, plan: Plan) -> dict[str, NDArray[np.generic]]:
-        """Arrays by name that the outputs are copied to, in the order of the stream."""
+        """Return arrays by name that the outputs are copied to, in the order of the stream."""
         arrays = {name: self._pools[name].lend(shape, self.dtypes[name]) for name, shape in plan.outputs.items()}
         for name, array in arrays.items():
             copy(array.ctypes.data, self._buffers[name].address, array.nbytes, self._stream)
         return arrays
 
     def keepable(self, results: dict[str, NDArray[np.generic]]) -> list[NDArray[np.generic]]:
-        """`results`, once the stream has been waited for, as arrays that a caller may keep."""
+        """Return `results`, once the stream has been synchronized, as arrays that a caller may keep."""
         return [self._pools[name].keepable(array) for name, array in results.items()]
 
     def wait_for(self, stream: int | None) -> None:
@@ -170,7 +170,7 @@ class Session:
             call("cudaStreamWaitEvent", self._stream, self._event, 0)
 
     def address(self, tensor: str) -> int:
-        """Where a tensor lies on the GPU."""
+        """Return where a tensor lies on the GPU."""
         return self._buffers[tensor].address
 
     def own(self, close: Callable[[], object]) -> None:

@@ -19,7 +19,7 @@ class TrtContexts:
         return self._engine.create_execution_context(self._strategy)
 
     def first_run(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def close(self) -> None:
         """Let go of the engine."""

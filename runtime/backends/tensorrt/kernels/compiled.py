@@ -16,7 +16,7 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def cubin(name: str, compute_capability: str) -> bytes:
-    """The kernels of ``<name>.cu`` for GPUs of a compute capability such as "8.7".
+    """Return the kernels of ``<name>.cu`` for GPUs of a compute capability such as "8.7".
 
     Raises BackendError where NVRTC is not installed or does not know that GPU.
     """
@@ -32,7 +32,7 @@ def cubin(name: str, compute_capability: str) -> bytes:
 
 
 def _read(path: Path) -> bytes | None:
-    """What was kept, behind its hash; None if there is nothing or it is damaged."""
+    """Return what was kept, behind its hash; None if there is nothing or it is damaged."""
     try:
         data = path.read_bytes()
     except OSError:
@@ -63,7 +63,7 @@ def _compile(name: str, architecture: str) -> bytes:
 
 
 def _log(program: object) -> str:
-    """The first line of what NVRTC has to say."""
+    """Return the first line of what NVRTC has to say."""
     text = b" " * int(nvrtc("nvrtcGetProgramLogSize", program)[0])
     nvrtc("nvrtcGetProgramLog", program, text)
     return " ".join(text.decode(errors="replace").strip("\0 \n").split())[:300]

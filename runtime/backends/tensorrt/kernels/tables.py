@@ -55,7 +55,7 @@ class GridTaps:
 
 
 def scaling(geometry: Geometry) -> Scaling:
-    """How an image of ``geometry.output_size`` becomes one of ``geometry.image_size``, as preprocessing does."""
+    """Return how an image of ``geometry.output_size`` becomes one of ``geometry.image_size``, as preprocessing does."""
     (height, width), (rows, columns) = geometry.output_size, geometry.image_size
     if rows * columns >= height * width:
         return Scaling(_interpolated(height, rows, clamp=False), _interpolated(width, columns, clamp=True), False)
@@ -67,7 +67,10 @@ def scaling(geometry: Geometry) -> Scaling:
 
 
 def _interpolated(source: int, target: int, *, clamp: bool) -> SideTable:
-    """INTER_LINEAR. Pixels beyond the edge are the edge's; with ``clamp`` it gets the whole weight at once."""
+    """Return the weights of OpenCV's INTER_LINEAR.
+
+    Pixels beyond the edge are the edge's; with ``clamp``, the edge gets the whole weight at once.
+    """
     position = ((np.arange(target) + 0.5) * (source / target) - 0.5).astype(np.float32)
     first = np.floor(position)
     fraction = position - first
@@ -79,7 +82,7 @@ def _interpolated(source: int, target: int, *, clamp: bool) -> SideTable:
 
 
 def _averaged(source: int, target: int) -> SideTable:
-    """INTER_AREA."""
+    """Return the weights of OpenCV's INTER_AREA."""
     step = source / target
     start = np.arange(target) * step
     stop = np.minimum(start + step, source)
@@ -91,12 +94,12 @@ def _averaged(source: int, target: int) -> SideTable:
 
 
 def _summed(step: int, target: int) -> SideTable:
-    """INTER_AREA by whole pixels, whose sum is exact."""
+    """Return the weights of INTER_AREA by whole pixels, whose sum is exact."""
     return SideTable(np.arange(target, dtype=np.int32) * step, np.ones((target, step), np.float32))
 
 
 def grid_taps(geometry: Geometry) -> GridTaps:
-    """Where the pixels of an output of ``geometry`` lie on the mask grid."""
+    """Return where the pixels of an output of ``geometry`` lie on the mask grid."""
     tiles = tiling(geometry)
     return GridTaps(_taps(tiles.rows), _taps(tiles.columns))
 
@@ -106,7 +109,7 @@ def _taps(spans: tuple[Span, ...]) -> NDArray[np.void]:
 
 
 def _taps_of(span: Span) -> NDArray[np.void]:
-    """Of a span's weights (pixels, grid), at most three in a row are not 0."""
+    """Return the taps of a span, of whose weights (pixels, grid) at most three in a row are not 0."""
     first = (span.weights != 0).argmax(axis=1)
     weights = np.pad(span.weights, ((0, 0), (0, 2)))
     taps = np.empty(len(first), TAPS)

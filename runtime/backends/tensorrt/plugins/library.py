@@ -15,10 +15,12 @@ OVERRIDE = "PEM_EDGE_PLUGIN"
 
 
 def find(tensorrt_version: str) -> Path | None:
-    """The plugin built from these sources for a TensorRT version such as "10.3.0", or None if there is none.
+    """Return the plugin that was built from these sources for a TensorRT version such as "10.3.0", or None.
 
     Builds for another minor version or from other sources do not count. The variable PEM_EDGE_PLUGIN overrides.
-    Raises BackendError if that names no file.
+
+    Raises:
+        BackendError: If that variable does not name a file.
     """
     chosen = os.environ.get(OVERRIDE)
     if chosen:
@@ -28,13 +30,13 @@ def find(tensorrt_version: str) -> Path | None:
 
 
 def cached_path(tensorrt_version: str) -> Path:
-    """Where the plugin for a TensorRT version is kept: the user's cache folder, XDG_CACHE_HOME honoured."""
+    """Return where the plugin for a TensorRT version is kept: the user's cache folder, XDG_CACHE_HOME honored."""
     major, minor = tensorrt_version.split(".")[:2]
     return cache_folder() / "plugins" / f"deform_conv-tensorrt{major}.{minor}-{source_hash()}.so"
 
 
 def source_hash() -> str:
-    """12 hexadecimal digits of the SHA-256 of all sources' names and contents."""
+    """Return 12 hexadecimal digits of the SHA-256 of the names and contents of all sources."""
     digest = hashlib.sha256()
     for path in sorted(path for path in SOURCES.rglob("*") if path.is_file()):
         content = path.read_bytes()

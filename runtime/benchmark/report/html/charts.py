@@ -38,12 +38,12 @@ class Chart:
 
 
 def all_charts(report: Report) -> list[Chart]:
-    """Those that there are figures for: stages, distribution, drift and rate."""
+    """Return those that there are figures for: stages, distribution, drift and rate."""
     return [chart for make in (stages, spread, drift, rate) if (chart := make(report)).rows]
 
 
 def stages(report: Report) -> Chart:
-    """Means of the stages, one after another."""
+    """Return means of the stages, one after another."""
     scale = from_zero(max(each.stages["total"].mean for each in report.artifacts))
     rows = (
         Row(name, f"{wording.milliseconds(each.stages['total'].mean)} ms", _stages(name, each, scale))
@@ -55,7 +55,7 @@ def stages(report: Report) -> Chart:
 
 
 def spread(report: Report) -> Chart:
-    """How the times of single images spread around their median."""
+    """Return how the times of single images spread around their median."""
     scale = _relative_scale(report)
     rows = (
         Row(name, f"p50 {wording.milliseconds(total.p50)}, p99 {wording.milliseconds(total.p99)} ms",
@@ -67,7 +67,7 @@ def spread(report: Report) -> Chart:
 
 
 def drift(report: Report) -> Chart:
-    """The times in the order measured, the reference work first."""
+    """Return the times in the order measured, the reference work first."""
     scale = _relative_scale(report)
     reference_work = report.reference_work
     rows = [
@@ -83,7 +83,7 @@ def drift(report: Report) -> Chart:
 
 
 def rate(report: Report) -> Chart:
-    """The share of the machine's rate that inference reaches."""
+    """Return the share of the machine's rate that inference reaches."""
     found = [(name, each.rate) for name, each in _named(report) if each.rate and each.rate.fraction is not None]
     scale = Scale(0.0, max([1.0, *(rate.fraction or 0.0 for _, rate in found)]))
     rows = []
@@ -149,14 +149,14 @@ def _series(name: Name | None, times: Times, scale: Scale) -> Markup:
 
 
 def _relative_scale(report: Report) -> Scale:
-    """From the fastest to the slowest but one in a hundred, over each artifact's median."""
+    """Return a scale from the fastest to nearly the slowest time, over each artifact's median."""
     totals = [total for _, total in _measured(report)]
     ends = [*(total.minimum / total.p50 for total in totals), *(total.p99 / total.p50 for total in totals)]
     return around([1.0, *ends], least=0.1)
 
 
 def _measured(report: Report) -> list[tuple[Name, Times]]:
-    """Those whose single times are known."""
+    """Return those whose single times are known."""
     totals = [(name, each.stages["total"]) for name, each in _named(report)]
     return [(name, total) for name, total in totals if len(total.values) > 1]
 

@@ -1,4 +1,4 @@
-"""One colour an artifact, in light and in dark, told apart with every kind of colour vision (and numbered besides)."""
+"""One color an artifact, in light and in dark, told apart with every kind of color vision (and numbered besides)."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ _BLACK, _WHITE = "#000000", "#ffffff"
 
 
 def styles() -> str:
-    """CSS: the classes ``artifact-1`` and so on set ``--artifact`` and, for text on it, ``--on-artifact``."""
+    """Return CSS: the classes ``artifact-1`` and so on set ``--artifact`` and, for text on it, ``--on-artifact``."""
     dark = f"@media (prefers-color-scheme: dark) {{ {_rules(DARK)} }}"
     return f"{_rules(LIGHT)}\n@media not print {{ {dark} }}"
 
 
 def css_class(number: int) -> str:
-    """The class of the artifact of that number, from 1; colours start again after the last."""
+    """Return the class of the artifact of that number, from 1; colors start again after the last."""
     return f"artifact-{(number - 1) % len(LIGHT) + 1}"
 
 
 def ink(color: str) -> str:
-    """Black or white, whichever is the more legible on ``color``."""
+    """Return black or white, whichever is the more legible on ``color``."""
     return max((_BLACK, _WHITE), key=lambda text: contrast(text, color))
 
 
 def contrast(first: str, second: str) -> float:
-    """From 1 to 21, as in https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio."""
+    """Return the contrast, 1 to 21, as in https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio."""
     low, high = sorted((_luminance(first), _luminance(second)))
     return (high + 0.05) / (low + 0.05)
 

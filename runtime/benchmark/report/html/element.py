@@ -12,7 +12,7 @@ class Markup(str):
 
 
 def tag(name: str, /, *children: str, **attributes: str | float | None) -> Markup:
-    """An element. Children and attributes' values are escaped, unless they are Markup; None is left out.
+    """Return an element. Children and attributes' values are escaped, unless they are Markup; None is left out.
 
     Attributes are written with ``_`` for ``-`` and may end in ``_``: ``class_="plot"``, ``aria_label="..."``.
     """
@@ -25,16 +25,16 @@ def tag(name: str, /, *children: str, **attributes: str | float | None) -> Marku
 
 
 def join(*children: str) -> Markup:
-    """Elements and text one after another."""
+    """Return elements and text one after another."""
     return Markup("".join(each if isinstance(each, Markup) else escape(each, quote=False) for each in children))
 
 
 def style(css: str) -> Markup:
-    """A style sheet of our own."""
+    """Return a style sheet of our own."""
     return Markup(f"<style>\n{css}\n</style>")
 
 
 def embedded_json(data: bytes, identity: str) -> Markup:
-    """JSON for machines that read the page; whatever it contains stays inside."""
+    """Return JSON for machines that read the page; whatever it contains stays inside."""
     text = data.decode().replace("<", "\\u003c")
     return Markup(f'<script type="application/json" id="{escape(identity)}">{text}</script>')

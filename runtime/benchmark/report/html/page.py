@@ -21,7 +21,7 @@ _SHORT = 44  # characters of a name where the full one would be in the way
 
 
 def report(found: Report) -> str:
-    """The page."""
+    """Return the page."""
     body = tag("main", _header(found), *_sections(found), *_behind(found))
     data = embedded_json(msgspec.json.encode(found), "report")
     return f"<!doctype html>\n{tag('html', _head(found), tag('body', body, data), lang='en')}\n"
@@ -53,7 +53,7 @@ def _header(found: Report) -> Markup:
 
 
 def _sections(found: Report) -> list[Markup]:
-    """Each chart with the table of its figures, then the tables that have none."""
+    """Return each chart with the table of its figures, then the tables that have none."""
     by_title = {table.title: table for table in tables.main(found)}
     drawn = {chart.title: chart for chart in charts.all_charts(found)}
     overview = _section("Latency", _table(by_title.pop("Latency"), "named"))
@@ -79,7 +79,7 @@ def _speed_and_accuracy(found: Report, table: Table | None) -> list[Markup]:
 
 
 def _behind(found: Report) -> list[Markup]:
-    """What stands behind the figures."""
+    """Return what stands behind the figures."""
     named = list(zip(wording.names(found.artifacts), found.artifacts, strict=True))
     layers = [_layers(name, details.layers(each.profile), [layer.share for layer in each.profile.layers])
               for name, each in named if each.profile]  # fmt: skip
@@ -124,7 +124,7 @@ def _cells(table: Table, row: tuple[Cell, ...]) -> list[Markup]:
 
 
 def _layers(name: Name, table: Table, shares: list[float]) -> Markup:
-    """A table of layers with a bar under each."""
+    """Return a table of layers with a bar under each."""
     scale = from_zero(max(shares, default=1.0))
     bars = (
         tag("li", tag("div", _cell(layer), tag("span", f"{kind}, {time} ms, {share}", class_="figure"), class_="label"),
@@ -147,7 +147,7 @@ def _cell(cell: Cell) -> Markup:
 
 
 def _name(name: Name, width: int = 10**6) -> Markup:
-    """A name with its number; tables alone have room for long ones."""
+    """Return a name with its number; tables alone have room for long ones."""
     badge = tag("span", str(name.number), class_=f"badge {colors.css_class(name.number)}")
     text = wording.shortened(name.text, width)
     return tag(

@@ -17,11 +17,11 @@ class Scale:
     high: float
 
     def share(self, value: float) -> float:
-        """Where ``value`` is: 0 at the low end, 1 at the high end, what lies outside at the nearer one."""
+        """Return where ``value`` is: 0 at the low end, 1 at the high end, what lies outside at the nearer one."""
         return min(1.0, max(0.0, (value - self.low) / (self.high - self.low)))
 
     def percent(self, value: float) -> str:
-        """The same, for SVG."""
+        """Return the same, for SVG."""
         return f"{100 * self.share(value):.2f}%"
 
     def ticks(self, most: int = 5) -> list[float]:
@@ -32,19 +32,19 @@ class Scale:
 
 
 def around(values: Sequence[float], least: float) -> Scale:
-    """An axis that holds ``values`` with some room, at least ``least`` (> 0) long."""
+    """Return an axis that holds ``values`` with some room, at least ``least`` (> 0) long."""
     low, high = min(values), max(values)
     room = max(0.06 * (high - low), (least - (high - low)) / 2)
     return Scale(low - room, high + room)
 
 
 def from_zero(high: float) -> Scale:
-    """An axis from 0."""
+    """Return an axis from 0."""
     return Scale(0.0, 1.04 * high if high > 0 else 1.0)
 
 
 def label(value: float) -> str:
-    """A tick's text."""
+    """Return a tick's text."""
     return f"{value:.6g}"
 
 

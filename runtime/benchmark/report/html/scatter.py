@@ -30,7 +30,10 @@ class _Point:
 
 
 def scatter(report: Report) -> Markup | None:
-    """Each artifact's median latency and PQ, joined where no other is better in both; None for fewer than two."""
+    """Return a plot of each artifact's median latency and PQ, or None for fewer than two.
+
+    Those that no other beats in both are joined.
+    """
     points = [
         _Point(name, artifact.stages["total"].p50, artifact.accuracy.pq)
         for name, artifact in zip(wording.names(report.artifacts), report.artifacts, strict=True)
@@ -58,7 +61,7 @@ def _levels(scale: Scale) -> Markup:
 
 
 def _dots(points: list[_Point], across: Scale, up: Scale) -> list[Markup]:
-    """Marks first, so that none covers a badge; the badges of neighbours are stacked."""
+    """Return marks first, so that none covers a badge; the badges of neighbors are stacked."""
     places = [(across.share(point.latency), up.share(point.pq)) for point in points]
     marks, badges = [], []
     for index, (point, (x, y)) in enumerate(zip(points, places, strict=True)):

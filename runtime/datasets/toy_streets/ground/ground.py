@@ -15,14 +15,14 @@ _DISTANCES = np.concatenate([[0.7], np.geomspace(2, FAR, 17)])
 
 
 def strip(left: float, right: float, start: float = 0.7, end: float = FAR) -> NDArray[np.float64]:
-    """What lies between two distances from the road's middle, along the road, as a polygon (N, 3)."""
+    """Return what lies between two distances from the road's middle, along the road, as a polygon (N, 3)."""
     z = np.concatenate([[start], [z for z in _DISTANCES if start < z < end], [end]])
     x = np.repeat([left, right], len(z))
     return np.stack([x, np.zeros_like(x), np.concatenate([z, z[::-1]])], axis=1)
 
 
 def draw(painter: Painter, rng: np.random.Generator, street: Street) -> None:
-    """Everything flat but the markings."""
+    """Paint everything flat but the markings."""
     up, tint = painter.light.facing(0, 1, 0), rng.uniform(-15, 15)
     grass: Color = (96 + tint, 122 + tint, 62 + tint / 2)
     level, warm = rng.uniform(135, 175), rng.uniform(-4, 12)
@@ -37,7 +37,7 @@ def draw(painter: Painter, rng: np.random.Generator, street: Street) -> None:
 
 
 def _meadow(painter: Painter, grass: Color, up: float) -> None:
-    """The plain under everything else."""
+    """Paint the plain under everything else."""
     painter.begin("terrain")
     plain = np.array([[(-60, 0, 0.7), (60, 0, 0.7), (900, 0, 400), (-900, 0, 400)]])
     painter.polygons(plain, grass, up, detail=False)
@@ -47,22 +47,22 @@ def _pavements(painter: Painter, street: Street, stone: Color, up: float) -> Non
     painter.begin("sidewalk")
     for side in SIDES:
         end = street.front(side) if street.lining[side > 0] == "town" else street.pavement
-        painter.polygons(strip(side * street.kerb, side * (end + 0.5))[None], stone, up, detail=False)
+        painter.polygons(strip(side * street.curb, side * (end + 0.5))[None], stone, up, detail=False)
     _joints(painter, street, stone, up)
 
 
 def _lawns(painter: Painter, street: Street, grass: Color, up: float) -> None:
-    """Grass between the kerbs and the pavements."""
+    """Paint grass between the curbs and the pavements."""
     painter.begin("terrain")
     for side in SIDES:
-        lawn = strip(side * (street.kerb + 0.25), side * (street.kerb + 0.25 + street.lawn))
+        lawn = strip(side * (street.curb + 0.25), side * (street.curb + 0.25 + street.lawn))
         painter.polygons(lawn[None], grass, up, detail=False)
 
 
 def _asphalt(painter: Painter, street: Street, asphalt: Color, up: float) -> None:
-    """The road, and the one that crosses it."""
+    """Paint the road, and the one that crosses it."""
     painter.begin("road")
-    painter.polygons(strip(-street.kerb, street.kerb)[None], asphalt, up, detail=False)
+    painter.polygons(strip(-street.curb, street.curb)[None], asphalt, up, detail=False)
     if street.crossing:
         start, end = street.crossing
         across = np.array([[(-90, 0, start), (90, 0, start), (90, 0, end), (-90, 0, end)]], np.float64)
@@ -70,7 +70,7 @@ def _asphalt(painter: Painter, street: Street, asphalt: Color, up: float) -> Non
 
 
 def _joints(painter: Painter, street: Street, stone: Color, up: float) -> None:
-    """Kerb stones and joints between slabs."""
+    """Paint curb stones and joints between slabs."""
     dark: Color = (stone[0] * 0.78, stone[1] * 0.78, stone[2] * 0.78)
     bright: Color = (stone[0] * 1.15, stone[1] * 1.15, stone[2] * 1.15)
     z = np.arange(2.0, 34.0, 1.6)
@@ -81,25 +81,25 @@ def _joints(painter: Painter, street: Street, stone: Color, up: float) -> None:
         lines = np.repeat(ends[None], len(z), axis=0)
         lines[..., 2] = z[:, None]
         painter.lines(lines, dark, up)
-        painter.polygons(strip(side * street.kerb, side * (street.kerb + 0.22))[None], bright, up)
+        painter.polygons(strip(side * street.curb, side * (street.curb + 0.22))[None], bright, up)
 
 
 def _wear(painter: Painter, rng: np.random.Generator, street: Street, level: float, up: float) -> None:
-    """Mended patches, wheel tracks, and drains."""
+    """Paint mended patches, wheel tracks, and drains."""
     track: Color = (level * 0.93, level * 0.93, level * 0.94)
     for number in (*range(-street.lanes, 0), *range(1, street.lanes + 1)):
         for offset in (-0.8, 0.8):
             x = street.lane(number) + offset
             painter.polygons(strip(x - 0.25, x + 0.25)[None], track, up)
     for _ in range(int(rng.integers(0, 6))):
-        x, z, width, length = rng.uniform(-street.kerb, street.kerb - 1), rng.uniform(3, 40), *rng.uniform(0.5, 3, 2)
+        x, z, width, length = rng.uniform(-street.curb, street.curb - 1), rng.uniform(3, 40), *rng.uniform(0.5, 3, 2)
         shade = level * rng.uniform(0.7, 1.1)
-        right = min(x + width, street.kerb)
+        right = min(x + width, street.curb)
         painter.polygons(strip(x, right, z, z + 2 * length)[None], (shade, shade, shade), up)
 
 
 def _texture(painter: Painter, rng: np.random.Generator) -> None:
-    """Grain that gets finer with the distance, and haze."""
+    """Paint grain that gets finer with the distance, and haze."""
     camera = painter.camera
     top, distance = camera.ground_rows()
     row = (distance * 30 + rng.uniform(0, 3000)).astype(np.int32) % textures.SIDE

@@ -10,24 +10,24 @@ from pem_edge.runtime.datasets.toy_streets.ground.street import FAR, Street
 from pem_edge.runtime.datasets.toy_streets.painting.painter import Painter
 
 Stretch = tuple[float, float]
-"""From where to where along the street, in metres."""
+"""From where to where along the street, in meters."""
 
 
 def draw(painter: Painter, rng: np.random.Generator, street: Street) -> None:
-    """Lines between the lanes and along the edges, and zebra crossings."""
+    """Paint lines between the lanes and along the edges, and zebra crossings."""
     faded, width = rng.uniform(0.6, 1), rng.uniform(0.06, 0.1)
     dashed = [0.0] if street.lanes == 1 else [-street.lane_width, street.lane_width]
     lines = _lines(dashed, _dashes(rng, street), width)
     whole = [-0.15, 0.15] if street.lanes == 2 else []
     if not street.parking and rng.random() < 0.5:
-        whole += [-street.kerb + 0.4, street.kerb - 0.4]
+        whole += [-street.curb + 0.4, street.curb - 0.4]
     lines += _lines(whole, _between_crossings(street), width)
     for line in [*lines, *_zebra(rng, street)]:
         painter.polygons(line[None], (225 * faded, 225 * faded, 215 * faded), painter.light.facing(0, 1, 0))
 
 
 def _lines(places: list[float], stretches: list[Stretch], half: float) -> list[NDArray[np.float64]]:
-    """Lines of half a width ``half`` at some distances from the road's middle."""
+    """Return lines of half a width ``half`` at some distances from the road's middle."""
     return [strip(x - half, x + half, *stretch) for x in places for stretch in stretches]
 
 
@@ -45,11 +45,11 @@ def _between_crossings(street: Street) -> list[Stretch]:
 
 
 def _zebra(rng: np.random.Generator, street: Street) -> list[NDArray[np.float64]]:
-    """A zebra crossing before a crossing, or sometimes anywhere."""
+    """Return a zebra crossing before a crossing, or sometimes anywhere."""
     if street.crossing:
         start = street.crossing[0] - 3.6
     elif rng.random() < 0.2:
         start = rng.uniform(8, 30)
     else:
         return []
-    return [strip(x, x + 0.55, start, start + 3) for x in np.arange(-street.kerb + 0.5, street.kerb - 0.5, 1.1)]
+    return [strip(x, x + 0.55, start, start + 3) for x in np.arange(-street.curb + 0.5, street.curb - 0.5, 1.1)]

@@ -14,11 +14,11 @@ from pem_edge.runtime.datasets.toy_streets.painting.camera import SHIFT
 from pem_edge.runtime.datasets.toy_streets.painting.painter import Painter
 
 Shadow = tuple[float, float, float, float]
-"""x, z, half width and half length in metres of what casts it."""
+"""x, z, half width and half length in meters of what casts it."""
 
 
 def draw(painter: Painter, street: Street, casters: Sequence[Shadow]) -> None:
-    """Soft dark patches under what stands on the ground, and the shade of the houses that hide the sun."""
+    """Paint soft shadows under what stands on the ground, and the shade of the houses that hide the sun."""
     height, width = painter.camera.size
     mask = np.zeros(((height + 1) // 2, (width + 1) // 2), np.uint8)  # at half the picture's size
     _houses(painter, street, mask)
@@ -30,7 +30,7 @@ def draw(painter: Painter, street: Street, casters: Sequence[Shadow]) -> None:
 
 
 def _houses(painter: Painter, street: Street, mask: NDArray[np.uint8]) -> None:
-    """The shade of a row of houses, on the side of the sun, if it shines."""
+    """Paint the shade of a row of houses on the side of the sun, if it shines."""
     sun = painter.light.sun
     if painter.light.direct > 0.3 and street.lining[sun[0] > 0] == "town":
         side, reach = (1 if sun[0] > 0 else -1), 9 * abs(sun[0]) / sun[1]
@@ -39,7 +39,7 @@ def _houses(painter: Painter, street: Street, mask: NDArray[np.uint8]) -> None:
 
 
 def _footprints(painter: Painter, casters: Sequence[Shadow], mask: NDArray[np.uint8]) -> None:
-    """What is under things, moved a little away from the sun."""
+    """Paint what is under things, moved a little away from the sun."""
     sun, direct = painter.light.sun, painter.light.direct
     x, z, half_width, half_length = np.array(casters, np.float64).reshape(-1, 4, 1).swapaxes(0, 1)
     right = x - sun[0] * direct + half_width * (-1, 1, 1, -1)

@@ -12,7 +12,7 @@ from pem_edge.runtime.datasets.toy_streets.painting.painter import Painter
 
 
 def draw(painter: Painter, rng: np.random.Generator) -> None:
-    """The sky over the whole canvas."""
+    """Paint the sky over the whole canvas."""
     canvas, light, camera = painter.canvas, painter.light, painter.camera
     height = camera.size[0]
     ramp = (np.arange(height, dtype=np.float32) / max(camera.center[1], 1)).clip(0, 1)[:, None] ** 1.3
@@ -52,7 +52,7 @@ def _sun(painter: Painter) -> None:
 
 
 def _skyline(painter: Painter, rng: np.random.Generator) -> None:
-    """Hills, woods or roofs far away."""
+    """Paint hills, woods or roofs far away."""
     kind = rng.integers(0, 3)
     x = np.linspace(-400, 400, 60)
     heights = rng.uniform(1, 9, 60) if kind else np.convolve(rng.uniform(2, 22, 64), np.ones(5) / 5, "valid")

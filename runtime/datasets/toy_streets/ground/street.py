@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 FAR = 130.0
-"""Where a street ends, in metres."""
+"""Where a street ends, in meters."""
 
 SIDES = (-1, 1)
 """The left and the right side, as signs of x."""
@@ -17,10 +17,10 @@ Crossing = tuple[float, float]
 
 @dataclass(frozen=True)
 class Street:
-    """Distances in metres from the road's middle: ``kerb``, end of the ``pavement``, and ``front`` of the buildings.
+    """Distances in meters from the road's middle: ``curb``, end of the ``pavement``, and ``front`` of the buildings.
 
-    ``lanes`` each way; ``parking``: a lane beside the kerb is for parked cars; ``lawn``: width of the grass between
-    kerb and pavement; ``verge``: per side, of the ground between the pavement and the buildings; ``lining``: per side,
+    ``lanes`` each way; ``parking``: a lane beside the curb is for parked cars; ``lawn``: width of the grass between
+    curb and pavement; ``verge``: per side, of the ground between the pavement and the buildings; ``lining``: per side,
     one of LININGS; ``crossing``: from where to where another street crosses, or None.
     """
 
@@ -34,28 +34,30 @@ class Street:
     crossing: Crossing | None
 
     @property
-    def kerb(self) -> float:
+    def curb(self) -> float:
+        """The distance of the curbs from the road's middle, in meters."""
         return self.lanes * self.lane_width + (2.3 if self.parking else 0.4)
 
     @property
     def pavement(self) -> float:
-        return self.kerb + self.lawn + self.pavement_width
+        """The distance of the pavements' outer edges from the road's middle, in meters."""
+        return self.curb + self.lawn + self.pavement_width
 
     def front(self, side: int) -> float:
-        """Distance of the buildings' fronts on a side."""
+        """Return distance of the buildings' fronts on a side."""
         return self.pavement + self.verge[side > 0]
 
     def lane(self, number: int) -> float:
-        """The middle of a lane; lanes count from 1 to the right of the road's middle, from -1 to the left of it."""
+        """Return the middle of a lane; lanes count from 1 on the right of the road's middle, from -1 on its left."""
         return (abs(number) - 0.5) * self.lane_width * (1 if number > 0 else -1)
 
     def free(self, start: float, end: float) -> bool:
-        """Whether nothing crosses between two distances."""
+        """Return whether nothing crosses between two distances."""
         return self.crossing is None or end < self.crossing[0] or start > self.crossing[1]
 
 
 def nearby(rng: np.random.Generator, near: float, far: float) -> float:
-    """A distance at random, more often near than far."""
+    """Return a distance at random, more often near than far."""
     return float(near + (far - near) * rng.random() ** 1.5)
 
 
@@ -64,7 +66,7 @@ LININGS = {"town": 0.5, "houses": 0.27, "park": 0.15, "wall": 0.08}
 
 
 def draw(rng: np.random.Generator) -> Street:
-    """Some street."""
+    """Return some street."""
     linings = [str(rng.choice(list(LININGS), p=list(LININGS.values()))) for _ in SIDES]
     verges = [0.0 if lining == "town" else float(rng.uniform(2.5, 13)) for lining in linings]
     start = float(rng.uniform(14, 50))

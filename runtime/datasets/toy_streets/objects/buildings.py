@@ -21,13 +21,23 @@ _GLASS: Color = (66, 82, 98)
 _LIT: Color = (560, 450, 260)  # above 255: it shines by itself
 _RIGHT, _UP = np.array([0, 1, 1, 0]), np.array([0, 0, 1, 1])
 _FINE = 45.0
-"""Details smaller than a window are drawn up to this distance in metres."""
+"""Details smaller than a window are drawn up to this distance in meters."""
 
 
 @dataclass(frozen=True)
 class House:
-    """A house on one ``side`` of the street (-1 or 1): ``front`` in metres from the road's middle, ``start`` to
-    ``end`` along the street, ``floors`` of ``floor`` metres, ``depth`` away from the street, ``roof`` height."""
+    """A house along the street, lengths in meters.
+
+    Attributes:
+        side: The side of the street, -1 or 1.
+        front: The distance of its front from the road's middle.
+        start: Where it begins along the street.
+        end: Where it ends.
+        floors: The number of floors.
+        floor: The height of a floor.
+        depth: How far it reaches away from the street.
+        roof: The height of the roof.
+    """
 
     side: int
     front: float
@@ -44,12 +54,13 @@ class House:
 
     @property
     def height(self) -> float:
+        """The height of the wall, in meters."""
         return self.floors * self.floor + 0.5
 
 
 @dataclass(frozen=True)
 class Wall:
-    """An upright wall from (``x``, ``z``) on, ``length`` metres in the direction (``dx``, ``dz``)."""
+    """An upright wall from (``x``, ``z``) on, ``length`` meters in the direction (``dx``, ``dz``)."""
 
     x: float
     z: float
@@ -59,7 +70,7 @@ class Wall:
     facing: float
 
     def at(self, s: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Points (..., 3) ``s`` metres along the wall and ``y`` high."""
+        """Return points (..., 3) ``s`` meters along the wall and ``y`` high."""
         points = np.empty((*np.broadcast_shapes(s.shape, y.shape), 3))
         points[..., 0] = self.x + self.dx * s
         points[..., 1] = y
@@ -69,12 +80,12 @@ class Wall:
     def rectangles(
         self, left: NDArray[np.floating], bottom: NDArray[np.floating], width: float, height: float
     ) -> NDArray[np.floating]:
-        """Upright rectangles (M, 4, 3) of one size."""
+        """Return upright rectangles (M, 4, 3) of one size."""
         return self.at(left[:, None] + width * _RIGHT, bottom[:, None] + height * _UP)
 
 
 def house(rng: np.random.Generator, side: int, front: float, start: float, end: float, *, town: bool) -> House:
-    """Some house for a plot."""
+    """Return some house for a plot."""
     brick = bool(rng.random() < 0.35)
     colors = BRICK if brick else PLASTER
     wall = scaled(colors[int(rng.integers(len(colors)))], rng.uniform(0.85, 1.1))
@@ -112,12 +123,12 @@ def draw(painter: Painter, rng: np.random.Generator, plan: House) -> None:
 
 
 def scaled(color: Color, factor: float) -> Color:
-    """A colour made lighter or darker."""
+    """Return a color made lighter or darker."""
     return color[0] * factor, color[1] * factor, color[2] * factor
 
 
 def _roof(painter: Painter, rng: np.random.Generator, plan: House) -> None:
-    """A ridge along the street, with its gable towards the camera, and a chimney."""
+    """Paint a ridge along the street, with its gable towards the camera, and a chimney."""
     tiles = TILES[int(rng.integers(len(TILES)))]
     x, y, back = plan.side * (plan.front - 0.4), plan.height, plan.side * (plan.front + plan.depth)
     ridge = (x + back) / 2
@@ -132,7 +143,7 @@ def _roof(painter: Painter, rng: np.random.Generator, plan: House) -> None:
 
 
 def _wall(painter: Painter, plan: House, wall: Wall) -> None:
-    """The bare wall, with its courses of bricks where they can be told apart, a plinth, and lines between floors."""
+    """Paint the bare wall, with visible courses of bricks, a plinth, and lines between floors."""
     zero = np.zeros(1)
     painter.polygons(wall.rectangles(zero, zero, wall.length, plan.height), plan.wall, wall.facing, detail=False)
     ends = np.array([0.0, wall.length])
@@ -146,7 +157,7 @@ def _wall(painter: Painter, plan: House, wall: Wall) -> None:
 
 
 def _windows(painter: Painter, rng: np.random.Generator, plan: House, wall: Wall, *, ground: bool) -> None:
-    """A window on every floor of every bay; some are lit in the dark."""
+    """Paint a window on every floor of every bay; some are lit in the dark."""
     bay, width, height = rng.uniform(2.1, 3.2), rng.uniform(0.9, 1.5), rng.uniform(1.3, 1.9)
     bays = max(int(wall.length / bay), 1)
     margin = (wall.length - bays * bay) / 2 + (bay - width) / 2
@@ -165,7 +176,7 @@ def _windows(painter: Painter, rng: np.random.Generator, plan: House, wall: Wall
 
 
 def _shop(painter: Painter, rng: np.random.Generator, plan: House, wall: Wall) -> None:
-    """Shop windows, a sign over them, perhaps an awning."""
+    """Paint shop windows, a sign over them, perhaps an awning."""
     color = SHOPS[int(rng.integers(len(SHOPS)))]
     count = max(int(wall.length / 4), 1)
     width = wall.length / count - 0.7

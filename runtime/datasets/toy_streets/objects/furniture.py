@@ -17,7 +17,7 @@ _BLUE: Color = (30, 80, 170)
 
 
 def post(painter: Painter, x: float, z: float, height: float, width: float, color: Color = _STEEL) -> None:
-    """An upright post."""
+    """Paint an upright post."""
     painter.begin("pole")
     painter.polygon(box(x, 0, z, width, height), color, painter.light.facing(0, 0, -1))
     bright: Color = (color[0] * 1.25, color[1] * 1.25, color[2] * 1.25)
@@ -25,7 +25,7 @@ def post(painter: Painter, x: float, z: float, height: float, width: float, colo
 
 
 def lamp_post(painter: Painter, rng: np.random.Generator, x: float, z: float) -> None:
-    """A street lamp whose arm reaches over the road."""
+    """Paint a street lamp whose arm reaches over the road."""
     height, reach = rng.uniform(6, 9), -math.copysign(rng.uniform(1, 2.2), x)
     color: Color = _STEEL if rng.random() < 0.7 else (52, 62, 56)
     post(painter, x, z, height, 0.2, color)
@@ -39,7 +39,7 @@ def lamp_post(painter: Painter, rng: np.random.Generator, x: float, z: float) ->
 
 
 def traffic_light(painter: Painter, rng: np.random.Generator, x: float, z: float) -> None:
-    """A signal on its post, towards the camera or turned away."""
+    """Paint a signal on its post, towards the camera or turned away."""
     post(painter, x, z, 2.5, 0.16, (70, 74, 76))
     painter.begin("traffic light")
     painter.polygon(box(x, 2.2, z, 0.42, 1.15), (34, 36, 38), painter.light.facing(0, 0, -1))
@@ -56,7 +56,7 @@ def traffic_light(painter: Painter, rng: np.random.Generator, x: float, z: float
 
 
 def traffic_sign(painter: Painter, rng: np.random.Generator, x: float, z: float) -> None:
-    """A sign of some shape on its post, or its back."""
+    """Paint a sign of some shape on its post, or its back."""
     height, size = rng.uniform(2.1, 2.7), rng.uniform(0.36, 0.5)
     post(painter, x, z, height, 0.11)
     painter.begin("traffic sign")
@@ -84,7 +84,7 @@ def traffic_sign(painter: Painter, rng: np.random.Generator, x: float, z: float)
 def _layers(
     painter: Painter, center: Point, facing: float, corners: int, turn: float, layers: list[tuple[float, Color]]
 ) -> None:
-    """Polygons one upon another, each smaller; all but the first are details."""
+    """Paint polygons one upon another, each smaller; all but the first are details."""
     angles = [turn + 2 * math.pi * i / corners for i in range(corners)]
     for i, (radius, color) in enumerate(layers):
         points = [(center[0] + radius * math.cos(a), center[1] + radius * math.sin(a), center[2]) for a in angles]
@@ -92,7 +92,7 @@ def _layers(
 
 
 def _panel(painter: Painter, center: Point, size: tuple[float, float], color: Color) -> None:
-    """A rectangular sign with white lettering."""
+    """Paint a rectangular sign with white lettering."""
     (x, y, z), (width, height) = center, size
     facing = painter.light.facing(0, 0, -1)
     painter.polygon(box(x, y - height / 2, z, width, height), _WHITE, facing)
@@ -102,14 +102,14 @@ def _panel(painter: Painter, center: Point, size: tuple[float, float], color: Co
 
 
 def bollard(painter: Painter, _: np.random.Generator, x: float, z: float) -> None:
-    """A low post."""
+    """Paint a low post."""
     post(painter, x, z, 1.0, 0.16, (70, 70, 74))
 
 
 def wall(
     painter: Painter, rng: np.random.Generator, side: int, x: float, z: tuple[float, float], height: float
 ) -> None:
-    """A garden wall along the street."""
+    """Paint a garden wall along the street."""
     painter.begin("fence")
     start, end = z
     color: Color = (150, 96, 80) if rng.random() < 0.5 else (176, 170, 158)
@@ -129,7 +129,7 @@ def wall(
 def fence(
     painter: Painter, rng: np.random.Generator, side: int, x: float, z: tuple[float, float], height: float
 ) -> None:
-    """A fence of boards along the street."""
+    """Paint a fence of boards along the street."""
     painter.begin("fence")
     start, end = z
     color: Color = (134, 104, 76) if rng.random() < 0.6 else (214, 212, 204)

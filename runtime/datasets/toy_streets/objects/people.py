@@ -18,7 +18,7 @@ SKIN: tuple[Color, ...] = ((226, 184, 154), (196, 148, 116), (140, 98, 72), (92,
 HAIR: tuple[Color, ...] = ((34, 28, 26), (92, 66, 44), (190, 160, 110), (140, 140, 140))
 
 Spot = tuple[float, float]
-"""Metres to the right of somebody's feet, and up."""
+"""Meters to the right of somebody's feet, and up."""
 
 
 class Figure:
@@ -31,11 +31,12 @@ class Figure:
         self.skin, self.hair = _any(rng, SKIN), _any(rng, HAIR)
 
     def polygon(self, spots: list[Spot], color: Color) -> None:
+        """Paint a polygon."""
         points = [(self.x + self.size * a, self.size * y, self.z) for a, y in spots]
         self.painter.polygon(points, color, self.facing)
 
     def limb(self, start: Spot, end: Spot, widths: tuple[float, float], color: Color) -> None:
-        """A limb from ``start`` to ``end``, with its widths there."""
+        """Paint a limb from ``start`` to ``end``, with its widths there."""
         length = math.hypot(end[0] - start[0], end[1] - start[1]) or 1.0
         across, up = -(end[1] - start[1]) / length / 2, (end[0] - start[0]) / length / 2
         a, b = widths
@@ -46,6 +47,7 @@ class Figure:
         )  # fmt: skip
 
     def head(self, spot: Spot, *, seen_from_behind: bool, helmet: Color | None = None) -> None:
+        """Paint a head, with hair or a helmet."""
         place = (self.x + self.size * spot[0], self.size * spot[1], self.z)
         top = (place[0], place[1] + 0.05 * self.size, self.z)
         self.painter.disc(place, 0.115 * self.size, self.hair if seen_from_behind else self.skin, self.facing)
@@ -55,7 +57,7 @@ class Figure:
             self.painter.disc(face, 0.085 * self.size, self.skin, self.facing, detail=True)
 
     def wheel(self, place: float, *, edge_on: bool) -> None:
-        """A bicycle's wheel; its spokes are a blur."""
+        """Paint a bicycle's wheel, whose spokes are a blur."""
         if edge_on:
             self.limb((place, 0.0), (place, 0.68), (0.06, 0.06), (24, 24, 26))
             return
@@ -66,7 +68,7 @@ class Figure:
 
 
 def person(painter: Painter, rng: np.random.Generator, x: float, z: float) -> None:
-    """A pedestrian who stands or walks, seen from behind, from the front or from the side."""
+    """Paint a pedestrian who stands or walks, seen from behind, from the front or from the side."""
     painter.begin("person")
     child = rng.random() < 0.12
     figure = Figure(painter, rng, x, z, float(rng.uniform(0.6, 0.75) if child else rng.uniform(0.9, 1.08)))
@@ -84,7 +86,7 @@ def person(painter: Painter, rng: np.random.Generator, x: float, z: float) -> No
 
 
 def _torso(figure: Figure, rng: np.random.Generator, half: float, swing: float) -> None:
-    """Chest, arms, and perhaps a skirt or coat, or a bag."""
+    """Paint chest, arms, and perhaps a skirt or coat, or a bag."""
     coat = 0.55 if rng.random() < 0.25 else 0.82
     hem = half * (1.15 if coat < 0.8 else 0.85)
     for side in (-1, 1):
@@ -101,7 +103,7 @@ def _torso(figure: Figure, rng: np.random.Generator, half: float, swing: float) 
 
 
 def rider(painter: Painter, rng: np.random.Generator, x: float, z: float, *, sideways: bool) -> None:
-    """A cyclist with the bicycle, seen from the side or from behind or the front."""
+    """Paint a cyclist with the bicycle, seen from the side, from behind or from the front."""
     painter.begin("rider")
     figure, frame = Figure(painter, rng, x, z, float(rng.uniform(0.95, 1.08))), _any(rng, CLOTHES)
     helmet = _any(rng, CLOTHES) if rng.random() < 0.5 else None

@@ -14,12 +14,12 @@ _FINE = 60.0
 
 
 def leaves(rng: np.random.Generator) -> Color:
-    """A colour of leaves."""
+    """Return a color of leaves."""
     return LEAVES[int(rng.integers(len(LEAVES)))]
 
 
 def tree(painter: Painter, rng: np.random.Generator, x: float, z: float, height: float, color: Color) -> None:
-    """A trunk and a crown; conifers are one tree in six."""
+    """Paint a trunk and a crown; one tree in six is a conifer."""
     painter.begin("vegetation")
     trunk, width = height * rng.uniform(0.25, 0.4), 0.04 * height
     bark: Color = (88, 74, 62)
@@ -31,7 +31,7 @@ def tree(painter: Painter, rng: np.random.Generator, x: float, z: float, height:
 
 
 def bush(painter: Painter, rng: np.random.Generator, x: float, z: float, size: float, color: Color) -> None:
-    """A bush ``size`` metres high."""
+    """Paint a bush ``size`` meters high."""
     painter.begin("vegetation")
     crown(painter, rng, (x, -0.1 * size, z), (size * rng.uniform(0.5, 0.9), size), color)
 
@@ -43,7 +43,7 @@ def crown(
     size: tuple[float, float],
     color: Color,
 ) -> None:
-    """Balls of leaves that fill an ellipse above ``base``; ``size``: half its width, and its height."""
+    """Paint balls of leaves that fill an ellipse above ``base``; ``size`` is half its width, and its height."""
     x, y, z = base
     half, height = size
     count = 20 if z < _FINE else 8
@@ -68,7 +68,7 @@ def _clumps(
     size: tuple[float, float],
     color: Color,
 ) -> None:
-    """Lighter and darker tufts over a crown."""
+    """Paint lighter and darker tufts over a crown."""
     count = 36
     angle, reach = rng.uniform(0, 2 * math.pi, count), 0.72 * np.sqrt(rng.random(count))
     centers = np.stack([size[0] * reach * np.cos(angle), size[1] / 2 * (1 + reach * np.sin(angle)), angle * 0], -1)
@@ -87,7 +87,7 @@ def _conifer(painter: Painter, x: float, z: float, height: float, color: Color) 
 
 
 def hedge(painter: Painter, rng: np.random.Generator, side: int, x: float, z: tuple[float, float]) -> None:
-    """A cut hedge along the street from ``z[0]`` to ``z[1]``."""
+    """Paint a cut hedge along the street from ``z[0]`` to ``z[1]``."""
     painter.begin("vegetation")
     height, color = rng.uniform(0.9, 1.8), leaves(rng)
     (start, end), back = z, x + side * 0.9

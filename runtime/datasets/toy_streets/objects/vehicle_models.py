@@ -7,14 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 Profile = tuple[tuple[float, float], ...]
-"""A side view from the rear bumper over the roof to the front bumper: (metres ahead of the middle, height)."""
+"""A side view from the rear bumper over the roof to the front bumper: (meters ahead of the middle, height)."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """``glass``: which stretches of the profile are windows; ``side_glass``: (from, to, bottom, top) in metres;
-    ``waist``: height above which the body narrows by ``taper``, a share of its half width a metre; ``wheels``: their
-    places along the body, and ``radius``."""
+    """A kind of vehicle, lengths in meters.
+
+    ``glass`` are the stretches of the profile that are windows, ``side_glass`` is (from, to, bottom, top). Above the
+    height ``waist`` the body narrows by ``taper``, a share of its half width per meter. ``wheels`` are their places
+    along the body.
+    """
 
     kind: str
     profile: Profile
@@ -27,12 +30,12 @@ class Model:
     radius: float
 
     def half_at(self, y: float) -> float:
-        """Half the body's width in metres at a height."""
+        """Return half the body's width in meters at a height."""
         return self.half * (1 - self.taper * max(0.0, y - self.waist))
 
 
 def box(rear: float, front: float, bottom: float, top: float) -> Profile:
-    """A rectangle."""
+    """Return a rectangle."""
     return ((rear, bottom), (rear, top), (front, top), (front, bottom))
 
 
@@ -79,6 +82,6 @@ HEAVY = (CARGO, TIPPER, BUS)
 
 
 def choose(rng: np.random.Generator, heavy: float) -> Model:
-    """Some model, of a truck or bus in a share ``heavy`` of the cases."""
+    """Return some model, of a truck or bus in a share ``heavy`` of the cases."""
     models = HEAVY if rng.random() < heavy else CARS
     return models[int(rng.integers(len(models)))]

@@ -28,11 +28,11 @@ class Body:
         self.sin, self.cos = math.sin(heading), math.cos(heading)
         camera = painter.camera.view
         ahead = camera.x - 0.5 * camera.curvature * z * z - x
-        self.camera_side = ahead * self.cos + z * self.sin  # of the camera to the body's right, in metres
+        self.camera_side = ahead * self.cos + z * self.sin  # of the camera to the body's right, in meters
         self.from_behind = ahead * self.sin - z * self.cos < 0
 
     def point(self, right: float, up: float, ahead: float) -> Point:
-        """A point of the body in the street."""
+        """Return a point of the body in the street."""
         return (
             self.x + right * self.cos + ahead * self.sin,
             up,
@@ -40,7 +40,7 @@ class Body:
         )
 
     def facing(self, right: float, up: float, ahead: float) -> float:
-        """How much a face with this normal turns to the sun."""
+        """Return how much a face with this normal turns to the sun."""
         return self.painter.light.facing(right * self.cos + ahead * self.sin, up, ahead * self.cos - right * self.sin)
 
 
@@ -59,7 +59,7 @@ def draw(painter: Painter, rng: np.random.Generator, model: Model, x: float, z: 
 
 
 def _extrude(body: Body, model: Model, paint: Color) -> None:
-    """The faces of a profile that can be seen."""
+    """Paint the visible faces of a profile."""
     painter = body.painter
     _far_wheels(body, model)
     left, right = (
@@ -80,25 +80,25 @@ def _extrude(body: Body, model: Model, paint: Color) -> None:
 
 
 def _outward(p: list[list[int]]) -> bool:
-    """Whether the camera sees the outer side of a face with these corners."""
+    """Return whether the camera sees the outer side of a face with these corners."""
     return (p[2][0] - p[0][0]) * (p[3][1] - p[1][1]) < (p[3][0] - p[1][0]) * (p[2][1] - p[0][1])
 
 
 def _far_wheels(body: Body, model: Model) -> None:
-    """Tyres seen under the body from behind or before."""
+    """Paint tires seen under the body from behind or from the front."""
     low = model.profile[0][1] + 0.1
     for place in model.wheels:
         for left in (-model.half + 0.05, model.half - 0.3):
             ends = (left, left + 0.25)
-            tyre = [body.point(a, y, place) for y in (0.0, low) for a in (ends if y == 0 else ends[::-1])]
-            body.painter.polygon(tyre, _TYRE)
+            tire = [body.point(a, y, place) for y in (0.0, low) for a in (ends if y == 0 else ends[::-1])]
+            body.painter.polygon(tire, _TYRE)
     shade = [body.point(a, y, model.profile[0][0] + 0.3) for a, y in
              ((-model.half, 0.22), (model.half, 0.22), (model.half, low), (-model.half, low))]  # fmt: skip
     body.painter.polygon(shade, (16, 16, 18), 0)
 
 
 def _side(body: Body, model: Model, side: int, paint: Color) -> None:
-    """Windows, doors and wheels of the side towards the camera."""
+    """Paint windows, doors and wheels of the side towards the camera."""
     painter = body.painter
     for pane in model.side_glass:
         points = [body.point(side * model.half_at(y), y, a) for a, y in pane]
@@ -122,7 +122,7 @@ def _side(body: Body, model: Model, side: int, paint: Color) -> None:
 
 
 def _end(body: Body, rng: np.random.Generator, model: Model) -> None:
-    """Lamps and plate of the rear or of the front, whichever faces the camera."""
+    """Paint lamps and plate of the rear or of the front, whichever faces the camera."""
     if abs(body.cos) < 0.3:
         return
     painter, behind = body.painter, body.from_behind

@@ -1,6 +1,6 @@
 """A pinhole camera above a road that may bend: where a point of the street lies in the picture.
 
-Points are (x, y, z) in metres: ``x`` to the right of the road's middle, ``y`` above the ground, ``z`` along the road,
+Points are (x, y, z) in meters: ``x`` to the right of the road's middle, ``y`` above the ground, ``z`` along the road,
 from the camera. The road bends as a parabola, and with it everything that stands along it.
 """
 
@@ -26,8 +26,8 @@ _LIMIT = 30_000.0  # pixels; beyond it OpenCV's fixed-point numbers overflow
 class View:
     """How a scene is looked at, whatever the picture's size.
 
-    ``x`` and ``height`` of the camera in metres; ``focal`` length and ``horizon`` (from the top) in heights of the
-    picture; ``yaw`` and ``roll`` in radians; ``curvature`` of the road in 1 / metre.
+    ``x`` and ``height`` of the camera in meters; ``focal`` length and ``horizon`` (from the top) in heights of the
+    picture; ``yaw`` and ``roll`` in radians; ``curvature`` of the road in 1 / meter.
     """
 
     x: float
@@ -40,7 +40,7 @@ class View:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, lane: float) -> View:
-        """A camera somewhere around the middle of the lane at ``lane``."""
+        """Return a camera somewhere around the middle of the lane at ``lane``."""
         return cls(
             x=lane + rng.uniform(-0.6, 0.6),
             height=rng.uniform(1.2, 2.4),
@@ -63,7 +63,7 @@ class Camera:
         self._cos, self._sin = math.cos(view.roll), math.sin(view.roll)
 
     def pixel(self, x: float, y: float, z: float) -> tuple[float, float]:
-        """Where a point lies in the picture, x and y in pixels; what is nearer than NEAR is put there."""
+        """Return where a point lies in the picture, x and y in pixels; what is nearer than NEAR is put there."""
         z = NEAR if z < NEAR else z
         scale, view = self.focal / z, self.view
         right = (x - view.x + 0.5 * view.curvature * z * z) * scale
@@ -75,12 +75,12 @@ class Camera:
         return min(max(u, -_LIMIT), _LIMIT), min(max(v, -_LIMIT), _LIMIT)
 
     def project(self, points: Iterable[Point]) -> Pixels:
-        """A few points; plain Python is faster than NumPy here."""
+        """Return a few points; plain Python is faster than NumPy here."""
         one, pixel = 1 << SHIFT, self.pixel
         return np.array([(int(one * u), int(one * v)) for u, v in (pixel(*point) for point in points)], np.int32)
 
     def project_many(self, points: NDArray[np.floating]) -> NDArray[np.int32]:
-        """Points (..., 3) as fixed-point pixels (..., 2)."""
+        """Return points (..., 3) as fixed-point pixels (..., 2)."""
         x, y, z = points[..., 0], points[..., 1], np.maximum(points[..., 2], NEAR)
         scale, view = self.focal / z, self.view
         right = (x - view.x + 0.5 * view.curvature * z * z) * scale
@@ -94,11 +94,11 @@ class Camera:
         return pixels.astype(np.int32)
 
     def scale(self, z: float) -> float:
-        """Pixels a metre takes at the distance ``z``."""
+        """Return pixels a meter takes at the distance ``z``."""
         return self.focal / max(z, NEAR)
 
     def ground_rows(self) -> tuple[int, NDArray[np.float32]]:
-        """The first row that shows ground, and the distance in metres of the ground in each row from there on."""
+        """Return the first row that shows ground, and the distance in meters of the ground in each row below."""
         top = min(max(math.ceil(self.center[1] + 1), 0), self.size[0])
         rows = np.arange(top, self.size[0], dtype=np.float32)
         return top, (self.focal * self.view.height / (rows + 0.5 - self.center[1])).astype(np.float32)

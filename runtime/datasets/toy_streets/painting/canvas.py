@@ -1,4 +1,4 @@
-"""A picture and its truth, painted together: what is painted last is seen, and is what the pixel is labelled with."""
+"""A picture and its truth, painted together: what is painted last is seen, and is what the pixel is labeled with."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Canvas:
         self._id = 0
 
     def begin(self, name: str) -> None:
-        """What is painted from now on is of the class ``name``, of a new instance if it is a thing; or is VOID."""
+        """Let what is painted from now on be of the class ``name`` (a new instance if that is a thing), or VOID."""
         if name == VOID:
             self._id = 0
             return
@@ -42,7 +42,7 @@ class Canvas:
             self._id = len(self._classes) + len(self._things)
 
     def stuff_id(self, name: str) -> int:
-        """The id in ``ids`` of all that is of the class of stuff ``name``."""
+        """Return the id in ``ids`` of all that is of the class of stuff ``name``."""
         return self._classes[name].id + 1
 
     def fill(self, polygons: Sequence[Pixels], color: Color, *, detail: bool = False) -> None:
@@ -68,7 +68,7 @@ class Canvas:
         cv2.polylines(self.image, lines, False, color, thickness, cv2.LINE_AA, SHIFT)
 
     def truth(self) -> tuple[NDArray[np.int32], list[TrueSegment]]:
-        """The panoptic map and its segments. Segments of which too little shows become void."""
+        """Return the panoptic map and its segments. Segments of which too little shows become void."""
         areas = np.bincount(self.ids.ravel(), minlength=self._count)
         kept = areas >= max(self.ids.shape[0] ** 2 // _SMALLEST, 1)
         kept[0] = False

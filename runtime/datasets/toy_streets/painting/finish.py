@@ -14,7 +14,7 @@ _ROUGH = {"vegetation": 0.5, "terrain": 0.28, "building": 0.1, "fence": 0.14, "s
 
 
 def finish(painter: Painter, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The picture the camera takes, RGB uint8 (H, W, 3)."""
+    """Return the picture the camera takes, RGB uint8 (H, W, 3)."""
     image = _grain(painter, rng)
     image = _glows(painter, image)
     if painter.light.weather == "rain":
@@ -49,7 +49,7 @@ def _glows(painter: Painter, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _rain(painter: Painter, rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Reflections on the wet ground, and streaks."""
+    """Return the image with reflections on the wet ground, and streaks."""
     height, width = image.shape[:2]
     horizon = int(painter.camera.center[1])
     rows = min(height - horizon, horizon)
@@ -70,7 +70,7 @@ def _rain(painter: Painter, rng: np.random.Generator, image: NDArray[np.uint8]) 
 
 
 def _lens(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Blur, and colours that are coarser than brightness, as JPEG leaves them."""
+    """Return the image blurred, its colors coarser than its brightness, as JPEG leaves them."""
     height, width = image.shape[:2]
     sigma = rng.uniform(0.0, 0.8) * height / 256
     if sigma > 0.25:
@@ -83,7 +83,7 @@ def _lens(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint
 
 
 def _sensor(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Exposure, contrast, white balance, and noise."""
+    """Return the image with exposure, contrast, white balance, and noise of a sensor."""
     gain = rng.uniform(0.8, 1.2) * rng.uniform(0.95, 1.05, 3)
     gamma = rng.uniform(0.85, 1.2)
     levels = 255 * (np.arange(256)[:, None] / 255 * gain).clip(0, 1) ** gamma

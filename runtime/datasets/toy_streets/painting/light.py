@@ -1,4 +1,4 @@
-"""Light and air: how a colour looks under the sun or the clouds, and through the haze."""
+"""Light and air: how a color looks under the sun or the clouds, and through the haze."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ WEATHERS = {"clear": 0.36, "overcast": 0.22, "fog": 0.1, "dusk": 0.16, "rain": 0
 
 @dataclass(frozen=True)
 class Light:
-    """One weather. ``sun`` points to the sun, length 1; ``visibility`` is the distance in metres at which 1 / e of the
-    contrast is left; ``zenith`` and ``haze`` are the sky's colours at the top and at the horizon; ``lamps``: lit."""
+    """The light of one weather.
+
+    ``sun`` points to the sun, length 1; ``visibility`` is the distance in meters at which 1 / e of the contrast is
+    left; ``zenith`` and ``haze`` are the sky's colors at the top and at the horizon; ``lamps`` says whether lamps are
+    lit.
+    """
 
     weather: str
     sun: tuple[float, float, float]
@@ -30,11 +34,11 @@ class Light:
     lamps: bool
 
     def facing(self, x: float, y: float, z: float) -> float:
-        """How much a surface with the normal (x, y, z) turns to the sun, 0 to 1."""
+        """Return how much a surface with the normal (x, y, z) turns to the sun, 0 to 1."""
         return max(0.0, x * self.sun[0] + y * self.sun[1] + z * self.sun[2])
 
     def shade(self, color: Color, facing: float, z: float) -> Color:
-        """The colour of a lit surface at the distance ``z``."""
+        """Return the color of a lit surface at the distance ``z``."""
         clear = math.exp(-max(z, 0.0) / self.visibility)
         lit, air = clear * (self.ambient + self.direct * facing), 1 - clear
         (r, g, b), tone, haze = color, self.tone, self.haze
@@ -42,15 +46,15 @@ class Light:
 
 
 def draw(rng: np.random.Generator) -> Light:
-    """Some weather."""
+    """Return some weather."""
     weather = str(rng.choice(list(WEATHERS), p=list(WEATHERS.values())))
     azimuth, elevation = rng.uniform(-math.pi, math.pi), rng.uniform(0.35, 1.2)
     sun = (math.cos(elevation) * math.sin(azimuth), math.sin(elevation), math.cos(elevation) * math.cos(azimuth))
-    warmth, grey = rng.uniform(-0.06, 0.08), rng.uniform(-15, 15)
+    warmth, gray = rng.uniform(-0.06, 0.08), rng.uniform(-15, 15)
     day = (1 + warmth, 1.0, 1 - warmth)
     if weather == "clear":
         blue = (rng.uniform(50, 110), rng.uniform(120, 165), rng.uniform(205, 245))
-        pale = (200 + grey, 218 + grey, 236 + grey / 2)
+        pale = (200 + gray, 218 + gray, 236 + gray / 2)
         return Light(weather, sun, 0.5, 0.62, day, rng.uniform(300, 900), blue, pale, rng.uniform(0, 0.7), False)
     if weather == "dusk":
         sun = (sun[0], 0.25, sun[2])
@@ -58,9 +62,9 @@ def draw(rng: np.random.Generator) -> Light:
         glow = (rng.uniform(170, 240), rng.uniform(120, 160), rng.uniform(90, 140))
         tone = (1.02, 0.92, 1.0)
         return Light(weather, sun, rng.uniform(0.3, 0.5), 0.15, tone, 350, deep, glow, rng.uniform(0, 0.6), True)
-    level = {"overcast": 205, "fog": 200, "rain": 150}[weather] + grey
+    level = {"overcast": 205, "fog": 200, "rain": 150}[weather] + gray
     haze = (level, level + 3, level + 8)
     top = (level - 25, level - 17, level - 5)
     visibility = {"overcast": 400.0, "fog": rng.uniform(35, 80), "rain": 160.0}[weather]
     ambient = {"overcast": 0.72, "fog": 0.75, "rain": 0.55}[weather]
-    return Light(weather, sun, ambient, 0.12, day, visibility, top, haze, 0.5, weather == "rain" and grey < 0)
+    return Light(weather, sun, ambient, 0.12, day, visibility, top, haze, 0.5, weather == "rain" and gray < 0)

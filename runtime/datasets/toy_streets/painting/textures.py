@@ -14,20 +14,20 @@ SIDE = 512
 
 @cache
 def grain() -> NDArray[np.uint8]:
-    """Gaussian noise around 128 with standard deviation 40, (SIDE, SIDE, 3)."""
+    """Return Gaussian noise around 128 with standard deviation 40, (SIDE, SIDE, 3)."""
     noise = np.random.Generator(np.random.PCG64(1)).standard_normal((SIDE, SIDE, 3))
     return np.asarray((128 + 40 * noise).round().clip(0, 255), np.uint8)
 
 
 @cache
 def speckle() -> NDArray[np.uint8]:
-    """Fine noise around 128 that repeats, (SIDE, SIDE): asphalt, plaster, leaves."""
+    """Return fine noise around 128 that repeats, (SIDE, SIDE), for asphalt, plaster and leaves."""
     return _octaves((128, 256, 512), (1.0, 1.0, 0.7))
 
 
 @cache
 def clouds() -> NDArray[np.uint8]:
-    """Soft noise around 128 that repeats, (SIDE, SIDE)."""
+    """Return soft noise around 128 that repeats, (SIDE, SIDE)."""
     return _octaves((4, 8, 16, 32, 64, 128), (1.0, 0.7, 0.5, 0.35, 0.25, 0.15))
 
 
@@ -45,7 +45,7 @@ def _octaves(cells: tuple[int, ...], weights: tuple[float, ...]) -> NDArray[np.u
 def window(
     texture: Callable[[], NDArray[np.uint8]], size: tuple[int, int], corner: tuple[float, float]
 ) -> NDArray[np.uint8]:
-    """A cutout (height, width, ...) of ``size`` that begins at ``corner`` (0 to 1) and goes on around the borders."""
+    """Return a cutout (height, width, ...) of ``size`` that begins at ``corner`` (0 to 1) and wraps around."""
     (height, width), top, left = size, int(corner[0] * SIDE), int(corner[1] * SIDE)
     whole = _repeated(texture, height // SIDE + 2, width // SIDE + 2)
     return whole[top : top + height, left : left + width]

@@ -12,28 +12,28 @@ from pem_edge.runtime.datasets.toy_streets.staging.stage import Stage
 def place(stage: Stage, side: int) -> None:
     """Fill the pavement of one side."""
     _walkers(stage, side)
-    edge = side * (stage.street.kerb + 0.4)
+    edge = side * (stage.street.curb + 0.4)
     _rows(stage, edge)
     _signs(stage, edge)
     _signals(stage, edge)
 
 
 def _walkers(stage: Stage, side: int) -> None:
-    """Pedestrians, alone or in pairs."""
+    """Place pedestrians, alone or in pairs."""
     street, rng = stage.street, stage.rng
     for _ in range(rng.poisson(rng.choice([0.8, 2.5, 5]))):
-        x = side * float(rng.uniform(street.kerb + street.lawn + 0.5, street.pavement - 0.2))
+        x = side * float(rng.uniform(street.curb + street.lawn + 0.5, street.pavement - 0.2))
         z = nearby(rng, 5, 45)
         for step in range(int(rng.integers(1, 3)) if street.free(z, z) else 0):
             stage.person(x + side * 0.6 * step, z + 0.2 * step)
 
 
 def _rows(stage: Stage, edge: float) -> None:
-    """Lamps, and perhaps trees or bollards, at even distances."""
+    """Place lamps, and perhaps trees or bollards, at even distances."""
     rng = stage.rng
     spacing = float(rng.uniform(20, 32))
     _repeat(stage, float(rng.uniform(4, spacing)), spacing, 70, lambda z: stage.add(z, furniture.lamp_post, edge, z))
-    if rng.random() < 0.4 and stage.street.pavement - stage.street.kerb > 2:
+    if rng.random() < 0.4 and stage.street.pavement - stage.street.curb > 2:
         start, step = float(rng.uniform(6, 14)), float(rng.uniform(8, 14))
         _repeat(stage, start, step, 80, lambda z: stage.tree(edge * 1.05, z, float(rng.uniform(4.5, 8))))
     if rng.random() < 0.15:
@@ -49,7 +49,7 @@ def _signs(stage: Stage, edge: float) -> None:
 
 
 def _signals(stage: Stage, edge: float) -> None:
-    """Traffic lights at a crossing, or at some spot for pedestrians."""
+    """Place traffic lights at a crossing, or at some spot for pedestrians."""
     rng, crossing = stage.rng, stage.street.crossing
     if crossing:
         stage.add(crossing[0] - 1, furniture.traffic_light, edge, crossing[0] - 1)

@@ -29,7 +29,7 @@ def _house(stage: Stage, side: int, start: float, end: float) -> None:
 
 
 def _garden(stage: Stage, side: int, start: float, end: float) -> None:
-    """A house behind a hedge, a fence or a wall, or an open garden."""
+    """Place a house behind a hedge, a fence or a wall, or an open garden."""
     rng, front, pavement = stage.rng, stage.street.front(side), stage.street.pavement
     gap = min(rng.uniform(1, 4), (end - start) / 3)
     stage.add(end + 0.4, buildings.draw, buildings.house(rng, side, front, start + gap, end, town=False))
@@ -51,7 +51,7 @@ def _park(stage: Stage, side: int, start: float, end: float) -> None:
 
 
 def _walled(stage: Stage, side: int, start: float, end: float) -> None:
-    """A high wall or fence with trees behind it."""
+    """Place a high wall or fence with trees behind it."""
     pavement = stage.street.pavement
     draw = furniture.wall if stage.rng.random() < 0.6 else furniture.fence
     stage.add(end, draw, side, side * (pavement + 0.3), (start, end), 2.2)
@@ -59,7 +59,7 @@ def _walled(stage: Stage, side: int, start: float, end: float) -> None:
 
 
 def _growth(stage: Stage, side: int, z: tuple[float, float], x: tuple[float, float], density: float) -> None:
-    """Trees and bushes at random on a patch, ``density`` a metre of street."""
+    """Place trees and bushes at random on a patch, ``density`` per meter of street."""
     rng = stage.rng
     for _ in range(rng.poisson(density * (z[1] - z[0]))):
         right, ahead = side * float(rng.uniform(*x)), float(rng.uniform(*z))

@@ -23,7 +23,7 @@ class Stage:
         self._items: list[tuple[float, Callable[[], None]]] = []
 
     def add(self, z: float, draw: Callable[..., None], *arguments: object, **options: object) -> None:
-        """``draw(painter, rng, ...)`` is to paint something whose distance for the order is ``z``."""
+        """Have ``draw(painter, rng, ...)`` paint something, ordered by its distance ``z``."""
         self._items.append((z, partial(draw, self._painter, self.rng, *arguments, **options)))
 
     def paint(self) -> None:
@@ -32,22 +32,25 @@ class Stage:
             item()
 
     def tree(self, x: float, z: float, height: float, order: float | None = None) -> None:
-        """A tree, which is painted as if it stood at the distance ``order``."""
+        """Place a tree, which is painted as if it stood at the distance ``order``."""
         self.add(z if order is None else order, plants.tree, x, z, height, plants.leaves(self.rng))
         self.shadows.append((x, z, 0.22 * height, 0.2 * height))
 
     def person(self, x: float, z: float) -> None:
-        """A pedestrian."""
+        """Place a pedestrian."""
         self.add(z, people.person, x, z)
         self.shadows.append((x, z, 0.3, 0.25))
 
     def rider(self, x: float, z: float, *, sideways: bool) -> None:
-        """A cyclist who rides along the street or, ``sideways``, across."""
+        """Place a cyclist who rides along the street or, ``sideways``, across it."""
         self.add(z, people.rider, x, z, sideways=sideways)
         self.shadows.append((x, z, 0.9, 0.25) if sideways else (x, z, 0.25, 0.8))
 
     def vehicle(self, x: float, z: float, heading: float, heavy: float = 0.0) -> None:
-        """A car, or a truck or bus in a share ``heavy`` of the cases; ``heading`` in radians, 0 is straight ahead."""
+        """Place a car or, in a share ``heavy`` of the cases, a truck or bus.
+
+        ``heading`` is in radians; 0 is straight ahead.
+        """
         model = vehicle_models.choose(self.rng, heavy if z > 14 else 0.0)
         along = abs(np.cos(heading)) > 0.7
         self.add(z - (1 if along else 0), vehicles.draw, model, x, z, heading + float(self.rng.normal(0, 0.02)))

@@ -9,7 +9,7 @@ from pem_edge.runtime.datasets.toy_streets.staging.stage import Stage
 
 
 def place(stage: Stage) -> None:
-    """Everything on the road."""
+    """Place everything on the road."""
     street = stage.street
     for side in SIDES:
         if street.parking:
@@ -22,18 +22,18 @@ def place(stage: Stage) -> None:
 
 
 def _parked(stage: Stage, side: int) -> None:
-    """Cars along the kerb."""
+    """Place cars along the curb."""
     street, rng = stage.street, stage.rng
     z, share = float(rng.uniform(3, 9)), rng.uniform(0.3, 0.9)
     while z < 65:
         if rng.random() < share and street.free(z - 4, z + 4):
-            x = side * (street.kerb - 1.15 + float(rng.uniform(-0.1, 0.1)))
+            x = side * (street.curb - 1.15 + float(rng.uniform(-0.1, 0.1)))
             stage.vehicle(x, z, 0.0 if side > 0 or rng.random() < 0.2 else math.pi)
         z += float(rng.uniform(5.4, 6.8))
 
 
 def _lane(stage: Stage, lane: int) -> None:
-    """What drives in one lane, and cyclists at the edge of the outer ones."""
+    """Place what drives in one lane, and cyclists at the edge of the outer ones."""
     street, rng = stage.street, stage.rng
     z, gap = float(rng.uniform(7, 40)), float(rng.choice([14, 28, 60]))
     while z < 75:
@@ -48,7 +48,7 @@ def _lane(stage: Stage, lane: int) -> None:
 
 
 def _cross_traffic(stage: Stage, start: float, end: float) -> None:
-    """Vehicles on the street that crosses."""
+    """Place vehicles on the street that crosses."""
     rng = stage.rng
     for share, way in ((0.28, 1), (0.72, -1)):
         x = float(rng.uniform(-30, 0))
@@ -59,11 +59,11 @@ def _cross_traffic(stage: Stage, start: float, end: float) -> None:
 
 
 def _crossing_people(stage: Stage) -> None:
-    """Pedestrians and cyclists who cross the road."""
+    """Place pedestrians and cyclists who cross the road."""
     street, rng = stage.street, stage.rng
     z = street.crossing[0] - 2 if street.crossing else float(rng.uniform(8, 35))
     for _ in range(rng.poisson(0.8)):
-        stage.person(float(rng.uniform(-street.kerb, street.kerb)), z + float(rng.uniform(-1.2, 1.2)))
+        stage.person(float(rng.uniform(-street.curb, street.curb)), z + float(rng.uniform(-1.2, 1.2)))
     for _ in range(rng.poisson(0.45)):
         x = float(rng.uniform(-street.pavement, street.pavement))
         stage.rider(x, nearby(rng, 6, 28), sideways=True)

@@ -1,8 +1,8 @@
-"""Compiles the assignment's C code: when the package is built (hatch_build.py), or by hand, in place, with
+"""Compile the C code of the assignment: when the package is built (hatch_build.py), or by hand, in place.
 
-    python -m pem_edge.runtime.inference.postprocess.native.build
+By hand: python -m pem_edge.runtime.inference.postprocess.native.build
 
-Needs nothing but the standard library, so that a build without this package's dependencies can load it from its file.
+This needs nothing but the standard library, so that a build without the dependencies can load it from its file.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class CompileError(Exception):
 
 
 def instruction_sets() -> dict[str, tuple[str, ...]]:
-    """The instruction sets the code is compiled for on this machine, and the compiler's options for them."""
+    """Return the instruction sets the code is compiled for on this machine, and the compiler's options for them."""
     return X86_64 if platform.machine().lower() in ("x86_64", "amd64") else {"baseline": ()}
 
 
 def library_path() -> Path:
-    """Where the compiled library lies; the name says from which sources, and for which platform, it was made."""
+    """Return where the compiled library lies; the name says from which sources, and for which platform, it was made."""
     digest = hashlib.sha256()
     for path in sorted([*SOURCES.glob("*.[ch]"), Path(__file__)]):
         digest.update(path.read_bytes())
@@ -49,7 +49,7 @@ def library_path() -> Path:
 
 
 def find_compiler() -> list[str]:
-    """The command that compiles: CC, with options of its own if need be, or else the first of cc, gcc and clang.
+    """Return the command that compiles: CC, with options of its own if need be, or else the first of cc, gcc and clang.
 
     Raises CompileError if there is none.
     """
@@ -81,9 +81,10 @@ def compile_library(target: Path, options: Sequence[str] = ()) -> None:
 
 
 def build_in_place() -> Path:
-    """The library where it is looked for, compiled if it is not there; those of older sources are removed.
+    """Return the library where it is looked for, compiled if it is not there; libraries of older sources are removed.
 
-    Raises CompileError.
+    Raises:
+        CompileError: If it cannot be compiled.
     """
     target = library_path()
     if not target.is_file():
@@ -94,13 +95,13 @@ def build_in_place() -> Path:
 
 
 def older_libraries() -> list[Path]:
-    """The libraries for this platform that other sources were compiled into."""
+    """Return the libraries for this platform that other sources were compiled into."""
     current = library_path()
     return [path for path in current.parent.glob(f"assignment-*-{sysconfig.get_platform()}.so") if path != current]
 
 
 def main() -> int:
-    """The command."""
+    """Run the command."""
     try:
         print(build_in_place())
     except CompileError as error:

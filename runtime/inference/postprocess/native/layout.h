@@ -13,7 +13,7 @@ enum {
     ALIGNMENT = 64,
 };
 
-/* One side of the output, cut into tiles. The grid points of neighbouring tiles touch or overlap. */
+/* One side of the output, cut into tiles. The grid points of neighboring tiles touch or overlap. */
 typedef struct {
     int32_t tiles, size, grid; /* how many tiles, output pixels, and grid points of a mask */
     const int32_t *first;      /* (tiles) the first grid point a tile depends on */

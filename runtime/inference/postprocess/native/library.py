@@ -1,4 +1,4 @@
-"""The compiled assignment's functions, and the structures they take, as layout.h has them."""
+"""The compiled functions of the assignment, and the structures they take, as layout.h has them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Functions:
 
 @cache
 def load() -> Functions | None:
-    """The functions for this processor, or None if there is no library of these sources that loads.
+    """Return the functions for this processor, or None if there is no library of these sources that loads.
 
     Warns if there is one that does not load, or one of other sources.
     """
@@ -71,7 +71,7 @@ def _warn(what: str) -> None:
 
 
 def functions(path: Path, instruction_set: str | None = None) -> Functions:
-    """The functions of the library at ``path`` for an instruction set that build.py names, by default the best.
+    """Return the functions of the library at ``path`` for an instruction set that build.py names, by default the best.
 
     Raises OSError if it is no library for this machine.
     """

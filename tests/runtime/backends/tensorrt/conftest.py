@@ -45,7 +45,7 @@ class Bench:
         return str(importlib.import_module(_MODULES[self.name]).__version__)
 
     def serialized(self, model: bytes, spec: InputSpec, **options: Any) -> bytes:
-        """The engine's bytes."""
+        """Return the engine's bytes."""
         assert not options
         return really_built(importlib.import_module(_MODULES[self.name]), model, *profile(spec))
 
@@ -88,7 +88,7 @@ class Bench:
         )
 
     def load(self, path: Path) -> Backend:
-        """The backend."""
+        """Return the backend."""
         backend = backends.create(self.name, artifact.read(path))
         self.loaded.append(backend)
         return backend
@@ -107,7 +107,7 @@ class SimulatedBench(Bench):
         return engine_bytes(model, *profile(spec), **{"version": self.version, **options})
 
     def gpu(self) -> tuple[str, str]:
-        """The first GPU."""
+        """Return the first GPU."""
         return "Simulated GPU A", "8.9"
 
     def finish(self) -> None:
@@ -121,7 +121,7 @@ class SimulatedBench(Bench):
 
 
 def profile(spec: InputSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The least and the largest shape of ``image``."""
+    """Return the least and the largest shape of ``image``."""
     ranges = [(spec.dynamic_batch, spec.batch), (spec.dynamic_height, spec.height), (spec.dynamic_width, spec.width)]
     least = [sizes.least if sizes else size for sizes, size in ranges]
     most = [sizes.most if sizes else size for sizes, size in ranges]
@@ -129,7 +129,7 @@ def profile(spec: InputSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def really_built(trt: Any, model: bytes, least: tuple[int, ...], most: tuple[int, ...]) -> bytes:
-    """The bytes of an engine of ``model``, from TensorRT's module ``trt``."""
+    """Return the bytes of an engine of ``model``, from TensorRT's module ``trt``."""
     logger = log.logger(trt)
     builder = trt.Builder(logger)
     flags = trt.NetworkDefinitionCreationFlag
@@ -159,7 +159,7 @@ def _skip_without_gpu(name: str) -> None:
 
 @contextmanager
 def _simulation(bench: SimulatedBench, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedBench]:
-    """The simulated machine instead of the real one, and checked in the end."""
+    """Put the simulated machine in the place of the real one, and check it in the end."""
     module = bench.tensorrt.module
     for name, contents in {**bench.machine.modules(), module.__name__: module}.items():
         monkeypatch.setitem(sys.modules, name, contents)
@@ -179,7 +179,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def simulated(
     request: pytest.FixtureRequest, build: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[SimulatedBench]:
-    """Each target of TensorRT on a simulated machine."""
+    """Yield each target of TensorRT on a simulated machine."""
     with _simulation(SimulatedBench(request.param, build, tmp_path, Cuda()), monkeypatch) as bench:
         yield bench
 
@@ -188,7 +188,7 @@ def simulated(
 def bench(
     request: pytest.FixtureRequest, build: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Bench]:
-    """Each target of TensorRT, on a simulated machine and on this machine's GPU."""
+    """Yield each target of TensorRT, on a simulated machine and on this machine's GPU."""
     kind, name = request.param.split()
     if kind == "simulated":
         with _simulation(SimulatedBench(name, build, tmp_path, Cuda()), monkeypatch) as bench:

@@ -31,13 +31,13 @@ from tests.runtime.backends.tensorrt.runs import DYNAMIC, FAULTY, in_threads
 STAGES = ["host to device", "preprocess", "inference", "postprocess", "device to host"]
 USUAL = Thresholds()
 OPENCV_IS_MATCHED = platform.machine() == "x86_64"
-"""Elsewhere it may round otherwise, by a grey level."""
+"""Elsewhere it may round otherwise, by a gray level."""
 ATOL = 1e-4 if OPENCV_IS_MATCHED else 0.2
-"""Of mask logits, of which a grey level is 0.16."""
+"""Of mask logits, of which a gray level is 0.16."""
 
 
 def picture(seed: int, height: int = 64, width: int = 96) -> NDArray[np.uint8]:
-    """Patches of the colours that the tiny model knows, and a little noise."""
+    """Patches of the colors that the tiny model knows, and a little noise."""
     rng = np.random.default_rng(seed)
     colors = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (90, 90, 90)])
     patches = rng.integers(0, len(colors), (4, 5))
@@ -46,7 +46,7 @@ def picture(seed: int, height: int = 64, width: int = 96) -> NDArray[np.uint8]:
 
 
 def pipelines(backend: Backend) -> tuple[AnyPipeline, AnyPipeline]:
-    """The backend's, and one that merges on the host."""
+    """Return the backend's, and one that merges on the host."""
     return backend.pipeline(), HostPipeline(backend)
 
 
@@ -230,7 +230,7 @@ def test_threads_sharing_a_pipeline(bench: Bench) -> None:
     assert in_threads(*(partial(work, seed) for seed in range(4))) == []
 
 
-def test_neighbouring_images_in_different_stages(bench: Bench) -> None:
+def test_neighboring_images_in_different_stages(bench: Bench) -> None:
     device, host = pipelines(bench.load(bench.engine()))
     prepared = [device.prepare(picture(seed, 70, 70)) for seed in range(3)]
     inferred = [device.infer([each]) for each in prepared]
@@ -382,7 +382,7 @@ def test_kernels_are_compiled_once(simulated: SimulatedBench) -> None:
 
 
 def check_host_instead(bench: SimulatedBench, reason: str) -> None:
-    """The pipeline is the host's, which works, and says why."""
+    """Check that the pipeline is the host's, which works, and says why."""
     backend = bench.load(bench.engine())
     device, host = pipelines(backend)
     assert isinstance(device, HostPipeline)

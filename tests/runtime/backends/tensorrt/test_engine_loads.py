@@ -28,7 +28,7 @@ ONE = np.zeros((1, 64, 96, 3), np.uint8)
 
 
 def refusal(bench: Bench, path: Path) -> str:
-    """The one line with which ``path`` is refused."""
+    """Return the one line with which ``path`` is refused."""
     with pytest.raises((BackendError, ManifestError)) as caught:
         bench.load(path)
     assert "\n" not in str(caught.value)
@@ -146,7 +146,7 @@ class TestPlugin:
 
     @staticmethod
     def engine(bench: SimulatedBench, text: str = OURS, **plugin: Any) -> Path:
-        """An engine that needs the plugin, beside a library."""
+        """Return an engine that needs the plugin, beside a library."""
         if bench.name == "tensorrt-rtx":
             pytest.skip("TensorRT-RTX has no plugins")
         library = bench.folder / "deform_conv.so"
@@ -245,5 +245,5 @@ class NoGpuBench(Bench):
     """Builds for GPUs that are not here, as TensorRT-RTX can."""
 
     def gpu(self) -> tuple[str, str]:
-        """None."""
+        """Return none."""
         return "none", "8.9"

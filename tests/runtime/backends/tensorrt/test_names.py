@@ -43,7 +43,7 @@ needs_rtx = pytest.mark.skipif(find_spec("tensorrt_rtx") is None, reason="tensor
 
 @pytest.fixture(scope="session", params=REQUIREMENTS)
 def bindings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bindings:
-    """The names in TensorRT's bindings, oldest and newest; fetched once, if pytest keeps a cache."""
+    """Return the names in TensorRT's bindings, oldest and newest; fetched once, if pytest keeps a cache."""
     kept = getattr(request.config, "cache", None)
     folder = kept.mkdir("tensorrt-bindings") if kept else tmp_path_factory.getbasetemp()
     try:
@@ -54,12 +54,12 @@ def bindings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="session")
 def rtx() -> Bindings:
-    """The names in TensorRT-RTX's, as installed."""
+    """Return the names in TensorRT-RTX's, as installed."""
     return class_names(import_module("tensorrt_rtx"))
 
 
 def promised(module: ModuleType) -> set[Name]:
-    """The names in the protocols that ``module`` defines, against which mypy checks our code."""
+    """Return the names in the protocols that ``module`` defines, against which mypy checks our code."""
     protocols = [
         kind
         for kind in vars(module).values()

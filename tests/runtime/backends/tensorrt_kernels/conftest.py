@@ -7,5 +7,5 @@ from tests.helpers.host_kernels import HostKernels, host_kernels
 
 @pytest.fixture(scope="session")
 def kernels() -> HostKernels:
-    """The pipeline's kernels, compiled for the host."""
+    """Return the pipeline's kernels, compiled for the host."""
     return host_kernels()

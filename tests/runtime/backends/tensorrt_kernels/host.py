@@ -32,7 +32,7 @@ class Guarded:
         return int(self._array.ctypes.data)
 
     def read(self) -> NDArray[Any]:
-        """The array."""
+        """Return the array."""
         return self._array
 
     def check(self) -> None:
@@ -48,7 +48,7 @@ def merge(
     score_threshold: float = 0.8,
     overlap_threshold: float = 0.8,
 ) -> Merged:
-    """The scene's outputs merged."""
+    """Return the scene's outputs merged."""
     case = MergeCase(scene, things, score_threshold, overlap_threshold, Guarded)
     for launch in case.launches:
         kernels.run(launch, THREADS)
@@ -59,7 +59,7 @@ def merge(
 def fit(
     kernels: HostKernels, image: NDArray[np.uint8], geometry: Geometry, pad_value: tuple[int, int, int]
 ) -> NDArray[np.uint8]:
-    """The image fitted to the model's input."""
+    """Return the image fitted to the model's input."""
     case = FitCase(image, geometry, pad_value, Guarded)
     kernels.run(case.launch, THREADS)
     _check(case.placed)

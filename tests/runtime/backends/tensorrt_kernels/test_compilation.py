@@ -1,6 +1,4 @@
-"""The kernels compile for every GPU that is supported, by nvcc and by NVRTC, and what NVRTC made is kept and trusted
-only while it is whole.
-"""
+"""The kernels compile for every supported GPU, and what NVRTC made is kept, and trusted only while it is whole."""
 
 from __future__ import annotations
 

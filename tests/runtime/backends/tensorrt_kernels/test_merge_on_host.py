@@ -29,7 +29,7 @@ TIE = 1e-5
 
 
 def undecided(scene: Scene, candidates: NDArray[np.void]) -> NDArray[np.bool_]:
-    """Pixels (H, W) where, in float64, the two best confidences tie or a mask is at one half."""
+    """Return pixels (H, W) where, in float64, the two best confidences tie or a mask is at one half."""
     best, second = np.zeros((2, *scene.geometry.output_size))
     at_half = np.zeros(scene.geometry.output_size, bool)
     for candidate in candidates:  # one after another, for memory's sake
@@ -43,7 +43,7 @@ def undecided(scene: Scene, candidates: NDArray[np.void]) -> NDArray[np.bool_]:
 
 
 def check(found: Merged, scene: Scene, things: set[int], **thresholds: Any) -> None:
-    """Maps agree wherever float64 decides, segments if it decides everywhere or nearly."""
+    """Check that maps agree wherever float64 decides, and segments if it decides everywhere or nearly."""
     expected_map, expected = postprocess.panoptic(scene.logits, scene.masks, things=things, **thresholds, **scene.sizes)
     assert found.problems == 0
     if not len(found.candidates):

@@ -35,7 +35,7 @@ def differences(kernels: HostKernels, image: NDArray[np.uint8], spec: InputSpec)
 @example(1, 200, 32, 192, 0)
 @example(200, 1, 192, 32, 0)
 @example(1, 1, 32, 64, 0)
-def test_every_size_is_within_a_grey_level_of_opencv(
+def test_every_size_is_within_a_gray_level_of_opencv(
     kernels: HostKernels, height: int, width: int, rows: int, columns: int, seed: int
 ) -> None:
     found = differences(kernels, noise(height, width, seed), InputSpec(rows, columns, pad_value=PAD))

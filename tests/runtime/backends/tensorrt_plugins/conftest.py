@@ -9,5 +9,5 @@ from tests.runtime.backends.tensorrt_plugins.host_library import compile_for_hos
 
 @pytest.fixture(scope="session")
 def host(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    """The plugin's kernels and logic, compiled for the host."""
+    """Return the plugin's kernels and logic, compiled for the host."""
     return load(compile_for_host(tmp_path_factory.mktemp("plugin")))

@@ -116,7 +116,7 @@ def compile_for_host(folder: Path, *, headers: str | None = None, options: Seque
 
 
 def load(path: Path) -> ctypes.CDLL:
-    """The library with the types of its functions."""
+    """Return the library with the types of its functions."""
     library = ctypes.CDLL(str(path))
     library.allocate.restype = ctypes.c_void_p
     library.workspace.restype = ctypes.c_size_t
@@ -142,7 +142,7 @@ def run(
     multiprocessors: int = 1,
     shared_bytes: int = 99 * 1024,
 ) -> Array:
-    """(N, C', OH, OW) by one of the plugin's kernels; the inputs' type is the case's, float32 or float16."""
+    """Return (N, C', OH, OW) by one of the plugin's kernels; the inputs' type is the case's, float32 or float16."""
     message = ctypes.create_string_buffer(1024)
     with device_arrays(library, case, layout) as (tensors, workspace):
         error = library.run(
@@ -173,7 +173,7 @@ def device_arrays(library: ctypes.CDLL, case: Case, layout: Layout) -> Iterator[
 
 
 def result_of(output: Any, case: Case, layout: Layout) -> Array:
-    """(N, C', OH, OW) from the output's memory; kHWC8's padding must hold zeros."""
+    """Return (N, C', OH, OW) from the output's memory; kHWC8's padding must hold zeros."""
     if layout is Layout.LINEAR:
         linear: Array = output.copy()
         return linear
@@ -191,7 +191,7 @@ def _workspace_bytes(library: ctypes.CDLL, case: Case) -> int:
 
 @contextmanager
 def _device_array(library: ctypes.CDLL, array: Any) -> Iterator[Any]:
-    """A copy in memory of its own, aligned as a GPU's."""
+    """Give a copy in memory of its own, aligned as a GPU's."""
     memory = library.allocate(ctypes.c_size_t(array.nbytes))
     copy = np.frombuffer((ctypes.c_char * array.nbytes).from_address(memory), array.dtype).reshape(array.shape)
     copy[...] = array
@@ -202,6 +202,6 @@ def _device_array(library: ctypes.CDLL, array: Any) -> Iterator[Any]:
 
 
 def to_hwc8(x: Array) -> Array:
-    """(N, C, H, W) to (N, H, W, C padded to 8 with NaN), TensorRT's kHWC8; nobody promises what the padding holds."""
+    """Return (N, C, H, W) as (N, H, W, C padded to 8 with NaN), TensorRT's kHWC8, whose padding may hold anything."""
     padding = ((0, 0), (0, -x.shape[1] % 8), (0, 0), (0, 0))
     return np.ascontiguousarray(np.pad(x, padding, constant_values=np.nan).transpose(0, 2, 3, 1))

@@ -24,7 +24,7 @@ Values = dict[str, tuple[int, ...]]
 
 
 def read(host: ctypes.CDLL, values: Values, kind: FieldType = FieldType.INT32) -> tuple[dict[str, Any], str]:
-    """The attributes read and the message."""
+    """Return the attributes read and the message."""
     dtype = np.int64 if kind is FieldType.INT64 else np.int32
     arrays = {name: np.array(value, dtype) for name, value in values.items()}
     fields = (Field * len(values))(

@@ -71,7 +71,7 @@ no fields: refused
 
 @pytest.fixture(scope="module", params=HEADERS or [""])
 def headers(request: pytest.FixtureRequest) -> str:
-    """The folder of NvInfer.h; every folder that the variable names is tried."""
+    """Return the folder of NvInfer.h; every folder that the variable names is tried."""
     if not request.param:
         pytest.skip("no TensorRT headers: set TENSORRT_INCLUDE_DIR to the folder of NvInfer.h, or several with ':'")
     missing = [tool for tool in ("cmake", "nvcc", "g++") if shutil.which(tool) is None]

@@ -11,7 +11,7 @@ from tests.helpers import browser
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[browser.Browser]:
-    """A headless Chromium; tests skip where there is none."""
+    """Yield a headless Chromium; tests skip where there is none."""
     if reason := browser.missing():
         pytest.skip(reason)
     with browser.Browser() as started:

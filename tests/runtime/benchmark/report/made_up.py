@@ -81,7 +81,7 @@ def report(count: int = 3, *, names: Sequence[str] = (), rounds: int = 40, seed:
 def artifact(
     name: str, typical: float, pace: NDArray[np.float64], rng: np.random.Generator, rank: int = 0
 ) -> ArtifactReport:
-    """One whose images take ``typical`` milliseconds."""
+    """Return one whose images take ``typical`` milliseconds."""
     stages = {
         stage: typical * share * pace * (1 + 0.02 * np.abs(rng.standard_normal(len(pace))))
         for stage, share in _STAGES.items()
@@ -156,7 +156,7 @@ def machine() -> Machine:
 
 
 def without(found: Report, *fields: str) -> Report:
-    """The report with those optional fields of its artifacts unknown."""
+    """Return the report with those optional fields of its artifacts unknown."""
     artifacts = tuple(msgspec.structs.replace(each, **dict.fromkeys(fields)) for each in found.artifacts)
     return msgspec.structs.replace(found, artifacts=artifacts)
 

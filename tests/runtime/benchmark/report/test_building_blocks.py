@@ -1,4 +1,4 @@
-"""Numbers, names, axes, colours and elements that every form of a report is made of."""
+"""Numbers, names, axes, colors and elements that every form of a report is made of."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_histogram_is_drawn_to_scale() -> None:
     assert svg.steps([0.0, 1.0]) == "M0.0 1000.0L0.0 1000.0L500.0 1000.0L500.0 0.0L1000.0 0.0L1000.0 1000.0Z"
 
 
-# Colours ------------------------------------------------------------------------------------------------------------
+# Colors ------------------------------------------------------------------------------------------------------------
 
 _SEEN_WITH = {  # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB
     "no deficiency": np.eye(3),
@@ -105,7 +105,7 @@ _TO_OKLAB = [[0.2104542553, 0.793617785, -0.0040720468], [1.9779984951, -2.42859
 
 
 def oklab(color: str, seen: NDArray[np.float64]) -> NDArray[np.float64]:
-    """https://bottosson.github.io/posts/oklab"""
+    """Return a color in Oklab, see https://bottosson.github.io/posts/oklab."""
     channels = np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)])
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     return np.asarray(np.asarray(_TO_OKLAB) @ np.cbrt(np.asarray(_TO_LMS) @ np.clip(seen @ linear, 0, 1)))

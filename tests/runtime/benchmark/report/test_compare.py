@@ -19,7 +19,7 @@ Capture = pytest.CaptureFixture[str]
 
 
 def slowed(report: Report, factor: float, stage: str = "inference") -> Report:
-    """The report with one stage of every artifact slower."""
+    """Return the report with one stage of every artifact slower."""
     artifacts = tuple(_slowed(each, factor, stage) for each in report.artifacts)
     return msgspec.structs.replace(report, artifacts=artifacts)
 

@@ -24,7 +24,7 @@ STRUCTS = {
 
 
 def documented(name: str) -> set[str]:
-    """The names in the first column of the table under that heading."""
+    """Return the names in the first column of the table under that heading."""
     section = re.split(r"^##+ ", PAGE.split(f"### `{name}`\n")[1], maxsplit=1, flags=re.M)[0]
     return {field for row in re.findall(r"^\| (`.*?) \|", section, re.M) for field in re.findall(r"`(\w+)`", row)}
 

@@ -70,7 +70,7 @@ def tables(opened: Page) -> dict[tuple[str, str | None], Any]:
 
 
 def number(text: str) -> float:
-    """A figure as shown, in the Report's units."""
+    """Return a figure as shown, in the Report's units."""
     value, _, unit = text.partition(" ")
     return float(value) * {"%": 0.01, "MiB": 2.0**20, "GiB": 2.0**30}.get(unit.removesuffix(" !"), 1.0)
 
@@ -81,7 +81,7 @@ def column(table: Any, name: str) -> list[float]:
 
 
 def every(owners: Iterable[object], path: str) -> list[Any]:
-    """What each of them has there."""
+    """Return what each of them has there."""
     return [attrgetter(path)(owner) for owner in owners]
 
 
@@ -174,7 +174,7 @@ def test_nothing_scrolls_sideways_and_nothing_is_asked_for(
         assert paper.max() < 50 if dark else paper.min() == 255
 
 
-def test_without_scripts_or_colours_it_says_the_same(opened: Page) -> None:
+def test_without_scripts_or_colors_it_says_the_same(opened: Page) -> None:
     assert opened.run("return document.querySelectorAll('script:not([type=\"application/json\"])').length") == 0
     for picture in opened.run(_PICTURES):
         assert picture["title"]
@@ -187,7 +187,7 @@ def test_without_scripts_or_colours_it_says_the_same(opened: Page) -> None:
     assert all(after <= before + 1 for before, after in pairwise(order)), "no level is skipped"
 
 
-def test_an_artifact_has_one_colour_throughout(opened: Page) -> None:
+def test_an_artifact_has_one_color_throughout(opened: Page) -> None:
     used = opened.run("""
         return [...document.querySelectorAll(".badge, .dot, .mark, .stage, .solid, .line")].map(mark => [
         mark.closest("[class*=artifact-]")?.getAttribute("class").match(/artifact-\\d/)[0] ?? null,

@@ -16,7 +16,7 @@ def said(report: Report) -> str:
 
 
 def scored(report: Report, *scores: float | None) -> Report:
-    """The report with these PQs."""
+    """Return the report with these PQs."""
     artifacts = tuple(
         msgspec.structs.replace(each, accuracy=None if pq is None else Accuracy(dataset="streets", images=9, pq=pq))
         for each, pq in zip(report.artifacts, scores, strict=True)

@@ -29,7 +29,7 @@ THRESHOLDS = st.sampled_from([0.0, 0.3, 0.5, 0.8, 0.9])
 
 @pytest.fixture(scope="module", params=list(build.instruction_sets()))
 def functions(request: pytest.FixtureRequest) -> Iterator[library.Functions]:
-    """The compiled functions for each instruction set that this processor has, which are used if not overridden."""
+    """Yield the compiled functions for each instruction set of this processor, used unless overridden."""
     with pytest.MonkeyPatch.context() as patch:
         found = forms.compiled(request.param)
         patch.setattr(library, "load", lambda: found)
@@ -57,7 +57,7 @@ def check_agreement(functions: library.Functions, scene: Scene, score: float, ov
 
 
 def agree_on_all_pixels(scene: Scene, among: Candidates, ours: PixelAssignment, theirs: PixelAssignment) -> bool:
-    """Whether counts, boxes and owners are equal, which they must be but for ties."""
+    """Return whether counts, boxes and owners are equal, which they must be but for ties."""
     everyone = np.arange(1, len(among.queries) + 1, dtype=np.int32)
     for assignment in (ours, theirs):
         assignment.complete(everyone > 0)
@@ -74,7 +74,7 @@ def agree_on_all_pixels(scene: Scene, among: Candidates, ours: PixelAssignment, 
 
 
 def predicted(geometry: Geometry, **options: int) -> Scene:
-    """What a trained model predicts."""
+    """Return what a trained model predicts."""
     logits, masks = synthetic().predictions(19, *geometry.mask_size, **options)
     return Scene(logits, masks, geometry)
 
@@ -128,7 +128,7 @@ def test_both_forms_refuse_what_is_not_finite(scene: Scene, half: bool, value: f
 
 
 def complaint(form: str, scene: Scene) -> str:
-    """What the merge's ValueError says, or nothing."""
+    """Return what the merge's ValueError says, or nothing."""
     try:
         merged(form, scene, score_threshold=0.3)
     except ValueError as error:
@@ -144,7 +144,7 @@ def merged(form: str, scene: Scene, **options: Any) -> tuple[NDArray[np.int32], 
 
 @pytest.fixture
 def scene() -> Scene:
-    """An ordinary one."""
+    """Return an ordinary one."""
     return predicted(Geometry((128, 256), (128, 256), (200, 400)))
 
 

@@ -19,7 +19,7 @@ SANITIZE = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", 
 
 @pytest.fixture
 def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the sources, which is built and loaded instead."""
+    """Return a copy of the sources, which is built and loaded instead."""
     folder = tmp_path / "native"
     shutil.copytree(build.SOURCES, folder, ignore=shutil.ignore_patterns("lib", "__pycache__"))
     monkeypatch.setattr(build, "SOURCES", folder)
@@ -35,7 +35,7 @@ def compiler() -> list[str]:
 
 
 def loaded() -> library.Functions | None:
-    """What is found now, whatever was found before."""
+    """Return what is found now, whatever was found before."""
     return library.load.__wrapped__()
 
 
@@ -92,7 +92,7 @@ def test_a_damaged_library_is_a_warning() -> None:
         assert loaded() is None
 
 
-def test_it_keeps_to_its_memory_and_to_defined_behaviour(compiler: list[str], tmp_path: Path) -> None:
+def test_it_keeps_to_its_memory_and_to_defined_behavior(compiler: list[str], tmp_path: Path) -> None:
     watched = tmp_path / "assignment.so"
     try:
         build.compile_library(watched, SANITIZE)

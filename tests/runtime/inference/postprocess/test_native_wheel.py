@@ -22,7 +22,7 @@ FILES = ("pyproject.toml", "hatch_build.py", ".gitignore", "README.md", "LICENSE
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """The project without what is large or not the runtime's, and with a library of older sources in it."""
+    """Return the project without what is large or not the runtime's, and with a library of older sources in it."""
     folder = tmp_path / "project"
     ignored = shutil.ignore_patterns("demo", "lib", "__pycache__")
     shutil.copytree(ROOT / "runtime", folder / "runtime", ignore=ignored)
@@ -39,7 +39,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def built(project: Path, target: str, **environment: str) -> Path:
-    """The wheel or source distribution that hatchling builds."""
+    """Return the wheel or source distribution that hatchling builds."""
     done = subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", "dist"],
         cwd=project,
@@ -60,7 +60,7 @@ def libraries(wheel: Path) -> list[str]:
 
 
 def merging(folder: Path) -> str:
-    """What a package in ``folder`` says of itself."""
+    """Return what a package in ``folder`` says of itself."""
     code = "from pem_edge.runtime import postprocess; print(postprocess.merging(), postprocess.__file__)"
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
     form, path = done.stdout.split()

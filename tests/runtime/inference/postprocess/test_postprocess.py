@@ -29,7 +29,7 @@ THINGS = st.sets(st.integers(0, 5))
 
 @pytest.fixture(scope="module", params=["compiled", "numpy"])
 def either_form(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The test runs with both forms of the merge."""
+    """Yield the test runs with both forms of the merge."""
     if request.param == "compiled":
         forms.compiled()
     with pytest.MonkeyPatch.context() as patch:
@@ -38,7 +38,7 @@ def either_form(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def differing(ours: NDArray[np.int32], theirs: NDArray[np.integer]) -> int:
-    """Pixels that differ beyond what rounding may do: two, and two in a million."""
+    """Return pixels that differ beyond what rounding may do: two, and two in a million."""
     return max(0, int(np.count_nonzero(ours != theirs)) - 2 - 2 * ours.size // 1_000_000)
 
 
@@ -118,7 +118,7 @@ def test_instances_are_the_published_ones_that_have_pixels(scene: Scene, things:
 
 
 def accepted(masks: NDArray[np.float32]) -> list[int]:
-    """Which of two equally certain queries, of classes 0 and 1, become segments."""
+    """Return which of two equally certain queries, of classes 0 and 1, become segments."""
     logits = np.array([[8, 0, 0], [0, 8, 0]], np.float32)
     height, width = 4 * masks.shape[1], 4 * masks.shape[2]
     sizes = vars(Geometry((height, width), (height, width), (height, width)))

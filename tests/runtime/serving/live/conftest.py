@@ -15,7 +15,7 @@ from pem_edge.runtime.serving.live import Board, LivePage
 
 @pytest.fixture
 def result(tiny: Path, flag: NDArray[np.uint8]) -> runtime.Result:
-    """The flag's: a red thing, white and blue stuff."""
+    """Return the flag's: a red thing, white and blue stuff."""
     return runtime.load(tiny)(np.repeat(np.repeat(flag, 4, axis=0), 4, axis=1))
 
 

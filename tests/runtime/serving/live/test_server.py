@@ -40,7 +40,7 @@ class Viewer:
         self.file = self.socket.makefile("rb")
 
     def drawing(self) -> Any:
-        """The next one, BGR uint8 (H, W, 3), None at the end."""
+        """Return the next one, BGR uint8 (H, W, 3), None at the end."""
         length = 0
         while line := self.file.readline():
             if line.lower().startswith(b"content-length:"):

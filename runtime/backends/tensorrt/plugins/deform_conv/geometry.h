@@ -88,7 +88,7 @@ PEM_HOST_DEVICE int32_t offset_index(const Problem& problem, const OutputPixel& 
     return 2 * channel * problem.out_plane() + at.pixel;
 }
 
-// The four neighbours of a sample: their pixels, -1 where outside the image (which counts as zero), and weights.
+// The four neighbors of a sample: their pixels, -1 where outside the image (which counts as zero), and weights.
 struct alignas(16) Corners {
     int32_t pixel[4];
     float weight[4];

@@ -20,7 +20,7 @@ struct FloatTile {
         return n * problem.channels * problem.plane();
     }
 
-    // Neighbours of this thread's samples, in registers between their load and their use a step later.
+    // Neighbors of this thread's samples, in registers between their load and their use a step later.
     class Gather {
     public:
         __device__ void load(const Problem& problem, const float* x, const Corners* corners, int32_t first_channel) {
@@ -45,7 +45,7 @@ struct FloatTile {
         }
 
     private:
-        // Neighbouring threads take neighbouring pixels, which lie side by side in memory.
+        // Neighboring threads take neighboring pixels, which lie side by side in memory.
         __device__ static int column() { return threadIdx.x % kPixels; }
         __device__ static int depth(int i) { return threadIdx.x / kPixels + i * (kThreads / kPixels); }
 

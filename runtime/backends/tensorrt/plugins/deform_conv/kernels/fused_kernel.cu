@@ -1,6 +1,6 @@
 // Implicit matrix product: samples of a tile of output pixels go through shared memory, never through global memory.
 //
-// A step is one tap and kDepth input channels. While the product of one step runs, the neighbours of the next step's
+// A step is one tap and kDepth input channels. While the product of one step runs, the neighbors of the next step's
 // samples are on their way to registers and its weights to shared memory; where a tap's samples lie is worked out once
 // per pixel, two steps ahead, and shared by all channels.
 #include <cuda_pipeline.h>

@@ -32,7 +32,7 @@ struct HalfTile {
 
     __device__ static int32_t image_index(const Problem& problem, int32_t n) { return n * problem.plane(); }
 
-    // Neighbours of this thread's samples, in registers between their load and their use a step later.
+    // Neighbors of this thread's samples, in registers between their load and their use a step later.
     class Gather {
     public:
         __device__ void load(const Problem& problem, const __half* x, const Corners* corners, int32_t first_channel) {

@@ -46,7 +46,7 @@ __global__ void simple_kernel(Problem problem, Strides x_strides, Strides y_stri
     const int32_t channels = y_strides.image / problem.out_plane();  // with kHWC8's padding
     const int64_t index = int64_t{blockIdx.x} * kThreads + threadIdx.x;
     if (index >= int64_t{problem.out_pixels()} * channels) return;
-    // Neighbouring threads write neighbouring values.
+    // Neighboring threads write neighboring values.
     const bool channels_last = y_strides.channel == 1;
     const int32_t i = static_cast<int32_t>(index), plane = problem.out_plane();
     const int32_t n = i / y_strides.image, rest = i % y_strides.image;
