@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -14,11 +16,11 @@ from pem_edge.export import artifact
 from pem_edge.export.cli import export
 from pem_edge.export.graph.operation_forms import Forms
 from pem_edge.pem import PEM
+from pem_edge.runtime import files
 from pem_edge.runtime.artifacts.manifest import InputSpec
 
 Refusal = Callable[..., str]
-Graphs = dict[tuple[str, Forms, bytes], onnx.ModelProto]
-"""What has been traced, by the weights' hash, the forms and the sizes."""
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -38,26 +40,44 @@ def refusal(capsys: pytest.CaptureFixture[str]) -> Refusal:
     return run
 
 
-@pytest.fixture(scope="module")
-def graphs() -> Graphs:
-    """Return the graphs traced for a module's tests."""
-    return {}
+@pytest.fixture(scope="session")
+def graphs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the graphs that this code has traced, which outlives the run if pytest keeps a cache."""
+    kept = getattr(request.config, "cache", None)
+    parent: Path = kept.mkdir("graphs") if kept else tmp_path_factory.getbasetemp()
+    folder = parent / code_hash()
+    for other in parent.iterdir() if kept else ():
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 @pytest.fixture
-def traced_once(graphs: Graphs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let exports take what was traced before for the same weights, forms and sizes."""
+def traced_once(graphs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let exports take what was traced before for the same weights, forms and sizes, by whichever test."""
     trace = artifact._trace
 
     def trace_once(model: PEM, forms: Forms, spec: InputSpec) -> onnx.ModelProto:
-        key = (digest(model), forms, msgspec.json.encode(spec))
-        if key not in graphs:
-            graphs[key] = trace(model, forms, spec)
-        copy = onnx.ModelProto()
-        copy.CopyFrom(graphs[key])
-        return copy
+        key = hashlib.sha256(repr((digest(model), forms, msgspec.json.encode(spec))).encode()).hexdigest()
+        path = graphs / f"{key}.onnx"
+        if not path.exists():
+            with files.writing(path) as temporary:
+                onnx.save(trace(model, forms, spec), temporary)
+        return onnx.load(path)
 
     monkeypatch.setattr(artifact, "_trace", trace_once)
+
+
+def code_hash() -> str:
+    """Return a hash of all that a traced graph depends on besides the model, the forms and the sizes."""
+    found = hashlib.sha256()
+    for package in ("torch", "onnx", "onnx-ir", "onnxscript"):
+        found.update(f"{package} {version(package)}\n".encode())
+    for room in ("pem", "export"):
+        for path in sorted((ROOT / room).rglob("*.py")):
+            found.update(path.read_bytes())
+    return found.hexdigest()[:16]
 
 
 def digest(model: PEM) -> str:

@@ -124,6 +124,7 @@ def test_an_onnx_for_an_engine_to_be_built_elsewhere(
         assert main(["--weights", printed["model"], "--to", "trt-rtx", "-o", str(tmp_path / "engine")]) == 0
 
 
+@pytest.mark.exhaustive  # tests of the command vary sizes, too
 def test_sizes_may_vary(tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sizes = ["--dynamic", "--min-size", "64x64", "--max-size", "128x256", "--max-batch", "2"]
     placement = ["--placement", "tensorrt", "--remainder", "fp32"]

@@ -25,6 +25,8 @@ from reference.weights import randomized
 from tests.export.conftest import Refusal
 from tests.helpers.interruption import interrupt_export
 
+pytestmark = pytest.mark.usefixtures("traced_once")
+
 SMALL = ["--size", "64x96"]
 
 

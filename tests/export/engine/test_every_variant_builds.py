@@ -24,7 +24,7 @@ from pem_edge.runtime.datasets.toy_streets import ToyStreets
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.files import sha256
 from reference.weights import randomized
-from tests.export.conftest import Graphs
+from tests.helpers.exhaustive import mostly
 from tests.helpers.gpu import has_gpu
 
 pytestmark = pytest.mark.usefixtures("traced_once")
@@ -43,13 +43,6 @@ def weights(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return path
 
 
-@pytest.fixture(scope="module")
-def graphs(weights: Path) -> Graphs:
-    """Return those of one variant."""
-    assert weights.exists()
-    return {}
-
-
 @pytest.fixture(autouse=True)
 def unproved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parity of each form has tests of its own."""
@@ -57,7 +50,7 @@ def unproved(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("weights", sorted(VARIANTS), indirect=True)
+@pytest.mark.parametrize("weights", mostly(sorted(VARIANTS), {"pem-nano"}), indirect=True)
 def test_from_the_checkpoint_to_an_engine_with_a_complete_manifest(
     weights: Path, precision: str, tmp_path: Path
 ) -> None:
@@ -65,6 +58,7 @@ def test_from_the_checkpoint_to_an_engine_with_a_complete_manifest(
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.exhaustive  # tests of the command vary sizes, too
 @pytest.mark.parametrize("weights", [name for name in sorted(VARIANTS) if "pem" in name], indirect=True)
 def test_sizes_may_vary(weights: Path, precision: str, tmp_path: Path) -> None:
     """Of the first family alone: the other takes minutes to trace."""
@@ -132,7 +126,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("remainder", ["fp32", "fp16"])
-@pytest.mark.parametrize("weights", sorted(VARIANTS), indirect=True)
+@pytest.mark.parametrize("weights", mostly(sorted(VARIANTS), {"pem-nano"}), indirect=True)
 def test_convolutions_are_int8_in_the_engine_s_network(
     weights: Path, remainder: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
