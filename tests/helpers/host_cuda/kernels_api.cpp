@@ -73,7 +73,7 @@ const size_t* layout() {
         offsetof(Fit, columns), offsetof(Fit, half_up), offsetof(Fit, pad), offsetof(Candidate, right),
         offsetof(Segment, right), offsetof(Summary, problems), offsetof(Merge, is_thing), offsetof(Merge, segments),
         offsetof(Merge, overlap_threshold), offsetof(Merge, score_threshold), offsetof(Merge, grid_width),
-        offsetof(Merge, width), sizeof(Class), sizeof(Tile), sizeof(Rival) + sizeof(int),
+        offsetof(Merge, width), sizeof(Class), sizeof(Tile), sizeof(Contender) + sizeof(int),
         size_t(kThreads), size_t(kFitWidth), size_t(kFitHeight), size_t(kTileWidth), size_t(kTileHeight),
         size_t(kPaintPixels),
     };

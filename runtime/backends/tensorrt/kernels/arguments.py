@@ -14,7 +14,7 @@ TILE = (32, 64)
 PAINT_PIXELS = 2048
 CLASS_BYTES, MEMBER_BYTES = 8, 8
 """Shared memory for each query where classes and where segments are found."""
-TILE_BYTES, CANDIDATE_BYTES = 16, 52
+TILE_BYTES, CONTENDER_BYTES = 16, 52
 """Shared memory of a tile's assignment: for the tile, and for each candidate."""
 
 TAPS = np.dtype([("first", np.int32), ("weight", np.float32, 3)])

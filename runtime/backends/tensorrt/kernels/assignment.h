@@ -17,7 +17,7 @@ constexpr float kRounding = 1e-4f;  // bounds of scores that are closer than thi
 constexpr int kLowest = -2147483647 - 1, kHighest = 2147483647;
 
 // What a block keeps of a candidate: bounds of its mask's logits, `ordered`, and what it has counted.
-struct Rival {
+struct Contender {
     float score;
     int query;
     int low, high;
@@ -41,14 +41,14 @@ struct Rectangle {
 
 struct Block {
     Tile* tile;
-    Rival* possible;  // (candidates)
+    Contender* possible;  // (candidates)
     int* list;      // (candidates): those involved, in order
     int candidates;
     Rectangle pixels;
 
     __device__ explicit Block(const Merge& merge) : candidates(merge.summary->candidates) {
         tile = reinterpret_cast<Tile*>(shared_memory);
-        possible = reinterpret_cast<Rival*>(tile + 1);
+        possible = reinterpret_cast<Contender*>(tile + 1);
         list = reinterpret_cast<int*>(possible + candidates);
         const int left = blockIdx.x * kTileWidth, top = blockIdx.y * kTileHeight;
         pixels = {left, top, min(left + kTileWidth, merge.width), min(top + kTileHeight, merge.height)};
@@ -59,7 +59,8 @@ __device__ void begin(const Merge& merge, const Block& block) {
     if (threadIdx.x == 0) *block.tile = {kLowest, 0, 1, 0};
     for (int i = threadIdx.x; i < block.candidates; i += kThreads) {
         const Candidate& candidate = merge.candidates[i];
-        block.possible[i] = {candidate.score, candidate.query, kHighest, kLowest, 0, 0, 0, 0, kHighest, kHighest, -1, -1};
+        block.possible[i] = {
+            candidate.score, candidate.query, kHighest, kLowest, 0, 0, 0, 0, kHighest, kHighest, -1, -1};
     }
 }
 
@@ -81,8 +82,8 @@ template <typename T>
 __device__ void bound(const Merge& merge, const Block& block, const Rectangle& grid) {
     const int rows = grid.bottom - grid.top;
     for (int i = threadIdx.x; i < block.candidates * rows; i += kThreads) {
-        Rival& rival = block.possible[i / rows];
-        const T* row = plane<T>(merge, rival.query) + (grid.top + i % rows) * merge.grid_width;
+        Contender& contender = block.possible[i / rows];
+        const T* row = plane<T>(merge, contender.query) + (grid.top + i % rows) * merge.grid_width;
         float low = load(row + grid.left), high = low;
         bool finite = true;
         for (int x = grid.left; x < grid.right; ++x) {
@@ -92,15 +93,15 @@ __device__ void bound(const Merge& merge, const Block& block, const Rectangle& g
             high = fmaxf(high, value);
         }
         if (!finite) block.tile->finite = 0;
-        atomicMin(&rival.low, ordered(low));
-        atomicMax(&rival.high, ordered(high));
+        atomicMin(&contender.low, ordered(low));
+        atomicMax(&contender.high, ordered(high));
     }
 }
 
 __device__ void find_best_low(const Block& block) {
     for (int i = threadIdx.x; i < block.candidates; i += kThreads) {
-        const Rival& rival = block.possible[i];
-        atomicMax(&block.tile->best_low, ordered(rival.score * sigmoid(from_ordered(rival.low))));
+        const Contender& contender = block.possible[i];
+        atomicMax(&block.tile->best_low, ordered(contender.score * sigmoid(from_ordered(contender.low))));
     }
 }
 
@@ -108,10 +109,10 @@ __device__ void find_best_low(const Block& block) {
 __device__ void find_involved(const Block& block) {
     const float best_low = from_ordered(block.tile->best_low);
     for (int i = threadIdx.x; i < block.candidates; i += kThreads) {
-        Rival& rival = block.possible[i];
-        const float low = from_ordered(rival.low), high = from_ordered(rival.high);
-        rival.involved = rival.score * sigmoid(high) * (1 + kRounding) >= best_low || (low < 0 && high >= 0);
-        if (!rival.involved && low >= 0) rival.original = block.pixels.area();
+        Contender& contender = block.possible[i];
+        const float low = from_ordered(contender.low), high = from_ordered(contender.high);
+        contender.involved = contender.score * sigmoid(high) * (1 + kRounding) >= best_low || (low < 0 && high >= 0);
+        if (!contender.involved && low >= 0) contender.original = block.pixels.area();
     }
 }
 
@@ -152,11 +153,11 @@ struct Place {
     }
 };
 
-__device__ void stretch(Rival& rival, int y, int x) {
-    if (x < rival.left) atomicMin(&rival.left, x);  // looking first spares most pixels the atomic operation
-    if (y < rival.top) atomicMin(&rival.top, y);
-    if (x > rival.right) atomicMax(&rival.right, x);
-    if (y > rival.bottom) atomicMax(&rival.bottom, y);
+__device__ void stretch(Contender& contender, int y, int x) {
+    if (x < contender.left) atomicMin(&contender.left, x);  // looking first spares most pixels the atomic operation
+    if (y < contender.top) atomicMin(&contender.top, y);
+    if (x > contender.right) atomicMax(&contender.right, x);
+    if (y > contender.bottom) atomicMax(&contender.bottom, y);
 }
 
 // The candidate to which the pixel is final, -1 if it is none's.
@@ -167,10 +168,10 @@ __device__ int complete(const Merge& merge, const Block& block, int y, int x) {
     float best = -1;
     bool inside = false;
     for (int i = 0; i < block.tile->involved; ++i) {
-        Rival& rival = block.possible[block.list[i]];
-        const float value = place.interpolate(plane<T>(merge, rival.query));
-        const float confidence = rival.score * sigmoid(value);
-        if (value >= 0) atomicAdd(&rival.original, 1);
+        Contender& contender = block.possible[block.list[i]];
+        const float value = place.interpolate(plane<T>(merge, contender.query));
+        const float confidence = contender.score * sigmoid(value);
+        if (value >= 0) atomicAdd(&contender.original, 1);
         if (confidence > best) {
             best = confidence;
             winner = block.list[i];
@@ -188,16 +189,16 @@ __device__ int complete(const Merge& merge, const Block& block, int y, int x) {
 __device__ void report(const Merge& merge, const Block& block) {
     if (threadIdx.x == 0 && !block.tile->finite) atomicOr(&merge.summary->problems, kBadMasks);
     for (int i = threadIdx.x; i < block.candidates; i += kThreads) {
-        const Rival& rival = block.possible[i];
+        const Contender& contender = block.possible[i];
         Candidate& candidate = merge.candidates[i];
-        if (rival.won) atomicAdd(&candidate.won, rival.won);
-        if (rival.original) atomicAdd(&candidate.original, rival.original);
-        if (!rival.final) continue;
-        atomicAdd(&candidate.final, rival.final);
-        atomicMin(&candidate.left, rival.left);
-        atomicMin(&candidate.top, rival.top);
-        atomicMax(&candidate.right, rival.right);
-        atomicMax(&candidate.bottom, rival.bottom);
+        if (contender.won) atomicAdd(&candidate.won, contender.won);
+        if (contender.original) atomicAdd(&candidate.original, contender.original);
+        if (!contender.final) continue;
+        atomicAdd(&candidate.final, contender.final);
+        atomicMin(&candidate.left, contender.left);
+        atomicMin(&candidate.top, contender.top);
+        atomicMax(&candidate.right, contender.right);
+        atomicMax(&candidate.bottom, contender.bottom);
     }
 }
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.backends.tensorrt.kernels.arguments import (
-    CANDIDATE_BYTES,
     CLASS_BYTES,
+    CONTENDER_BYTES,
     FIT_BLOCK,
     MEMBER_BYTES,
     PAINT_PIXELS,
@@ -23,7 +23,7 @@ from pem_edge.runtime.backends.tensorrt.kernels.arguments import (
 from pem_edge.runtime.backends.tensorrt.kernels.tables import Scaling, SideTable
 
 _SHARED_BYTES = 48 * 1024
-MOST_QUERIES = (_SHARED_BYTES - TILE_BYTES) // CANDIDATE_BYTES
+MOST_QUERIES = (_SHARED_BYTES - TILE_BYTES) // CONTENDER_BYTES
 """As many fit into the shared memory that every GPU has."""
 
 
@@ -64,7 +64,7 @@ def fit(
 def merge(argument: Merge, logits: np.dtype[np.generic], masks: np.dtype[np.generic], taps: int) -> list[Launch]:
     """Merge a model's outputs, which are of these types, into a panoptic map. ``taps`` is `GridTaps.count`."""
     pixels = argument.height * argument.width
-    assignment = TILE_BYTES + CANDIDATE_BYTES * argument.queries
+    assignment = TILE_BYTES + CONTENDER_BYTES * argument.queries
     size = (argument.height, argument.width)
     return [
         Launch(f"merge_classify_{logits.name}", (1, 1), CLASS_BYTES * argument.queries, argument),

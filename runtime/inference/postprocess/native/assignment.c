@@ -9,7 +9,7 @@
 #define JOIN_VALUES(name, suffix) JOIN(name, suffix)
 #define EXPORT(name) __attribute__((visibility("default"))) JOIN_VALUES(name, SUFFIX)
 
-/* Give a tile to its only rival, whose mask does not cross 0.5 there; returns the tile's verdict. */
+/* Give a tile to its only contender, whose mask does not cross 0.5 there; returns the tile's verdict. */
 static int32_t award(const Work *work, Tile tile, int32_t candidate, int surely_in)
 {
     const PixelAssignment *assignment = work->assignment;
@@ -77,7 +77,7 @@ static int concerns(const Work *work, int32_t row, int32_t column, const uint8_t
 }
 
 /* Count the background that one of `wanted` (candidates; 0 or 1) may win. */
-void EXPORT(assignment_settle)(const PixelAssignment *assignment, const uint8_t *wanted)
+void EXPORT(assignment_complete)(const PixelAssignment *assignment, const uint8_t *wanted)
 {
     Work work = work_of(assignment);
     for (int32_t row = 0; row < assignment->rows.tiles; row++)
@@ -96,6 +96,6 @@ void EXPORT(assignment_paint)(const PixelAssignment *assignment, const int32_t *
             int32_t verdict = *verdict_of(&work, y / TILE, column), width = pixels(&assignment->columns, column);
             int32_t id = verdict < 0 ? 0 : ids[verdict];
             for (int32_t x = 0; x < width; x++, to++)
-                *to = verdict == SETTLED ? (*to < 0 ? 0 : ids[*to]) : id;
+                *to = verdict == COUNTED ? (*to < 0 ? 0 : ids[*to]) : id;
         }
 }

@@ -70,7 +70,7 @@ typedef struct {
     flags areas;       /* pixels */
     flags possible;      /* how many candidates may win pixels */
     flags last;        /* the last one of them */
-    flags surely_in;   /* whether a rival's mask is nowhere below 0.5 */
+    flags surely_in;   /* whether a contender's mask is nowhere below 0.5 */
     flags any_mixed;   /* whether a mask may cross 0.5 */
     flags any_reaches; /* whether a mask may reach 0.5 */
 } Prospects;
@@ -106,13 +106,13 @@ static Prospects find_prospects(const Work *work, int32_t row, int32_t column)
         flags possible = {0}, mixed = {0};
         for (int32_t bit = 0; bit < 32 && candidate < assignment->candidates; bit++, candidate++) {
             size_t at = (size_t)candidate * (size_t)work->stride + (size_t)column;
-            flags rival = load(work->price + at) <= acceptable, reaches = load(work->high + at) >= 0;
+            flags contender = load(work->price + at) <= acceptable, reaches = load(work->high + at) >= 0;
             flags inside = load(work->low + at) >= 0;
-            possible |= rival & (int32_t)(UINT32_C(1) << bit);
+            possible |= contender & (int32_t)(UINT32_C(1) << bit);
             mixed |= reaches & ~inside & (int32_t)(UINT32_C(1) << bit);
-            found.possible -= rival;
-            found.last = pick_flags(rival, candidate + (flags){0}, found.last);
-            found.surely_in |= rival & inside;
+            found.possible -= contender;
+            found.last = pick_flags(contender, candidate + (flags){0}, found.last);
+            found.surely_in |= contender & inside;
             found.any_reaches |= reaches;
             assignment->original[candidate] += sum(inside & found.areas);
         }

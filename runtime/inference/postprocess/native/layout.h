@@ -38,7 +38,7 @@ typedef struct {
 /* What is known of a tile's pixels, where not all of them are one candidate's. */
 enum {
     NOBODY = -1,    /* nobody's */
-    SETTLED = -2,   /* each is its candidate in the map, or NOBODY */
+    COUNTED = -2,   /* each is its candidate in the map, or NOBODY */
     POSTPONED = -3, /* nobody's, and who wins them is still to be counted */
 };
 

@@ -67,7 +67,7 @@ static void offer(const Work *work, Tile tile, int32_t candidate, const lanes *m
     }
 }
 
-/* Give a tile to its only rival. */
+/* Give a tile to its only contender. */
 static void concede(Tile tile, int32_t candidate, const lanes *mask, Field *field)
 {
     for (int32_t i = 0; i < tile.height * PARTS; i++) {
@@ -92,9 +92,9 @@ static void compete(const Work *work, Tile tile, Field *field)
     for (int32_t word = 0; word < work->words; word++)
         possible += __builtin_popcount(*set_of(work->possible, work, tile.row, tile.column, word));
     for (int32_t word = 0; word < work->words; word++) {
-        uint32_t rival = *set_of(work->possible, work, tile.row, tile.column, word);
+        uint32_t contender = *set_of(work->possible, work, tile.row, tile.column, word);
         uint32_t mixed = *set_of(work->mixed, work, tile.row, tile.column, word);
-        for (uint32_t set = rival | mixed; set;) {
+        for (uint32_t set = contender | mixed; set;) {
             uint32_t bit = set & -set;
             int32_t candidate = take_candidate(&set, word);
             lanes mask[TILE * PARTS];
@@ -102,16 +102,17 @@ static void compete(const Work *work, Tile tile, Field *field)
             resize_down(work, tile, mask);
             if (mixed & bit)
                 work->assignment->original[candidate] += count_inside(tile, mask);
-            if (rival & bit && possible == 1)
+            if (contender & bit && possible == 1)
                 concede(tile, candidate, mask, field);
-            else if (rival & bit)
+            else if (contender & bit)
                 offer(work, tile, candidate, mask, seen++ == 0, field);
         }
     }
 }
 
 /* Widen a candidate's box to hold another one. */
-static void widen(const PixelAssignment *assignment, int32_t candidate, int32_t left, int32_t top, int32_t right, int32_t bottom)
+static void widen(const PixelAssignment *assignment, int32_t candidate, int32_t left, int32_t top, int32_t right,
+                  int32_t bottom)
 {
     int32_t *box = assignment->boxes + 4 * candidate;
     box[0] = least(box[0], left), box[1] = least(box[1], top);
@@ -171,7 +172,7 @@ static void complete(const Work *work, int32_t row, int32_t column)
     for (int32_t word = 0; word < work->words; word++)
         for (uint32_t set = *set_of(work->possible, work, row, column, word); set;)
             finals += tally(work, tile, &field, take_candidate(&set, word));
-    *verdict_of(work, row, column) = finals ? SETTLED : NOBODY;
+    *verdict_of(work, row, column) = finals ? COUNTED : NOBODY;
     if (finals)
         assign(work, tile, &field);
 }

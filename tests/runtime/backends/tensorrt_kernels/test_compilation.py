@@ -122,7 +122,7 @@ def test_python_has_the_structures_and_constants_of_the_sources(kernels: HostKer
         ctypes.sizeof(Merge), *place(Fit, "columns", "half_up", "pad"), field(CANDIDATE, "right"),
         field(SEGMENT, "right"), field(SUMMARY, "problems"),
         *place(Merge, "is_thing", "segments", "overlap_threshold", "score_threshold", "grid_width", "width"),
-        arguments.CLASS_BYTES, arguments.TILE_BYTES, arguments.CANDIDATE_BYTES, arguments.THREADS,
+        arguments.CLASS_BYTES, arguments.TILE_BYTES, arguments.CONTENDER_BYTES, arguments.THREADS,
         *reversed(arguments.FIT_BLOCK), *reversed(arguments.TILE), arguments.PAINT_PIXELS,
     ]  # fmt: skip
     assert kernels.layout(len(ours)) == ours
