@@ -95,10 +95,11 @@ class Graph:
         value = self._values.get(tensor)
         return None if value is None else value.dtype
 
-    def ending_at(self, tensors: list[str]) -> onnx.ModelProto:
-        """Return the part of the model that computes ``tensors``, which are its outputs."""
-        part = ir.convenience.extract(self.model.graph, self.inputs, tensors)
-        return ir.to_proto(ir.Model(part, ir_version=self.model.ir_version))
+
+def ending_at(model: ir.Model, tensors: Sequence[str]) -> onnx.ModelProto:
+    """Return the part of ``model`` that computes ``tensors``, which are its outputs."""
+    part = ir.convenience.extract(model.graph, names(model.graph.inputs), list(tensors))
+    return ir.to_proto(ir.Model(part, ir_version=model.ir_version))
 
 
 def names(values: Sequence[ir.Value | None]) -> list[str]:

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from pem_edge.calibration.graph.index import Graph, Shape, names
+from pem_edge.calibration.graph.index import Graph, Shape, ending_at, names
 from pem_edge.calibration.graph.running import session
 
 
@@ -25,7 +25,7 @@ def shapes(graph: Graph, image: NDArray[np.uint8] | None = None) -> dict[str, Sh
 
 
 def _measured(graph: Graph, tensors: list[str], image: NDArray[np.uint8]) -> dict[str, Shape]:
-    part = graph.ending_at(tensors)
+    part = ending_at(graph.model, tensors)
     outputs = [f"{name}/shape" for name in tensors]
     for name, output in zip(tensors, outputs, strict=True):
         part.graph.node.append(onnx.helper.make_node("Shape", [name], [output], output))

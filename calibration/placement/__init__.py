@@ -84,7 +84,7 @@ def quantize(
         onnx.checker.check_model(quantized)
     else:
         quantized.CopyFrom(model)
-    return quantized, describe(quantized, costs, placement, method, keep)
+    return quantized, describe(graph, costs, placement, method, keep)
 
 
 def _require_single(graph: Graph, plan: Plan, placement: Placement) -> None:

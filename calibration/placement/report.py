@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 import msgspec
-import onnx
 import onnx_ir as ir
 
-from pem_edge.calibration.graph.index import Graph, names
+from pem_edge.calibration.graph.index import Graph
 from pem_edge.calibration.placement.convolutions import is_ordinary
 
 
@@ -27,13 +26,10 @@ class Report(msgspec.Struct, frozen=True):
     share_of_all: float
 
 
-def describe(
-    quantized: onnx.ModelProto, costs: Mapping[str, int], placement: str, method: str, keep: Collection[str] = ()
-) -> Report:
+def describe(graph: Graph, costs: Mapping[str, int], placement: str, method: str, keep: Collection[str] = ()) -> Report:
     """Report on ``quantized``; ``costs`` are the multiply-accumulates of each node, by its name, see `macs`."""
-    after = Graph(quantized)
-    int8 = tuple(str(node.name) for node in after.nodes if node.name in costs and _reads_quantized(after, node))
-    ordinary = {str(node.name) for node in after.nodes if is_ordinary(after, node)}
+    int8 = tuple(str(node.name) for node in graph.nodes if node.name in costs and _reads_quantized(node))
+    ordinary = {str(node.name) for node in graph.nodes if is_ordinary(graph, node)}
     done = sum(costs[name] for name in int8)
     return Report(
         placement=placement,
@@ -46,6 +42,6 @@ def describe(
     )
 
 
-def _reads_quantized(graph: Graph, node: ir.Node) -> bool:
-    makers = [graph.maker(name) for name in names(node.inputs)[:2]]
+def _reads_quantized(node: ir.Node) -> bool:
+    makers = [None if value is None else value.producer() for value in node.inputs[:2]]
     return all(maker is not None and maker.op_type == "DequantizeLinear" for maker in makers)

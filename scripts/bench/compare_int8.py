@@ -108,7 +108,7 @@ def rows(
         yield Row(f"ours, {placement}", score(quantized), made.share_of_convolutions, made.share_of_all)
     for name, settings in NEIGHBOURS.items():
         quantized = neighbor(model, images, settings)
-        made = describe(quantized, macs(graph, shapes(graph)), name, "")
+        made = describe(Graph(quantized), macs(graph, shapes(graph)), name, "")
         yield Row(name, score(quantized), made.share_of_convolutions, made.share_of_all)
 
 
