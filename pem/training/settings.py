@@ -8,7 +8,12 @@ from typing import Any, Literal
 from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF
 from pem_edge.runtime.errors import TrainingError
 
-QAT_DEFAULTS: dict[str, Any] = {"qat": True, "steps": 2000, "learning_rate": 7e-5, "precision": "fp32"}
+QAT_DEFAULTS: dict[str, Any] = {  # fields of `Settings`, of several types
+    "qat": True,
+    "steps": 2000,
+    "learning_rate": 7e-5,
+    "precision": "fp32",
+}
 """What quantization-aware training does otherwise: a short run at a tenth of the learning rate, in single precision,
 since bfloat16 rounds about as coarsely as INT8 does."""
 
