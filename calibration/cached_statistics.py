@@ -27,12 +27,19 @@ def statistics(
     cache: Path | None = None,
     say: Say = lambda _text: None,
 ) -> Statistics:
-    """Return the statistics of ``model``, a graph in single precision, over ``images``: from ``cache`` or computed now.
+    """Return the statistics of ``model`` over ``images``, computed now or read from a file.
 
-    ``cache`` is a file; where it is not given, one in the user's cache folder, used if it has this model and these
-    images. ``say`` gets a remark on what is done; progress goes to standard error. Raises CalibrationError if ``cache``
-    exists and has another model or other images, or a layer computes values that are not finite, OutputError if
-    ``cache`` cannot be written.
+    Args:
+        model: A graph in single precision.
+        images: The calibration images.
+        cache: The file that keeps the statistics; by default one in the user's cache folder, which is used if it is of
+            this model and these images.
+        say: Takes remarks on progress; a bar goes to standard error.
+
+    Raises:
+        CalibrationError: If ``cache`` is of another model or of other images, or a layer computes values that are not
+            finite.
+        OutputError: If ``cache`` cannot be written.
     """
     fingerprint, wanted = digest(model), tensors(model)
     path = cache or cache_folder() / "calibration" / f"{fingerprint[:16]}-{images.digest[:16]}.npz"

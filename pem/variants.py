@@ -134,8 +134,15 @@ def build(
 ) -> PEM:
     """Return a model with fresh weights, in training mode.
 
-    ``encoder_layers``, for variants with a transformer encoder, are how many layers see the tokens of stride 32, of 32
-    and 16, and all. Raises ValueError for an unknown variant, no classes, or layers that the variant cannot have.
+    Args:
+        variant: The name of a variant, of `VARIANTS`.
+        num_classes: The number of classes, 1 or more.
+        num_queries: The number of queries; by default the variant's.
+        encoder_layers: For variants with a transformer encoder, how many layers see the tokens of stride 32, of 32 and
+            16, and all; by default the variant's.
+
+    Raises:
+        ValueError: If the variant is unknown, there are no classes, or the variant cannot have such layers.
     """
     if variant not in VARIANTS:
         raise ValueError(f"no variant {variant!r}, there are {', '.join(VARIANTS)}")

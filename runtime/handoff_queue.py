@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 
-class Closed(Exception):  # noqa: N818 - it is no error, it ends a thread
+class Closed(Exception):  # noqa: N818 - not an error: it ends a thread
     """Nobody takes or gives any more."""
 
 

@@ -77,7 +77,9 @@ def _decode(data: bytes, path: Path, max_pixels: int) -> Image.Image:
             raise Image.DecompressionBombError
         picture.load()
     except UnidentifiedImageError as error:
-        raise InputError(f"{path} is no picture, or cut off at its start: expected {', '.join(_FORMATS)}") from error
+        raise InputError(
+            f"{path} is not a picture, or is cut off at its start: expected {', '.join(_FORMATS)}"
+        ) from error
     except Image.DecompressionBombError as error:
         raise InputError(f"{path} claims more than {max_pixels} pixels, the limit: scale it down") from error
     except Exception as error:  # a decoder given damaged bytes may raise anything

@@ -28,7 +28,8 @@ class Images(Sized, Iterable[NDArray[np.uint8]], Protocol):
 def collect(model: onnx.ModelProto, tensors: Sequence[str], images: Images) -> dict[str, TensorStatistics]:
     """Return the statistics of ``tensors``, by their keys, over ``images``; progress goes to standard error.
 
-    Raises CalibrationError if a tensor has values that are not finite; it names the first layer that computes some.
+    Raises:
+        CalibrationError: If a tensor has values that are not finite; the first layer that computes some is named.
     """
     graph = Graph(model)
     found = {graph.key(tensor): TensorStatistics() for tensor in tensors}

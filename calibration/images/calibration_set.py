@@ -25,7 +25,7 @@ COUNT = 200
 """Images that a model is calibrated on unless the user says how many."""
 
 _CANDIDATES = 4
-"""Times as many are looked at, evenly spaced, to pick from."""
+"""How many candidates are looked at, evenly spaced, for each image that is picked."""
 
 
 class CalibrationSet:
@@ -52,10 +52,18 @@ class CalibrationSet:
 
 
 def gather(source: str | Path | Dataset, spec: InputSpec, count: int = COUNT) -> CalibrationSet:
-    """Pick ``count`` images, or all there are, of a folder of pictures, a dataset or what `open_dataset` takes.
+    """Pick calibration images; the same ones each time.
 
-    Those that cover the classes best where there are labels, else evenly from dark to bright; the same ones each time.
-    Progress goes to standard error. Raises InputError if there are none, one cannot be read, or all are identical.
+    With labels, images are picked that cover the classes best; without, images evenly from dark to bright. Progress
+    goes to standard error.
+
+    Args:
+        source: A folder of pictures, a dataset, or what `open_dataset` takes.
+        spec: The input that the images are fitted to.
+        count: The number of images to pick; if there are fewer, all are taken.
+
+    Raises:
+        InputError: If there are none, one cannot be read, or all are identical.
     """
     if count < 1:
         raise InputError(f"{count} calibration images: ask for 1 or more, {COUNT} is usual")

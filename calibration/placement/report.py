@@ -12,10 +12,17 @@ from pem_edge.calibration.placement.convolutions import is_ordinary
 
 
 class Report(msgspec.Struct, frozen=True):
-    """``int8`` are the names of the nodes that compute in INT8; ``kept`` the blocks that were to stay as they are.
+    """What of a quantized graph computes in INT8.
 
-    Shares, 0 to 1, are of multiply-accumulates: of ordinary convolutions (all but deformable and transposed ones), and
-    of everything that multiplies.
+    Shares, 0 to 1, are of multiply-accumulates.
+
+    Attributes:
+        placement: Whose kernels Q/DQ are placed for.
+        method: How ranges followed from statistics.
+        int8: The names of the nodes that compute in INT8.
+        kept: The blocks that stayed in floating point.
+        share_of_convolutions: The share of ordinary convolutions, which are neither deformable nor transposed.
+        share_of_all: The share of everything that multiplies.
     """
 
     placement: str
@@ -27,7 +34,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def describe(graph: Graph, costs: Mapping[str, int], placement: str, method: str, keep: Collection[str] = ()) -> Report:
-    """Report on ``quantized``; ``costs`` are the multiply-accumulates of each node, by its name, see `macs`."""
+    """Report on a quantized ``graph``; ``costs`` are the multiply-accumulates of each node, by its name."""
     int8 = tuple(str(node.name) for node in graph.nodes if node.name in costs and _reads_quantized(node))
     ordinary = {str(node.name) for node in graph.nodes if is_ordinary(graph, node)}
     done = sum(costs[name] for name in int8)

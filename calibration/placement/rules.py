@@ -15,15 +15,16 @@ PASSING = frozenset({"Concat", "MaxPool", "AveragePool"})
 
 @dataclass(frozen=True)
 class Rules:
-    """How activations are quantized, and which of them besides the inputs of ordinary convolutions.
+    """How activations are quantized, and which ones besides the inputs of ordinary convolutions.
 
-    - ``symmetric``: int8 with zero point 0, else uint8 with any;
-    - ``outputs``: what a quantized convolution computes is quantized for all its readers;
-    - ``both_summands``: of a residual sum both are quantized, else only the one that is not a convolution's alone,
-      which the kernel of that convolution adds;
-    - ``deformable``: so are the samples that a deformable convolution multiplies with its weights, where a node of its
-      own does that;
-    - ``bias``: biases are int32.
+    Attributes:
+        symmetric: Whether they become int8 with zero point 0, or else uint8 with any.
+        outputs: Whether the result of a quantized convolution is quantized for all its readers.
+        both_summands: Whether both summands of a residual sum are quantized, or else only the one that the kernel of a
+            convolution adds to its own result.
+        deformable: Whether the samples of a deformable convolution are quantized, where a node of its own multiplies them
+            with the weights.
+        bias: Whether biases become int32.
     """
 
     symmetric: bool

@@ -133,7 +133,7 @@ def _bytes(text: str) -> int:
     match = re.fullmatch(r"(\d+)\s*([KMGT]?)(i?B)?", text, re.IGNORECASE)
     if match is None or int(match[1]) == 0:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no size of memory: give a number with a unit, such as 2G or 512M"
+            f"{text!r} is not an amount of memory: give a number with a unit, such as 2G or 512M"
         )
     return int(match[1]) << " KMGT".index(match[2].upper() or " ") * 10
 

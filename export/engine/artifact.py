@@ -70,10 +70,21 @@ def refuse_another_plugin(machine: Machine, source: Manifest, engine: Path) -> N
 
 
 def export_engine(machine: Machine, source: Artifact, engine: Path, settings: Settings, say: Say) -> EngineArtifact:
-    """Build ``engine`` from ``source`` and write it, its manifest, and beside it what it came from and needs.
+    """Build ``engine`` from ``source``, and write it, its manifest, and what it came from and needs.
 
-    Raises ExportError if it cannot be built or has not the precision claimed, OutputError if a file cannot be written;
-    then nothing new is left.
+    Args:
+        machine: The machine that builds.
+        source: The ONNX artifact.
+        engine: The file to write.
+        settings: How to build.
+        say: Takes remarks on progress.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ExportError: If the engine cannot be built, or has not the precision claimed.
+        OutputError: If a file cannot be written. After any error, nothing new is left.
     """
     make_folder(engine.parent)
     built = build(machine, source, settings, say)

@@ -20,10 +20,15 @@ _READERS = {".pkl": pickles.read_pickle} | dict.fromkeys((".pth", ".pt", ".tar")
 
 
 def load(path: str | Path) -> PEM:
-    """Return the model a checkpoint was trained as, with its weights, in eval mode.
+    """Return the model that a checkpoint was trained as, with its weights, in eval mode.
 
-    Variant, number of classes and of queries are read from the tensors. Raises CheckpointError if the file is
-    damaged, foreign or unsafe, and if a tensor is missing, unexpected or misshapen.
+    Variant, number of classes and of queries are read from the tensors.
+
+    Args:
+        path: A ``.pth``, ``.pkl`` or ``.safetensors`` file, or "demo" for the weights that come with the package.
+
+    Raises:
+        CheckpointError: If the file is damaged, foreign or unsafe, or a tensor is missing, unexpected or misshapen.
     """
     path = locate(path)
     state = read(path)
@@ -38,9 +43,16 @@ def locate(path: str | Path) -> Path:
 
 
 def save(model: PEM, path: str | Path, *, labels: Sequence[Label] = (), half: bool = False) -> None:
-    """Write the weights as ``.safetensors``, with the names of the classes if given; ``half`` makes them float16.
+    """Write the weights of ``model`` as ``.safetensors``.
 
-    Raises OutputError if the file cannot be written.
+    Args:
+        model: The model.
+        path: The file to write.
+        labels: The classes, to be kept with the weights.
+        half: Whether to write float16.
+
+    Raises:
+        OutputError: If the file cannot be written.
     """
     tensors.write(model.state_dict(), Path(path), labels=labels, half=half)
 

@@ -143,7 +143,7 @@ def _add_reporting(group: argparse._ArgumentGroup) -> None:
 
 def _depths(text: str) -> tuple[int, int, int]:
     if not re.fullmatch(r"\d+,\d+,\d+", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no three numbers of layers: give them as in 3,3,3")
+        raise argparse.ArgumentTypeError(f"{text!r} is not three numbers of layers: give them as in 3,3,3")
     first, second, third = (int(part) for part in text.split(","))
     return first, second, third
 
@@ -152,5 +152,5 @@ def _range(text: str) -> tuple[float, float]:
     try:
         least, most = (float(part) for part in text.split(":"))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no range: give two factors, such as 0.5:2") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a range: give two factors, such as 0.5:2") from None
     return least, most

@@ -39,5 +39,5 @@ def load(path: Path) -> Snapshot:
         reason = str(error).splitlines()[0][:120]
         raise CheckpointError(f"{path} is damaged or no training checkpoint ({reason}): start again") from error
     if not isinstance(snapshot, dict) or not {"step", "model", "average", "optimizer"} <= snapshot.keys():
-        raise CheckpointError(f"{path} is no training checkpoint: give the folder an earlier pem-train wrote")
+        raise CheckpointError(f"{path} is not a training checkpoint: give the folder an earlier pem-train wrote")
     return snapshot

@@ -56,7 +56,7 @@ def _check_kind(model: Path) -> None:
     if suffix in _CHECKPOINTS:
         raise ArtifactError(f"{model} is a checkpoint: export it first, with pem-export --weights {model} --to onnx")
     if suffix == ".json":
-        raise ArtifactError(f"{model} is no model: give the file beside it, such as {model.with_suffix('.onnx')}")
+        raise ArtifactError(f"{model} is not a model: give the file beside it, such as {model.with_suffix('.onnx')}")
     if suffix not in SUFFIXES:
         raise ArtifactError(f"{model} has the suffix {suffix!r}: give a model that ends in {' or '.join(SUFFIXES)}")
 

@@ -221,8 +221,8 @@ def _check(manifest: Manifest, source: str) -> None:
     problems = [
         (min(spec.height, spec.width, spec.batch) < 1, "input sizes must be positive"),
         (spec.multiple_of < 1, "multiple_of must be positive"),
-        (spec.height % max(spec.multiple_of, 1) != 0, f"height {spec.height} is no multiple of {spec.multiple_of}"),
-        (spec.width % max(spec.multiple_of, 1) != 0, f"width {spec.width} is no multiple of {spec.multiple_of}"),
+        (spec.height % max(spec.multiple_of, 1) != 0, f"height {spec.height} is not a multiple of {spec.multiple_of}"),
+        (spec.width % max(spec.multiple_of, 1) != 0, f"width {spec.width} is not a multiple of {spec.multiple_of}"),
         ([label.id for label in manifest.classes] != list(range(len(manifest.classes))), "class ids must count from 0"),
         (not manifest.classes, "there are no classes"),
         (manifest.queries < 1, "there are no queries"),

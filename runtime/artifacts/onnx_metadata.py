@@ -17,7 +17,7 @@ _KEY, _VALUE = 1, 2  # StringStringEntryProto
 
 
 def read(path: Path) -> dict[str, str]:
-    """Return the key-value pairs of ``metadata_props``. Raises ArtifactError if the file is no ONNX model."""
+    """Return the key-value pairs of ``metadata_props``. Raises ArtifactError if the file is not an ONNX model."""
     try:
         with path.open("rb") as file:
             entries = _fields(file, path.stat().st_size, wanted={_METADATA_PROPS})

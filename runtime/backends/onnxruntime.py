@@ -150,7 +150,10 @@ def profiled_nodes(profile: bytes) -> Nodes:
 
 
 def _disabled_optimizers(artifact: Artifact) -> list[str]:
-    """Return the optimizer that would make, of Q/DQ placed for TensorRT in half, operators without CPU kernels."""
+    """Return the optimizer that must not touch a graph with Q/DQ for TensorRT.
+
+    With half precision around the pairs, it makes operators for which CPUs have no kernels.
+    """
     quantization = artifact.manifest.quantization
     for_tensorrt = quantization is not None and quantization.placement == "tensorrt"
     return [FUSES_QDQ_PAIRS] if for_tensorrt else []

@@ -11,13 +11,16 @@ SCENARIOS = ("multi-stream", "offline", "camera")
 
 @dataclass(frozen=True)
 class NoiseLimits:
-    """What counts as noise.
+    """The limits of what counts as noise.
 
-    Times whose coefficient of variation is above ``cv`` are flagged: at 40 rounds, their mean is then known to 2 % at
-    best, no better than what a difference is to be told from. A difference counts if its interval at
-    ``confidence`` (0 to 1) leaves out 1 and it is larger than ``floor`` (a share): two copies of one artifact in one
-    process have differed by 3 %. Between two runs that is ``floor_of_runs``. Rounds go on until the
-    interval's half is at most ``width`` (a share).
+    Attributes:
+        cv: The coefficient of variation above which times are flagged: at 40 rounds, their mean is then known to 2 % at
+            best.
+        confidence: The confidence of intervals, 0 to 1. A difference counts if its interval leaves out 1 and it is larger
+            than ``floor``.
+        floor: A share: two copies of one artifact in one process have differed by 3 %.
+        width: The share that half of an interval may be; more rounds follow while one is wider.
+        floor_of_runs: ``floor`` between two runs.
     """
 
     cv: float = 0.05

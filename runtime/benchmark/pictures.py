@@ -52,5 +52,5 @@ def gathered(images: Path | None, seed: int) -> Iterator[Pictures]:
 def _in(images: Path) -> Sequence[Path]:
     found = sources.find(images)
     if not isinstance(found, sources.Pictures):
-        raise InputError(f"{images} is no folder of pictures: give one, or leave it out for generated streets")
+        raise InputError(f"{images} is not a folder of pictures: give one, or leave it out for generated streets")
     return found.paths[:COUNT]

@@ -30,9 +30,16 @@ _REFERENCE_WORK_REPEATS = 4
 
 
 class Subject:
-    """An artifact under the name it has in reports, the path it was given by, how it is loaded, and what it segments.
+    """An artifact that is measured.
 
-    Raises PemError if it cannot be loaded.
+    Args:
+        name: The name it has in reports.
+        model: The path that it was given by.
+        load: Loads it.
+        pictures: Returns the pictures for an input.
+
+    Raises:
+        PemError: If the artifact cannot be loaded.
     """
 
     def __init__(
@@ -64,9 +71,12 @@ class Subject:
 
 @dataclass(frozen=True)
 class Rounds:
-    """For each subject the milliseconds of each stage, and those of the reference work, one a round.
+    """The times of all rounds.
 
-    ``interrupted`` if Ctrl-C came before all rounds were done.
+    Attributes:
+        stages: For each subject the milliseconds of each stage, one per round.
+        reference_work: The milliseconds of the reference work, one per round.
+        interrupted: Whether Ctrl-C came before all rounds were done.
     """
 
     stages: Sequence[Mapping[str, Sequence[float]]]
@@ -75,7 +85,7 @@ class Rounds:
 
 
 class ReferenceWork:
-    """A fixed piece of work that has arithmetic, memory traffic and all of OpenCV's threads in it."""
+    """A fixed piece of work with arithmetic, memory traffic and all of OpenCV's threads in it."""
 
     def __init__(self) -> None:
         self._image = np.random.default_rng(0).random(_REFERENCE_WORK_SHAPE, np.float32)
@@ -83,7 +93,7 @@ class ReferenceWork:
         self()
 
     def __call__(self) -> float:
-        """Do it; returns milliseconds."""
+        """Do the work, and return how many milliseconds it took."""
         start = time.perf_counter()
         for _ in range(_REFERENCE_WORK_REPEATS):
             cv2.GaussianBlur(self._image, (9, 9), 2.0, dst=self._blurred)
@@ -91,12 +101,17 @@ class ReferenceWork:
 
 
 def measure(subjects: Sequence[Subject], options: Options, say: Say) -> Rounds:
-    """Warm up, then measure in rounds, in each of which all have one picture of the same number, in shuffled order.
+    """Warm up, then measure in rounds, in each of which all subjects have a picture of one number, in shuffled order.
 
-    Every few rounds all are loaded anew, so that chance at loading averages out, and shows in how results vary.
-    After ``options.rounds``, as long as the ratio of a "total" to the first's is known too badly, more follow, up to
-    ``options.most_rounds`` and for ``options.most_seconds`` in all. Ctrl-C ends it with the rounds there are, unless
-    these are too few to say anything. Raises InputError, BackendError, KeyboardInterrupt.
+    Every few rounds all are loaded anew, so that chance at loading averages out and shows in how results vary. More
+    rounds than ``options.rounds`` follow while the ratio of a "total" to the first's is not known well enough, up to
+    ``options.most_rounds`` and for ``options.most_seconds`` in all. Ctrl-C ends the rounds; those that are complete are
+    returned if there are enough to say anything.
+
+    Raises:
+        InputError: If a picture cannot be read.
+        BackendError: If an artifact cannot be run.
+        KeyboardInterrupt: If Ctrl-C came too early.
     """
     for subject in subjects:
         warm_up(subject.turn, options.warmup)

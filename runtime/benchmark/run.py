@@ -23,7 +23,7 @@ from pem_edge.runtime.progress import Say
 __all__ = ["Interrupted", "NoiseLimits", "Options", "comparisons", "run"]
 
 _LEAST_SHARE = 0.01
-"""Of the total: stages that take less are not compared, for nobody would notice a difference."""
+"""Share of the total: stages that take less are not compared, because no difference would be noticed."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -35,10 +35,21 @@ class Interrupted(KeyboardInterrupt):
 
 
 def run(models: Sequence[str], options: Options, say: Say) -> Report:
-    """Measure the artifacts ``models`` (paths, or "demo"), of which the first is the one that others are compared with.
+    """Measure artifacts, of which the first is the one that the others are compared with.
 
-    ``say`` is told what is being done. Artifacts that cannot be loaded or run are found out before anything is
-    measured. Raises PemError; Interrupted at Ctrl-C, once there are rounds to report.
+    Artifacts that cannot be loaded or run are found out before anything is measured.
+
+    Args:
+        models: Paths, or "demo".
+        options: What to measure.
+        say: Takes remarks on progress.
+
+    Returns:
+        The report.
+
+    Raises:
+        PemError: If an artifact or a picture cannot be used.
+        Interrupted: At Ctrl-C, once there are rounds to report.
     """
     dataset = None if options.dataset is None else opening.open_dataset(options.dataset)
     before = machine.describe()
@@ -112,7 +123,7 @@ def _names(models: Sequence[str]) -> list[str]:
 
 
 def comparisons(subjects: Sequence[Subject], taken: Rounds, options: Options) -> Iterator[Comparison]:
-    """Yield each stage that matters of each subject, against the first's."""
+    """Yield the comparison with the first subject of each stage that matters, for all other subjects."""
     baseline, *others = zip(subjects, taken.stages, strict=True)
     for subject, stages in others:
         for stage in _compared(stages, baseline[1]):
@@ -128,7 +139,7 @@ def comparisons(subjects: Sequence[Subject], taken: Rounds, options: Options) ->
 
 
 def _compared(*artifacts: Mapping[str, Sequence[float]]) -> list[str]:
-    """Return the stages that all had in every round, none in no time, and that matter in one of them at least."""
+    """Return the stages that matter and that all subjects had in every round, never in no time."""
 
     def comparable(times: Sequence[float], stages: Mapping[str, Sequence[float]]) -> bool:
         return len(times) == len(stages["total"]) and min(times) > 0

@@ -72,7 +72,7 @@ class Offline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Camera(msgspec.Struct, frozen=True, kw_only=True):
-    """A camera of ``fps`` frames a second that waits for nobody; ``age`` is from a frame's capture to its result."""
+    """A camera of ``fps`` frames a second that does not wait; ``age`` is from a frame's capture to its result."""
 
     fps: float
     frames: int

@@ -163,7 +163,7 @@ class _PrintSchema(argparse.Action):
 
 def _seconds(given: str) -> float:
     if re.fullmatch(r"\d{1,6}(\.\d+)?", given) is None:
-        raise argparse.ArgumentTypeError(f"{given!r} is no number of seconds")
+        raise argparse.ArgumentTypeError(f"{given!r} is not a number of seconds")
     return float(given)
 
 
@@ -179,7 +179,7 @@ def _scenarios(given: str) -> tuple[str, ...]:
 def _percentage(given: str) -> float:
     match = re.fullmatch(r"(\d{1,4}(?:\.\d+)?)\s*%?", given)
     if match is None:
-        raise argparse.ArgumentTypeError(f"{given!r} is no percentage, such as 5%")
+        raise argparse.ArgumentTypeError(f"{given!r} is not a percentage: give one such as 5%")
     return float(match[1]) / 100
 
 

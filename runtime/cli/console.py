@@ -43,7 +43,7 @@ def size(text: str) -> tuple[int, int]:
     """Parse ``HxW`` in pixels, for use as an argument's type."""
     match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", text)
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size: give height x width in pixels, such as 512x1024")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size: give height x width in pixels, such as 512x1024")
     return int(match[1]), int(match[2])
 
 
@@ -54,14 +54,14 @@ def share(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number between 0 and 1")
     return value
 
 
 def positive(text: str) -> int:
     """Parse a whole number from 1 up, for use as an argument's type."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 up")
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of 1 or more")
     return int(text)
 
 

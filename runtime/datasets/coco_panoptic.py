@@ -92,7 +92,7 @@ def _read(path: Path) -> _Document:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}; give a COCO panoptic JSON") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no COCO panoptic JSON (images, annotations, categories): {error}") from error
+        raise InputError(f"{path} is not a COCO panoptic JSON (images, annotations, categories): {error}") from error
     _refuse_duplicates((image.id for image in document.images), "image id", path)
     _refuse_duplicates((record.image_id for record in document.annotations), "annotation of image", path)
     _refuse_duplicates((category.name for category in document.categories), "category name", path)

@@ -41,7 +41,9 @@ class DatasetLocation:
             return _toy_streets(self.text)
         folder = Path(self.text or "")
         if not folder.is_dir():
-            raise InputError(f"{self.text} is no folder: give one in COCO's panoptic format, or toy:COUNT[:HxW[:SEED]]")
+            raise InputError(
+                f"{self.text} is not a folder: give one in COCO's panoptic format, or toy:COUNT[:HxW[:SEED]]"
+            )
         return CocoPanoptic(
             self.annotations or folder / "panoptic.json",
             self.images or folder / "images",
@@ -62,7 +64,7 @@ def has_labels(text: str) -> bool:
 def _toy_streets(text: str) -> Dataset:
     match = re.fullmatch(r"toy:([1-9]\d{0,8})(?::([1-9]\d{0,4})x([1-9]\d{0,4})(?::(\d{1,18}))?)?", text)
     if match is None:
-        raise InputError(f"{text!r} is no dataset: expected toy:COUNT[:HxW[:SEED]], such as toy:200:256x512:7")
+        raise InputError(f"{text!r} is not a dataset: expected toy:COUNT[:HxW[:SEED]], such as toy:200:256x512:7")
     from pem_edge.runtime.datasets.toy_streets import ToyStreets
 
     return ToyStreets(*(int(number) for number in match.groups() if number is not None))

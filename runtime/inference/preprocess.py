@@ -16,8 +16,8 @@ def prepare(image: NDArray[np.uint8], spec: InputSpec) -> tuple[NDArray[np.uint8
     """Fit ``image``, RGB uint8 (H, W, 3), to what an artifact takes.
 
     A static artifact takes one size, see `fit`. For a dynamic one, an image within its ranges keeps its size and is
-    only padded, to a multiple of ``spec.multiple_of``; a larger one is scaled down to fit the largest input, one
-    smaller than the smallest input in both directions scaled up to it.
+    only padded, to a multiple of ``spec.multiple_of``. A larger image is scaled down to fit the largest input; one that
+    is smaller than the smallest input in both directions is scaled up to it.
     """
     return _place(image, geometry(_size(image), spec), spec.pad_value)
 

@@ -81,15 +81,24 @@ class Segmenter:
         *,
         timeout: float | None = sources.TIMEOUT,
     ) -> Stream:
-        """Segment the images of a source, see `runtime.sources.find`, in order; `Result.name` says which one it is of.
+        """Segment the images of a source in order; `Result.name` says which image a result is of.
 
         Neighboring images are decoded, segmented and merged at the same time; a few are held in memory. Of a live
-        source, a camera or an address, the newest image is taken next, `Stream.dropped` counts those it replaced; it
-        may give none for ``timeout`` seconds, forever if None (a `Source` has its own). A picture that cannot be read
-        ends the stream with its InputError; with ``on_error``, it is left out and its error is passed to that, as is
-        that of a video that ends too early or a camera that is lost, after which nothing follows.
+        source, a camera or an address, the newest image is taken next, and `Stream.dropped` counts those that it
+        replaced.
 
-        Raises InputError, BackendError.
+        Args:
+            source: What `runtime.sources.find` takes, or a `Source`.
+            on_error: Takes the error of each picture that cannot be read, which is then left out, and that of a video that
+                ends too early or a camera that is lost, after which nothing follows. By default such errors end the stream.
+            timeout: The seconds that a live source may give nothing; None for any time.
+
+        Returns:
+            The stream, an iterator over results; a ``with`` block or `Stream.close` ends its threads.
+
+        Raises:
+            InputError: If there is no such source.
+            BackendError: If the model cannot be run.
         """
         found = sources.find(source, timeout=timeout) if isinstance(source, (str, Path, int)) else source
         return Stream(found, self._pipeline.prepare, self._infer_one, self._finish, on_error)

@@ -17,7 +17,7 @@ from pem_edge.runtime import files
 from pem_edge.runtime.errors import OutputError
 
 _INDEX = 64, 1 << 18  # bytes: what the index at the end takes a frame, and what the writer holds back
-_GROWS = 2048  # frames, of which every twelfth is stored whole: more than it holds back, be they ever so small
+_GROWS = 2048  # frames; every twelfth is stored whole, so that the file grows however small they are
 
 
 class VideoFile:

@@ -52,7 +52,7 @@ def find(source: str | Path | int, *, timeout: float | None = TIMEOUT) -> Source
     scheme, separator, _ = text.partition("://")
     if separator and not isinstance(source, Path):
         if scheme.lower() not in _SCHEMES:
-            raise InputError(f"{scheme}:// is no address of a video: expected {', '.join(_SCHEMES)}, or a file")
+            raise InputError(f"{scheme}:// is not an address of a video: expected {', '.join(_SCHEMES)}, or a file")
         return Address(text, timeout)
     path = Path(text)
     if (number := _camera(path, text)) is not None:

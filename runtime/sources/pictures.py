@@ -48,7 +48,7 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def _unique_stems(paths: Sequence[Path]) -> list[str]:
-    """Return the stem of each path; its whole name where a stem is not unique, be it only by case."""
+    """Return the stem of each path; its whole name where a stem is not unique, case ignored."""
     counts = Counter(path.stem.casefold() for path in paths)
     stems = [path.stem if counts[path.stem.casefold()] == 1 else path.name for path in paths]
     clash = len({stem.casefold() for stem in stems}) < len(stems)

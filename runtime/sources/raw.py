@@ -28,7 +28,7 @@ class RawFrames(Footage):
 
     def __init__(self, path: Path, size: tuple[int, int], pixels: str = "rgb24", timeout: float | None = None) -> None:
         if pixels not in FORMATS:
-            raise InputError(f"{pixels!r} is no format of raw frames: choose {' or '.join(FORMATS)}")
+            raise InputError(f"{pixels!r} is not a format of raw frames: choose {' or '.join(FORMATS)}")
         standard = str(path) == "-"
         if not standard and not path.exists():
             raise InputError(f"{path} does not exist: give a file or a FIFO of raw frames, or - for standard input")

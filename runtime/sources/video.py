@@ -27,7 +27,7 @@ class Video(Footage):
             self.fps, self.length = captures.described(capture)
             readable = capture.grab()
         if not readable:
-            raise InputError(f"{path} is no video that can be decoded: replace it, or convert it to .mp4 (H.264)")
+            raise InputError(f"{path} is not a video that can be decoded: replace it, or convert it to .mp4 (H.264)")
 
     def __iter__(self) -> Iterator[Frame]:
         with self._opened() as capture:

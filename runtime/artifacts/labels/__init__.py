@@ -83,7 +83,7 @@ def parse(data: bytes, source: str) -> tuple[Label, ...]:
         if isinstance(document, dict):
             document = msgspec.json.decode(document.get("categories", msgspec.Raw(b"null")), type=list[_Category])
     except msgspec.DecodeError as error:
-        raise InputError(f"{source} is no list of COCO categories (name, isthing, color): {error}") from error
+        raise InputError(f"{source} is not a list of COCO categories (name, isthing, color): {error}") from error
     if not document:
         raise InputError(f"{source} lists no categories, at least one is needed")
     return tuple(

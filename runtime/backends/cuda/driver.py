@@ -106,7 +106,7 @@ class Memory:
             self.address: int = call("cudaMallocHost" if pinned else "cudaMalloc", size)
         except CudaError as error:
             raise BackendError(
-                f"{size / _MIB:.0f} MiB of {'page-locked' if pinned else 'GPU'} memory cannot be had "
+                f"{size / _MIB:.0f} MiB of {'page-locked' if pinned else 'GPU'} memory cannot be allocated "
                 f"({str(error).partition(':')[0]}): close other programs and segmenters, or export a smaller size"
             ) from error
 

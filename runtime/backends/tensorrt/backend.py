@@ -45,7 +45,7 @@ class TensorRtBackend(Backend):
         raise BackendError(f"{self.name} does not report the time of each layer: see trtexec --dumpProfile or nsys")
 
     def pipeline(self) -> AnyPipeline:
-        """Return all stages on the GPU; where their kernels cannot be had, only the model (`settings` says why)."""
+        """Return all stages on the GPU or, if their kernels are not available, only the model (`settings` says why)."""
         stages = self._stages
         if isinstance(stages, BackendError):
             return HostPipeline(self)

@@ -59,7 +59,7 @@ def parse(line: str) -> Gpu | None:
 
 
 def memory_used() -> int | None:
-    """Return bytes of the GPU's memory that are in use, by whomever; None if unknown."""
+    """Return bytes of the GPU's memory that are in use by all processes, None if unknown."""
     found = read()
     return None if found is None else found.memory_used
 

@@ -11,7 +11,7 @@ _ROOT = Path("/")
 
 
 def model(root: Path = _ROOT) -> str | None:
-    """Return the board's name from its device tree, None if this is no Jetson."""
+    """Return the board's name from its device tree, None if this is not a Jetson."""
     found = readers.text(root / "proc/device-tree/model")
     return found if found is not None and ("jetson" in found.lower() or "nvidia" in found.lower()) else None
 

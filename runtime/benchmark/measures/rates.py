@@ -61,7 +61,7 @@ def convolution_rate(backend: Backend, precision: str) -> float:
 
 @cache
 def matrix_rate() -> float:
-    """Multiply-accumulates a second of NumPy's single-precision product of squares, in as many threads as it takes."""
+    """Return the multiply-accumulates per second of NumPy's product of square matrices in single precision."""
     left, right = np.random.default_rng(0).random((2, _SQUARE, _SQUARE), np.float32)
     result = np.empty_like(left)
     return float(_SQUARE**3 / _median(lambda: np.matmul(left, right, out=result)))

@@ -24,7 +24,7 @@ Found = TypeVar("Found")
 
 
 def measure(subject: Subject, options: Options, say: Say) -> Scenarios:
-    """Return all scenarios of ``options``, pictures decoded beforehand. Raises InputError, BackendError."""
+    """Measure all scenarios of ``options`` on decoded pictures. Raises InputError, BackendError."""
     pictures = [images.read(path) for path in subject.pictures]
 
     def if_asked(name: str, scenario: Callable[[Segmenter, Sequence[Image], Options], Found]) -> Found | None:
@@ -85,7 +85,7 @@ def offline(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -
 
 
 def camera(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -> Camera:
-    """Return a camera's frames in `stream`; a result's age is the time since its frame was taken."""
+    """Segment a camera's frames in `stream`; a result's age is the time since its frame was taken."""
     source = PacedCamera(pictures, options.camera_fps, options.scenario_seconds)
     results = segmenter.stream(source)
     ages = [1000 * (time.perf_counter() - source.captured(int(result.name))) for result in results]
@@ -98,6 +98,7 @@ def camera(segmenter: Segmenter, pictures: Sequence[Image], options: Options) ->
 
 
 def _latencies(segmenter: Segmenter, pictures: Sequence[Image], seconds: float) -> list[float]:
+    """Return the milliseconds of each call, one after another."""
     found = []
     for frame in InMemory(pictures, seconds):
         start = time.perf_counter()

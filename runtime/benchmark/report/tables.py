@@ -85,7 +85,7 @@ def throughput(report: Report) -> Table:
 
 
 def camera(report: Report) -> Table:
-    """Return a camera that waits for nobody."""
+    """Return what became of the frames of a camera that does not wait."""
     columns = ("artifact", "FPS", "frames", "dropped", "share", "age p50", "age p90", "age p99")
 
     def row(artifact: ArtifactReport) -> Row:
@@ -95,7 +95,9 @@ def camera(report: Report) -> Table:
         share = wording.percent(found.dropped / max(1, found.frames))
         return (wording.per_second(found.fps), str(found.frames), str(found.dropped), share, *percentiles(found.age))
 
-    note = "A camera that waits for nobody: frames it dropped, and results' age in milliseconds since their capture."
+    note = (
+        "A camera that does not wait: frames that were dropped, and results' age in milliseconds since their capture."
+    )
     return by_artifact(report, "Camera", note, columns, row)
 
 

@@ -34,12 +34,23 @@ def panoptic(
     score_threshold: float = 0.8,
     overlap_threshold: float = 0.8,
 ) -> tuple[NDArray[np.int32], list[Segment]]:
-    """Merge queries into a map of segment ids, int32 ``output_size``, 0 where there is none, and those segments.
+    """Merge queries into a panoptic map, as Mask2Former's ``panoptic_inference`` does.
 
-    ``logits`` (Q, K+1) and ``masks`` (Q, h, w) are float32 or float16, before softmax and sigmoid, with (h, w) a
-    quarter of ``padded_size``; ``things`` are the class ids whose instances are counted apart, thresholds are 0 to 1.
-    The segments' ``label`` is left empty. The steps are those of Mask2Former's ``panoptic_inference``.
-    Raises ValueError for shapes or sizes that do not fit together, and for values that are not finite.
+    Args:
+        logits: Class logits before softmax, (Q, K+1), float32 or float16.
+        masks: Mask logits before sigmoid, (Q, h, w), (h, w) a quarter of ``padded_size``, float32 or float16.
+        padded_size: The size of the model's input, (height, width).
+        image_size: The size of the image within it.
+        output_size: The size of the result.
+        things: The ids of the classes whose instances are counted apart.
+        score_threshold: The least class probability of a segment, 0 to 1.
+        overlap_threshold: The least visible share of a segment's mask, 0 to 1.
+
+    Returns:
+        The map of segment ids, int32 ``output_size``, 0 where there is none; and the segments, their ``label`` empty.
+
+    Raises:
+        ValueError: If shapes or sizes do not fit together, or a value is not finite.
     """
     geometry = Geometry(padded_size, image_size, output_size)
     return merge(logits, masks, geometry, things, Thresholds(score_threshold, overlap_threshold))

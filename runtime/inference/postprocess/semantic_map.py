@@ -22,10 +22,18 @@ def semantic(
 ) -> NDArray[np.int32]:
     """Return the most probable class of every pixel, int32 ``output_size``, 0 to K-1.
 
-    ``logits`` (Q, K+1) and ``masks`` (Q, h, w) are float32 or float16, before softmax and sigmoid, with (h, w) a
-    quarter of ``padded_size``. A class's score at a pixel is the sum over queries of class probability times mask
-    probability (Mask2Former's ``semantic_inference``). Raises ValueError for shapes or sizes that do not fit together,
-    and for values that are not finite.
+    The score of a class at a pixel is the sum over queries of class probability times mask probability (Mask2Former's
+    ``semantic_inference``).
+
+    Args:
+        logits: Class logits before softmax, (Q, K+1), float32 or float16.
+        masks: Mask logits before sigmoid, (Q, h, w), (h, w) a quarter of ``padded_size``, float32 or float16.
+        padded_size: The size of the model's input, (height, width).
+        image_size: The size of the image within it.
+        output_size: The size of the result.
+
+    Raises:
+        ValueError: If shapes or sizes do not fit together, or a value is not finite.
     """
     return classify_pixels(logits, masks, Geometry(padded_size, image_size, output_size))
 

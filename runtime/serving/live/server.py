@@ -33,7 +33,7 @@ _HEADERS = {
 class LivePage:
     """Serves ``board`` at ``address`` until it is closed, or its ``with`` block ends.
 
-    Raises OutputError if ``port`` (0: any that is free) cannot be had on ``host``.
+    Raises OutputError if ``port`` (0: any that is free) is not available on ``host``.
     """
 
     def __init__(self, board: Board, host: str = HOST, port: int = PORT) -> None:
@@ -44,10 +44,10 @@ class LivePage:
             self._server = _Server((host, port), handler)
         except OSError as error:
             used = error.errno == errno.EADDRINUSE
-            reason = "is in use" if used else f"cannot be had ({error.strerror or error})"
+            reason = "is in use" if used else f"is not available ({error.strerror or error})"
             raise OutputError(f"port {port} on {host} {reason}: choose another with --live PORT") from error
         except OverflowError as error:
-            raise OutputError(f"{port} is no port: choose one from 1 to 65535 with --live PORT") from error
+            raise OutputError(f"{port} is not a port: choose one from 1 to 65535 with --live PORT") from error
         self.address = f"http://{host}:{self._server.server_address[1]}"
         Thread(target=self._server.serve_forever, args=(0.1,), name="pem-live", daemon=True).start()
 

@@ -117,7 +117,7 @@ def test_weights_of_an_earlier_run_are_a_start(run: Run, tmp_path: Path) -> None
         (["--variant", "pem-giant"], "no variant 'pem-giant', expected one of pem-r50"),
         (["--batch", "1"], "batch is 1, expected 2 or more"),
         (["--size", "100x64"], "expected multiples of 32"),
-        (["--dataset", "/nowhere"], "/nowhere is no folder"),
+        (["--dataset", "/nowhere"], "/nowhere is not a folder"),
         (["--resume"], "no training to resume"),
         (["--encoder-layers", "1,1,1"], "pem-nano has no transformer encoder"),
         (["--weights", "demo", "--encoder-layers", "1,1,1"], "--encoder-layers are those of --weights"),

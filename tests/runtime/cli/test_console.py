@@ -78,14 +78,14 @@ def test_sizes(text: str, expected: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("text", ["", "512", "512X1024", "512x", "-1x5", "1.5x2", "1234567x1", "5x5x5", " 5x5", "0x5"])
 def test_what_is_no_size(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="is no size: give height x width"):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a size: give height x width"):
         console.size(text)
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "two"])
 def test_what_is_no_count(text: str) -> None:
     assert console.positive("12") == 12
-    with pytest.raises(argparse.ArgumentTypeError, match="is no number from 1 up"):
+    with pytest.raises(argparse.ArgumentTypeError, match="must be a whole number of 1 or more"):
         console.positive(text)
 
 

@@ -153,8 +153,8 @@ def test_the_progress_bar_is_kept_off_standard_output(tiny: Path, dataset: Path)
 
 BAD = {
     "no dataset: give --dataset, or all of": [],
-    "nowhere is no folder": ["--dataset", "nowhere"],
-    "'toy:x' is no dataset": ["--dataset", "toy:x"],
+    "nowhere is not a folder": ["--dataset", "nowhere"],
+    "'toy:x' is not a dataset": ["--dataset", "toy:x"],
     r"'nonsense'": ["--dataset", "DATASET", "--backend", "nonsense"],
     "cannot write DATASET/panoptic.json/deeper": [
         "--dataset",

@@ -224,9 +224,9 @@ def claimed_png() -> bytes:
     [
         ("truncated.jpg", None, "is a truncated or damaged picture"),
         ("empty.jpg", b"", "has 0 bytes"),
-        ("text.jpg", b"Once upon a time, a text was called a picture.", "is no picture"),
+        ("text.jpg", b"Once upon a time, a text was called a picture.", "is not a picture"),
         ("huge.png", claimed_png(), "claims more than 100000000 pixels"),
-        ("text.mp4", b"Once upon a time, a text was called a video.", "is no video that can be decoded"),
+        ("text.mp4", b"Once upon a time, a text was called a video.", "is not a video that can be decoded"),
     ],
 )
 def test_unreadable_sources(

@@ -126,11 +126,11 @@ def test_a_document_that_cannot_be_right_is_refused_at_once(message: str, tmp_pa
 def test_what_is_no_document(text: str, tmp_path: Path) -> None:
     coco_folder.write(tmp_path)
     (tmp_path / "panoptic.json").write_text(text)
-    refused(lambda: open_dataset(str(tmp_path)), r"panoptic\.json is no COCO panoptic JSON")
+    refused(lambda: open_dataset(str(tmp_path)), r"panoptic\.json is not a COCO panoptic JSON")
 
 
 def test_missing_folder_and_missing_document(tmp_path: Path) -> None:
-    refused(lambda: open_dataset(str(tmp_path / "nowhere")), "nowhere is no folder")
+    refused(lambda: open_dataset(str(tmp_path / "nowhere")), "nowhere is not a folder")
     refused(lambda: open_dataset(str(tmp_path)), r"cannot read .*panoptic\.json: No such file")
 
 

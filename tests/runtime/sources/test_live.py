@@ -81,7 +81,7 @@ def test_nobody_answers() -> None:
 
 
 def test_other_addresses() -> None:
-    with pytest.raises(InputError, match=r"gopher:// is no address of a video: expected rtsp, rtsps, http, https"):
+    with pytest.raises(InputError, match=r"gopher:// is not an address of a video: expected rtsp, rtsps, http, https"):
         sources.find("gopher://host/path")
 
 

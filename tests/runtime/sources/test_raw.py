@@ -80,7 +80,7 @@ print([frame.read()[0, 0].tolist() for frame in sources.RawFrames(Path("-"), (64
 
 
 def test_what_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'yuv420p' is no format of raw frames: choose rgb24 or bgr24"):
+    with pytest.raises(InputError, match="'yuv420p' is not a format of raw frames: choose rgb24 or bgr24"):
         sources.RawFrames(tmp_path, SIZE, "yuv420p")
     with pytest.raises(InputError, match="does not exist"):
         sources.RawFrames(tmp_path / "none", SIZE)

@@ -48,7 +48,7 @@ class Finished:
 class DeviceStages:
     """Runs images through ``session``, one call at a time: not safe for threads. It ends with the session.
 
-    Raises BackendError if the kernels cannot be had here, or the model has more queries than they take.
+    Raises BackendError if the kernels are not available here, or the model has more queries than they take.
     """
 
     def __init__(self, gpu: Gpu, session: Session, manifest: Manifest) -> None:

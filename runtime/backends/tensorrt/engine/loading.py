@@ -17,9 +17,9 @@ _FULL_NAMES = {"trt": "TensorRT", "trt-rtx": "TensorRT-RTX"}
 
 
 def engine_of(artifact: Artifact) -> Engine:
-    """Return what the manifest says of the engine. Raises BackendError if it is no engine's."""
+    """Return what the manifest says of the engine. Raises BackendError if the artifact is not an engine."""
     if artifact.manifest.engine is None:
-        raise BackendError(f"{artifact.model} is no engine: build one, with pem-export --to trt")
+        raise BackendError(f"{artifact.model} is not an engine: build one, with pem-export --to trt")
     return artifact.manifest.engine
 
 

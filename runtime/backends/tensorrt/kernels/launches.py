@@ -24,11 +24,11 @@ from pem_edge.runtime.backends.tensorrt.kernels.tables import Scaling, SideTable
 
 _SHARED_BYTES = 48 * 1024
 MOST_QUERIES = (_SHARED_BYTES - TILE_BYTES) // CONTENDER_BYTES
-"""As many fit into the shared memory that every GPU has."""
+"""The number of queries that fit into the shared memory of every GPU."""
 
 
 class Launch(NamedTuple):
-    """``kernel`` on ``blocks`` (x, y) of THREADS threads that share so many bytes."""
+    """A launch of ``kernel`` on ``blocks`` (x, y) of THREADS threads, with ``shared`` bytes of shared memory."""
 
     kernel: str
     blocks: tuple[int, int]

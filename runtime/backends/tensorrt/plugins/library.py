@@ -47,5 +47,5 @@ def source_hash() -> str:
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise BackendError(f"{OVERRIDE} names {path}, which is no file: correct or unset the variable")
+        raise BackendError(f"{OVERRIDE} names {path}, which is not a file: correct or unset the variable")
     return path.resolve()

@@ -73,7 +73,7 @@ def _warn(what: str) -> None:
 def functions(path: Path, instruction_set: str | None = None) -> Functions:
     """Return the functions of the library at ``path`` for an instruction set that build.py names, by default the best.
 
-    Raises OSError if it is no library for this machine.
+    Raises OSError if it is not a library for this machine.
     """
     library = ctypes.CDLL(str(path))
     library.instruction_set.restype = ctypes.c_char_p

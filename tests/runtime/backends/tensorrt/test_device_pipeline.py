@@ -346,7 +346,7 @@ def test_a_gpu_in_trouble_is_one_line_and_the_pipeline_lives_on(
 def test_an_image_for_which_there_is_no_memory_is_one_line(simulated: SimulatedBench) -> None:
     device, host = pipelines(simulated.load(simulated.engine()))
     simulated.machine.capacity = 1_000_000
-    with pytest.raises(BackendError, match="GPU memory cannot be had"):
+    with pytest.raises(BackendError, match="GPU memory cannot be allocated"):
         through(device, picture(0, 600, 900))
     assert_same(through(device, picture(0)), through(host, picture(0)))
 

@@ -242,7 +242,9 @@ def test_closing_waits_for_a_call_that_has_begun(simulated: SimulatedBench, monk
 
 def test_out_of_gpu_memory_is_one_line_and_frees_what_was_taken(simulated: SimulatedBench) -> None:
     simulated.machine.capacity = 30_000
-    with pytest.raises(BackendError, match=r"GPU memory cannot be had \(cudaMalloc failed .*\): close other programs"):
+    with pytest.raises(
+        BackendError, match=r"GPU memory cannot be allocated \(cudaMalloc failed .*\): close other programs"
+    ):
         simulated.load(simulated.engine())
     gc.collect()
     assert simulated.machine.leaks() == []

@@ -49,7 +49,7 @@ def bindings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     try:
         return names(REQUIREMENTS[request.param], folder)
     except UnavailableError as error:
-        pytest.skip(f"the bindings of TensorRT {request.param} cannot be had: {error}")
+        pytest.skip(f"the bindings of TensorRT {request.param} are not available: {error}")
 
 
 @pytest.fixture(scope="session")

@@ -120,9 +120,9 @@ def test_a_port_in_use_is_one_line(page: LivePage, board: Board) -> None:
     assert port
     with pytest.raises(OutputError, match=rf"port {port} on 127\.0\.0\.1 is in use: choose another with --live PORT"):
         LivePage(board, port=port)
-    with pytest.raises(OutputError, match="70000 is no port"):
+    with pytest.raises(OutputError, match="70000 is not a port"):
         LivePage(board, port=70000)
-    with pytest.raises(OutputError, match="cannot be had"):
+    with pytest.raises(OutputError, match="is not available"):
         LivePage(board, "192.0.2.1", 0)
 
 
