@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx
 
-from pem_edge.calibration.activations import tensor_statistics as files
+from pem_edge.calibration.activations import tensor_statistics
 from pem_edge.calibration.activations.collect import collect
 from pem_edge.calibration.activations.tensor_statistics import Statistics
 from pem_edge.calibration.graph.index import Graph
@@ -70,7 +70,7 @@ def _known(path: Path, model: str, images: str, *, named: bool) -> Statistics | 
     if not path.exists():
         return None
     try:
-        known = files.load(path)
+        known = tensor_statistics.load(path)
         _require_same(path, "another checkpoint or size", known.model, model)
         _require_same(path, "other images", known.images, images)
     except CalibrationError:

@@ -22,8 +22,8 @@ class Rules:
         outputs: Whether the result of a quantized convolution is quantized for all its readers.
         both_summands: Whether both summands of a residual sum are quantized, or else only the one that the kernel of a
             convolution adds to its own result.
-        deformable: Whether the samples of a deformable convolution are quantized, where a node of its own multiplies them
-            with the weights.
+        deformable: Whether the samples of a deformable convolution are quantized, where a node of its own multiplies
+            them with the weights.
         bias: Whether biases become int32.
     """
 

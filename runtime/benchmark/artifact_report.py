@@ -8,7 +8,6 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
-from pem_edge.runtime import images as pictures
 from pem_edge.runtime.benchmark import statistics
 from pem_edge.runtime.benchmark.measures import cold_start, fresh_process, layers, memory, rates, scenarios
 from pem_edge.runtime.benchmark.options import Options
@@ -19,6 +18,7 @@ from pem_edge.runtime.datasets.relabeling import Relabeled
 from pem_edge.runtime.errors import BackendError, PemError
 from pem_edge.runtime.evaluation.evaluate import evaluate
 from pem_edge.runtime.files import sha256
+from pem_edge.runtime.images import read as read_picture
 from pem_edge.runtime.inference import batches, preprocess
 from pem_edge.runtime.progress import Say
 
@@ -125,7 +125,7 @@ class _One:
 
     def profile(self) -> Profile:
         spec = self._segmenter.manifest.input
-        fitted, _ = preprocess.prepare(pictures.read(self._subject.pictures[0]), spec)
+        fitted, _ = preprocess.prepare(read_picture(self._subject.pictures[0]), spec)
         return layers.profile(self._backend, np.ascontiguousarray(batches.stacked([fitted], spec)))
 
     def rate(self) -> Rate:

@@ -16,8 +16,8 @@ class NoiseLimits:
     Attributes:
         cv: The coefficient of variation above which times are flagged: at 40 rounds, their mean is then known to 2 % at
             best.
-        confidence: The confidence of intervals, 0 to 1. A difference counts if its interval leaves out 1 and it is larger
-            than ``floor``.
+        confidence: The confidence of intervals, 0 to 1. A difference counts if its interval leaves out 1 and it is
+            larger than ``floor``.
         floor: A share: two copies of one artifact in one process have differed by 3 %.
         width: The share that half of an interval may be; more rounds follow while one is wider.
         floor_of_runs: ``floor`` between two runs.

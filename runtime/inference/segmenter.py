@@ -89,8 +89,9 @@ class Segmenter:
 
         Args:
             source: What `runtime.sources.find` takes, or a `Source`.
-            on_error: Takes the error of each picture that cannot be read, which is then left out, and that of a video that
-                ends too early or a camera that is lost, after which nothing follows. By default such errors end the stream.
+            on_error: Takes the error of each picture that cannot be read, which is then left out, and that of a video
+                that ends too early or a camera that is lost, after which nothing follows. By default such errors end
+                the stream.
             timeout: The seconds that a live source may give nothing; None for any time.
 
         Returns:

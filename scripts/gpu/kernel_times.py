@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from reference.deform_conv_cases import Case, make
+from scripts.gpu.enqueue import FLOAT, HALF_HWC8, PEM_SIZES, WIDTH, Call, Form, Row
 from scripts.gpu.harness import Plugin
-from scripts.gpu.kernels import FLOAT, HALF_HWC8, PEM_SIZES, WIDTH, Call, Form, Row
 
 CALLS, REPLAYS = 20, 50
 

@@ -206,6 +206,7 @@ def test_outputs_may_be_half(tmp_path: Path) -> None:
     assert runtime.load(tmp_path / "a.onnx")(np.zeros((64, 96, 3), np.uint8)).panoptic.shape == (64, 96)
 
 
+@pytest.mark.exhaustive  # the parity gate of an export compares half with the module, too
 def test_half_segments_streets_as_well_as_single(exported: dict[Precision, Path]) -> None:
     dataset = ToyStreets(100, seed=HELD_OUT)
     pq, classes = {}, {}
