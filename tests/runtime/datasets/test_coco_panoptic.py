@@ -97,9 +97,9 @@ def spoil(*keys: str | int, value: object) -> Callable[[Document], None]:
 
 
 SPOILED = {
-    r"no COCO panoptic JSON .*annotations": spoil("annotations", value=None),
-    r"no COCO panoptic JSON .*Expected `int`": spoil("annotations", 0, "segments_info", 0, "id", value="a"),
-    r"no list of COCO categories": spoil("categories", 0, value={"id": 1, "name": "thingless"}),
+    r"is not a COCO panoptic JSON .*annotations": spoil("annotations", value=None),
+    r"is not a COCO panoptic JSON .*Expected `int`": spoil("annotations", 0, "segments_info", 0, "id", value="a"),
+    r"is not a list of COCO categories": spoil("categories", 0, value={"id": 1, "name": "thingless"}),
     r"names the picture 9\.png, which is not in .*images": spoil("images", 0, "file_name", value="9.png"),
     r"names the map 9\.png, which is not in .*panoptic": spoil("annotations", 0, "file_name", value="9.png"),
     r"annotates image 5, which is none of its 2": spoil("annotations", 0, "image_id", value=5),

@@ -71,7 +71,7 @@ def test_a_video_gives_its_frames_as_rgb(tmp_path: Path) -> None:
 def test_what_is_no_video(tmp_path: Path, content: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "broken.mp4"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="no video that can be decoded"):
+    with pytest.raises(InputError, match="is not a video that can be decoded"):
         sources.find(path)
     assert capfd.readouterr().err == ""
 

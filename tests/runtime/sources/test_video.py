@@ -44,7 +44,7 @@ def test_a_video_that_was_cut_off(tmp_path: Path, suffix: str, codec: str) -> No
 def test_a_cut_off_mp4_has_lost_its_index(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", 60)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(InputError, match="no video that can be decoded"):
+    with pytest.raises(InputError, match="is not a video that can be decoded"):
         sources.find(path)
 
 
