@@ -1,1 +1,1 @@
-"""From a checkpoint to an artifact: trace, clean, prove, write."""
+"""Turns a checkpoint into an artifact: traces the graph, cleans it, verifies it, and writes the files."""

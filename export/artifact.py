@@ -1,10 +1,11 @@
-"""From a checkpoint to an artifact: trace, prove parity, and only then write model and manifest."""
+"""Exports a checkpoint to an ONNX artifact. Files are written only after the graph has passed the parity check."""
 
 from __future__ import annotations
 
 import platform
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,34 +16,37 @@ import onnx
 from pem_edge.export import parity, workload
 from pem_edge.export.graph import passes, tracing
 from pem_edge.export.graph.operation_forms import Forms
-from pem_edge.export.graph.rewrites import prepare, suited
-from pem_edge.export.int8.quantize import Quantizer, fixed, timed
+from pem_edge.export.graph.rewrites import adapt_forms, prepare
+from pem_edge.export.int8.quantize import Quantizer, for_one_image
 from pem_edge.export.int8.settings import Calibration
+from pem_edge.export.int8.speed import measure_gain
 from pem_edge.pem import PEM
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.labels import Label
-from pem_edge.runtime.artifacts.manifest import METADATA_KEY, FileHash, InputSpec, Manifest, Thresholds, path_of
+from pem_edge.runtime.artifacts.manifest import METADATA_KEY, InputSpec, Manifest, Thresholds, manifest_path
 from pem_edge.runtime.artifacts.provenance import BuiltBy, Parity
+from pem_edge.runtime.artifacts.sections import FileHash
 from pem_edge.runtime.errors import ExportError
-from pem_edge.runtime.files import sha256, writing
+from pem_edge.runtime.files import sha256, write_atomically
 from pem_edge.runtime.progress import Say
 
 
 @dataclass(frozen=True)
 class OnnxExport:
-    """What to export, and where to.
+    """A request to export a model to ONNX.
 
     Attributes:
         model: The PyTorch model.
-        checkpoint: The file that ``model`` was loaded from.
+        checkpoint: The file that ``model`` was loaded from; its hash goes into the manifest.
         output: The file to write.
-        input: The sizes that the artifact takes.
+        input: The image and batch sizes that the artifact takes.
         labels: The classes, in the order of the outputs.
-        forms: The forms of the operations.
-        thresholds: The defaults of the panoptic merge.
-        compact: Whether to store weights in half precision where that is exact.
-        calibration: What to calibrate on for INT8, None for floating point; what is not in INT8 is as ``forms`` says.
+        forms: The implementation of each operation, and the floating-point precision.
+        thresholds: The default thresholds of the panoptic merge.
+        compact: Whether to store weights in half precision where that loses nothing.
+        calibration: The calibration settings for INT8, or None to export in floating point. With INT8, ``forms`` gives
+            the precision of the operations that are not quantized.
     """
 
     model: PEM
@@ -57,34 +61,36 @@ class OnnxExport:
 
 
 def export_onnx(request: OnnxExport, say: Say = lambda _text: None) -> Manifest:
-    """Write the ONNX model and its manifest, if the graph computes what the PyTorch model computes.
+    """Write the ONNX model and its manifest, provided that the graph computes what the PyTorch model computes.
 
     Args:
-        request: What to export.
+        request: The model, and how and where to export it.
         say: Takes remarks on progress.
 
     Returns:
-        The manifest.
+        The manifest that was written.
 
     Raises:
-        ExportError: If the labels do not fit the model, parity fails, or INT8 costs too much.
+        ExportError: If the number of labels is not that of the model's classes, the parity check fails, or the loss
+            from INT8 is too large.
         InputError: If the calibration images cannot be read.
-        CalibrationError: If the calibration cannot be done.
+        CalibrationError: If the graph cannot be calibrated on the images.
+        BackendError: If no backend runs the graph in INT8, to time it.
         OutputError: If a file cannot be written. After any error, neither file is left.
     """
     _check_labels(request)
-    request = replace(request, forms=suited(request.forms, request.model))
+    request = replace(request, forms=adapt_forms(request.forms, request.model))
     say("tracing the graph")
     proto = _trace(request.model, request.forms, request.input)
     manifest = _describe(request)
     say(f"graph of {len(proto.graph.node)} nodes; checking parity")
-    manifest = msgspec.structs.replace(manifest, parity=_prove(request, proto, manifest, say))
+    manifest = msgspec.structs.replace(manifest, parity=_check_parity(request, proto, manifest, say))
     if request.calibration is not None:
         proto, manifest = _quantize(request, request.calibration, proto, manifest, say)
     parameters = sum(parameter.numel() for parameter in request.model.parameters())
     manifest = msgspec.structs.replace(manifest, work=workload.count(proto, request.input, parameters))
     if request.compact:
-        proto = passes.with_exact_halves(proto)
+        proto = passes.with_float16_constants(proto)
     say(f"writing {request.output}")
     return _write(request.output, proto, manifest)
 
@@ -96,15 +102,15 @@ def _trace(model: PEM, forms: Forms, spec: InputSpec) -> onnx.ModelProto:
 def _quantize(
     request: OnnxExport, calibration: Calibration, proto: onnx.ModelProto, manifest: Manifest, say: Say
 ) -> tuple[onnx.ModelProto, Manifest]:
-    """Return ``proto`` in INT8, and the manifest that says what this cost and gained."""
-    single, described = _runnable(request, proto, manifest)
+    """Return ``proto`` in INT8, and its manifest with the loss and, for CPUs, the speed that were measured."""
+    single, described = _make_runnable(request, proto, manifest)
     if request.forms.precision != "fp32" or (request.input.batch > 1 and not request.input.dynamic):
         say("tracing the graph in single precision")
         forms = replace(request.forms, precision="fp32", outputs="float32")
-        # Graphs of varying sizes name some nodes otherwise, so theirs is calibrated on one of varying sizes.
-        spec = request.input if request.input.dynamic else fixed(request.input)
+        # Some nodes have other names in graphs of dynamic size, and statistics are found by name.
+        spec = request.input if request.input.dynamic else for_one_image(request.input)
         traced = replace(request, forms=forms, input=spec)
-        single, _ = _runnable(traced, _trace(request.model, forms, spec), manifest)
+        single, _ = _make_runnable(traced, _trace(request.model, forms, spec), manifest)
     quantized, quantization = Quantizer(single, described, calibration, say).quantize(proto)
     int8 = msgspec.structs.replace(
         manifest,
@@ -114,13 +120,16 @@ def _quantize(
             manifest.built_by, remainder=manifest.precision, calibration=calibration.source
         ),
     )
-    return quantized, int8 if calibration.placement != "cpu" else timed(proto, manifest, quantized, int8, say)
+    if calibration.placement == "cpu":
+        int8 = measure_gain((proto, manifest), (quantized, int8), say)
+    return quantized, int8
 
 
-def _runnable(request: OnnxExport, proto: onnx.ModelProto, manifest: Manifest) -> tuple[onnx.ModelProto, Manifest]:
-    """Return the graph as backends for ONNX can run it.
+def _make_runnable(request: OnnxExport, proto: onnx.ModelProto, manifest: Manifest) -> tuple[onnx.ModelProto, Manifest]:
+    """Return the graph without operators of TensorRT plugins, so that ONNX backends run it, and its manifest.
 
-    Our plugin's operator is ONNX's under another name, and NVIDIA's gives way to standard ones.
+    The operator of our plugin is replaced by ONNX's DeformConv; a graph with NVIDIA's plugin is traced again with
+    standard operators.
     """
     if manifest.deform_conv == "nvidia":
         standard = _trace(request.model, replace(request.forms, deform_conv="standard"), request.input)
@@ -163,23 +172,23 @@ def _describe(request: OnnxExport) -> Manifest:
     )
 
 
-def _prove(request: OnnxExport, proto: onnx.ModelProto, manifest: Manifest, say: Say) -> dict[str, Parity]:
-    """Return parity on every installed backend that runs this form, by the backend's name. Raises ExportError."""
-    with tempfile.TemporaryDirectory(prefix="pem-export-") as folder:
+def _check_parity(request: OnnxExport, proto: onnx.ModelProto, manifest: Manifest, say: Say) -> dict[str, Parity]:
+    """Return the parity by backend, for each that is installed and runs the graph. Raises ExportError if one fails."""
+    with tempfile.TemporaryDirectory(prefix="pem-export-") as folder, ExitStack() as stack:
         path = Path(folder) / "model.onnx"
-        proto, manifest = _runnable(request, proto, manifest)
+        proto, manifest = _make_runnable(request, proto, manifest)
         onnx.save(proto, path)
         artifact = Artifact(path, manifest)
-        engines = [backends.create(name, artifact) for name in backends.able(artifact)]
+        loaded = [
+            stack.enter_context(closing(backends.create(name, artifact))) for name in backends.available_for(artifact)
+        ]
         measured = parity.measure(
             request.model,
-            engines,
+            loaded,
             parity.sizes_for(request.input),
             parity.TOLERANCES[manifest.precision],
             progress=lambda done, total: say(f"parity: {done} of {total} images"),
         )
-        for engine in engines:
-            engine.close()
     parity.require(measured)
     return measured
 
@@ -187,9 +196,9 @@ def _prove(request: OnnxExport, proto: onnx.ModelProto, manifest: Manifest, say:
 def _write(output: Path, proto: onnx.ModelProto, manifest: Manifest) -> Manifest:
     onnx.helper.set_model_props(proto, {METADATA_KEY: manifest.to_json().decode()})
     proto.producer_name, proto.producer_version = "pem-edge", version("pem-edge")
-    with writing(output) as model_file:
+    with write_atomically(output) as model_file:
         onnx.save(proto, model_file)
         manifest = msgspec.structs.replace(manifest, model=FileHash(output.name, sha256(model_file)))
-        with writing(path_of(output)) as manifest_file:
+        with write_atomically(manifest_path(output)) as manifest_file:
             manifest_file.write_bytes(manifest.to_json())
     return manifest

@@ -1,11 +1,12 @@
-"""Proof that an artifact computes what the module computes: both run on the same images, the differences measured.
+"""The parity check, which verifies that an artifact computes what the PyTorch model computes.
 
-The module runs in double precision, so that what is measured is the artifact's rounding and not the sum of two.
+Both run on the same images. The PyTorch model runs in double precision, so that the differences show the rounding of
+the artifact alone.
 
-PEM's cross-attention picks, per head and query, the one pixel of highest similarity. Where two pixels are equal to
-within rounding, two correct implementations may pick different ones, and that image's outputs then differ visibly
-though neither is wrong. This strikes about one image in eight, so the gate asks that most images agree within the
-tolerance and that the segmentations of all of them agree nearly everywhere; a real fault fails on every image.
+PEM's cross-attention picks, per head and query, the one pixel of highest similarity. Where two similarities are equal
+to within rounding, two correct implementations may pick different pixels, and the outputs for that image then differ
+visibly though neither is wrong. This happens on about one image in eight. The check therefore passes if most images are
+within the tolerance and the segmentations of all images agree nearly everywhere; a real fault fails on every image.
 """
 
 from __future__ import annotations
@@ -26,24 +27,25 @@ from pem_edge.runtime.errors import ExportError
 from pem_edge.runtime.inference.postprocess.classes import probabilities, sigmoid
 
 Outputs = tuple[NDArray[np.floating], NDArray[np.floating]]
-Size = tuple[int, int, int]
-"""Batch, height, width."""
+"""Class logits (N, Q, K + 1) and mask logits (N, Q, H/4, W/4)."""
 
+Size = tuple[int, int, int]
+"""Batch size, height and width of an input, in pixels."""
 
 TOLERANCES = {"fp32": Tolerance(), "fp16": Tolerance(logits=0.5, masks=2.0, agreement=0.95, tie=0.02)}
-"""By precision. In half a mask logit of 512 is rounded by up to 0.25, where only those near 0 decide anything, and
-near-ties (above) strike more often."""
+"""The tolerance by precision. Half precision rounds a mask logit of 512 by up to 0.25, which does no harm because only
+logits near 0 decide anything, and it makes ties between similarities more frequent."""
 
 
-def judged(images: Sequence[Difference], tolerance: Tolerance) -> Parity:
-    """Return what the differences of all images amount to.
+def judge(images: Sequence[Difference], tolerance: Tolerance) -> Parity:
+    """Summarize the differences of all images, and decide whether the check passes.
 
-    The parity passed if most images are within the tolerance, and no image's segmentation differs by much.
+    It passes if most images are within the tolerance and the agreement of every image reaches its minimum.
     """
     within = sum(image.logits <= tolerance.logits and image.masks <= tolerance.masks for image in images)
-    least = min(image.agreement for image in images)
+    min_agreement = min(image.agreement for image in images)
     return Parity(
-        passed=2 * within > len(images) and least >= tolerance.agreement,
+        passed=2 * within > len(images) and min_agreement >= tolerance.agreement,
         images=len(images),
         within_tolerance=within,
         tolerance=tolerance,
@@ -54,7 +56,7 @@ def judged(images: Sequence[Difference], tolerance: Tolerance) -> Parity:
         worst=WorstDifference(
             logits=max(image.logits for image in images),
             masks=max(image.masks for image in images),
-            agreement=least,
+            agreement=min_agreement,
         ),
         each=tuple(images),
     )
@@ -67,7 +69,18 @@ def measure(
     tolerance: Tolerance | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Parity]:
-    """Run ``model`` and each backend on an image of each of ``sizes``; results by the backend's name."""
+    """Run ``model`` and each backend on one batch of images per size.
+
+    Args:
+        model: The PyTorch model.
+        backends: The loaded artifact, in each backend to check.
+        sizes: The sizes of the batches.
+        tolerance: The tolerance; ``Tolerance()`` for None.
+        progress: Is told how many batches are done, and of how many.
+
+    Returns:
+        The parity by the name of the backend.
+    """
     reference = copy.deepcopy(model).double().eval()
     tolerance = tolerance or Tolerance()
     differences: dict[str, list[Difference]] = {backend.name: [] for backend in backends}
@@ -80,11 +93,11 @@ def measure(
             found = compare(backend(images), expected, f"{size[1]}x{size[2]}", tolerance.tie)
             differences[backend.name].append(found)
         progress(seed + 1, len(sizes))
-    return {name: judged(found, tolerance) for name, found in differences.items()}
+    return {name: judge(found, tolerance) for name, found in differences.items()}
 
 
 def require(parities: dict[str, Parity]) -> None:
-    """Raise ExportError unless every backend passed."""
+    """Raise ExportError unless every backend passed, given the parity by backend."""
     for name, parity in parities.items():
         if not parity.passed:
             worst = max(parity.each, key=lambda image: image.masks)
@@ -97,34 +110,47 @@ def require(parities: dict[str, Parity]) -> None:
 
 
 def compare(found: Outputs, expected: Outputs, size: str, tie: float = 0.0) -> Difference:
-    """Return the largest differences, and the share of pixels whose winner's expected score is nearly the best.
+    """Return how the outputs of a backend differ from the expected outputs.
 
-    A score counts as nearly the best if it is within a share ``tie`` of it.
+    A pixel agrees if the query that wins it has an expected score of at least 1 - ``tie`` times the highest expected
+    score at that pixel.
+
+    Args:
+        found: The outputs of the backend.
+        expected: The outputs of the PyTorch model.
+        size: The size of the images, "HxW", for the report.
+        tie: The fraction by which scores may differ and still count as tied.
     """
     logits, masks = (float(np.abs(a - b).max()) for a, b in zip(found, expected, strict=True))
     scores, winners = _scores(*expected), _scores(*found).argmax(axis=1)
     reached = np.take_along_axis(scores, winners[:, None], axis=1)[:, 0]
     agreement = float(np.mean(reached >= (1 - tie) * scores.max(axis=1)))
-    return Difference(size, _finite(logits), _finite(masks), agreement)
+    return Difference(size, _to_finite(logits), _to_finite(masks), agreement)
 
 
 def sizes_for(spec: InputSpec) -> list[Size]:
-    """Return the sizes to test an artifact with: five times its size or, for a dynamic one, usual and other sizes."""
-    usual = (spec.batch, spec.height, spec.width)
+    """Return the sizes of the five batches that an artifact of ``spec`` is checked with.
+
+    A static artifact is checked at its size, a dynamic one also at its minimum size and with more than one image.
+    """
+    default = (spec.batch, spec.height, spec.width)
     if not spec.dynamic:
-        return [usual] * 5
+        return [default] * 5
     rows, columns, batches = spec.dynamic_height, spec.dynamic_width, spec.dynamic_batch
-    least = (
+    minimum = (
         batches.least if batches else 1,
         rows.least if rows else spec.height,
         columns.least if columns else spec.width,
     )
-    many = (min(2, batches.most) if batches else spec.batch, least[1], spec.width)
-    return [usual, least, usual, many, usual]
+    several = (min(2, batches.most) if batches else spec.batch, minimum[1], spec.width)
+    return [default, minimum, default, several, default]
 
 
 def sample_image(height: int, width: int, seed: int) -> NDArray[np.uint8]:
-    """Return an image of shapes, gradients, flat parts and noise, the same everywhere: RGB uint8 (H, W, 3)."""
+    """Return an image of shapes, gradients, flat areas and noise: RGB uint8 (H, W, 3).
+
+    The same ``seed`` and size give the same image on every machine.
+    """
     random = np.random.Generator(np.random.PCG64([height, width, seed]))
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     canvas = np.stack([x / width, y / height, (x + y) / (height + width)], axis=2) * random.uniform(80, 255, 3)
@@ -135,21 +161,22 @@ def sample_image(height: int, width: int, seed: int) -> NDArray[np.uint8]:
 
 
 def _shapes(x: NDArray[np.float32], y: NDArray[np.float32], random: np.random.Generator) -> Iterator[NDArray[np.bool_]]:
+    """Yield the masks (H, W) of ellipses and boxes, given the coordinates ``x`` and ``y`` of each pixel, (H, W)."""
     height, width = x.shape
     for _ in range(16):
         cy, cx = random.uniform(0, height), random.uniform(0, width)
         ry, rx = random.uniform(0.02, 0.3, 2) * (height, width)
-        disc = ((y - cy) / ry) ** 2 + ((x - cx) / rx) ** 2 < 1
+        ellipse = ((y - cy) / ry) ** 2 + ((x - cx) / rx) ** 2 < 1
         box = (abs(y - cy) < ry) & (abs(x - cx) < rx)
-        yield disc if random.uniform() < 0.5 else box
+        yield ellipse if random.uniform() < 0.5 else box
 
 
 def _scores(logits: NDArray[np.floating], masks: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return class score times mask probability of each query at each mask pixel: (N, Q, H/4, W/4)."""
+    """Return the highest class probability times the mask probability, (N, Q, H/4, W/4)."""
     scores = probabilities(logits)[:, :, :-1].max(axis=2)
     return np.asarray(scores[:, :, None, None] * sigmoid(masks.astype(np.float32)))
 
 
-def _finite(value: float) -> float:
-    """Return JSON has no NaN; an artifact that returns one is as wrong as can be."""
+def _to_finite(value: float) -> float:
+    """Return ``value``, or the largest float32 in place of NaN and infinity, which JSON cannot hold."""
     return value if np.isfinite(value) else float(np.finfo(np.float32).max)

@@ -1,6 +1,7 @@
-"""PEM in PyTorch (Cavagnero et al., "PEM: Prototype-based Efficient MaskFormer", CVPR 2024), written for export.
+"""PEM, Mask2Former and PRO-SCALE in PyTorch, written to be exported to ONNX.
 
-Public names are imported when they are first used, so that commands answer before PyTorch has been imported.
+PEM is described in Cavagnero et al., "PEM: Prototype-based Efficient MaskFormer", CVPR 2024. Public names are imported
+on first use, so that commands can print their help without importing PyTorch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The transformer decoder: queries look at one level at a time and become classes and masks."""
+"""The transformer decoder: queries attend to one level after another and become classes and masks."""
 
 from __future__ import annotations
 
@@ -8,21 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pem_edge.pem.layers.attention import (
-    FeedForward,
-    MaskedCrossAttention,
-    Memory,
-    PrototypeCrossAttention,
-    SelfAttention,
-)
-from pem_edge.pem.layers.blocks import MLP
+from pem_edge.pem.layers.attention import MaskedCrossAttention, Memory, PrototypeCrossAttention, SelfAttention
+from pem_edge.pem.layers.blocks import MLP, FeedForward
 from pem_edge.pem.layers.positions import sine_positions
 
 LEVELS = 3
+"""Number of level maps, at strides 32, 16 and 8."""
 
 
 class DecoderLayer(nn.Module):
-    """Cross-attention, self-attention, feed-forward."""
+    """A decoder layer: cross-attention to one level, self-attention among the queries, and a feed-forward network."""
 
     def __init__(self, cross_attention: nn.Module, self_attention: SelfAttention, feedforward: FeedForward) -> None:
         super().__init__()
@@ -34,10 +29,10 @@ class DecoderLayer(nn.Module):
         """Return the queries after this layer, (N, Q, C).
 
         Args:
-            queries: (1 or N, Q, C).
-            positions: (1, Q, C).
-            memory: What the layer attends to.
-            mask_logits: (N, Q, H, W).
+            queries: The queries before this layer, (1 or N, Q, C).
+            positions: The learned position embedding of each query, (1, Q, C).
+            memory: The level that the queries attend to, of H x W pixels.
+            mask_logits: The masks predicted before this layer, (N, Q, H, W), at the size of the level.
         """
         queries = self.cross_attention(queries, positions, memory, mask_logits)
         attended: Tensor = self.feedforward(self.self_attention(queries, positions))
@@ -45,14 +40,20 @@ class DecoderLayer(nn.Module):
 
 
 def prototype_layer(width: int, heads: int, feedforward: int) -> DecoderLayer:
-    """Return a layer of PEM's decoder."""
+    """Return a layer of PEM's decoder.
+
+    Args:
+        width: Channels of the queries.
+        heads: Number of attention heads.
+        feedforward: Hidden channels of the feed-forward network.
+    """
     return DecoderLayer(
         PrototypeCrossAttention(width, heads), SelfAttention(width, heads), FeedForward(width, feedforward)
     )
 
 
 def masked_layer(width: int, heads: int, feedforward: int) -> DecoderLayer:
-    """Return a layer of Mask2Former's decoder."""
+    """Return a layer of Mask2Former's decoder; arguments as in `prototype_layer`."""
     return DecoderLayer(
         MaskedCrossAttention(width, heads),
         SelfAttention(width, heads, norm_first=False),
@@ -61,18 +62,19 @@ def masked_layer(width: int, heads: int, feedforward: int) -> DecoderLayer:
 
 
 class MaskProduct(nn.Module):
-    """Mask logits: the product of an embedding of each query with the mask features."""
+    """Computes mask logits: the dot product of each query's mask embedding with the mask features of each pixel."""
 
     def forward(self, embeddings: Tensor, features: Tensor) -> Tensor:
-        """Return masks (N, Q, H, W) from ``embeddings`` (N, Q, M) and ``features`` (N, M, H, W)."""
+        """Return mask logits (N, Q, H, W) from ``embeddings`` (N, Q, M) and ``features`` (N, M, H, W)."""
         masks: Tensor = embeddings @ features.flatten(2)
         return masks.reshape(*masks.shape[:2], *features.shape[2:])
 
 
 class ProjectingMaskProduct(MaskProduct):
-    """`MaskProduct` with features that still lack their last convolution, which is 1x1 and whose weights are here.
+    """A `MaskProduct` that also applies the last convolution of the mask features, which is 1x1.
 
-    Convolution and product are both linear: on the embeddings of some queries the convolution costs next to nothing.
+    Convolution and product are both linear, so the convolution can be applied to the mask embeddings instead. There are
+    far fewer queries than pixels, so it costs almost nothing there.
     """
 
     def __init__(self, mask_width: int) -> None:
@@ -82,16 +84,16 @@ class ProjectingMaskProduct(MaskProduct):
         nn.init.xavier_uniform_(self.weight)
 
     def forward(self, embeddings: Tensor, features: Tensor) -> Tensor:
-        """Return shapes as in `MaskProduct`."""
+        """Return mask logits (N, Q, H, W) from ``embeddings`` (N, Q, M) and ``features`` (N, M, H, W)."""
         shift = embeddings @ self.bias
         return super().forward(embeddings @ self.weight.flatten(1), features) + shift[..., None, None]
 
 
 class MaskDecoder(nn.Module):
-    """From level maps and mask features to class logits and mask logits.
+    """Turns level maps and mask features into class logits and mask logits.
 
-    Layer i looks at level i mod 3 in the order stride 32, 16, 8, where the mask predicted before it allows.
-    ``projections`` bring each level to the decoder's width.
+    Layer i attends to level i mod 3, in the order of strides 32, 16 and 8, within the masks predicted before it.
+    ``projections``, one per level, bring the level maps to the decoder's width.
     """
 
     def __init__(
@@ -117,17 +119,19 @@ class MaskDecoder(nn.Module):
         self.mask_product = mask_product
 
     def forward(self, levels: list[Tensor], mask_features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits and masks, see `PEM.forward`.
+        """Return class logits (N, Q, K+1) and mask logits (N, Q, H/4, W/4).
 
-        ``levels`` come coarsest first; ``mask_features`` are (N, M, H/4, W/4).
+        Args:
+            levels: Level maps, coarsest first.
+            mask_features: (N, M, H/4, W/4).
         """
         return self.predict(self.states(levels, mask_features)[-1], mask_features)
 
     def states(self, levels: list[Tensor], mask_features: Tensor) -> list[Tensor]:
-        """Return the queries before the first layer, (1, Q, C), and after each, (N, Q, C)."""
+        """Return the queries before the first layer, (1, Q, C), and after each layer, (N, Q, C)."""
         memories = [self._memory(i, level) for i, level in enumerate(levels)]
-        # Resizing and the product with the mask embedding commute: masks for attention are predicted at the
-        # level's own size instead of being predicted at stride 4 and resized. Halving is the mean of 2x2 pixels.
+        # Resizing commutes with the product, so the masks for attention are predicted at the size of the level instead
+        # of being predicted at stride 4 and resized. Halving bilinearly is average pooling over 2x2 pixels.
         features = [F.interpolate(mask_features, level.shape[2:], mode="bilinear") for level in levels[:-1]]
         features.append(F.avg_pool2d(mask_features, 2))
         states = [self.query_features.unsqueeze(0)]
@@ -137,7 +141,7 @@ class MaskDecoder(nn.Module):
         return states
 
     def predict(self, state: Tensor, mask_features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return class logits (N, Q, K+1) and mask logits (N, Q, H/4, W/4) of one of the `states`."""
+        """Return class logits (N, Q, K+1) and mask logits (N, Q, H/4, W/4) of ``state``, an entry of `states`."""
         normalized = self.norm(state)
         return self.class_head(normalized), self._masks(normalized, mask_features)
 

@@ -1,4 +1,4 @@
-"""The whole model, from bytes of an image to class and mask logits."""
+"""The whole model, from uint8 images to class logits and mask logits."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from pem_edge.pem.decoder import MaskDecoder
 from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF
 
 MEAN = (123.675, 116.280, 103.530)
+"""Mean of ImageNet's pixels, RGB, 0 to 255."""
+
 STD = (58.395, 57.120, 57.375)
+"""Standard deviation of ImageNet's pixels, RGB."""
 
 
 class Normalization(nn.Module):
-    """uint8 (N, H, W, 3) to float (N, 3, H, W) of mean 0 and deviation 1."""
+    """Normalizes images by ImageNet's mean and standard deviation, and moves their channels to the front."""
 
     mean: Tensor
     std: Tensor
@@ -25,15 +28,25 @@ class Normalization(nn.Module):
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return normalized pixels (N, 3, H, W) of ``images``, uint8 RGB (N, H, W, 3)."""
+        """Return the normalized pixels, float (N, 3, H, W), of ``images``, uint8 RGB (N, H, W, 3)."""
         return (images.to(self.mean.dtype).permute(0, 3, 1, 2) - self.mean) / self.std
 
 
 class PEM(nn.Module):
-    """A model of any variant: PEM, or of the family it comes from.
+    """A segmentation model of any variant in `VARIANTS`: PEM, Mask2Former or PRO-SCALE.
 
-    ``pixel_decoder`` turns the backbone's maps, finest first, into mask features (N, M, H/4, W/4) and the maps of
-    strides 32, 16 and 8, which ``decoder`` turns into logits and masks.
+    Use `build` for an untrained model and `load` for a trained one::
+
+        model = pem.load("model_final.pth")
+        logits, masks = model(images)  # uint8 RGB (N, H, W, 3)
+
+    Attributes:
+        variant: Name of the variant.
+        normalize: Turns uint8 images into normalized pixels.
+        backbone: Turns pixels into feature maps at strides 4, 8, 16 and 32.
+        pixel_decoder: Turns feature maps, finest first, into mask features (N, M, H/4, W/4) and level maps at strides
+            32, 16 and 8.
+        decoder: Turns level maps and mask features into class logits and mask logits.
     """
 
     def __init__(self, variant: str, backbone: Backbone, pixel_decoder: nn.Module, decoder: MaskDecoder) -> None:
@@ -46,19 +59,22 @@ class PEM(nn.Module):
 
     @property
     def num_classes(self) -> int:
-        """K, "no object" not counted."""
+        """The number K of classes, without "no object"."""
         return self.decoder.class_head.out_features - 1
 
     @property
     def num_queries(self) -> int:
-        """Q, the most segments the model can find."""
+        """The number Q of queries: the maximum number of segments that the model can find in an image."""
         return self.decoder.query_features.shape[0]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return class logits (N, Q, K+1), the last class "no object", and mask logits (N, Q, H/4, W/4).
+        """Return the class logits and mask logits of every query.
 
         Args:
             images: uint8 RGB (N, H, W, 3), H and W multiples of 32.
+
+        Returns:
+            Class logits (N, Q, K+1), the last class being "no object", and mask logits (N, Q, H/4, W/4).
 
         Raises:
             ValueError: If the images have another shape.
@@ -70,7 +86,7 @@ class PEM(nn.Module):
         return self.segment(self.normalize(images))
 
     def segment(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return everything after `normalize`: float (N, 3, H, W) to logits and masks as `forward` returns them."""
+        """Return what `forward` returns, from ``pixels`` that are already normalized, float (N, 3, H, W)."""
         mask_features, levels = self.pixel_decoder(self.backbone(pixels))
         logits, masks = self.decoder(levels, mask_features)
         return logits, masks

@@ -1,4 +1,4 @@
-"""The table of variants: a new one is a row here and, if it needs one, a backbone."""
+"""The table of variants: adding one takes a row here and, if it has a new one, a backbone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,19 @@ from pem_edge.pem.pixel_decoders.transformer import TransformerPixelDecoder
 
 @dataclass(frozen=True)
 class Variant:
-    """What one variant of PEM is built from; widths in channels. The defaults are the published ones."""
+    """A variant of PEM. The defaults are the published values.
+
+    Attributes:
+        name: Name of the variant, as on the command line.
+        backbone: Builds the backbone.
+        pixel_width: Channels of the pixel decoder's level maps.
+        mask_width: Channels of the mask features.
+        width: Channels of the decoder's queries.
+        heads: Number of attention heads.
+        feedforward: Hidden channels of the decoder's feed-forward networks.
+        layers: Number of decoder layers.
+        queries: Number of queries.
+    """
 
     name: str
     backbone: Callable[[], Backbone]
@@ -35,13 +47,13 @@ class Variant:
     queries: int = 100
 
     def build(self, num_classes: int, num_queries: int | None = None) -> PEM:
-        """Return the model with fresh weights, in training mode."""
+        """Return a model with random weights, in training mode; ``num_queries`` defaults to the variant's."""
         backbone = self.backbone()
         decoder = self._decoder(num_classes, num_queries or self.queries)
         return PEM(self.name, backbone, self._pixel_decoder(backbone), decoder)
 
-    def as_deep_as(self, state: Mapping[str, Tensor]) -> Variant:
-        """Return this variant with as many encoder layers as ``state``, a model's tensors, has."""
+    def with_encoder_layers_of(self, state: Mapping[str, Tensor]) -> Variant:
+        """Return this variant with the encoder layers of ``state``, a model's tensors; PEM has no such encoder."""
         del state
         return self
 
@@ -62,9 +74,14 @@ class Variant:
 
 @dataclass(frozen=True)
 class TransformerVariant(Variant):
-    """What one variant of Mask2Former is built from, with PRO-SCALE's encoder if it is ``progressive``.
+    """A variant of Mask2Former or PRO-SCALE. The defaults are Mask2Former's.
 
-    The encoder's width is ``width``, and that of its mask features.
+    The encoder and the mask features have ``width`` channels, too.
+
+    Attributes:
+        encoder_layers: Number of encoder layers over the tokens of stride 32, of 32 and 16, and of all strides.
+        encoder_feedforward: Hidden channels of the encoder's feed-forward networks.
+        progressive: Whether the pixel decoder is PRO-SCALE's.
     """
 
     layers: int = 9
@@ -72,8 +89,8 @@ class TransformerVariant(Variant):
     encoder_feedforward: int = 1024
     progressive: bool = False
 
-    def as_deep_as(self, state: Mapping[str, Tensor]) -> Variant:
-        """Return this variant with as many encoder layers as ``state``, a model's tensors, has."""
+    def with_encoder_layers_of(self, state: Mapping[str, Tensor]) -> Variant:
+        """Return this variant with the encoder layers of ``state``, a model's tensors."""
         rows = (tensor.shape[0] for key, tensor in state.items() if _OFFSETS.fullmatch(key) and tensor.ndim)
         found = Counter(count // (self.heads * POINTS * 2) for count in rows)
         return replace(self, encoder_layers=(found[1], found[2], found[3])) if found else self
@@ -101,6 +118,7 @@ class TransformerVariant(Variant):
 
 
 _OFFSETS = re.compile(r"pixel_decoder\.encoder\.layers\.\d+\.attention\.offsets\.bias")
+"""Matches the one tensor of an encoder layer whose size tells how many levels the layer sees."""
 
 _SWIN_T = partial(SwinTransformer, base=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24))
 _PROGRESSIVE = partial(TransformerVariant, encoder_layers=(3, 3, 3), progressive=True)
@@ -127,22 +145,27 @@ VARIANTS = {
         _PROGRESSIVE("proscale-swin-t", _SWIN_T),
     )
 }
+"""All variants by name."""
 
 
 def build(
     variant: str, num_classes: int, num_queries: int | None = None, *, encoder_layers: Depths | None = None
 ) -> PEM:
-    """Return a model with fresh weights, in training mode.
+    """Return an untrained model.
 
     Args:
-        variant: The name of a variant, of `VARIANTS`.
-        num_classes: The number of classes, 1 or more.
-        num_queries: The number of queries; by default the variant's.
-        encoder_layers: For variants with a transformer encoder, how many layers see the tokens of stride 32, of 32 and
-            16, and all; by default the variant's.
+        variant: Name of a variant in `VARIANTS`.
+        num_classes: Number of classes, 1 or more, without "no object".
+        num_queries: Number of queries; defaults to the variant's.
+        encoder_layers: For variants with a transformer encoder, the number of layers over the tokens of stride 32, of
+            32 and 16, and of all strides; defaults to the variant's.
+
+    Returns:
+        The model with random weights, on the CPU, in training mode.
 
     Raises:
-        ValueError: If the variant is unknown, there are no classes, or the variant cannot have such layers.
+        ValueError: If the variant is unknown, ``num_classes`` is below 1, or the variant cannot have these encoder
+            layers.
     """
     if variant not in VARIANTS:
         raise ValueError(f"no variant {variant!r}, there are {', '.join(VARIANTS)}")

@@ -1,13 +1,14 @@
-"""Take panoptic segmentation models from a checkpoint to the machine where they run.
+"""Training, exporting, verifying and running PEM models for panoptic segmentation.
 
-Everything is imported when it is first used, so that ``import pem_edge`` takes next to no time:
-
+Example:
     import pem_edge
 
     segmenter = pem_edge.load("out/pem-stdc1.onnx")
     result = segmenter("street.jpg")
 
-The four rooms are ``pem_edge.runtime`` (run artifacts), ``pem_edge.pem`` (the PyTorch models),
+Modules are imported on first use, so that ``import pem_edge`` is fast.
+
+The subpackages are ``pem_edge.runtime`` (running exported models), ``pem_edge.pem`` (the PyTorch models),
 ``pem_edge.calibration`` (INT8) and ``pem_edge.export`` (checkpoint to ONNX to engine).
 """
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.backends.tensorrt.kernels import launches, tables
-from pem_edge.runtime.backends.tensorrt.kernels.arguments import CANDIDATE, SEGMENT, SUMMARY, Merge
+from pem_edge.runtime.backends.tensorrt.kernels.arguments import CANDIDATE, SEGMENT, SUMMARY, MergeArguments
 from pem_edge.runtime.backends.tensorrt.kernels.launches import Launch
 from reference.scenes import Scene
 
@@ -59,7 +59,7 @@ class MergeCase:
         ]
         self.placed += self._left
         self._size = geometry.output_size
-        argument = Merge(
+        argument = MergeArguments(
             *(array.address for array in self.placed),
             overlap_threshold,
             score_threshold,

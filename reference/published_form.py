@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from pem_edge.pem import PEM
 from pem_edge.pem.backbones import SwinTransformer
 from pem_edge.pem.decoder import DecoderLayer, MaskDecoder, ProjectingMaskProduct
-from pem_edge.pem.layers.attention import FeedForward, MaskedCrossAttention, PrototypeCrossAttention, SelfAttention
+from pem_edge.pem.layers.attention import MaskedCrossAttention, PrototypeCrossAttention, SelfAttention
+from pem_edge.pem.layers.blocks import FeedForward
 from pem_edge.pem.pixel_decoders.transformer import TransformerPixelDecoder
 from reference.positions import sine_positions
 from reference.transformer import attend, masked_attend, pixel_decode, swin

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pem_edge.pem.backbones.swin import APART, SHIFT, WINDOW, Block, PatchMerging, SwinTransformer, WindowAttention
+from pem_edge.pem.backbones.swin import MASK_VALUE, SHIFT, WINDOW, Block, PatchMerging, SwinTransformer, WindowAttention
 from pem_edge.pem.layers.attention import MaskedCrossAttention, SelfAttention
 from pem_edge.pem.layers.deformable_attention import DeformableAttention
 from pem_edge.pem.pixel_decoders.encoder import EncoderLayer, TokenEncoder, TokenRecalibration
@@ -192,10 +192,10 @@ def from_windows(windows: Tensor, shape: torch.Size) -> Tensor:
 
 
 def apart(height: int, width: int) -> Tensor:
-    """Return `APART` for pixels of one window that come from different regions of the map, (windows, 49, 49)."""
+    """Return `MASK_VALUE` for pixels of one window that come from different regions of the map, (windows, 49, 49)."""
     regions = torch.zeros(1, height, width, 1)
     parts = (slice(-WINDOW), slice(-WINDOW, -SHIFT), slice(-SHIFT, None))
     for number, (rows, columns) in enumerate((rows, columns) for rows in parts for columns in parts):
         regions[:, rows, columns] = number
     each = into_windows(regions).squeeze(2)
-    return torch.where(each[:, :, None] == each[:, None], 0.0, APART)
+    return torch.where(each[:, :, None] == each[:, None], 0.0, MASK_VALUE)

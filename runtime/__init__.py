@@ -1,6 +1,6 @@
-"""Run exported models: image in, panoptic result out. Never imports torch.
+"""Running exported models: an image in, a panoptic result out. This package never imports torch.
 
-Public names are imported when they are first used, so that importing this package takes next to no time.
+Public names are imported on first use, so that importing this package is fast.
 """
 
 from __future__ import annotations

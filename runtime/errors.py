@@ -1,30 +1,30 @@
-"""Every error a user can cause.
+"""The errors that a user can cause.
 
 PemError
-├── InputError          a picture, folder or video that cannot be used
-├── ArtifactError       a model file that is missing, damaged or not ours
-│   └── ManifestError   its manifest is missing, newer than this version, or does not match
-├── BackendError        the backend is not installed or cannot run the artifact
-├── CheckpointError     trained weights that cannot be read or do not fit
-├── ExportError         the export cannot be done as asked, or the result fails its parity gate
-├── CalibrationError    the calibration cannot be done as asked, or its statistics are not this model's
-├── TrainingError       the training cannot be done as asked, or has come to nothing
+├── InputError          an image, folder, video or option that cannot be used
+├── ArtifactError       a model file that is missing, damaged or not exported by pem-edge
+│   └── ManifestError   a manifest that is missing, newer than this version, or does not match
+├── BackendError        a backend that is not installed or cannot run the artifact
+├── CheckpointError     trained weights that cannot be read or do not fit the model
+├── ExportError         an export that is not possible, or whose result fails the parity check
+├── CalibrationError    a calibration that is not possible, or statistics of another model
+├── TrainingError       a training that is not possible, or that diverged
 └── OutputError         a result that cannot be written
 
-Each message is one line: what came, what was expected, the cure.
+Each message is one line: what was found, what was expected, and how to fix it.
 """
 
 
 class PemError(Exception):
-    """Base of all errors that are the input's doing, not ours."""
+    """Base class of the errors that a user can cause, as opposed to bugs."""
 
 
 class InputError(PemError):
-    """A picture, folder or video that cannot be used."""
+    """An image, folder, video or option that cannot be used."""
 
 
 class ArtifactError(PemError):
-    """A model file that is missing, damaged or not one of ours."""
+    """A model file that is missing, damaged or not exported by pem-edge."""
 
 
 class ManifestError(ArtifactError):
@@ -40,15 +40,15 @@ class CheckpointError(PemError):
 
 
 class ExportError(PemError):
-    """An export that cannot be done as asked, or whose result fails its parity gate."""
+    """An export that is not possible, or whose result fails the parity check."""
 
 
 class CalibrationError(PemError):
-    """A calibration that cannot be done as asked, or statistics that are not this model's."""
+    """A calibration that is not possible, or statistics of another model."""
 
 
 class TrainingError(PemError):
-    """A training that cannot be done as asked, or that has come to nothing."""
+    """A training that is not possible, or that diverged."""
 
 
 class OutputError(PemError):

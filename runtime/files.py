@@ -1,4 +1,4 @@
-"""Writing files so that nothing half-written is ever left under its final name."""
+"""Writing files atomically, and other operations on files that raise OutputError."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pem_edge.runtime.errors import OutputError
 
 
 def sha256(path: Path) -> str:
-    """Return hex SHA-256 of a file's bytes."""
+    """Return the SHA-256 of a file as a hexadecimal string."""
     with path.open("rb") as file:
         digest = hashlib.sha256()
         while chunk := file.read(1 << 20):
@@ -23,9 +23,14 @@ def sha256(path: Path) -> str:
 
 
 def cache_folder() -> Path:
-    """Return the user's folder for what can be made again (XDG's cache folder), which need not exist."""
+    """Return the folder for this package's caches, which need not exist.
+
+    It is in the user's cache folder, as the XDG Base Directory Specification defines it.
+    """
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (base if base.is_absolute() else Path.home() / ".cache") / "pem-edge"  # relative ones are to be ignored
+    return (
+        base if base.is_absolute() else Path.home() / ".cache"
+    ) / "pem-edge"  # the specification ignores relative paths
 
 
 def refuse_existing(path: Path) -> None:
@@ -35,7 +40,7 @@ def refuse_existing(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Create ``folder`` and its parents, and check that it takes files. Raises OutputError where that is impossible."""
+    """Create ``folder`` and its parents if missing. Raises OutputError if no file can be written in it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -44,7 +49,7 @@ def make_folder(folder: Path) -> None:
 
 
 def remove(paths: Iterable[Path]) -> None:
-    """Delete files, missing ones aside. Raises OutputError where that is impossible."""
+    """Delete those of ``paths`` that exist. Raises OutputError if one cannot be deleted."""
     try:
         for path in paths:
             path.unlink(missing_ok=True)
@@ -53,7 +58,7 @@ def remove(paths: Iterable[Path]) -> None:
 
 
 def require_space(folder: Path, needed: int) -> None:
-    """Raise OutputError if fewer than ``needed`` bytes are free where ``folder`` is."""
+    """Raise OutputError if the disk of ``folder`` has fewer than ``needed`` free bytes."""
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
@@ -66,10 +71,13 @@ def require_space(folder: Path, needed: int) -> None:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; rename it to ``path`` if the block succeeds, else remove it.
+def write_atomically(path: Path) -> Iterator[Path]:
+    """Yield a temporary file to write, which replaces ``path`` at the end of the ``with`` block.
 
-    Raises OutputError if the folder cannot be written or the disk is full.
+    If the block raises, the temporary file is removed and ``path`` stays as it was. Missing folders are created.
+
+    Raises:
+        OutputError: If the folder cannot be written or the disk is full.
     """
     make_folder(path.parent)
     try:

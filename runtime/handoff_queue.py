@@ -1,4 +1,4 @@
-"""Handing items from one thread to another, one at a time."""
+"""A queue that hands items from one thread to another, one at a time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ Item = TypeVar("Item")
 
 
 class Closed(Exception):  # noqa: N818 - not an error: it ends a thread
-    """Nobody takes or gives any more."""
+    """Raised to threads that use a queue after it was closed."""
 
 
 class HandoffQueue(Generic[Item]):
-    """Room for one item: who gives waits until the one before it was taken, who takes waits until there is one.
+    """A queue that holds at most one item. `put` waits while it is full, and `get` waits while it is empty.
 
-    ``replaced`` counts the items that were replaced before anyone took them.
+    Attributes:
+        replaced: The number of items that were replaced before they were taken.
     """
 
     def __init__(self) -> None:
@@ -26,7 +27,15 @@ class HandoffQueue(Generic[Item]):
         self.replaced = 0
 
     def put(self, item: Item, *, replace: bool = False) -> None:
-        """Give ``item``, in place of one that was not taken yet if ``replace``, else after it. Raises Closed."""
+        """Put an item into the queue.
+
+        Args:
+            item: The item.
+            replace: Whether to discard an item that is still in the queue, instead of waiting until it is taken.
+
+        Raises:
+            Closed: If the queue is closed, or becomes closed while waiting.
+        """
         with self._changed:
             if replace and self._items:
                 self._items.clear()
@@ -37,7 +46,15 @@ class HandoffQueue(Generic[Item]):
             self._changed.notify_all()
 
     def get(self, timeout: float | None = None) -> Item:
-        """Take the item. Raises Closed, and TimeoutError if there is none for ``timeout`` seconds."""
+        """Take the item out of the queue.
+
+        Args:
+            timeout: The maximum seconds to wait; None for no limit.
+
+        Raises:
+            Closed: If the queue is closed, or becomes closed while waiting.
+            TimeoutError: If there is no item in time.
+        """
         with self._changed:
             if not self._changed.wait_for(lambda: self._closed or self._items, timeout):
                 raise TimeoutError
@@ -46,7 +63,7 @@ class HandoffQueue(Generic[Item]):
             return self._items.popleft()
 
     def close(self) -> None:
-        """Wake everyone who waits, with Closed; what was not taken is forgotten."""
+        """Close the queue and discard its item. Threads that wait in `put` or `get` raise Closed."""
         with self._changed:
             self._closed = True
             self._items.clear()

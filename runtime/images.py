@@ -1,7 +1,7 @@
-"""Pictures as RGB uint8 (H, W, 3), from files and arrays.
+"""Reading images from files and arrays as RGB uint8 (H, W, 3).
 
-Decoded with Pillow, as the published code does: a truncated file is an error in every version of it, where OpenCV may
-fill the rest with gray and print on standard error.
+Files are decoded with Pillow, as in the published code. It reports a truncated file as an error, while OpenCV may fill
+the missing part with gray and only print a warning.
 """
 
 from __future__ import annotations
@@ -18,33 +18,48 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from pem_edge.runtime.errors import InputError
 
 MAX_PIXELS = 100_000_000
-MAX_BYTES = 500_000_000
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".gif"})
-"""Of the files in a folder that are taken for pictures; a single file may have any."""
+"""Default limit on the height times the width of an image."""
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF")  # what needs no other program to decode
+MAX_BYTES = 500_000_000
+"""Default limit on the size of an image file."""
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".gif"})
+"""Suffixes of the files that count as images when a folder is read. A file that is named itself may have any."""
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF")  # Pillow decodes these without other programs
 
 
 def read(path: Path, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> NDArray[np.uint8]:
-    """Return the picture in a file, RGB uint8 (H, W, 3), turned upright as its EXIF orientation says.
+    """Return the image in a file as RGB uint8 (H, W, 3), rotated as its EXIF orientation says.
 
-    Gray, palette, CMYK and 16-bit pictures become 8-bit color, transparency is dropped, of several frames the first
-    is read. Raises InputError if the file is missing, no picture, damaged, or above the limits; the limit on pixels is
-    checked against the header, before anything is decoded.
+    Gray, palette, CMYK and 16-bit images are converted to 8-bit RGB, and transparency is dropped. Of an image with
+    several frames, the first is read.
+
+    Args:
+        path: The file.
+        max_pixels: The maximum of height times width, which is checked before the image is decoded.
+        max_bytes: The maximum size of the file.
+
+    Raises:
+        InputError: If the file is missing, not an image, damaged, or above a limit.
     """
-    data = _bytes(path, max_bytes)
-    with warnings.catch_warnings():  # of Pillow's, about sizes and palettes that are dealt with here
+    data = _read_bytes(path, max_bytes)
+    with warnings.catch_warnings():  # Pillow warns of large sizes and odd palettes, which are handled here
         warnings.simplefilter("ignore")
-        picture = _decode(data, path, max_pixels)
-        with suppress(Exception):  # damaged EXIF data leaves the picture as it is stored
-            ImageOps.exif_transpose(picture, in_place=True)
-        return _to_rgb(picture, path)
+        image = _decode(data, path, max_pixels)
+        with suppress(Exception):  # damaged EXIF data leaves the image as it is stored
+            ImageOps.exif_transpose(image, in_place=True)
+        return _to_rgb(image, path)
 
 
 def from_array(image: object) -> NDArray[np.uint8]:
-    """Return an array the caller holds, as RGB uint8 (H, W, 3).
+    """Return an array as RGB uint8 (H, W, 3). Only gray images are copied; others give a view.
 
-    Takes uint8 (H, W, 3) RGB, (H, W, 4) RGBA and (H, W) or (H, W, 1) gray; copies only gray. Raises InputError.
+    Args:
+        image: A uint8 array: RGB (H, W, 3), RGBA (H, W, 4), or gray (H, W) or (H, W, 1).
+
+    Raises:
+        InputError: If ``image`` is anything else.
     """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         found = f"{image.dtype} array" if isinstance(image, np.ndarray) else type(image).__name__
@@ -56,15 +71,15 @@ def from_array(image: object) -> NDArray[np.uint8]:
     return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image[..., :3]
 
 
-def _bytes(path: Path, limit: int) -> bytes:
+def _read_bytes(path: Path, limit: int) -> bytes:
     if not path.exists():
-        raise InputError(f"{path} does not exist: give the path of a picture")
+        raise InputError(f"{path} does not exist: give the path of an image")
     if not path.is_file():
-        raise InputError(f"{path} is not a file: give the path of a picture")
+        raise InputError(f"{path} is not a file: give the path of an image")
     try:
         size = path.stat().st_size
         if not 0 < size <= limit:
-            raise InputError(f"{path} has {size} bytes, a picture of 1 to {limit} was expected")
+            raise InputError(f"{path} has {size} bytes, expected an image of 1 to {limit} bytes")
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
@@ -72,29 +87,29 @@ def _bytes(path: Path, limit: int) -> bytes:
 
 def _decode(data: bytes, path: Path, max_pixels: int) -> Image.Image:
     try:
-        picture = Image.open(BytesIO(data), formats=_FORMATS)
-        if picture.width * picture.height > max_pixels:
+        image = Image.open(BytesIO(data), formats=_FORMATS)
+        if image.width * image.height > max_pixels:
             raise Image.DecompressionBombError
-        picture.load()
+        image.load()
     except UnidentifiedImageError as error:
         raise InputError(
-            f"{path} is not a picture, or is cut off at its start: expected {', '.join(_FORMATS)}"
+            f"{path} is not an image, or is cut off at its start: expected {', '.join(_FORMATS)}"
         ) from error
     except Image.DecompressionBombError as error:
         raise InputError(f"{path} claims more than {max_pixels} pixels, the limit: scale it down") from error
     except Exception as error:  # a decoder given damaged bytes may raise anything
-        raise InputError(f"{path} is a truncated or damaged picture ({_reason(error)}): replace it") from error
-    return picture
+        raise InputError(f"{path} is a truncated or damaged image ({_reason(error)}): replace it") from error
+    return image
 
 
 def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:100] or type(error).__name__
 
 
-def _to_rgb(picture: Image.Image, path: Path) -> NDArray[np.uint8]:
-    if picture.mode.startswith("I"):  # 16 bits; Pillow's own conversion would clip instead of scale
-        gray = np.asarray(picture).clip(0, 65535) >> 8
+def _to_rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
+    if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would clip instead of scale
+        gray = np.asarray(image).clip(0, 65535) >> 8
         return from_array(gray.astype(np.uint8))
-    if picture.mode in ("F", "LAB"):  # whose range is anyone's guess; which Pillow cannot convert
-        raise InputError(f"{path} has color mode {picture.mode}: convert it to 8-bit RGB")
-    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+    if image.mode in ("F", "LAB"):  # the range of F is unknown, and Pillow cannot convert LAB
+        raise InputError(f"{path} has color mode {image.mode}: convert it to 8-bit RGB")
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))

@@ -1,4 +1,4 @@
-"""Public names of a package that are imported when they are first used."""
+"""Importing the public names of a package on first use."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from importlib import import_module
 
 
 def importer(package: str, names: Mapping[str, str]) -> Callable[[str], object]:
-    """Return a ``__getattr__`` for a package, which makes importing the package itself quick.
+    """Return a module-level ``__getattr__`` (PEP 562) that imports a package's public names on first use.
 
     Args:
         package: The package's ``__name__``.
-        names: For each public name the module that has it, relative to the package; for a module, "." and its name.
+        names: The module that defines each public name, relative to the package. For a public module, "." and the
+            module.
     """
 
     def get(name: str) -> object:
         if name not in names:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        place = names[name]
-        if place.startswith("."):
-            return import_module(f"{package}{place}")
-        return getattr(import_module(f"{package}.{place}"), name)
+        module = names[name]
+        if module.startswith("."):
+            return import_module(f"{package}{module}")
+        return getattr(import_module(f"{package}.{module}"), name)
 
     return get

@@ -1,13 +1,13 @@
-"""Loading an artifact: its manifest is checked, a backend is chosen, and the two become a segmenter."""
+"""Loading an artifact as a segmenter."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from pem_edge.runtime import backends
-from pem_edge.runtime.artifacts import artifact as artifacts
+from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.backends import Settings
-from pem_edge.runtime.inference.segmenter import Segmenter, chosen_thresholds
+from pem_edge.runtime.inference.segmenter import Segmenter, choose_thresholds
 
 
 def load(
@@ -20,19 +20,27 @@ def load(
 ) -> Segmenter:
     """Load an exported model.
 
+    Example:
+        >>> with pem_edge.load("out/pem-stdc1.onnx") as segmenter:
+        ...     result = segmenter("street.jpg")
+
     Args:
         path: The model file, or "demo" for the model that comes with the package.
-        backend: The name of a backend; by default the fastest that is installed and runs the model.
-        score_threshold: The least class probability of a segment, 0 to 1; by default the manifest's.
-        overlap_threshold: The least visible share of a segment's mask, 0 to 1; by default the manifest's.
-        threads: The number of CPU threads that run the model; by default all that this process may use.
+        backend: The name of a backend; None for the fastest installed backend that can run the model.
+        score_threshold: The minimum class probability of a segment, 0 to 1; None for the manifest's value.
+        overlap_threshold: The minimum fraction of a segment's mask that must remain visible, 0 to 1; None for the
+            manifest's value.
+        threads: The number of CPU threads for the model; None for all CPUs that this process may use.
+
+    Returns:
+        A segmenter, which takes images and returns results. Close it, or use it in a ``with`` block, to free the model.
 
     Raises:
         ArtifactError: If the model file is missing or is not an exported model.
-        ManifestError: If the manifest is missing, damaged, newer than this version, or another file's.
+        ManifestError: If the manifest is missing, damaged, newer than this version, or belongs to another file.
         BackendError: If no backend can run the model.
         InputError: If a threshold is out of range.
     """
-    artifact = artifacts.read(path)
-    thresholds = chosen_thresholds(artifact.manifest.thresholds, score_threshold, overlap_threshold)
-    return Segmenter(backends.create(backend, artifact, Settings(threads=threads)), thresholds)
+    found = artifact.read(path)
+    thresholds = choose_thresholds(found.manifest.thresholds, score_threshold, overlap_threshold)
+    return Segmenter(backends.create(backend, found, Settings(threads=threads)), thresholds)

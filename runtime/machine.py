@@ -6,5 +6,5 @@ import os
 
 
 def usable_cpus() -> int:
-    """Return how many CPUs this process may run on, which a container or ``taskset`` may limit."""
+    """Return the number of CPUs that this process may use, which ``taskset`` or a container may limit."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,8 +1,8 @@
-"""Reporting progress from library code, which knows nothing of the console."""
+"""The type of callbacks by which library code reports progress without knowing the console."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 Say = Callable[[str], None]
-"""Receives one progress message at a time, for example to print it."""
+"""Callback that receives one progress message, for example to print it."""

@@ -1,26 +1,36 @@
-"""JSON as this project writes it, and reads it where its schema has a version."""
+"""Writing JSON, and reading JSON documents whose schema has a version."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 
 from pem_edge.runtime.errors import PemError
 
 Content = TypeVar("Content", bound=msgspec.Struct)
-JsonObject: TypeAlias = dict[str, Any]  # whatever JSON can hold
+JsonObject: TypeAlias = dict[str, object]
+"""A JSON object, whose values are anything that JSON can represent."""
 
 
 def to_json(content: object) -> bytes:
-    """Return indented JSON, with a newline at its end."""
+    """Return indented JSON that ends with a newline. ``content`` is anything that msgspec can encode."""
     return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
 
 
 @dataclass(frozen=True)
 class Schema(Generic[Content]):
-    """How ``content`` of up to ``version`` is read. Messages hold its ``name``, and the ``cure`` if it is damaged."""
+    """A kind of JSON document that states its ``schema_version``.
+
+    Attributes:
+        content: The type of the document.
+        version: The newest version that can be read.
+        name: The name of this kind of document, for messages.
+        maker: The program that writes such documents, for messages.
+        cure: The advice for a damaged document, for messages.
+        error: The type of the errors.
+    """
 
     content: type[Content]
     version: int
@@ -30,7 +40,15 @@ class Schema(Generic[Content]):
     error: type[PemError]
 
     def parse(self, data: bytes, source: str) -> Content:
-        """Read ``data``, named ``source`` in messages. Raises ``error`` if it is damaged, too new or something else."""
+        """Parse a document.
+
+        Args:
+            data: The JSON.
+            source: A name for it in messages.
+
+        Raises:
+            PemError: If it is damaged, too new, or another kind of document. The type is ``self.error``.
+        """
         try:
             version = msgspec.json.decode(data, type=_Versioned).schema_version
             if version > self.version:

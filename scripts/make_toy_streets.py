@@ -71,7 +71,7 @@ def _make(request: Request) -> JsonObject:
         scenes = tqdm(pool.imap(work, range(len(dataset)), chunksize=8), total=len(dataset), unit="scene")
         records = list(scenes)
     document = coco_format.document([record[1] for record in records], [record[0] for record in records], LABELS)
-    with files.writing(folder / DOCUMENT) as temporary:
+    with files.write_atomically(folder / DOCUMENT) as temporary:
         temporary.write_text(json.dumps(document))
     return {"document": str(folder / DOCUMENT), "images": len(records)}
 
@@ -105,7 +105,7 @@ def _segments(sample: Sample) -> list[Segment]:
 
 def _save(path: Path, image: NDArray[np.uint8]) -> None:
     encoded = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-    with files.writing(path) as temporary:
+    with files.write_atomically(path) as temporary:
         temporary.write_bytes(encoded.tobytes())
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.calibration.activations.histograms import BINS, Histogram
-from pem_edge.runtime.artifacts.manifest import RangeMethod
+from pem_edge.runtime.artifacts.sections import RangeMethod
 
 METHODS: tuple[RangeMethod, ...] = get_args(RangeMethod)
 METHOD: RangeMethod = "percentile"

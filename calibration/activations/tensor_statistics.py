@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pem_edge.calibration.activations.histograms import Histogram
 from pem_edge.calibration.activations.ranges import METHODS, find
 from pem_edge.runtime.errors import CalibrationError
-from pem_edge.runtime.files import writing
+from pem_edge.runtime.files import write_atomically
 
 FORMAT = 1
 
@@ -71,7 +71,7 @@ class Statistics:
         arrays: dict[str, NDArray[np.generic]] = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
         for number, key in enumerate(keys):
             arrays.update(_arrays(str(number), self.tensors[key]))
-        with writing(path) as temporary, temporary.open("wb") as file:
+        with write_atomically(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
     def table(self) -> str:

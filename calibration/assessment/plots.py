@@ -11,7 +11,7 @@ import numpy as np
 from pem_edge.calibration.activations.ranges import METHODS, find
 from pem_edge.calibration.activations.tensor_statistics import Statistics
 from pem_edge.runtime.errors import CalibrationError
-from pem_edge.runtime.files import writing
+from pem_edge.runtime.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,5 +61,5 @@ def _figure(rows: int, height: float) -> tuple[Figure, Sequence[Axes]]:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    with writing(path) as temporary:
+    with write_atomically(path) as temporary:
         figure.savefig(temporary)

@@ -22,7 +22,7 @@ from pem_edge.calibration.placement.plan import Plan, make
 from pem_edge.calibration.placement.report import Report, describe
 from pem_edge.calibration.placement.rules import PLACEMENTS, RULES
 from pem_edge.calibration.placement.scales import Scale, activation_scale
-from pem_edge.runtime.artifacts.manifest import Placement, RangeMethod
+from pem_edge.runtime.artifacts.sections import Placement, RangeMethod
 from pem_edge.runtime.errors import CalibrationError
 
 __all__ = ["PLACEMENTS", "Placement", "Report", "blocks", "quantize", "tensors"]

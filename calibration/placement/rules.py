@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-from pem_edge.runtime.artifacts.manifest import Placement
+from pem_edge.runtime.artifacts.sections import Placement
 
 PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
 

@@ -1,1 +1,1 @@
-"""The command pem-export."""
+"""The command line of ``pem-export``: its parser, its requests, and what it prints."""

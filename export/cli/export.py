@@ -1,4 +1,4 @@
-"""The command ``pem-export``."""
+"""Entry point of the ``pem-export`` command."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pem_edge.export.cli import options, parser, summary, variant_list
 from pem_edge.export.cli.requests import EngineRequest, GraphRequest, ListRequest, PluginRequest, Request, model_file
 from pem_edge.export.graph.operation_forms import Forms, resolve
 from pem_edge.runtime.artifacts import labels
-from pem_edge.runtime.artifacts.manifest import Manifest, path_of
+from pem_edge.runtime.artifacts.labels import Label
+from pem_edge.runtime.artifacts.manifest import Manifest, manifest_path
 from pem_edge.runtime.backends.tensorrt import plugins
 from pem_edge.runtime.cli import console
 from pem_edge.runtime.errors import ExportError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command with ``arguments``, by default those of the process; return its exit code."""
+    """Run the command and return its exit code; ``arguments`` defaults to ``sys.argv[1:]``."""
     return console.run(parser.parser(), options.read, _run, arguments)
 
 
@@ -51,7 +52,7 @@ def _build_plugin(request: PluginRequest) -> JsonObject:
 
     library = plugin_build.build(request.tensorrt_include, request.cuda_arch, _say)
     if not request.json:
-        print(f"{library}, which --to trt uses from now on")
+        print(f"Built {library}. --to trt will use it from now on.")
     return {"plugin": str(library)}
 
 
@@ -85,10 +86,13 @@ def _from_checkpoint(request: GraphRequest) -> JsonObject:
 
 
 def _export_onnx(machine: Machine | None, request: GraphRequest) -> tuple[Path, Manifest]:
-    """Trace the graph, prove it and write it; what cannot be is refused before that takes its time."""
+    """Trace the graph, verify it against the PyTorch model, and write it.
+
+    Options that cannot work are rejected first, before the slow part.
+    """
     forms, suffix = _forms(machine, request), ".onnx" if machine is None else ".engine"
     make_folder(model_file(request.output, "", suffix, Path()).parent)
-    from pem_edge.pem import checkpoints  # torch takes seconds to import; wrong options should not
+    from pem_edge.pem import checkpoints  # imports torch, which takes seconds: wrong options are reported sooner
 
     weights = checkpoints.locate(request.weights)
     _say(f"reading {weights}")
@@ -97,17 +101,16 @@ def _export_onnx(machine: Machine | None, request: GraphRequest) -> tuple[Path, 
     stem = model.variant if request.precision == "fp32" else f"{model.variant}-{request.precision}"
     output = model_file(request.output, stem, suffix, Path())
     if not request.overwrite:
-        for path in (output, output.with_suffix(".onnx"), path_of(output)):
+        for path in (output, output.with_suffix(".onnx"), manifest_path(output)):
             refuse_existing(path)
-    known = checkpoints.labels(weights)
-    from pem_edge.export.artifact import OnnxExport, export_onnx
+    from pem_edge.export.artifact import OnnxExport, export_onnx  # imports torch, too
 
     export = OnnxExport(
         model=model,
         checkpoint=weights,
         output=output.with_suffix(".onnx"),
         input=request.input,
-        labels=labels.load(request.labels) if request.labels else known or labels.default(model.num_classes),
+        labels=_labels(request.labels, weights, model.num_classes),
         forms=forms,
         compact=request.compact,
         calibration=request.calibration,
@@ -116,10 +119,17 @@ def _export_onnx(machine: Machine | None, request: GraphRequest) -> tuple[Path, 
     return export.output, export_onnx(export, _say)
 
 
+def _labels(asked: str | None, weights: Path, num_classes: int) -> tuple[Label, ...]:
+    """Return the labels asked for, or those of the checkpoint, or the default ones for the number of classes."""
+    from pem_edge.pem import checkpoints  # imports torch
+
+    return labels.load(asked) if asked else checkpoints.labels(weights) or labels.default(num_classes)
+
+
 def _forms(machine: Machine | None, request: GraphRequest) -> Forms:
     version = machine.trt.__version__ if machine is not None and request.to == "trt" else None
-    built = version is not None and plugins.find(version) is not None
-    if request.deform_conv == "plugin" and request.to == "trt" and not built:
+    has_plugin = version is not None and plugins.find(version) is not None
+    if request.deform_conv == "plugin" and request.to == "trt" and not has_plugin:
         raise ExportError(f"the plugin is not built for TensorRT {version}: pem-export --build-plugin")
     return resolve(
         request.to,
@@ -127,7 +137,7 @@ def _forms(machine: Machine | None, request: GraphRequest) -> Forms:
         request.upsample,
         precision=request.floating,
         outputs=request.outputs,
-        plugin=built,
+        plugin=has_plugin,
         int8=request.precision == "int8",
     )
 
@@ -140,9 +150,9 @@ def _build_engine(machine: Machine, onnx: Path, engine: Path, request: EngineReq
         refuse_another_plugin(machine, source.manifest, engine)
     written = export_engine(machine, source, engine, request.settings, _say)
     if source.manifest.quantization is not None and machine.gpu is not None:
-        from pem_edge.export.int8.engine_timing import timed
+        from pem_edge.export.int8.engine_timing import measure_gain
 
-        written = timed(machine, written, request.settings, _say)
+        written = measure_gain(machine, written, request.settings, _say)
     if not request.json:
         print(summary.of_engine(written))
     return summary.report_engine(written)

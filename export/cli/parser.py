@@ -1,4 +1,4 @@
-"""The parser of ``pem-export``."""
+"""Defines the options of ``pem-export``."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any, get_args
 
 from pem_edge.calibration.images.calibration_set import COUNT
 from pem_edge.export.engine.settings import DEFAULT_CACHE, HARDWARE_LEVELS, NO_CACHE
-from pem_edge.runtime.artifacts.manifest import Placement, RangeMethod, Thresholds
+from pem_edge.runtime.artifacts.manifest import Thresholds
+from pem_edge.runtime.artifacts.sections import Placement, RangeMethod
 from pem_edge.runtime.cli import console
 
-_FLAG: dict[str, Any] = {"action": "store_true", "default": None}  # None, as for other options that are not given
+_FLAG: dict[str, Any] = {"action": "store_true", "default": None}  # Any: add_argument's keywords; None if not given
 
 
 def parser() -> console.Parser:
     """Return the parser of ``pem-export``. An option that is not given is None."""
     parser = console.Parser(
         prog="pem-export",
-        description="Turn a trained PEM into an artifact, and prove that it computes the same.",
+        description="Turn a trained PEM into an artifact, and verify that it computes the same.",
         epilog="examples:\n"
         "  pem-export --weights model_final.pth --to onnx --size 512x1024 -o out\n"
         "  pem-export --weights model_final.pth --to trt --precision fp16 -o out\n"
@@ -33,13 +34,11 @@ def parser() -> console.Parser:
     )
     source.add_argument("--list", action="store_true", help="list the variants and what a run of each takes")
     source.add_argument("--build-plugin", action="store_true", help="build the plugin for TensorRT, and nothing else")
-    parser.add_argument(
-        "--to", choices=["onnx", "trt", "trt-rtx"], default="onnx", help="kind of artifact (default: onnx)"
-    )
+    parser.add_argument("--to", choices=["onnx", "trt", "trt-rtx"], help="kind of artifact (default: onnx)")
     parser.add_argument(
         "-o", "--output", type=Path, help="folder, or a file that ends in .onnx or .engine (default: here)"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace an artifact of that name")
+    parser.add_argument("--overwrite", **_FLAG, help="replace an artifact of that name")
     _add_graph(parser.add_argument_group("the graph"))
     _add_dynamic(parser.add_argument_group("sizes that vary"))
     _add_int8(parser.add_argument_group("INT8"))
@@ -72,7 +71,7 @@ def _add_graph(group: argparse._ArgumentGroup) -> None:
         choices=["auto", "native", "standard", "plugin"],
         help="deformable convolution: ONNX's DeformConv; GridSample and a product, which runs everywhere; or our "
         "plugin, for an engine of TensorRT to be built here or elsewhere (default: what suits --to). Deformable "
-        "attention is `standard`, or else the plugin that comes with TensorRT",
+        "attention uses GridSample, or the plugin that comes with TensorRT",
     )
     group.add_argument(
         "--upsample",
@@ -81,8 +80,7 @@ def _add_graph(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--compact",
-        action="store_true",
-        default=None,
+        **_FLAG,
         help="store weights that half precision holds exactly in half precision: a smaller file, the same numbers",
     )
 
@@ -91,18 +89,21 @@ def _add_dynamic(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--dynamic", **_FLAG, help="take any size and batch within the ranges below")
     group.add_argument("--min-size", type=console.size, metavar="HxW", help="smallest (default: 128x128)")
     group.add_argument("--max-size", type=console.size, metavar="HxW", help="largest (default: twice --size)")
-    group.add_argument("--max-batch", type=int, metavar="N", help="most images per run (default: 4)")
+    group.add_argument("--max-batch", type=int, metavar="N", help="maximum images per run (default: 4)")
 
 
 def _add_thresholds(group: argparse._ArgumentGroup) -> None:
-    for name, meaning in (("score", "least class score of a segment"), ("overlap", "least visible share of a segment")):
+    for name, meaning in (
+        ("score", "minimum class score of a segment"),
+        ("overlap", "minimum visible fraction of a segment"),
+    ):
         default = getattr(Thresholds(), name)
-        group.add_argument(f"--{name}-threshold", type=console.share, metavar="P", help=f"{meaning} ({default})")
+        group.add_argument(f"--{name}-threshold", type=console.fraction, metavar="P", help=f"{meaning} ({default})")
 
 
 def _add_engine(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--workspace", type=_bytes, metavar="SIZE", help="most memory for a layer, such as 2G or 512M (default: all)"
+        "--workspace", type=_bytes, metavar="SIZE", help="maximum memory for a layer, such as 2G or 512M (default: all)"
     )
     group.add_argument(
         "--optimization-level", type=int, choices=range(6), help="0 builds fastest, 5 searches longest (default: 3)"
@@ -115,8 +116,7 @@ def _add_engine(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--version-compatible",
-        action="store_true",
-        default=None,
+        **_FLAG,
         help="for later releases of the same major version, too, which need the lean runtime of this one",
     )
     group.add_argument("--hardware-compatible", choices=list(HARDWARE_LEVELS), help="for other GPUs, too")
@@ -142,12 +142,14 @@ def _add_int8(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--calib",
         metavar="DIR",
-        help="pictures like those the model is for: a folder, a folder in COCO's panoptic format, on which PQ is then "
+        help="images like those the model will see: a folder, a folder in COCO's panoptic format, on which PQ is then "
         "measured, too, or toy:COUNT[:HxW[:SEED]]",
     )
     group.add_argument("--calib-images", type=int, metavar="N", help=f"how many of them to use (default: {COUNT})")
     group.add_argument(
-        "--calib-method", choices=get_args(RangeMethod), help="how ranges follow from values (default: percentile)"
+        "--calib-method",
+        choices=get_args(RangeMethod),
+        help="how to derive ranges from observed values (default: percentile)",
     )
     group.add_argument(
         "--calib-cache",

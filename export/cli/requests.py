@@ -1,4 +1,4 @@
-"""What ``pem-export`` may be asked for. A request that contradicts itself cannot be made."""
+"""The four requests that ``pem-export`` carries out. A request that contradicts itself cannot be constructed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pem_edge.export.cli import input_sizes
 from pem_edge.export.engine.settings import Settings
 from pem_edge.export.graph.operation_forms import DeformConvForm, OutputType, Precision, Target, UpsampleForm
 from pem_edge.export.int8.settings import Calibration
@@ -15,7 +16,11 @@ from pem_edge.runtime.errors import ExportError
 
 @dataclass(frozen=True)
 class ListRequest:
-    """List the variants."""
+    """List the variants.
+
+    Attributes:
+        json: Whether JSON is printed.
+    """
 
     json: bool
 
@@ -48,7 +53,7 @@ class EngineRequest:
         json: Whether JSON is printed.
 
     Raises:
-        ExportError: If the target is ONNX.
+        ExportError: If the source is no ONNX artifact, or the target is no engine.
     """
 
     source: Path
@@ -59,6 +64,8 @@ class EngineRequest:
     json: bool
 
     def __post_init__(self) -> None:
+        if not is_onnx(self.source):
+            raise ExportError(f"{self.source} is not an .onnx artifact: engines are built from those")
         if self.to == "onnx":
             raise ExportError(f"{self.source} is an ONNX artifact already: choose --to trt or --to trt-rtx")
 
@@ -75,18 +82,19 @@ class GraphRequest:
         input: The sizes that the artifact takes.
         labels: The name or the JSON file of labels; None for the checkpoint's.
         precision: The precision of the artifact.
-        floating: The precision of what is not in INT8; ``precision`` itself if that is not "int8".
+        remainder: With "int8", the precision of everything that is not in INT8; None for what suits
+            ``calibration.placement``.
         outputs: The type of logits and masks.
         deform_conv: The form of deformable convolution.
         upsample: The form of upsampling.
         compact: Whether to store weights in half precision where that is exact.
-        calibration: What to calibrate on, for INT8 alone.
+        calibration: What to calibrate on; given with "int8" and only then.
         thresholds: The defaults of the panoptic merge.
         settings: How to build an engine.
         json: Whether JSON is printed.
 
     Raises:
-        ExportError: If two of these contradict each other.
+        ExportError: If a value is out of its range, or two of them contradict each other.
     """
 
     weights: Path
@@ -96,7 +104,7 @@ class GraphRequest:
     input: InputSpec
     labels: str | None
     precision: Literal["fp32", "fp16", "int8"]
-    floating: Precision
+    remainder: Precision | None
     outputs: OutputType
     deform_conv: DeformConvForm | Literal["auto"]
     upsample: UpsampleForm | Literal["auto"]
@@ -106,37 +114,68 @@ class GraphRequest:
     settings: Settings
     json: bool
 
+    @property
+    def floating(self) -> Precision:
+        """The precision of everything that is not in INT8."""
+        if self.calibration is None:
+            return "fp16" if self.precision == "fp16" else "fp32"
+        return self.remainder or ("fp32" if self.calibration.placement == "cpu" else "fp16")
+
     def __post_init__(self) -> None:
+        self._check_weights()
+        input_sizes.check(self.input)
+        for field in ("score", "overlap"):
+            if not 0 <= (value := getattr(self.thresholds, field)) <= 1:
+                raise ExportError(f"--{field}-threshold is {value:g}, expected a number between 0 and 1")
+        self._check_target()
+        self._check_precision()
+
+    def _check_weights(self) -> None:
         if self.weights.suffix.lower() == ".engine":
             raise ExportError(f"{self.weights} is an engine already: give the .onnx beside it, to build it again")
+        if is_onnx(self.weights):
+            raise ExportError(f"{self.weights} is an ONNX artifact already: give the checkpoint it was exported from")
+
+    def _check_target(self) -> None:
         if self.to == "onnx":
-            self._refuse_engine_options()
+            if self.output is not None and self.output.suffix == ".engine":
+                raise ExportError(f"-o {self.output} names an engine: add --to trt or --to trt-rtx, or end it in .onnx")
+            if changed := self.settings.changed():
+                option = changed[0].replace("_", "-")
+                raise ExportError(f"--{option} is for engines: leave it out, or add --to trt or --to trt-rtx")
         if self.to == "trt-rtx" and self.deform_conv in ("native", "plugin"):
             raise ExportError(
-                f"--deform-conv {self.deform_conv} cannot be, as trt-rtx has no plugins: choose standard, or --to trt"
+                f"--deform-conv {self.deform_conv} cannot run there: trt-rtx has no plugins; choose standard, or "
+                "--to trt"
             )
+
+    def _check_precision(self) -> None:
+        if (self.calibration is None) == (self.precision == "int8"):
+            raise ExportError(
+                "--precision int8 needs images to calibrate on: add --calib DIR"
+                if self.calibration is None
+                else "calibration is for INT8: add --precision int8, or leave out --calib"
+            )
+        if self.remainder is not None and self.calibration is None:
+            raise ExportError("--remainder is for INT8: add --precision int8, or leave it out")
         if self.outputs == "float16" and self.floating == "fp32":
             raise ExportError("--outputs float16 would round what single precision computed: add --precision fp16")
-        if self.calibration is not None:
-            self._refuse_quantization(self.calibration)
-
-    def _refuse_engine_options(self) -> None:
-        if self.output is not None and self.output.suffix == ".engine":
-            raise ExportError(f"-o {self.output} names an engine: add --to trt or --to trt-rtx, or end it in .onnx")
-        if changed := self.settings.changed():
-            option = changed[0].replace("_", "-")
-            raise ExportError(f"--{option} is for engines: leave it out, or add --to trt or --to trt-rtx")
-
-    def _refuse_quantization(self, calibration: Calibration) -> None:
-        if calibration.placement != "cpu":
-            return
-        if self.floating == "fp16":
-            raise ExportError("--remainder fp16 is for TensorRT, CPUs compute half as single: leave it out")
-        if self.to != "onnx":
-            raise ExportError(f"--placement cpu is refused by the parser of --to {self.to}: leave it out")
+        if self.calibration is not None and self.calibration.placement == "cpu":
+            if self.floating == "fp16":
+                raise ExportError("--remainder fp16 is for TensorRT, CPUs compute half as single: leave it out")
+            if self.to != "onnx":
+                raise ExportError(
+                    f"--placement cpu quantizes for CPUs, and --to {self.to} is for GPUs: leave it out, or choose "
+                    "--to onnx"
+                )
 
 
 Request = ListRequest | PluginRequest | EngineRequest | GraphRequest
+
+
+def is_onnx(path: Path) -> bool:
+    """Return whether the file's name is that of an ONNX artifact."""
+    return path.suffix.lower() == ".onnx"
 
 
 def model_file(output: Path | None, stem: str, suffix: str, folder: Path) -> Path:

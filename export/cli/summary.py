@@ -1,4 +1,4 @@
-"""What ``pem-export`` tells of what it has written: lines for people, and an object for ``--json``."""
+"""Reports of written artifacts: lines for people, and an object for ``--json``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pem_edge.runtime.artifacts.manifest import Manifest, path_of
+from pem_edge.runtime.artifacts.manifest import Manifest, manifest_path
 from pem_edge.runtime.versioned_json import JsonObject
 
 if TYPE_CHECKING:
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def report(model: Path, manifest: Manifest) -> JsonObject:
-    """Return the object of a model and its manifest."""
-    return {"model": str(model), "manifest": str(path_of(model)), "parity": msgspec.to_builtins(manifest.parity)}
+    """Return the report of an ONNX artifact, as ``--json`` prints it."""
+    return {"model": str(model), "manifest": str(manifest_path(model)), "parity": msgspec.to_builtins(manifest.parity)}
 
 
 def report_engine(written: EngineArtifact) -> JsonObject:
-    """Return the object of an engine."""
+    """Return the report of an engine, as ``--json`` prints it."""
     found = {} if written.inspection is None else {"layers": str(written.inspection)}
     return {
         **report(written.model, written.manifest),
@@ -32,12 +32,12 @@ def report_engine(written: EngineArtifact) -> JsonObject:
 
 
 def of_model(output: Path, manifest: Manifest) -> str:
-    """Return the lines of an ONNX model and its parity."""
+    """Return lines about an ONNX artifact: its files, and its parity."""
     return "\n".join([_files(output), *_parity(manifest)])
 
 
 def of_engine(written: EngineArtifact) -> str:
-    """Return the lines of an engine, how it was built, its layers, and the parity of the ONNX it was built from."""
+    """Return lines about an engine: its files, build, and layers, and the parity of the ONNX it was built from."""
     engine = written.manifest.engine
     assert engine is not None
     layers = ", ".join(f"{count} {name}" for name, count in engine.layers.items())
@@ -52,7 +52,7 @@ def of_engine(written: EngineArtifact) -> str:
 
 
 def _files(model: Path) -> str:
-    return f"{model} ({model.stat().st_size / 1e6:.1f} MB), manifest {path_of(model)}"
+    return f"{model} ({model.stat().st_size / 1e6:.1f} MB), manifest {manifest_path(model)}"
 
 
 def _parity(manifest: Manifest) -> Iterator[str]:

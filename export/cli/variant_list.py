@@ -1,4 +1,4 @@
-"""What there is to export: each variant with its size and its work, without PyTorch."""
+"""The list of variants that ``--list`` prints, with parameters and multiply-accumulates; needs no PyTorch."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from pathlib import Path
 
 import msgspec
 
-from pem_edge.runtime.artifacts.manifest import Work
+from pem_edge.runtime.artifacts.sections import Work
 from pem_edge.runtime.versioned_json import JsonObject
 
 TABLE = Path(__file__).with_name("variant_work.json")
-"""The work of each variant with 19 classes at 1024x2048, as exported by default (scripts/bench/count_work.py)."""
+"""Each variant's work with 19 classes at 1024x2048, as exported by default; scripts/bench/count_work.py writes it."""
 
 
 def works() -> dict[str, Work]:
-    """Return the table, by the variants' names."""
+    """Return the work of each variant, by name."""
     return msgspec.json.decode(TABLE.read_bytes(), type=dict[str, Work])
 
 
 def report() -> JsonObject:
-    """Return the object of ``--list --json``."""
+    """Return the list as ``--list --json`` prints it."""
     return {"variants": [_entry(variant, work) for variant, work in works().items()]}
 
 
 def lines() -> str:
-    """Return the table for people."""
+    """Return the list as ``--list`` prints it."""
     found = works()
     some = next(iter(found.values()))
     title = f"at {some.height}x{some.width}, 19 classes, batch {some.batch}:"

@@ -14,13 +14,13 @@ from pem_edge.export.engine.build import Built, build
 from pem_edge.export.engine.machine import Machine
 from pem_edge.export.engine.settings import Settings
 from pem_edge.runtime.artifacts import artifact as artifacts
-from pem_edge.runtime.artifacts import manifest as manifests
 from pem_edge.runtime.artifacts import onnx_metadata
 from pem_edge.runtime.artifacts.artifact import Artifact
-from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Engine, FileHash, Manifest, path_of
+from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, manifest_path, parse_manifest
+from pem_edge.runtime.artifacts.sections import Engine, FileHash
 from pem_edge.runtime.backends.tensorrt import plugins
 from pem_edge.runtime.errors import ExportError, ManifestError
-from pem_edge.runtime.files import make_folder, refuse_existing, sha256, writing
+from pem_edge.runtime.files import make_folder, refuse_existing, sha256, write_atomically
 from pem_edge.runtime.progress import Say
 
 INSPECTION = ".layers.json"
@@ -54,7 +54,7 @@ def read_source(path: Path) -> Artifact:
 def refuse_overwriting(source: Path, engine: Path) -> None:
     """Raise OutputError if building ``engine`` from ``source`` would replace what is found nowhere else."""
     refuse_existing(engine)
-    beside = path_of(engine)
+    beside = manifest_path(engine)
     copy = engine.with_name(f"{engine.stem}{source.suffix}")
     if copy.exists() and not copy.samefile(source):
         refuse_existing(copy)
@@ -90,7 +90,7 @@ def export_engine(machine: Machine, source: Artifact, engine: Path, settings: Se
     built = build(machine, source, settings, say)
     say(f"writing {engine}")
     onnx = engine.with_name(f"{engine.stem}{source.model.suffix}")
-    with writing(engine) as engine_file:
+    with write_atomically(engine) as engine_file:
         engine_file.write_bytes(built.data)
         _copy(source.model, onnx)
         if built.plugin is not None:
@@ -98,7 +98,7 @@ def export_engine(machine: Machine, source: Artifact, engine: Path, settings: Se
         manifest = _describe(machine, source.manifest, settings, built, FileHash(onnx.name, sha256(onnx)))
         manifest = msgspec.structs.replace(manifest, model=FileHash(engine.name, sha256(engine_file)))
         inspection = _write_inspection(engine, built) if settings.inspect else None
-        with writing(path_of(engine)) as manifest_file:
+        with write_atomically(manifest_path(engine)) as manifest_file:
             manifest_file.write_bytes(manifest.to_json())
     return EngineArtifact(machine.title, engine, manifest, onnx, inspection, built.seconds)
 
@@ -131,7 +131,7 @@ def _describe(machine: Machine, manifest: Manifest, settings: Settings, built: B
 
 def _write_inspection(engine: Path, built: Built) -> Path:
     path = engine.with_suffix(INSPECTION)
-    with writing(path) as file:
+    with write_atomically(path) as file:
         file.write_text(json.dumps({"from": built.report.source, "layers": built.report.details}, indent=1))
     return path
 
@@ -139,14 +139,14 @@ def _write_inspection(engine: Path, built: Built) -> Path:
 def _copy(source: Path, target: Path) -> None:
     if target.exists() and target.samefile(source):
         return
-    with writing(target) as file:
+    with write_atomically(target) as file:
         shutil.copyfile(source, file)
 
 
 def _is_inside(beside: Path, onnx: Path) -> bool:
     """Return whether ``onnx`` carries the manifest ``beside`` it, so that replacing that loses nothing."""
     try:
-        inside = manifests.parse(onnx_metadata.read(onnx)[METADATA_KEY].encode(), str(onnx))
-        return msgspec.structs.replace(manifests.parse(beside.read_bytes(), str(beside)), model=None) == inside
+        inside = parse_manifest(onnx_metadata.read(onnx)[METADATA_KEY].encode(), str(onnx))
+        return msgspec.structs.replace(parse_manifest(beside.read_bytes(), str(beside)), model=None) == inside
     except (KeyError, ManifestError):
         return False

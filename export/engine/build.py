@@ -16,7 +16,7 @@ from pem_edge.export.engine.progress import Progress
 from pem_edge.export.engine.settings import Settings
 from pem_edge.export.engine.tensorrt.interface import Builder
 from pem_edge.runtime.artifacts.artifact import Artifact
-from pem_edge.runtime.artifacts.manifest import FileHash
+from pem_edge.runtime.artifacts.sections import FileHash
 from pem_edge.runtime.backends.tensorrt import log, plugin_library, plugins
 from pem_edge.runtime.errors import ExportError
 from pem_edge.runtime.files import sha256
@@ -90,7 +90,7 @@ def _ask_engine(machine: Machine, data: memoryview, say: Say) -> Report | None:
     errors.clear()
     found = layers.of_engine(machine.trt, data)
     if errors:
-        say(f"the engine cannot be asked for its layers here ({log.reason(machine.trt)})")
+        say(f"the engine cannot be asked for its layers here ({log.pop_error(machine.trt)})")
     return found
 
 
@@ -137,5 +137,5 @@ def _run_builder(
         config.keep_times(machine, settings, configured)
         return data
     except PolygraphyException as error:
-        reason = log.reason(machine.trt) if errors else str(error)
+        reason = log.pop_error(machine.trt) if errors else str(error)
         raise failure(f"{machine.title} cannot build an engine of {artifact.model}", reason) from error

@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 from pem_edge.export.engine.tensorrt.interface import ILayer, INetworkDefinition, TensorRt
 from pem_edge.runtime.backends.tensorrt import log
@@ -115,7 +115,7 @@ def require_precision(report: Report, precision: str, source: str) -> None:
 
 
 def _type_of(layer: JsonObject) -> str:
-    outputs = layer.get("Outputs") or [{}]
+    outputs = cast("list[dict[str, object]]", layer.get("Outputs") or [{}])
     said = next((str(value) for key, value in outputs[0].items() if "datatype" in key.lower()), "")
     words = {word.upper() for word in re.findall(r"\w+", said)}
     return next((name for word, name in _WORDS.items() if word in words), "unknown")

@@ -33,7 +33,7 @@ def parse(trt: TensorRt, target: Target, onnx: Path) -> Parsed:
     network = builder.create_network(_flags(trt))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse_from_file(str(onnx)):
-        reason = _reason(parser.get_error(0)) if parser.num_errors else log.reason(trt)
+        reason = _reason(parser.get_error(0)) if parser.num_errors else log.pop_error(trt)
         raise failure(f"{target.title} {trt.__version__} cannot read {onnx}", reason)
     return Parsed(builder, network, parser)
 

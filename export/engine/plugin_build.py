@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pem_edge.runtime.backends.tensorrt.plugins.library import SOURCES, cached_path
 from pem_edge.runtime.errors import ExportError
-from pem_edge.runtime.files import writing
+from pem_edge.runtime.files import write_atomically
 from pem_edge.runtime.progress import Say
 
 HEADERS = "TENSORRT_INCLUDE_DIR"
@@ -33,7 +33,7 @@ def build(tensorrt_include: Path | None, architectures: str | None, say: Say) ->
     say(f"building the plugin for TensorRT {version}; this takes a minute or a few")
     with tempfile.TemporaryDirectory(prefix="pem-edge-plugin-") as folder:
         built = compile_library("deform_conv", headers, architectures, Path(folder))
-        with writing(cached_path(version)) as path:
+        with write_atomically(cached_path(version)) as path:
             shutil.copyfile(built, path)
     say(f"built {cached_path(version)}")
     return cached_path(version)

@@ -1,1 +1,1 @@
-"""From a PyTorch module to a clean ONNX graph."""
+"""Traces a PyTorch model to a clean ONNX graph, and edits such graphs."""

@@ -1,4 +1,4 @@
-"""Which of several equivalent forms of an operation goes into the graph: decided once, here."""
+"""Chooses among equivalent implementations ("forms") of an operation, by target."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ Target = Literal["onnx", "trt", "trt-rtx"]
 
 @dataclass(frozen=True)
 class Forms:
-    """The form of each operation that has several.
+    """The implementation of each operation that has several, and the floating-point precision.
 
     Attributes:
-        deform_conv: ``native`` is ONNX's DeformConv, ``standard`` GridSample and a product, ``plugin`` our operator,
-            ``nvidia`` the plugin for deformable attention that comes with TensorRT.
-        upsample: ``transposed`` is ConvTranspose, ``phases`` the ordinary convolutions it consists of, interleaved.
-        precision: ``fp16`` computes in half precision except for the islands of `export.graph.rewrites.half`.
-        outputs: The type of logits and masks.
+        deform_conv: ``native`` is ONNX's DeformConv, ``standard`` GridSample and a matrix product, ``plugin`` the
+            operator of our TensorRT plugin, and ``nvidia`` TensorRT's own plugin for deformable attention.
+        upsample: ``transposed`` is ConvTranspose, ``phases`` its ordinary convolutions, interleaved.
+        precision: ``fp16`` computes in half precision except for the modules that
+            `pem_edge.export.graph.rewrites.half` keeps in single precision.
+        outputs: The data type of the class and mask logits.
     """
 
     deform_conv: DeformConvForm = "standard"
@@ -31,9 +32,12 @@ class Forms:
 
 
 DEFAULTS: dict[Target, Forms] = {"onnx": Forms(), "trt": Forms("native", "transposed"), "trt-rtx": Forms()}
-"""What ``auto`` means for each target. ONNX: `standard` runs on every backend and onnxruntime runs both equally fast;
-`phases` is what onnxruntime's convolution kernels run faster than its ConvTranspose. TensorRT has kernels for both, and
-`plugin` where ours is built; TensorRT-RTX has no plugins, so no deformable convolution but `standard`."""
+"""The forms that ``auto`` stands for, by target.
+
+ONNX: every backend runs ``standard``, and ONNX Runtime runs it as fast as ``native``; it runs ``phases`` faster than
+ConvTranspose. TensorRT has kernels for ``native`` and ``transposed``. TensorRT-RTX has no plugins, which leaves
+``standard`` alone.
+"""
 
 
 def resolve(
@@ -46,21 +50,22 @@ def resolve(
     plugin: bool = False,
     int8: bool = False,
 ) -> Forms:
-    """Return the forms for ``target``, with ``auto`` replaced by that target's default.
+    """Return the forms for ``target``, with ``auto`` replaced by the default of that target.
 
     Args:
         target: The kind of artifact.
         deform_conv: The form of deformable convolution.
         upsample: The form of upsampling.
-        precision: The precision of the graph.
-        outputs: The type of logits and masks.
-        plugin: Whether our plugin is built.
-        int8: Whether convolutions will be quantized, for which transposed ones have no kernels.
+        precision: The floating-point precision of the graph.
+        outputs: The data type of the class and mask logits.
+        plugin: Whether our TensorRT plugin is built; if so, it is the default for ``trt``.
+        int8: Whether convolutions will be quantized; ``phases`` is then the default, as there are no INT8 kernels for
+            transposed convolutions.
     """
     default = replace(DEFAULTS[target], upsample="phases") if int8 else DEFAULTS[target]
-    usual = "plugin" if plugin and target == "trt" else default.deform_conv
+    default_deform_conv = "plugin" if plugin and target == "trt" else default.deform_conv
     return Forms(
-        deform_conv=usual if deform_conv == "auto" else deform_conv,
+        deform_conv=default_deform_conv if deform_conv == "auto" else deform_conv,
         upsample=default.upsample if upsample == "auto" else upsample,
         precision=precision,
         outputs=outputs,

@@ -1,4 +1,4 @@
-"""Edits of a traced graph."""
+"""Passes that edit a traced graph."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import onnx
 import onnx_ir as ir
 
 from pem_edge.export.graph.rewrites.deform_conv import PLUGIN_OPERATOR
+from pem_edge.export.graph.rewrites.deformable_attention import NVIDIA_OPERATOR
 
-_WORTH_HALVING = 1024
-"""Elements of the smallest constant that is stored in half precision."""
+_MIN_STORED_SIZE = 1024
+"""Minimum number of elements of a constant that is stored in half precision."""
 
 
 class NativeDeformConv(ir.passes.InPlacePass):
-    """Replaces our plugin's operator by ONNX's DeformConv, which takes the same inputs and attributes."""
+    """Replaces the operator of our plugin by ONNX's DeformConv, which takes the same inputs and attributes."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rename the operator, in place."""
+        """Rename the operator in place."""
         found = [node for node in model.graph if node.op_type == PLUGIN_OPERATOR]
         for node in found:
             node.op_type, node.domain = "DeformConv", ""
@@ -25,15 +26,36 @@ class NativeDeformConv(ir.passes.InPlacePass):
     def ensures(self, model: ir.Model) -> None:
         """Raise PostconditionError if an operator of the plugin is left."""
         if any(node.op_type == PLUGIN_OPERATOR for node in model.graph):
-            raise ir.passes.PostconditionError(f"{PLUGIN_OPERATOR} is still there")
+            raise ir.passes.PostconditionError(f"{PLUGIN_OPERATOR} is still in the graph")
 
 
-class StoreExactHalves(ir.passes.InPlacePass):
-    """Stores large float32 constants that float16 holds exactly as float16, cast back when the model is loaded."""
+class ReplaceNvidiaAttention(ir.passes.InPlacePass):
+    """Replaces NVIDIA's plugin for deformable attention by Identity, which returns a tensor of the same shape.
+
+    The graph then runs in ONNX Runtime, with the right shapes but the wrong values.
+    """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Replace the constants, in place."""
-        halves = {value: half for value in model.graph.initializers.values() if (half := _half(value)) is not None}
+        """Replace the operator in place."""
+        found = [node for node in model.graph if node.op_type == NVIDIA_OPERATOR]
+        for node in found:
+            node.op_type, node.domain = "Identity", ""
+            node.resize_inputs(1)
+        return ir.passes.PassResult(model, modified=bool(found))
+
+    def ensures(self, model: ir.Model) -> None:
+        """Raise PostconditionError if an operator of the plugin is left."""
+        if any(node.op_type == NVIDIA_OPERATOR for node in model.graph):
+            raise ir.passes.PostconditionError(f"{NVIDIA_OPERATOR} is still in the graph")
+
+
+class StoreConstantsAsFloat16(ir.passes.InPlacePass):
+    """Stores large float32 constants as float16 where no value changes, each followed by a cast to float32."""
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Replace the constants in place."""
+        constants = list(model.graph.initializers.values())
+        halves = {value: half for value in constants if (half := _to_float16(value)) is not None}
         for value, half in halves.items():
             stored = ir.Value(name=half.name, shape=value.shape, type=ir.TensorType(half.dtype), const_value=half)
             cast = ir.node("Cast", [stored], {"to": ir.DataType.FLOAT}, name=f"{value.name}/Cast")
@@ -45,31 +67,37 @@ class StoreExactHalves(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified=bool(halves))
 
     def ensures(self, model: ir.Model) -> None:
-        """Raise PostconditionError if such a constant is left."""
-        if left := [value.name for value in model.graph.initializers.values() if _half(value) is not None]:
-            raise ir.passes.PostconditionError(f"{left[0]} is not stored in half precision")
+        """Raise PostconditionError if a constant that could be stored as float16 is left."""
+        if left := [value.name for value in model.graph.initializers.values() if _to_float16(value) is not None]:
+            raise ir.passes.PostconditionError(f"{left[0]} is not stored as float16")
 
 
 def with_native_deform_conv(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy that runs where our plugin does not exist, to prove that the rest is right."""
-    return _edited(proto, NativeDeformConv())
+    """Return a copy of a graph with ONNX's DeformConv in place of our plugin, so that ONNX Runtime runs it."""
+    return _edit_copy(proto, NativeDeformConv())
 
 
-def with_exact_halves(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy that stores constants in half precision where that loses nothing."""
-    return _edited(proto, StoreExactHalves())
+def with_runnable_operators(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy of a graph that ONNX Runtime runs, with tensors of the same shapes but not of the same values."""
+    return _edit_copy(proto, NativeDeformConv(), ReplaceNvidiaAttention())
 
 
-def _edited(proto: onnx.ModelProto, edit: ir.passes.InPlacePass) -> onnx.ModelProto:
+def with_float16_constants(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy of a graph that stores constants in half precision where that loses nothing."""
+    return _edit_copy(proto, StoreConstantsAsFloat16())
+
+
+def _edit_copy(proto: onnx.ModelProto, *edits: ir.passes.InPlacePass) -> onnx.ModelProto:
     model = ir.from_proto(proto)
-    edit(model)
+    for edit in edits:
+        edit(model)
     return ir.to_proto(model)
 
 
-def _half(value: ir.Value) -> ir.TensorProtocol | None:
-    """Return a constant in half precision, if it is large and that holds it exactly."""
+def _to_float16(value: ir.Value) -> ir.TensorProtocol | None:
+    """Return a constant as float16; None if it is small, not float32, or would change."""
     tensor = value.const_value
-    if tensor is None or tensor.dtype != ir.DataType.FLOAT or tensor.size < _WORTH_HALVING:
+    if tensor is None or tensor.dtype != ir.DataType.FLOAT or tensor.size < _MIN_STORED_SIZE:
         return None
     exact = tensor.numpy()
     with np.errstate(over="ignore"):

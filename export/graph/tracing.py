@@ -1,4 +1,4 @@
-"""From a PyTorch module to a clean ONNX graph."""
+"""Traces a PyTorch module to a clean ONNX graph."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pem_edge.export.graph.cleaning import clean
 from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF, InputSpec
 
 OPSET = 19
-"""The first with DeformConv; every later runtime reads it."""
+"""Version of ONNX's operators: the first with DeformConv, and so the one that most runtimes support."""
 
 
 def to_onnx(
@@ -27,9 +27,17 @@ def to_onnx(
     dynamic: dict[int, Dim] | None = None,
     opset: int = OPSET,
 ) -> onnx.ModelProto:
-    """Trace ``module``, a function of one tensor to logits and masks, and clean the graph.
+    """Trace ``module`` and clean the graph.
 
-    ``dynamic`` maps dimensions of ``example`` to `torch.export.Dim` expressions; all others are fixed.
+    Args:
+        module: A module of one input, ``image``, and two outputs, ``logits`` and ``masks``.
+        example: An input of ``module``.
+        dynamic: The dimensions of ``example`` that may vary, each with a `torch.export.Dim` expression; the other
+            dimensions are fixed.
+        opset: The version of ONNX's operators.
+
+    Returns:
+        The graph, which has passed the ONNX checker.
     """
     with _quiet():
         program = torch.onnx.export(
@@ -51,13 +59,14 @@ def to_onnx(
 
 
 def example_for(spec: InputSpec) -> Tensor:
-    """Return a tensor to trace with. A dynamic dimension must not be 1, which torch.export takes to be fixed."""
+    """Return a zero image batch to trace with, uint8 (N, H, W, 3)."""
+    # torch.export takes a dimension of 1 to be fixed.
     batch = max(2, spec.batch) if spec.dynamic_batch else spec.batch
     return torch.zeros(batch, spec.height, spec.width, 3, dtype=torch.uint8)
 
 
 def dynamic_dims(spec: InputSpec) -> dict[int, Dim] | None:
-    """Return the dimensions of ``image`` that may vary, as `to_onnx` wants them."""
+    """Return the dynamic dimensions of the input for `to_onnx`, or None if the size is fixed."""
     dims: dict[int, Dim] = {}
     if spec.dynamic_batch is not None:
         dims[0] = Dim("batch", min=spec.dynamic_batch.least, max=spec.dynamic_batch.most)
@@ -69,7 +78,7 @@ def dynamic_dims(spec: InputSpec) -> dict[int, Dim] | None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's remarks about optional packages and deprecated internals off the user's screen."""
+    """Silence the exporter's warnings about optional packages and deprecated internals: users cannot act on them."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

@@ -1,1 +1,1 @@
-"""Export in INT8: calibration, placement, and measured loss and gain."""
+"""INT8 export: calibration settings, quantization, and the measured loss and speed."""

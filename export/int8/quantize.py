@@ -1,4 +1,4 @@
-"""From a graph in floating point to one in INT8: calibrate, place, measure, and refuse what came out broken."""
+"""Quantizes a graph to INT8: calibrates, chooses the blocks that stay in floating point, and measures the loss."""
 
 from __future__ import annotations
 
@@ -12,117 +12,143 @@ from numpy.typing import NDArray
 
 from pem_edge import calibration
 from pem_edge.calibration import Agreement, CalibrationSet, PanopticScore, Report, Statistics
-from pem_edge.export.int8 import speed
-from pem_edge.export.int8.engine_timing import with_times
 from pem_edge.export.int8.settings import Calibration
-from pem_edge.runtime.artifacts.manifest import InputSpec, Manifest, Quantization
+from pem_edge.runtime.artifacts.manifest import InputSpec, Manifest
+from pem_edge.runtime.artifacts.sections import Quantization
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.datasets.opening import has_labels, open_dataset
 from pem_edge.runtime.datasets.relabeling import Relabeled
 from pem_edge.runtime.errors import ExportError
 from pem_edge.runtime.progress import Say
 
-_SCORED = 50
-"""Labeled images that the loss of PQ is measured on, evenly spaced."""
+_PQ_IMAGES = 50
+"""Maximum number of labeled images on which PQ is measured."""
 
-_COMPARED = 20
-"""Images that the agreement with single precision is measured on."""
+_AGREEMENT_IMAGES = 20
+"""Maximum number of images on which the agreement with single precision is measured."""
 
-_BROKEN = 75.0
-"""Percent of pixels: if fewer keep their class, something is wrong with the calibration rather than with rounding."""
+_MIN_AGREEMENT = 75.0
+"""Minimum percentage of pixels that keep their class. Below it, not rounding but the calibration must be at fault."""
 
 
 class Quantizer:
-    """Quantizes a model's graphs from one calibration of ``single``, its graph in single precision for one image."""
+    """Quantizes the graphs of one model, all from one calibration of its graph in single precision.
 
-    def __init__(self, single: onnx.ModelProto, manifest: Manifest, wanted: Calibration, say: Say) -> None:
-        self._single, self._wanted, self._say = single, wanted, say
-        self._labeled = _labeled(wanted.source, manifest)
+    Raises:
+        InputError: If the calibration images cannot be read.
+        CalibrationError: If the graph cannot be calibrated on them.
+    """
+
+    def __init__(self, single: onnx.ModelProto, manifest: Manifest, settings: Calibration, say: Say) -> None:
+        """Gather the calibration images and calibrate.
+
+        Args:
+            single: The graph in single precision, which takes one image at a time.
+            manifest: The manifest of the artifact, for the size of images and the classes.
+            settings: The images to calibrate on, and how to quantize.
+            say: Takes remarks on progress, and on doubtful calibration images.
+        """
+        self._single, self._settings, self._say = single, settings, say
+        self._labeled = _open_labeled(settings.source, manifest)
         self._scores: dict[tuple[str, ...], float] = {}
-        self._images = calibration.gather(wanted.source, fixed(manifest.input), wanted.count)
+        self._images = calibration.gather(settings.source, for_one_image(manifest.input), settings.count)
         for finding in self._images.findings:
             say(finding)
-        self._statistics: Statistics = calibration.statistics(single, self._images, wanted.cache, say)
-        self._manifest = msgspec.structs.replace(manifest, input=fixed(manifest.input))
+        self._statistics: Statistics = calibration.statistics(single, self._images, settings.cache, say)
+        self._manifest = msgspec.structs.replace(manifest, input=for_one_image(manifest.input))
 
     def quantize(self, graph: onnx.ModelProto) -> tuple[onnx.ModelProto, Quantization]:
-        """Return ``graph`` in INT8, and what that means.
+        """Quantize ``graph``, the graph in single precision or a version of it that computes in half precision.
 
-        ``graph`` is the graph in single precision, or the same with half in it.
+        Returns:
+            The graph in INT8, and what the manifest is to say about it.
 
         Raises:
-            ExportError: If the result is broken, or loses too much however much stays in floating point.
+            ExportError: If agreement with single precision is too low, or the loss exceeds what the settings allow
+                even with all blocks in floating point.
         """
-        kept, sensitivity = self._kept()
-        agreement = self._agreement(self._emulated(kept))
-        self._say(f"INT8 gives {agreement:.2f} % of pixels the class that single precision gives them")
-        if agreement < _BROKEN:
+        kept, sensitivity = self._choose_blocks()
+        agreement = self._agreement(self._quantize_single(kept))
+        self._say(f"{agreement:.2f} % of pixels get the same class in INT8 as in single precision")
+        if agreement < _MIN_AGREEMENT:
             raise ExportError(
-                f"INT8 agrees with single precision on {agreement:.1f} % of pixels, which is broken: calibrate on more "
-                "images like those that the model is for, with --calib, or set --max-pq-drop"
+                f"INT8 gives only {agreement:.1f} % of pixels the class that single precision gives them, expected "
+                f"{_MIN_AGREEMENT:g} % or more: calibrate on more images like those that the model is for, with "
+                "--calib, or set --max-pq-drop"
             )
         quantized, report = self._place(graph, kept)
-        return quantized, self._describe(report, agreement, self._quality(kept), sensitivity)
+        return quantized, self._describe(report, agreement, self._measure_pq(kept), sensitivity)
 
-    def _place(self, graph: onnx.ModelProto, keep: Collection[str]) -> tuple[onnx.ModelProto, Report]:
-        return calibration.quantize(graph, self._statistics, self._wanted.placement, self._wanted.method, keep)
+    def _choose_blocks(self) -> tuple[tuple[str, ...], dict[str, float]]:
+        """Return the blocks to keep in floating point, and the loss that each block causes alone.
 
-    def _emulated(self, keep: Collection[str]) -> onnx.ModelProto:
-        return self._place(self._single, keep)[0]
-
-    def _kept(self) -> tuple[tuple[str, ...], dict[str, float]]:
-        """Return the blocks to keep out of INT8, and what each costs; nothing where any loss will do."""
-        most = self._wanted.most
-        if most is None:
+        Both are empty where INT8 throughout loses no more than the maximum.
+        """
+        max_drop = self._settings.max_drop
+        if max_drop is None:
             return (), {}
-        loss = self._reference - self._scored(())
-        self._say(f"all in INT8 loses {loss:.2f}, where {most:.2f} may be lost")
-        if loss <= most:
+        drop = self._single_score - self._score_with_kept(())
+        self._say(f"INT8 throughout loses {drop:.2f} percentage points, the maximum is {max_drop:.2f}")
+        if drop <= max_drop:
             return (), {}
-        names = calibration.blocks(self._single, self._wanted.placement)
-        ranking = calibration.sensitivity(names, self._emulated, self._score, self._reference)
-        choice = calibration.choose(ranking, self._emulated, self._score, self._reference, most)
-        self._say(f"{len(choice.kept)} of {len(ranking)} blocks stay in floating point; {choice.drop:.2f} is lost")
-        if choice.drop > most:
+        names = calibration.blocks(self._single, self._settings.placement)
+        ranking = calibration.sensitivity(names, self._quantize_single, self._score, self._single_score)
+        choice = calibration.choose(ranking, self._quantize_single, self._score, self._single_score, max_drop)
+        self._say(
+            f"{len(choice.kept)} of {len(ranking)} blocks stay in floating point, "
+            f"the loss is {choice.drop:.2f} percentage points"
+        )
+        if choice.drop > max_drop:
             raise ExportError(
-                f"{choice.drop:.2f} is lost with every block in floating point but the last, {most:.2f} may be: raise "
-                "--max-pq-drop, calibrate on more images or choose another --calib-method"
+                f"even with all {len(ranking)} blocks in floating point the loss is {choice.drop:.2f} percentage "
+                f"points, more than {max_drop:.2f}: raise --max-pq-drop, calibrate on more images or choose another "
+                "--calib-method"
             )
         return choice.kept, ranking
 
+    def _place(self, graph: onnx.ModelProto, kept: Collection[str]) -> tuple[onnx.ModelProto, Report]:
+        settings = self._settings
+        return calibration.quantize(graph, self._statistics, settings.placement, settings.method, kept)
+
+    def _quantize_single(self, kept: Collection[str]) -> onnx.ModelProto:
+        return self._place(self._single, kept)[0]
+
     @cached_property
     def _agreement(self) -> Agreement:
-        return Agreement(self._single, _Some(self._images, _COMPARED))
+        return Agreement(self._single, _Subset(self._images, _AGREEMENT_IMAGES))
 
     @cached_property
     def _score(self) -> Callable[[onnx.ModelProto], float]:
+        """The measure of a model's quality in percent: PQ, or agreement where there are no labels."""
         if self._labeled is None:
             return self._agreement
-        return PanopticScore(self._manifest, self._labeled, _spread(len(self._labeled), _SCORED))
+        return PanopticScore(self._manifest, self._labeled, _space_evenly(len(self._labeled), _PQ_IMAGES))
 
     @cached_property
-    def _reference(self) -> float:
+    def _single_score(self) -> float:
         return self._score(self._single)
 
-    def _scored(self, kept: tuple[str, ...]) -> float:
+    def _score_with_kept(self, kept: tuple[str, ...]) -> float:
+        """Return the score in INT8 with the blocks ``kept`` in floating point; it is measured once."""
         if kept not in self._scores:
-            self._scores[kept] = self._score(self._emulated(kept))
+            self._scores[kept] = self._score(self._quantize_single(kept))
         return self._scores[kept]
 
-    def _quality(self, kept: tuple[str, ...]) -> dict[str, float] | None:
+    def _measure_pq(self, kept: tuple[str, ...]) -> dict[str, float] | None:
+        """Return PQ by precision, in percent; None where there are no labels."""
         if self._labeled is None:
             return None
-        quality = {"fp32": self._reference, "int8": self._scored(kept)}
-        self._say(f"PQ {quality['fp32']:.2f} in single precision, {quality['int8']:.2f} in INT8")
-        return quality
+        pq = {"fp32": self._single_score, "int8": self._score_with_kept(kept)}
+        self._say(f"PQ {pq['fp32']:.2f} in single precision, {pq['int8']:.2f} in INT8")
+        return pq
 
     def _describe(
-        self, report: Report, agreement: float, quality: dict[str, float] | None, sensitivity: dict[str, float]
+        self, report: Report, agreement: float, pq: dict[str, float] | None, sensitivity: dict[str, float]
     ) -> Quantization:
         return Quantization(
-            placement=self._wanted.placement,
-            method=self._wanted.method,
-            source=self._wanted.source,
+            placement=self._settings.placement,
+            method=self._settings.method,
+            source=self._settings.source,
             images=self._statistics.count,
             images_sha256=self._statistics.images,
             layers=report.int8,
@@ -130,43 +156,35 @@ class Quantizer:
             share_of_convolutions=report.share_of_convolutions,
             share_of_all=report.share_of_all,
             agreement=agreement,
-            pq=quality,
+            pq=pq,
             sensitivity=sensitivity,
         )
 
 
-def timed(
-    before: onnx.ModelProto, described: Manifest, after: onnx.ModelProto, manifest: Manifest, say: Say
-) -> Manifest:
-    """Return ``manifest``, that of ``after``, with the times of both models here; say so if INT8 gains nothing."""
-    name, found = speed.milliseconds({described.precision: (before, described), "int8": (after, manifest)})
-    say(speed.verdict(found, described.precision, name))
-    return with_times(manifest, found, name)
-
-
-def fixed(spec: InputSpec) -> InputSpec:
-    """Return the spec of one image of the usual size, at which a model is calibrated."""
+def for_one_image(spec: InputSpec) -> InputSpec:
+    """Return a copy of ``spec`` that takes one image of its default size, which is what models are calibrated with."""
     return msgspec.structs.replace(spec, batch=1, dynamic_batch=None, dynamic_height=None, dynamic_width=None)
 
 
-class _Some:
-    """Some images of a set, evenly spaced."""
+class _Subset:
+    """At most ``count`` images of a calibration set, evenly spaced."""
 
     def __init__(self, images: CalibrationSet, count: int) -> None:
-        self._images, self._wanted = images, set(_spread(len(images), count))
+        self._images, self._indices = images, set(_space_evenly(len(images), count))
 
     def __len__(self) -> int:
-        return len(self._wanted)
+        return len(self._indices)
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
-        return (image for index, image in enumerate(self._images) if index in self._wanted)
+        return (image for index, image in enumerate(self._images) if index in self._indices)
 
 
-def _labeled(source: str, manifest: Manifest) -> Dataset | None:
-    """Return the source with the model's classes, None where it has no labels."""
+def _open_labeled(source: str, manifest: Manifest) -> Dataset | None:
+    """Return the dataset ``source``, its labels as classes of the model; None where it has no labels."""
     return Relabeled(open_dataset(source), manifest.classes) if has_labels(source) else None
 
 
-def _spread(total: int, count: int) -> list[int]:
-    wanted = min(total, count)
-    return [index * total // wanted for index in range(wanted)]
+def _space_evenly(total: int, count: int) -> list[int]:
+    """Return at most ``count`` of the indices from 0 to ``total`` - 1, evenly spaced."""
+    count = min(total, count)
+    return [index * total // count for index in range(count)]

@@ -1,4 +1,4 @@
-"""What a user may ask of calibration."""
+"""The calibration settings that a user can choose."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pem_edge.calibration.images.calibration_set import COUNT
-from pem_edge.runtime.artifacts.manifest import Placement, RangeMethod
+from pem_edge.runtime.artifacts.sections import Placement, RangeMethod
 from pem_edge.runtime.errors import ExportError
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What to calibrate on, and how.
+    """The images to calibrate on, and how to quantize with them.
 
     Attributes:
-        source: A folder of pictures, or labeled images as `open_dataset` takes them.
-        placement: Whose kernels to quantize for.
+        source: A folder of images, or a labeled dataset as `open_dataset` takes it.
+        placement: The kind of kernels to quantize for.
         count: The number of images to use.
-        method: How ranges follow from values.
-        most: The largest loss that is accepted, in percentage points of PQ, or of agreement where there are no
-            labels; None for any.
-        cache: The file that keeps statistics; None for one in the user's cache folder.
+        method: The rule that derives the range of a tensor from its observed values.
+        max_drop: The maximum loss to accept, in percentage points of PQ, or of agreement with single precision where
+            there are no labels; None accepts any loss.
+        cache: The file that keeps the statistics; None for a file in the user's cache folder.
 
     Raises:
-        ExportError: If the largest loss is negative.
+        ExportError: If ``max_drop`` is negative.
     """
 
     source: str
     placement: Placement
     count: int = COUNT
     method: RangeMethod = "percentile"
-    most: float | None = None
+    max_drop: float | None = None
     cache: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.most is not None and self.most < 0:
-            raise ExportError(f"--max-pq-drop is {self.most:g}, expected 0 or more")
+        if self.max_drop is not None and self.max_drop < 0:
+            raise ExportError(f"--max-pq-drop is {self.max_drop:g}, expected 0 or more")

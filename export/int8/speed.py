@@ -1,4 +1,4 @@
-"""How long models take on this machine, measured side by side."""
+"""Compares the speed of models on this machine by running them in turn."""
 
 from __future__ import annotations
 
@@ -9,52 +9,113 @@ from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.manifest import Manifest
 from pem_edge.runtime.backends.base import Backend
+from pem_edge.runtime.inference import batches
+from pem_edge.runtime.progress import Say
 
-RUNS, WARM_UP = 15, 3
+RUNS = 15
+"""Number of runs that a median is taken over."""
+
+WARM_UP_RUNS = 3
+"""Number of runs before those, which are not counted."""
 
 
-def milliseconds(models: Mapping[str, tuple[onnx.ModelProto, Manifest]]) -> tuple[str, dict[str, float]]:
-    """Return the backend that runs all of ``models`` fastest, and a run's median time in it by the model's name.
+def measure_gain(
+    floating: tuple[onnx.ModelProto, Manifest], int8: tuple[onnx.ModelProto, Manifest], say: Say
+) -> Manifest:
+    """Time a model in floating point and in INT8 on this machine.
 
-    Runs take turns, so that a machine whose clock drifts favors none. The image is of the usual size, the batch the
-    smallest. Raises BackendError if no backend runs them.
+    Args:
+        floating: The graph in floating point, and its manifest.
+        int8: The same graph in INT8, and its manifest.
+        say: Takes the comparison.
+
+    Returns:
+        The manifest of ``int8`` with both times.
+
+    Raises:
+        BackendError: If no backend runs the two.
+    """
+    precision = floating[1].precision
+    backend, times = time_models({precision: floating, "int8": int8})
+    say(describe_gain(times, precision, backend))
+    return add_times(int8[1], times, backend)
+
+
+def time_models(models: Mapping[str, tuple[onnx.ModelProto, Manifest]]) -> tuple[str, dict[str, float]]:
+    """Time ``models`` in the default backend.
+
+    Args:
+        models: Each model and its manifest, by a name of the caller's choice. All must run in the same backend.
+
+    Returns:
+        The name of the backend, and by model the median time of a run in milliseconds.
+
+    Raises:
+        BackendError: If no backend runs the models.
     """
     with tempfile.TemporaryDirectory(prefix="pem-speed-") as folder, ExitStack() as stack:
-        engines: dict[str, Backend] = {}
+        loaded: dict[str, Backend] = {}
         for name, (proto, manifest) in models.items():
             artifact = Artifact(Path(folder) / f"{name}.onnx", manifest)
             onnx.save(proto, artifact.model)
-            engines[name] = stack.enter_context(closing(backends.create(None, artifact)))
-        return next(iter(engines.values())).name, clock(engines)
+            loaded[name] = stack.enter_context(closing(backends.create(None, artifact)))
+        return next(iter(loaded.values())).name, time_backends(loaded)
 
 
-def clock(engines: Mapping[str, Backend]) -> dict[str, float]:
-    """Return a run's median time in each of ``engines``, which take turns."""
-    times: dict[str, list[float]] = {name: [] for name in engines}
-    images = {name: _images(engine.artifact.manifest) for name, engine in engines.items()}
-    for _ in range(WARM_UP + RUNS):
-        for name, engine in engines.items():
+def time_backends(loaded: Mapping[str, Backend]) -> dict[str, float]:
+    """Return by name the median time of a run in milliseconds.
+
+    The backends take turns, so that a change of the clock frequency affects all of them alike. Each gets one batch of
+    noise, of the default image size and the minimum batch size.
+    """
+    times: dict[str, list[float]] = {name: [] for name in loaded}
+    images = {name: _make_batch(backend.artifact.manifest) for name, backend in loaded.items()}
+    for _ in range(WARM_UP_RUNS + RUNS):
+        for name, backend in loaded.items():
             start = time.perf_counter()
-            engine(images[name])
+            backend(images[name])
             times[name].append(1000 * (time.perf_counter() - start))
-    return {name: statistics.median(found[WARM_UP:]) for name, found in times.items()}
+    return {name: statistics.median(measured[WARM_UP_RUNS:]) for name, measured in times.items()}
 
 
-def verdict(found: Mapping[str, float], other: str, place: str) -> str:
-    """Return what the times of "int8" and of the precision ``other`` come to, in words."""
-    ratio = found[other] / found["int8"]
-    compared = f"{ratio:.2f} times as fast as" if ratio > 1 else f"NOT FASTER ({ratio:.2f} times as fast) than"
-    return f"on this machine, in {place}, INT8 is {compared} {other}"
+def describe_gain(times: Mapping[str, float], other: str, place: str) -> str:
+    """Return a sentence that compares the time of "int8" with that of the precision ``other``.
+
+    Args:
+        times: The time of a run by precision.
+        other: The precision to compare INT8 with.
+        place: The backend or GPU in which the times were measured.
+    """
+    ratio = times[other] / times["int8"]
+    compared = f"{ratio:.2f} times as fast as {other}"
+    if ratio <= 1:
+        compared = f"NOT FASTER than {other} ({ratio:.2f} times its speed)"
+    return f"on this machine, in {place}, INT8 is {compared}"
 
 
-def _images(manifest: Manifest) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def add_times(manifest: Manifest, times: dict[str, float], place: str) -> Manifest:
+    """Return a copy of an INT8 model's manifest with the time of a run by precision, in milliseconds.
+
+    Args:
+        manifest: The manifest of the INT8 model.
+        times: The time of a run by precision.
+        place: The backend or GPU in which the times were measured.
+    """
+    assert manifest.quantization is not None
+    quantization = msgspec.structs.replace(manifest.quantization, milliseconds=times, timed_in=place)
+    return msgspec.structs.replace(manifest, quantization=quantization)
+
+
+def _make_batch(manifest: Manifest) -> NDArray[np.uint8]:
     spec = manifest.input
-    batch = spec.dynamic_batch.least if spec.dynamic_batch else spec.batch
-    return np.random.default_rng(0).integers(0, 256, (batch, spec.height, spec.width, 3), dtype=np.uint8)
+    shape = (batches.smallest(spec), spec.height, spec.width, 3)
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Backbones: an image in, four feature maps at strides 4, 8, 16 and 32 out."""
+"""Backbones, which turn an image into feature maps at strides 4, 8, 16 and 32."""
 
 from pem_edge.pem.backbones.base import Backbone
 from pem_edge.pem.backbones.resnet import ResNet50

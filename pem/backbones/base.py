@@ -1,4 +1,4 @@
-"""What the pixel decoder asks of a backbone."""
+"""The interface of a backbone."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from torch import Tensor, nn
 
 
 class Backbone(nn.Module):
-    """``channels`` of the maps at strides 4, 8, 16, 32; ``forward`` turns (N, 3, H, W) into these four maps."""
+    """Turns normalized pixels into four feature maps."""
 
     channels: tuple[int, int, int, int]
+    """Channels of the maps at strides 4, 8, 16 and 32."""
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return feature maps of ``pixels``, finest first."""
+        """Return the feature maps at strides 4, 8, 16 and 32 of ``pixels``, float (N, 3, H, W)."""
         raise NotImplementedError

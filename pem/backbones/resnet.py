@@ -1,4 +1,7 @@
-"""ResNet-50 as detectron2 builds it: a bottleneck's stride sits in its 3x3 convolution."""
+"""ResNet-50 as the published models configure detectron2's.
+
+``STRIDE_IN_1X1`` is False: a bottleneck with stride 2 has it in its 3x3 convolution.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pem_edge.pem.layers.blocks import ConvNorm, ConvNormReLU
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 convolutions around a shortcut (He et al., 2016)."""
+    """1x1, 3x3 and 1x1 convolutions with a shortcut around them (He et al., CVPR 2016)."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -18,16 +21,16 @@ class Bottleneck(nn.Module):
         self.conv1 = ConvNormReLU(in_channels, width)
         self.conv2 = ConvNormReLU(width, width, 3, stride)
         self.conv3 = ConvNorm(width, out_channels)
-        same = in_channels == out_channels and stride == 1
-        self.shortcut = nn.Identity() if same else ConvNorm(in_channels, out_channels, stride=stride)
+        keeps_shape = in_channels == out_channels and stride == 1
+        self.shortcut = nn.Identity() if keeps_shape else ConvNorm(in_channels, out_channels, stride=stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the features after this block."""
+        """Map (N, in_channels, H, W) to (N, out_channels, H / stride, W / stride)."""
         return F.relu(self.conv3(self.conv2(self.conv1(x))) + self.shortcut(x))
 
 
 class ResNet50(Backbone):
-    """Four stages of 3, 4, 6 and 3 bottlenecks."""
+    """ResNet-50: four stages of 3, 4, 6 and 3 bottlenecks."""
 
     channels = (256, 512, 1024, 2048)
 
@@ -41,7 +44,7 @@ class ResNet50(Backbone):
         self.res5 = _stage(1024, 2048, blocks=3, stride=2)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the maps at strides 4, 8, 16 and 32, from normalized ``pixels`` (N, 3, H, W)."""
+        """Return the feature maps at strides 4, 8, 16 and 32 of normalized ``pixels`` (N, 3, H, W)."""
         res2 = self.res2(self.pool(self.stem(pixels)))
         res3 = self.res3(res2)
         res4 = self.res4(res3)

@@ -12,10 +12,10 @@ from pem_edge.pem.layers.blocks import ConvNorm, ConvNormReLU
 
 
 class CatBlock(nn.Module):
-    """A 1x1 convolution and three 3x3 ones, each fed by the one before; the four outputs side by side.
+    """A chain of one 1x1 and three 3x3 convolutions whose four outputs are concatenated.
 
-    With stride 2 the first output is halved twice over: by a depthwise convolution on the way to the second
-    convolution, by average pooling on the way out.
+    With stride 2, a depthwise convolution halves the first output before the second convolution takes it, and average
+    pooling halves it before it is concatenated.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
@@ -33,7 +33,7 @@ class CatBlock(nn.Module):
         self.skip = nn.AvgPool2d(3, stride, padding=1) if stride == 2 else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the features after this block."""
+        """Map (N, in_channels, H, W) to (N, out_channels, H / stride, W / stride)."""
         first, *others = self.convs
         half = first(x)
         x = self.downsample(half)
@@ -45,7 +45,11 @@ class CatBlock(nn.Module):
 
 
 class STDC(Backbone):
-    """Two strided convolutions, then three stages of ``layers`` blocks, ``base`` times 4, 8 and 16 wide."""
+    """STDC1 with ``layers`` (2, 2, 2), STDC2 with (4, 5, 3), if ``base`` is 64.
+
+    Two convolutions of stride 2 come first, then three stages with 4, 8 and 16 times ``base`` channels.
+    ``layers`` gives the number of blocks per stage.
+    """
 
     def __init__(self, base: int = 64, layers: tuple[int, int, int] = (2, 2, 2)) -> None:
         super().__init__()
@@ -64,7 +68,7 @@ class STDC(Backbone):
         self.stage_ends = list(accumulate(layers, initial=2))
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the maps at strides 4, 8, 16 and 32, from normalized ``pixels`` (N, 3, H, W)."""
+        """Return the feature maps at strides 4, 8, 16 and 32 of normalized ``pixels`` (N, 3, H, W)."""
         maps = []
         x = pixels
         for end, module in enumerate(self.features, start=1):

@@ -1,4 +1,4 @@
-"""Swin Transformer (Liu et al., ICCV 2021): attention within windows, shifted in every second block."""
+"""Swin Transformer (Liu et al., ICCV 2021): attention within windows, which every second block shifts."""
 
 from __future__ import annotations
 
@@ -10,24 +10,34 @@ from pem_edge.pem.backbones.base import Backbone
 from pem_edge.pem.layers.attention import BiasedAttention
 
 WINDOW = 7
+"""Height and width of a window in pixels."""
+
 SHIFT = WINDOW // 2
+"""Pixels by which shifted windows start further down and to the right."""
 
 PATCH = 4
+"""Height and width of a patch in pixels."""
 
-APART = -100.0
-"""Added to the score of two pixels that only a shift has brought into one window; the published value."""
+MASK_VALUE = -100.0
+"""Added to the attention logit of two pixels that share a window only because of the cyclic shift, as published."""
 
 
 class WindowAttention(nn.Module):
-    """Multi-head attention within windows of 7x7 pixels, with a bias for each relative position.
+    """Multi-head attention within windows of 7x7 pixels, with a learned bias for each relative position.
 
-    Maps are filled up to whole windows with pixels of zeros, which take part, as published. With ``shifted`` the
-    windows begin 3 pixels further down and to the right, and those that reach beyond the map go on at its other side.
+    Maps are zero-padded to whole windows at the bottom and right; padding pixels are attended to, as published. With
+    ``shifted``, the map is shifted cyclically by 3 pixels up and to the left before it is cut into windows. Pixels from
+    opposite sides of the map, which then share a window, do not attend to each other.
     """
 
     index: Tensor
-    rows_apart: Tensor
-    columns_apart: Tensor
+    """Row of ``position_biases`` for each pair of pixels in a window, (49, 49)."""
+
+    rows_separated: Tensor
+    """Whether rows of two pixels in a window at the bottom come from opposite sides of the map, bool (49, 49)."""
+
+    columns_separated: Tensor
+    """The same for columns, in a window at the right."""
 
     def __init__(self, width: int, heads: int, *, shifted: bool) -> None:
         super().__init__()
@@ -38,59 +48,62 @@ class WindowAttention(nn.Module):
         self.position_biases = nn.Parameter(torch.zeros((2 * WINDOW - 1) ** 2, heads))
         nn.init.trunc_normal_(self.position_biases, std=0.02)
         rows, columns = torch.arange(WINDOW).repeat_interleave(WINDOW), torch.arange(WINDOW).repeat(WINDOW)
-        down, right = (place[:, None] - place + WINDOW - 1 for place in (rows, columns))
-        self.register_buffer("index", down * (2 * WINDOW - 1) + right, persistent=False)
-        for name, place in (("rows_apart", rows), ("columns_apart", columns)):
-            inside = place < WINDOW - SHIFT
-            self.register_buffer(name, inside[:, None] != inside, persistent=False)
+        dy, dx = (position[:, None] - position + WINDOW - 1 for position in (rows, columns))
+        self.register_buffer("index", dy * (2 * WINDOW - 1) + dx, persistent=False)
+        for name, position in (("rows_separated", rows), ("columns_separated", columns)):
+            before_edge = position < WINDOW - SHIFT
+            self.register_buffer(name, before_edge[:, None] != before_edge, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (N, H, W, C) to (N, H, W, C)."""
+        """Return the attended map, (N, H, W, C), of ``x`` (N, H, W, C)."""
         _, height, width, _ = x.shape
-        down, right = ((side + WINDOW - 1) // WINDOW for side in (height, width))
-        q, k, v = self._into_windows(x, down, right).unbind()
+        rows, columns = ((side + WINDOW - 1) // WINDOW for side in (height, width))
+        q, k, v = self._project_windows(x, rows, columns).unbind()
         biases = [self.position_biases[self.index].permute(2, 0, 1)]
         if self.shifted:
-            biases.append(self._apart(down, right))
+            biases.append(self._shift_mask(rows, columns))
         attended = self.attention(q, k.transpose(3, 4), v, *biases)
-        output: Tensor = self.output(self._from_windows(attended, down, right)[:, :height, :width])
+        output: Tensor = self.output(self._merge_windows(attended, rows, columns)[:, :height, :width])
         return output
 
-    def _into_windows(self, x: Tensor, down: int, right: int) -> Tensor:
-        """Return queries, keys and values, (3, N, windows, heads, 49, D)."""
+    def _project_windows(self, x: Tensor, rows: int, columns: int) -> Tensor:
+        """Return the queries, keys and values of ``rows`` x ``columns`` windows, (3, N, windows, heads, 49, D)."""
         n, height, width, channels = x.shape
-        x = F.pad(x, (0, 0, 0, right * WINDOW - width, 0, down * WINDOW - height))
+        x = F.pad(x, (0, 0, 0, columns * WINDOW - width, 0, rows * WINDOW - height))
         if self.shifted:
             x = x.roll((-SHIFT, -SHIFT), (1, 2))
-        projected = F.linear(x, self._scaled(self.qkv.weight), self._scaled(self.qkv.bias))
-        split = projected.reshape(n, down, WINDOW, right, WINDOW, 3, self.heads, channels // self.heads)
+        projected = F.linear(x, self._scale_queries(self.qkv.weight), self._scale_queries(self.qkv.bias))
+        split = projected.reshape(n, rows, WINDOW, columns, WINDOW, 3, self.heads, channels // self.heads)
         return split.permute(5, 0, 1, 3, 6, 2, 4, 7).flatten(5, 6).flatten(2, 3)
 
-    def _from_windows(self, attended: Tensor, down: int, right: int) -> Tensor:
-        """Return (N, windows, heads, 49, D) to a map of whole windows."""
-        split = attended.reshape(attended.shape[0], down, right, self.heads, WINDOW, WINDOW, -1)
+    def _merge_windows(self, attended: Tensor, rows: int, columns: int) -> Tensor:
+        """Return ``attended`` (N, windows, heads, 49, D) as a map (N, 7 rows, 7 columns, heads D), shifted back."""
+        split = attended.reshape(attended.shape[0], rows, columns, self.heads, WINDOW, WINDOW, -1)
         whole = split.permute(0, 1, 4, 2, 5, 3, 6).flatten(5, 6).flatten(3, 4).flatten(1, 2)
         return whole.roll((SHIFT, SHIFT), (1, 2)) if self.shifted else whole
 
-    def _scaled(self, parameter: Tensor) -> Tensor:
-        """Return a weight or bias of the projection, with attention's scale in the part of the queries."""
+    def _scale_queries(self, parameter: Tensor) -> Tensor:
+        """Return the weight or bias of ``qkv``, its part for the queries multiplied by the attention scale."""
         width = self.output.in_features
         factors = torch.ones_like(parameter)
         factors[:width] = (width // self.heads) ** -0.5
         return parameter * factors
 
-    def _apart(self, down: int, right: int) -> Tensor:
-        """Return what to add to the scores of shifted windows, (down right, 1, 49, 49).
+    def _shift_mask(self, rows: int, columns: int) -> Tensor:
+        """Return what to add to the attention logits of shifted windows, (windows, 1, 49, 49).
 
-        Only the last windows hold pixels of several regions.
+        Only the windows of the last row and column contain pixels from opposite sides of the map.
         """
-        last_row, last_column = (torch.arange(count, device=self.index.device) == count - 1 for count in (down, right))
-        apart = last_row[:, None, None, None] & self.rows_apart | last_column[:, None, None] & self.columns_apart
-        return torch.where(apart, APART, 0.0).flatten(0, 1).unsqueeze(1).to(self.position_biases.dtype)
+        device = self.index.device
+        in_last_row, in_last_column = (torch.arange(n, device=device) == n - 1 for n in (rows, columns))
+        across_rows = in_last_row[:, None, None, None] & self.rows_separated
+        across_columns = in_last_column[:, None, None] & self.columns_separated
+        mask = torch.where(across_rows | across_columns, MASK_VALUE, 0.0)
+        return mask.flatten(0, 1).unsqueeze(1).to(self.position_biases.dtype)
 
 
 class Block(nn.Module):
-    """Window attention and an MLP, pre-norm."""
+    """A Swin block: window attention and an MLP, each with a LayerNorm before it and a shortcut around it."""
 
     def __init__(self, width: int, heads: int, *, shifted: bool) -> None:
         super().__init__()
@@ -101,14 +114,14 @@ class Block(nn.Module):
         self.contract = nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (N, H, W, C) to (N, H, W, C)."""
+        """Return the features of ``x`` (N, H, W, C), of the same shape."""
         x = x + self.attention(self.norm1(x))
         mixed: Tensor = x + self.contract(F.gelu(self.expand(self.norm2(x))))
         return mixed
 
 
 class PatchMerging(nn.Module):
-    """Halves a map: the four pixels of 2x2 side by side, normalized and projected to twice the channels."""
+    """Halves a map: concatenates the channels of 2x2 pixels, normalizes them and projects them to twice the width."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -116,15 +129,20 @@ class PatchMerging(nn.Module):
         self.reduction = nn.Linear(4 * width, 2 * width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (N, H, W, C) to (N, H/2, W/2, 2C)."""
+        """Map ``x`` (N, H, W, C) to (N, H/2, W/2, 2C)."""
         n, height, width, channels = x.shape
-        pairs = x.reshape(n, height // 2, 2, width // 2, 2, channels).permute(0, 1, 3, 4, 2, 5)
-        halved: Tensor = self.reduction(self.norm(pairs.flatten(3)))
+        # The published weights expect the pixels of a 2x2 group column by column.
+        groups = x.reshape(n, height // 2, 2, width // 2, 2, channels).permute(0, 1, 3, 4, 2, 5)
+        halved: Tensor = self.reduction(self.norm(groups.flatten(3)))
         return halved
 
 
 class SwinTransformer(Backbone):
-    """Patches of 4x4 pixels, then four stages of ``depths`` blocks, ``base`` times 1, 2, 4 and 8 wide."""
+    """Swin Transformer: an embedding of 4x4 patches and four stages of blocks; the defaults are Swin-T's.
+
+    The stages have 1, 2, 4 and 8 times ``base`` channels. ``depths`` and ``heads`` give the number of blocks and of
+    attention heads per stage.
+    """
 
     def __init__(
         self, base: int = 96, depths: tuple[int, ...] = (2, 2, 6, 2), heads: tuple[int, ...] = (3, 6, 12, 24)
@@ -141,7 +159,7 @@ class SwinTransformer(Backbone):
         self.norms = nn.ModuleList(nn.LayerNorm(width) for width in self.channels)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the maps at strides 4, 8, 16 and 32, from normalized ``pixels`` (N, 3, H, W)."""
+        """Return the feature maps at strides 4, 8, 16 and 32 of normalized ``pixels`` (N, 3, H, W)."""
         x = self.patch_norm(self.patches(pixels).permute(0, 2, 3, 1))
         maps = []
         for i, (stage, norm) in enumerate(zip(self.stages, self.norms, strict=True)):

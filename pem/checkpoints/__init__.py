@@ -1,4 +1,4 @@
-"""Trained weights: detectron2's ``.pth`` and ``.pkl``, our ``.safetensors``."""
+"""Trained weights in detectron2's formats, ``.pth`` and ``.pkl``, and in ours, ``.safetensors``."""
 
 from __future__ import annotations
 
@@ -14,21 +14,25 @@ from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.errors import CheckpointError
 
 DEMO = "demo"
-"""Stands for the weights that come with the package: `pem-nano`, trained on toy streets."""
+"""Name, in place of a path, of the weights that come with the package: ``pem-nano`` trained on toy streets."""
 
 _READERS = {".pkl": pickles.read_pickle} | dict.fromkeys((".pth", ".pt", ".tar"), pickles.read_torch)
 
 
 def load(path: str | Path) -> PEM:
-    """Return the model that a checkpoint was trained as, with its weights, in eval mode.
+    """Load a trained model.
 
-    Variant, number of classes and of queries are read from the tensors.
+    The variant and the numbers of classes and queries are read from the names and shapes of the tensors.
 
     Args:
         path: A ``.pth``, ``.pkl`` or ``.safetensors`` file, or "demo" for the weights that come with the package.
 
+    Returns:
+        The model with its weights in single precision, on the CPU, in evaluation mode.
+
     Raises:
-        CheckpointError: If the file is damaged, foreign or unsafe, or a tensor is missing, unexpected or misshapen.
+        CheckpointError: If the file is missing, damaged or of another format, contains code, or does not fit any
+            variant: a tensor is missing, unexpected or of the wrong shape.
     """
     path = locate(path)
     state = read(path)
@@ -38,7 +42,7 @@ def load(path: str | Path) -> PEM:
 
 
 def locate(path: str | Path) -> Path:
-    """Return the checkpoint's file: ``path`` itself, or for "demo" the weights that come with the package."""
+    """Return ``path``, or for "demo" the path of the weights that come with the package."""
     return Path(__file__).parents[1] / "weights" / "demo.safetensors" if str(path) == DEMO else Path(path)
 
 
@@ -48,8 +52,8 @@ def save(model: PEM, path: str | Path, *, labels: Sequence[Label] = (), half: bo
     Args:
         model: The model.
         path: The file to write.
-        labels: The classes, to be kept with the weights.
-        half: Whether to write float16.
+        labels: The classes, which are stored with the weights; see `labels`.
+        half: Whether to write matrices and kernels in half precision.
 
     Raises:
         OutputError: If the file cannot be written.
@@ -58,17 +62,26 @@ def save(model: PEM, path: str | Path, *, labels: Sequence[Label] = (), half: bo
 
 
 def labels(path: str | Path) -> tuple[Label, ...] | None:
-    """Return the classes a checkpoint was trained on, or None if it does not say; only ours do.
+    """Return the classes that a checkpoint was trained on, or None if the file does not contain them.
+
+    Only ``.safetensors`` files written by `save` contain them.
 
     Raises:
         CheckpointError: If the file cannot be read.
+        InputError: If its classes are malformed.
     """
     path = locate(path)
     return tensors.read_labels(path) if path.suffix == tensors.SUFFIX else None
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file by name, PEM's under our names. Raises CheckpointError."""
+    """Return the tensors of a checkpoint by name.
+
+    Names of the published code are replaced by ours; names that neither has stay as they are.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged or of another format, or contains code.
+    """
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}: give the path of a .pth, .pkl or .safetensors file")
     if path.suffix == tensors.SUFFIX:

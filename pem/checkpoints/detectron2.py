@@ -1,4 +1,4 @@
-"""Names of the published code (detectron2) and ours for the same tensors."""
+"""Translates the tensor names of the published code, which is based on detectron2, into ours."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pem_edge.runtime.errors import CheckpointError
 _DROPPED = re.compile(
     r"criterion\.|pixel_mean$|pixel_std$|backbone\.(stem\.fc|conv_last)\.|.*\.relative_position_index$"
 )
+"""Matches tensors that the model does not need: constants, and weights that only training or a classifier uses."""
 
 _CROSS = r"decoder.layers.\1.cross_attention."
 _SELF = r"decoder.layers.\1.self_attention."
@@ -102,9 +103,14 @@ _RENAMED = [
 
 
 def rename(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
-    """Return the tensors under our names; what only training needs is dropped.
+    """Return the tensors of ``state`` under our names, without those that the model does not need.
 
-    Raises CheckpointError where two names of one tensor hold different values.
+    Args:
+        state: Tensors by published name.
+        source: What to call the checkpoint in an error message.
+
+    Raises:
+        CheckpointError: If two published names of one tensor have different values.
     """
     renamed: dict[str, Tensor] = {}
     for key, tensor in state.items():
@@ -118,7 +124,7 @@ def rename(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
 
 
 def our_name(key: str) -> str:
-    """Return our name of the published tensor ``key``; an unknown key stays as it is."""
+    """Return our name of the tensor whose published name is ``key``, or ``key`` if it is no published name."""
     for pattern, replacement in _RENAMED:
         key = pattern.sub(replacement, key)
     return key

@@ -1,4 +1,4 @@
-"""Which variant a state dict belongs to, told by its tensors' names and shapes."""
+"""Identifies the variant of a state dict by the names and shapes of its tensors."""
 
 from __future__ import annotations
 
@@ -11,15 +11,21 @@ from pem_edge.pem.model import PEM
 from pem_edge.pem.variants import VARIANTS
 from pem_edge.runtime.errors import CheckpointError
 
-_FOREIGN = "is of none of the models PEM, Mask2Former and PRO-SCALE"
+_FOREIGN = "is not a checkpoint of PEM, Mask2Former or PRO-SCALE"
 
 _COUNTER = "num_batches_tracked"
-"""A training statistic; FrozenBatchNorm has none, so it is neither required nor missed."""
+"""Suffix of BatchNorm's counters of batches. They are optional: detectron2's FrozenBatchNorm has none."""
 
 
 @dataclass
-class Report:
-    """How a state dict differs from a model: names, and for misshapen tensors both shapes."""
+class Differences:
+    """Differences between a state dict and a model.
+
+    Attributes:
+        missing: Names of tensors that the state dict lacks.
+        unexpected: Names of tensors that the model does not have.
+        misshapen: Names of tensors of the wrong shape, each with both shapes.
+    """
 
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
@@ -30,54 +36,58 @@ class Report:
 
     def __str__(self) -> str:
         parts = {"missing": self.missing, "unexpected": self.unexpected, "misshapen": self.misshapen}
-        return "; ".join(f"{len(names)} {kind} ({_some(names)})" for kind, names in parts.items() if names)
+        return "; ".join(f"{len(names)} {kind} ({_join_first(names)})" for kind, names in parts.items() if names)
 
 
 def identify(state: dict[str, Tensor], source: str) -> PEM:
-    """Return a model, not yet filled, that ``state`` fits exactly.
+    """Build the model that ``state`` fits exactly, with random weights.
 
-    Batch counters that are missing from ``state`` are added to it.
+    Adds BatchNorm's counters to ``state`` if they are missing.
+
+    Args:
+        state: Tensors by our names; changed in place.
+        source: What to call the checkpoint in an error message.
 
     Raises:
-        CheckpointError: If no variant fits.
+        CheckpointError: If ``state`` does not fit any variant.
     """
     num_classes, num_queries = _counts(state, source)
     with torch.device("meta"):
-        candidates = [row.as_deep_as(state).build(num_classes, num_queries) for row in VARIANTS.values()]
+        candidates = [row.with_encoder_layers_of(state).build(num_classes, num_queries) for row in VARIANTS.values()]
     nearest = min(candidates, key=lambda model: len(compare(state, model)))
-    report = compare(state, nearest)
-    if len(report) > len(nearest.state_dict()) // 2:
-        raise CheckpointError(f"{source} {_FOREIGN}; nearest is {nearest.variant}, but {report}")
-    if report:
-        raise CheckpointError(f"{source} does not fit {nearest.variant}: {report}")
-    model = VARIANTS[nearest.variant].as_deep_as(state).build(num_classes, num_queries)
+    differences = compare(state, nearest)
+    if len(differences) > len(nearest.state_dict()) // 2:
+        raise CheckpointError(f"{source} {_FOREIGN}; the closest is {nearest.variant}, but {differences}")
+    if differences:
+        raise CheckpointError(f"{source} does not fit {nearest.variant}: {differences}")
+    model = VARIANTS[nearest.variant].with_encoder_layers_of(state).build(num_classes, num_queries)
     for name, tensor in model.state_dict().items():
         if name.endswith(_COUNTER):
             state.setdefault(name, tensor)
     return model
 
 
-def compare(state: dict[str, Tensor], model: PEM) -> Report:
-    """Return how ``state`` differs from what ``model`` needs."""
-    report = Report()
+def compare(state: dict[str, Tensor], model: PEM) -> Differences:
+    """Return the differences of ``state`` from the state dict of ``model``."""
+    found = Differences()
     needed = {name: tensor.shape for name, tensor in model.state_dict().items()}
     for name, shape in needed.items():
         if name not in state:
             if not name.endswith(_COUNTER):
-                report.missing.append(name)
+                found.missing.append(name)
         elif state[name].shape != shape:
-            report.misshapen.append(f"{name} {tuple(state[name].shape)}, expected {tuple(shape)}")
-    report.unexpected = [name for name in state if name not in needed]
-    return report
+            found.misshapen.append(f"{name} {tuple(state[name].shape)}, expected {tuple(shape)}")
+    found.unexpected = [name for name in state if name not in needed]
+    return found
 
 
 def _counts(state: dict[str, Tensor], source: str) -> tuple[int, int]:
-    """Return number of classes and queries."""
+    """Return the numbers of classes and queries."""
     heads = [state.get("decoder.class_head.bias"), state.get("decoder.query_features")]
     if any(tensor is None or tensor.ndim == 0 or tensor.shape[0] < 1 for tensor in heads):
-        some = _some(list(state))
         raise CheckpointError(
-            f"{source} {_FOREIGN}: it has no class head and queries; among its {len(state)} tensors are {some}"
+            f"{source} {_FOREIGN}: it has no class head or no queries; "
+            f"among its {len(state)} tensors are {_join_first(list(state))}"
         )
     classes, queries = (tensor.shape[0] for tensor in heads if tensor is not None)
     if classes < 2:
@@ -85,5 +95,5 @@ def _counts(state: dict[str, Tensor], source: str) -> tuple[int, int]:
     return classes - 1, queries
 
 
-def _some(names: list[str], shown: int = 3) -> str:
+def _join_first(names: list[str], shown: int = 3) -> str:
     return ", ".join(names[:shown]) + (", …" if len(names) > shown else "")

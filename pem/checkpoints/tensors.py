@@ -1,4 +1,4 @@
-"""Our own format: the model's state dict as safetensors, under our names."""
+"""Reads and writes our own format: a safetensors file of the model's state dict, optionally with the classes."""
 
 from __future__ import annotations
 
@@ -12,45 +12,49 @@ from torch import Tensor
 
 from pem_edge.runtime.artifacts.labels import Label, parse
 from pem_edge.runtime.errors import CheckpointError, OutputError
-from pem_edge.runtime.files import writing
+from pem_edge.runtime.files import write_atomically
 from pem_edge.runtime.results.coco_format import categories
 
 SUFFIX = ".safetensors"
 
 _CLASSES = "categories"
-"""Key of the classes among the file's metadata, as COCO's ``categories`` JSON."""
+"""Key of the file's metadata that holds the classes, as JSON like COCO's ``categories``."""
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """Return all tensors of the file, floating ones as float32. Raises CheckpointError."""
+    """Return all tensors of the file by name, floating-point ones as float32. Raises CheckpointError."""
     try:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged or no safetensors file ({error}): fetch it again") from error
+        raise CheckpointError(f"{path} is damaged or not a safetensors file ({error}): download it again") from error
     return {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
 
 
 def read_labels(path: Path) -> tuple[Label, ...] | None:
-    """Return the classes written with the tensors, None if there are none. Raises CheckpointError, InputError."""
+    """Return the classes in the file, or None if it has none. Raises CheckpointError, InputError."""
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged or no safetensors file ({error}): fetch it again") from error
+        raise CheckpointError(f"{path} is damaged or not a safetensors file ({error}): download it again") from error
     return parse(metadata[_CLASSES].encode(), str(path)) if _CLASSES in metadata else None
 
 
 def write(state: dict[str, Tensor], path: Path, *, labels: Sequence[Label] = (), half: bool = False) -> None:
-    """Write ``state``, and the classes as metadata. Raises OutputError.
+    """Write the tensors ``state`` and, as metadata, the classes ``labels``.
 
-    With ``half``, matrices and kernels are float16; vectors, such as BatchNorm's variances, need float32's range.
+    With ``half``, matrices and kernels are written as float16. Vectors, such as BatchNorm's variances, stay float32
+    because they may exceed the range of float16.
+
+    Raises:
+        OutputError: If the file cannot be written.
     """
     tensors = {
         key: (tensor.half() if half and tensor.ndim > 1 else tensor).contiguous() for key, tensor in state.items()
     }
     metadata = {_CLASSES: json.dumps(categories(labels))} if labels else None
-    with writing(path) as temporary:
+    with write_atomically(path) as temporary:
         try:
             save_file(tensors, temporary, metadata)
-        except SafetensorError as error:  # which hides the operating system's, of a full disk for instance
+        except SafetensorError as error:  # safetensors raises it for OSErrors, too, such as a full disk
             raise OutputError(f"cannot write {path}: {error}; choose another place with -o") from error

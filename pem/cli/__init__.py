@@ -1,1 +1,1 @@
-"""The command pem-train."""
+"""The ``pem-train`` command."""

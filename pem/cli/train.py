@@ -1,4 +1,4 @@
-"""The command ``pem-train``."""
+"""Entry point of the ``pem-train`` command."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command with ``arguments``, by default those of the process; return its exit code."""
+    """Run ``pem-train`` and return its exit code; ``arguments`` defaults to ``sys.argv[1:]``."""
     return console.run(train_options.parser(), train_options.read, _train, arguments)
 
 
 def _train(request: TrainRequest) -> JsonObject:
-    from pem_edge.pem.variants import VARIANTS  # torch takes seconds to import; wrong usage should not
+    from pem_edge.pem.variants import VARIANTS  # here, so that wrong usage is reported before torch is imported
 
     if request.variant not in VARIANTS:
         raise TrainingError(f"no variant {request.variant!r}, expected one of {', '.join(VARIANTS)}")
     dataset = request.dataset.open()
-    from pem_edge.pem.training.processes import joined
-    from pem_edge.pem.training.snapshots import NAME
+    from pem_edge.pem.training.processes import join_processes
+    from pem_edge.pem.training.snapshots import FILE_NAME
     from pem_edge.pem.training.trainer import Trainer
 
-    if (request.out / NAME).exists() and not (request.resume or request.overwrite):
-        raise OutputError(f"{request.out} has a run: add --resume to go on with it, or --overwrite to forget it")
-    with joined(request.device) as processes:
-        model = _start(request, len(dataset.labels))
+    if (request.out / FILE_NAME).exists() and not (request.resume or request.overwrite):
+        raise OutputError(f"{request.out} contains a run: add --resume to continue it, or --overwrite to delete it")
+    with join_processes(request.device) as processes:
+        model = _initialize_model(request, len(dataset.labels))
         trainer = Trainer(model, dataset, request.settings, request.out, processes)
         if request.resume:
             trainer.resume()
         else:
-            trainer.begin()
+            trainer.delete_earlier_run()
         trainer.run()
         weights = trainer.save(half=request.half)
     return {"weights": str(weights), "metrics": str(request.out / "metrics.csv")}
 
 
-def _start(request: TrainRequest, num_classes: int) -> PEM:
-    """Return the model before its first step. Raises CheckpointError, TrainingError."""
+def _initialize_model(request: TrainRequest, num_classes: int) -> PEM:
+    """Return the model with its initial weights. Raises CheckpointError, TrainingError."""
     import torch
 
     from pem_edge import pem
@@ -56,8 +56,8 @@ def _start(request: TrainRequest, num_classes: int) -> PEM:
         model = pem.load(request.weights).train()
         if (model.variant, model.num_classes) != (request.variant, num_classes):
             raise TrainingError(
-                f"{request.weights} is {model.variant} of {model.num_classes} classes, expected {request.variant} of "
-                f"{num_classes}, as the dataset has"
+                f"{request.weights} is {model.variant} with {model.num_classes} classes, expected {request.variant} "
+                f"with {num_classes}, the number of the dataset"
             )
         return model
     torch.manual_seed(request.settings.seed)

@@ -1,1 +1,1 @@
-"""Building blocks that several parts of the models share."""
+"""Layers that the backbones and decoders are built from."""

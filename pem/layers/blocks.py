@@ -1,4 +1,4 @@
-"""Blocks that several parts of the model are built from."""
+"""Small modules that several parts of the models use."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 GROUPS = 32
-"""Of a GroupNorm, as published."""
+"""Number of groups of every GroupNorm, as published."""
 
 
 class ConvNorm(nn.Module):
-    """Convolution without bias and BatchNorm; the padding keeps the size (divided by the stride)."""
+    """Convolution without bias, then BatchNorm. The padding is such that the stride alone changes the size."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> None:
         super().__init__()
@@ -19,21 +19,21 @@ class ConvNorm(nn.Module):
         self.bn = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the features of ``x`` (N, C, H, W) after this block."""
+        """Map ``x`` (N, in_channels, H, W) to (N, out_channels, H / stride, W / stride)."""
         normalized: Tensor = self.bn(self.conv(x))
         return normalized
 
 
 class ConvNormReLU(ConvNorm):
-    """ConvNorm followed by ReLU."""
+    """A `ConvNorm` followed by ReLU."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the features of ``x`` (N, C, H, W) after this block."""
+        """Map ``x`` (N, in_channels, H, W) to (N, out_channels, H / stride, W / stride)."""
         return F.relu(super().forward(x))
 
 
 class ConvGroupNorm(nn.Module):
-    """Convolution and GroupNorm of 32 groups; the padding keeps the size."""
+    """Convolution of stride 1, then GroupNorm with 32 groups. The padding keeps the size."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int = 1, *, bias: bool = False) -> None:
         super().__init__()
@@ -41,26 +41,26 @@ class ConvGroupNorm(nn.Module):
         self.norm = nn.GroupNorm(GROUPS, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the features of ``x`` (N, C, H, W) after this block."""
+        """Map ``x`` (N, in_channels, H, W) to (N, out_channels, H, W)."""
         normalized: Tensor = self.norm(self.conv(x))
         return normalized
 
 
 class UnitNorm(nn.Module):
-    """A tensor divided by its L2 norm along one dimension, or by 1e-12 where that is larger."""
+    """Divides a tensor by its L2 norm along dimension ``dim``, or by 1e-12 where the norm is smaller."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.dim = dim
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` divided by its norm."""
+        """Return ``x``, of any shape, with unit norm along the dimension."""
         norm: Tensor = torch.linalg.vector_norm(x, dim=self.dim, keepdim=True)
         return x / norm.clamp_min(1e-12)
 
 
 class GlobalAverage(nn.Module):
-    """Mean over rows and columns: (N, C, H, W) to (N, C, 1, 1)."""
+    """Averages each channel over all pixels."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the means, (N, C, 1, 1), of ``x`` (N, C, H, W)."""
@@ -68,7 +68,7 @@ class GlobalAverage(nn.Module):
 
 
 class MLP(nn.Module):
-    """Three linear layers of one width with ReLU between them."""
+    """Three linear layers with ReLU between them; the hidden layers have ``width`` channels."""
 
     def __init__(self, width: int, out_width: int) -> None:
         super().__init__()
@@ -79,3 +79,24 @@ class MLP(nn.Module):
         first, second, last = self.layers
         projected: Tensor = last(F.relu(second(F.relu(first(x)))))
         return projected
+
+
+class FeedForward(nn.Module):
+    """A feed-forward network: two linear layers with ReLU between them, LayerNorm, and a shortcut around them.
+
+    With ``norm_first``, LayerNorm is applied before the layers (pre-norm), otherwise to the sum with the shortcut
+    (post-norm).
+    """
+
+    def __init__(self, width: int, hidden: int, *, norm_first: bool = True) -> None:
+        super().__init__()
+        self.norm_first = norm_first
+        self.norm = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, hidden)
+        self.contract = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the updated ``x``, (N, T, C)."""
+        content = self.norm(x) if self.norm_first else x
+        updated: Tensor = x + self.contract(F.relu(self.expand(content)))
+        return updated if self.norm_first else self.norm(updated)

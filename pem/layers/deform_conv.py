@@ -1,4 +1,4 @@
-"""Modulated deformable convolution (Zhu et al., "Deformable ConvNets v2", CVPR 2019) without a custom extension."""
+"""Modulated deformable convolution (Zhu et al., "Deformable ConvNets v2", CVPR 2019) in plain PyTorch."""
 
 from __future__ import annotations
 
@@ -7,14 +7,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 KERNEL = 3
+"""Height and width of the kernel."""
+
 TAPS = KERNEL * KERNEL
+"""Number of kernel elements; the input is sampled once for each of them per output pixel."""
 
 
 class TapSampling(nn.Module):
-    """What each tap of each pixel sees, outside the data zero: one bilinear sampling of all taps."""
+    """Samples the input bilinearly for each tap of each output pixel; outside the input, samples are zero."""
 
     def forward(self, data: Tensor, offsets: Tensor, mask: Tensor) -> Tensor:
-        """Return arguments as in `DeformConv2d`; returns (N, 9 C, H, W), the taps of a channel side by side."""
+        """Return the modulated samples, (N, C x 9, H, W), with the nine taps of a channel next to each other.
+
+        Args:
+            data: Input, (N, C, H, W).
+            offsets: Offsets in pixels, (N, 18, H, W): dy and dx of each tap in row-major order.
+            mask: Modulation of each tap, 0 to 1, (N, 9, H, W).
+        """
         n, channels, height, width = data.shape
         grid = _sampling_grid(offsets, height, width).reshape(n, TAPS * height, width, 2)
         samples = F.grid_sample(data, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
@@ -23,27 +32,27 @@ class TapSampling(nn.Module):
 
 
 class DeformConv2d(nn.Module):
-    """3x3 modulated deformable convolution, stride 1, padding 1, as one sampling and one product."""
+    """3x3 modulated deformable convolution with stride 1 and padding 1: `TapSampling` and a 1x1 convolution."""
 
     def __init__(self) -> None:
         super().__init__()
         self.sampling = TapSampling()
 
     def forward(self, data: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Return (N, C', H, W).
+        """Return the output of the convolution, (N, C', H, W).
 
         Args:
-            data: (N, C, H, W).
-            offsets: (N, 18, H, W) in pixels, dy and dx of each tap in row-major order.
-            mask: (N, 9, H, W), the modulation, 0 to 1.
-            weight: (C', C, 3, 3).
-            bias: (C'), or None.
+            data: Input, (N, C, H, W).
+            offsets: Offsets in pixels, (N, 18, H, W): dy and dx of each tap in row-major order.
+            mask: Modulation of each tap, 0 to 1, (N, 9, H, W).
+            weight: Weight of the convolution, (C', C, 3, 3).
+            bias: Bias of the convolution, (C'), or None.
         """
         return F.conv2d(self.sampling(data, offsets, mask), weight.flatten(1)[:, :, None, None], bias)
 
 
 def _sampling_grid(offsets: Tensor, height: int, width: int) -> Tensor:
-    """Return where each tap looks, (N, 9, H, W, 2) as x, y from -1 to 1 over the outer edges of the data."""
+    """Return the taps' sampling locations (x, y), (N, 9, H, W, 2); the outer edges of the input lie at -1 and 1."""
     steps = torch.arange(KERNEL, dtype=offsets.dtype, device=offsets.device) - KERNEL // 2
     rows = torch.arange(height, dtype=offsets.dtype, device=offsets.device)[:, None]
     columns = torch.arange(width, dtype=offsets.dtype, device=offsets.device)
@@ -53,10 +62,10 @@ def _sampling_grid(offsets: Tensor, height: int, width: int) -> Tensor:
 
 
 class ModulatedDeformConv(nn.Module):
-    """Holds the weight; the module ``operator``, which is called as `DeformConv2d`, does the work.
+    """The weights of a deformable convolution, and the module ``operator`` that computes it.
 
-    An export can so put another form in its place. There is no bias at first; one appears when BatchNorm is folded into
-    the weight.
+    An export can replace ``operator`` by another module with the interface of `DeformConv2d`. There is no bias until an
+    export folds BatchNorm into this module.
     """
 
     bias: nn.Parameter | None
@@ -69,6 +78,6 @@ class ModulatedDeformConv(nn.Module):
         self.operator: nn.Module = DeformConv2d()
 
     def forward(self, data: Tensor, offsets: Tensor, mask: Tensor) -> Tensor:
-        """See `DeformConv2d.forward`."""
+        """Return the output, (N, C', H, W); arguments as in `DeformConv2d.forward`."""
         output: Tensor = self.operator(data, offsets, mask, self.weight, self.bias)
         return output

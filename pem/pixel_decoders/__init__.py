@@ -1,1 +1,1 @@
-"""Pixel decoders: from the backbone's features to the levels that queries attend to."""
+"""Pixel decoders, which turn the backbone's feature maps into mask features and the levels that queries attend to."""

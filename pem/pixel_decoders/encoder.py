@@ -1,8 +1,8 @@
-"""The transformer encoder: tokens of three levels attend to each other, all at once or level by level.
+"""The transformer encoder of Mask2Former's and PRO-SCALE's pixel decoders: tokens of three levels attend to each other.
 
-Mask2Former's has six layers over all tokens. PRO-SCALE (Aich et al., "Progressive Token Length Scaling in Transformer
-Encoders for Efficient Universal Segmentation", ICLR 2025) starts with the few tokens of stride 32, adds those of stride
-16 some layers later and those of stride 8, of which there are most, at the end.
+Mask2Former's encoder has six layers over all tokens. PRO-SCALE's (Aich et al., "Progressive Token Length Scaling in
+Transformer Encoders for Efficient Universal Segmentation", ICLR 2025) starts with the few tokens of stride 32; later
+layers add the tokens of stride 16 and finally the many of stride 8.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pem_edge.pem.layers.attention import FeedForward
-from pem_edge.pem.layers.deformable_attention import DeformableAttention, Size
+from pem_edge.pem.layers.blocks import FeedForward
+from pem_edge.pem.layers.deformable_attention import DeformableAttention, LevelSize
 from pem_edge.pem.layers.positions import sine_positions
 
 Depths = tuple[int, int, int]
-"""How many layers see the tokens of stride 32 alone, those of 32 and 16, and all."""
+"""Number of layers over the tokens of stride 32 alone, over those of strides 32 and 16, and over all."""
 
 TEMPERATURE = 0.1
+"""Factor of the logits in `TokenRecalibration`, as published."""
 
 
 class EncoderLayer(nn.Module):
@@ -33,26 +34,34 @@ class EncoderLayer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.feedforward = FeedForward(width, feedforward, norm_first=False)
 
-    def forward(self, tokens: Tensor, positions: Tensor, sizes: Sequence[Size]) -> Tensor:
-        """Return shapes as in `DeformableAttention`."""
+    def forward(self, tokens: Tensor, positions: Tensor, sizes: Sequence[LevelSize]) -> Tensor:
+        """Return the updated tokens, (N, S, C); arguments as in `DeformableAttention.forward`."""
         tokens = self.norm(tokens + self.attention(tokens, positions, sizes))
         refined: Tensor = self.feedforward(tokens)
         return refined
 
 
 class TokenRecalibration(nn.Module):
-    """PRO-SCALE's TRC: tokens of a coarse level times a sigmoid of what a linear map sees in the finest level.
+    """PRO-SCALE's token re-calibration (TRC): scales the tokens of a coarse level by weights from the finest level.
 
-    The published code takes the finest level's tokens, (N, S, C) in memory, for a map (N, C, H, W) without moving
-    anything, resizes that, and takes the result for tokens again. Checkpoints depend on it.
+    The weights are a sigmoid of a linear layer on the finest level, resized to the coarse one. As in the published
+    code, the finest level's tokens (N, S, C) are reshaped, not transposed, to a map (N, C, H, W) for resizing, and back
+    to tokens. That mixes positions and channels, but checkpoints are trained with it.
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.linear = nn.Linear(width, 1)
 
-    def forward(self, tokens: Tensor, size: Size, finest: Tensor, finest_size: Size) -> Tensor:
-        """Return (N, S, C) from ``tokens`` (N, S, C) of a map of ``size``, and those of the finest map."""
+    def forward(self, tokens: Tensor, size: LevelSize, finest: Tensor, finest_size: LevelSize) -> Tensor:
+        """Return the scaled ``tokens``, (N, S, C).
+
+        Args:
+            tokens: Tokens of a coarse level, (N, S, C).
+            size: Height and width of that level.
+            finest: Tokens of the finest level, (N, S', C).
+            finest_size: Height and width of the finest level.
+        """
         n, _, width = finest.shape
         resized = F.interpolate(finest.reshape(n, width, *finest_size), size, mode="bilinear")
         weights: Tensor = self.linear(resized.reshape(tokens.shape))
@@ -60,7 +69,7 @@ class TokenRecalibration(nn.Module):
 
 
 class TokenEncoder(nn.Module):
-    """``depths`` layers over the tokens of the first level, the first two, all three."""
+    """Encoder layers over the tokens of one, two and three levels, coarsest first; ``depths`` gives their numbers."""
 
     def __init__(self, width: int, heads: int, feedforward: int, depths: Depths, *, recalibrated: bool) -> None:
         super().__init__()
@@ -74,21 +83,21 @@ class TokenEncoder(nn.Module):
         self.recalibration = TokenRecalibration(width) if recalibrated else None
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
-        """Return maps (N, C, H, W), coarsest first, to maps of the same shapes."""
-        sizes: list[Size] = [(level.shape[2], level.shape[3]) for level in levels]
-        added = self._recalibrated([level.flatten(2).transpose(1, 2) for level in levels], sizes)
+        """Return the encoded ``levels``, maps (N, C, H, W), coarsest first, in the same shapes."""
+        sizes: list[LevelSize] = [(level.shape[2], level.shape[3]) for level in levels]
+        added = self._recalibrate([level.flatten(2).transpose(1, 2) for level in levels], sizes)
         positions = [self._positions(i, level) for i, level in enumerate(levels)]
-        layers, seen = iter(self.layers), []
+        layers = iter(self.layers)
+        seen: list[Tensor] = []
         for stage, depth in enumerate(self.depths, start=1):
-            seen.append(added[stage - 1])
-            tokens, places = torch.cat(seen, 1), torch.cat(positions[:stage], 1)
+            tokens, encoding = torch.cat([*seen, added[stage - 1]], 1), torch.cat(positions[:stage], 1)
             for layer in islice(layers, depth):
-                tokens = layer(tokens, places, sizes[:stage])
+                tokens = layer(tokens, encoding, sizes[:stage])
             seen = [tokens]
         parts = torch.split(tokens, [height * width for height, width in sizes], 1)
         return [part.transpose(1, 2).reshape(level.shape) for part, level in zip(parts, levels, strict=True)]
 
-    def _recalibrated(self, tokens: list[Tensor], sizes: list[Size]) -> list[Tensor]:
+    def _recalibrate(self, tokens: list[Tensor], sizes: list[LevelSize]) -> list[Tensor]:
         if self.recalibration is None:
             return tokens
         finest = tokens[-1], sizes[-1]
@@ -96,7 +105,7 @@ class TokenEncoder(nn.Module):
         return [*(self.recalibration(x, size, *finest) for x, size in coarse), tokens[-1]]
 
     def _positions(self, index: int, level: Tensor) -> Tensor:
-        """Return sine positions with the level's embedding as tokens, (1, H W, C)."""
+        """Return the position encoding plus the embedding of the level, as tokens (1, H W, C)."""
         rows, columns = sine_positions(level.shape[2], level.shape[3], level.shape[1], level.device)
-        places = rows + columns + self.level_embeddings[index][:, None, None]
-        return places.flatten(2).transpose(1, 2).to(level.dtype)
+        positions = rows + columns + self.level_embeddings[index][:, None, None]
+        return positions.flatten(2).transpose(1, 2).to(level.dtype)

@@ -11,9 +11,10 @@ from pem_edge.pem.layers.deform_conv import TAPS, ModulatedDeformConv
 
 
 class ContextModulation(nn.Module):
-    """``x + x * s``, ``s`` from the global average of ``x``.
+    """Context-based self-modulation: scales each channel by a factor computed from the global average of all channels.
 
-    The published code applies a sigmoid twice, which the paper does not mention; checkpoints depend on it.
+    As in the published code, a sigmoid is applied twice; the paper does not mention the second one, but checkpoints are
+    trained with it.
     """
 
     def __init__(self, width: int) -> None:
@@ -29,7 +30,7 @@ class ContextModulation(nn.Module):
 
 
 class Upsample(nn.Module):
-    """4x4 transposed convolution of stride 2, BatchNorm, ReLU."""
+    """Doubles the size of a map: transposed 4x4 convolution of stride 2, BatchNorm and ReLU."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -37,12 +38,12 @@ class Upsample(nn.Module):
         self.bn = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (N, C, 2H, 2W) from ``x`` (N, C, H, W)."""
+        """Map ``x`` (N, C, H, W) to (N, C, 2H, 2W)."""
         return F.relu(self.bn(self.conv(x)))
 
 
 class DeformableLevel(nn.Module):
-    """Deformable convolution, BatchNorm and ReLU give the level's output; upsampled it feeds the next level."""
+    """A level of PEM's pixel decoder: deformable convolution, BatchNorm and ReLU, and `Upsample` to the next level."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -54,14 +55,14 @@ class DeformableLevel(nn.Module):
         nn.init.zeros_(self.offsets.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the level's output, and that output upsampled."""
+        """Return the level map of ``x`` (N, C, H, W), of the same shape, and the map upsampled, (N, C, 2H, 2W)."""
         offsets, mask = torch.split(self.offsets(x), [2 * TAPS, TAPS], dim=1)
         x = F.relu(self.bn(self.deform(x, offsets, mask.sigmoid())))
         return x, self.upsample(x)
 
 
 class PixelDecoder(nn.Module):
-    """From backbone maps to mask features at stride 4 and one map a level at strides 32, 16 and 8."""
+    """Turns backbone maps into mask features at stride 4 and level maps at strides 32, 16 and 8."""
 
     def __init__(self, channels: tuple[int, int, int, int], width: int, mask_width: int) -> None:
         super().__init__()
@@ -73,7 +74,14 @@ class PixelDecoder(nn.Module):
         self.mask_features = ConvNormReLU(width, mask_width)
 
     def forward(self, features: tuple[Tensor, Tensor, Tensor, Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Return mask features (N, M, H/4, W/4) and level maps, coarsest first, from backbone maps, finest first."""
+        """Return mask features and level maps.
+
+        Args:
+            features: The backbone's maps at strides 4, 8, 16 and 32.
+
+        Returns:
+            Mask features (N, M, H/4, W/4), and level maps (N, C, h, w) at strides 32, 16 and 8.
+        """
         modulated = [
             modulation(projection(feature))
             for modulation, projection, feature in zip(

@@ -1,4 +1,4 @@
-"""Mask2Former's pixel decoder: a transformer encoder over strides 32, 16 and 8, and a step of FPN to stride 4."""
+"""Mask2Former's pixel decoder: a transformer encoder over strides 32, 16 and 8, and one FPN step to stride 4."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pem_edge.pem.pixel_decoders.encoder import Depths, TokenEncoder
 
 
 class LightPixelEmbedding(nn.Module):
-    """PRO-SCALE's LPE: 3x3 max pooling of stride 1 and GroupNorm in the place of a 3x3 convolution."""
+    """PRO-SCALE's light pixel embedding (LPE): 3x3 max pooling in place of a 3x3 convolution, and GroupNorm."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -18,16 +18,17 @@ class LightPixelEmbedding(nn.Module):
         self.norm = nn.GroupNorm(GROUPS, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the features of ``x`` (N, C, H, W) after this block."""
+        """Return the features of ``x`` (N, C, H, W), of the same shape."""
         normalized: Tensor = self.norm(self.pool(x))
         return normalized
 
 
 class TransformerPixelDecoder(nn.Module):
-    """From backbone maps to mask features at stride 4 and one map a level at strides 32, 16 and 8.
+    """Turns backbone maps into mask features at stride 4 and level maps at strides 32, 16 and 8.
 
-    The mask features lack their last 1x1 convolution, which is the decoder's (`pem.decoder.ProjectingMaskProduct`).
-    ``progressive`` is PRO-SCALE's: recalibrated tokens and the light pixel embedding.
+    The last 1x1 convolution of the mask features is left to `pem.decoder.ProjectingMaskProduct`. With ``progressive``,
+    this is PRO-SCALE's pixel decoder, which has `TokenRecalibration` and `LightPixelEmbedding`. ``depths`` gives the
+    encoder layers as in `TokenEncoder`.
     """
 
     def __init__(
@@ -47,7 +48,15 @@ class TransformerPixelDecoder(nn.Module):
         self.embedding = LightPixelEmbedding(width) if progressive else ConvGroupNorm(width, width, 3)
 
     def forward(self, features: tuple[Tensor, Tensor, Tensor, Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Return mask features (N, M, H/4, W/4) and level maps, coarsest first, from backbone maps, finest first."""
+        """Return mask features and level maps.
+
+        Args:
+            features: The backbone's maps at strides 4, 8, 16 and 32.
+
+        Returns:
+            Mask features (N, M, H/4, W/4) before their last convolution, and level maps (N, C, h, w) at strides 32, 16
+            and 8.
+        """
         finest, *others = features
         projected = [project(x) for project, x in zip(self.projections, reversed(others), strict=True)]
         levels = self.encoder(projected)

@@ -1,1 +1,1 @@
-"""Training with the recipe of the paper. What it minimizes is no part of the model."""
+"""Training with the recipe of the paper. The losses are here, not in the model."""

@@ -1,4 +1,4 @@
-"""Where a backbone's weights start: ImageNet classifiers of torchvision, timm, and of the authors of STDC and Swin."""
+"""Loads backbone weights from ImageNet classifiers: torchvision's and timm's ResNet-50, the published STDC and Swin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pem_edge.pem.checkpoints.detectron2 import our_name
 from pem_edge.pem.model import PEM
 from pem_edge.runtime.errors import CheckpointError
 
-_RESNET = [
+_RESNET_NAMES = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         *((rf"^layer{stage}\.", f"res{stage + 1}.") for stage in range(1, 5)),
@@ -25,26 +25,31 @@ _RESNET = [
     )
 ]
 
-_STARTS_ANEW = re.compile(r"num_batches_tracked$|^norms\.\d")
-"""What a classifier lacks: FrozenBatchNorm has no counters, and Swin no norm of each stage's map."""
+_OPTIONAL = re.compile(r"num_batches_tracked$|^norms\.\d")
+"""Matches tensors that classifiers may lack: BatchNorm's counters, and the norms of Swin's feature maps."""
 
 
 def load_backbone(model: PEM, path: Path) -> None:
-    """Fill the backbone of ``model`` from a ``.pth``, ``.tar`` or ``.safetensors`` file of tensors.
+    """Load the weights of the backbone of ``model``, in place.
 
-    It may be a ResNet-50 of torchvision or timm, an STDC or a Swin of its authors. Raises CheckpointError if it is
-    damaged or does not fit.
+    Args:
+        model: A model of any variant.
+        path: A ``.pth``, ``.tar`` or ``.safetensors`` file: a ResNet-50 of torchvision or timm, or an STDC or Swin
+            Transformer as their authors published it.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged, or does not fit the backbone.
     """
     state = {_our_name(key): tensor for key, tensor in checkpoints.read(path).items()}
-    wanted = model.backbone.state_dict()
-    missing = [name for name in wanted if name not in state and not _STARTS_ANEW.search(name)]
-    misshapen = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]
+    needed = model.backbone.state_dict()
+    missing = [name for name in needed if name not in state and not _OPTIONAL.search(name)]
+    misshapen = [name for name in needed if name in state and state[name].shape != needed[name].shape]
     if missing or misshapen:
         raise CheckpointError(
             f"{path} does not fit the backbone of {model.variant}: {len(missing)} tensors are missing"
-            f"{_first(missing)}, {len(misshapen)} have another shape{_first(misshapen)}"
+            f"{_example(missing)}, {len(misshapen)} have another shape{_example(misshapen)}"
         )
-    fitting: dict[str, Tensor] = {name: state.get(name, tensor) for name, tensor in wanted.items()}
+    fitting: dict[str, Tensor] = {name: state.get(name, tensor) for name, tensor in needed.items()}
     model.backbone.load_state_dict(fitting)
 
 
@@ -52,10 +57,10 @@ def _our_name(key: str) -> str:
     key = key.removeprefix("module.").removeprefix("backbone.")
     if key.startswith(("features.", "patch_embed.", "layers.")):
         return our_name(f"backbone.{key}").removeprefix("backbone.")
-    for pattern, replacement in _RESNET:
+    for pattern, replacement in _RESNET_NAMES:
         key = pattern.sub(replacement, key)
     return key
 
 
-def _first(names: list[str]) -> str:
+def _example(names: list[str]) -> str:
     return f" (such as {names[0]})" if names else ""

@@ -1,4 +1,4 @@
-"""Ctrl-C during training waits for the end of the step."""
+"""Defers Ctrl-C during training to the end of the step."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from types import FrameType
 
 
 class Interruption:
-    """Whether someone asked to stop."""
+    """Tells whether the process was asked to stop."""
 
     def __init__(self) -> None:
         self.requested = False
 
 
 @contextmanager
-def deferred() -> Iterator[Interruption]:
-    """Note SIGINT and SIGTERM in the block instead of acting on them; a second one acts at once."""
+def defer_interrupts() -> Iterator[Interruption]:
+    """Set ``requested`` of what is yielded on SIGINT or SIGTERM, instead of stopping; a second signal stops at once."""
     interruption = Interruption()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

@@ -1,4 +1,4 @@
-"""How weights change: AdamW, its parameter groups, the schedule of its learning rate, and the weights' average."""
+"""AdamW with its parameter groups and learning rate schedule, and the moving average of the weights."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from torch import nn
 from torch.optim import AdamW
 
 from pem_edge.pem.model import PEM
-from pem_edge.pem.training.settings import Settings
+from pem_edge.pem.training.settings import TrainingSettings
 
 _EMBEDDINGS = ("query_features", "query_positions", "level_embeddings", "position_biases", "alpha")
+"""Last parts of the names of matrices that have no weight decay."""
 
 
-def optimizer(model: PEM, settings: Settings) -> AdamW:
-    """Return AdamW, whose groups carry ``peak``, their highest learning rate.
+def make_optimizer(model: PEM, settings: TrainingSettings) -> AdamW:
+    """Return an AdamW optimizer for ``model``.
 
-    Norms, biases and embeddings do not decay.
+    The backbone has a learning rate of its own. Norms, biases and embeddings have no weight decay. Each parameter group
+    has an entry "peak", its maximum learning rate.
     """
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -38,8 +40,8 @@ def optimizer(model: PEM, settings: Settings) -> AdamW:
     )
 
 
-def set_learning_rate(adamw: AdamW, step: int, settings: Settings) -> None:
-    """Set the learning rate for ``step``, counted from 0: a short rise, then half a cosine to 0."""
+def set_learning_rate(adamw: AdamW, step: int, settings: TrainingSettings) -> None:
+    """Set the learning rate for ``step``, counted from 0: a linear warmup, then half a cosine down to 0."""
     if step < settings.warmup:
         factor = (step + 1) / (settings.warmup + 1)
     else:
@@ -50,18 +52,25 @@ def set_learning_rate(adamw: AdamW, step: int, settings: Settings) -> None:
 
 
 class Average:
-    """The exponential moving average of a model, weights and BatchNorm's statistics alike: what is shipped."""
+    """The exponential moving average of a model's weights and BatchNorm statistics, which is the result of training.
 
-    def __init__(self, model: PEM, keep: float) -> None:
+    Attributes:
+        model: The averaged model, in evaluation mode.
+    """
+
+    def __init__(self, model: PEM, decay: float) -> None:
         self.model = deepcopy(model).eval().requires_grad_(False)
-        self.keep = keep
+        self.decay = decay
 
     @torch.no_grad()
     def update(self, model: PEM, step: int) -> None:
-        """Take in the weights after ``step``, counted from 0; early on the average is short, to forget the start."""
-        keep = min(self.keep, (1 + step) / (10 + step))
-        ours, theirs = self.model.state_dict(), model.state_dict()
-        floating = [name for name, tensor in ours.items() if tensor.is_floating_point()]
-        torch._foreach_lerp_([ours[name] for name in floating], [theirs[name] for name in floating], 1 - keep)
-        for name in ours.keys() - floating:
-            ours[name].copy_(theirs[name])
+        """Add the weights of ``model`` after ``step``, counted from 0.
+
+        The decay is smaller in the first steps, so that the initial weights are soon forgotten.
+        """
+        decay = min(self.decay, (1 + step) / (10 + step))
+        average, latest = self.model.state_dict(), model.state_dict()
+        floats = [name for name, tensor in average.items() if tensor.is_floating_point()]
+        torch._foreach_lerp_([average[name] for name in floats], [latest[name] for name in floats], 1 - decay)
+        for name in average.keys() - floats:
+            average[name].copy_(latest[name])

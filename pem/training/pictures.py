@@ -1,4 +1,4 @@
-"""A look at what a model has learned: the truth beside the prediction."""
+"""Sample images of a run: the ground truth beside the prediction."""
 
 from __future__ import annotations
 
@@ -15,35 +15,45 @@ from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import InputSpec, Thresholds
 from pem_edge.runtime.datasets.dataset import Sample
-from pem_edge.runtime.files import writing
+from pem_edge.runtime.files import write_atomically
 from pem_edge.runtime.inference import postprocess, preprocess
 from pem_edge.runtime.results import drawing
-from pem_edge.runtime.results.segments import Segment, named
+from pem_edge.runtime.results.segments import Segment, add_labels
 
 _SCORE = 0.5
-"""Least class probability: a young model is sure of little, and its picture should show what it leans to."""
+"""Minimum class probability of a segment, lower than the default so that early predictions are shown, too."""
 
 
 @torch.no_grad()
 def compare(model: PEM, sample: Sample, classes: Sequence[Label], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return the sample's truth on the left, what ``model`` sees at ``size`` on the right; RGB uint8 (H, 2 W, 3)."""
+    """Draw the ground truth of ``sample`` on the left and the prediction of ``model`` on the right.
+
+    Args:
+        model: The model.
+        sample: A labeled image, (H, W).
+        classes: The classes.
+        size: Height and width of the model's input.
+
+    Returns:
+        The image, RGB uint8 (H, 2 W, 3).
+    """
     image, geometry = preprocess.fit(sample.image, *size, InputSpec(*size).pad_value)
     device = next(model.parameters()).device
     logits, masks = (output[0].float().cpu().numpy() for output in model(torch.tensor(image, device=device)[None]))
     things = labels.things(classes)
     panoptic, segments = postprocess.merge(logits, masks, geometry, things, Thresholds(score=_SCORE))
-    predicted = drawing.draw(sample.image, panoptic, named(segments, classes), classes)
+    predicted = drawing.draw(sample.image, panoptic, add_labels(segments, classes), classes)
     return np.hstack([drawing.draw(sample.image, sample.panoptic, _true_segments(sample, classes), classes), predicted])
 
 
-def save(picture: NDArray[np.uint8], path: Path) -> None:
-    """Write ``picture`` as PNG. Raises OutputError."""
-    with writing(path) as temporary:
-        temporary.write_bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
+def save(image: NDArray[np.uint8], path: Path) -> None:
+    """Write ``image``, RGB, as PNG. Raises OutputError."""
+    with write_atomically(path) as temporary:
+        temporary.write_bytes(cv2.imencode(".png", image[..., ::-1])[1].tobytes())
 
 
 def _true_segments(sample: Sample, classes: Sequence[Label]) -> list[Segment]:
-    found = []
+    visible = []
     for segment in sample.segments:
         mask = sample.panoptic == segment.id
         if mask.any():
@@ -51,5 +61,5 @@ def _true_segments(sample: Sample, classes: Sequence[Label]) -> list[Segment]:
             bbox = cv2.boundingRect(mask.astype(np.uint8))
             x, y, width, height = (int(side) for side in bbox)
             area = int(mask.sum())
-            found.append(Segment(segment.id, label.id, label.name, label.isthing, 1.0, area, (x, y, width, height)))
-    return found
+            visible.append(Segment(segment.id, label.id, label.name, label.isthing, 1.0, area, (x, y, width, height)))
+    return visible

@@ -1,11 +1,12 @@
-"""One process, or several started by torchrun, each with a share of every batch."""
+"""Training in one process, or in several that torchrun started, among which each batch is divided."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, distributed, nn
@@ -15,63 +16,88 @@ from pem_edge.runtime.errors import TrainingError
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among all: ``rank`` of ``world``, ``per_machine`` of them here; it computes on ``device``."""
+    """The processes of a run, as one of them sees them.
+
+    Attributes:
+        rank: Rank of this process, from 0.
+        world_size: Number of processes.
+        per_machine: Number of processes on this machine.
+        device: Device that this process computes on.
+    """
 
     rank: int
-    world: int
+    world_size: int
     per_machine: int
     device: torch.device
 
     @property
-    def leads(self) -> bool:
-        """Whether this is the one that writes files and progress."""
+    def is_main(self) -> bool:
+        """Whether this is the process that writes files and prints progress."""
         return self.rank == 0
 
-    def share(self, batch: int) -> int:
-        """Return images of a batch that fall to one process. Raises TrainingError unless all get as many, 2 or more."""
-        if batch % self.world or batch // self.world < 2:
+    def images_per_process(self, batch: int) -> int:
+        """Return how many of the ``batch`` images of a step each process gets.
+
+        Raises:
+            TrainingError: If the batch cannot be divided evenly with at least 2 images per process.
+        """
+        if batch % self.world_size or batch // self.world_size < 2:
             raise TrainingError(
-                f"batch is {batch}, expected a multiple of {self.world} processes, 2 images or more each"
+                f"batch is {batch}, expected a multiple of the number of processes, {self.world_size}, with at least 2 "
+                "images per process"
             )
-        return batch // self.world
+        return batch // self.world_size
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """Return ``module`` on the device, with gradients and BatchNorm's statistics shared among processes."""
+        """Move ``module`` to the device and, with several processes, wrap it so that gradients are averaged.
+
+        On CUDA, BatchNorm's statistics are synchronized, too.
+        """
         module = module.to(self.device)
-        if self.world == 1:
+        if self.world_size == 1:
             return module
         if self.device.type != "cuda":
             return nn.parallel.DistributedDataParallel(module)
         module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
         return nn.parallel.DistributedDataParallel(module, device_ids=[self.device])
 
+    def autocast(self, precision: Literal["auto", "fp32", "bf16"]) -> AbstractContextManager[object]:
+        """Return the context that computes in ``precision``; "auto" is "bf16" on a GPU and "fp32" on a CPU."""
+        kind = self.device.type
+        enabled = precision == "bf16" or (precision == "auto" and kind == "cuda")
+        return torch.autocast(kind, torch.bfloat16, enabled=enabled)
+
     def mean(self, tensor: Tensor) -> Tensor:
-        """Return ``tensor`` averaged over the processes."""
-        if self.world > 1:
+        """Average ``tensor`` over the processes, in place, and return it."""
+        if self.world_size > 1:
             distributed.all_reduce(tensor)
-            tensor /= self.world
+            tensor /= self.world_size
         return tensor
 
 
 @contextmanager
-def joined(device: str | None = None) -> Iterator[Processes]:
-    """Join the processes torchrun started, if it did; ``device`` is cpu or cuda, by default cuda where there is one.
+def join_processes(device: str | None = None) -> Iterator[Processes]:
+    """Join the process group if torchrun started one; otherwise run alone.
 
-    Raises TrainingError where the device is missing.
+    Args:
+        device: "cpu" or "cuda"; defaults to "cuda" if available.
+
+    Raises:
+        TrainingError: If the device is not available.
     """
     wanted = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise TrainingError(f"device {wanted} was asked for, but torch sees no GPU: leave out --device")
-    world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_RANK", 0))
-    if world == 1:
+        raise TrainingError(f"--device is {wanted}, but PyTorch finds no GPU: leave out --device")
+    world_size, local_rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_RANK", 0))
+    if world_size == 1:
         yield Processes(0, 1, 1, torch.device(wanted))
         return
     if wanted == "cuda":
-        torch.cuda.set_device(local)
-        wanted = f"cuda:{local}"
+        torch.cuda.set_device(local_rank)
+        wanted = f"cuda:{local_rank}"
     distributed.init_process_group("nccl" if wanted.startswith("cuda") else "gloo")
     try:
-        per_machine = int(os.environ.get("LOCAL_WORLD_SIZE", world))
-        yield Processes(distributed.get_rank(), world, per_machine, torch.device(wanted))
+        per_machine = int(os.environ.get("LOCAL_WORLD_SIZE", world_size))
+        yield Processes(distributed.get_rank(), world_size, per_machine, torch.device(wanted))
     finally:
         distributed.destroy_process_group()

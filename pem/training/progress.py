@@ -1,4 +1,4 @@
-"""What is said of a run while it lasts: a line now and then, and a row of metrics.csv with it."""
+"""Progress of a run: every few steps a line on standard error and a row of metrics.csv."""
 
 from __future__ import annotations
 
@@ -14,13 +14,20 @@ from pem_edge.pem.training.objective.supervision import LOSSES
 from pem_edge.pem.training.snapshots import Snapshot
 from pem_edge.runtime.cli import console
 from pem_edge.runtime.errors import OutputError
-from pem_edge.runtime.files import writing
+from pem_edge.runtime.files import write_atomically
 
 COLUMNS = ("step", "loss", *LOSSES, "gradient_norm", "learning_rate", "images_per_second")
+"""Header of metrics.csv."""
 
 
 class Progress:
-    """Sums what the steps report, and says the means every so often."""
+    """Collects the losses of the steps, and every ``every`` steps reports their means.
+
+    Attributes:
+        path: The file metrics.csv.
+        sums: Sums of the losses and of the gradient's norm since the last report.
+        count: Number of steps since the last report.
+    """
 
     def __init__(self, folder: Path, steps: int, batch: int, every: int) -> None:
         self.path = folder / "metrics.csv"
@@ -31,29 +38,43 @@ class Progress:
         self._done = self._done_in_interval = 0
 
     def restore(self, step: int, state: Snapshot) -> None:
-        """Go on after ``step``: the sums not said yet are ``state``'s, rows of later steps go. Raises OutputError."""
+        """Continue after ``step`` with a ``state`` that `state` returned; delete the rows of later steps.
+
+        Raises:
+            OutputError: If metrics.csv cannot be written.
+        """
         self.sums, self.count = state["sums"].clone(), state["count"]
         if not self.path.exists():
             return
         with self.path.open(newline="") as file:
             rows = [row for row in csv.reader(file) if row and row[0].isdigit() and int(row[0]) <= step]
-        with writing(self.path) as temporary, temporary.open("w", newline="") as file:
+        with write_atomically(self.path) as temporary, temporary.open("w", newline="") as file:
             csv.writer(file).writerows([COLUMNS, *rows])
 
     def state(self) -> Snapshot:
-        """Return what `restore` needs."""
+        """Return the sums that are not reported yet, for `restore`."""
         return {"sums": self.sums.clone(), "count": self.count}
 
     def add(self, step: int, losses: Tensor, gradient_norm: Tensor, learning_rate: float) -> None:
-        """Take in ``step``, counted from 1. Raises OutputError if the row cannot be written."""
+        """Add the results of a step, and report if it is time to.
+
+        Args:
+            step: Number of the step, from 1.
+            losses: Weighted losses, (3).
+            gradient_norm: Norm of the gradient before clipping, a scalar.
+            learning_rate: Learning rate of the step.
+
+        Raises:
+            OutputError: If metrics.csv cannot be written.
+        """
         self.sums += torch.cat([losses, gradient_norm.reshape(1)]).double().cpu()
         self.count += 1
         self._done += 1
         self._done_in_interval += 1
         if step % self.every == 0 or step == self.steps:
-            self._say(step, learning_rate)
+            self._report(step, learning_rate)
 
-    def _say(self, step: int, learning_rate: float) -> None:
+    def _report(self, step: int, learning_rate: float) -> None:
         *losses, norm = (self.sums / self.count).tolist()
         now = time.perf_counter()
         speed = self.batch * self._done_in_interval / (now - self._interval_started)
@@ -74,5 +95,5 @@ class Progress:
 
 
 def say(text: str) -> None:
-    """Print a line of progress on standard error."""
+    """Print a line on standard error, after the name of the command."""
     console.say("pem-train", text)

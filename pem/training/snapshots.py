@@ -1,6 +1,6 @@
-"""A run's whole state in one file, from which it goes on as if it had never stopped.
+"""Snapshots: files with the whole state of a run, from which it can be resumed as if it had never stopped.
 
-Random numbers and the data's position need no place in it: both follow from the seed and the step.
+They need no state of random generators and no position in the dataset, because both follow from the seed and the step.
 """
 
 from __future__ import annotations
@@ -11,33 +11,58 @@ from typing import Any, TypeAlias
 
 import torch
 
-from pem_edge.runtime.errors import CheckpointError, OutputError
-from pem_edge.runtime.files import writing
+from pem_edge.runtime.errors import CheckpointError, OutputError, TrainingError
+from pem_edge.runtime.files import write_atomically
 
-NAME = "checkpoint.pth"
+FILE_NAME = "checkpoint.pth"
 
-Snapshot: TypeAlias = dict[str, Any]  # tensors and plain values
+Snapshot: TypeAlias = dict[str, Any]  # tensors, state dicts, numbers and text
 
 
 def save(snapshot: Snapshot, path: Path) -> None:
-    """Write it; until it is complete, the one before stays. Raises OutputError."""
+    """Write ``snapshot`` to ``path``, replacing an earlier one once it is complete. Raises OutputError."""
     try:
-        with writing(path) as temporary:
+        with write_atomically(path) as temporary:
             torch.save(snapshot, temporary)
-    except RuntimeError as error:  # torch's, for a disk that is full
-        kept = "; the checkpoint before it is still there" if path.exists() else ""
+    except RuntimeError as error:  # raised by torch if the disk is full
+        kept = "; the previous checkpoint was kept" if path.exists() else ""
         raise OutputError(f"cannot write {path}: {str(error).splitlines()[0][:120]}{kept}") from error
 
 
 def load(path: Path) -> Snapshot:
-    """Read it. Raises CheckpointError if there is none or it is damaged."""
+    """Read the snapshot at ``path``. Raises CheckpointError if it is missing or damaged."""
     if not path.is_file():
-        raise CheckpointError(f"no training to resume at {path}: leave out --resume to start one")
+        raise CheckpointError(f"no training to resume at {path}: leave out --resume to start a new one")
     try:
         snapshot: Snapshot = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         reason = str(error).splitlines()[0][:120]
-        raise CheckpointError(f"{path} is damaged or no training checkpoint ({reason}): start again") from error
+        raise CheckpointError(
+            f"{path} is damaged or not a training checkpoint ({reason}): start again with --overwrite"
+        ) from error
     if not isinstance(snapshot, dict) or not {"step", "model", "average", "optimizer"} <= snapshot.keys():
-        raise CheckpointError(f"{path} is not a training checkpoint: give the folder an earlier pem-train wrote")
+        raise CheckpointError(f"{path} is not a training checkpoint: give the folder of an earlier run of pem-train")
     return snapshot
+
+
+def check_same(what: str, before: object, now: str | list[str]) -> None:
+    """Refuse to resume a run that is not the one at hand.
+
+    Args:
+        what: What is compared, for the message.
+        before: Its value in the snapshot.
+        now: Its value in this run.
+
+    Raises:
+        TrainingError: If the values differ.
+    """
+    if before != now:
+        raise TrainingError(
+            f"the run to resume has other {what} ({_abbreviate(before)}) than this one ({_abbreviate(now)})"
+        )
+
+
+def _abbreviate(value: object) -> str:
+    if not isinstance(value, list):
+        return str(value)
+    return f"{len(value)}: {', '.join(value[:3])}{', …' if len(value) > 3 else ''}"

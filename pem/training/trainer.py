@@ -1,10 +1,9 @@
-"""The loop: batch, losses, step; and now and then a line, a picture, a checkpoint."""
+"""The training loop, which also writes metrics, sample images and checkpoints."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,16 +13,16 @@ from torch import Tensor, nn
 from pem_edge.pem import checkpoints
 from pem_edge.pem.model import PEM
 from pem_edge.pem.training import pictures, snapshots
-from pem_edge.pem.training.data.batches import Batch, loader
-from pem_edge.pem.training.interruption import deferred
+from pem_edge.pem.training.data.batches import Batch, make_loader
+from pem_edge.pem.training.interruption import defer_interrupts
 from pem_edge.pem.training.objective import points
 from pem_edge.pem.training.objective.points import PointPlan
 from pem_edge.pem.training.objective.qat import QuantizationAware
 from pem_edge.pem.training.objective.supervision import Supervised
-from pem_edge.pem.training.optimization import Average, optimizer, set_learning_rate
+from pem_edge.pem.training.optimization import Average, make_optimizer, set_learning_rate
 from pem_edge.pem.training.processes import Processes
 from pem_edge.pem.training.progress import Progress, say
-from pem_edge.pem.training.settings import Settings
+from pem_edge.pem.training.settings import TrainingSettings
 from pem_edge.pem.training.snapshots import Snapshot
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.datasets.dataset import Dataset
@@ -34,37 +33,59 @@ _PICTURES = "pictures"
 
 
 class Trainer:
-    """One run of ``model`` on ``dataset``, written to ``folder``. Raises TrainingError, OutputError."""
+    """A training run.
 
-    def __init__(self, model: PEM, dataset: Dataset, settings: Settings, folder: Path, processes: Processes) -> None:
+    Call `resume` or `delete_earlier_run`, then `run`, then `save`.
+
+    Args:
+        model: The model, with its initial weights; trained in place.
+        dataset: The labeled images.
+        settings: The settings of the run.
+        folder: Folder for metrics, sample images, checkpoints and the final weights.
+        processes: The processes of the run.
+
+    Raises:
+        TrainingError: If the dataset is empty, its classes are not as many as the model's, or the batch cannot be
+            divided among the processes.
+        OutputError: If the folder cannot be created.
+    """
+
+    def __init__(
+        self, model: PEM, dataset: Dataset, settings: TrainingSettings, folder: Path, processes: Processes
+    ) -> None:
         if not len(dataset):
             raise TrainingError("the dataset has no images, at least one is needed")
         if len(dataset.labels) != model.num_classes:
             raise TrainingError(f"the dataset has {len(dataset.labels)} classes, the model {model.num_classes}")
-        processes.share(settings.batch)
+        processes.images_per_process(settings.batch)
         make_folder(folder)
         self.dataset, self.settings, self.folder, self.processes = dataset, settings, folder, processes
         self.supervised = Supervised(model.to(processes.device), settings.loss_weights)
         self.supervised.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a stub's omission
         self.quantized = QuantizationAware(self.supervised) if settings.qat else None
         self.average = Average(model, settings.ema)
-        self.optimizer = optimizer(model, settings)
+        self.optimizer = make_optimizer(model, settings)
         self.progress = Progress(folder, settings.steps, settings.batch, settings.log_every)
         self.step = 0
         height, width = settings.size
-        self.plan = PointPlan.of(settings.points, (height // 4, width // 4))
+        self.plan = PointPlan.for_mask(settings.points, (height // 4, width // 4))
         self._saved = time.monotonic()
 
     @property
     def model(self) -> PEM:
-        """The weights being trained; ``average.model`` has those to keep."""
+        """The model being trained; ``average.model`` has the averaged weights, which are the result."""
         return self.supervised.model
 
     def resume(self) -> None:
-        """Go on where the run in the folder stopped. Raises CheckpointError, and TrainingError if it is another's."""
-        snapshot = snapshots.load(self.folder / snapshots.NAME)
-        _check_same("variant", snapshot["variant"], self.model.variant)
-        _check_same("classes", snapshot["classes"], _names(self.dataset.labels))
+        """Continue the run in the folder from its checkpoint.
+
+        Raises:
+            CheckpointError: If the checkpoint is missing or damaged.
+            TrainingError: If the run is of another variant or has other classes.
+        """
+        snapshot = snapshots.load(self.folder / snapshots.FILE_NAME)
+        snapshots.check_same("variant", snapshot["variant"], self.model.variant)
+        snapshots.check_same("classes", snapshot["classes"], _class_names(self.dataset.labels))
         self.model.load_state_dict(snapshot["model"])
         self.average.model.load_state_dict(snapshot["average"])
         peaks = [group["peak"] for group in self.optimizer.param_groups]
@@ -74,40 +95,49 @@ class Trainer:
         if self.quantized is not None and "reaches" in snapshot:
             self.quantized.reaches.copy_(snapshot["reaches"])
         self.step = snapshot["step"]
-        if self.processes.leads:
+        if self.processes.is_main:
             self.progress.restore(self.step, snapshot["progress"])
-            changed = [name for name, value in self._choices().items() if snapshot["settings"].get(name) != value]
-            say(f"resuming after step {self.step}" + (f", with other {', '.join(changed)}" if changed else ""))
+            changed = [
+                name for name, value in self._numeric_settings().items() if snapshot["settings"].get(name) != value
+            ]
+            say(f"resuming after step {self.step}" + (f", with changed {', '.join(changed)}" if changed else ""))
 
-    def begin(self) -> None:
-        """Start anew: forget the files of a run that was here before. Raises OutputError."""
-        if self.processes.leads:
-            remove([self.folder / snapshots.NAME, self.progress.path, *(self.folder / _PICTURES).glob("step-*.png")])
+    def delete_earlier_run(self) -> None:
+        """Delete the files of an earlier run in the folder. Raises OutputError."""
+        if self.processes.is_main:
+            images = (self.folder / _PICTURES).glob("step-*.png")
+            remove([self.folder / snapshots.FILE_NAME, self.progress.path, *images])
 
     def run(self) -> None:
-        """Train to the last step. Ctrl-C ends it after a checkpoint, with KeyboardInterrupt. Raises TrainingError."""
+        """Train up to the last step.
+
+        Raises:
+            KeyboardInterrupt: If the run was stopped by Ctrl-C, after a checkpoint is written.
+            TrainingError: If the losses are not finite.
+            OutputError: If a file cannot be written.
+        """
         module = self.processes.wrap(self.quantized or self.supervised).train()
-        batches = loader(self.dataset, self.settings, self.processes, self.step)
-        with deferred() as interruption:
+        batches = make_loader(self.dataset, self.settings, self.processes, self.step)
+        with defer_interrupts() as interruption:
             for batch in batches:
-                self._advance(module, batch.to(self.processes.device))
-                stop = self._agreed(interruption.requested)
-                self._keep(stop)
+                self._train_step(module, batch.to(self.processes.device))
+                stop = self._any_process(interruption.requested)
+                self._write_outputs(stop)
                 if stop:
                     raise KeyboardInterrupt(f"stopped after step {self.step}; {self._hint()}")
 
     def save(self, *, half: bool = False) -> Path:
-        """Write the averaged weights with their classes; returns the file. Raises OutputError."""
+        """Write the averaged weights and the classes, and return the path of the file. Raises OutputError."""
         path = self.folder / f"{self.model.variant}.safetensors"
         checkpoints.save(self.average.model, path, labels=self.dataset.labels, half=half)
         return path
 
-    def _advance(self, module: nn.Module, batch: Batch) -> None:
+    def _train_step(self, module: nn.Module, batch: Batch) -> None:
         set_learning_rate(self.optimizer, self.step, self.settings)
-        where = points.draw(len(batch.images), self.plan.total, self._generator())
-        segments = self.processes.mean((batch.classes >= 0).sum().float()).clamp(min=1)
-        with self._precision():
-            losses: Tensor = module(batch.images, batch.owners, batch.classes, where, self.plan, segments)
+        locations = points.draw_points(len(batch.images), self.plan.total, self._generator())
+        count = self.processes.mean((batch.classes >= 0).sum().float()).clamp(min=1)
+        with self.processes.autocast(self.settings.precision):
+            losses: Tensor = module(batch.images, batch.segment_map, batch.classes, locations, self.plan, count)
         self.optimizer.zero_grad(set_to_none=True)
         losses.sum().backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
@@ -119,19 +149,19 @@ class Trainer:
         self.optimizer.step()
         self.average.update(self.model, self.step)
         self.step += 1
-        if self.processes.leads:
+        if self.processes.is_main:
             self.progress.add(self.step, losses, norm, self.optimizer.param_groups[-1]["lr"])
 
-    def _keep(self, stop: bool) -> None:
-        """Write what is due after this step: a picture, a checkpoint."""
+    def _write_outputs(self, stop: bool) -> None:
+        """Write a sample image and a checkpoint if they are due after this step; ``stop`` makes a checkpoint due."""
         last = self.step == self.settings.steps
-        if not self.processes.leads:
+        if not self.processes.is_main:
             return
         if self.step % self.settings.picture_every == 0 or last:
-            picture = pictures.compare(self.average.model, self.dataset[0], self.dataset.labels, self.settings.size)
-            pictures.save(picture, self.folder / _PICTURES / f"step-{self.step:06d}.png")
+            image = pictures.compare(self.average.model, self.dataset[0], self.dataset.labels, self.settings.size)
+            pictures.save(image, self.folder / _PICTURES / f"step-{self.step:06d}.png")
         if stop or last or time.monotonic() - self._saved > 60 * self.settings.checkpoint_minutes:
-            snapshots.save(self._snapshot(), self.folder / snapshots.NAME)
+            snapshots.save(self._snapshot(), self.folder / snapshots.FILE_NAME)
             self._saved = time.monotonic()
 
     def _snapshot(self) -> Snapshot:
@@ -139,8 +169,8 @@ class Trainer:
         return {
             "step": self.step,
             "variant": self.model.variant,
-            "classes": _names(self.dataset.labels),
-            "settings": self._choices(),
+            "classes": _class_names(self.dataset.labels),
+            "settings": self._numeric_settings(),
             "model": self.model.state_dict(),
             "average": self.average.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -148,42 +178,26 @@ class Trainer:
             **ranges,
         }
 
-    def _choices(self) -> Snapshot:
-        """Return the settings that decide the numbers, as plain values."""
+    def _numeric_settings(self) -> Snapshot:
+        """Return the settings that the trained weights depend on, by name."""
         others = {"workers", "log_every", "picture_every", "checkpoint_minutes"}
         return {name: value for name, value in asdict(self.settings).items() if name not in others}
 
     def _generator(self) -> torch.Generator:
-        """Return this step's random numbers, on this process, wherever the run began."""
-        sequence = (self.settings.seed * 1_000_003 + self.step) * self.processes.world + self.processes.rank
-        return torch.Generator(self.processes.device).manual_seed(sequence)
+        """Return a random generator for this step on this process; it does not depend on where the run was resumed."""
+        seed = (self.settings.seed * 1_000_003 + self.step) * self.processes.world_size + self.processes.rank
+        return torch.Generator(self.processes.device).manual_seed(seed)
 
-    def _precision(self) -> AbstractContextManager[object]:
-        kind = self.processes.device.type
-        low = self.settings.precision == "bf16" or (self.settings.precision == "auto" and kind == "cuda")
-        return torch.autocast(kind, torch.bfloat16, enabled=low)
-
-    def _agreed(self, stop: bool) -> bool:
-        """Return whether any process was asked to stop: all stop after the same step."""
-        if self.processes.world == 1:
+    def _any_process(self, stop: bool) -> bool:
+        """Return whether any process was asked to stop, so that all stop after the same step."""
+        if self.processes.world_size == 1:
             return stop
         return bool(self.processes.mean(torch.tensor(float(stop), device=self.processes.device)) > 0)
 
     def _hint(self) -> str:
-        path = self.folder / snapshots.NAME
-        return f"the checkpoint is {path}, go on with --resume" if path.exists() else "there is no checkpoint yet"
+        path = self.folder / snapshots.FILE_NAME
+        return f"the checkpoint is {path}, continue with --resume" if path.exists() else "there is no checkpoint yet"
 
 
-def _names(labels: Sequence[Label]) -> list[str]:
+def _class_names(labels: Sequence[Label]) -> list[str]:
     return [label.name for label in labels]
-
-
-def _check_same(what: str, before: object, now: str | list[str]) -> None:
-    if before != now:
-        raise TrainingError(f"the run to resume has other {what} ({_short(before)}) than this one ({_short(now)})")
-
-
-def _short(value: object) -> str:
-    if not isinstance(value, list):
-        return str(value)
-    return f"{len(value)}: {', '.join(value[:3])}{', …' if len(value) > 3 else ''}"

@@ -1,4 +1,4 @@
-"""Open an artifact: find a model's manifest and check that the two belong together."""
+"""Opening an artifact: finding the manifest of a model file and checking that they belong together."""
 
 from __future__ import annotations
 
@@ -6,31 +6,32 @@ import mmap
 from dataclasses import dataclass
 from pathlib import Path
 
-from pem_edge.runtime.artifacts import manifest as manifests
 from pem_edge.runtime.artifacts import onnx_metadata
-from pem_edge.runtime.artifacts.manifest import Manifest
+from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, manifest_path, parse_manifest, verify_manifest
 from pem_edge.runtime.errors import ArtifactError, ManifestError
 
 SUFFIXES = (".onnx", ".engine")
+"""Suffixes of model files."""
+
 DEMO = "demo"
-"""Stands for the model that comes with the package: `pem-nano`, trained on toy streets, at 256x512."""
+"""Name of the model that comes with the package: pem-nano at 256x512, trained on toy streets."""
 
 _CHECKPOINTS = frozenset({".pth", ".pt", ".pkl", ".ckpt", ".safetensors"})
-_EXTERNAL_DATA_KEY = b"\x0a\x08location"  # StringStringEntryProto.key, which every tensor stored outside must have
+_EXTERNAL_DATA_KEY = b"\x0a\x08location"  # the StringStringEntryProto.key of external tensors
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A model file and what its manifest says of it."""
+    """A model file and its manifest."""
 
     model: Path
     manifest: Manifest
 
 
 def read(path: str | Path) -> Artifact:
-    """Return the artifact whose model file is ``path``, or for "demo" the one that comes with the package.
+    """Return the artifact whose model file is ``path``, or the one that comes with the package for "demo".
 
-    The manifest lies beside the model and vouches for its bytes or, for a lone ``.onnx``, inside it.
+    The manifest is the file beside the model, whose hash must match, or is inside a lone ``.onnx`` file.
 
     Raises:
         ArtifactError: If the file is missing or is not a model.
@@ -39,7 +40,7 @@ def read(path: str | Path) -> Artifact:
     model = Path(__file__).parent / "demo" / "pem-nano.onnx" if str(path) == DEMO else Path(path)
     _check_kind(model)
     try:
-        manifest = _beside(model) or _inside(model)
+        manifest = _read_beside(model) or _read_inside(model)
         if manifest.engine is None:
             _refuse_external_data(model)
     except OSError as error:
@@ -48,6 +49,7 @@ def read(path: str | Path) -> Artifact:
 
 
 def _check_kind(model: Path) -> None:
+    """Raise ArtifactError unless ``model`` is an existing file with the suffix of a model."""
     suffix = model.suffix.lower()
     if not model.exists():
         raise ArtifactError(f"{model} does not exist: give the path of an exported model, such as out/pem.onnx")
@@ -61,33 +63,34 @@ def _check_kind(model: Path) -> None:
         raise ArtifactError(f"{model} has the suffix {suffix!r}: give a model that ends in {' or '.join(SUFFIXES)}")
 
 
-def _beside(model: Path) -> Manifest | None:
-    """Return the manifest in the file beside ``model``, or None if there is none, or it is a neighboring engine's."""
-    path = manifests.path_of(model)
+def _read_beside(model: Path) -> Manifest | None:
+    """Return the manifest in the file beside ``model``, or None if there is none or it is an engine's."""
+    path = manifest_path(model)
     if not path.exists():
         return None
-    manifest = manifests.parse(path.read_bytes(), str(path))
+    manifest = parse_manifest(path.read_bytes(), str(path))
     is_engine = model.suffix.lower() == ".engine"
     if manifest.engine is not None and not is_engine:
         return None
     if manifest.engine is None and is_engine:
         raise ManifestError(f"{path} describes no engine: build {model.name} again, with pem-export --to trt")
-    manifests.verify(manifest, model)
+    verify_manifest(manifest, model)
     return manifest
 
 
-def _inside(model: Path) -> Manifest:
-    embedded = onnx_metadata.read(model).get(manifests.METADATA_KEY) if model.suffix.lower() == ".onnx" else None
+def _read_inside(model: Path) -> Manifest:
+    """Return the manifest in the metadata of an ``.onnx`` file. Raises ManifestError if there is none."""
+    embedded = onnx_metadata.read(model).get(METADATA_KEY) if model.suffix.lower() == ".onnx" else None
     if embedded is None:
         raise ManifestError(
-            f"{model} has no manifest, neither beside it ({manifests.path_of(model).name}) nor inside: "
+            f"{model} has no manifest, neither beside it ({manifest_path(model).name}) nor inside: "
             "export it with pem-export, or put its manifest back"
         )
-    return manifests.parse(embedded.encode(), f"the manifest in {model}")
+    return parse_manifest(embedded.encode(), f"the manifest in {model}")
 
 
 def _refuse_external_data(model: Path) -> None:
-    """Raise ArtifactError if weights are in other files: no hash covers them, and copies of the model lose them."""
+    """Raise ArtifactError if weights are in other files, which no hash covers and copies of the model lack."""
     with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if data.find(_EXTERNAL_DATA_KEY) >= 0:
             raise ArtifactError(f"{model} keeps weights in other files: save it as one file, as pem-export does")

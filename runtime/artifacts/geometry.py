@@ -1,11 +1,11 @@
-"""The sizes on the way from a mask grid to a picture, all (height, width) in pixels."""
+"""The sizes of an image, of the model's input and of the results, all (height, width) in pixels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 STRIDE = 4
-"""Pixels of the network's input per step of the mask grid."""
+"""Stride of the mask logits, in pixels of the model's input."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Geometry:
 
     Attributes:
         padded_size: The size of the model's input.
-        image_size: The size of the input's top left part that holds image.
+        image_size: The size of the top left part of the input that holds the image; the rest is padding.
         output_size: The size of the results.
 
     Raises:
@@ -36,5 +36,5 @@ class Geometry:
 
     @property
     def mask_size(self) -> tuple[int, int]:
-        """The size of the mask grid."""
+        """The size of the mask logits."""
         return self.padded_size[0] // STRIDE, self.padded_size[1] // STRIDE

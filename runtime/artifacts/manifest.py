@@ -1,33 +1,36 @@
-"""The manifest: everything needed to run an artifact and to trust it.
+"""The manifest, a JSON file that describes how to run a model file and how it was built and verified.
 
-It lies beside the model file (same stem, ``.json``). An ``.onnx`` also carries it in its metadata, less the
-hash of the file it is part of, so that a lone file still works. Where an engine lies beside the ``.onnx`` that it was
-built from, the ``.json`` is the engine's.
+The manifest of ``model.onnx`` or ``model.engine`` is ``model.json``. An ``.onnx`` file also carries it in its metadata,
+without the hash of the file itself, so that it works alone. If an engine and the ``.onnx`` file that it was built from
+are in one folder, ``model.json`` is the engine's manifest.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
 from pem_edge.runtime.artifacts.labels import Label
-from pem_edge.runtime.artifacts.provenance import BuiltBy, Parity
+from pem_edge.runtime.artifacts.provenance import BuiltBy, Parity, Precision
+from pem_edge.runtime.artifacts.sections import Engine, FileHash, Quantization, Work
 from pem_edge.runtime.errors import ManifestError
 from pem_edge.runtime.files import sha256
 from pem_edge.runtime.versioned_json import Schema, to_json
 
 SCHEMA_VERSION = 1
+"""Version of the manifest's schema that this package writes, and the newest that it reads."""
+
 MULTIPLE_OF = 32
-"""Height and width of a model's input must be multiples of its coarsest stride."""
+"""Coarsest stride of the models: the height and width of the input must be multiples of it."""
 
 METADATA_KEY = "pem-edge"
 """Key of the manifest's JSON among an ONNX model's metadata."""
 
 
 class Range(msgspec.Struct, frozen=True):
-    """The sizes one dimension of a dynamic artifact takes; ``usual`` is what engines are tuned for."""
+    """The minimum, typical and maximum size of a dynamic dimension; engines are tuned for the typical one."""
 
     least: int
     usual: int
@@ -38,11 +41,11 @@ class Range(msgspec.Struct, frozen=True):
 
 
 class InputSpec(msgspec.Struct, frozen=True):
-    """The tensor ``image``: uint8, RGB, (batch, height, width, 3), sizes in pixels.
+    """The input tensor ``image``: uint8, RGB, (batch, height, width, 3), with sizes in pixels.
 
-    A static artifact takes exactly ``batch`` x ``height`` x ``width``; a dynamic one anything in the ranges whose
-    height and width are multiples of ``multiple_of``. An image is scaled to fit, aspect kept, and padded at the
-    bottom and right with ``pad_value``.
+    A static model takes exactly ``batch`` x ``height`` x ``width``. A dynamic model takes any size within the ranges
+    whose height and width are multiples of ``multiple_of``. An image is scaled to fit with its aspect ratio kept, and
+    padded at the bottom and right with ``pad_value``.
     """
 
     height: int
@@ -66,100 +69,39 @@ class InputSpec(msgspec.Struct, frozen=True):
 
 
 class Thresholds(msgspec.Struct, frozen=True):
-    """What the panoptic merge keeps, each 0 to 1: class score, and share of a mask that its query must win."""
+    """The thresholds of the panoptic merge, each 0 to 1.
+
+    Attributes:
+        score: The minimum class probability of a segment.
+        overlap: The minimum fraction of a mask's area that must remain visible after other masks took their pixels.
+    """
 
     score: float = 0.8
     overlap: float = 0.8
 
 
-class FileHash(msgspec.Struct, frozen=True):
-    """A file's name and hex SHA-256."""
-
-    file: str
-    sha256: str
-
-
-class Engine(msgspec.Struct, frozen=True, kw_only=True):
-    """What a compiled engine was built from and will run on.
-
-    ``target`` says which TensorRT, ``version`` which release of it. ``gpu`` is the GPU it was built on, "none" where
-    there was none; ``compute_capabilities`` those it runs on, such as "8.7". ``source`` is the ONNX file beside it,
-    ``plugin`` the library its deformable convolutions need, also beside it. ``layers`` counts layers by
-    the type they compute in, "unknown" where that is not said: those of the engine itself where a GPU could load it,
-    else those of the strongly typed network that it was built from, as ``built_by.layers_from`` says.
-    """
-
-    target: Literal["trt", "trt-rtx"]
-    version: str
-    gpu: str
-    compute_capabilities: tuple[str, ...]
-    source: FileHash
-    plugin: FileHash | None = None
-    version_compatible: bool = False
-    hardware_compatible: str = "none"
-    layers: dict[str, int] = {}
-
-
-Placement = Literal["cpu", "tensorrt"]
-"""Whose kernels Q/DQ are placed for."""
-
-RangeMethod = Literal["max", "percentile", "entropy", "mse"]
-"""How the range of a tensor's INT8 values follows from what calibration saw of it."""
-
-
-class Quantization(msgspec.Struct, frozen=True, kw_only=True):
-    """How an INT8 model came about, and what INT8 costs it.
-
-    ``placement`` says whose kernels Q/DQ are placed for. Ranges come from ``images`` pictures of ``source`` by
-    ``method``. ``layers`` are the nodes that compute in INT8, ``kept`` the blocks that were kept out of it. Shares (0
-    to 1) are of the multiply-accumulates of ordinary convolutions and of all. ``agreement`` is the percentage of pixels
-    that keep the class of single precision, ``pq`` (percent) that of "fp32" and "int8" on labeled images,
-    ``sensitivity`` the loss with one block alone in INT8, ``milliseconds`` a run's time by precision, in ``timed_in``.
-    """
-
-    placement: Placement
-    method: RangeMethod
-    source: str
-    images: int
-    images_sha256: str
-    layers: tuple[str, ...]
-    kept: tuple[str, ...] = ()
-    share_of_convolutions: float
-    share_of_all: float
-    agreement: float
-    pq: dict[str, float] | None = None
-    sensitivity: dict[str, float] = {}
-    milliseconds: dict[str, float] = {}
-    timed_in: str = "nothing"
-
-
-Count = Annotated[int, msgspec.Meta(ge=0)]
-
-
-class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """How much one run computes and moves, counted from the graph, for ``batch`` images of ``height`` x ``width``.
-
-    ``macs`` are multiply-accumulates by type of operator. ``parameters`` are those of the checkpoint, ``weight_bytes``
-    all constants of the graph in the types it reads them in. ``activation_bytes`` are what its nodes read and write of
-    each other, of the image and of the results, elementwise operations being part of what makes their input.
-    """
-
-    macs: dict[str, Count]
-    parameters: Count
-    weight_bytes: Count
-    activation_bytes: Count
-    height: int
-    width: int
-    batch: int
-
-    @property
-    def macs_total(self) -> int:
-        """Multiply-accumulates of all operators."""
-        return sum(self.macs.values())
-
-
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything needed to run an artifact and to trust it; ``parity`` is by the name of the backend."""
+    """The content of a manifest.
+
+    Attributes:
+        schema_version: The version of the schema.
+        variant: The name of the model variant, such as "pem-stdc1".
+        task: The task, which is panoptic segmentation.
+        input: The input tensor.
+        outputs: The types of the two output tensors.
+        queries: The number of object queries, Q.
+        classes: The classes, in the order of the class logits.
+        thresholds: The default thresholds.
+        precision: The precision of the model's arithmetic.
+        deform_conv: The implementation of deformable convolution.
+        checkpoint: The file of the trained weights.
+        model: The model file; None in the copy within the file itself.
+        engine: The facts of an engine; None for ONNX.
+        quantization: The facts of an INT8 model, else None.
+        work: The amount of computation, if counted.
+        built_by: The versions and settings of the build.
+        parity: The comparison with the PyTorch model by each backend, by the backend's name.
+    """
 
     schema_version: int = SCHEMA_VERSION
     variant: str
@@ -169,7 +111,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     queries: int
     classes: tuple[Label, ...]
     thresholds: Thresholds = Thresholds()
-    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    precision: Precision = "fp32"
     deform_conv: Literal["native", "standard", "plugin", "nvidia"]
     checkpoint: FileHash
     model: FileHash | None = None
@@ -181,7 +123,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def target(self) -> Literal["onnx", "trt", "trt-rtx"]:
-        """What kind of model file this describes."""
+        """The kind of the model file."""
         return "onnx" if self.engine is None else self.engine.target
 
     def to_json(self) -> bytes:
@@ -189,20 +131,28 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return to_json(self)
 
 
-def path_of(model: Path) -> Path:
-    """Return where the manifest of ``model`` lies."""
+def manifest_path(model: Path) -> Path:
+    """Return the path of the manifest of ``model``."""
     return model.with_suffix(".json")
 
 
-def parse(data: bytes, source: str) -> Manifest:
-    """Read a manifest. ``source`` names it in messages. Raises ManifestError."""
+def parse_manifest(data: bytes, source: str) -> Manifest:
+    """Parse a manifest's JSON.
+
+    Args:
+        data: The JSON.
+        source: A name for it in messages.
+
+    Raises:
+        ManifestError: If the JSON is invalid, not a manifest, or newer than this version.
+    """
     manifest = _SCHEMA.parse(data, source)
     _check(manifest, source)
     return manifest
 
 
-def verify(manifest: Manifest, model: Path) -> None:
-    """Raise ManifestError unless ``manifest`` vouches for the bytes of ``model``."""
+def verify_manifest(manifest: Manifest, model: Path) -> None:
+    """Raise ManifestError unless the hash in ``manifest`` is that of the file ``model``."""
     if manifest.model is None:
         raise ManifestError(f"the manifest of {model} has no hash of it: export the model again")
     found = sha256(model)
@@ -217,6 +167,7 @@ _SCHEMA = Schema(Manifest, SCHEMA_VERSION, "manifest", "pem-edge", "export the m
 
 
 def _check(manifest: Manifest, source: str) -> None:
+    """Raise ManifestError if values contradict each other or are out of range."""
     spec = manifest.input
     problems = [
         (min(spec.height, spec.width, spec.batch) < 1, "input sizes must be positive"),
@@ -227,18 +178,18 @@ def _check(manifest: Manifest, source: str) -> None:
         (not manifest.classes, "there are no classes"),
         (manifest.queries < 1, "there are no queries"),
         (set(manifest.outputs) != {"logits", "masks"}, "outputs must be logits and masks"),
-        (not _takes(spec.dynamic_batch, 1), "dynamic_batch must be a rising range of positive sizes"),
-        (not _takes(spec.dynamic_height, spec.multiple_of), f"dynamic_height must rise, by {spec.multiple_of}s"),
-        (not _takes(spec.dynamic_width, spec.multiple_of), f"dynamic_width must rise, by {spec.multiple_of}s"),
+        (not _is_valid(spec.dynamic_batch, 1), "dynamic_batch must be a rising range of positive sizes"),
+        (not _is_valid(spec.dynamic_height, spec.multiple_of), f"dynamic_height must rise, by {spec.multiple_of}s"),
+        (not _is_valid(spec.dynamic_width, spec.multiple_of), f"dynamic_width must rise, by {spec.multiple_of}s"),
     ]
-    for wrong, what in problems:
-        if wrong:
-            raise ManifestError(f"{source} is not a valid manifest: {what}; export the model again")
+    for is_wrong, reason in problems:
+        if is_wrong:
+            raise ManifestError(f"{source} is not a valid manifest: {reason}; export the model again")
 
 
-def _takes(sizes: Range | None, multiple: int) -> bool:
-    """Return whether the range rises and its sizes are positive multiples."""
+def _is_valid(sizes: Range | None, multiple: int) -> bool:
+    """Return whether the sizes are in order and positive multiples of ``multiple``; no range is valid, too."""
     if sizes is None:
         return True
-    rises = 0 < sizes.least <= sizes.usual <= sizes.most
-    return rises and all(size % max(multiple, 1) == 0 for size in (sizes.least, sizes.usual, sizes.most))
+    in_order = 0 < sizes.least <= sizes.usual <= sizes.most
+    return in_order and all(size % max(multiple, 1) == 0 for size in (sizes.least, sizes.usual, sizes.most))

@@ -1,7 +1,7 @@
-"""Read the metadata of an ONNX file without the onnx package.
+"""Reading the metadata of an ONNX file without the onnx package.
 
-Walks the protocol buffer's top level (https://protobuf.dev/programming-guides/encoding/) and skips the graph
-unread, so it costs nothing on large models.
+Only the top level of the protocol buffer (https://protobuf.dev/programming-guides/encoding/) is read and the graph is
+skipped, which is fast for large models.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ def read(path: Path) -> dict[str, str]:
     """Return the key-value pairs of ``metadata_props``. Raises ArtifactError if the file is not an ONNX model."""
     try:
         with path.open("rb") as file:
-            entries = _fields(file, path.stat().st_size, wanted={_METADATA_PROPS})
-        pairs = [dict(_fields(BytesIO(entry), len(entry), wanted={_KEY, _VALUE})) for _, entry in entries]
+            entries = _read_fields(file, path.stat().st_size, wanted={_METADATA_PROPS})
+        pairs = [dict(_read_fields(BytesIO(entry), len(entry), wanted={_KEY, _VALUE})) for _, entry in entries]
         return {pair[_KEY].decode(): pair.get(_VALUE, b"").decode() for pair in pairs}
     except (EOFError, ValueError, KeyError) as error:
         raise ArtifactError(f"{path} is truncated or no ONNX model: export it again") from error
@@ -29,15 +29,15 @@ def read(path: Path) -> dict[str, str]:
         raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _fields(stream: BinaryIO, size: int, wanted: set[int]) -> list[tuple[int, bytes]]:
-    """Return the length-delimited fields of a message whose numbers are ``wanted``."""
+def _read_fields(stream: BinaryIO, size: int, wanted: set[int]) -> list[tuple[int, bytes]]:
+    """Return the number and the content of the length-delimited fields whose numbers are ``wanted``."""
     found = []
     while stream.tell() < size:
-        number, wire_type = divmod(_varint(stream), 8)
+        number, wire_type = divmod(_read_varint(stream), 8)
         if wire_type == 0:
-            _varint(stream)
+            _read_varint(stream)
             continue
-        length = {1: 8, 5: 4}.get(wire_type) or _length(stream, wire_type)
+        length = {1: 8, 5: 4}.get(wire_type) or _read_length(stream, wire_type)
         if stream.tell() + length > size:
             raise EOFError("field runs past the end")
         if number in wanted:
@@ -47,13 +47,13 @@ def _fields(stream: BinaryIO, size: int, wanted: set[int]) -> list[tuple[int, by
     return found
 
 
-def _length(stream: BinaryIO, wire_type: int) -> int:
+def _read_length(stream: BinaryIO, wire_type: int) -> int:
     if wire_type != 2:
         raise ValueError(f"wire type {wire_type}")
-    return _varint(stream)
+    return _read_varint(stream)
 
 
-def _varint(stream: BinaryIO) -> int:
+def _read_varint(stream: BinaryIO) -> int:
     value = 0
     for shift in range(0, 70, 7):
         byte = stream.read(1)

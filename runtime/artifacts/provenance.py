@@ -1,4 +1,4 @@
-"""Where an artifact comes from: what it was built by, and the proof that it computes the same as the PyTorch model."""
+"""The origin of an artifact: the software that built it, and how its outputs compare with the PyTorch model's."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from typing import Literal
 
 import msgspec
 
+Precision = Literal["fp32", "fp16", "int8"]
+"""Precision of a model's arithmetic."""
+
 
 class BuiltBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"pem_edge": "pem-edge"}):
-    """The versions and choices that an artifact depends on; None for what had no part in it.
+    """The versions and settings that an artifact was built with; None for those that were not involved.
 
     Attributes:
         pem_edge: The version of this package.
@@ -16,18 +19,18 @@ class BuiltBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
         onnx: The version of onnx.
         onnxscript: The version of onnxscript.
         python: The version of Python.
-        opset: The version of ONNX's operators.
-        upsample: The form of upsampling, "transposed" or "phases".
-        calibration: The source of the calibration images; "none" for floating point.
-        remainder: The precision of what is not in INT8.
-        gpu: The GPU that an engine was built on; "none" where there was none.
+        opset: The version of ONNX's operator set.
+        upsample: The implementation of upsampling: a transposed convolution or the convolutions of its phases.
+        calibration: The source of the calibration images; "none" for a floating-point model.
+        remainder: In an INT8 model, the precision of everything that is not in INT8.
+        gpu: The GPU that an engine was built on; "none" if there was none.
         tensorrt: The version of TensorRT.
         tensorrt_rtx: The version of TensorRT-RTX.
         polygraphy: The version of Polygraphy.
-        cuda_driver: The version of CUDA that the driver is for, such as "13.2"; "none" where there was none.
-        workspace: The most bytes a layer of an engine may use while it runs; "all" for no limit.
-        optimization_level: TensorRT's optimization level, 0 to 5; "default" for TensorRT's choice.
-        layers_from: Whether the built engine or the network it was built from listed the layers.
+        cuda_driver: The version of CUDA that the driver supports, such as "13.2"; "none" if there was none.
+        workspace: The maximum bytes that a layer of an engine may use while it runs; "all" for no limit.
+        optimization_level: TensorRT's optimization level, 0 to 5; "default" if TensorRT chose.
+        layers_from: The origin of the list of layers: the built engine or the network that it was built from.
     """
 
     pem_edge: str
@@ -36,9 +39,9 @@ class BuiltBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     onnxscript: str | None = None
     python: str | None = None
     opset: str | None = None
-    upsample: str | None = None
+    upsample: Literal["transposed", "phases"] | None = None
     calibration: str | None = None
-    remainder: str | None = None
+    remainder: Precision | None = None
     gpu: str | None = None
     tensorrt: str | None = None
     tensorrt_rtx: str | None = None
@@ -50,9 +53,13 @@ class BuiltBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
 
 
 class Tolerance(msgspec.Struct, frozen=True, kw_only=True):
-    """The largest differences of an image that agrees, and the least share of pixels where every image must agree.
+    """The limits that the outputs must meet.
 
-    A pixel agrees if its winner's score is, by the PyTorch model, within a share ``tie`` of the best.
+    Attributes:
+        logits: The maximum difference of a class logit, for an image to count as within tolerance.
+        masks: The maximum difference of a mask logit, for an image to count as within tolerance.
+        agreement: The minimum fraction of agreeing pixels, 0 to 1, which every image must reach.
+        tie: A pixel agrees if its winner's score in the PyTorch model is below the best by at most this fraction.
     """
 
     logits: float = 1e-3
@@ -62,14 +69,14 @@ class Tolerance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TypicalDifference(msgspec.Struct, frozen=True):
-    """The median, over images, of the largest differences of class and mask logits."""
+    """The medians over the images of the largest differences of class and mask logits."""
 
     logits: float
     masks: float
 
 
 class WorstDifference(msgspec.Struct, frozen=True):
-    """The largest differences of class and mask logits on any image, and the least agreement."""
+    """The largest differences of class and mask logits and the lowest agreement on any image."""
 
     logits: float
     masks: float
@@ -77,13 +84,13 @@ class WorstDifference(msgspec.Struct, frozen=True):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """How one image's outputs differ.
+    """The differences of one image's outputs.
 
     Attributes:
         size: The image's size, "HxW".
         logits: The largest difference of a class logit.
         masks: The largest difference of a mask logit.
-        agreement: The share of pixels whose winner is as good as the PyTorch model's, 0 to 1.
+        agreement: The fraction of pixels that agree as `Tolerance` defines it, 0 to 1.
     """
 
     size: str
@@ -93,7 +100,17 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Parity(msgspec.Struct, frozen=True, kw_only=True):
-    """How well the outputs of one backend agree with those of the PyTorch model."""
+    """The comparison of one backend's outputs with those of the PyTorch model.
+
+    Attributes:
+        passed: Whether the comparison passed.
+        images: The number of images.
+        within_tolerance: The number of images whose logits and masks are within tolerance.
+        tolerance: The limits.
+        median: The medians over the images.
+        worst: The worst values over the images.
+        each: The differences of every image.
+    """
 
     passed: bool
     images: int

@@ -1,4 +1,4 @@
-"""The table of backends, and the choice of one for an artifact. No backend is imported before it is used."""
+"""Lists the backends and chooses one for an artifact. A backend is imported only when it is used."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from pem_edge.runtime.backends.base import Backend
 
 
-__all__ = ["BACKENDS", "Row", "Settings", "able", "available", "create"]
+__all__ = ["BACKENDS", "Row", "Settings", "available", "available_for", "create"]
 
 
 class Row(NamedTuple):
     """A backend in the table `BACKENDS`.
 
     Attributes:
-        implementation: Its class, a subclass of `backends.base.Backend`, as ``module:name``.
-        needs: The module that is there where the backend is installed.
-        extra: The extra of this package that installs it.
-        target: The target of the artifacts that it runs, see `Manifest.target`.
-        deform_convs: The forms of deformable convolution that it runs, see `Manifest.deform_conv`.
-        placements: The placements of Q/DQ pairs that it runs well, see `Quantization.placement`.
+        implementation: The backend's class, a subclass of `backends.base.Backend`, as ``module:name``.
+        needs: The module whose presence shows that the backend is installed.
+        extra: The extra of this package that installs the backend.
+        target: The target of the artifacts that the backend runs, see `Manifest.target`.
+        deform_convs: The forms of deformable convolution that the backend runs, see `Manifest.deform_conv`.
+        placements: The placements of Q/DQ pairs that the backend runs accurately, see `Quantization.placement`.
     """
 
     implementation: str
@@ -59,74 +59,82 @@ BACKENDS = {
         frozenset({"standard", "native"}),
     ),
 }
-"""The backends by name, the fastest first."""
+"""The backends by name, fastest first."""
 
 
 def available() -> list[str]:
-    """Return names of the installed backends, the fastest first. Imports none of them."""
+    """Return the names of the installed backends, fastest first, without importing them."""
     return [name for name, row in BACKENDS.items() if find_spec(row.needs) is not None]
 
 
-def able(artifact: Artifact) -> list[str]:
-    """Return names of the installed backends that run ``artifact``'s kind and form, the fastest first."""
-    return [name for name in available() if _runs(name, artifact)]
+def available_for(artifact: Artifact) -> list[str]:
+    """Return the names of the installed backends that can run ``artifact``, fastest first."""
+    return [name for name in available() if _can_run(name, artifact)]
 
 
 def create(name: str | None, artifact: Artifact, settings: Settings | None = None) -> Backend:
-    """Load ``artifact`` with the backend called ``name``, or with the fastest installed one that can run it.
+    """Load an artifact.
 
-    Raises BackendError if there is no such backend, it is not installed or it cannot run the artifact.
+    Args:
+        name: The backend to load it with, a key of `BACKENDS`; None for the fastest installed one that can run it.
+        artifact: The model and its manifest.
+        settings: How the backend may use the machine; None for the defaults.
+
+    Raises:
+        BackendError: If there is no such backend, or it is not installed or cannot run the artifact.
     """
-    candidates = available() if name is None else [_installed(name)]
-    chosen = next((candidate for candidate in candidates if _runs(candidate, artifact)), None)
+    if name is not None:
+        _require_installed(name)
+    candidates = available() if name is None else [name]
+    chosen = next((candidate for candidate in candidates if _can_run(candidate, artifact)), None)
     if chosen is None:
-        raise _none_of(candidates, artifact)
+        raise BackendError(_explain_refusal(candidates, artifact))
     module, _, attribute = BACKENDS[chosen].implementation.partition(":")
     implementation: type[Backend] = getattr(import_module(module), attribute)
     return implementation(artifact, settings)
 
 
-def _runs(name: str, artifact: Artifact) -> bool:
+def _can_run(name: str, artifact: Artifact) -> bool:
     row, manifest = BACKENDS[name], artifact.manifest
-    quantized = manifest.quantization is None or manifest.quantization.placement in row.placements
-    return row.target == manifest.target and manifest.deform_conv in row.deform_convs and quantized
+    placement_fits = manifest.quantization is None or manifest.quantization.placement in row.placements
+    return row.target == manifest.target and manifest.deform_conv in row.deform_convs and placement_fits
 
 
-def _installed(name: str) -> str:
+def _require_installed(name: str) -> None:
     if name not in BACKENDS:
         raise BackendError(f"no backend is called {name!r}: choose one of {', '.join(BACKENDS)}")
     if name not in available():
         raise BackendError(f"backend {name} is not installed: pip install 'pem-edge[{BACKENDS[name].extra}]'")
-    return name
 
 
-def _none_of(candidates: list[str], artifact: Artifact) -> BackendError:
-    """Return why none of the ``candidates`` runs ``artifact``, and what would."""
+def _explain_refusal(candidates: list[str], artifact: Artifact) -> str:
+    """Return the message that says why none of ``candidates`` can run ``artifact``, and what to do."""
+    of_target = [name for name, row in BACKENDS.items() if row.target == artifact.manifest.target]
+    if not set(of_target) & set(available()):
+        extra = BACKENDS[of_target[-1]].extra
+        return (
+            f"{artifact.model} needs the backend {' or '.join(of_target)}, which is not installed: "
+            f"pip install 'pem-edge[{extra}]'"
+        )
+    if not set(of_target) & set(candidates):
+        return (
+            f"{artifact.model} is for {' or '.join(of_target)}, not for {' or '.join(candidates)}: leave the backend "
+            "to be chosen, or export for another target with --to"
+        )
+    return _explain_graph_refusal([name for name in candidates if name in of_target], artifact)
+
+
+def _explain_graph_refusal(candidates: list[str], artifact: Artifact) -> str:
+    """Return the message for ``candidates`` that run the artifact's target, but not its graph."""
     manifest = artifact.manifest
-    target, form = manifest.target, manifest.deform_conv
-    fitting = [name for name, row in BACKENDS.items() if row.target == target]
-    if not set(fitting) & set(available()):
-        wanted = " or ".join(fitting)
-        extra = BACKENDS[fitting[-1]].extra
-        return BackendError(
-            f"{artifact.model} needs the backend {wanted}, which is not installed: pip install 'pem-edge[{extra}]'"
-        )
-    if not set(fitting) & set(candidates):
-        return BackendError(
-            f"{artifact.model} is for {' or '.join(fitting)}, not for {' or '.join(candidates)}: leave the backend to "
-            "be chosen, or export for another target with --to"
-        )
-    if manifest.quantization is not None and manifest.quantization.placement == "tensorrt":
-        return BackendError(
+    others = [name for name in BACKENDS if _can_run(name, artifact)]
+    if others and manifest.quantization is not None and manifest.quantization.placement == "tensorrt":
+        return (
             f"{artifact.model} is quantized for TensorRT: build an engine with pem-export --weights {artifact.model} "
-            "--to trt, run it in onnxruntime, or export with --placement cpu"
+            f"--to trt, run it in {' or '.join(others)}, or export with --placement cpu"
         )
-    unable = " and ".join(name for name in candidates if name in fitting)
-    return BackendError(
-        f"{artifact.model} has its deformable convolutions in the form {form!r}, which {unable} "
-        f"cannot run: export with --deform-conv standard{_or_engine(form)}"
+    or_engine = ", or build the engine it is for, with --to trt" if manifest.deform_conv == "plugin" else ""
+    return (
+        f"{artifact.model} has its deformable convolutions in the form {manifest.deform_conv!r}, which "
+        f"{' and '.join(candidates)} cannot run: export with --deform-conv standard{or_engine}"
     )
-
-
-def _or_engine(form: str) -> str:
-    return ", or build the engine it is for, with --to trt" if form == "plugin" else ""

@@ -1,4 +1,4 @@
-"""The base class of backends: a loaded model, and one call that checks what goes in and what comes out."""
+"""The base class of backends, which checks the inputs and outputs of a loaded model."""
 
 from __future__ import annotations
 
@@ -18,15 +18,24 @@ from pem_edge.runtime.inference.backend import BareModel, Device, Nodes
 from pem_edge.runtime.inference.host_pipeline import HostPipeline
 from pem_edge.runtime.inference.pipeline import AnyPipeline
 
-Outputs = tuple[NDArray[np.float32], NDArray[np.float32]]
+BatchOutputs = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Class logits (N, Q, K+1) and mask logits (N, Q, H/4, W/4) of a batch."""
+
 RawOutputs = tuple[NDArray[np.generic], NDArray[np.generic]]
+"""Class logits and mask logits of a batch, in the types that the library returns."""
 
 
 class Backend(ABC):
-    """Holds an artifact that an inference library has loaded. Threads may call it at once; each gets its own arrays.
+    """An artifact loaded by an inference library.
 
-    A new backend implements `_load`, `_run` and `_unload`, and has a row in `backends.BACKENDS`. What it can do
-    beyond that, it says by overriding `device`, `profile`, `open_bare`, `pipeline` and `_settings`.
+    Several threads may call a backend at the same time; each call returns arrays of its own.
+
+    A new backend implements `_load`, `_run` and `_unload`, and gets a row in `backends.BACKENDS`. To offer more, it
+    overrides `device`, `profile`, `open_bare`, `pipeline` and `_settings`.
+
+    Args:
+        artifact: The model and its manifest.
+        settings: How the backend may use the machine; None for the defaults.
 
     Raises:
         BackendError: If the library cannot load the model, or the model differs from its manifest.
@@ -38,34 +47,32 @@ class Backend(ABC):
         self.artifact = artifact
         self._contract = Contract(artifact, self.name)
         self._asked = settings or Settings()
-        try:
+        with self._contract.wrap_errors("load"):
             self._load(artifact)
-        except BackendError:
-            raise
-        except Exception as error:
-            raise self._contract.failure("load", error) from error
         self._closed = False
 
-    def __call__(self, images: Images) -> Outputs:
-        """Run a batch, uint8 (N, H, W, 3) RGB: class logits (N, Q, K+1) and mask logits (N, Q, H/4, W/4), float32.
+    def __call__(self, images: Images) -> BatchOutputs:
+        """Run a batch.
 
-        Some backends also take arrays on the GPU, see `device_arrays`; the results are in host memory.
+        Args:
+            images: RGB uint8 (N, H, W, 3). Some backends also take arrays on the GPU, see `device_arrays`.
 
-        Raises BackendError if the engine fails or the outputs are not of the manifest's shapes.
+        Returns:
+            Class logits (N, Q, K+1) and mask logits (N, Q, H/4, W/4), float32, in host memory.
+
+        Raises:
+            BackendError: If the library fails, or the outputs differ from the manifest's shapes.
         """
         self._require_open()
-        try:
+        with self._contract.wrap_errors("run"):
             run = self._run_on_gpu if device_arrays.on_gpu(images) else self._run_on_host
             outputs, shape = run(images)
-        except BackendError:
-            raise
-        except Exception as error:
-            raise self._contract.failure("run", error) from error
-        return self._checked(outputs, shape)
+        self._contract.require_outputs((outputs[0].shape, outputs[1].shape), shape)
+        return outputs[0].astype(np.float32, copy=False), outputs[1].astype(np.float32, copy=False)
 
     @property
     def device(self) -> Device:
-        """Where the model runs: "cpu" unless a backend says otherwise."""
+        """Where the model runs; a backend that uses a GPU overrides this."""
         return "cpu"
 
     def pipeline(self) -> AnyPipeline:
@@ -73,20 +80,24 @@ class Backend(ABC):
         return HostPipeline(self)
 
     def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:  # noqa: ARG002
-        """Return the milliseconds of each node of the model; see `inference.backend.Backend.profile`."""
+        """Time the nodes of the model, see `inference.backend.SegmenterBackend.profile`."""
         raise BackendError(f"{self.name} does not report the time of each layer: leave the profile out")
 
     def open_bare(self, model: bytes) -> BareModel:  # noqa: ARG002
-        """Return an ONNX model, ready to run; see `inference.backend.Backend.open_bare`."""
+        """Load an ONNX model without a manifest, see `inference.backend.SegmenterBackend.open_bare`."""
         raise BackendError(f"{self.name} runs no models but exported ones: leave the rates out")
 
     def settings(self) -> dict[str, str | int | bool]:
-        """Return the settings in force, by name, for reports. Raises BackendError if the backend is closed."""
+        """Return the settings in force, by name, for reports.
+
+        Raises:
+            BackendError: If the backend is closed.
+        """
         self._require_open()
         return self._settings()
 
     def close(self) -> None:
-        """Free the engine; later calls raise BackendError. May be called more than once."""
+        """Free the model; later calls raise BackendError. May be called more than once."""
         if not self._closed:
             self._closed = True
             self._unload()
@@ -96,7 +107,8 @@ class Backend(ABC):
         """Load the model, and check the names of its inputs and outputs."""
 
     @abstractmethod
-    def _run(self, images: NDArray[np.uint8]) -> RawOutputs: ...
+    def _run(self, images: NDArray[np.uint8]) -> RawOutputs:
+        """Run a batch, uint8 (N, H, W, 3), contiguous in host memory."""
 
     def _run_on_host(self, images: Images) -> tuple[RawOutputs, Shape]:
         batch = np.ascontiguousarray(images)
@@ -104,11 +116,12 @@ class Backend(ABC):
         return self._run(batch), batch.shape
 
     def _run_on_gpu(self, images: Images) -> tuple[RawOutputs, Shape]:  # noqa: ARG002
-        """Return the outputs and the shape of the images."""
+        """Run a batch that is on a GPU, and return the outputs and the shape of the batch."""
         raise BackendError(f"{self.name} takes images in host memory, these are on a GPU: copy them to the host first")
 
     @abstractmethod
-    def _unload(self) -> None: ...
+    def _unload(self) -> None:
+        """Free the model; called once."""
 
     def _settings(self) -> dict[str, str | int | bool]:
         return {}
@@ -116,7 +129,3 @@ class Backend(ABC):
     def _require_open(self) -> None:
         if self._closed:
             raise self._contract.closed()
-
-    def _checked(self, outputs: RawOutputs, images: Shape) -> Outputs:
-        self._contract.require_outputs((outputs[0].shape, outputs[1].shape), images)
-        return outputs[0].astype(np.float32, copy=False), outputs[1].astype(np.float32, copy=False)

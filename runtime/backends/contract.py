@@ -1,6 +1,9 @@
-"""Checks of a loaded model against its manifest: names, images that go in, outputs that come out."""
+"""Checks a loaded model against its manifest: tensor names, input images and outputs."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -12,7 +15,12 @@ Shape = tuple[int, ...]
 
 
 class Contract:
-    """What the manifest of ``artifact`` promises, enforced for the backend called ``backend``."""
+    """Enforces what an artifact's manifest promises.
+
+    Args:
+        artifact: The model and its manifest.
+        backend: The name of the backend that runs the model, for messages.
+    """
 
     def __init__(self, artifact: Artifact, backend: str) -> None:
         self._model, self._manifest, self._backend = artifact.model, artifact.manifest, backend
@@ -32,23 +40,33 @@ class Contract:
             raise BackendError(f"images are {dtype} of shape {shape}, expected uint8 (N, H, W, 3): convert them")
 
     def output_shapes(self, images: Shape) -> tuple[Shape, Shape]:
-        """Return the shapes of logits and masks for images of the shape ``images``, (N, H, W, 3)."""
+        """Return the shapes of class logits and mask logits for images of the shape ``images``, (N, H, W, 3)."""
         batch, height, width = images[:3]
         classes = batch, self._manifest.queries, len(self._manifest.classes) + 1
         return classes, (batch, self._manifest.queries, height // STRIDE, width // STRIDE)
 
     def require_outputs(self, found: tuple[Shape, Shape], images: Shape) -> None:
-        """Raise BackendError unless logits and masks have the shapes ``found`` that belong to ``images``."""
+        """Raise BackendError unless the shapes ``found`` are those of the outputs for the shape ``images``."""
         if found != (expected := self.output_shapes(images)):
             raise BackendError(
                 f"{self._model} returned logits and masks of shapes {found[0]} and {found[1]}, "
                 f"its manifest says {expected[0]} and {expected[1]}: export it again"
             )
 
-    def failure(self, action: str, error: Exception) -> BackendError:
-        """Return the one-line error for a backend that failed to do ``action`` ("load" or "run")."""
-        reason = " ".join(str(error).split())[:300]
-        return BackendError(f"{self._backend} cannot {action} {self._model} ({reason}): export it again")
+    @contextmanager
+    def wrap_errors(self, action: str) -> Iterator[None]:
+        """Turn every other exception of the block into a BackendError of one line.
+
+        Args:
+            action: What the block does with the model: "load" or "run".
+        """
+        try:
+            yield
+        except BackendError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())[:300]
+            raise BackendError(f"{self._backend} cannot {action} {self._model} ({reason}): export it again") from error
 
     def closed(self) -> BackendError:
         """Return the error for a backend that is used after it was closed."""

@@ -1,4 +1,4 @@
-"""ONNX Runtime: every CPU, and NVIDIA GPUs where onnxruntime-gpu is installed."""
+"""The ONNX Runtime backend, for CPUs and, with onnxruntime-gpu, for NVIDIA GPUs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from pem_edge.runtime.inference.backend import BareModel, Device, Nodes
 from pem_edge.runtime.machine import usable_cpus
 
 _DEFORM_CONV_SINCE = (1, 25)
-_FATAL = 4  # less severe messages repeat, on standard error, what exceptions say
+_FATAL = 4  # less severe messages would repeat on standard error what exceptions say
 _CUDA = "CUDAExecutionProvider"
 _KERNEL = "_kernel_time"
 
 FUSES_QDQ_PAIRS = "QDQSelectorActionTransformer"
-"""The optimizer that turns Q/DQ pairs and the operators between them into integer operators."""
+"""The name of the optimizer that turns Q/DQ pairs and the operators between them into integer operators."""
 
 
 class _TraceEvent(msgspec.Struct):
@@ -39,7 +39,7 @@ class _TraceEvent(msgspec.Struct):
 
 
 class OnnxRuntime(Backend):
-    """Runs ONNX models with ONNX Runtime; see `Backend`."""
+    """Runs ONNX models with ONNX Runtime."""
 
     name = "onnxruntime"
 
@@ -50,7 +50,7 @@ class OnnxRuntime(Backend):
         return "gpu" if _CUDA in self._session.get_providers() else "cpu"
 
     def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:
-        """See `inference.backend.Backend.profile`."""
+        """See `inference.backend.SegmenterBackend.profile`."""
         if self.device == "gpu":
             raise BackendError(
                 f"{self.name} times the launches of kernels on a GPU, not the kernels: see NVIDIA's nsys"
@@ -64,7 +64,7 @@ class OnnxRuntime(Backend):
             return profiled_nodes(Path(session.end_profiling()).read_bytes())
 
     def open_bare(self, model: bytes) -> BareModel:
-        """See `inference.backend.Backend.open_bare`."""
+        """See `inference.backend.SegmenterBackend.open_bare`."""
         return partial(open_session(model, self._asked).run, None)
 
     def _load(self, artifact: Artifact) -> None:
@@ -110,17 +110,17 @@ def open_session(
     """Open a model with the options that all sessions share.
 
     Args:
-        model: A file, or a serialized model.
+        model: The path of an ONNX file, or a serialized model.
         settings: How the session may use the machine.
-        disabled_optimizers: Names of ONNX Runtime's optimizers that must not touch the graph.
-        profile: The beginning of the path of a profile that the session writes; None for no profile.
-        on_cpu: Whether to leave a GPU alone.
+        disabled_optimizers: Names of ONNX Runtime's optimizers that must not change the graph.
+        profile: The prefix of the path of the profile that the session writes; None for no profile.
+        on_cpu: Whether to run on the CPU even if there is a GPU.
     """
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.intra_op_num_threads = settings.threads or usable_cpus()
     options.enable_cpu_mem_arena = settings.arena
-    options.enable_mem_pattern = False  # which keeps a tenth more memory, and is no faster
+    options.enable_mem_pattern = False  # it would keep a tenth more memory and be no faster
     options.log_severity_level = _FATAL
     options.add_session_config_entry("session.force_spinning_stop", "1")  # idle threads burn no CPU between calls
     if profile is not None:
@@ -135,9 +135,11 @@ def open_session(
 
 
 def profiled_nodes(profile: bytes) -> Nodes:
-    """Return the mean milliseconds of each node in ONNX Runtime's profile, a list of Chrome trace events in JSON.
+    """Return the mean milliseconds of each node over all runs in a profile except the first.
 
-    Each run is one event "model_run", which is written when it ends; the first run is left out.
+    Args:
+        profile: A profile that ONNX Runtime wrote: a JSON list of Chrome trace events, with an event "model_run" for
+            each run, of which there must be at least two.
     """
     events = msgspec.json.decode(profile, type=list[_TraceEvent])
     runs = sorted(event.ts + event.dur for event in events if event.name == "model_run")
@@ -150,9 +152,10 @@ def profiled_nodes(profile: bytes) -> Nodes:
 
 
 def _disabled_optimizers(artifact: Artifact) -> list[str]:
-    """Return the optimizer that must not touch a graph with Q/DQ for TensorRT.
+    """Return the names of the optimizers that must not change the artifact's graph.
 
-    With half precision around the pairs, it makes operators for which CPUs have no kernels.
+    Around Q/DQ pairs that were placed for TensorRT, values may be in half precision. `FUSES_QDQ_PAIRS` would then make
+    operators that have no CPU kernels.
     """
     quantization = artifact.manifest.quantization
     for_tensorrt = quantization is not None and quantization.placement == "tensorrt"
@@ -160,9 +163,9 @@ def _disabled_optimizers(artifact: Artifact) -> list[str]:
 
 
 def _providers() -> list[str | tuple[str, dict[str, str]]]:
-    """Return the GPU's execution provider where there is one, and the CPU's."""
+    """Return the GPU's execution provider, if there is one, and the CPU's."""
     if _CUDA not in ort.get_available_providers():
         return ["CPUExecutionProvider"]
-    ort.preload_dlls()  # CUDA and cuDNN from pip
-    # TF32 keeps no more digits than half, but what a graph has in single precision is there for more.
+    ort.preload_dlls()  # loads CUDA and cuDNN from pip's packages
+    # TF32 is only as precise as half precision, which is not enough for what a graph keeps in single precision.
     return [(_CUDA, {"use_tf32": "0"}), "CPUExecutionProvider"]

@@ -1,4 +1,4 @@
-"""OpenVINO on CPUs."""
+"""The OpenVINO backend, for CPUs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from pem_edge.runtime.machine import usable_cpus
 
 @contextmanager
 def _without_telemetry() -> Iterator[None]:
-    """Import OpenVINO in this block, as its import otherwise reports itself to Google Analytics from a fork."""
+    """Make ``import openvino`` in the block send nothing to Google Analytics, as it otherwise would."""
     telemetry = sys.modules.get("openvino_telemetry")
-    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # as if not installed, which it allows for
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # as if not installed, which OpenVINO tolerates
     try:
         yield
     finally:
@@ -34,16 +34,17 @@ def _without_telemetry() -> Iterator[None]:
 with _without_telemetry():
     import openvino as ov
 
-# Without the second, OpenVINO computes in bfloat16 wherever the CPU can, whatever the types in the graph.
+# Without the precision hint, OpenVINO computes in bfloat16 on CPUs that can, whatever the types in the graph.
 _OPTIONS = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
 
 
 @cache
 def core() -> ov.Core:
-    """Return the one core of the process.
+    """Return the process's only OpenVINO core, which lives as long as the process.
 
-    The CPU plugin of a core sets the signal stack of its thread. If that core dies after another one was made, or in
-    another thread, the stack's memory is gone, and the next signal (Ctrl-C) ends the process.
+    A core's CPU plugin sets the signal stack of the thread that makes the core. If the core is destroyed after another
+    one was made, or in another thread, the memory of that stack is freed while in use, and the next signal (Ctrl-C)
+    kills the process.
     """
     return ov.Core()
 
@@ -56,12 +57,12 @@ def _compile(model: Path | bytes, settings: Settings, **options: str) -> ov.Comp
 
 
 class OpenVino(Backend):
-    """Runs ONNX models with OpenVINO on CPUs; see `Backend`."""
+    """Runs ONNX models with OpenVINO on CPUs."""
 
     name = "openvino"
 
     def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:
-        """See `inference.backend.Backend.profile`."""
+        """See `inference.backend.SegmenterBackend.profile`."""
         request = _compile(self.artifact.model, self._asked, PERF_COUNT="YES").create_infer_request()
         inputs = {self.artifact.manifest.input.name: images}
         request.infer(inputs)
@@ -75,7 +76,7 @@ class OpenVino(Backend):
         return nodes
 
     def open_bare(self, model: bytes) -> BareModel:
-        """See `inference.backend.Backend.open_bare`."""
+        """See `inference.backend.SegmenterBackend.open_bare`."""
         request = _compile(model, self._asked).create_infer_request()
         return partial(request.infer, share_inputs=True, share_outputs=True)
 
@@ -84,7 +85,7 @@ class OpenVino(Backend):
         self._contract.require_names(self._names())
 
     def _run(self, images: NDArray[np.uint8]) -> RawOutputs:
-        request = self._model.create_infer_request()  # one a call: it owns the outputs, which are shared, not copied
+        request = self._model.create_infer_request()  # one per call, as it owns the outputs
         outputs = request.infer({self.artifact.manifest.input.name: images}, share_inputs=True, share_outputs=True)
         return outputs["logits"], outputs["masks"]
 
@@ -100,7 +101,7 @@ class OpenVino(Backend):
         }
 
     def _names(self) -> set[str]:
-        # A tensor that OpenVINO made one with another goes by both names.
+        # A tensor that OpenVINO merged with another one has both names.
         known = {self.artifact.manifest.input.name, *self.artifact.manifest.outputs}
         ports = (*self._model.inputs, *self._model.outputs)
         return {next(iter(known & port.names), port.any_name) for port in ports}

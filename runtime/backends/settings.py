@@ -1,4 +1,4 @@
-"""How a backend may use the machine."""
+"""Settings that say how a backend may use the machine."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ from pem_edge.runtime.errors import InputError
 
 @dataclass(frozen=True)
 class Settings:
-    """What is asked of a backend; one that has no such choice ignores it, see `Backend.settings`.
+    """Settings requested of a backend, which ignores those that do not apply to it.
 
-    ``threads`` of the CPU are for one run of the model: 1 and up, all usable ones if None. ``arena`` lets ONNX Runtime
-    keep the memory of a run for the next: without it a run takes a sixth more CPU time, and between runs the process
-    is about 170 MB smaller (pem-stdc1, 512x1024); its peak hardly is. Raises InputError.
+    `Backend.settings` returns the settings in force.
+
+    Attributes:
+        threads: CPU threads for one run of the model, 1 or more; None for as many as there are usable CPUs.
+        arena: Whether ONNX Runtime keeps the memory of a run for the next one. Without it, a run takes a sixth more
+            CPU time, and the process is about 170 MB smaller between runs (pem-stdc1, 512x1024), though its peak is
+            nearly the same.
+
+    Raises:
+        InputError: If ``threads`` is less than 1.
     """
 
     threads: int | None = None

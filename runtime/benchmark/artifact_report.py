@@ -126,7 +126,7 @@ class _One:
     def profile(self) -> Profile:
         spec = self._segmenter.manifest.input
         fitted, _ = preprocess.prepare(read_picture(self._subject.pictures[0]), spec)
-        return layers.profile(self._backend, np.ascontiguousarray(batches.stacked([fitted], spec)))
+        return layers.profile(self._backend, np.ascontiguousarray(batches.stack([fitted], spec)))
 
     def rate(self) -> Rate:
         manifest = self._segmenter.manifest

@@ -1,4 +1,4 @@
-"""The command ``pem-bench``."""
+"""Entry point of the ``pem-bench`` command."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ import msgspec
 from pem_edge.runtime.benchmark import writing
 from pem_edge.runtime.benchmark.comparison import changes, changes_text
 from pem_edge.runtime.benchmark.report import text
+from pem_edge.runtime.benchmark.run import Interrupted, run
 from pem_edge.runtime.benchmark.schema import Report, parse
 from pem_edge.runtime.cli import bench_options, console
-from pem_edge.runtime.cli.bench_options import PROGRAM, BenchRequest, CompareRequest
+from pem_edge.runtime.cli.bench_options import PROGRAM
+from pem_edge.runtime.cli.bench_requests import DEFAULT_STAGE, BenchRequest, CompareRequest
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.versioned_json import JsonObject
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command with ``arguments``, by default those of the process; return its exit code."""
+    """Run the command and return its exit code. ``arguments`` defaults to ``sys.argv[1:]``."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["compare"]:
         return console.run(bench_options.compare_parser(), bench_options.read_compare, _compare, given[1:])
@@ -34,34 +36,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measure(request: BenchRequest) -> JsonObject:
-    from pem_edge.runtime.benchmark.run import Interrupted, run
-
+    """Measure artifacts and deliver a report, also of a measurement that Ctrl-C interrupts."""
     writing.check(request.outputs.paths, overwrite=request.outputs.overwrite)
     try:
         report = run(request.models, request.options, lambda line: console.say(PROGRAM, line))
     except Interrupted as interruption:
-        record = _delivered(interruption.report, request)
+        record = _deliver(interruption.report, request)
         if request.json:
             print(json.dumps(record))
         raise
-    return _delivered(report, request)
+    return _deliver(report, request)
 
 
-def _delivered(report: Report, request: BenchRequest) -> JsonObject:
+def _deliver(report: Report, request: BenchRequest) -> JsonObject:
+    """Print the report as text unless JSON is requested, write its files, and return it as a JSON object."""
     if not request.json:
         print(text.report(report))
-    return _finished(report, list(writing.write(report, writing.REPORTS, request.outputs.paths)))
+    return _to_record(report, list(writing.write(report, writing.REPORTS, request.outputs.paths)))
 
 
 def _compare(request: CompareRequest) -> JsonObject:
     writing.check(request.outputs.paths, overwrite=request.outputs.overwrite)
     before, after = (parse(_read(path), str(path)) for path in (request.before, request.after))
     found = changes.compare(before, after, (str(request.before), str(request.after)))
-    most = request.fail_if_slower
-    errors = [] if most is None else changes_text.too_slow(found, request.stage, most)
+    limit = request.fail_if_slower
+    errors = [] if limit is None else changes_text.too_slow(found, request.stage or DEFAULT_STAGE, limit)
     if not request.json:
         print(changes_text.terminal(found))
-    return _finished(found, [*errors, *writing.write(found, writing.CHANGES, request.outputs.paths)])
+    return _to_record(found, [*errors, *writing.write(found, writing.CHANGES, request.outputs.paths)])
 
 
 def _read(path: Path) -> bytes:
@@ -71,7 +73,8 @@ def _read(path: Path) -> bytes:
         raise InputError(f"cannot read {path}: {error.strerror}; make it with pem-bench MODEL -o {path}") from error
 
 
-def _finished(content: msgspec.Struct, errors: list[str]) -> JsonObject:
+def _to_record(content: msgspec.Struct, errors: list[str]) -> JsonObject:
+    """Return ``content`` as a JSON object, with the entry "errors" if there are any."""
     record: JsonObject = msgspec.to_builtins(content)
     return record | ({"errors": errors} if errors else {})
 

@@ -1,11 +1,10 @@
-"""The options of ``pem-bench``, and the requests that they make."""
+"""The options of ``pem-bench``, and how requests are built from them."""
 
 from __future__ import annotations
 
 import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -14,56 +13,23 @@ from pem_edge.runtime.benchmark import writing
 from pem_edge.runtime.benchmark.options import SCENARIOS, Options
 from pem_edge.runtime.benchmark.schema import Report
 from pem_edge.runtime.cli import console
+from pem_edge.runtime.cli.bench_requests import DEFAULT_STAGE, BenchRequest, CompareRequest, ReportFiles
 from pem_edge.runtime.versioned_json import to_json
 
 PROGRAM = "pem-bench"
-DESCRIPTION = """``pem-bench``: how fast artifacts are here, where their time goes, and which of them to ship.
+DESCRIPTION = """pem-bench: measure how fast artifacts are on this machine, where their time goes, and which is best.
 
-pem-bench compare a.json b.json says what changed between two reports.
+pem-bench compare a.json b.json shows what changed between two reports.
 """
 
 
-@dataclass(frozen=True)
-class ReportFiles:
-    """The files that a report is written to, each in the form of its suffix, and whether they may be replaced."""
-
-    paths: tuple[Path, ...]
-    overwrite: bool
-
-
-@dataclass(frozen=True)
-class BenchRequest:
-    """What ``pem-bench`` is to do: measure ``models`` and write reports; ``json`` says how standard output is."""
-
-    models: tuple[str, ...]
-    options: Options
-    outputs: ReportFiles
-    json: bool
-
-
-@dataclass(frozen=True)
-class CompareRequest:
-    """What ``pem-bench compare`` is to do.
-
-    Attributes:
-        before: The file of the earlier report.
-        after: The file of the later report.
-        stage: The stage that ``fail_if_slower`` is about.
-        fail_if_slower: The share of its time by which the stage may be slower, such as 0.05; None for any.
-        outputs: The files to write.
-        json: Whether JSON is printed instead of a table.
-    """
-
-    before: Path
-    after: Path
-    stage: str
-    fail_if_slower: float | None
-    outputs: ReportFiles
-    json: bool
-
-
 def read(options: argparse.Namespace, command: str) -> BenchRequest:
-    """Return the request that parsed options make. A number of rounds that was given is exact."""
+    """Build the request from parsed options. Raise InputError if they conflict.
+
+    Args:
+        options: The parsed options. A number of rounds is exact if it is given.
+        command: The command line, for the report.
+    """
     measured = Options(
         images=options.images,
         rounds=options.rounds or Options.rounds,
@@ -82,7 +48,7 @@ def read(options: argparse.Namespace, command: str) -> BenchRequest:
 
 
 def read_compare(options: argparse.Namespace) -> CompareRequest:
-    """Return the request that parsed options make."""
+    """Build the request from parsed options. Raise InputError if they conflict."""
     return CompareRequest(
         options.before, options.after, options.stage, options.fail_if_slower, _outputs(options), options.json
     )
@@ -98,19 +64,34 @@ def parser() -> console.Parser:
     parser.add_argument(
         "models", metavar="MODEL", nargs="+", help="exported models, or demo; others are compared with the first"
     )
-    parser.add_argument("--images", metavar="DIR", type=Path, help="pictures to segment; default: generated streets")
+    _add_subject_options(parser)
+    _add_measurement_options(parser)
+    _add_outputs(parser, writing.REPORTS)
+    parser.add_argument("--schema", action=_PrintSchema, help="print the JSON Schema of what --json prints")
+    return parser
+
+
+def _add_subject_options(parser: console.Parser) -> None:
+    """Add the options that choose the images and the backend."""
+    parser.add_argument("--images", metavar="DIR", type=Path, help="images to segment; default: generated streets")
+    parser.add_argument(
+        "--dataset", metavar="DIR", help="labeled images, as pem-eval takes them, to report PQ along with speed"
+    )
+    parser.add_argument("--dataset-limit", metavar="N", type=console.positive, help="score only the first N of them")
+    console.add_backend(parser)
+    parser.add_argument(
+        "--threads", metavar="N", type=console.positive, help="threads of a CPU backend; default: the backend's choice"
+    )
+
+
+def _add_measurement_options(parser: console.Parser) -> None:
+    """Add the options that choose what is measured, and for how long."""
     parser.add_argument(
         "--rounds",
         "--runs",
         metavar="N",
         type=console.positive,
-        help="every model has one turn in each; default: enough",
-    )
-    parser.add_argument("--dataset", metavar="DIR", help="labeled images, as pem-eval takes them, for PQ beside speed")
-    parser.add_argument("--dataset-limit", metavar="N", type=console.positive, help="score the first N of them only")
-    console.add_backend(parser)
-    parser.add_argument(
-        "--threads", metavar="N", type=console.positive, help="of a CPU backend; default: the backend's choice"
+        help="rounds, in each of which every model has one turn; default: as many as needed",
     )
     parser.add_argument(
         "--scenarios",
@@ -121,24 +102,23 @@ def parser() -> console.Parser:
     )
     parser.add_argument(
         "--seconds", metavar="S", type=_seconds, default=Options.scenario_seconds,
-        help="how long each scenario takes; default: %(default)s",
+        help="duration of each scenario; default: %(default)s",
     )  # fmt: skip
     parser.add_argument(
-        "--cold-start", action=argparse.BooleanOptionalAction, default=True, help="time fresh processes"
+        "--cold-start", action=argparse.BooleanOptionalAction, default=True, help="time the start in new processes"
     )
     parser.add_argument("--profile", action=argparse.BooleanOptionalAction, default=True, help="time every layer")
-    _add_outputs(parser, writing.REPORTS)
-    parser.add_argument("--schema", action=_PrintSchema, help="print the JSON Schema of what --json prints")
-    return parser
 
 
 def compare_parser() -> console.Parser:
     """Return the parser of ``pem-bench compare``."""
-    parser = console.Parser(prog=f"{PROGRAM} compare", description="What changed from one report to another.")
+    parser = console.Parser(prog=f"{PROGRAM} compare", description="Show what changed from one report to another.")
     parser.add_argument("before", metavar="BEFORE", type=Path, help="a report that pem-bench wrote as .json")
     parser.add_argument("after", metavar="AFTER", type=Path, help="a later one")
-    parser.add_argument("--fail-if-slower", metavar="P", type=_percentage, help="such as 5%%: exit code 1 if beyond")
-    parser.add_argument("--stage", metavar="S", default="total", help="which stage that is about; default: %(default)s")
+    parser.add_argument(
+        "--fail-if-slower", metavar="P", type=_percentage, help="exit with code 1 if slower by more, such as 5%%"
+    )
+    parser.add_argument("--stage", metavar="S", help=f"stage that --fail-if-slower limits; default: {DEFAULT_STAGE}")
     _add_outputs(parser, writing.CHANGES)
     return parser
 
@@ -147,12 +127,14 @@ def _add_outputs(parser: console.Parser, writers: Mapping[str, object]) -> None:
     suffixes = ", ".join(writers)
     parser.add_argument(
         "-o", "--output", metavar="FILE", type=_output(tuple(writers)), action="append", default=[],
-        help=f"write a report there, in the form of its suffix: {suffixes}; may be repeated",
+        help=f"write a report in the format of the suffix: {suffixes}; may be repeated",
     )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace reports of earlier runs")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing reports")
 
 
 class _PrintSchema(argparse.Action):
+    """An option that prints the JSON Schema of reports and exits."""
+
     def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:  # noqa: A002
         super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
 
@@ -184,6 +166,8 @@ def _percentage(given: str) -> float:
 
 
 def _output(suffixes: tuple[str, ...]) -> Callable[[str], Path]:
+    """Return an argument's type: a path that ends in one of ``suffixes``."""
+
     def path(given: str) -> Path:
         if Path(given).suffix.lower() not in suffixes:
             raise argparse.ArgumentTypeError(f"{given!r} does not end in one of {', '.join(suffixes)}")

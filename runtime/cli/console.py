@@ -1,4 +1,4 @@
-"""What every command shares: options, one-line errors, exit codes, and JSON alone on standard output."""
+"""The shared parts of all commands: common options, one-line errors, exit codes and JSON output."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event, current_thread, main_thread
 from types import FrameType
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from pem_edge.runtime import backends
-from pem_edge.runtime.errors import PemError
+from pem_edge.runtime.errors import InputError, PemError
 from pem_edge.runtime.versioned_json import JsonObject
 
 FAILURE, INTERRUPTED = 1, 130
-
 
 Request = TypeVar("Request")
 
 
 class Parser(argparse.ArgumentParser):
-    """Parses the arguments of a command, ``--json`` and ``--debug`` among them."""
+    """A parser of command-line arguments that has the options ``--json`` and ``--debug``."""
 
     def __init__(self, prog: str, description: str | None = None, epilog: str | None = None) -> None:
         super().__init__(prog, None, description, epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -47,7 +46,7 @@ def size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def share(text: str) -> float:
+def fraction(text: str) -> float:
     """Parse a number from 0 to 1, for use as an argument's type."""
     try:
         value = float(text)
@@ -59,10 +58,20 @@ def share(text: str) -> float:
 
 
 def positive(text: str) -> int:
-    """Parse a whole number from 1 up, for use as an argument's type."""
+    """Parse an integer of at least 1, for use as an argument's type."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of 1 or more")
     return int(text)
+
+
+def missing_companion(option: str, companion: str) -> InputError:
+    """Return the error for an option that was given without the option to which it belongs.
+
+    Args:
+        option: The option as it was given, such as "--worst 5".
+        companion: The missing option, such as "--save-errors DIR".
+    """
+    return InputError(f"{option} was given without {companion}: add {companion}, or leave out {option}")
 
 
 def run(
@@ -71,29 +80,33 @@ def run(
     action: Callable[[Request], JsonObject],
     arguments: Sequence[str] | None = None,
 ) -> int:
-    """Run a command: parse its arguments, make a request of them, act on that, and print.
+    """Run a command: parse its arguments, build a request from them, carry it out, and print the outcome.
 
     Args:
         parser: The command's parser.
-        read: Makes the request that parsed options are for. Raises PemError if they contradict each other.
-        action: Does what a request asks for. It returns what ``--json`` prints; an entry "errors", one line each, says
-            that part of the work could not be done.
-        arguments: The command line's arguments; by default those of the process.
+        read: Builds the request from the parsed options. Raises PemError if they contradict each other.
+        action: Carries out the request. Returns the object that ``--json`` prints. Its entry "errors", if any, lists
+            what could not be done, one line each.
+        arguments: The command-line arguments; ``sys.argv[1:]`` if None.
 
     Returns:
-        The exit code: 0, 1 for an error, 2 for wrong usage (by argparse), 130 for Ctrl-C.
+        The exit code: 0 for success, 1 for an error, 130 for Ctrl-C. Wrong usage exits with 2 within argparse.
     """
     options = parser.parse_args(arguments)
     try:
-        with _interrupts_remembered():
-            return _run(parser, options, lambda: action(read(options)))
+        with _record_interrupts():
+            return _run(parser.prog, lambda: action(read(options)), as_json=options.json, debug=options.debug)
     except KeyboardInterrupt as interruption:
         print(f"{parser.prog}: {interruption.args[0] if interruption.args else 'interrupted'}", file=sys.stderr)
         return INTERRUPTED
 
 
 def say(program: str, text: str) -> None:
-    """Print a remark on progress. Raises KeyboardInterrupt if Ctrl-C was pressed before and a library swallowed it."""
+    """Print a progress message to standard error.
+
+    Raises:
+        KeyboardInterrupt: If Ctrl-C was pressed earlier and a library suppressed the exception.
+    """
     if _pressed.is_set():
         raise KeyboardInterrupt
     print(f"{program}: {text}", file=sys.stderr, flush=True)
@@ -103,7 +116,9 @@ _pressed = Event()
 
 
 @contextmanager
-def _interrupts_remembered() -> Iterator[None]:
+def _record_interrupts() -> Iterator[None]:
+    """Record in ``_pressed``, during the ``with`` block, that Ctrl-C was pressed."""
+
     def press(_number: int, _frame: FrameType | None) -> None:
         _pressed.set()
         raise KeyboardInterrupt
@@ -119,19 +134,20 @@ def _interrupts_remembered() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _run(parser: Parser, options: argparse.Namespace, act: Callable[[], JsonObject]) -> int:
+def _run(program: str, act: Callable[[], JsonObject], *, as_json: bool, debug: bool) -> int:
     try:
         report = act()
     except Exception as error:
-        if options.debug:
+        if debug:
             traceback.print_exc()
-        print(f"{parser.prog}: {_one_line(error)}", file=sys.stderr)
+        print(f"{program}: {_one_line(error)}", file=sys.stderr)
         return FAILURE
-    if options.json:
+    if as_json:
         print(json.dumps(report))
-    for line in report.get("errors", ()):
-        print(f"{parser.prog}: {line}", file=sys.stderr)
-    return FAILURE if report.get("errors") else 0
+    errors = cast("list[str]", report.get("errors", []))
+    for line in errors:
+        print(f"{program}: {line}", file=sys.stderr)
+    return FAILURE if errors else 0
 
 
 def _one_line(error: Exception) -> str:

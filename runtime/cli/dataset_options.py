@@ -1,4 +1,4 @@
-"""The options that name a dataset."""
+"""The command-line options that name a dataset."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ datasets that others convert to COCO's panoptic format are read as they are:
   COCO:
     --annotations annotations/panoptic_val2017.json --panoptic annotations/panoptic_val2017 --images val2017
 """
-"""Text for the end of a command's help."""
+"""Text for the end of the help of commands that use these options."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -29,12 +29,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         "generated streets",
     )
     group.add_argument("--annotations", metavar="JSON", type=Path, help="default: DIR/panoptic.json")
-    group.add_argument("--images", metavar="DIR", type=Path, help="the pictures; default: DIR/images")
+    group.add_argument("--images", metavar="DIR", type=Path, help="the images; default: DIR/images")
     group.add_argument("--panoptic", metavar="DIR", type=Path, help="the panoptic PNGs; default: DIR/panoptic")
 
 
 def read(options: argparse.Namespace) -> DatasetLocation:
-    """Return where the dataset asked for is. Raises InputError if a part of it was not given."""
+    """Return the location of the dataset. Raise InputError if a part of it is missing."""
     return DatasetLocation(
         options.dataset,
         annotations=options.annotations,

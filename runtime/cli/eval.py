@@ -1,4 +1,4 @@
-"""``pem-eval``: score an exported model on labeled images: PQ, SQ and RQ as the COCO panoptic API, and mean IoU."""
+"""Entry point of the ``pem-eval`` command."""
 
 from __future__ import annotations
 
@@ -23,28 +23,30 @@ from pem_edge.runtime.inference.segmenter import Segmenter
 from pem_edge.runtime.loading import load
 from pem_edge.runtime.versioned_json import JsonObject
 
+DESCRIPTION = (
+    "pem-eval: score an exported model on labeled images: PQ, SQ and RQ as the COCO panoptic API, and mean IoU."
+)
 
-@dataclass(frozen=True)
-class ErrorPictures:
-    """Which pictures of errors to draw: of the ``worst`` images, into ``folder``."""
-
-    folder: Path
-    worst: int
-    overwrite: bool
+_DEFAULT_WORST = 10
 
 
 @dataclass(frozen=True)
 class EvalRequest:
-    """What ``pem-eval`` is to do.
+    """A request to ``pem-eval``.
 
     Attributes:
         model: The path of an exported model, or "demo".
-        dataset: Where the labeled images are.
+        dataset: The location of the labeled images.
         backend: The name of a backend; None for the fastest.
-        limit: The number of images to score, the first ones; None for all.
-        semantic: Whether to compute the mean IoU, too.
-        errors: The pictures of errors to draw; None for none.
-        json: Whether JSON is printed instead of a table.
+        limit: The number of images to score, from the first on; None for all.
+        semantic: Whether to compute the mean IoU, which takes additional time.
+        save_errors: The folder in which to draw the errors of the worst images; None to draw nothing.
+        worst: The number of images to draw; None for the default.
+        overwrite: Whether to replace existing drawings.
+        json: Whether to print JSON instead of a table.
+
+    Raises:
+        InputError: If there is a number of images to draw, but no folder.
     """
 
     model: str
@@ -52,46 +54,58 @@ class EvalRequest:
     backend: str | None
     limit: int | None
     semantic: bool
-    errors: ErrorPictures | None
+    save_errors: Path | None
+    worst: int | None
+    overwrite: bool
     json: bool
+
+    def __post_init__(self) -> None:
+        if self.worst is not None and self.save_errors is None:
+            raise console.missing_companion(f"--worst {self.worst}", "--save-errors DIR")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command with ``arguments``, by default those of the process; return its exit code."""
+    """Run the command and return its exit code. ``arguments`` defaults to ``sys.argv[1:]``."""
     return console.run(_parser(), _read, _run, arguments)
 
 
 def _parser() -> console.Parser:
-    parser = console.Parser(prog="pem-eval", description=__doc__, epilog=dataset_options.EXAMPLES)
+    parser = console.Parser(prog="pem-eval", description=DESCRIPTION, epilog=dataset_options.EXAMPLES)
     parser.add_argument("model", metavar="MODEL", help="an exported model, such as out/pem.onnx, or demo")
     console.add_backend(parser)
     parser.add_argument("--limit", metavar="N", type=console.positive, help="score the first N images only")
     parser.add_argument(
-        "--semantic", action=argparse.BooleanOptionalAction, default=True, help="mean IoU too, which takes more time"
+        "--semantic",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="also compute the mean IoU, which takes more time",
     )
     dataset_options.add(parser)
-    group = parser.add_argument_group("pictures of errors")
+    group = parser.add_argument_group("drawings of errors")
     group.add_argument(
         "--save-errors",
         metavar="DIR",
         type=Path,
-        help="draw the images of lowest PQ there: image, truth, prediction, and errors, which are red where the class "
-        "is wrong, yellow where only the segment is, blue where nothing is asked",
+        help="draw the images of lowest PQ into this folder: image, truth, prediction and errors (red: wrong class, "
+        "yellow: wrong segment of the right class, blue: void, which is not scored)",
     )
-    group.add_argument("--worst", metavar="N", type=console.positive, default=10, help="how many; default: %(default)s")
-    group.add_argument("--overwrite", action="store_true", help="replace pictures of earlier runs")
+    group.add_argument(
+        "--worst", metavar="N", type=console.positive, help=f"number of images to draw; default: {_DEFAULT_WORST}"
+    )
+    group.add_argument("--overwrite", action="store_true", help="replace existing drawings")
     return parser
 
 
 def _read(options: argparse.Namespace) -> EvalRequest:
-    folder = options.save_errors
     return EvalRequest(
         model=options.model,
         dataset=dataset_options.read(options),
         backend=options.backend,
         limit=options.limit,
         semantic=options.semantic,
-        errors=None if folder is None else ErrorPictures(folder, options.worst, options.overwrite),
+        save_errors=options.save_errors,
+        worst=options.worst,
+        overwrite=options.overwrite,
         json=options.json,
     )
 
@@ -99,28 +113,33 @@ def _read(options: argparse.Namespace) -> EvalRequest:
 def _run(request: EvalRequest) -> JsonObject:
     dataset = request.dataset.open()
     count = min(len(dataset), request.limit or len(dataset))
-    pictures = [] if request.errors is None else _planned(request.errors, count)
+    drawings = [] if request.save_errors is None else _plan_drawings(request, request.save_errors, count)
     with load(request.model, request.backend) as segmenter:
         relabeled = Relabeled(dataset, segmenter.manifest.classes)
         with tqdm(range(count), unit="image", disable=None) as indices:
             evaluation = evaluate(segmenter, relabeled, indices, semantic=request.semantic)
-        worst = list(_draw_worst(segmenter, relabeled, evaluation, pictures))
+        worst = list(_draw_worst(segmenter, relabeled, evaluation, drawings))
         if not request.json:
-            print(table.table(evaluation, relabeled.labels))
+            print(table.format_table(evaluation, relabeled.labels))
         return {
             "model": request.model,
             "backend": segmenter.backend.name,
-            **table.record(evaluation, relabeled.labels),
+            **table.to_record(evaluation, relabeled.labels),
             "worst": worst,
         }
 
 
-def _planned(errors: ErrorPictures, count: int) -> list[Path]:
-    """Return the paths of the pictures, the worst first. Raises OutputError if they cannot be written."""
-    files.make_folder(errors.folder)
-    paths = [errors.folder / f"worst_{rank:02d}.png" for rank in range(1, min(errors.worst, count) + 1)]
+def _plan_drawings(request: EvalRequest, folder: Path, count: int) -> list[Path]:
+    """Create ``folder`` and return the paths of the drawings, worst image first.
+
+    Raises:
+        OutputError: If the folder cannot be created, or a drawing exists and must not be replaced.
+    """
+    files.make_folder(folder)
+    worst = min(request.worst or _DEFAULT_WORST, count)
+    paths = [folder / f"worst_{rank:02d}.png" for rank in range(1, worst + 1)]
     for path in paths:
-        if path.exists() and not errors.overwrite:
+        if path.exists() and not request.overwrite:
             raise OutputError(f"{path} exists already: add --overwrite, or give --save-errors another folder")
     return paths
 
@@ -128,11 +147,12 @@ def _planned(errors: ErrorPictures, count: int) -> list[Path]:
 def _draw_worst(
     segmenter: Segmenter, dataset: Dataset, evaluation: Evaluation, paths: Sequence[Path]
 ) -> Iterator[JsonObject]:
+    """Draw the errors of the images of lowest PQ, one per path, and yield a record of each drawing."""
     for index, path in zip(evaluation.worst(len(paths)), paths, strict=False):
         sample = dataset[index]
-        picture = error_pictures.draw(sample, segmenter(sample.image))
-        with files.writing(path) as temporary:
-            temporary.write_bytes(cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
+        drawing = error_pictures.draw(sample, segmenter(sample.image))
+        with files.write_atomically(path) as temporary:
+            temporary.write_bytes(cv2.imencode(".png", cv2.cvtColor(drawing, cv2.COLOR_RGB2BGR))[1].tobytes())
         yield {"image": sample.name, "pq": evaluation.image_quality[index], "picture": str(path)}
 
 

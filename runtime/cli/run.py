@@ -1,4 +1,4 @@
-"""The command ``pem-run``."""
+"""Entry point of the ``pem-run`` command."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from pem_edge.runtime.loading import load
 from pem_edge.runtime.results.result import Result
 from pem_edge.runtime.results.saving import Outputs
 from pem_edge.runtime.serving import live
-from pem_edge.runtime.sources.frame import counted
+from pem_edge.runtime.sources.frame import format_count
 from pem_edge.runtime.versioned_json import JsonObject
 
-_LABELS_SHOWN = 5
+_MAX_LABELS = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command with ``arguments``, by default those of the process; return its exit code."""
+    """Run the command and return its exit code. ``arguments`` defaults to ``sys.argv[1:]``."""
     return console.run(run_options.parser(), run_options.read, _run, arguments)
 
 
@@ -54,54 +54,54 @@ def _segment(request: RunRequest, segmenter: Segmenter, outputs: Outputs) -> Jso
     errors: list[str] = []
     with ExitStack() as stack:
         stack.enter_context(segmenter)
-        page = stack.enter_context(_page(request, segmenter))
+        board = stack.enter_context(_serve_page(request, segmenter))
         stack.enter_context(outputs)
         stream = stack.enter_context(segmenter.stream(request.source, on_error=lambda error: errors.append(str(error))))
-        stack.enter_context(_summary(request, stream))
+        stack.enter_context(_print_summary(request, stream))
         for result in tqdm(islice(stream, request.frames), total=_total(request), unit="image", disable=None):
             paths = outputs.save(result)
-            if page is not None:
-                page.show(result, stream.dropped)
+            if board is not None:
+                board.update(result, stream.dropped)
             if request.json:
-                images.append(_record(result, paths))
+                images.append(_make_record(result, paths))
             else:
                 with tqdm.external_write_mode():
-                    print(_line(result), flush=True)
+                    print(_describe(result), flush=True)
     return {"images": images, "dropped": stream.dropped, "errors": errors}
 
 
 def _total(request: RunRequest) -> int | None:
-    """Return the number of images to expect, None if it is unknown."""
+    """Return the expected number of images; None if it is unknown."""
     known = [count for count in (request.source.length, request.frames) if count]
     return min(known, default=None)
 
 
 @contextmanager
-def _page(request: RunRequest, segmenter: Segmenter) -> Iterator[live.Board | None]:
-    """Serve the live page in the block, if one was asked for, and give the board that it shows."""
-    if request.page is None:
+def _serve_page(request: RunRequest, segmenter: Segmenter) -> Iterator[live.Board | None]:
+    """Serve the live page during the ``with`` block, if requested, and yield the board that it shows."""
+    if request.live_port is None:
         yield None
         return
     board = live.Board(request.source.name, f"{Path(request.model).name} in {segmenter.backend.name}")
-    with live.LivePage(board, request.page.host, request.page.port) as page:
+    with live.LivePage(board, request.live_host or live.HOST, request.live_port) as page:
         console.say("pem-run", f"live at {page.address}")
         yield board
 
 
 @contextmanager
-def _summary(request: RunRequest, stream: Stream) -> Iterator[None]:
-    """Print, after the block and also after Ctrl-C, how many frames were segmented, how fast, and how many were not."""
+def _print_summary(request: RunRequest, stream: Stream) -> Iterator[None]:
+    """Print the numbers of segmented and dropped frames and the frame rate after the block, even if it fails."""
     start = time.perf_counter()
     try:
         yield
     finally:
         if not request.json and not isinstance(request.source, sources.Pictures):
-            pace = stream.taken / (time.perf_counter() - start)
-            taken = counted(stream.taken)
-            print(f"{request.source.name}: {taken}, {pace:.1f} a second, {stream.dropped} dropped", flush=True)
+            rate = stream.taken / (time.perf_counter() - start)
+            taken = format_count(stream.taken)
+            print(f"{request.source.name}: {taken}, {rate:.1f} per second, {stream.dropped} dropped", flush=True)
 
 
-def _record(result: Result, paths: dict[str, Path]) -> JsonObject:
+def _make_record(result: Result, paths: dict[str, Path]) -> JsonObject:
     return {
         "image": result.name,
         "segments": [asdict(segment) for segment in result.segments],
@@ -115,11 +115,11 @@ def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def _line(result: Result) -> str:
-    """Describe a result in one line: how many segments, the classes of the largest, and the time it took."""
+def _describe(result: Result) -> str:
+    """Describe a result in one line: its number of segments, the classes of the largest ones, and the time."""
     largest = sorted(result.segments, key=lambda segment: segment.area, reverse=True)
     counts = Counter(segment.label for segment in largest)
-    shown = [label if count == 1 else f"{count} {label}" for label, count in counts.items()][:_LABELS_SHOWN]
+    shown = [label if count == 1 else f"{count} {label}" for label, count in counts.items()][:_MAX_LABELS]
     more = [f"{len(counts) - len(shown)} more"] if len(counts) > len(shown) else []
     number = f"{len(largest)} segment{'' if len(largest) == 1 else 's'}"
     classes = f" ({', '.join(shown + more)})" if shown else ""

@@ -1,4 +1,4 @@
-"""The options of ``pem-run``, and the request that they make."""
+"""The options of ``pem-run``, and the request built from them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pem_edge.runtime.results.saving import KINDS
 from pem_edge.runtime.serving import live
 from pem_edge.runtime.sources import Source
 
-DESCRIPTION = "``pem-run``: segment pictures, a video, a camera or a stream with an exported model."
-_SAVED = ("overlay", "panoptic")
+DESCRIPTION = "pem-run: segment images, a video, a camera or a stream with an exported model."
+_DEFAULT_KINDS = ("overlay", "panoptic")
 
 _EXAMPLES = """\
 examples:
@@ -26,30 +26,57 @@ examples:
 
 
 @dataclass(frozen=True)
-class PageAddress:
-    """Where the live page is served: a host name or address, and a port, 0 for any free one."""
+class SourceRequest:
+    """The images to segment, as the command line names them.
 
-    host: str
-    port: int
+    Attributes:
+        name: A path, a camera or an address, see `sources.find`; or "-" for standard input.
+        raw_size: The height and width of raw frames; None if the source does not consist of raw frames.
+        raw_format: The format of raw frames, out of `sources.FORMATS`; None for the default.
+        timeout: The seconds that a live source may give nothing; None for any time.
+
+    Raises:
+        InputError: If there is a format of raw frames, but no size.
+    """
+
+    name: str
+    raw_size: tuple[int, int] | None = None
+    raw_format: str | None = None
+    timeout: float | None = sources.TIMEOUT
+
+    def __post_init__(self) -> None:
+        if self.raw_format is not None and self.raw_size is None:
+            raise console.missing_companion(f"--raw-format {self.raw_format}", "--raw-size HxW")
+
+    def open(self) -> Source:
+        """Return the source. Raise InputError if it does not exist."""
+        if self.raw_size is None:
+            return sources.find(self.name, timeout=self.timeout)
+        pixels = self.raw_format or sources.FORMATS[0]
+        return sources.RawFrames(Path(self.name), self.raw_size, pixels, self.timeout)
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What ``pem-run`` is to do.
+    """A request to ``pem-run``.
 
     Attributes:
         model: The path of an exported model, or "demo".
         source: The images to segment.
-        output: The folder of the files to save.
-        kinds: The kinds of files to save, of `results.saving.KINDS`.
-        overwrite: Whether to replace files of earlier runs.
-        frames: The number of images to stop after; None for all.
+        output: The folder to save files in.
+        kinds: The kinds of files to save, out of `results.saving.KINDS`.
+        overwrite: Whether to replace existing files.
+        frames: The number of images after which to stop; None for all.
         backend: The name of a backend; None for the fastest.
         threads: The number of CPU threads for the model; None for all.
-        score_threshold: The least class probability of a segment, 0 to 1; None for the manifest's.
-        overlap_threshold: The least visible share of a mask, 0 to 1; None for the manifest's.
-        page: The address of the live page; None for no page.
-        json: Whether JSON is printed instead of lines for people.
+        score_threshold: The minimum class probability of a segment, 0 to 1; None for the manifest's.
+        overlap_threshold: The minimum visible fraction of a mask, 0 to 1; None for the manifest's.
+        live_port: The port of the live page, 0 for any free port; None for no page.
+        live_host: The host name or address of the live page; None for the default.
+        json: Whether to print JSON instead of text.
+
+    Raises:
+        InputError: If there is a host for the live page, but no port.
     """
 
     model: str
@@ -62,34 +89,33 @@ class RunRequest:
     threads: int | None
     score_threshold: float | None
     overlap_threshold: float | None
-    page: PageAddress | None
+    live_port: int | None
+    live_host: str | None
     json: bool
+
+    def __post_init__(self) -> None:
+        if self.live_host is not None and self.live_port is None:
+            raise console.missing_companion(f"--live-host {self.live_host}", "--live")
 
 
 def read(options: argparse.Namespace) -> RunRequest:
-    """Return the request that parsed options make. Raises InputError if there is no such source."""
-    page = None if options.live is None else PageAddress(options.live_host, options.live)
-    unasked = _SAVED if page is None else ()
+    """Build the request from parsed options. Raise InputError if the source does not exist or options conflict."""
+    default_kinds = _DEFAULT_KINDS if options.live is None else ()
     return RunRequest(
         model=options.model,
-        source=_source(options),
+        source=SourceRequest(options.source, options.raw_size, options.raw_format, options.timeout).open(),
         output=options.output,
-        kinds=unasked if options.save is None else options.save,
+        kinds=default_kinds if options.save is None else options.save,
         overwrite=options.overwrite,
         frames=options.frames,
         backend=options.backend,
         threads=options.threads,
         score_threshold=options.score_threshold,
         overlap_threshold=options.overlap_threshold,
-        page=page,
+        live_port=options.live,
+        live_host=options.live_host,
         json=options.json,
     )
-
-
-def _source(options: argparse.Namespace) -> Source:
-    if options.raw_size is not None:
-        return sources.RawFrames(Path(options.source), options.raw_size, options.raw_format, options.timeout)
-    return sources.find(options.source, timeout=options.timeout)
 
 
 def parser() -> console.Parser:
@@ -99,7 +125,7 @@ def parser() -> console.Parser:
     parser.add_argument(
         "source",
         metavar="SOURCE",
-        help="a picture, a folder of pictures, a video, a camera (0, camera:0, /dev/video0), an address (rtsp://, "
+        help="an image, a folder of images, a video, a camera (0, camera:0, /dev/video0), an address (rtsp://, "
         "http://), or - for raw frames on standard input",
     )
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, default=Path("out"), help="default: %(default)s")
@@ -107,19 +133,21 @@ def parser() -> console.Parser:
         "--save",
         metavar="KINDS",
         type=_kinds,
-        help="any of overlay, panoptic (PNGs in COCO's colors) and json (panoptic.json, which tells their segments), "
-        "separated by commas; default: overlay,panoptic, with --live nothing",
+        help="any of overlay, panoptic (PNGs in COCO's format) and json (panoptic.json, which lists their segments), "
+        "separated by commas; default: overlay,panoptic, or nothing with --live",
     )
     parser.add_argument("--frames", metavar="N", type=console.positive, help="stop after that many images")
     console.add_backend(parser)
     parser.add_argument(
-        "--threads", metavar="N", type=console.positive, help="of the CPU, to run the model; default: all"
+        "--threads", metavar="N", type=console.positive, help="CPU threads that run the model; default: all"
     )
-    parser.add_argument("--score-threshold", metavar="P", type=console.share, help="least class probability, 0 to 1")
     parser.add_argument(
-        "--overlap-threshold", metavar="P", type=console.share, help="least visible share of a mask, 0 to 1"
+        "--score-threshold", metavar="P", type=console.fraction, help="minimum class probability, 0 to 1"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace files of earlier runs")
+    parser.add_argument(
+        "--overlap-threshold", metavar="P", type=console.fraction, help="minimum visible fraction of a mask, 0 to 1"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     _add_live_options(parser)
     return parser
 
@@ -132,26 +160,25 @@ def _add_live_options(parser: console.Parser) -> None:
         nargs="?",
         type=int,
         const=live.PORT,
-        help="show drawings, pace and classes on a web page of this machine; default port: %(const)s, 0: any free one",
+        help="show drawings, frame rate and classes on a web page; default port: %(const)s, 0: any free port",
     )
     group.add_argument(
         "--live-host",
         metavar="HOST",
-        default=live.HOST,
-        help="0.0.0.0 lets every machine of the network see the page; default: %(default)s, only this one",
+        help=f"0.0.0.0 lets every machine in the network see the page; default: {live.HOST}, only this machine",
     )
     group.add_argument(
         "--timeout",
         metavar="S",
         type=_seconds,
         default=sources.TIMEOUT,
-        help="seconds a camera, an address or another program may give nothing, 0: forever; default: %(default)g",
+        help="seconds that a camera, an address or another program may send nothing, 0: forever; default: %(default)g",
     )
     group.add_argument(
-        "--raw-size", metavar="HxW", type=console.size, help="SOURCE, a file or -, is raw frames this big"
+        "--raw-size", metavar="HxW", type=console.size, help="SOURCE, a file or -, consists of raw frames of this size"
     )
     group.add_argument(
-        "--raw-format", choices=sources.FORMATS, default="rgb24", help="of raw frames; default: %(default)s"
+        "--raw-format", choices=sources.FORMATS, help=f"format of raw frames; default: {sources.FORMATS[0]}"
     )
 
 
@@ -163,7 +190,7 @@ def _kinds(text: str) -> tuple[str, ...]:
 
 
 def _seconds(text: str) -> float | None:
-    """Return none for 0."""
+    """Parse a number of seconds; 0 means no limit and gives None."""
     try:
         value = float(text)
     except ValueError:

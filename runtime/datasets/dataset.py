@@ -1,4 +1,4 @@
-"""Labeled images: what evaluation, training and calibration read, wherever it comes from."""
+"""The interface of datasets: labeled images for evaluation, training and calibration."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrueSegment:
-    """One region of a true panoptic map; ``category_id`` is the class index, 0 to K-1.
+    """A region of a ground-truth panoptic map.
 
-    Of a crowd (``iscrowd``) the single instances are unknown: what lies in it is neither right nor wrong.
+    Attributes:
+        id: The value of its pixels in the map, 1 and up.
+        category_id: The index of its class, 0 to K-1.
+        iscrowd: Whether it is a group whose instances are not separated; predictions inside it are not judged.
     """
 
     id: int
@@ -27,7 +30,14 @@ class TrueSegment:
 
 @dataclass(frozen=True)
 class Sample:
-    """An image, RGB uint8 (H, W, 3), and its truth: ``panoptic`` int32 (H, W), 0 is void, and its segments."""
+    """An image and its ground truth.
+
+    Attributes:
+        name: The image's path, or the name of a generated scene.
+        image: The image, RGB uint8 (H, W, 3).
+        panoptic: The segment id of every pixel, int32 (H, W); 0 is void.
+        segments: The segments of the panoptic map. A segment may have no pixels.
+    """
 
     name: str
     image: NDArray[np.uint8]
@@ -36,11 +46,11 @@ class Sample:
 
 
 class Dataset(Protocol):
-    """Samples by number, made or read when asked for, and the classes they are labeled with."""
+    """A sequence of samples, each generated or read when it is accessed, and the classes of their labels."""
 
     @property
     def labels(self) -> Sequence[Label]:
-        """The classes."""
+        """The classes, in the order of their indices."""
 
     def __len__(self) -> int: ...
 

@@ -1,4 +1,4 @@
-"""Datasets by what a user types for one."""
+"""Opening a dataset from the text or paths that a user gives."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from pathlib import Path
 
 from pem_edge.runtime.datasets.coco_panoptic import CocoPanoptic
 from pem_edge.runtime.datasets.dataset import Dataset
+from pem_edge.runtime.datasets.toy_streets import ToyStreets
 from pem_edge.runtime.errors import InputError
 
 
 @dataclass(frozen=True)
 class DatasetLocation:
-    """Where a dataset is.
+    """The location of a dataset.
 
     Attributes:
-        text: A folder in COCO's panoptic format, which has ``panoptic.json`` and the folders ``images`` and
-            ``panoptic``; or ``toy:COUNT[:HxW[:SEED]]`` for toy streets, 256x512 with seed 0 by default.
-        annotations: The JSON file, if it is elsewhere.
-        images: The folder of pictures, if it is elsewhere.
-        panoptic: The folder of panoptic PNGs, if it is elsewhere.
+        text: A folder in COCO's panoptic format, with ``panoptic.json`` and the folders ``images`` and ``panoptic``;
+            or ``toy:COUNT[:HxW[:SEED]]`` for toy streets, 256x512 with seed 0 unless given.
+        annotations: The JSON file, if it is not in the folder.
+        images: The folder of images, if it is not in the folder.
+        panoptic: The folder of panoptic PNGs, if it is not in the folder.
 
     Raises:
-        InputError: If there is no ``text`` and not all of the others.
+        InputError: If ``text`` is None and a path is missing, or if ``text`` names toy streets and a path is given.
     """
 
     text: str | None = None
@@ -32,18 +33,22 @@ class DatasetLocation:
     panoptic: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.text is None and None in (self.annotations, self.images, self.panoptic):
+        paths = (self.annotations, self.images, self.panoptic)
+        if self.text is None and None in paths:
             raise InputError("no dataset: give --dataset, or all of --annotations, --images and --panoptic")
+        if self.text is not None and _names_toy_streets(self.text) and any(paths):
+            raise InputError(
+                f"{self.text} is generated and has no files: leave out --annotations, --images and --panoptic"
+            )
 
     def open(self) -> Dataset:
         """Open the dataset. Raises InputError if it is missing or damaged."""
-        if self.text is not None and self.text.startswith("toy:"):
-            return _toy_streets(self.text)
-        folder = Path(self.text or "")
+        text = self.text or ""
+        if _names_toy_streets(text):
+            return _toy_streets(text)
+        folder = Path(text)
         if not folder.is_dir():
-            raise InputError(
-                f"{self.text} is not a folder: give one in COCO's panoptic format, or toy:COUNT[:HxW[:SEED]]"
-            )
+            raise InputError(f"{text} is not a folder: give one in COCO's panoptic format, or toy:COUNT[:HxW[:SEED]]")
         return CocoPanoptic(
             self.annotations or folder / "panoptic.json",
             self.images or folder / "images",
@@ -52,19 +57,21 @@ class DatasetLocation:
 
 
 def open_dataset(text: str) -> Dataset:
-    """Open the dataset that ``text`` names, see `DatasetLocation`. Raises InputError."""
+    """Open the dataset that ``text`` names, as `DatasetLocation` describes it. Raises InputError."""
     return DatasetLocation(text).open()
 
 
 def has_labels(text: str) -> bool:
-    """Return whether ``text`` names a dataset with labels, rather than a folder of mere pictures."""
-    return text.startswith("toy:") or (Path(text) / "panoptic.json").is_file()
+    """Return whether ``text`` names a labeled dataset, rather than a folder of images alone."""
+    return _names_toy_streets(text) or (Path(text) / "panoptic.json").is_file()
+
+
+def _names_toy_streets(text: str) -> bool:
+    return text.startswith("toy:")
 
 
 def _toy_streets(text: str) -> Dataset:
     match = re.fullmatch(r"toy:([1-9]\d{0,8})(?::([1-9]\d{0,4})x([1-9]\d{0,4})(?::(\d{1,18}))?)?", text)
     if match is None:
         raise InputError(f"{text!r} is not a dataset: expected toy:COUNT[:HxW[:SEED]], such as toy:200:256x512:7")
-    from pem_edge.runtime.datasets.toy_streets import ToyStreets
-
     return ToyStreets(*(int(number) for number in match.groups() if number is not None))

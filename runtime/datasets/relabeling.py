@@ -1,4 +1,4 @@
-"""Labeled images whose classes are numbered as a model's."""
+"""A dataset whose class indices are changed to those of a model."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.datasets.dataset import Dataset, Sample
 from pem_edge.runtime.errors import InputError
 
-_SHOWN = 5
+_MAX_NAMES = 5
+"""Maximum number of class names that a message lists."""
 
 
 class Relabeled:
-    """``dataset`` with ``labels`` in place of its own, which must be the same classes in any order.
+    """A dataset with its classes renumbered to match ``labels``, which must be the same classes in any order.
 
-    Classes are the same if their names are, or, failing that, what stands before the first comma, where ADE20K has
-    synonyms. Raises InputError that names the difference.
+    Classes match by their whole names or, if those differ, by the part before the first comma: ADE20K's names are lists
+    of synonyms.
+
+    Raises:
+        InputError: If the classes differ; the message lists the differences.
     """
 
     def __init__(self, dataset: Dataset, labels: Sequence[Label]) -> None:
         self._dataset = dataset
-        self._classes = _matched(dataset.labels, labels)
+        self._classes = _match(dataset.labels, labels)
         self.labels = labels
 
     def __len__(self) -> int:
@@ -33,23 +37,23 @@ class Relabeled:
         return replace(sample, segments=segments)
 
 
-def _matched(own: Sequence[Label], wanted: Sequence[Label]) -> list[int]:
+def _match(own: Sequence[Label], wanted: Sequence[Label]) -> list[int]:
     """Return the index in ``wanted`` of each class of ``own``."""
-    key = next((key for key in (_name, _first_synonym) if _same(own, wanted, key)), None)
+    key = next((key for key in (_name, _first_synonym) if _have_same_names(own, wanted, key)), None)
     if key is None:
-        raise InputError(_difference(own, wanted))
-    places = {key(label): place for place, label in enumerate(wanted)}
-    classes = [places[key(label)] for label in own]
-    for label, place in zip(own, classes, strict=True):
-        if label.isthing != wanted[place].isthing:
+        raise InputError(_describe_difference(own, wanted))
+    indices = {key(label): index for index, label in enumerate(wanted)}
+    classes = [indices[key(label)] for label in own]
+    for label, index in zip(own, classes, strict=True):
+        if label.isthing != wanted[index].isthing:
             raise InputError(
-                f"the class {label.name!r} is {_kind(label)} in the dataset and {_kind(wanted[place])} in the model: "
+                f"the class {label.name!r} is {_kind(label)} in the dataset and {_kind(wanted[index])} in the model: "
                 "correct its isthing, or export the model with --labels of the dataset"
             )
     return classes
 
 
-def _same(own: Sequence[Label], wanted: Sequence[Label], key: Callable[[Label], str]) -> bool:
+def _have_same_names(own: Sequence[Label], wanted: Sequence[Label], key: Callable[[Label], str]) -> bool:
     names = {key(label) for label in wanted}
     return {key(label) for label in own} == names and len(own) == len(wanted) == len(names)
 
@@ -62,22 +66,22 @@ def _first_synonym(label: Label) -> str:
     return label.name.split(",")[0].strip()
 
 
-def _difference(own: Sequence[Label], wanted: Sequence[Label]) -> str:
+def _describe_difference(own: Sequence[Label], wanted: Sequence[Label]) -> str:
     mine, theirs = (dict.fromkeys(_first_synonym(label) for label in side) for side in (own, wanted))
-    only = [
-        f"only {where} has {_listed([name for name in one if name not in other])}"
-        for where, one, other in (("the dataset", mine, theirs), ("the model", theirs, mine))
-        if one.keys() - other.keys()
+    differences = [
+        f"only {owner} has {_list_names([name for name in names if name not in others])}"
+        for owner, names, others in (("the dataset", mine, theirs), ("the model", theirs, mine))
+        if names.keys() - others.keys()
     ]
     return (
         f"the {len(own)} classes of the dataset are not the {len(wanted)} of the model: "
-        f"{'; '.join(only) or 'names occur more than once'}; export the model with --labels of the dataset"
+        f"{'; '.join(differences) or 'names occur more than once'}; export the model with --labels of the dataset"
     )
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(map(repr, names[:_SHOWN])) + more
+def _list_names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return ", ".join(map(repr, names[:_MAX_NAMES])) + more
 
 
 def _kind(label: Label) -> str:

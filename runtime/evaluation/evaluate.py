@@ -1,4 +1,4 @@
-"""How well a segmenter does on labeled images."""
+"""Scoring a segmenter on labeled images."""
 
 from __future__ import annotations
 
@@ -12,19 +12,24 @@ from numpy.typing import NDArray
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.datasets.dataset import Dataset, Sample
 from pem_edge.runtime.evaluation.metrics import MeanIoU, MeanIoUScores, PanopticQuality, PanopticScores
-from pem_edge.runtime.evaluation.metrics.matching import classes_of, positions
+from pem_edge.runtime.evaluation.metrics.matching import classes_of, segment_numbers
 from pem_edge.runtime.inference.segmenter import Segmenter
 from pem_edge.runtime.results.result import Result
 
 VOID = -1
-"""The class of a pixel that has none."""
+"""Class index of pixels without a class."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores over all images, None for what was not asked for; PQ of each image by its number, for those that have one.
+    """The scores of a segmenter on a dataset.
 
-    ``milliseconds`` is the median time of each stage.
+    Attributes:
+        images: The number of images.
+        quality: The panoptic quality over all images.
+        iou: The mean IoU over all images, or None if it was not computed.
+        image_quality: The PQ of each image in percent, by the image's index. Images without segments have none.
+        milliseconds: The median time of each stage.
     """
 
     images: int
@@ -34,16 +39,24 @@ class Evaluation:
     milliseconds: Mapping[str, float]
 
     def worst(self, count: int) -> list[int]:
-        """Return the numbers of the ``count`` images of lowest PQ, the lowest first."""
+        """Return the indices of the ``count`` images with the lowest PQ, worst first."""
         return sorted(self.image_quality, key=lambda index: self.image_quality[index])[:count]
 
 
 def evaluate(
     segmenter: Segmenter, dataset: Dataset, indices: Iterable[int] | None = None, *, semantic: bool = True
 ) -> Evaluation:
-    """Segment the images of ``dataset``, which has the model's classes, or those of ``indices``, and score the results.
+    """Segment the images of a dataset and score the results.
 
-    Without ``semantic``, mean IoU is left out, and the time its maps take. Raises InputError and BackendError.
+    Args:
+        segmenter: The segmenter.
+        dataset: The images, labeled with the model's classes.
+        indices: The indices of the images to score; None for all.
+        semantic: Whether to compute the mean IoU, which takes additional time.
+
+    Raises:
+        InputError: If an image or its map cannot be read.
+        BackendError: If the model cannot be run.
     """
     scores = _Scores(segmenter.manifest.classes, semantic)
     for index in range(len(dataset)) if indices is None else indices:
@@ -53,12 +66,14 @@ def evaluate(
 
 
 def semantic_truth(sample: Sample) -> NDArray[np.int32]:
-    """Return the class of every pixel, int32 (H, W), `VOID` where it has none."""
+    """Return the class index of every pixel, int32 (H, W); pixels without a class are `VOID`."""
     classes = np.array([VOID, *classes_of(sample.segments)], np.int32)
-    return classes[positions(sample.panoptic, sample.segments)]
+    return classes[segment_numbers(sample.panoptic, sample.segments)]
 
 
 class _Scores:
+    """Collects the scores and times of images."""
+
     def __init__(self, classes: Sequence[labels.Label], semantic: bool) -> None:
         self._things, self._num_classes = labels.things(classes), len(classes)
         self._quality = self._new_quality()
@@ -67,12 +82,12 @@ class _Scores:
         self._times: list[Mapping[str, float]] = []
 
     def add(self, index: int, sample: Sample, result: Result) -> None:
-        alone = self._new_quality()
-        alone.update(result.panoptic, result.segments, sample.panoptic, sample.segments)
-        self._quality.merge(alone)
-        quality = alone.compute()["all"]["pq"]
-        if quality is not None:
-            self._image_quality[index] = quality
+        image_quality = self._new_quality()
+        image_quality.update(result.panoptic, result.segments, sample.panoptic, sample.segments)
+        self._quality.merge(image_quality)
+        pq = image_quality.compute()["all"]["pq"]
+        if pq is not None:
+            self._image_quality[index] = pq
         if self._iou is not None:
             self._iou.update(result.semantic, semantic_truth(sample))
         self._times.append(result.milliseconds)

@@ -1,19 +1,46 @@
-"""An evaluation as a table to read, and as a record for JSON."""
+"""The scores of an evaluation as a table of text and as a record for JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypedDict
 
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.evaluation.evaluate import Evaluation
-from pem_edge.runtime.versioned_json import JsonObject
+from pem_edge.runtime.evaluation.metrics import ClassQuality, Quality
 
 _HEADER = ("PQ", "SQ", "RQ", "IoU", "TP", "FP", "FN")
 _NAME_WIDTH = 24
 
 
-def record(evaluation: Evaluation, labels: Sequence[Label]) -> JsonObject:
-    """Return the scores in percent, None where there is none, and the median time of each stage in milliseconds."""
+class Scores(ClassQuality):
+    """The scores of a class or of a group of classes. ``iou`` is in percent, None if it was not computed."""
+
+    iou: float | None
+
+
+class ClassRecord(Scores):
+    """The scores of a class, with its name and whether it is a thing."""
+
+    name: str
+    isthing: bool
+
+
+class EvaluationRecord(TypedDict):
+    """The scores of an evaluation in percent, and ``milliseconds``, the median time of each stage.
+
+    ``pq`` has the keys "all", "things" and "stuff". A score is None if no class has one.
+    """
+
+    images: int
+    pq: Mapping[str, Quality]
+    miou: float | None
+    per_class: list[ClassRecord]
+    milliseconds: Mapping[str, float]
+
+
+def to_record(evaluation: Evaluation, labels: Sequence[Label]) -> EvaluationRecord:
+    """Return the scores and times of an evaluation. ``labels`` are the classes, in order."""
     quality = evaluation.quality
     return {
         "images": evaluation.images,
@@ -21,43 +48,48 @@ def record(evaluation: Evaluation, labels: Sequence[Label]) -> JsonObject:
         "miou": None if evaluation.iou is None else evaluation.iou["miou"],
         "per_class": [
             {"name": label.name, "isthing": label.isthing, **quality["per_class"][label.id], "iou": iou}
-            for label, iou in zip(labels, _ious(evaluation, labels), strict=True)
+            for label, iou in zip(labels, _class_ious(evaluation, labels), strict=True)
         ],
         "milliseconds": {stage: round(time, 3) for stage, time in evaluation.milliseconds.items()},
     }
 
 
-def table(evaluation: Evaluation, labels: Sequence[Label]) -> str:
-    """Return a row for all classes, for things and for stuff, one for each class, and a line on the times."""
-    scores = record(evaluation, labels)
-    classes = scores["per_class"]
+def format_table(evaluation: Evaluation, labels: Sequence[Label]) -> str:
+    """Return a table with a row for all classes, for things, for stuff and for each class, and a line of times."""
+    record = to_record(evaluation, labels)
+    classes = record["per_class"]
     groups = (
         ("All", "all", classes),
         ("Things", "things", [row for row in classes if row["isthing"]]),
         ("Stuff", "stuff", [row for row in classes if not row["isthing"]]),
     )
     lines = [_line("", _HEADER)]
-    lines += [_line(title, _cells({**scores["pq"][key], **_summary(members)})) for title, key, members in groups]
+    lines += [_line(title, _cells(_summarize(record["pq"][key], rows))) for title, key, rows in groups]
     lines += ["-" * len(lines[0])]
     lines += [_line(row["name"], _cells(row)) for row in classes]
-    times = ", ".join(f"{stage} {time:.1f} ms" for stage, time in scores["milliseconds"].items())
-    return "\n".join([*lines, f"{scores['images']} images, median times: {times}"])
+    times = ", ".join(f"{stage} {time:.1f} ms" for stage, time in record["milliseconds"].items())
+    return "\n".join([*lines, f"{record['images']} images, median times: {times}"])
 
 
-def _ious(evaluation: Evaluation, labels: Sequence[Label]) -> Sequence[float | None]:
+def _class_ious(evaluation: Evaluation, labels: Sequence[Label]) -> Sequence[float | None]:
     return [None] * len(labels) if evaluation.iou is None else evaluation.iou["per_class"]
 
 
-def _summary(rows: Sequence[JsonObject]) -> JsonObject:
-    """Return the mean IoU and the counts of several classes."""
+def _summarize(quality: Quality, rows: Sequence[Scores]) -> Scores:
+    """Return the scores of a group of classes: their ``quality``, their mean IoU and the sums of their counts."""
     ious = [row["iou"] for row in rows if row["iou"] is not None]
-    counts = {key: sum(row[key] for row in rows) for key in ("tp", "fp", "fn")}
-    return {"iou": sum(ious) / len(ious) if ious else None, **counts}
+    return {
+        **quality,
+        "iou": sum(ious) / len(ious) if ious else None,
+        "tp": sum(row["tp"] for row in rows),
+        "fp": sum(row["fp"] for row in rows),
+        "fn": sum(row["fn"] for row in rows),
+    }
 
 
-def _cells(row: JsonObject) -> list[str]:
-    percentages = ["-" if row[key] is None else f"{row[key]:.1f}" for key in ("pq", "sq", "rq", "iou")]
-    return percentages + [str(row[key]) for key in ("tp", "fp", "fn")]
+def _cells(row: Scores) -> list[str]:
+    percentages = ["-" if score is None else f"{score:.1f}" for score in (row["pq"], row["sq"], row["rq"], row["iou"])]
+    return percentages + [str(count) for count in (row["tp"], row["fp"], row["fn"])]
 
 
 def _line(name: str, cells: Iterable[str]) -> str:

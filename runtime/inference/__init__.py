@@ -1,1 +1,1 @@
-"""From an image to its result: preprocessing, the stages of a pipeline, postprocessing, streams."""
+"""Inference on one image, a batch or a stream: preprocessing, the pipeline's stages and postprocessing."""

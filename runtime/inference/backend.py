@@ -1,4 +1,4 @@
-"""Protocols of loaded models: what the rest of the runtime asks of a backend, whichever library is behind it."""
+"""Protocols of loaded models: what the rest of the runtime needs from a backend, whichever library it uses."""
 
 from __future__ import annotations
 
@@ -9,26 +9,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.artifact import Artifact
-from pem_edge.runtime.inference.pipeline import AnyPipeline, Outputs
+from pem_edge.runtime.inference.pipeline import AnyPipeline, ModelOutputs
 
 Device = Literal["cpu", "gpu"]
+"""Kind of processor that runs a model."""
 
 Nodes = Mapping[tuple[str, str], float]
-"""Milliseconds of each node in a run, by the node's name and type, after the library's own graph rewriting."""
+"""Milliseconds per run of each node, by name and type. The nodes are those of the graph as the library rewrote it."""
 
 BareModel = Callable[[dict[str, NDArray[np.generic]]], object]
-"""Runs a model once on inputs by name, and returns when it is done."""
+"""Function that runs a model once, on arrays by input name, and returns when the run has finished."""
 
 
 class Model(Protocol):
-    """A loaded model, as far as a pipeline on the host needs it."""
+    """The part of a loaded model that a `HostPipeline` needs."""
 
     @property
     def artifact(self) -> Artifact:
         """The artifact that was loaded."""
 
-    def __call__(self, images: NDArray[np.uint8], /) -> Outputs:
-        """Run a batch, uint8 (N, H, W, 3) RGB.
+    def __call__(self, images: NDArray[np.uint8], /) -> ModelOutputs:
+        """Run the model on a batch.
+
+        Args:
+            images: RGB uint8 (N, H, W, 3), of a size that the artifact accepts.
 
         Returns:
             Class logits (N, Q, K+1) and mask logits (N, Q, H/4, W/4).
@@ -38,43 +42,48 @@ class Model(Protocol):
         """
 
 
-class Backend(Model, Protocol):
-    """A loaded model with all that a segmenter and a benchmark ask of it."""
+class SegmenterBackend(Model, Protocol):
+    """A loaded model with everything that segmenters and benchmarks need."""
 
     @property
     def name(self) -> str:
-        """The backend's name, such as "onnxruntime"."""
+        """Name of the backend, such as "onnxruntime"."""
 
     @property
     def device(self) -> Device:
-        """Where the model runs, which decides whose memory and rates a benchmark looks at."""
+        """Device that runs the model. Benchmarks measure the memory and the rates of this device."""
 
     def pipeline(self) -> AnyPipeline:
-        """Return the stages from an image to its panoptic map."""
+        """Return the pipeline that turns images into panoptic maps with this model."""
 
     def settings(self) -> dict[str, str | int | bool]:
-        """Return the settings in force, by name, for reports."""
+        """Return the settings in effect, by name, for reports."""
 
     def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:
-        """Load the model anew, as timing costs time, and time its nodes.
+        """Time the nodes of the model.
+
+        The model is loaded a second time for this, because timing nodes slows down every run of a loaded model.
 
         Args:
-            images: A batch, uint8 (N, H, W, 3), that every run is given.
-            runs: How many runs to take the mean of; one more comes before them and is left out.
+            images: The input of every run, RGB uint8 (N, H, W, 3).
+            runs: The number of runs to average over. One warm-up run precedes them.
 
         Returns:
-            The mean milliseconds of each node in a run.
+            The mean time per run of each node.
 
         Raises:
-            BackendError: If the library reports no such times.
+            BackendError: If the library does not report the times of nodes.
         """
 
     def open_bare(self, model: bytes) -> BareModel:
-        """Load a serialized ONNX model that has no manifest, with the settings of this backend.
+        """Load a model without a manifest, with the settings of this backend.
+
+        Args:
+            model: A serialized ONNX model.
 
         Raises:
-            BackendError: If the library loads no such models.
+            BackendError: If the backend cannot load ONNX models.
         """
 
     def close(self) -> None:
-        """Free the model; later calls raise BackendError."""
+        """Free the model. Later calls raise BackendError."""

@@ -1,4 +1,4 @@
-"""How many images a model takes at once, and which of many go into one batch."""
+"""Batches: the batch sizes of a model, and the grouping of images into batches."""
 
 from __future__ import annotations
 
@@ -11,38 +11,47 @@ from numpy.typing import NDArray
 from pem_edge.runtime.artifacts.manifest import InputSpec
 from pem_edge.runtime.inference.pipeline import Prepared
 
-P = TypeVar("P", bound=Prepared)
+PreparedT = TypeVar("PreparedT", bound=Prepared)
 
 
 def smallest(spec: InputSpec) -> int:
-    """Return the fewest images that a model takes at once."""
+    """Return the minimum batch size of a model."""
     return spec.dynamic_batch.least if spec.dynamic_batch else spec.batch
 
 
 def largest(spec: InputSpec) -> int:
-    """Return the most images that a model takes at once."""
+    """Return the maximum batch size of a model."""
     return spec.dynamic_batch.most if spec.dynamic_batch else spec.batch
 
 
-def stacked(images: Sequence[NDArray[np.uint8]], spec: InputSpec) -> NDArray[np.uint8]:
-    """Return fitted images, uint8 (H, W, 3), as a batch that the model takes, the last one repeated where it must be.
+def stack(images: Sequence[NDArray[np.uint8]], spec: InputSpec) -> NDArray[np.uint8]:
+    """Stack images into a batch, repeating the last image if the model's minimum batch size requires it.
 
-    A batch of one image is not copied.
+    Args:
+        images: At least one image fitted to the model's input, all uint8 (H, W, 3) of one size.
+        spec: The input section of the artifact's manifest.
+
+    Returns:
+        The batch, uint8 (N, H, W, 3). If there is only one image, this is a read-only view that copies nothing.
     """
     if len(images) == 1:
         return np.broadcast_to(images[0], (smallest(spec), *images[0].shape))
     return np.stack([*images, *[images[-1]] * (smallest(spec) - len(images))])
 
 
-def grouped(prepared: Iterable[P], most: int) -> Iterator[list[tuple[int, P]]]:
-    """Yield batches of at most ``most`` images of one padded size, each image with its index in ``prepared``.
+def group(prepared: Iterable[PreparedT], maximum: int) -> Iterator[list[tuple[int, PreparedT]]]:
+    """Group images of equal padded size into batches of up to ``maximum`` images.
 
-    A batch is yielded as soon as it is full, so that no more images are held than the batches under way need.
+    Each batch is yielded as soon as it is full, which keeps the number of images in memory small. The incomplete
+    batches come last.
+
+    Yields:
+        A batch: each image with its index in ``prepared``.
     """
-    waiting: dict[tuple[int, int], list[tuple[int, P]]] = {}
+    waiting: dict[tuple[int, int], list[tuple[int, PreparedT]]] = {}
     for index, image in enumerate(prepared):
         batch = waiting.setdefault(image.geometry.padded_size, [])
         batch.append((index, image))
-        if len(batch) == most:
+        if len(batch) == maximum:
             yield waiting.pop(image.geometry.padded_size)
     yield from waiting.values()

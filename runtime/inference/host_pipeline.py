@@ -1,4 +1,4 @@
-"""A pipeline on the host, where only the model may run elsewhere than on the CPU."""
+"""A pipeline that preprocesses and postprocesses with NumPy and OpenCV on the CPU."""
 
 from __future__ import annotations
 
@@ -14,13 +14,19 @@ from pem_edge.runtime.artifacts.manifest import Thresholds
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.inference import postprocess, preprocess
 from pem_edge.runtime.inference.backend import Model
-from pem_edge.runtime.inference.batches import stacked
-from pem_edge.runtime.inference.pipeline import Merged, Outputs, timed
+from pem_edge.runtime.inference.batches import stack
+from pem_edge.runtime.inference.pipeline import Merged, ModelOutputs, record_time
 
 
 @dataclass(frozen=True, eq=False)
 class FittedImage:
-    """An image at the size of the model's input, uint8 (H, W, 3)."""
+    """An image fitted to the model's input.
+
+    Attributes:
+        image: RGB uint8 (H, W, 3), of the input's size.
+        geometry: The sizes of the input, of the image within it, and of the original image.
+        milliseconds: The time of each stage so far.
+    """
 
     image: NDArray[np.uint8]
     geometry: Geometry
@@ -29,45 +35,51 @@ class FittedImage:
 
 @dataclass(frozen=True, eq=False)
 class Inferred:
-    """The model's outputs for one image, before the merge."""
+    """The model's outputs for one image, before they are merged.
 
-    outputs: Outputs
+    Attributes:
+        outputs: Class logits (Q, K+1) and mask logits (Q, h, w).
+        geometry: The sizes of the input, of the image within it, and of the original image.
+        milliseconds: The time of each stage so far.
+    """
+
+    outputs: ModelOutputs
     geometry: Geometry
     milliseconds: dict[str, float]
 
 
 class HostPipeline:
-    """A `Pipeline` that fits images and merges outputs with the host's CPU."""
+    """A `Pipeline` whose first and last stages run on the CPU, for a model that may run on any device."""
 
     def __init__(self, model: Model) -> None:
         self._model, self._things = model, labels.things(model.artifact.manifest.classes)
         self._spec = model.artifact.manifest.input
 
     def prepare(self, image: NDArray[np.uint8]) -> FittedImage:
-        """See `Pipeline`."""
+        """See `Pipeline.prepare`."""
         milliseconds: dict[str, float] = {}
-        with timed(milliseconds, "preprocess"):
+        with record_time(milliseconds, "preprocess"):
             fitted, geometry = preprocess.prepare(image, self._spec)
         return FittedImage(fitted, geometry, milliseconds)
 
     def infer(self, batch: Sequence[FittedImage]) -> list[Inferred]:
-        """See `Pipeline`."""
+        """See `Pipeline.infer`."""
         inference: dict[str, float] = {}
-        with timed(inference, "inference", len(batch)):
-            logits, masks = self._model(stacked([fitted.image for fitted in batch], self._spec))
+        with record_time(inference, "inference", len(batch)):
+            logits, masks = self._model(stack([fitted.image for fitted in batch], self._spec))
         return [
             Inferred((logits[index], masks[index]), fitted.geometry, fitted.milliseconds | inference)
             for index, fitted in enumerate(batch)
         ]
 
     def merge(self, inferred: Sequence[Inferred], thresholds: Thresholds) -> list[Merged]:
-        """See `Pipeline`."""
+        """See `Pipeline.merge`."""
         return [self._merge(each, thresholds) for each in inferred]
 
     def _merge(self, inferred: Inferred, thresholds: Thresholds) -> Merged:
-        with timed(milliseconds := dict(inferred.milliseconds), "postprocess"):
+        with record_time(milliseconds := dict(inferred.milliseconds), "postprocess"):
             try:
                 panoptic, segments = postprocess.merge(*inferred.outputs, inferred.geometry, self._things, thresholds)
             except ValueError as error:
-                raise BackendError(f"{self._model.artifact.model} makes no sense of the image: {error}") from error
+                raise BackendError(f"the outputs of {self._model.artifact.model} cannot be merged: {error}") from error
         return Merged(panoptic, segments, inferred.geometry, lambda: inferred.outputs, milliseconds)

@@ -1,4 +1,4 @@
-"""The protocol of a pipeline: three stages from images to panoptic maps, which may overlap for neighboring images."""
+"""The protocol of a pipeline: three stages that turn images into panoptic maps."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.artifacts.manifest import Thresholds
 from pem_edge.runtime.results.segments import Segment
 
-Outputs = tuple[NDArray[np.floating], NDArray[np.floating]]
-"""Class logits (Q, K+1) and mask logits (Q, h, w) of one image."""
+ModelOutputs = tuple[NDArray[np.floating], NDArray[np.floating]]
+"""Class logits (Q, K+1) and mask logits (Q, h, w) of one image. A batch adds a leading axis (N) to both."""
 
 
 @dataclass(frozen=True, eq=False)
 class Merged:
-    """The result of one image.
+    """The merged result of one image.
 
     Attributes:
         panoptic: The panoptic map, int32 (H, W).
-        segments: The map's segments, whose labels are still empty.
-        geometry: The sizes of the image on its way through the model.
-        outputs: Returns the model's outputs that the map was merged from.
-        milliseconds: The time of each stage, in the order they ran; of a batch, each image's equal share.
+        segments: The map's segments. Their ``label`` is empty.
+        geometry: The sizes of the model's input, of the image within it, and of the map.
+        outputs: A function that returns the model outputs from which the map was merged.
+        milliseconds: The time of each stage, in the order in which the stages ran. The time of a stage that ran on a
+            batch is divided by the number of images.
     """
 
     panoptic: NDArray[np.int32]
     segments: Sequence[Segment]
     geometry: Geometry
-    outputs: Callable[[], Outputs]
+    outputs: Callable[[], ModelOutputs]
     milliseconds: dict[str, float]
 
 
@@ -43,35 +44,36 @@ class Prepared(Protocol):
 
     @property
     def geometry(self) -> Geometry:
-        """The image's sizes; images whose padded sizes are equal fit into one batch."""
+        """Sizes of the image. Images whose padded sizes are equal can share a batch."""
 
 
-P = TypeVar("P", bound=Prepared)
-I = TypeVar("I")  # noqa: E741
+PreparedT = TypeVar("PreparedT", bound=Prepared)
+InferredT = TypeVar("InferredT")
 
 
-class Pipeline(Protocol[P, I]):
-    """The stages of a backend, each of which takes what the one before it returned.
+class Pipeline(Protocol[PreparedT, InferredT]):
+    """The three stages of a backend. Each stage takes what the stage before it returned.
 
-    Threads may call at once, also different stages at once. All stages raise BackendError.
+    Several threads may call the same stage or different stages at the same time. Every stage raises BackendError if it
+    fails.
     """
 
-    def prepare(self, image: NDArray[np.uint8]) -> P:
+    def prepare(self, image: NDArray[np.uint8]) -> PreparedT:
         """Fit ``image``, RGB uint8 (H, W, 3), to the model's input."""
 
-    def infer(self, batch: Sequence[P]) -> I:
-        """Run the model on images of one padded size, at least one and at most as many as the model takes."""
+    def infer(self, batch: Sequence[PreparedT]) -> InferredT:
+        """Run the model on a batch of images of one padded size, no more than the model's maximum batch size."""
 
-    def merge(self, inferred: I, thresholds: Thresholds) -> list[Merged]:
-        """Make the panoptic map of each image of the batch, at the image's size."""
+    def merge(self, inferred: InferredT, thresholds: Thresholds) -> list[Merged]:
+        """Merge the model's outputs for each image of the batch into a panoptic map of the image's size."""
 
 
-AnyPipeline: TypeAlias = Pipeline[Any, Any]  # what its stages hand on concerns a pipeline alone
+AnyPipeline: TypeAlias = Pipeline[Any, Any]  # only the pipeline itself knows the types that its stages exchange
 
 
 @contextmanager
-def timed(milliseconds: dict[str, float], stage: str, images: int = 1) -> Iterator[None]:
-    """Note the time that the block takes as that of ``stage``, divided by the number of ``images``."""
+def record_time(milliseconds: dict[str, float], stage: str, images: int = 1) -> Iterator[None]:
+    """Record the time of the ``with`` block as ``milliseconds[stage]``, divided by the number of ``images``."""
     start = time.perf_counter()
     yield
     milliseconds[stage] = 1000 * (time.perf_counter() - start) / images

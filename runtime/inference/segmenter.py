@@ -1,4 +1,4 @@
-"""An artifact loaded by a backend: image in, result out."""
+"""The segmenter: runs a loaded artifact on images, batches and streams."""
 
 from __future__ import annotations
 
@@ -15,21 +15,32 @@ from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.manifest import Thresholds
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.inference import batches, postprocess
-from pem_edge.runtime.inference.backend import Backend
-from pem_edge.runtime.inference.pipeline import Merged, Prepared, timed
-from pem_edge.runtime.inference.stream import Job, Stream
+from pem_edge.runtime.inference.backend import SegmenterBackend
+from pem_edge.runtime.inference.pipeline import Merged, Prepared, record_time
+from pem_edge.runtime.inference.stream import Stream
+from pem_edge.runtime.inference.stream_workers import Job
 from pem_edge.runtime.results.result import Result
-from pem_edge.runtime.results.segments import Instance, named
+from pem_edge.runtime.results.segments import Instance, add_labels
 from pem_edge.runtime.sources import Source
 
-Picture = str | Path | NDArray[np.uint8]
-PictureT = TypeVar("PictureT", bound=Picture)
+Image = str | Path | NDArray[np.uint8]
+"""An image file, or an array: RGB uint8 (H, W, 3), gray (H, W) or RGBA (H, W, 4)."""
+
+ImageT = TypeVar("ImageT", bound=Image)
 
 
 class Segmenter:
-    """Segments images. Threads may share one; a ``with`` block closes it."""
+    """Segments images with a loaded artifact. Several threads may use it at the same time.
 
-    def __init__(self, backend: Backend, thresholds: Thresholds) -> None:
+    A ``with`` block closes the segmenter at its end.
+
+    Attributes:
+        manifest: The artifact's manifest.
+        backend: The backend that loaded the artifact.
+        thresholds: The default thresholds of segments.
+    """
+
+    def __init__(self, backend: SegmenterBackend, thresholds: Thresholds) -> None:
         self.manifest = backend.artifact.manifest
         self.backend = backend
         self.thresholds = thresholds
@@ -38,38 +49,39 @@ class Segmenter:
 
     @overload
     def __call__(
-        self, image: Picture, *, score_threshold: float | None = None, overlap_threshold: float | None = None
+        self, image: Image, *, score_threshold: float | None = None, overlap_threshold: float | None = None
     ) -> Result: ...
 
     @overload
     def __call__(
-        self, image: list[PictureT], *, score_threshold: float | None = None, overlap_threshold: float | None = None
+        self, image: list[ImageT], *, score_threshold: float | None = None, overlap_threshold: float | None = None
     ) -> list[Result]: ...
 
     def __call__(
         self,
-        image: Picture | list[PictureT],
+        image: Image | list[ImageT],
         *,
         score_threshold: float | None = None,
         overlap_threshold: float | None = None,
     ) -> Result | list[Result]:
-        """Segment an image, or a list of images in batches as large as the model takes.
+        """Segment an image, or a list of images in batches of up to the model's maximum batch size.
 
         Args:
-            image: A picture file or an array, RGB uint8 (H, W, 3), also gray (H, W) or RGBA (H, W, 4); or a list of
-                these, of any sizes: images that have one size at the model's input share batches.
-            score_threshold: The least class probability of a segment, 0 to 1; by default the segmenter's.
-            overlap_threshold: The least visible share of a segment's mask, 0 to 1; by default the segmenter's.
+            image: An image file or an array: RGB uint8 (H, W, 3), gray (H, W) or RGBA (H, W, 4). Or a list of these,
+                of any sizes. Images that have the same size at the model's input share batches.
+            score_threshold: The minimum class probability of a segment, 0 to 1; None for the segmenter's default.
+            overlap_threshold: The minimum visible fraction of a segment's mask, 0 to 1; None for the segmenter's
+                default.
 
         Returns:
-            The result, of the image's size; for a list, a list of results in the same order. ``milliseconds`` have
-            "decode" for files; of a stage that a batch went through together, each image has its equal share.
+            The result, of the image's size. For a list, a list of results in the same order. ``milliseconds`` include
+            "decode" for files. The time of a stage that ran on a batch is divided by the number of images.
 
         Raises:
-            InputError: If a file is not a picture, an array has another shape or type, or a threshold is out of range.
+            InputError: If a file is not an image, an array has another shape or type, or a threshold is out of range.
             BackendError: If the model cannot be run.
         """
-        thresholds = chosen_thresholds(self.thresholds, score_threshold, overlap_threshold)
+        thresholds = choose_thresholds(self.thresholds, score_threshold, overlap_threshold)
         if isinstance(image, list):
             return self._segment(image, thresholds)
         return self._segment([image], thresholds)[0]
@@ -81,21 +93,21 @@ class Segmenter:
         *,
         timeout: float | None = sources.TIMEOUT,
     ) -> Stream:
-        """Segment the images of a source in order; `Result.name` says which image a result is of.
+        """Segment the images of a source in order. `Result.name` identifies the image of a result.
 
-        Neighboring images are decoded, segmented and merged at the same time; a few are held in memory. Of a live
-        source, a camera or an address, the newest image is taken next, and `Stream.dropped` counts those that it
-        replaced.
+        Consecutive images are decoded, segmented and merged at the same time, and only a few are in memory. For a live
+        source, such as a camera or an address, the newest image is segmented next, and `Stream.dropped` counts the
+        images that were skipped.
 
         Args:
-            source: What `runtime.sources.find` takes, or a `Source`.
-            on_error: Takes the error of each picture that cannot be read, which is then left out, and that of a video
-                that ends too early or a camera that is lost, after which nothing follows. By default such errors end
-                the stream.
+            source: An argument of `runtime.sources.find`, or a `Source`.
+            on_error: Called with the error of each image that cannot be read, which is then skipped; and with the error
+                of a video that ends too early or a camera that is lost, which ends the stream. If None, all of these
+                errors are raised and end the stream.
             timeout: The seconds that a live source may give nothing; None for any time.
 
         Returns:
-            The stream, an iterator over results; a ``with`` block or `Stream.close` ends its threads.
+            The stream, an iterator over results. A ``with`` block or `Stream.close` ends its threads.
 
         Raises:
             InputError: If there is no such source.
@@ -105,7 +117,7 @@ class Segmenter:
         return Stream(found, self._pipeline.prepare, self._infer_one, self._finish, on_error)
 
     def close(self) -> None:
-        """Free the backend; later calls raise BackendError."""
+        """Free the backend. Later calls raise BackendError."""
         self.backend.close()
 
     def __enter__(self) -> Segmenter:
@@ -116,20 +128,20 @@ class Segmenter:
     ) -> None:
         self.close()
 
-    def _segment(self, pictures: Sequence[Picture], thresholds: Thresholds) -> list[Result]:
+    def _segment(self, given: Sequence[Image], thresholds: Thresholds) -> list[Result]:
         jobs: list[Job] = []
         results: dict[int, Result] = {}
-        prepared = (self._prepared(picture, jobs) for picture in pictures)
-        for batch in batches.grouped(prepared, batches.largest(self.manifest.input)):
+        prepared = (self._prepare(each, jobs) for each in given)
+        for batch in batches.group(prepared, batches.largest(self.manifest.input)):
             inferred = self._pipeline.infer([image for _, image in batch])
             merged = self._pipeline.merge(inferred, thresholds)
             for (index, _), found in zip(batch, merged, strict=True):
-                results[index] = self._result(jobs[index], found)
-        return [results[index] for index in range(len(pictures))]
+                results[index] = self._make_result(jobs[index], found)
+        return [results[index] for index in range(len(given))]
 
-    def _prepared(self, picture: Picture, jobs: list[Job]) -> Prepared:
-        """Return ``picture`` as the pipeline prepares it, and add it to ``jobs``."""
-        job = _read(picture)
+    def _prepare(self, image: Image, jobs: list[Job]) -> Prepared:
+        """Read and prepare an image, and append its job to ``jobs``."""
+        job = _read(image)
         jobs.append(job)
         prepared: Prepared = self._pipeline.prepare(job.image)
         return prepared
@@ -139,38 +151,47 @@ class Segmenter:
 
     def _finish(self, job: Job) -> Result:
         (merged,) = self._pipeline.merge(job.state, self.thresholds)
-        return self._result(job, merged)
+        return self._make_result(job, merged)
 
-    def _result(self, job: Job, merged: Merged) -> Result:
+    def _make_result(self, job: Job, merged: Merged) -> Result:
         return Result(
             name=job.name,
             image=job.image,
             panoptic=merged.panoptic,
-            segments=named(merged.segments, self.manifest.classes),
+            segments=add_labels(merged.segments, self.manifest.classes),
             milliseconds=job.milliseconds | merged.milliseconds,
             labels=self.manifest.classes,
             geometry=merged.geometry,
             outputs=merged.outputs,
             compute_semantic=lambda: postprocess.classify_pixels(*merged.outputs(), merged.geometry),
-            compute_instances=lambda: self._instances(merged),
+            compute_instances=lambda: self._find_instances(merged),
         )
 
-    def _instances(self, merged: Merged) -> list[Instance]:
+    def _find_instances(self, merged: Merged) -> list[Instance]:
         found = postprocess.find_instances(*merged.outputs(), merged.geometry, self._things)
-        return named(found, self.manifest.classes)
+        return add_labels(found, self.manifest.classes)
 
 
-def _read(picture: Picture) -> Job:
-    if not isinstance(picture, (str, Path)):
-        return Job("", images.from_array(picture), {}, None)
+def _read(image: Image) -> Job:
+    if not isinstance(image, (str, Path)):
+        return Job("", images.from_array(image), {}, None)
     milliseconds: dict[str, float] = {}
-    with timed(milliseconds, "decode"):
-        pixels = images.read(Path(picture))
-    return Job(str(picture), pixels, milliseconds, None)
+    with record_time(milliseconds, "decode"):
+        pixels = images.read(Path(image))
+    return Job(str(image), pixels, milliseconds, None)
 
 
-def chosen_thresholds(defaults: Thresholds, score: float | None, overlap: float | None) -> Thresholds:
-    """Return ``defaults`` with those that are given in their place. Raises InputError unless they are 0 to 1."""
+def choose_thresholds(defaults: Thresholds, score: float | None, overlap: float | None) -> Thresholds:
+    """Replace the default thresholds by those that are given.
+
+    Args:
+        defaults: The thresholds to use where none is given.
+        score: The minimum class probability of a segment, 0 to 1; None for the default.
+        overlap: The minimum visible fraction of a segment's mask, 0 to 1; None for the default.
+
+    Raises:
+        InputError: If a threshold is out of range.
+    """
     chosen = Thresholds(
         score=defaults.score if score is None else score, overlap=defaults.overlap if overlap is None else overlap
     )

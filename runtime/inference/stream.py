@@ -1,70 +1,48 @@
-"""The stages of neighboring images at once: one is decoded while the one before it is segmented, and so on.
+"""Streams: segment the images of a source in order, running the stages of consecutive images at the same time.
 
-Three threads hand images on one at a time, so that whoever is slower than the others makes them wait, and the memory
-in use does not depend on how long the source is.
+Three threads decode, infer and merge. Each hands on one image at a time and waits for the next thread to take it, so
+memory use does not depend on the length of the source.
 """
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Thread, current_thread
 from types import TracebackType
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.errors import InputError
-from pem_edge.runtime.handoff_queue import Closed, HandoffQueue
-from pem_edge.runtime.inference.pipeline import timed
+from pem_edge.runtime.handoff_queue import Closed
+from pem_edge.runtime.inference.stream_workers import END, Failure, Job, Jobs, Results, Timeout, decode, run_stage
 from pem_edge.runtime.results.result import Result
-from pem_edge.runtime.sources import Footage, Frame, Source
+from pem_edge.runtime.sources import Footage, Source
 
-_SOURCE_ENDS, _MODEL_ENDS = 1.0, 10.0  # seconds that closing waits: a source may be stuck, a run of the model goes on
-
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """An image under way.
-
-    Attributes:
-        name: The name of its frame.
-        image: RGB uint8 (H, W, 3).
-        milliseconds: The time of its decoding.
-        state: What the last stage returned.
-    """
-
-    name: str
-    image: NDArray[np.uint8]
-    milliseconds: dict[str, float]
-    state: object
-
-
-@dataclass(frozen=True, eq=False)
-class _Failure:
-    """An error in the place of a result. Nothing follows if it is ``final``."""
-
-    error: BaseException
-    final: bool
-
-
-_END = _Failure(StopIteration(), final=True)
+_SOURCE_SECONDS, _MODEL_SECONDS = 1.0, 10.0
+"""Seconds that closing waits for a thread to end. A source may never return; a running model returns soon."""
 
 Prepare = Callable[[NDArray[np.uint8]], object]
 Infer = Callable[[object], object]
-Done = TypeVar("Done", Job, Result)
-_Jobs = HandoffQueue[Job | _Failure]
-_Results = HandoffQueue[Result | _Failure]
 
 
 class Stream(Iterator[Result]):
-    """The results of a source's images, in order. Threads work for it from the first one on.
+    """An iterator over the results of a source's images, in order. See `Segmenter.stream`.
 
-    They end with the source, with an error, with `close` (or the end of a ``with`` block), and when nobody holds the
-    stream any more. What it raises ends it, see `Segmenter.stream`. ``taken`` is how many results it gave.
+    The threads start with the first result that is requested. They end with the source, with an error, with `close` or
+    the end of a ``with`` block, and when the stream is garbage collected. An error that is raised ends the stream.
+
+    Args:
+        source: The source of the images.
+        prepare: Fits an image, RGB uint8 (H, W, 3), to the model's input.
+        infer: Runs the model on what ``prepare`` returned.
+        finish: Turns a job whose state is what ``infer`` returned into a result.
+        on_error: Called with errors of the source; None to raise them.
+
+    Attributes:
+        taken: The number of results returned so far.
     """
 
     def __init__(
@@ -77,37 +55,35 @@ class Stream(Iterator[Result]):
     ) -> None:
         self.taken = 0
         self._on_error = on_error
-        self._decoded = _Jobs()
-        inferred = _Jobs()
-        self._results = _Results()
+        self._decoded, inferred, self._results = Jobs(), Jobs(), Results()
 
-        def prepared(job: Job) -> Job:
+        def prepare_job(job: Job) -> Job:
             return replace(job, state=prepare(job.image))
 
-        def advanced(job: Job) -> Job:
+        def infer_job(job: Job) -> Job:
             return replace(job, state=infer(prepare(job.image) if source.live else job.state))
 
-        # The newest image of a live source is not chosen, and so not prepared, before the model is free.
-        early = None if source.live else prepared
+        # The newest image of a live source is only known when the model is free, so it is not prepared earlier.
+        prepare_early = None if source.live else prepare_job
         self._threads = [
-            _thread("pem-decode", _decode, source, early, self._decoded),
-            _thread("pem-infer", _work, advanced, self._decoded, inferred, _limit(source)),
-            _thread("pem-merge", _work, finish, inferred, self._results),
+            _make_thread("pem-decode", decode, source, prepare_early, self._decoded),
+            _make_thread("pem-infer", run_stage, infer_job, self._decoded, inferred, _timeout(source)),
+            _make_thread("pem-merge", run_stage, finish, inferred, self._results),
         ]
-        self._finalizer = weakref.finalize(self, _shut, (self._decoded, inferred, self._results), self._threads)
+        self._finalizer = weakref.finalize(self, _shut_down, (self._decoded, inferred, self._results), self._threads)
 
     @property
     def dropped(self) -> int:
-        """How many images of a live source were replaced by newer ones before the model was free."""
+        """Number of images of a live source that were replaced by newer ones before the model was free."""
         return self._decoded.replaced
 
     def __next__(self) -> Result:
-        """Return the next result. Raises InputError, BackendError."""
+        """Return the next result. Raise InputError or BackendError if there is none because of an error."""
         try:
             if self._threads[0].ident is None and self._finalizer.alive:
                 for thread in self._threads:
                     thread.start()
-            result = self._result()
+            result = self._get_result()
         except Closed:
             raise StopIteration from None
         except BaseException:
@@ -117,7 +93,7 @@ class Stream(Iterator[Result]):
         return result
 
     def close(self) -> None:
-        """End the threads; no more results come. May be called more than once."""
+        """End the threads; no more results follow. May be called more than once."""
         self._finalizer()
 
     def __enter__(self) -> Stream:
@@ -128,10 +104,10 @@ class Stream(Iterator[Result]):
     ) -> None:
         self.close()
 
-    def _result(self) -> Result:
-        while isinstance(item := self._results.get(), _Failure):
-            if item is _END:
-                raise StopIteration  # a new one: what is raised keeps the frames that it passes, and all they hold
+    def _get_result(self) -> Result:
+        while isinstance(item := self._results.get(), Failure):
+            if item is END:
+                raise StopIteration  # not END's own exception, whose traceback would keep objects of this stream alive
             if self._on_error is None or not isinstance(item.error, InputError):
                 raise item.error
             self._on_error(item.error)
@@ -140,82 +116,21 @@ class Stream(Iterator[Result]):
         return item
 
 
-def _decode(source: Source, prepare: Callable[[Job], Job] | None, output: _Jobs) -> None:
-    with suppress(Closed):
-        output.put(_decode_all(source, prepare, output))
-
-
-def _decode_all(source: Source, prepare: Callable[[Job], Job] | None, output: _Jobs) -> _Failure:
-    """Put every image into ``output``, prepared if there is ``prepare``, and return what comes after the last one."""
-    try:
-        for frame in source:
-            job = _read(frame)
-            output.put(prepare(job) if prepare and isinstance(job, Job) else job, replace=source.live)
-    except Closed:
-        raise
-    except BaseException as error:
-        return _Failure(error, final=True)
-    return _END
-
-
-def _read(frame: Frame) -> Job | _Failure:
-    milliseconds: dict[str, float] = {}
-    try:
-        with timed(milliseconds, "decode"):
-            image = frame.read()
-    except InputError as error:
-        return _Failure(error, final=False)
-    milliseconds["decode"] += frame.milliseconds
-    return Job(frame.name, image, milliseconds, state=None)
-
-
-def _work(
-    stage: Callable[[Job], Done],
-    given: _Jobs,
-    output: HandoffQueue[Done | _Failure],
-    limit: tuple[float, InputError] | None = None,
-) -> None:
-    """Put every item through ``stage``. ``limit`` is how many seconds to wait for one, and the error after that."""
-    with suppress(Closed):
-        final = False
-        while not final:
-            item = _next(given, limit)
-            done = item if isinstance(item, _Failure) else _attempt(stage, item)
-            output.put(done)
-            final = isinstance(done, _Failure) and done.final
-
-
-def _next(given: _Jobs, limit: tuple[float, InputError] | None) -> Job | _Failure:
-    if limit is None:
-        return given.get()
-    try:
-        return given.get(limit[0])
-    except TimeoutError:
-        return _Failure(limit[1], final=True)
-
-
-def _attempt(stage: Callable[[Job], Done], job: Job) -> Done | _Failure:
-    try:
-        return stage(job)
-    except BaseException as error:
-        return _Failure(error, final=True)
-
-
-def _limit(source: Source) -> tuple[float, InputError] | None:
+def _timeout(source: Source) -> Timeout | None:
     if not isinstance(source, Footage) or source.timeout is None:
         return None
     cure = "see whether it still runs, or allow more seconds with --timeout"
-    return source.timeout, InputError(f"{source.name} gave no image for {source.timeout:g} s: {cure}")
+    return Timeout(source.timeout, InputError(f"{source.name} gave no image for {source.timeout:g} s: {cure}"))
 
 
-def _thread(name: str, work: Callable[..., None], *arguments: object) -> Thread:
-    """Return a thread that ends with the interpreter even if a C library holds it."""
+def _make_thread(name: str, work: Callable[..., None], *arguments: object) -> Thread:
+    """Return a daemon thread, which cannot keep the process alive even if a C library blocks it."""
     return Thread(target=work, name=name, args=arguments, daemon=True)
 
 
-def _shut(queues: Sequence[_Jobs | _Results], threads: Sequence[Thread]) -> None:
+def _shut_down(queues: Sequence[Jobs | Results], threads: Sequence[Thread]) -> None:
     for queue in queues:
         queue.close()
-    for thread, seconds in zip(threads, (_SOURCE_ENDS, _MODEL_ENDS, _MODEL_ENDS), strict=True):
+    for thread, seconds in zip(threads, (_SOURCE_SECONDS, _MODEL_SECONDS, _MODEL_SECONDS), strict=True):
         if thread.ident is not None and thread is not current_thread():
             thread.join(seconds)

@@ -1,1 +1,1 @@
-"""Results of a segmenter: panoptic maps and their segments, drawn, saved and written in COCO's format."""
+"""The results of a segmenter, and ways to draw and save them."""

@@ -1,4 +1,4 @@
-"""COCO's panoptic format (https://cocodataset.org/#format-data): ids as colors of a PNG, and a JSON beside it."""
+"""COCO's panoptic format (https://cocodataset.org/#format-data): segment ids as PNG colors, and a JSON document."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.results.segments import Segment
 from pem_edge.runtime.versioned_json import JsonObject
 
-"""A JSON object."""
-
-_IDS = 1 << 24
-"""How many ids three bytes tell apart."""
+_MAX_ID = (1 << 24) - 1
+"""Largest id that the three bytes of a color can hold."""
 
 
 def encode(panoptic: NDArray[np.integer]) -> NDArray[np.uint8]:
@@ -24,13 +22,13 @@ def encode(panoptic: NDArray[np.integer]) -> NDArray[np.uint8]:
     Raises:
         ValueError: If an id is out of range.
     """
-    if panoptic.size and not 0 <= panoptic.min() <= panoptic.max() < _IDS:
-        raise ValueError(f"ids run from {panoptic.min()} to {panoptic.max()}, expected 0 to {_IDS - 1}")
+    if panoptic.size and not 0 <= panoptic.min() <= panoptic.max() <= _MAX_ID:
+        raise ValueError(f"ids run from {panoptic.min()} to {panoptic.max()}, expected 0 to {_MAX_ID}")
     return panoptic.astype("<u4")[..., None].view(np.uint8)[..., :3].copy()
 
 
 def decode(colors: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Return the segment ids, int32 (H, W), that `encode` made RGB of.
+    """Return the segment ids, int32 (H, W), of a map that `encode` made.
 
     Raises:
         ValueError: If ``colors`` is not uint8 (H, W, 3).
@@ -42,13 +40,19 @@ def decode(colors: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 
 def image(image_id: str | int, file_name: str, size: tuple[int, int]) -> JsonObject:
-    """Return a record of ``images``: a picture of ``size`` (height, width)."""
+    """Return a record of the document's ``images``. ``size`` is (height, width) in pixels."""
     height, width = size
     return {"id": image_id, "file_name": file_name, "height": height, "width": width}
 
 
 def annotation(image_id: str | int, file_name: str, segments: Sequence[Segment]) -> JsonObject:
-    """Return a record of ``annotations``: the segments of the image ``image_id``, with the file of its encoded map."""
+    """Return a record of the document's ``annotations``.
+
+    Args:
+        image_id: The id of the image in ``images``.
+        file_name: The file of its panoptic map, encoded with `encode`.
+        segments: The segments of the map.
+    """
     infos = [
         {
             "id": segment.id,
@@ -66,12 +70,12 @@ def annotation(image_id: str | int, file_name: str, segments: Sequence[Segment])
 def document(
     annotations: Sequence[JsonObject | msgspec.Raw], images: Sequence[JsonObject | msgspec.Raw], labels: Sequence[Label]
 ) -> JsonObject:
-    """Return the JSON document of a set of images."""
+    """Return the JSON document of several images from their records, which may be encoded already."""
     return {"images": list(images), "annotations": list(annotations), "categories": categories(labels)}
 
 
 def categories(labels: Sequence[Label]) -> list[JsonObject]:
-    """Return the records of ``categories``, from which `runtime.artifacts.labels.load` makes the same labels again."""
+    """Return the document's ``categories``, which `pem_edge.runtime.artifacts.labels.load` reads as the same labels."""
     return [
         {"id": label.id, "name": label.name, "isthing": int(label.isthing), "color": list(label.color)}
         for label in labels

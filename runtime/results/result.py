@@ -23,14 +23,15 @@ class Result:
         image: The image, RGB uint8 (H, W, 3).
         panoptic: The segment id of every pixel, int32 (H, W); 0 is void.
         segments: The segments of the panoptic map.
-        milliseconds: The time of each stage: "preprocess", "inference", "postprocess", and "decode" for an image that
-            came from a file.
-        labels: The model's classes in order.
+        milliseconds: The time of each stage: "preprocess", "inference", "postprocess", and "decode" if the image came
+            from a file.
+        labels: The model's classes, in the order of their indices.
         geometry: The sizes of the model's input, of the image within it, and of the result.
-        outputs: Returns the model's outputs for this image: class logits (Q, K+1) and mask logits (Q, h, w).
-        compute_semantic: Computes `semantic` when it is first asked for.
-        compute_instances: Computes `instances` when they are first asked for.
-        name: The image's path, or its number in a video, where known.
+        outputs: Returns the model's outputs for this image: class logits (Q, K+1), of which the last column is "no
+            object", and mask logits (Q, h, w).
+        compute_semantic: Returns the value of `semantic`, which is computed on first access.
+        compute_instances: Returns the value of `instances`, which is computed on first access.
+        name: The path of the image, or its number in a video; empty if it came from an array.
     """
 
     image: NDArray[np.uint8]
@@ -46,14 +47,14 @@ class Result:
 
     @cached_property
     def semantic(self) -> NDArray[np.int32]:
-        """The class of every pixel, int32 (H, W)."""
+        """The class index of every pixel, int32 (H, W), 0 to K-1. It is computed on first access."""
         return self.compute_semantic()
 
     @cached_property
     def instances(self) -> list[Instance]:
-        """Scored object masks, best first; they may overlap."""
+        """The masks of objects with their scores, highest score first. Masks may overlap; computed on first access."""
         return self.compute_instances()
 
     def draw(self) -> NDArray[np.uint8]:
-        """Return the image with its segments, their names and a legend, RGB uint8 (H, W, 3)."""
+        """Return a drawing of the segments over the image with names and a legend, RGB uint8 (H, W, 3)."""
         return drawing.draw(self.image, self.panoptic, self.segments, self.labels)

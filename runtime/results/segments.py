@@ -1,4 +1,4 @@
-"""Segments and instances: the parts of an image that a model names."""
+"""Segments and instances: regions of an image with a class and a score."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Segment:
-    """One region of a panoptic map.
+    """A region of a panoptic map.
 
     Attributes:
-        id: Its value in the map, 1 and up.
-        category_id: Its class.
+        id: The value of its pixels in the panoptic map, 1 and up.
+        category_id: The index of its class, 0 to K-1.
         label: The name of its class.
-        isthing: Whether its class is countable (a thing) or not (stuff).
-        score: Its class probability, 0 to 1.
-        area: Its size in pixels.
-        bbox: Its box in pixels as (x, y, width, height), as COCO has it.
+        isthing: Whether its class is a thing, whose instances are separate segments, or stuff.
+        score: The probability of its class, 0 to 1.
+        area: The number of its pixels.
+        bbox: Its bounding box (x, y, width, height) in pixels, as in COCO.
     """
 
     id: int
@@ -38,13 +38,13 @@ class Segment:
 
 @dataclass(frozen=True)
 class Instance:
-    """One scored object mask. Instances of an image may overlap.
+    """A scored mask of one object. Instances of an image may overlap.
 
     Attributes:
-        category_id: Its class.
+        category_id: The index of its class, 0 to K-1.
         label: The name of its class.
-        score: Its confidence, 0 to 1.
-        mask: Its pixels, bool (H, W).
+        score: The confidence, 0 to 1.
+        mask: Whether each pixel belongs to it, bool (H, W).
     """
 
     category_id: int
@@ -53,9 +53,9 @@ class Instance:
     mask: NDArray[np.bool_]
 
 
-Named = TypeVar("Named", Segment, Instance)
+Region = TypeVar("Region", Segment, Instance)
 
 
-def named(items: Sequence[Named], labels: Sequence[Label]) -> list[Named]:
-    """Return the segments or instances with ``label`` set to the name of their class."""
-    return [replace(item, label=labels[item.category_id].name) for item in items]
+def add_labels(regions: Sequence[Region], labels: Sequence[Label]) -> list[Region]:
+    """Return copies of segments or instances with ``label`` set to the name of their class."""
+    return [replace(region, label=labels[region.category_id].name) for region in regions]

@@ -1,7 +1,6 @@
-"""Writing a video that is there only when it is whole.
+"""Writing a video file that appears under its name only when it is complete.
 
-OpenCV's writer does not say when it cannot write: the disk that is full shows in a file that stops growing, and in one
-that cannot be read again.
+OpenCV's writer reports no errors. A full disk is detected because the file stops growing or cannot be read back.
 """
 
 from __future__ import annotations
@@ -16,14 +15,25 @@ from numpy.typing import NDArray
 from pem_edge.runtime import files
 from pem_edge.runtime.errors import OutputError
 
-_INDEX = 64, 1 << 18  # bytes: what the index at the end takes a frame, and what the writer holds back
-_GROWS = 2048  # frames; every twelfth is stored whole, so that the file grows however small they are
+_FRAME_INDEX_BYTES, _BUFFER_BYTES = 64, 1 << 18
+"""Size of a frame's entry in the index at the end of the file, and of what the writer has not written yet."""
+
+_CHECK_INTERVAL = 2048
+"""Number of frames between two checks for growth, which small frames need: every twelfth is a key frame."""
 
 
 class VideoFile:
-    """An .mp4 of ``fps`` frames a second, less the last row or column where the size is odd (MPEG-4, Part 2).
+    """An MPEG-4 Part 2 video in an ``.mp4`` file. An odd height or width loses its last row or column.
 
-    Raises OutputError, also from `close`, if it cannot be written; then nothing is left of it.
+    If the file cannot be written, `write` and `close` raise OutputError and the file is removed.
+
+    Args:
+        path: The file.
+        fps: The frames per second.
+
+    Attributes:
+        path: The file.
+        frames: The number of frames written so far.
     """
 
     def __init__(self, path: Path, fps: float) -> None:
@@ -33,43 +43,43 @@ class VideoFile:
         self._writer: cv2.VideoWriter | None = None
         self._temporary = path
         self._size = 0
-        self._grown = 0
+        self._checked_frames = 0
 
     def write(self, image: NDArray[np.uint8]) -> None:
-        """Append ``image``, RGB uint8 (H, W, 3), all of one size."""
+        """Append a frame, RGB uint8 (H, W, 3). All frames must have the same size. Raises OutputError."""
         if self._writer is None:
-            self._writer = self._opened(*image.shape[:2])
+            self._writer = self._open(*image.shape[:2])
         self._writer.write(np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8))
         self.frames += 1
         self._check_growth()
 
-    def to_finish(self) -> int:
-        """Return bytes that finishing the file may take."""
-        return _INDEX[0] * self.frames + _INDEX[1] if self._writer else 0
+    def bytes_to_finish(self) -> int:
+        """Return the maximum number of bytes that `close` may still write."""
+        return _FRAME_INDEX_BYTES * self.frames + _BUFFER_BYTES if self._writer else 0
 
     def close(self) -> None:
-        """Finish the file; without frames there is none."""
+        """Finish the file. Without frames there is no file. Raises OutputError."""
         self._file.close()
 
-    def _opened(self, height: int, width: int) -> cv2.VideoWriter:
+    def _open(self, height: int, width: int) -> cv2.VideoWriter:
         with ExitStack() as file:
-            self._temporary = file.enter_context(files.writing(self.path))
+            self._temporary = file.enter_context(files.write_atomically(self.path))
             name = str(self._temporary)
             writer = cv2.VideoWriter(name, cv2.VideoWriter.fourcc(*"mp4v"), self._fps, (width, height))
             if not writer.isOpened():
                 raise OutputError(f"OpenCV cannot encode {self.path} of {height}x{width}: leave overlay out of --save")
             file.callback(self._finish)
-            self._file = file.pop_all()  # open until `close`
+            self._file = file.pop_all()  # stays open until `close`
         return writer
 
     def _finish(self) -> None:
         assert self._writer is not None
         self._writer.release()
-        if not self._whole():
+        if not self._is_complete():
             raise OutputError(f"{self.path} could not be written: the disk is full, or files may not be that large")
 
-    def _whole(self) -> bool:
-        """Return whether all frames are in the index, and the last one is in the file."""
+    def _is_complete(self) -> bool:
+        """Return whether the index has all frames and the last frame can be read."""
         capture = cv2.VideoCapture(str(self._temporary))
         try:
             indexed = round(capture.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -78,9 +88,9 @@ class VideoFile:
             capture.release()
 
     def _check_growth(self) -> None:
-        if self.frames - self._grown < _GROWS:
+        if self.frames - self._checked_frames < _CHECK_INTERVAL:
             return
-        size, before = self._temporary.stat().st_size, self._size
-        self._grown, self._size = self.frames, size
-        if size == before:
+        size, previous = self._temporary.stat().st_size, self._size
+        self._checked_frames, self._size = self.frames, size
+        if size == previous:
             raise OutputError(f"{self.path} has stopped growing: the disk is full, or files may not be that large")

@@ -1,1 +1,1 @@
-"""Results served to other programs and people over the network."""
+"""Servers that show results over the network."""

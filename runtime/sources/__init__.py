@@ -1,4 +1,4 @@
-"""Where images come from: pictures, videos, cameras, addresses, and raw frames from another program."""
+"""Sources of images: image files, videos, cameras, addresses, and raw frames from another program."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 Source = Pictures | Footage
 
 TIMEOUT = 10.0
-"""Seconds that a camera or an address may give nothing."""
+"""Default limit on the seconds that a camera or an address may yield nothing."""
 
 _SCHEMES = ("rtsp", "rtsps", "http", "https")
 _CAMERA = re.compile(r"(?:camera:)?(\d{1,4})")
@@ -41,12 +41,12 @@ def find(source: str | Path | int, *, timeout: float | None = TIMEOUT) -> Source
     """Return the source that ``source`` names.
 
     Args:
-        source: A picture file; a folder, whose pictures are sorted by name; a video file; a camera, such as ``0``,
+        source: An image file; a folder, whose images are sorted by name; a video file; a camera, such as ``0``,
             ``camera:0`` or ``/dev/video0``; or an address such as ``rtsp://host/path``.
-        timeout: The seconds that a camera or an address may give nothing; None for any time.
+        timeout: The maximum seconds that a camera or an address may yield nothing, or None for no limit.
 
     Raises:
-        InputError: If there is no such thing, or nothing in it.
+        InputError: If the source does not exist, is empty or cannot be opened.
     """
     text = str(source)
     scheme, separator, _ = text.partition("://")
@@ -61,7 +61,7 @@ def find(source: str | Path | int, *, timeout: float | None = TIMEOUT) -> Source
 
 
 def _camera(path: Path, text: str) -> int | None:
-    """Return a camera's number; a file of that name comes first."""
+    """Return a camera's number, or None if this is not a camera. An existing file called ``0`` is not a camera."""
     if device := re.fullmatch(r"/dev/video(\d{1,4})", str(path.resolve())):
         return int(device[1])
     match = _CAMERA.fullmatch(text)
@@ -72,9 +72,9 @@ def _file(path: Path) -> Source:
     if path.is_dir():
         return Pictures(pictures_in(path))
     if str(path) == "-" or path.is_fifo():
-        raise InputError(f"{path} gives raw frames: say of which size with --raw-size HxW")
+        raise InputError(f"{path} gives raw frames: give their size with --raw-size HxW")
     if not path.exists():
         raise InputError(
-            f"{path} does not exist: give a picture, a folder of pictures, a video, a camera (0) or an address (rtsp://)"
+            f"{path} does not exist: give an image, a folder of images, a video, a camera (0) or an address (rtsp://)"
         )
     return Video(path) if path.suffix.lower() in VIDEO_SUFFIXES else Pictures([path])

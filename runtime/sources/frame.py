@@ -1,4 +1,4 @@
-"""What every source gives, and what the sources of moving pictures have in common."""
+"""A frame, which every source yields, and the base class of videos, cameras and streams."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-USUAL_FPS = 25.0  # where a source does not say
+DEFAULT_FPS = 25.0
+"""Frames per second of a source that does not state its rate."""
 
 
 @dataclass(frozen=True)
@@ -17,9 +18,9 @@ class Frame:
     """One image of a source.
 
     Attributes:
-        name: The path of a picture, or the number of a frame ("000000" and up).
-        read: Returns RGB uint8 (H, W, 3), or raises InputError.
-        milliseconds: The time that was spent decoding it before that.
+        name: The path of an image file, or the number of a video's frame ("000000" and up).
+        read: Returns the image, RGB uint8 (H, W, 3), or raises InputError.
+        milliseconds: The time that was spent on decoding before ``read`` is called.
     """
 
     name: str
@@ -28,16 +29,20 @@ class Frame:
 
 
 class Footage(ABC):
-    """Frames in the order of time. Going through them raises InputError if they end before they should.
+    """A source of frames in the order of time. Iterating raises InputError if the frames end too early.
 
-    ``name`` is for messages, without what is secret in an address; ``stem`` starts the names of outputs. ``length`` is
-    the number of frames, None if there is no knowing. Of a ``live`` source only the newest frame matters to those who
-    are late. ``timeout`` is how many seconds it may give nothing, None where waiting for it is right.
+    Attributes:
+        name: The name for messages, without the password of an address.
+        stem: The beginning of the names of outputs.
+        fps: The frames per second.
+        length: The number of frames, or None if it is unknown.
+        live: Whether a reader that falls behind should skip to the newest frame.
+        timeout: The maximum seconds to wait for a frame, or None for no limit.
     """
 
     name: str
     stem: str
-    fps: float = USUAL_FPS
+    fps: float = DEFAULT_FPS
     length: int | None = None
     live: bool = False
     timeout: float | None = None
@@ -47,10 +52,10 @@ class Footage(ABC):
 
 
 def frame_name(index: int) -> str:
-    """Return the name of a frame, by its number from 0."""
+    """Return the name of the frame ``index``, which counts from 0."""
     return f"{index:06d}"
 
 
-def counted(frames: int) -> str:
-    """Return the number of frames in words."""
+def format_count(frames: int) -> str:
+    """Return a number of frames for a message, such as "1 frame" or "2 frames"."""
     return f"{frames} frame{'' if frames == 1 else 's'}"

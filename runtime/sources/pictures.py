@@ -1,4 +1,4 @@
-"""Picture files, one or a folder of them."""
+"""Image files as a source."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ from pem_edge.runtime.sources.frame import Frame
 
 
 class Pictures:
-    """Picture files, decoded when their frame is read. ``length`` is their number.
+    """Image files, each decoded when its frame is read.
 
-    ``stems`` has, by a frame's name, what the names of its outputs start with: its path's stem, or its whole name
-    where stems are not unique.
+    Attributes:
+        paths: The files.
+        name: The file or the number of files, for messages.
+        length: The number of files.
+        stems: The beginning of the names of each frame's outputs, by the frame's name: the stem of its path, or the
+            whole file name where stems are not unique.
     """
 
     live = False
-    timeout = None  # files are waited for
+    timeout = None  # a slow disk is no reason to give up
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = paths
-        self.name = str(paths[0]) if len(paths) == 1 else f"{len(paths)} pictures"
+        self.name = str(paths[0]) if len(paths) == 1 else f"{len(paths)} images"
         self.length = len(paths)
         self.stems = dict(zip(map(str, paths), _unique_stems(paths), strict=True))
 
@@ -34,22 +38,20 @@ class Pictures:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Return the pictures of a folder, sorted by name. Raises InputError if there is none."""
+    """Return the image files of a folder, sorted by name. Raises InputError if there are none."""
     try:
         files = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
         raise InputError(f"cannot read the folder {folder}: {error.strerror or error}") from error
-    pictures = [entry for entry in files if entry.suffix.lower() in images.SUFFIXES and entry.is_file()]
-    if not pictures:
-        raise InputError(
-            f"{folder} has no pictures in it: expected files ending in {' '.join(sorted(images.SUFFIXES))}"
-        )
-    return pictures
+    paths = [entry for entry in files if entry.suffix.lower() in images.SUFFIXES and entry.is_file()]
+    if not paths:
+        raise InputError(f"{folder} has no images in it: expected files ending in {' '.join(sorted(images.SUFFIXES))}")
+    return paths
 
 
 def _unique_stems(paths: Sequence[Path]) -> list[str]:
-    """Return the stem of each path; its whole name where a stem is not unique, case ignored."""
+    """Return the stem of each path, or its whole name where stems are not unique, ignoring case."""
     counts = Counter(path.stem.casefold() for path in paths)
     stems = [path.stem if counts[path.stem.casefold()] == 1 else path.name for path in paths]
-    clash = len({stem.casefold() for stem in stems}) < len(stems)
-    return [path.name for path in paths] if clash else stems
+    ambiguous = len({stem.casefold() for stem in stems}) < len(stems)
+    return [path.name for path in paths] if ambiguous else stems

@@ -16,25 +16,26 @@ SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", "
 
 
 class Video(Footage):
-    """The frames of a video file. What cannot be decoded is left out, and an InputError at the end.
+    """The frames of a video file. Iterating skips damaged frames and raises InputError after the last frame if any.
 
-    Raises InputError if the file holds no video that OpenCV can decode.
+    Raises:
+        InputError: If the file holds no video that OpenCV can decode.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self.name, self.stem = path, str(path), path.stem
-        with self._opened() as capture:
-            self.fps, self.length = captures.described(capture)
+        with self._open() as capture:
+            self.fps, self.length = captures.describe(capture)
             readable = capture.grab()
         if not readable:
             raise InputError(f"{path} is not a video that can be decoded: replace it, or convert it to .mp4 (H.264)")
 
     def __iter__(self) -> Iterator[Frame]:
-        with self._opened() as capture:
-            yield from captures.recorded(capture, self.name)
+        with self._open() as capture:
+            yield from captures.read_recording(capture, self.name)
 
     @contextmanager
-    def _opened(self) -> Iterator[cv2.VideoCapture]:
+    def _open(self) -> Iterator[cv2.VideoCapture]:
         capture = captures.open_capture(str(self.path))
         try:
             yield capture

@@ -29,7 +29,7 @@ from pem_edge.calibration.graph.macs import macs
 from pem_edge.calibration.graph.shapes import shapes
 from pem_edge.calibration.placement.report import describe
 from pem_edge.runtime.artifacts import artifact
-from pem_edge.runtime.artifacts.manifest import RangeMethod
+from pem_edge.runtime.artifacts.sections import RangeMethod
 from pem_edge.runtime.datasets.opening import open_dataset
 
 DEFAULTS: dict[str, Any] = {}

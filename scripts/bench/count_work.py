@@ -36,8 +36,9 @@ from pem_edge.export.graph.rewrites import prepare
 from pem_edge.pem import PEM
 from pem_edge.pem.decoder import MaskDecoder, MaskProduct, ProjectingMaskProduct
 from pem_edge.pem.pixel_decoders.encoder import Depths
-from pem_edge.runtime.artifacts.manifest import InputSpec, Work
-from pem_edge.runtime.files import writing
+from pem_edge.runtime.artifacts.manifest import InputSpec
+from pem_edge.runtime.artifacts.sections import Work
+from pem_edge.runtime.files import write_atomically
 from reference import module_macs
 from scripts.reports.markdown import table
 
@@ -136,7 +137,7 @@ def main() -> None:
     rows = dict.fromkeys([*map(Row, pem.VARIANTS), *PUBLISHED])
     counts = [count(row, size) for size in SIZES for row in rows]
     listed = {each.row.variant: each.work for each in counts if each.size == SIZES[0] and each.row.depths is None}
-    with writing(variant_list.TABLE) as file:
+    with write_atomically(variant_list.TABLE) as file:
         file.write_bytes(msgspec.json.format(msgspec.json.encode(listed)) + b"\n")
     print(page(counts))
 

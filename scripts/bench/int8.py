@@ -79,7 +79,7 @@ def clock(models: dict[str, onnx.ModelProto], backend: str, manifest: Manifest) 
             onnx.save(proto, path)
             engine = backends.create(backend, Artifact(path, manifest))
             engines[name] = stack.enter_context(closing(engine))
-        found = speed.clock(engines)
+        found = speed.time_backends(engines)
     return {name: (time, time / found["int8"]) for name, time in found.items()}
 
 

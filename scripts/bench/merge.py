@@ -26,15 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "data" / "reference"))
-import synthetic  # type: ignore[import-not-found]
 
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.benchmark import machine
 from pem_edge.runtime.cli.console import size
 from pem_edge.runtime.inference import postprocess
-from pem_edge.runtime.inference.postprocess.acceptance import candidates
+from pem_edge.runtime.inference.postprocess.acceptance import select_candidates
 from pem_edge.runtime.inference.postprocess.native import build, library
+from reference.synthetic import synthetic
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 KEPT = (5, 10, 20, 35, 50, 75, 100)
@@ -104,23 +103,23 @@ def every_form() -> dict[str, library.Functions | None]:
 
 def usual_cases(height: int, width: int) -> Iterator[Case]:
     """Yield what the reference data's generator takes for a trained model's outputs."""
-    logits, masks = synthetic.predictions(19, height, width)
+    logits, masks = synthetic().predictions(19, height, width)
     yield Case("float32", logits, masks)
     yield Case("float16", logits.astype(np.float16), masks.astype(np.float16))
 
 
 def kept_cases(height: int, width: int) -> Iterator[Case]:
     """Yield cases in which as many queries take part as are kept."""
-    logits, masks = synthetic.predictions(19, height, width, queries=3 * max(KEPT))
-    chosen = candidates(logits, 0.8).queries
+    logits, masks = synthetic().predictions(19, height, width, queries=3 * max(KEPT))
+    chosen = select_candidates(logits, 0.8).queries
     for count in KEPT:
         yield Case(f"{count} kept", logits[chosen[:count]], masks[chosen[:count]])
 
 
 def rippled_cases(height: int, width: int) -> Iterator[Case]:
     """Yield the same queries, with boundaries more and more crooked."""
-    logits, masks = synthetic.predictions(19, height, width, queries=3 * max(KEPT))
-    chosen = candidates(logits, 0.8).queries[:ORDINARY]
+    logits, masks = synthetic().predictions(19, height, width, queries=3 * max(KEPT))
+    chosen = select_candidates(logits, 0.8).queries[:ORDINARY]
     noise = np.random.default_rng(0).standard_normal((ORDINARY, height // 8, width // 8)).astype(np.float32)
     waves = np.stack([cv2.resize(plane, (width, height), interpolation=cv2.INTER_CUBIC) for plane in noise])
     for amplitude in RIPPLES:
@@ -140,7 +139,7 @@ def measure(case: Case, forms: Mapping[str, library.Functions | None], options: 
                 times[form].append(spent)
     print(case.name, {form: round(statistics.median(each), 1) for form, each in times.items()}, file=sys.stderr)
     winners, _ = postprocess.panoptic(case.logits, case.masks, things=range(19), overlap_threshold=0, **sizes)
-    return Row(case.name, len(candidates(case.logits, 0.8).queries), boundary_pixels(winners), times)
+    return Row(case.name, len(select_candidates(case.logits, 0.8).queries), boundary_pixels(winners), times)
 
 
 def milliseconds(call: Callable[[], object]) -> float:

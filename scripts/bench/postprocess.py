@@ -14,13 +14,13 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 
 import cv2
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.cli.console import size
 from pem_edge.runtime.inference import postprocess
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "data" / "reference"))
-import synthetic  # type: ignore[import-not-found]
+from reference.synthetic import synthetic
 
 
 def median_milliseconds(call: Callable[[], object], runs: int) -> float:
@@ -44,7 +44,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     classes = labels.load(options.labels)
     height, width = options.size
-    predictions = synthetic.predictions(len(classes), height // 4, width // 4)
+    predictions = synthetic().predictions(len(classes), height // 4, width // 4)
     geometry = vars(Geometry(options.size, options.size, options.output or options.size))
     things = labels.things(classes)
     for name, call in {

@@ -14,7 +14,7 @@ from pem_edge.calibration.graph.index import Graph, names
 from pem_edge.calibration.placement import Report, tensors
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.artifact import DEMO
-from pem_edge.runtime.artifacts.manifest import Placement, RangeMethod
+from pem_edge.runtime.artifacts.sections import Placement, RangeMethod
 from pem_edge.runtime.datasets.toy_streets import ToyStreets
 
 TRAINED, HELD_OUT = 1, 7

@@ -62,7 +62,7 @@ def traced_once(graphs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         key = hashlib.sha256(repr((digest(model), forms, msgspec.json.encode(spec))).encode()).hexdigest()
         path = graphs / f"{key}.onnx"
         if not path.exists():
-            with files.writing(path) as temporary:
+            with files.write_atomically(path) as temporary:
                 onnx.save(trace(model, forms, spec), temporary)
         return onnx.load(path)
 

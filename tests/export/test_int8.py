@@ -17,10 +17,10 @@ from PIL import Image
 from pem_edge import pem, runtime
 from pem_edge.export.cli.export import main
 from pem_edge.export.cli.options import INT8
-from pem_edge.export.int8.engine_timing import without_int8
+from pem_edge.export.graph.int8_removal import remove_int8
 from pem_edge.pem import checkpoints
 from pem_edge.runtime.artifacts import artifact
-from pem_edge.runtime.artifacts.manifest import Quantization
+from pem_edge.runtime.artifacts.sections import Quantization
 from pem_edge.runtime.datasets.toy_streets import ToyStreets
 from pem_edge.runtime.errors import BackendError
 from tests.export.conftest import Refusal
@@ -140,7 +140,7 @@ def test_taking_int8_out_again_leaves_what_was_quantized(
     tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     printed, _ = export(capsys, tmp_path, "--calib", pictures, "--placement", "tensorrt", "--remainder", "fp32")
-    quantized, plain = onnx.load(printed["model"]), without_int8(onnx.load(printed["model"]))
+    quantized, plain = onnx.load(printed["model"]), remove_int8(onnx.load(printed["model"]))
     assert not {"QuantizeLinear", "DequantizeLinear"} & {node.op_type for node in plain.graph.node}
     onnx.checker.check_model(plain, full_check=True)
     image = ToyStreets(1, 128, 256, seed=7)[0].image[None]
@@ -176,7 +176,7 @@ def test_pictures_that_do_not_calibrate(tmp_path: Path, refusal: Refusal) -> Non
     for index in range(3):
         Image.fromarray(np.full((64, 96, 3), 90, np.uint8)).save(same / f"{index}.png")
     assert "needs pictures to calibrate on: add --calib DIR" in refused(refusal, out)
-    assert "has no pictures in it" in refused(refusal, out, "--calib", empty)
+    assert "has no images in it" in refused(refusal, out, "--calib", empty)
     assert "does not exist" in refused(refusal, out, "--calib", tmp_path / "none")
     assert "are identical: give different pictures" in refused(refusal, out, "--calib", same)
     assert "expected 0 or more" in refused(refusal, out, "--calib", STREETS, "--max-pq-drop", "-1")

@@ -31,7 +31,7 @@ WRONG = Difference("64x96", logits=2.0, masks=9.0, agreement=0.4)
     ],
 )
 def test_most_images_must_agree_and_none_may_be_far_off(images: list[Difference], passes: bool) -> None:
-    result = parity.judged(images, Tolerance())
+    result = parity.judge(images, Tolerance())
     assert result.passed is passes
     if not passes:
         with pytest.raises(ExportError, match="nothing was written"):
@@ -79,7 +79,7 @@ def test_an_output_that_is_no_number_fails(value: float) -> None:
     expected = outputs()
     found = (expected[0], expected[1].copy())
     found[1][0, 0, 0, 0] = value
-    assert not parity.judged([parity.compare(found, expected, "32x36")], Tolerance()).passed
+    assert not parity.judge([parity.compare(found, expected, "32x36")], Tolerance()).passed
 
 
 def test_a_static_artifact_is_tried_at_its_size_and_a_dynamic_one_at_several() -> None:
@@ -108,6 +108,6 @@ def test_sample_images_are_the_same_every_time(height: int, width: int, seed: in
 
 
 def test_a_summary_names_the_worst_image() -> None:
-    found = parity.judged([GOOD, msgspec.structs.replace(NEAR_TIE, size="32x32")], Tolerance())
+    found = parity.judge([GOOD, msgspec.structs.replace(NEAR_TIE, size="32x32")], Tolerance())
     assert found.worst == WorstDifference(logits=0.3, masks=0.7, agreement=0.993)
     assert found.within_tolerance == 1

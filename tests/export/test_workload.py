@@ -31,7 +31,8 @@ from pem_edge.export.graph.rewrites.deformable_attention import NVIDIA_OPERATOR
 from pem_edge.pem import PEM
 from pem_edge.pem.layers.deformable_attention import DeformableAttention
 from pem_edge.pem.pixel_decoders.encoder import Depths
-from pem_edge.runtime.artifacts.manifest import InputSpec, Range, Work
+from pem_edge.runtime.artifacts.manifest import InputSpec, Range
+from pem_edge.runtime.artifacts.sections import Work
 from reference import module_macs
 from reference.weights import randomized
 from tests.calibration.graphs import SIZE, Noise, chain, residual

@@ -1,4 +1,4 @@
-"""Whether this machine has a GPU."""
+"""Detects a GPU."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pem_edge.runtime.errors import BackendError
 
 
 def has_gpu() -> bool:
-    """Return whether CUDA finds one that it can use."""
+    """Return whether CUDA finds a GPU that it can use."""
     try:
         driver.Gpu()
     except BackendError:

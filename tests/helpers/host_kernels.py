@@ -1,4 +1,4 @@
-"""The pipeline's kernels compiled for the host with g++, through ctypes."""
+"""Compiles the pipeline's kernels for the host with g++, and runs them through ctypes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SOURCES = Path(__file__).parents[2] / "runtime" / "backends" / "tensorrt" / "ker
 
 
 def compile_for_host(folder: Path, *options: str) -> Path:
-    """Build the library. Skips where there is no g++."""
+    """Compile the kernels in ``folder``, and return the library's path. Skips the test if there is no g++."""
     compiler = shutil.which("g++")
     if compiler is None:
         pytest.skip("no g++ to compile the kernels for the host")
@@ -32,7 +32,7 @@ def compile_for_host(folder: Path, *options: str) -> Path:
 
 
 class HostKernels:
-    """The kernels of a library that `compile_for_host` made. One launch at a time."""
+    """The kernels of a library that `compile_for_host` built. Runs one launch at a time."""
 
     def __init__(self, path: Path) -> None:
         self._library = ctypes.CDLL(str(path))
@@ -40,28 +40,28 @@ class HostKernels:
         self._library.layout.restype = ctypes.POINTER(ctypes.c_size_t)
 
     def argument_bytes(self, kernel: str) -> int:
-        """Of the kernel's one argument; 0 if there is no such kernel."""
+        """Return the size of the kernel's only argument, or 0 if there is no such kernel."""
         return int(self._library.argument_bytes(kernel.encode()))
 
     def launch(self, kernel: str, blocks: tuple[int, int], threads: int, shared: int, argument: int) -> str:
-        """Run it with the argument at that address; "" or what went wrong."""
+        """Run a kernel with the argument at an address, and return "" or the description of a failure."""
         message = ctypes.create_string_buffer(1024)
         error = self._library.launch(kernel.encode(), *blocks, threads, shared, ctypes.c_void_p(argument), message)
         return f"error {error}: {message.value.decode()}" if error else ""
 
     def run(self, launch: Launch, threads: int) -> None:
-        """Run it; nothing may go wrong."""
+        """Run a launch, and check that it succeeds."""
         assert ctypes.sizeof(launch.argument) == self.argument_bytes(launch.kernel)
         address = ctypes.addressof(launch.argument)
         assert self.launch(launch.kernel, launch.blocks, threads, launch.shared, address) == ""
 
     def layout(self, count: int) -> list[int]:
-        """Return sizes, places and constants, see kernels_api.cpp."""
+        """Return the first ``count`` values of the function `layout` in kernels_api.cpp."""
         return [int(value) for value in self._library.layout()[:count]]
 
 
 @cache
 def host_kernels() -> HostKernels:
-    """Return the kernels, compiled once a process."""
+    """Return the kernels, compiled once per process."""
     with tempfile.TemporaryDirectory() as folder:
         return HostKernels(compile_for_host(Path(folder)))

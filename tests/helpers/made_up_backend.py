@@ -1,4 +1,4 @@
-"""A backend as someone else might add it: the tiny model in NumPy, with a profiler and an opener of its own."""
+"""A backend as a third party might add it, which computes the tiny model with NumPy and offers all optional methods."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ ROW = Row(
 
 
 class MadeUp(Backend):
-    """Computes what `tiny_model.tiny_model` computes, and takes `BARE_SECONDS` for whatever other model."""
+    """Computes the model of `tiny_model.tiny_model`, and sleeps `BARE_SECONDS` for any other model."""
 
     name = "made-up"
 
     def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:
-        """See `inference.backend.Backend.profile`."""
+        """See `inference.backend.SegmenterBackend.profile`."""
         nodes: dict[tuple[str, str], float] = defaultdict(float)
 
         def clock(name: str, kind: str, node: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -47,7 +47,7 @@ class MadeUp(Backend):
         return nodes
 
     def open_bare(self, model: bytes) -> BareModel:
-        """See `inference.backend.Backend.open_bare`."""
+        """See `inference.backend.SegmenterBackend.open_bare`."""
         assert b"Conv" in model
         return lambda _inputs: time.sleep(BARE_SECONDS)
 
@@ -60,7 +60,7 @@ class MadeUp(Backend):
         return logits, _masks(_grid(images))
 
     def _unload(self) -> None:
-        """Do nothing: there is nothing to free."""
+        """Do nothing, because there is nothing to free."""
 
 
 def _grid(images: NDArray[np.uint8]) -> NDArray[np.float32]:

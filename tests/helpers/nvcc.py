@@ -1,4 +1,4 @@
-"""CUDA sources compiled by nvcc, for GPUs that need not be there."""
+"""Compiles CUDA sources with nvcc, which needs no GPU."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 
 ARCHITECTURES = (87, 89, 90, 110, 120)
-"""Of the GPUs that are supported: Orin, Ada, Hopper, Thor and Blackwell."""
+"""Compute capabilities of the supported GPUs, without the point: Orin, Ada, Hopper, Thor and Blackwell."""
 
 
-def compiles_well(source: Path, architecture: int, folder: Path) -> None:
-    """No warnings, and no registers spilled to memory. Skips without an nvcc that knows the architecture."""
+def check_compilation(source: Path, architecture: int, folder: Path) -> None:
+    """Check that a source compiles without warnings or register spills.
+
+    Skips the test if there is no nvcc that supports the architecture.
+    """
     nvcc = shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
     if nvcc is None:
         pytest.skip("no nvcc: install CUDA's toolkit to compile the kernels")

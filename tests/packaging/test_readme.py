@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pem_edge.runtime.artifacts import artifact
-from pem_edge.runtime.artifacts.manifest import path_of
+from pem_edge.runtime.artifacts.manifest import manifest_path
 from pem_edge.runtime.datasets.toy_streets import ToyStreets
 from reference import published_models
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("out").mkdir()
     demo = artifact.read("demo").model
     shutil.copy(demo, "out/pem-stdc1.onnx")
-    shutil.copy(path_of(demo), "out/pem-stdc1.json")
+    shutil.copy(manifest_path(demo), "out/pem-stdc1.json")
     published_models.write_checkpoint("pem_stdc1_cityscapes", tmp_path).rename("model_final.pth")
     return tmp_path
 

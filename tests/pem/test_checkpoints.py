@@ -186,14 +186,14 @@ def test_truncated_checkpoints_are_refused(suffix: str, share: float, tmp_path: 
     ("name", "content", "expected"),
     [
         ("model.zip", b"PK", "expected a checkpoint"),
-        ("notes.pth", b"dear diary", "truncated or no checkpoint"),
-        ("notes.pkl", b"dear diary", "truncated or no checkpoint"),
+        ("notes.pth", b"dear diary", "truncated or not a checkpoint"),
+        ("notes.pkl", b"dear diary", "truncated or not a checkpoint"),
         ("list.pkl", pickle.dumps([1, 2]), "expected a dictionary of tensors"),
         ("empty.pkl", pickle.dumps({"model": {}}), "no tensors"),
         (
             "resnet.pkl",
             pickle.dumps({"fc.weight": np.zeros((2, 2))}),
-            "is of none of the models PEM, Mask2Former and PRO-SCALE",
+            "is not a checkpoint of PEM, Mask2Former or PRO-SCALE",
         ),
     ],
 )
@@ -227,7 +227,7 @@ def test_another_model_of_the_family_is_told_apart(tmp_path: Path) -> None:
         "sem_seg_head.predictor.transformer.decoder.norm.weight": torch.zeros(256),
     }
     torch.save({"model": theirs}, path)
-    assert "is of none of the models PEM, Mask2Former and PRO-SCALE" in refusal(path)
+    assert "is not a checkpoint of PEM, Mask2Former or PRO-SCALE" in refusal(path)
 
 
 def test_a_deeper_mask2former_is_named_as_such(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from pem_edge.pem.layers.attention import (
     PrototypeCrossAttention,
     PrototypeSelection,
     SelfAttention,
-    highest,
+    argmax_pixel,
 )
 from pem_edge.pem.layers.deformable_attention import DeformableAttention
 from pem_edge.pem.layers.positions import sine_positions
@@ -104,9 +104,9 @@ def test_a_query_with_every_pixel_outside_takes_pixel_0() -> None:
 def test_the_highest_pixel_by_row_and_column_is_the_first_of_all(
     height: int, width: int, levels: int, seed: int
 ) -> None:
-    scores = torch.from_numpy(np.random.default_rng(seed).integers(0, levels, (2, 3, height, width))).float()
-    expected = scores.flatten(2).numpy().argmax(axis=2)
-    np.testing.assert_array_equal(highest(scores).numpy(), expected)
+    values = torch.from_numpy(np.random.default_rng(seed).integers(0, levels, (2, 3, height, width))).float()
+    expected = values.flatten(2).numpy().argmax(axis=2)
+    np.testing.assert_array_equal(argmax_pixel(values).numpy(), expected)
 
 
 def test_positions_added_to_the_projection_are_positions_added_before_it() -> None:

@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper
 
-from pem_edge.runtime.artifacts import manifest as manifests
-from pem_edge.runtime.artifacts.manifest import FileHash, InputSpec, Manifest
+from pem_edge.runtime.artifacts.manifest import METADATA_KEY, InputSpec, Manifest, manifest_path
+from pem_edge.runtime.artifacts.sections import FileHash
 from pem_edge.runtime.files import sha256
 from tests.runtime.helpers.tiny_model import CLASSES, QUERIES, tiny_model
 
@@ -44,13 +44,13 @@ def build(tmp_path: Path) -> Builder:
         )
         manifest = _manifest(spec, fields)
         if lone:
-            helper.set_model_props(model, {manifests.METADATA_KEY: manifest.to_json().decode()})
+            helper.set_model_props(model, {METADATA_KEY: manifest.to_json().decode()})
         onnx.save(model, path)
         if rewrite:
             rewrite(path)
         if not lone:
             hashed = _manifest(spec, {"model": FileHash(path.name, sha256(path)), **fields})
-            manifests.path_of(path).write_bytes(hashed.to_json())
+            manifest_path(path).write_bytes(hashed.to_json())
         return path
 
     return write

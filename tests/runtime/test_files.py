@@ -14,7 +14,7 @@ from pem_edge.runtime.errors import OutputError
 
 def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
     target = tmp_path / "new" / "folder" / "out.txt"
-    with files.writing(target) as temporary:
+    with files.write_atomically(target) as temporary:
         temporary.write_text("done")
         assert not target.exists()
         assert (temporary.parent, temporary.suffix) == (target.parent, ".txt")
@@ -28,7 +28,7 @@ def test_a_failed_block_leaves_the_old_file(tmp_path: Path, error: type[BaseExce
     target.write_text("old")
 
     def fail() -> None:
-        with files.writing(target) as temporary:
+        with files.write_atomically(target) as temporary:
             temporary.write_text("half")
             raise error
 
@@ -41,7 +41,7 @@ def test_a_failed_block_leaves_the_old_file(tmp_path: Path, error: type[BaseExce
 def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        with files.writing(tmp_path / "out.txt") as temporary:
+        with files.write_atomically(tmp_path / "out.txt") as temporary:
             temporary.write_text("x")
     finally:
         os.umask(before)
@@ -52,13 +52,19 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match=r"cannot write .*; choose another place with -o"):
         files.make_folder(tmp_path / "file" / "sub")
-    with pytest.raises(OutputError, match="cannot write"), files.writing(tmp_path / "file" / "sub" / "out.txt"):
+    with (
+        pytest.raises(OutputError, match="cannot write"),
+        files.write_atomically(tmp_path / "file" / "sub" / "out.txt"),
+    ):
         pytest.fail("the block must not run")
 
 
 def test_a_folder_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "out.txt").mkdir()
-    with pytest.raises(OutputError, match=r"cannot write .*out\.txt"), files.writing(tmp_path / "out.txt") as temporary:
+    with (
+        pytest.raises(OutputError, match=r"cannot write .*out\.txt"),
+        files.write_atomically(tmp_path / "out.txt") as temporary,
+    ):
         temporary.write_text("x")
     assert [path.name for path in tmp_path.iterdir()] == ["out.txt"]
 

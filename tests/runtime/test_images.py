@@ -1,4 +1,4 @@
-"""Pictures of every kind become RGB uint8; whatever is no picture is refused in one line."""
+"""Images of every kind become RGB uint8; whatever is not an image is refused in one line."""
 
 from __future__ import annotations
 
@@ -113,9 +113,9 @@ def test_truncated_pictures_are_refused(tmp_path: Path, suffix: str, share: floa
     ("content", "message"),
     [
         (b"", "has 0 bytes"),
-        (b"not a picture at all, whatever its name says", "is not a picture"),
-        (b"\xff\xd8\xff\xe0" + bytes(64), "truncated or damaged|is not a picture"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "is not a picture"),
+        (b"not a picture at all, whatever its name says", "is not an image"),
+        (b"\xff\xd8\xff\xe0" + bytes(64), "truncated or damaged|is not an image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "is not an image"),
         (claimed_png(20000, 20000), "more than 100000000 pixels"),
         (claimed_png(9500, 11000), "more than 100000000 pixels"),
         (claimed_png(100, 100), "truncated or damaged"),

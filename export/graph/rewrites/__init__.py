@@ -1,7 +1,7 @@
-"""Rewrites of the module before it is traced: each exact to rounding, half precision aside, each with a test.
+"""Rewrites a model before it is traced. All rewrites but the one to half precision are exact to within rounding.
 
-What a fixed input size makes constant (positions, the first prediction's embeddings, the first layer's query
-projection) needs no rewrite here: `export.graph.tracing` folds it.
+Values that do not depend on the image (positions at a fixed input size, the embeddings of the first prediction, the
+query projection of the first layer) need no rewrite: `pem_edge.export.graph.cleaning` folds them into constants.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from pem_edge.pem import PEM
 from pem_edge.pem.layers.deformable_attention import DeformableAttention
 
 __all__ = [
+    "adapt_forms",
     "compute_in_half",
     "fold_batchnorm",
     "prepare",
-    "suited",
     "upsample_by_phases",
     "use_deform_conv_node",
     "use_nvidia_attention",
@@ -30,7 +30,7 @@ __all__ = [
 
 
 def prepare(model: PEM, forms: Forms) -> PEM:
-    """Return a copy of ``model`` in eval mode, rewritten as ``forms`` says; it computes the same, but for rounding."""
+    """Return a copy of ``model`` in eval mode, rewritten to the implementations and precision in ``forms``."""
     prepared = copy.deepcopy(model).eval().requires_grad_(False)
     fold_batchnorm(prepared)
     if forms.upsample == "phases":
@@ -44,7 +44,10 @@ def prepare(model: PEM, forms: Forms) -> PEM:
     return prepared
 
 
-def suited(forms: Forms, model: PEM) -> Forms:
-    """Return ``forms`` for ``model``: with deformable attention, an engine's own operator is NVIDIA's plugin."""
-    attends = any(isinstance(module, DeformableAttention) for module in model.modules())
-    return replace(forms, deform_conv="nvidia") if attends and forms.deform_conv != "standard" else forms
+def adapt_forms(forms: Forms, model: PEM) -> Forms:
+    """Return ``forms`` with NVIDIA's plugin for a model with deformable attention, in place of ours or DeformConv.
+
+    Such models have no deformable convolution; the standard operators are kept.
+    """
+    has_attention = any(isinstance(module, DeformableAttention) for module in model.modules())
+    return replace(forms, deform_conv="nvidia") if has_attention and forms.deform_conv != "standard" else forms

@@ -1,4 +1,4 @@
-"""Fold every BatchNorm that follows a convolution into the convolution's weight and bias."""
+"""Folds every BatchNorm that follows a convolution into the weight and bias of the convolution."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pem_edge.pem.layers.blocks import ConvNorm
 from pem_edge.pem.pixel_decoders.pem import DeformableLevel, Upsample
 
 _CONVOLUTION = {ConvNorm: "conv", Upsample: "conv", DeformableLevel: "deform"}
-"""Blocks whose `bn` follows a convolution, and that convolution's name."""
+"""Classes of blocks whose ``bn`` follows a convolution, and the attribute that holds the convolution."""
 
 
 def fold_batchnorm(model: nn.Module) -> None:
-    """Rewrite ``model``, in eval mode, in place."""
+    """Fold every BatchNorm of ``model`` that follows a convolution, in place; the model must be in eval mode."""
     for block in model.modules():
         for kind, name in _CONVOLUTION.items():
             if isinstance(block, kind):

@@ -1,4 +1,4 @@
-"""Put one node in the place of GridSample and a product: ONNX's DeformConv (opset 19) or our plugin's operator."""
+"""Replaces deformable convolutions by one node each: ONNX's DeformConv (opset 19) or the operator of our plugin."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from pem_edge.pem.layers.deform_conv import KERNEL, ModulatedDeformConv
 
 PLUGIN_DOMAIN, PLUGIN_OPERATOR = "pem_edge", "PemDeformConv"
-"""The plugin's operator takes the inputs and attributes of ONNX's DeformConv."""
+"""ONNX name of our plugin's operator, which takes the inputs and attributes of ONNX's DeformConv."""
 
 
 def use_deform_conv_node(model: nn.Module, form: Literal["native", "plugin"]) -> None:
-    """Rewrite ``model`` in place; from then on it can be traced to ONNX, not run."""
+    """Replace the deformable convolutions of ``model`` in place. Afterwards it can be traced to ONNX, but not run."""
     operator = NativeDeformConv if form == "native" else PluginDeformConv
     for module in model.modules():
         if isinstance(module, ModulatedDeformConv):
@@ -22,13 +22,14 @@ def use_deform_conv_node(model: nn.Module, form: Literal["native", "plugin"]) ->
 
 
 class NativeDeformConv(nn.Module):
-    """Called as `pem.layers.deform_conv.DeformConv2d`; becomes the node ``operator`` when traced."""
+    """A stand-in for `DeformConv2d` that is traced to a single DeformConv node."""
 
     operator = "DeformConv"
+    """ONNX name of the node's operator."""
 
     def forward(self, data: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        # TensorRT's parser wants the bias present when a mask follows it.
-        """See `DeformConv2d.forward`."""
+        """See `pem_edge.pem.layers.deform_conv.DeformConv2d.forward`."""
+        # TensorRT's parser does not accept a mask without a bias before it.
         bias = weight.new_zeros(weight.shape[0]) if bias is None else bias
         return torch.onnx.ops.symbolic(
             self.operator,
@@ -40,6 +41,6 @@ class NativeDeformConv(nn.Module):
 
 
 class PluginDeformConv(NativeDeformConv):
-    """The same as a node of our own TensorRT plugin."""
+    """A stand-in for `DeformConv2d` that is traced to a single node of our TensorRT plugin."""
 
     operator = f"{PLUGIN_DOMAIN}::{PLUGIN_OPERATOR}"

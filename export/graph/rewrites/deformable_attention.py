@@ -7,7 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from pem_edge.pem.layers.deformable_attention import DeformableAttention, DeformableSampling, Size, centers, steps
+from pem_edge.pem.layers.deformable_attention import (
+    DeformableAttention,
+    DeformableSampling,
+    LevelSize,
+    pixel_centers,
+    pixel_sizes,
+)
 
 NVIDIA_DOMAIN, NVIDIA_OPERATOR = "nvidia", "MultiscaleDeformableAttnPlugin_TRT"
 """TensorRT's parser goes by the operator's name alone; the domain keeps checkers of ONNX from asking for a schema."""
@@ -26,10 +32,13 @@ class NvidiaSampling(DeformableSampling):
     That takes the values as they are, places from 0 to 1 over the outer edges of a map, and weights that sum to 1.
     """
 
-    def forward(self, values: Tensor, offsets: Tensor, scores: Tensor, sizes: Sequence[Size]) -> Tensor:
+    def forward(self, values: Tensor, offsets: Tensor, scores: Tensor, sizes: Sequence[LevelSize]) -> Tensor:
         """See `DeformableSampling.forward`."""
         n, length, heads, levels, points, _ = offsets.shape
-        places = offsets * steps(sizes, offsets).reshape(levels, 1, 2) + centers(sizes, offsets)[:, None, None, None]
+        places = (
+            offsets * pixel_sizes(sizes, offsets).reshape(levels, 1, 2)
+            + pixel_centers(sizes, offsets)[:, None, None, None]
+        )
         weights = scores.softmax(-1).reshape(n, length, heads, levels, points)
         shapes = torch.tensor(sizes, dtype=torch.int32, device=values.device)
         lengths = shapes.prod(1, dtype=torch.int32)

@@ -1,1 +1,1 @@
-"""The training objective: matching queries to true segments, and the losses."""
+"""The training objective: matching of queries to true segments, and the losses."""

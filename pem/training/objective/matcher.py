@@ -1,4 +1,4 @@
-"""Which query is responsible for which true segment (Carion et al., DETR, 2020; costs as in Mask2Former)."""
+"""Matches queries to true segments as DETR does (Carion et al., ECCV 2020), with the costs of Mask2Former."""
 
 from __future__ import annotations
 
@@ -10,21 +10,28 @@ from torch.nn import functional as F
 
 from pem_edge.pem.training.settings import LossWeights
 
-NOBODY = -1
-"""In place of a query: the segment is padding, or there are more segments than queries."""
+UNMATCHED = -1
+"""In place of a query for segments that are padding, or that exceed the number of queries."""
 
 
 def match(logits: Tensor, masks: Tensor, classes: Tensor, truth: Tensor, weights: LossWeights) -> Tensor:
-    """Return the query of every segment at least total cost: int64 (N, L, S), NOBODY where there is none.
+    """Match each segment to a query so that the total cost in each image and layer is minimal.
 
-    ``logits`` (N, L, Q, K+1) and ``masks`` (N, L, Q, P) are predictions of L layers, masks at P points;
-    ``classes`` int64 (N, S), below 0 for padding at the end, and ``truth`` (N, S, P), 0 or 1, the segments.
+    Args:
+        logits: Class logits of the predictions of L layers, (N, L, Q, K+1).
+        masks: Mask logits of these predictions at P points, (N, L, Q, P).
+        classes: Class of each segment, int64 (N, S); negative for padding, which comes last.
+        truth: Whether each point belongs to the segment, (N, S, P).
+        weights: Weights of the costs.
+
+    Returns:
+        The query of each segment, or `UNMATCHED`, int64 (N, L, S).
     """
-    everything = costs(logits, masks, classes, truth, weights).cpu().numpy()
+    all_costs = costs(logits, masks, classes, truth, weights).cpu().numpy()
     counts = (classes >= 0).sum(dim=1).tolist()
-    matched = np.full((*everything.shape[:2], classes.shape[1]), NOBODY, np.int64)
+    matched = np.full((*all_costs.shape[:2], classes.shape[1]), UNMATCHED, np.int64)
     for n, count in enumerate(counts):
-        for layer, cost in enumerate(everything[n]):
+        for layer, cost in enumerate(all_costs[n]):
             queries, segments = linear_sum_assignment(cost[:, :count])
             matched[n, layer, segments] = queries
     return torch.from_numpy(matched).to(classes.device)
@@ -32,17 +39,16 @@ def match(logits: Tensor, masks: Tensor, classes: Tensor, truth: Tensor, weights
 
 @torch.no_grad()
 def costs(logits: Tensor, masks: Tensor, classes: Tensor, truth: Tensor, weights: LossWeights) -> Tensor:
-    """Return what it costs that a query takes a segment, (N, L, Q, S): class, cross-entropy and Dice, weighted."""
+    """Return the cost of matching each query to each segment, (N, L, Q, S); arguments as in `match`."""
     n, layers, queries, points = masks.shape
-    chances = logits.float().softmax(dim=3)
-    wanted = classes.clamp(min=0)[:, None, None].expand(-1, layers, queries, -1)
-    chance = chances.gather(3, wanted)
+    true_classes = classes.clamp(min=0)[:, None, None].expand(-1, layers, queries, -1)
+    probability = logits.float().softmax(dim=3).gather(3, true_classes)
     flat, truth = masks.float().flatten(1, 2), truth.to(torch.float32).transpose(1, 2)
-    # The cross-entropy of x with target t is softplus(x) - x t.
+    # The cross-entropy of a logit x with target t is softplus(x) - x t.
     entropy = (F.softplus(flat).sum(2, keepdim=True) - flat @ truth) / points
     inside = flat.sigmoid()
     shared, areas = inside @ truth, inside.sum(2, keepdim=True) + truth.sum(1, keepdim=True)
     dice = 1 - (2 * shared + 1) / (areas + 1)
-    shape = (n, layers, queries, -1)
-    total = weights.entropy * entropy.reshape(shape) + weights.dice * dice.reshape(shape) - weights.classes * chance
+    mask_cost = (weights.entropy * entropy + weights.dice * dice).reshape(n, layers, queries, -1)
+    total = mask_cost - weights.classes * probability
     return total.nan_to_num(nan=1e6, posinf=1e6, neginf=-1e6)

@@ -1,9 +1,9 @@
-"""Quantization-aware training: the losses are those of convolutions in INT8, so that weights learn to be rounded.
+"""Quantization-aware training: computes the losses with convolutions in simulated INT8, so that weights adapt to it.
 
-What is simulated is what an export to INT8 makes of convolutions, in the coarser of its placements: weights symmetric
-per output channel, inputs symmetric per tensor, both in steps of 1/127 of their range. Rounding lets gradients through
-as if it were not there, clipping stops them (Jacob et al., "Quantization and training of neural networks for efficient
-integer-arithmetic-only inference", CVPR 2018).
+The simulation matches what an export to INT8 does to convolutions: weights are quantized symmetrically per output
+channel and inputs symmetrically per tensor, both in steps of 1/127 of their range. Gradients pass through rounding
+unchanged and are zero where values are clipped (Jacob et al., "Quantization and training of neural networks for
+efficient integer-arithmetic-only inference", CVPR 2018).
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from pem_edge.pem.model import PEM
 from pem_edge.pem.training.objective.supervision import Supervised
 
-MOST = 127
-"""Steps from zero to the end of a range."""
+MAX_LEVEL = 127
+"""Number of quantization steps from zero to the end of a range."""
 
-_LEAST_STEP = 2.0**-100
-"""For what is all zero: anything, as long as its inverse is finite."""
+_MIN_STEP = 2.0**-100
+"""Minimum step, for tensors that are all zero; its inverse must be finite."""
 
-_SHARE = 0.9999
-"""Of an input's values that are within its range, as calibration has it by default."""
+_FRACTION = 0.9999
+"""Fraction of an input's values that are within its range, the default of calibration."""
 
-_SAMPLE = 1 << 16
-"""Values, more or less, that the range is found from."""
+_SAMPLE_SIZE = 1 << 16
+"""Approximate number of values from which the range of an input is computed."""
 
-_KEPT = 0.98
-"""What the average of an input's range keeps each step: a range follows the last fifty batches."""
+_DECAY = 0.98
+"""Decay of the moving average of an input's range, which thus covers about the last fifty batches."""
 
 _ONE_PIXEL = re.compile(r"pixel_decoder\.(?:modulations\.\d+|context)\.")
-"""Modules that see a global average, whose convolutions are left in floating point by an export."""
+"""Matches modules that process a global average, whose convolutions an export leaves in floating point."""
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d
 
 
-def convolutions(model: PEM) -> dict[str, Convolution]:
-    """Return, by name, the convolutions that an export to INT8 quantizes.
+def find_convolutions(model: PEM) -> dict[str, Convolution]:
+    """Return the convolutions that an export to INT8 quantizes, by name.
 
-    These are all but deformable ones and those of a single pixel.
+    These are all except deformable convolutions and those of a global average.
     """
     return {
         name: module
@@ -54,56 +54,65 @@ def convolutions(model: PEM) -> dict[str, Convolution]:
     }
 
 
-def quantized_weight(convolution: Convolution) -> Tensor:
-    """Return the weight rounded as an export rounds it, in its own shape.
+def quantize_weight(convolution: Convolution) -> Tensor:
+    """Return the weight of ``convolution``, rounded as an export rounds it.
 
-    BatchNorm, which is folded into weights before, need not be looked at: it multiplies an output channel and so that
-    channel's step with one number. A transposed convolution of stride 2 is exported as four convolutions, one for each
-    parity of output row and column, so each of these has steps of its own.
+    An export folds BatchNorm into the weight before it rounds, which gives the same result: BatchNorm multiplies an
+    output channel, and with it the step of that channel, by a constant. A transposed convolution of stride 2 is
+    exported as four convolutions, one for each parity of output row and column, which have steps of their own.
     """
     weight = convolution.weight
     if not isinstance(convolution, nn.ConvTranspose2d):
-        return _rounded_by_channel(weight)
-    into, out, rows, columns = weight.shape
-    taps = weight.reshape(into, out, rows // 2, 2, columns // 2, 2)  # a row and a column each: which pair, which of it
-    phases = taps.permute(1, 3, 5, 0, 2, 4)
-    rounded = _rounded_by_channel(phases.flatten(0, 2)).reshape(phases.shape)
+        return _round_by_channel(weight)
+    inputs, outputs, rows, columns = weight.shape
+    pairs = weight.reshape(inputs, outputs, rows // 2, 2, columns // 2, 2)
+    phases = pairs.permute(1, 3, 5, 0, 2, 4)  # output channel, row parity, column parity, then one phase's weights
+    rounded = _round_by_channel(phases.flatten(0, 2)).reshape(phases.shape)
     return rounded.permute(3, 0, 4, 1, 5, 2).reshape(weight.shape)
 
 
-def quantized_input(values: Tensor, reach: Tensor) -> Tensor:
-    """Return ``values`` rounded to 256 steps, with ``reach`` () at the 127th; float32, since half would lose steps."""
+def quantize_input(values: Tensor, reach: Tensor) -> Tensor:
+    """Return ``values`` rounded to one of 256 levels, of which level 127 is ``reach``.
+
+    Args:
+        values: A tensor of any shape.
+        reach: Maximum magnitude, a scalar.
+
+    Returns:
+        The rounded values, float32, because half precision cannot represent all levels.
+    """
     zero = torch.zeros((), dtype=torch.int32, device=values.device)
-    return torch.fake_quantize_per_tensor_affine(values.float(), _step(reach), zero, -MOST - 1, MOST)
+    return torch.fake_quantize_per_tensor_affine(values.float(), _step(reach), zero, -MAX_LEVEL - 1, MAX_LEVEL)
 
 
-def _rounded_by_channel(weight: Tensor) -> Tensor:
-    """Return the axis of output channels comes first."""
+def _round_by_channel(weight: Tensor) -> Tensor:
+    """Return ``weight``, whose first axis is the output channels, rounded with a step per output channel."""
     steps = _step(weight.detach().abs().flatten(1).amax(1))
     zeros = torch.zeros_like(steps, dtype=torch.int32)
-    return torch.fake_quantize_per_channel_affine(weight, steps, zeros, 0, -MOST, MOST)
+    return torch.fake_quantize_per_channel_affine(weight, steps, zeros, 0, -MAX_LEVEL, MAX_LEVEL)
 
 
 def _step(reach: Tensor) -> Tensor:
-    return (reach / MOST).clamp_min(_LEAST_STEP)
+    return (reach / MAX_LEVEL).clamp_min(_MIN_STEP)
 
 
 class QuantizationAware(nn.Module):
-    """Computes ``supervised`` with its model's convolutions in simulated INT8, and leaves it unchanged between calls.
+    """A module around `Supervised` that computes its losses with the model's convolutions in simulated INT8.
 
-    BatchNorm's statistics stay as they are, because an export folds them into the weights.
+    The model itself is unchanged outside of ``forward``. BatchNorm's statistics are not updated, because an export
+    folds them into the weights.
     """
 
     reaches: Tensor
-    """The greatest magnitude that each convolution's input is given room for, 0 until one has been seen."""
+    """Maximum magnitude of each convolution's input beyond which it is clipped; 0 before the first batch."""
 
     def __init__(self, supervised: Supervised) -> None:
         super().__init__()
         self.supervised = supervised
-        self.register_buffer("reaches", torch.zeros(len(convolutions(supervised.model))))
+        self.register_buffer("reaches", torch.zeros(len(find_convolutions(supervised.model))))
 
     def train(self, mode: bool = True) -> QuantizationAware:
-        """Set the mode of all modules but BatchNorm, which stays in evaluation mode."""
+        """Set the mode of all modules except BatchNorm, which stays in evaluation mode."""
         super().train(mode)
         for module in self.modules():
             if isinstance(module, _BatchNorm):
@@ -111,9 +120,9 @@ class QuantizationAware(nn.Module):
         return self
 
     def forward(self, *batch: object) -> Tensor:
-        """Return what `Supervised.forward` returns; in training mode the ranges of inputs follow the batches."""
-        chosen = convolutions(self.supervised.model)
-        weights = {f"model.{name}.weight": quantized_weight(module) for name, module in chosen.items()}
+        """Return the losses; arguments as in `Supervised.forward`. In training mode, update the ranges of inputs."""
+        chosen = find_convolutions(self.supervised.model)
+        weights = {f"model.{name}.weight": quantize_weight(module) for name, module in chosen.items()}
         with ExitStack() as stack:
             for reach, module in zip(self.reaches, chosen.values(), strict=True):
                 stack.enter_context(module.register_forward_pre_hook(self._quantizer(reach)))
@@ -121,23 +130,23 @@ class QuantizationAware(nn.Module):
         return losses
 
     def _quantizer(self, reach: Tensor) -> Callable[[nn.Module, tuple[Tensor]], Tensor]:
-        """Return a hook on a convolution whose range is ``reach`` (), a view of `reaches`."""
+        """Return a hook that quantizes a convolution's input; ``reach``, a view of `reaches`, is its range."""
 
         def quantize(_: nn.Module, inputs: tuple[Tensor]) -> Tensor:
             if self.training:
-                _follow(reach, _magnitude(inputs[0]))
-            return quantized_input(inputs[0], reach)
+                _update_range(reach, _magnitude(inputs[0]))
+            return quantize_input(inputs[0], reach)
 
         return quantize
 
 
 @torch.no_grad()
-def _follow(reach: Tensor, seen: Tensor) -> None:
-    reach.copy_(torch.where(reach > 0, torch.lerp(seen, reach, _KEPT), seen))
+def _update_range(reach: Tensor, magnitude: Tensor) -> None:
+    reach.copy_(torch.where(reach > 0, torch.lerp(magnitude, reach, _DECAY), magnitude))
 
 
 def _magnitude(values: Tensor) -> Tensor:
-    """Return what `_SHARE` of the values do not exceed, found from some of them that are spread evenly."""
-    stride = values.numel() // _SAMPLE | 1  # odd, since sizes are even: no column is met again and again
+    """Return the magnitude that `_FRACTION` of the values do not exceed, computed from an evenly spaced sample."""
+    stride = values.numel() // _SAMPLE_SIZE | 1  # odd, as widths are even: an even stride could skip columns
     sample = values.detach().flatten()[::stride].abs().float()
-    return sample.kthvalue(math.ceil(_SHARE * len(sample))).values
+    return sample.kthvalue(math.ceil(_FRACTION * len(sample))).values

@@ -1,4 +1,4 @@
-"""Classes a model can predict: COCO's `categories` records, one a class, in the order of the model's outputs."""
+"""The classes that a model predicts, read from ``categories`` in COCO's format."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ import msgspec
 from pem_edge.runtime.errors import InputError
 
 BUNDLED = {19: "cityscapes", 133: "coco_panoptic", 150: "ade20k"}
-"""Label sets that come with the package, by number of classes."""
+"""Names of the label sets that come with the package, by number of classes."""
 
 
 class Label(msgspec.Struct, frozen=True):
-    """One class.
+    """A class.
 
-    ``id`` is the model's class index (0 to K-1), ``isthing`` whether its instances are counted apart,
-    ``color`` RGB, 0 to 255.
+    Attributes:
+        id: The index of the class in the model's outputs, 0 to K-1.
+        name: The name.
+        isthing: Whether it is a thing, whose instances are separate segments, or stuff.
+        color: The RGB color for drawing, 0 to 255.
     """
 
     id: int
@@ -29,7 +32,7 @@ class Label(msgspec.Struct, frozen=True):
 
 
 class _Category(msgspec.Struct):
-    """A record of a COCO panoptic ``categories`` list; its id may be anything, the order counts."""
+    """A record of COCO's ``categories``. Its id is ignored: class indices follow the order of the records."""
 
     name: str
     isthing: bool | int
@@ -44,7 +47,7 @@ def load(source: str) -> tuple[Label, ...]:
             an object with that key.
 
     Raises:
-        InputError: If the file cannot be read or holds something else.
+        InputError: If the file does not exist or has no valid categories.
     """
     if source in BUNDLED.values():
         return parse(resources.files(__name__).joinpath(f"{source}.json").read_bytes(), source)
@@ -56,28 +59,36 @@ def load(source: str) -> tuple[Label, ...]:
 
 
 def default(num_classes: int) -> tuple[Label, ...]:
-    """Return the bundled set with that many classes, else things named "class 0" to "class K-1"."""
+    """Return the bundled set with ``num_classes`` classes, or things named "class 0", "class 1", and so on."""
     if num_classes in BUNDLED:
         return load(BUNDLED[num_classes])
     return tuple(Label(i, f"class {i}", True, distinct_color(i)) for i in range(num_classes))
 
 
 def things(labels: Sequence[Label]) -> frozenset[int]:
-    """Return the ids of the classes whose instances are counted apart."""
+    """Return the ids of the classes that are things."""
     return frozenset(label.id for label in labels if label.isthing)
 
 
 def distinct_color(index: int) -> tuple[int, int, int]:
-    """Return an RGB color for class ``index``, far from those of the classes before and after it.
+    """Return an RGB color, 0 to 255, for class ``index``, unlike those of the classes before and after it.
 
-    Hues are a golden angle apart, in three brightnesses.
+    Hues differ by the golden angle, and brightness takes three values in turn.
     """
     red, green, blue = colorsys.hsv_to_rgb(index * 0.618033988749895 % 1.0, 0.75, (1.0, 0.8, 0.6)[index % 3])
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def parse(data: bytes, source: str) -> tuple[Label, ...]:
-    """Return the labels of a JSON document as `load` takes it; ``source`` names it in errors. Raises InputError."""
+    """Return the labels in a JSON document.
+
+    Args:
+        data: A list of COCO's ``categories``, or an object with that key.
+        source: A name for it in messages.
+
+    Raises:
+        InputError: If it is not such a document or has no categories.
+    """
     try:
         document = msgspec.json.decode(data, type=list[_Category] | dict[str, msgspec.Raw])
         if isinstance(document, dict):

@@ -1,1 +1,1 @@
-"""CUDA as the TensorRT backends use it: the driver, memory, kernels, and arrays of other libraries."""
+"""The parts of CUDA that the TensorRT backends use: calls, memory, kernels, and GPU arrays of other libraries."""

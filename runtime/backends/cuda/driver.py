@@ -1,6 +1,6 @@
-"""CUDA as far as the TensorRT backends need it: the GPU, memory, graphs, and errors of one line.
+"""Wraps the CUDA calls that the TensorRT backends need: the GPU, memory and graphs, with errors of one line.
 
-``cuda-bindings`` is imported when first called: it is only installed where TensorRT is.
+``cuda-bindings`` is imported on the first call, because it is installed only along with TensorRT.
 """
 
 from __future__ import annotations
@@ -21,33 +21,39 @@ _MIB = 1 << 20
 
 
 class CudaError(BackendError):
-    """A call of CUDA's failed."""
+    """A CUDA call failed."""
 
 
-def call(function: str, *arguments: object) -> Any:  # of a type of CUDA's that the function's name decides
-    """Return what a function of CUDA's runtime (``cuda...``) or driver (``cu...``) returns.
+def call(function: str, *arguments: object) -> Any:  # the type depends on the function
+    """Call a function of CUDA's runtime or driver, and return its first result besides the error code.
+
+    Args:
+        function: The function's name, which begins with "cuda" for the runtime and with "cu" for the driver.
+        *arguments: The function's arguments.
 
     Raises:
         CudaError: If the call fails.
+        BackendError: If CUDA's Python bindings are not installed.
     """
     library = _library("runtime" if function.startswith("cuda") else "driver")
     error, *results = getattr(library, function)(*arguments)
     if int(error) != 0:
-        _library("runtime").cudaGetLastError()  # else other users of CUDA in this process meet the error
+        _library("runtime").cudaGetLastError()  # otherwise other users of CUDA in this process would get the error
         raise CudaError(f"{function} failed with {error.name}: look at the GPU with nvidia-smi, then start again")
     return results[0] if results else None
 
 
-def nvrtc(function: str, *arguments: object) -> list[Any]:  # of types that the function's name decides
-    """Return all that a function of CUDA's runtime compiler returns.
+def nvrtc(function: str, *arguments: object) -> list[Any]:  # the types depend on the function
+    """Call a function of NVRTC, CUDA's runtime compiler, and return its results besides the error code.
 
     Raises:
-        BackendError: If the compiler is not installed, or the call fails.
+        CudaError: If the call fails.
+        BackendError: If NVRTC or CUDA's Python bindings are not installed.
     """
     library = _library("nvrtc")
     try:
         error, *results = getattr(library, function)(*arguments)
-    except RuntimeError as missing:  # the bindings look for the library when first called
+    except RuntimeError as missing:  # the bindings load the library on the first call
         raise BackendError(
             f"CUDA's runtime compiler, NVRTC, cannot be loaded ({' '.join(str(missing).split())[:200]}): install "
             "CUDA's toolkit, or pip install nvidia-cuda-nvrtc, for CUDA 12 nvidia-cuda-nvrtc-cu12"
@@ -58,14 +64,20 @@ def nvrtc(function: str, *arguments: object) -> list[Any]:  # of types that the 
 
 
 def constant(kind: str, name: str) -> object:
-    """Return a member of an enumeration of CUDA's runtime."""
+    """Return the member ``name`` of the enumeration ``kind`` of CUDA's runtime."""
     return getattr(getattr(_library("runtime"), kind), name)
 
 
 class Gpu:
-    """The GPU and the CUDA context of the thread that makes this object, or those of the first GPU.
+    """The GPU and the CUDA context that are current in the calling thread; the first GPU if there is no context.
 
-    Using the context that is there lets arrays of pycuda, which makes its own, be read.
+    The current context is used so that arrays of pycuda, which creates a context of its own, can be read.
+
+    Attributes:
+        device: The GPU's index.
+        name: The GPU's name, such as "Orin".
+        major: The major compute capability, such as 8.
+        compute_capability: The compute capability, such as "8.7".
 
     Raises:
         BackendError: If there is no GPU with a driver.
@@ -73,7 +85,7 @@ class Gpu:
 
     def __init__(self) -> None:
         _require_driver()
-        call("cudaFree", 0)  # makes a context where there is none
+        call("cudaFree", 0)  # creates a context if there is none
         self._context = call("cuCtxGetCurrent")
         self.device: int = call("cudaGetDevice")
         self.name: str = call("cudaGetDeviceProperties", self.device).name.decode().rstrip("\0")
@@ -82,7 +94,7 @@ class Gpu:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Direct this thread's calls to this GPU within the block, and to the one before it afterwards."""
+        """Make this GPU's context current in this thread during the block, then restore the previous one."""
         call("cuCtxPushCurrent", self._context)
         try:
             yield
@@ -94,9 +106,14 @@ class Gpu:
 
 
 class Memory:
-    """``size`` bytes on the GPU or, if ``pinned``, on the host where the GPU can reach them; freed by `close`.
+    """Memory on the GPU or page-locked memory on the host, freed by `close`.
 
-    Raises BackendError if there is not enough.
+    Args:
+        size: The number of bytes.
+        pinned: Whether the memory is page-locked memory on the host, which the GPU can access.
+
+    Raises:
+        BackendError: If there is not enough memory.
     """
 
     def __init__(self, size: int, *, pinned: bool = False) -> None:
@@ -116,20 +133,20 @@ class Memory:
 
 
 class GrowingMemory:
-    """Memory on the GPU that is replaced by a larger one when more is needed; freed by `close`."""
+    """Memory on the GPU that is replaced by a larger block when more is needed; freed by `close`."""
 
     def __init__(self) -> None:
         self._memory: Memory | None = None
 
     def reserve(self, size: int) -> None:
-        """Hold at least ``size`` bytes from now on. The contents may be lost, so nothing may be using them."""
+        """Ensure a size of at least ``size`` bytes. The contents may be lost, so no pending work may use them."""
         if self._memory is None or self._memory.size < size:
             self.close()
             self._memory = Memory(size)
 
     @property
     def address(self) -> int:
-        """The address of the memory; something must have been reserved."""
+        """The address of the memory, which must have been reserved."""
         assert self._memory is not None
         return self._memory.address
 
@@ -141,7 +158,13 @@ class GrowingMemory:
 
 
 class HostView:
-    """Memory of others that NumPy can make an array of. The array and its views keep this object alive."""
+    """Host memory, allocated elsewhere, as a NumPy array. The array and its views keep this object alive.
+
+    Args:
+        address: The address of the memory.
+        shape: The array's shape.
+        dtype: The array's type.
+    """
 
     def __init__(self, address: int, shape: tuple[int, ...], dtype: DTypeLike) -> None:
         self.__array_interface__ = {
@@ -152,20 +175,28 @@ class HostView:
         }
 
     def array(self) -> NDArray[np.generic]:
-        """Return the array."""
+        """Return the memory as an array, without a copy."""
         return np.asarray(self)
 
 
 class Graph:
-    """What ``enqueue`` puts on ``stream``, recorded, to be launched as one. Raises BackendError if it can't be."""
+    """A CUDA graph: work that is recorded once and launched as a whole.
+
+    Args:
+        stream: The stream to record from.
+        enqueue: Enqueues the work on ``stream``.
+
+    Raises:
+        BackendError: If ``enqueue`` does, or its work cannot be recorded.
+    """
 
     def __init__(self, stream: SupportsInt, enqueue: Callable[[], None]) -> None:
-        # Relaxed: should Python's garbage collector free memory meanwhile, that would end a stricter recording.
+        # In the stricter modes, memory freed meanwhile by Python's garbage collector would invalidate the recording.
         call("cudaStreamBeginCapture", stream, constant("cudaStreamCaptureMode", "cudaStreamCaptureModeRelaxed"))
         try:
             enqueue()
         except BaseException:
-            with suppress(CudaError):  # recording must end whatever happens
+            with suppress(CudaError):  # the recording must end in any case
                 call("cudaGraphDestroy", call("cudaStreamEndCapture", stream))
             raise
         graph = call("cudaStreamEndCapture", stream)
@@ -175,16 +206,16 @@ class Graph:
             call("cudaGraphDestroy", graph)
 
     def launch(self, stream: SupportsInt) -> None:
-        """Put it on ``stream``."""
+        """Enqueue the recorded work on ``stream``."""
         call("cudaGraphLaunch", self._executable, stream)
 
     def close(self) -> None:
-        """Free it."""
+        """Free the graph."""
         call("cudaGraphExecDestroy", self._executable)
 
 
 def copy(target: int, source: int, size: int, stream: SupportsInt) -> None:
-    """Copy bytes between any two addresses that CUDA knows, in the order of ``stream``."""
+    """Enqueue on ``stream`` a copy of ``size`` bytes between two addresses on the GPU or in page-locked host memory."""
     call("cudaMemcpyAsync", target, source, size, constant("cudaMemcpyKind", "cudaMemcpyDefault"), stream)
 
 
@@ -200,7 +231,7 @@ def _require_driver() -> None:
     try:
         error, count = _library("runtime").cudaGetDeviceCount()
         reason = error.name if int(error) != 0 else "" if count else "none is visible"
-    except RuntimeError as missing:  # older bindings look for the driver themselves
+    except RuntimeError as missing:  # older bindings load the driver themselves
         reason = str(missing)
     if reason:
         raise BackendError(

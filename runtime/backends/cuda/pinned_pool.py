@@ -1,4 +1,4 @@
-"""Page-locked memory for one output, which the GPU writes and the caller keeps, without a copy between."""
+"""A pool of page-locked memory, for arrays that the GPU reads or writes and callers may keep without a copy."""
 
 from __future__ import annotations
 
@@ -12,43 +12,51 @@ from numpy.typing import DTypeLike, NDArray
 
 from pem_edge.runtime.backends.cuda.driver import CudaError, Gpu, HostView, Memory
 
-_MOST_LENT = 4
-"""Arrays lent at a time; more would lock too much of the machine's memory."""
+_MAX_KEPT = 4
+"""Maximum number of arrays that callers keep; more would lock too much of the machine's memory."""
 
 
 class PinnedPool:
-    """Lends memory as arrays. It comes back when the last view of an array is gone, from whichever thread that is.
+    """Allocates arrays in page-locked memory, and reuses the memory of an array once its last view is gone.
 
-    Garbage collection may strike anywhere, so nothing here takes a lock: adding to and taking from a deque or a set is
-    atomic.
+    Python may release the last view in any thread and at any point, also while this object's methods run. So there is
+    no lock, which could deadlock; instead, all changes are atomic operations of a deque or a set.
     """
 
     def __init__(self, gpu: Gpu) -> None:
         self._gpu = gpu
         self._free: deque[Memory] = deque()
-        self._lent: set[Memory] = set()
+        self._used: set[Memory] = set()
         self._closed = False
 
-    def lend(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:
-        """Return an array whose contents are arbitrary."""
-        memory = self._fitting(math.prod(shape) * np.dtype(dtype).itemsize)
+    def allocate(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:
+        """Return an uninitialized array.
+
+        Raises:
+            BackendError: If there is not enough memory.
+        """
+        memory = self._acquire(math.prod(shape) * np.dtype(dtype).itemsize)
         view = HostView(memory.address, shape, dtype)
-        self._lent.add(memory)
-        weakref.finalize(view, self._take_back, memory).atexit = False
+        self._used.add(memory)
+        # At exit, arrays may still be in use, and CUDA may be gone.
+        weakref.finalize(view, self._reclaim, memory).atexit = False
         return view.array()
 
-    def keepable(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Return ``array``, which was lent, or a copy of it if too many are lent already."""
-        return array if len(self._lent) <= _MOST_LENT else array.copy()
+    def keep(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Return an array for the caller to keep: ``array``, which `allocate` returned, or a copy in ordinary memory.
+
+        It is a copy if too many arrays of the pool are in use already.
+        """
+        return array if len(self._used) <= _MAX_KEPT else array.copy()
 
     def close(self) -> None:
-        """Free what is not lent now, and what is lent when it comes back."""
+        """Free the memory that is not in use, and the rest as soon as its arrays are gone."""
         self._closed = True
         while memory := self._pop():
             self._release(memory)
 
-    def _fitting(self, size: int) -> Memory:
-        """Return memory that is free and large enough, else new; what is free and too small makes room for it."""
+    def _acquire(self, size: int) -> Memory:
+        """Return at least ``size`` bytes, unused or newly allocated; unused blocks that are too small are freed."""
         while memory := self._pop():
             if memory.size >= size:
                 return memory
@@ -61,10 +69,10 @@ class PinnedPool:
         except IndexError:
             return None
 
-    def _take_back(self, memory: Memory) -> None:
-        self._lent.discard(memory)
+    def _reclaim(self, memory: Memory) -> None:
+        self._used.discard(memory)
         self._free.append(memory)
-        if self._closed:  # after the append: a close meanwhile sees the memory, or this does
+        if self._closed:  # checked after the append, so that a concurrent `close` or this one frees the memory
             self.close()
 
     def _release(self, memory: Memory) -> None:

@@ -1,4 +1,4 @@
-"""TensorRT and TensorRT-RTX on NVIDIA GPUs."""
+"""The TensorRT and TensorRT-RTX backends, for NVIDIA GPUs."""
 
 from pem_edge.runtime.backends.tensorrt.backend import TensorRtBackend, TensorRtRtxBackend
 

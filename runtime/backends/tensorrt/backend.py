@@ -1,8 +1,7 @@
-"""TensorRT and TensorRT-RTX on NVIDIA GPUs."""
+"""The TensorRT and TensorRT-RTX backends, for NVIDIA GPUs."""
 
 from __future__ import annotations
 
-from functools import cached_property
 from importlib import import_module
 from typing import ClassVar, cast
 
@@ -30,36 +29,31 @@ from pem_edge.runtime.inference.pipeline import AnyPipeline
 
 
 class TensorRtBackend(Backend):
-    """Runs engines of TensorRT on the GPU that is current in the thread that loads it. Takes arrays on the GPU, too."""
+    """Runs TensorRT engines on the GPU that is current in the thread that loads the engine.
+
+    Images may be in host memory or on that GPU.
+    """
 
     name = "tensorrt"
     _module: ClassVar[str] = "tensorrt"
 
     @property
     def device(self) -> Device:
-        """Where the model runs."""
+        """Where the model runs: always on a GPU."""
         return "gpu"
 
     def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:  # noqa: ARG002
-        """Raise BackendError: this backend does not time layers, but NVIDIA's tools do."""
+        """Raise BackendError, because only NVIDIA's tools time the layers of an engine."""
         raise BackendError(f"{self.name} does not report the time of each layer: see trtexec --dumpProfile or nsys")
 
     def pipeline(self) -> AnyPipeline:
-        """Return all stages on the GPU or, if their kernels are not available, only the model (`settings` says why)."""
-        stages = self._stages
-        if isinstance(stages, BackendError):
-            return HostPipeline(self)
-        return DevicePipeline(self._engine, stages, on_host=HostPipeline(self))
+        """Return a pipeline that runs all stages on the GPU.
 
-    @cached_property
-    def _stages(self) -> DeviceStages | BackendError:
-        """The kernels before and after the model, or the reason why there are none."""
-        self._require_open()
-        try:
-            with self._engine.exclusive() as session:
-                return DeviceStages(self._engine.gpu, session, self.artifact.manifest)
-        except BackendError as error:
-            return error
+        If the kernels of the other stages are not available, only the model runs there; `settings` then says why.
+        """
+        if isinstance(self._stages, str):
+            return HostPipeline(self)
+        return DevicePipeline(self._engine, self._stages, on_host=HostPipeline(self))
 
     def _load(self, artifact: Artifact) -> None:
         trt = _import(self._module)
@@ -69,15 +63,24 @@ class TensorRtBackend(Backend):
         with gpu.current():
             self._register_plugins(trt, artifact)
             engine = loading.deserialize(trt, artifact)
-            contexts = self._contexts(trt, engine, gpu)
+            contexts = self._create_contexts(trt, engine, gpu)
             self._engine = LoadedEngine(artifact, self._contract, gpu, trt, engine, contexts)
+        self._stages = self._start_stages(artifact)
 
-    def _contexts(self, trt: TensorRt, engine: ICudaEngine, gpu: Gpu) -> Contexts:  # noqa: ARG002
+    def _start_stages(self, artifact: Artifact) -> DeviceStages | str:
+        """Return the stages before and after the model, or the reason why their kernels are not available."""
+        try:
+            with self._engine.acquire_session() as session:
+                return DeviceStages(self._engine.gpu, session, artifact.manifest)
+        except BackendError as error:
+            return str(error)
+
+    def _create_contexts(self, trt: TensorRt, engine: ICudaEngine, gpu: Gpu) -> Contexts:  # noqa: ARG002
         return TrtContexts(trt, engine)
 
     def _register_plugins(self, trt: TensorRt, artifact: Artifact) -> None:
         if artifact.manifest.deform_conv in ("native", "nvidia"):
-            trt.init_libnvinfer_plugins(log.logger(trt), "")  # NVIDIA's, ModulatedDeformConv2d among them
+            trt.init_libnvinfer_plugins(log.logger(trt), "")  # includes NVIDIA's ModulatedDeformConv2d
         if (plugin := loading.engine_of(artifact).plugin) is not None:
             cure = f"build both again, with pem-export --build-plugin and {loading.rebuild_command(artifact)}"
             plugin_library.load(trt, artifact.model.parent, plugin, cure)
@@ -86,30 +89,29 @@ class TensorRtBackend(Backend):
         return self._engine.run(images)
 
     def _run_on_gpu(self, images: Images) -> tuple[RawOutputs, Shape]:
-        array = self._engine.on_device(images)
+        array = self._engine.locate(images)
         self._contract.require_images(array.shape, array.dtype)
         return self._engine.run(array), array.shape
 
     def _settings(self) -> dict[str, str | int | bool]:
-        stages = self._stages
-        return {"pipeline": f"host: {stages}" if isinstance(stages, BackendError) else "device"}
+        return {"pipeline": f"host: {self._stages}" if isinstance(self._stages, str) else "device"}
 
     def _unload(self) -> None:
         self._engine.close()
 
 
 class TensorRtRtxBackend(TensorRtBackend):
-    """Runs engines of TensorRT-RTX, whose kernels are compiled when first needed and kept for the next start."""
+    """Runs TensorRT-RTX engines, whose kernels are compiled on first use and cached for later processes."""
 
     name = "tensorrt-rtx"
     _module = "tensorrt_rtx"
 
-    def _contexts(self, trt: TensorRt, engine: ICudaEngine, gpu: Gpu) -> Contexts:
+    def _create_contexts(self, trt: TensorRt, engine: ICudaEngine, gpu: Gpu) -> Contexts:
         rtx, rtx_engine = cast("rtx_interface.TensorRt", trt), cast("rtx_interface.ICudaEngine", engine)
         return RtxContexts(rtx, rtx_engine, self.artifact, gpu)
 
     def _register_plugins(self, trt: TensorRt, artifact: Artifact) -> None:
-        """Do nothing: TensorRT-RTX has no plugins."""
+        """Do nothing, because TensorRT-RTX has no plugins."""
 
 
 def _import(module: str) -> TensorRt:

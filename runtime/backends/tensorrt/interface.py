@@ -1,7 +1,7 @@
-"""TensorRT's Python interface as far as running engines needs it.
+"""Protocols for the parts of TensorRT's Python interface that running engines needs.
 
-Each protocol has the name of TensorRT's class, so that a test can hold its members against the bindings of the oldest
-and the newest release; `TensorRt` is the module. What TensorRT-RTX alone has is in `rtx_interface`.
+Each protocol is named after TensorRT's class, so that a test can compare its members with the bindings of the oldest
+and the newest release; `TensorRt` describes the module. `rtx_interface` has what only TensorRT-RTX offers.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
-Shape = Sequence[int]
+Dims = Sequence[int]
+"""The shape of a tensor."""
 
 
 class Member(Protocol):
@@ -21,49 +22,49 @@ class Member(Protocol):
 
 
 class ILogger(Protocol):
-    """Takes messages; its own members are severities."""
+    """Receives messages; its enumeration members are severities."""
 
     INTERNAL_ERROR: Member
     ERROR: Member
 
     def log(self, severity: Member, msg: str) -> None:
-        """Take a message."""
+        """Receive a message."""
 
 
 class IExecutionContext(Protocol):
     """Runs an engine on inputs of one shape."""
 
     def set_device_memory(self, memory: int, size: int) -> None:
-        """Give the context its scratch memory."""
+        """Set the context's scratch memory."""
 
-    def set_input_shape(self, name: str, shape: Shape) -> bool:
-        """Set the shape of an input; return whether the engine takes it."""
+    def set_input_shape(self, name: str, shape: Dims) -> bool:
+        """Set the shape of an input, and return whether the engine accepts it."""
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
-        """Say where a tensor lies on the GPU."""
+        """Set the address of a tensor on the GPU."""
 
-    def get_tensor_shape(self, name: str) -> Shape:
-        """Return the shape of a tensor for the inputs' shapes."""
+    def get_tensor_shape(self, name: str) -> Dims:
+        """Return the shape of a tensor, given the shapes set for the inputs."""
 
     def execute_async_v3(self, stream_handle: int) -> bool:
-        """Put a run on a stream; return whether that succeeded."""
+        """Enqueue a run on a stream, and return whether that succeeded."""
 
 
 class LayerInformationFormat(Protocol):
-    """How an inspector writes."""
+    """Formats of an inspector's descriptions."""
 
     JSON: Member
 
 
 class EngineInspector(Protocol):
-    """Tells of an engine's layers."""
+    """Describes an engine's layers."""
 
     def get_engine_information(self, format: Member) -> str:  # noqa: A002
         """Return a description of all layers."""
 
 
 class ExecutionContextAllocationStrategy(Protocol):
-    """Who allocates the scratch memory of a context."""
+    """Strategies for allocating the scratch memory of a context."""
 
     USER_MANAGED: Member
 
@@ -85,11 +86,11 @@ class ICudaEngine(Protocol):
     def get_tensor_dtype(self, name: str) -> Member:
         """Return the type of a tensor."""
 
-    def get_tensor_shape(self, name: str) -> Shape:
-        """Return the shape of a tensor, -1 for what varies."""
+    def get_tensor_shape(self, name: str) -> Dims:
+        """Return the shape of a tensor, with -1 for dynamic dimensions."""
 
-    def get_tensor_profile_shape(self, name: str, profile_index: int) -> Sequence[Shape]:
-        """Return the least, the usual and the largest shape of an input."""
+    def get_tensor_profile_shape(self, name: str, profile_index: int) -> Sequence[Dims]:
+        """Return the minimum, the optimal and the maximum shape of an input."""
 
     def create_execution_context(self, strategy: Member) -> IExecutionContext | None:
         """Return a context, or None if there is no memory for it."""
@@ -99,17 +100,17 @@ class ICudaEngine(Protocol):
 
 
 class Runtime(Protocol):
-    """Loads engines."""
+    """Deserializes engines."""
 
     def deserialize_cuda_engine(self, serialized_engine: bytes | memoryview) -> ICudaEngine | None:
         """Return the engine, or None if it cannot be loaded."""
 
 
 class IPluginRegistry(Protocol):
-    """Knows plugins."""
+    """Registers plugins."""
 
     def load_library(self, plugin_path: str) -> object | None:
-        """Register the plugins of a library; return a handle, or None if that failed."""
+        """Register the plugins of a library, and return a handle, or None if that failed."""
 
 
 _ILogger: TypeAlias = ILogger
@@ -133,18 +134,18 @@ class TensorRt(Protocol):
 
     @property
     def Runtime(self) -> Callable[[_ILogger], _Runtime | None]:  # noqa: N802
-        """The class that loads engines; None is what it makes where the GPU cannot be used."""
+        """The class that deserializes engines; calling it returns None if the GPU cannot be used."""
 
     @property
     def ExecutionContextAllocationStrategy(self) -> type[_Strategy]:  # noqa: N802
-        """The enumeration of that name."""
+        """The enumeration `ExecutionContextAllocationStrategy`."""
 
     @property
     def LayerInformationFormat(self) -> type[_Format]:  # noqa: N802
-        """The enumeration of that name."""
+        """The enumeration `LayerInformationFormat`."""
 
     def get_plugin_registry(self) -> IPluginRegistry:
-        """Return the process's registry of plugins."""
+        """Return the process's plugin registry."""
 
     def init_libnvinfer_plugins(self, logger: _ILogger, namespace: str) -> bool:
         """Register the plugins that come with TensorRT."""

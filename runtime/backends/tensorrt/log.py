@@ -1,4 +1,4 @@
-"""What TensorRT says, kept for errors of ours instead of printed."""
+"""Collects TensorRT's error messages, for use in exceptions, instead of printing them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ class ErrorLog(ILogger, Protocol):
     """A logger that keeps the latest errors."""
 
     errors: deque[str]
+    """The latest error messages, each on one line, oldest first."""
 
 
 @cache
 def logger(trt: TensorRt) -> ErrorLog:
-    """Return the logger for TensorRT's module: one for the process, as TensorRT keeps the first that it meets."""
+    """Return the logger for TensorRT's module ``trt``.
+
+    There is one per process, as TensorRT keeps using the first logger that it is given.
+    """
 
     class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -28,12 +32,12 @@ def logger(trt: TensorRt) -> ErrorLog:
             if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
                 self.errors.append(" ".join(message.split()))
 
-    made: ErrorLog = Logger()
-    return made
+    log: ErrorLog = Logger()
+    return log
 
 
-def reason(trt: TensorRt) -> str:
-    """Return the first error since the last call, of which later ones are mostly consequences, and forget them all."""
+def pop_error(trt: TensorRt) -> str:
+    """Return the first error since the last call, and clear the log; later errors mostly follow from the first."""
     errors = logger(trt).errors
     first = errors[0][:300] if errors else "it does not say why"
     errors.clear()

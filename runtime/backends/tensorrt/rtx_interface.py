@@ -1,4 +1,4 @@
-"""What TensorRT-RTX's Python interface has beyond TensorRT's, see `interface`."""
+"""Protocols for what TensorRT-RTX's Python interface has beyond TensorRT's, see `interface`."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from pem_edge.runtime.backends.tensorrt.interface import IExecutionContext, Memb
 
 
 class CudaGraphStrategy(Protocol):
-    """Whether TensorRT-RTX records CUDA graphs."""
+    """Strategies for recording CUDA graphs."""
 
     WHOLE_GRAPH_CAPTURE: Member
 
 
 class IRuntimeCache(Protocol):
-    """Holds compiled kernels."""
+    """A cache of compiled kernels."""
 
     def deserialize(self, blob: bytes) -> bool:
-        """Take in a serialized cache, unless it is of another GPU or driver."""
+        """Load a serialized cache, and return whether it is for this GPU and driver."""
 
     def serialize(self) -> memoryview:
         """Return the cache as bytes."""
 
 
 class IRuntimeConfig(Protocol):
-    """Says how contexts are made."""
+    """A configuration for creating contexts."""
 
     cuda_graph_strategy: Member
 
     def set_execution_context_allocation_strategy(self, strategy: Member) -> None:
-        """Say who allocates scratch memory."""
+        """Set the strategy for allocating scratch memory."""
 
     def create_runtime_cache(self) -> IRuntimeCache:
         """Return an empty cache."""
 
     def set_runtime_cache(self, cache: IRuntimeCache) -> bool:
-        """Use a cache."""
+        """Set the cache, and return whether that succeeded."""
 
 
 class ICudaEngine(interface.ICudaEngine, Protocol):
@@ -57,4 +57,4 @@ class TensorRt(interface.TensorRt, Protocol):
 
     @property
     def CudaGraphStrategy(self) -> type[_Graphs]:  # noqa: N802
-        """The enumeration of that name."""
+        """The enumeration `CudaGraphStrategy`."""

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from pem_edge.runtime.benchmark.schema import Layer, Profile
 from pem_edge.runtime.errors import BackendError
-from pem_edge.runtime.inference.backend import Backend, Nodes
+from pem_edge.runtime.inference.backend import Nodes, SegmenterBackend
 
 RUNS = 10
 COSTLIEST = 10
 
 
-def profile(backend: Backend, images: NDArray[np.uint8]) -> Profile:
+def profile(backend: SegmenterBackend, images: NDArray[np.uint8]) -> Profile:
     """Return the profile of ``RUNS`` runs of a batch of images, uint8 (N, H, W, 3).
 
     Raises:

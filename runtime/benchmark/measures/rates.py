@@ -12,11 +12,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pem_edge.runtime.artifacts.manifest import Work
+from pem_edge.runtime.artifacts.sections import Work
 from pem_edge.runtime.benchmark.measures import convolutions
 from pem_edge.runtime.benchmark.measures.convolutions import Shape
 from pem_edge.runtime.benchmark.schema import Rate
-from pem_edge.runtime.inference.backend import Backend
+from pem_edge.runtime.inference.backend import SegmenterBackend
 from pem_edge.runtime.machine import usable_cpus
 
 SHAPES = (Shape(64, 128, 256), Shape(128, 64, 128), Shape(256, 32, 64))
@@ -29,7 +29,7 @@ _COPIED = 1 << 27  # bytes, more than caches hold
 _convolution_rates: dict[tuple[str, tuple[tuple[str, str | int | bool], ...], str], float] = {}
 
 
-def measure(backend: Backend, work: Work, milliseconds: float, precision: str) -> Rate:
+def measure(backend: SegmenterBackend, work: Work, milliseconds: float, precision: str) -> Rate:
     """Return the rate of ``work`` in ``milliseconds``, and what convolutions of that precision reach in ``backend``.
 
     Of a GPU only the bandwidth is measured. Raises BackendError if even that cannot be.
@@ -48,7 +48,7 @@ def measure(backend: Backend, work: Work, milliseconds: float, precision: str) -
     )
 
 
-def convolution_rate(backend: Backend, precision: str) -> float:
+def convolution_rate(backend: SegmenterBackend, precision: str) -> float:
     """Return the multiply-accumulates per second of the fastest of `SHAPES`, each by its median time.
 
     Backends of one name and equal settings are measured once in a process.
@@ -96,7 +96,7 @@ def gpu_bandwidth() -> float:
             target.close()
 
 
-def _seconds(backend: Backend, precision: str, shape: Shape) -> float:
+def _seconds(backend: SegmenterBackend, precision: str, shape: Shape) -> float:
     run = backend.open_bare(convolutions.model(shape, precision))
     inputs: dict[str, NDArray[np.generic]] = {convolutions.INPUT: shape.example(precision)}
     return _median(lambda: run(inputs))

@@ -79,7 +79,7 @@ def throughput(report: Report) -> Table:
 
     note = (
         "Several callers at once, each waiting for its result, with its latency in milliseconds; "
-        "all images there from the start, in batches and overlapping stages."
+        "then with all images there from the start, in batches, or with overlapping stages where the batch is 1."
     )
     return by_artifact(report, "Throughput", note, columns, row)
 

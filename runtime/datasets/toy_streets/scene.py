@@ -23,9 +23,9 @@ def scene(seed: int, height: int, width: int) -> Sample:
     of 256 rows), and the bonnet of the car that carries the camera, is void.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
-    plan = street.draw(rng)
-    camera = Camera(View.draw(rng, plan.lane(int(rng.integers(1, plan.lanes + 1)))), (height, width))
-    painter = Painter(Canvas((height, width), LABELS), camera, light.draw(rng))
+    plan = street.random_street(rng)
+    camera = Camera(View.random(rng, plan.lane(int(rng.integers(1, plan.lanes + 1)))), (height, width))
+    painter = Painter(Canvas((height, width), LABELS), camera, light.random_light(rng))
     sky.draw(painter, rng)
     ground.draw(painter, rng, plan)
     markings.draw(painter, rng, plan)

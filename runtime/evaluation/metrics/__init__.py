@@ -1,4 +1,4 @@
-"""How right a model is: panoptic quality and mean intersection over union, gathered image by image."""
+"""The metrics panoptic quality and mean intersection over union, accumulated image by image."""
 
 from pem_edge.runtime.evaluation.metrics.mean_iou import MeanIoU, MeanIoUScores
 from pem_edge.runtime.evaluation.metrics.panoptic_quality import ClassQuality, PanopticQuality, PanopticScores, Quality

@@ -9,17 +9,27 @@ from numpy.typing import NDArray
 
 
 class MeanIoUScores(TypedDict):
-    """Percentages 0 to 100. None is that of a class in neither truth nor prediction, and the mean of no class."""
+    """Scores in percent, 0 to 100.
+
+    A class that occurs in neither truth nor prediction has None and is left out of the mean. The mean of no class is
+    None.
+    """
 
     miou: float | None
     per_class: list[float | None]
 
 
 class MeanIoU:
-    """Intersection over union of every class over all pixels of all images, and its mean.
+    """Mean intersection over union (mIoU), accumulated over all pixels of all images.
 
-    Pixels whose truth is ``ignore_value`` are left out of everything, classes that are in neither truth nor prediction
-    out of the mean.
+    Pixels whose truth is ``ignore_value`` are not scored.
+
+    Args:
+        num_classes: The number of classes, K.
+        ignore_value: The value of unlabeled pixels, which must not be a class index.
+
+    Raises:
+        ValueError: If ``ignore_value`` is a class index.
     """
 
     def __init__(self, *, num_classes: int, ignore_value: int = 255) -> None:
@@ -30,9 +40,14 @@ class MeanIoU:
         self._intersection, self._predicted, self._true = np.zeros((3, num_classes), np.int64)
 
     def update(self, pred: NDArray[np.integer], true: NDArray[np.integer]) -> None:
-        """Add an image: class indices (H, W), 0 to K-1, or ``ignore_value``, which in ``pred`` is no class.
+        """Add an image.
 
-        Raises ValueError for maps of different shapes or with other values.
+        Args:
+            pred: The predicted class indices (H, W), 0 to K-1; ``ignore_value`` counts as no class, and so as wrong.
+            true: The true class indices (H, W), 0 to K-1, or ``ignore_value``.
+
+        Raises:
+            ValueError: If the shapes differ or a map has another value.
         """
         if pred.shape != true.shape:
             raise ValueError(f"the prediction is {pred.shape}, the truth {true.shape}: expected the same shape")
@@ -44,13 +59,13 @@ class MeanIoU:
         self._intersection += self._count(true[pred == true])
 
     def merge(self, other: MeanIoU) -> None:
-        """Add the images that ``other`` has seen."""
+        """Add the images that were added to ``other``, which must have the same classes."""
         self._intersection += other._intersection
         self._predicted += other._predicted
         self._true += other._true
 
     def compute(self) -> MeanIoUScores:
-        """Return the scores of all images so far."""
+        """Return the scores over all images added so far."""
         union = self._predicted + self._true - self._intersection
         present = union > 0
         iou = 100 * self._intersection / np.maximum(union, 1)
@@ -60,7 +75,7 @@ class MeanIoU:
         }
 
     def _count(self, classes: NDArray[np.integer]) -> NDArray[np.int64]:
-        """Return the pixels of each class (K,)."""
+        """Return the number of pixels of each class (K,). Raises ValueError if an index is out of range."""
         if classes.size and not 0 <= classes.min() <= classes.max() < self._num_classes:
             raise ValueError(
                 f"classes run from {classes.min()} to {classes.max()}, expected 0 to {self._num_classes - 1}"

@@ -13,9 +13,9 @@ from pem_edge.runtime.evaluation.metrics.matching import Matching, Region, class
 
 
 class Quality(TypedDict):
-    """Percentages 0 to 100: recognition ``rq``, segmentation ``sq`` of what is recognized, and panoptic quality ``pq``.
+    """Panoptic quality, segmentation quality and recognition quality in percent, 0 to 100.
 
-    None if no class took part.
+    They are None if no class occurs in truth or prediction.
     """
 
     pq: float | None
@@ -24,7 +24,7 @@ class Quality(TypedDict):
 
 
 class ClassQuality(Quality):
-    """Those of one class, None if it is in neither truth nor prediction; its true and false positives, and misses."""
+    """The quality of one class, and its numbers of true positives, false positives and false negatives."""
 
     tp: int
     fp: int
@@ -32,7 +32,7 @@ class ClassQuality(Quality):
 
 
 class PanopticScores(TypedDict):
-    """Means over the classes that are in truth or prediction, and every class's own."""
+    """The quality of every class, and the means over all, thing and stuff classes that occur in truth or prediction."""
 
     all: Quality
     things: Quality
@@ -41,11 +41,25 @@ class PanopticScores(TypedDict):
 
 
 class PanopticQuality:
-    """PQ, SQ and RQ of ``num_classes`` classes, of which ``things`` are the indices of those with instances.
+    """Panoptic quality (PQ), segmentation quality (SQ) and recognition quality (RQ), accumulated over images.
 
-    Segments of one class match if their intersection over union, without the truth's void, is above one half. Crowds
-    match nothing; a prediction of which more than half is on void and a crowd of its class is not counted. Of several
-    crowds of a class in an image the last one counts, as in the API.
+    A predicted and a true segment of one class match if their intersection over union, outside the truth's void, is
+    above 0.5. Crowds match nothing, and a prediction that lies by more than half on void or on a crowd of its class is
+    not counted as a false positive. If an image has several crowds of a class, the last one is used, as in COCO's API.
+
+    Example:
+        >>> quality = PanopticQuality(things={1}, num_classes=2)
+        >>> for sample in dataset:
+        ...     result = segmenter(sample.image)
+        ...     quality.update(result.panoptic, result.segments, sample.panoptic, sample.segments)
+        >>> quality.compute()["all"]["pq"]
+
+    Args:
+        things: The indices of the thing classes.
+        num_classes: The number of classes, K.
+
+    Raises:
+        ValueError: If an index in ``things`` is not 0 to K-1.
     """
 
     def __init__(self, *, things: Collection[int], num_classes: int) -> None:
@@ -62,10 +76,20 @@ class PanopticQuality:
         true: NDArray[np.integer],
         true_segments: Sequence[TrueSegment],
     ) -> Matching:
-        """Add an image: panoptic maps (H, W), 0 is void, and their segments. Returns which of them match.
+        """Add an image.
 
-        Raises ValueError for maps of different shapes, ids listed twice or not at all, classes out of range, and
-        predicted segments without pixels.
+        Args:
+            pred: The predicted map of segment ids, (H, W); 0 is void.
+            pred_segments: The segments of ``pred``.
+            true: The true map of segment ids, (H, W); 0 is void.
+            true_segments: The segments of ``true``, which may have no pixels.
+
+        Returns:
+            The matches of true and predicted segments.
+
+        Raises:
+            ValueError: If the shapes differ, a segment id is missing or given twice, a class index is out of range, or
+                a predicted segment has no pixels.
         """
         true_classes, pred_classes = self._classes(true_segments), self._classes(pred_segments)
         matching = match(pred, pred_segments, true, true_segments)
@@ -77,26 +101,26 @@ class PanopticQuality:
         return matching
 
     def merge(self, other: PanopticQuality) -> None:
-        """Add the images that ``other`` has seen."""
+        """Add the images that were added to ``other``, which must have the same classes."""
         self._tp += other._tp
         self._fp += other._fp
         self._fn += other._fn
         self._iou += other._iou
 
     def compute(self) -> PanopticScores:
-        """Return the scores of all images so far."""
+        """Return the scores over all images added so far."""
         total = self._tp + 0.5 * (self._fp + self._fn)
-        present, each = total > 0, np.eye(len(total), dtype=bool)
-        fit, found = self._iou / np.maximum(self._tp, 1), self._tp / np.maximum(total, 0.5)
-        scores = 100 * np.stack([fit * found, fit, found])
+        present, single_classes = total > 0, np.eye(len(total), dtype=bool)
+        sq, rq = self._iou / np.maximum(self._tp, 1), self._tp / np.maximum(total, 0.5)
+        scores = 100 * np.stack([sq * rq, sq, rq])
         counts = np.stack([self._tp, self._fp, self._fn], 1).tolist()
         return {
             "all": _mean(scores[:, present]),
             "things": _mean(scores[:, present & self._isthing]),
             "stuff": _mean(scores[:, present & ~self._isthing]),
             "per_class": [
-                {**_mean(scores[:, present & this]), "tp": tp, "fp": fp, "fn": fn}
-                for this, (tp, fp, fn) in zip(each, counts, strict=True)
+                {**_mean(scores[:, present & single_class]), "tp": tp, "fp": fp, "fn": fn}
+                for single_class, (tp, fp, fn) in zip(single_classes, counts, strict=True)
             ],
         }
 
@@ -111,7 +135,7 @@ class PanopticQuality:
 
 
 def _mean(scores: NDArray[np.float64]) -> Quality:
-    """Return the mean of PQ, SQ and RQ (3, classes)."""
+    """Return the means of PQ, SQ and RQ, the rows of ``scores``, over the classes, its columns."""
     if scores.shape[1] == 0:
         return {"pq": None, "sq": None, "rq": None}
     pq, sq, rq = scores.mean(1).tolist()

@@ -1,7 +1,7 @@
-"""From a model's raw outputs to a panoptic map, a semantic map and instances.
+"""Postprocessing: turns a model's outputs into a panoptic map, a semantic map or instances.
 
-`panoptic`, `semantic` and `instances` take sizes one by one; `merge`, `classify_pixels` and `find_instances` are the
-same for callers that have a `Geometry`.
+`panoptic`, `semantic` and `instances` take the sizes as separate arguments. `merge`, `classify_pixels` and
+`find_instances` do the same with a `Geometry`.
 """
 
 from pem_edge.runtime.artifacts.geometry import Geometry

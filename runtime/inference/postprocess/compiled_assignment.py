@@ -1,4 +1,4 @@
-"""The assignment of pixels in C, which interpolates uncertain tiles with vector instructions."""
+"""The pixel assignment in C, which interpolates masks with vector instructions."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ from pem_edge.runtime.inference.postprocess.native import library
 from pem_edge.runtime.inference.postprocess.tiles import NOT_FINITE, Span, tiling
 
 _TILE = 16
-"""Side of a tile in output pixels: layout.h's."""
+"""Side of a tile in output pixels, the same as TILE in layout.h."""
 
 
 class CompiledAssignment:
-    """The assignment of pixels among ``queries`` (C,) of ``masks`` (Q, h, w), whose class scores are ``scores`` (C,).
+    """A `PixelAssignment` computed by compiled functions, which work on the arrays that this object holds.
 
-    Its arrays are what `library.PixelAssignment` points to. ``functions`` are those of `library.load`.
+    Args:
+        masks: Mask logits, (Q, h, w).
+        queries: The indices of the candidates in ``masks``, (C,).
+        scores: The class scores of the candidates, (C,).
+        geometry: The sizes of the model's input, of the image within it, and of the result.
+        functions: The functions that `library.load` returned.
 
     Raises:
         ValueError: If a mask is not finite.
@@ -40,37 +45,39 @@ class CompiledAssignment:
         self._masks, self._queries = masks, queries.astype(np.int64)
         self._inverse_scores = np.reciprocal(scores, dtype=np.float32)
         self._counts = np.zeros((3, len(queries)), np.int64)
-        extreme = np.iinfo(np.int32)
-        self._boxes = np.full((len(queries), 4), [extreme.max, extreme.max, extreme.min, extreme.min], np.int32)
+        limits = np.iinfo(np.int32)
+        empty = [limits.max, limits.max, limits.min, limits.min]  # any pixel widens such a box to itself
+        self._boxes = np.full((len(queries), 4), empty, np.int32)
         self._map = np.empty(geometry.output_size, np.int32)
         self._sides = _sides(geometry)
-        self._functions, self._assignment = functions, self._laid_out()
+        self._functions, self._assignment = functions, self._describe_buffers()
         self._workspace = np.empty(functions.workspace(self._assignment), np.uint8)
         self._assignment.workspace = self._workspace.ctypes.data
         if not functions.open(self._assignment):
             raise ValueError(NOT_FINITE)
 
     def counts(self) -> Counts:
-        """See `PixelAssignment`."""
+        """See `PixelAssignment.counts`."""
         return Counts(*self._counts)
 
     def complete(self, candidates: NDArray[np.bool_]) -> None:
-        """See `PixelAssignment`."""
+        """See `PixelAssignment.complete`."""
         wanted = candidates.astype(np.uint8)
         self._functions.complete(self._assignment, wanted.ctypes.data)
 
     def boxes(self) -> NDArray[np.int64]:
-        """See `PixelAssignment`."""
+        """See `PixelAssignment.boxes`."""
         return self._boxes.astype(np.int64)
 
     def paint(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
-        """See `PixelAssignment`."""
+        """See `PixelAssignment.paint`."""
         self._functions.paint(self._assignment, ids.ctypes.data)
         return self._map
 
-    def _laid_out(self) -> library.PixelAssignment:
+    def _describe_buffers(self) -> library.AssignmentBuffers:
+        """Return the structure that points the compiled functions to this object's arrays."""
         won, original, final = (counts.ctypes.data for counts in self._counts)
-        return library.PixelAssignment(
+        return library.AssignmentBuffers(
             masks=self._masks.ctypes.data,
             queries=self._queries.ctypes.data,
             inverse_scores=self._inverse_scores.ctypes.data,
@@ -81,14 +88,14 @@ class CompiledAssignment:
             map=self._map.ctypes.data,
             candidates=len(self._queries),
             half=self._masks.dtype == np.float16,
-            rows=self._sides[0].packed(),
-            columns=self._sides[1].packed(),
+            rows=self._sides[0].pack(),
+            columns=self._sides[1].pack(),
         )
 
 
 @dataclass(frozen=True, eq=False)
 class _Side:
-    """The arrays that `library.Side` points to, as layout.h describes them."""
+    """One side of the output: the fields and arrays of `library.Side`, which layout.h describes."""
 
     size: int
     grid: int
@@ -97,7 +104,8 @@ class _Side:
     weights: NDArray[np.float32]
     reach: NDArray[np.int32]
 
-    def packed(self) -> library.Side:
+    def pack(self) -> library.Side:
+        """Return the structure that points to these arrays."""
         arrays = (array.ctypes.data for array in (self.first, self.offset, self.weights, self.reach))
         return library.Side(len(self.first), self.size, self.grid, *arrays)
 
@@ -119,6 +127,9 @@ def _side(spans: Sequence[Span], size: int, grid: int) -> _Side:
 
 
 def _reach(span: Span) -> NDArray[np.int32]:
-    """Return the first grid point of a tile that each of its pixels depends on, and one past the last: (pixels, 2)."""
+    """Return the range of grid points that each pixel of a tile depends on, (pixels, 2): first, and one past the last.
+
+    Grid points are numbered within the tile.
+    """
     used = span.weights > 0
     return np.stack([used.argmax(axis=1), used.shape[1] - used[:, ::-1].argmax(axis=1)], axis=1).astype(np.int32)

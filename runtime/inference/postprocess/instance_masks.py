@@ -1,4 +1,4 @@
-"""Scored object masks, which may overlap."""
+"""Instance segmentation: turns a model's outputs into scored object masks, which may overlap."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pem_edge.runtime.inference.postprocess.tiles import tiling
 from pem_edge.runtime.results.segments import Instance
 
 _EPSILON = 1e-6
-"""Added to a mask's area where the published code divides by it."""
+"""Value that Mask2Former's code adds to a mask's area before dividing by it."""
 
 
 def instances(
@@ -26,20 +26,24 @@ def instances(
     things: Collection[int],
     top_k: int = 100,
 ) -> list[Instance]:
-    """Return the things among the ``top_k`` likeliest pairs of query and class, best first.
+    """Find instances as Mask2Former's ``instance_inference`` does.
 
-    A pixel belongs to a mask where its logit is above 0; instances without pixels are left out. The score is the class
-    probability times the mean mask probability there (Mask2Former's ``instance_inference``). Instances of one query
-    share one mask; ``label`` is left empty.
+    Candidates are the ``top_k`` most probable pairs of query and class; pairs of a stuff class are dropped. A pixel
+    belongs to an instance if its mask logit is above 0. The score of an instance is its class probability times the
+    mean mask probability of its pixels.
 
     Args:
         logits: Class logits before softmax, (Q, K+1), float32 or float16.
         masks: Mask logits before sigmoid, (Q, h, w), (h, w) a quarter of ``padded_size``, float32 or float16.
-        padded_size: The size of the model's input.
+        padded_size: The size of the model's input, (height, width).
         image_size: The size of the image within it.
-        output_size: The size of the results.
-        things: The ids of the classes whose instances are counted apart.
-        top_k: The number of pairs to look at.
+        output_size: The size of the masks returned.
+        things: The ids of the classes that have instances.
+        top_k: The number of pairs to consider.
+
+    Returns:
+        The instances that have pixels, by descending score. Their ``label`` is empty, and instances of one query share
+        one mask array.
 
     Raises:
         ValueError: If shapes or sizes do not fit together, or a value is not finite.
@@ -54,25 +58,33 @@ def find_instances(
     things: Collection[int],
     top_k: int = 100,
 ) -> list[Instance]:
-    """Return scored object masks as `instances` does, given the geometry."""
+    """Find instances as `instances` does, given the geometry."""
     check(logits, masks, geometry)
-    chances = probabilities(logits)[:, :-1]
-    likeliest = np.argsort(-chances, axis=None, kind="stable")[:top_k]
-    queries, classes = np.divmod(likeliest, chances.shape[1])
+    class_probabilities = probabilities(logits)[:, :-1]
+    best = np.argsort(-class_probabilities, axis=None, kind="stable")[:top_k]
+    queries, classes = np.divmod(best, class_probabilities.shape[1])
     wanted = np.isin(classes, list(things))
     queries, classes = queries[wanted], classes[wanted]
-    shown, place = np.unique(queries, return_inverse=True)
-    pixels, certainty = _binarise(masks[shown].astype(np.float32), geometry)
-    scores = chances[queries, classes] * certainty[place]
+    distinct, mask_index = np.unique(queries, return_inverse=True)
+    pixels, mask_scores = _binarize(masks[distinct].astype(np.float32), geometry)
+    scores = class_probabilities[queries, classes] * mask_scores[mask_index]
     return [
-        Instance(category_id=int(classes[pair]), label="", score=float(scores[pair]), mask=pixels[place[pair]])
+        Instance(category_id=int(classes[pair]), label="", score=float(scores[pair]), mask=pixels[mask_index[pair]])
         for pair in np.argsort(-scores, kind="stable")
         if scores[pair] > 0
     ]
 
 
-def _binarise(masks: NDArray[np.float32], geometry: Geometry) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Return where each mask is above 0, bool (Q, H, W), and its mean probability there (Q,), 0 if that is nowhere."""
+def _binarize(masks: NDArray[np.float32], geometry: Geometry) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Return the pixels where each mask logit is above 0, and the mean mask probability of these pixels.
+
+    Args:
+        masks: Mask logits, (Q, h, w).
+        geometry: The sizes of the model's input, of the image within it, and of the masks returned.
+
+    Returns:
+        The binary masks, (Q, H, W), and their mean probabilities, (Q,), which are 0 for masks without pixels.
+    """
     tiles = tiling(geometry)
     _, high = tiles.bounds(masks)
     pixels = np.zeros((len(masks), *geometry.output_size), np.bool_)

@@ -1,4 +1,4 @@
-"""The assignment of pixels in NumPy, which interpolates only what the mask grid leaves uncertain."""
+"""The pixel assignment in NumPy, the reference for the compiled one."""
 
 from __future__ import annotations
 
@@ -11,20 +11,31 @@ from pem_edge.runtime.inference.postprocess.acceptance import Counts
 from pem_edge.runtime.inference.postprocess.classes import ROUNDING, sigmoid
 from pem_edge.runtime.inference.postprocess.tiles import tiling
 
-_NOBODY = -1
+_UNASSIGNED = -1
 
 
 class NumpyAssignment:
-    """The assignment of pixels among ``queries`` (C,) of ``masks`` (Q, h, w), whose class scores are ``scores`` (C,).
+    """A `PixelAssignment` that interpolates masks only in tiles where their bounds on the mask grid are not enough.
 
-    A tile is not interpolated if its bounds leave one possible winner and no mask that may cross 0.5. A tile of
-    background, where no mask reaches 0.5, is interpolated only when the acceptance of a candidate depends on it.
+    The bounds are enough if they leave one possible winner and no mask probability can cross 0.5 in the tile. Tiles of
+    background, where no mask probability reaches 0.5, are interpolated only if the acceptance of a candidate depends on
+    them.
+
+    Args:
+        masks: Mask logits, (Q, h, w).
+        queries: The indices of the candidates in ``masks``, (C,).
+        scores: The class scores of the candidates, (C,).
+        geometry: The sizes of the model's input, of the image within it, and of the result.
 
     Attributes:
-        won: The pixels that each candidate wins in each tile, (C, T).
-        original: The pixels where its mask is at least 0.5, (C, T).
-        final: The pixels that are both, (C, T).
-        owner: The candidate to which each pixel is final, (H, W).
+        masks: The mask logits of the candidates, (C, h, w).
+        scores: The class scores of the candidates, (C,).
+        tiling: The tiles of the output.
+        won: The number of pixels of each tile that are assigned to each candidate, (C, T).
+        original: The number of pixels of each tile where its mask probability is at least 0.5, (C, T).
+        final: The number of pixels of each tile that satisfy both conditions, (C, T).
+        involved: Whether a candidate must be interpolated in a tile if that tile is interpolated, (C, T).
+        segment_map: The candidate that each pixel is final for, int16 (H, W), or -1.
 
     Raises:
         ValueError: If a mask is not finite.
@@ -44,41 +55,41 @@ class NumpyAssignment:
         alone, positive, mixed = possible & (possible.sum(axis=0) == 1), low >= 0, (low < 0) & (high >= 0)
         self.won, self.original, self.final = (sure * self.tiling.areas for sure in (alone, positive, alone & positive))
         self.involved = possible | mixed
-        self.owner = np.full(geometry.output_size, _NOBODY, np.int16)
+        self.segment_map = np.full(geometry.output_size, _UNASSIGNED, np.int16)
         certain, background = alone.any(axis=0) & ~mixed.any(axis=0), (high < 0).all(axis=0)
         self._postponed = ~certain & background
-        self._complete(~certain & ~background)
+        self._interpolate(~certain & ~background)
         for candidate, index in np.argwhere(alone & positive & certain):
-            self.owner[self.tiling.tiles[index].out] = candidate
+            self.segment_map[self.tiling.tiles[index].out] = candidate
 
     def counts(self) -> Counts:
-        """See `PixelAssignment`."""
+        """See `PixelAssignment.counts`."""
         return Counts(self.won.sum(axis=1), self.original.sum(axis=1), self.final.sum(axis=1))
 
     def complete(self, candidates: NDArray[np.bool_]) -> None:
-        """See `PixelAssignment`."""
-        self._complete(self._postponed & self.involved[candidates].any(axis=0))
+        """See `PixelAssignment.complete`."""
+        self._interpolate(self._postponed & self.involved[candidates].any(axis=0))
 
     def boxes(self) -> NDArray[np.int64]:
-        """See `PixelAssignment`."""
+        """See `PixelAssignment.boxes`."""
         return np.array([self._box(candidate) for candidate in range(len(self.scores))])
 
     def paint(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
-        """See `PixelAssignment`."""
-        return np.append(ids, np.int32(0))[self.owner]  # _NOBODY takes the last id, 0
+        """See `PixelAssignment.paint`."""
+        return np.append(ids, np.int32(0))[self.segment_map]  # _UNASSIGNED, -1, selects the appended 0
 
     def _box(self, candidate: int) -> tuple[int, int, int, int]:
         touched: NDArray[np.bool_] = self.final[candidate] > 0
         if not touched.any():
             return 0, 0, 0, 0
         rows, columns = self.tiling.hull(touched)
-        inside = self.owner[rows, columns] == candidate
+        inside = self.segment_map[rows, columns] == candidate
         x, y, width, height = cv2.boundingRect(inside.view(np.uint8))
         left, top = columns.start + x, rows.start + y
         return left, top, left + width - 1, top + height - 1
 
-    def _complete(self, chosen: NDArray[np.bool_]) -> None:
-        """Interpolate the ``chosen`` tiles (T,): count their pixels and assign them."""
+    def _interpolate(self, chosen: NDArray[np.bool_]) -> None:
+        """Interpolate the masks in the tiles flagged by ``chosen`` (T,), and count and assign the tiles' pixels."""
         for index in np.flatnonzero(chosen):
             tile, queries = self.tiling.tiles[index], np.flatnonzero(self.involved[:, index])
             values = tile.interpolate(self.masks, queries)
@@ -87,4 +98,4 @@ class NumpyAssignment:
             final = won & original
             for count, pixels in ((self.won, won), (self.original, original), (self.final, final)):
                 count[queries, index] = [np.count_nonzero(plane) for plane in pixels]
-            self.owner[tile.out] = np.where(final.any(axis=0), queries[winner], _NOBODY)
+            self.segment_map[tile.out] = np.where(final.any(axis=0), queries[winner], _UNASSIGNED)

@@ -1,4 +1,4 @@
-"""The published merge of query masks into a panoptic map."""
+"""The panoptic merge of Mask2Former: turns a model's outputs into a panoptic map."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.artifacts.manifest import Thresholds
 from pem_edge.runtime.errors import PemError
-from pem_edge.runtime.inference.postprocess.acceptance import Candidates, PixelAssignment, candidates, conclude
+from pem_edge.runtime.inference.postprocess.acceptance import (
+    Candidates,
+    PixelAssignment,
+    build_segments,
+    select_candidates,
+)
 from pem_edge.runtime.inference.postprocess.classes import check
 from pem_edge.runtime.inference.postprocess.compiled_assignment import CompiledAssignment
 from pem_edge.runtime.inference.postprocess.native import library
@@ -20,7 +25,7 @@ from pem_edge.runtime.inference.postprocess.numpy_assignment import NumpyAssignm
 from pem_edge.runtime.results.segments import Segment
 
 OVERRIDE = "PEM_EDGE_MERGE"
-"""Environment variable: the form of the merge to use, "compiled" or "numpy"."""
+"""Environment variable that chooses the implementation of the merge: "compiled" or "numpy"."""
 
 
 def panoptic(
@@ -41,13 +46,14 @@ def panoptic(
         masks: Mask logits before sigmoid, (Q, h, w), (h, w) a quarter of ``padded_size``, float32 or float16.
         padded_size: The size of the model's input, (height, width).
         image_size: The size of the image within it.
-        output_size: The size of the result.
-        things: The ids of the classes whose instances are counted apart.
-        score_threshold: The least class probability of a segment, 0 to 1.
-        overlap_threshold: The least visible share of a segment's mask, 0 to 1.
+        output_size: The size of the map returned.
+        things: The ids of the classes whose instances are separate segments.
+        score_threshold: The minimum class probability of a segment, 0 to 1.
+        overlap_threshold: The minimum visible fraction of a segment's mask, 0 to 1.
 
     Returns:
-        The map of segment ids, int32 ``output_size``, 0 where there is none; and the segments, their ``label`` empty.
+        The segment map, int32 of ``output_size``, with the id of the segment at each pixel or 0 for none; and the
+        segments, whose ``label`` is empty.
 
     Raises:
         ValueError: If shapes or sizes do not fit together, or a value is not finite.
@@ -63,31 +69,35 @@ def merge(
     things: Collection[int],
     thresholds: Thresholds,
 ) -> tuple[NDArray[np.int32], list[Segment]]:
-    """Merge queries as `panoptic` does, given the geometry and the thresholds."""
+    """Merge queries into a panoptic map as `panoptic` does, given the geometry and the thresholds."""
     check(logits, masks, geometry)
-    taking_part = candidates(logits, thresholds.score)
-    if not len(taking_part.queries):
+    candidates = select_candidates(logits, thresholds.score)
+    if not len(candidates.queries):
         return np.zeros(geometry.output_size, np.int32), []
-    return conclude(_assignment(masks, taking_part, geometry), taking_part, things, thresholds.overlap)
+    return build_segments(_assign_pixels(masks, candidates, geometry), candidates, things, thresholds.overlap)
 
 
 def merging() -> Literal["compiled", "numpy"]:
-    """Return which form of the merge is used here; they give the same results, but for ties that rounding decides.
+    """Return the name of the implementation that merges in this process.
 
-    It is the compiled one where it was built and loads. The variable PEM_EDGE_MERGE demands one: "compiled" or
-    "numpy". Raises PemError if it names another, or demands what there is not.
+    The compiled implementation is used if it was built and can be loaded, unless the environment variable
+    PEM_EDGE_MERGE chooses one: "compiled" or "numpy". Both give the same results, except where rounding decides a tie.
+
+    Raises:
+        PemError: If PEM_EDGE_MERGE has another value, or chooses the compiled implementation and it is not available.
     """
-    return "compiled" if _compiled() else "numpy"
+    return "compiled" if _load_compiled() else "numpy"
 
 
-def _assignment(masks: NDArray[np.floating], among: Candidates, geometry: Geometry) -> PixelAssignment:
-    functions = _compiled()
+def _assign_pixels(masks: NDArray[np.floating], candidates: Candidates, geometry: Geometry) -> PixelAssignment:
+    functions = _load_compiled()
     if functions:
-        return CompiledAssignment(masks, among.queries, among.scores, geometry, functions)
-    return NumpyAssignment(masks, among.queries, among.scores, geometry)
+        return CompiledAssignment(masks, candidates.queries, candidates.scores, geometry, functions)
+    return NumpyAssignment(masks, candidates.queries, candidates.scores, geometry)
 
 
-def _compiled() -> library.Functions | None:
+def _load_compiled() -> library.Functions | None:
+    """Return the functions of the compiled implementation, or None if NumPy is to merge."""
     demanded = os.environ.get(OVERRIDE, "")
     if demanded not in ("", "compiled", "numpy"):
         raise PemError(f'{OVERRIDE} is "{demanded}", expected compiled or numpy: correct or unset it')

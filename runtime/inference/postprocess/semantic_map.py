@@ -1,4 +1,7 @@
-"""The class of every pixel, computed tile by tile so that memory does not grow with queries times classes."""
+"""Semantic segmentation: turns a model's outputs into the class of every pixel.
+
+The map is computed one tile at a time, so that masks or class scores of the whole output are never in memory.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +23,19 @@ def semantic(
     image_size: tuple[int, int],
     output_size: tuple[int, int],
 ) -> NDArray[np.int32]:
-    """Return the most probable class of every pixel, int32 ``output_size``, 0 to K-1.
+    """Find the most probable class of every pixel as Mask2Former's ``semantic_inference`` does.
 
-    The score of a class at a pixel is the sum over queries of class probability times mask probability (Mask2Former's
-    ``semantic_inference``).
+    The score of a class at a pixel is the sum over all queries of class probability times mask probability.
 
     Args:
         logits: Class logits before softmax, (Q, K+1), float32 or float16.
         masks: Mask logits before sigmoid, (Q, h, w), (h, w) a quarter of ``padded_size``, float32 or float16.
         padded_size: The size of the model's input, (height, width).
         image_size: The size of the image within it.
-        output_size: The size of the result.
+        output_size: The size of the map returned.
+
+    Returns:
+        The class of each pixel, int32 of ``output_size``, 0 to K-1.
 
     Raises:
         ValueError: If shapes or sizes do not fit together, or a value is not finite.
@@ -39,12 +44,13 @@ def semantic(
 
 
 def classify_pixels(logits: NDArray[np.floating], masks: NDArray[np.floating], geometry: Geometry) -> NDArray[np.int32]:
-    """Return the most probable class of every pixel as `semantic` does, given the geometry."""
+    """Find the most probable class of every pixel as `semantic` does, given the geometry."""
     check(logits, masks, geometry)
-    masks, chances = masks.astype(np.float32, copy=False), probabilities(logits)[:, :-1].T
+    masks, class_probabilities = masks.astype(np.float32, copy=False), probabilities(logits)[:, :-1].T
     tiles = tiling(geometry)
     low, high = tiles.bounds(masks)
-    possible = (chances @ sigmoid(high)) * (1 + ROUNDING) >= (chances @ sigmoid(low)).max(axis=0)
+    score_low, score_high = class_probabilities @ sigmoid(low), class_probabilities @ sigmoid(high)
+    possible = score_high * (1 + ROUNDING) >= score_low.max(axis=0)
     classes = np.empty(geometry.output_size, np.int32)
     for index, tile in enumerate(tiles.tiles):
         candidates = np.flatnonzero(possible[:, index])
@@ -52,6 +58,6 @@ def classify_pixels(logits: NDArray[np.floating], masks: NDArray[np.floating], g
             classes[tile.out] = candidates[0]
             continue
         values = sigmoid(tile.interpolate(masks, _ALL))
-        winner = np.tensordot(chances[candidates], values, axes=1).argmax(axis=0)
+        winner = np.tensordot(class_probabilities[candidates], values, axes=1).argmax(axis=0)
         classes[tile.out] = candidates[winner]
     return classes

@@ -1,7 +1,8 @@
-"""Bilinear resizing from the mask grid to the output, one tile of the output at a time.
+"""Bilinear resizing of masks from the mask grid to the output, one tile of the output at a time.
 
-The published steps resize twice (grid to padded input, its image part to the output). Each is linear and separable, so
-the two together are one small matrix a side and tile: exact at any size and crop, and only where it is needed.
+Mask2Former resizes masks twice: from the mask grid to the padded input, and from the image part of that to the output.
+Both steps are linear and separable. Combined, they are one small matrix per tile and side, which is exact for any size
+and crop and need only be applied to the tiles that matter.
 """
 
 from __future__ import annotations
@@ -16,15 +17,21 @@ from numpy.typing import NDArray
 from pem_edge.runtime.artifacts.geometry import Geometry
 
 TILE = 64
-"""Side of a tile in output pixels: smaller leaves less undecided, larger costs fewer calls."""
+"""Side of a tile in output pixels. Smaller tiles have tighter bounds, larger tiles need fewer calls."""
 
 NOT_FINITE = "masks hold NaN or infinity, expected finite logits: the model overflows, use fp32"
-"""What the ValueError says of such masks."""
+"""Message of the ValueError raised for such masks."""
 
 
 @dataclass(frozen=True, eq=False)
 class Span:
-    """One side of a tile: output pixels ``out`` are ``weights`` (out, grid) times grid values ``grid``."""
+    """One side of a tile, and the part of the mask grid that it depends on.
+
+    Attributes:
+        out: The range of output pixels.
+        grid: The range of grid points.
+        weights: The matrix (output pixels, grid points) by which values at the grid points give those at the pixels.
+    """
 
     out: slice
     grid: slice
@@ -33,18 +40,21 @@ class Span:
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """A rectangle of the output."""
+    """A rectangular part of the output."""
 
     row: Span
     column: Span
 
     @property
     def out(self) -> tuple[slice, slice]:
-        """Its place in the output."""
+        """Rows and columns of the tile in the output."""
         return self.row.out, self.column.out
 
     def interpolate(self, masks: NDArray[np.float32], queries: NDArray[np.intp] | slice) -> NDArray[np.float32]:
-        """Return its pixels of some of ``masks`` (Q, h, w): (queries, height, width)."""
+        """Return the values of ``masks[queries]`` at the pixels of the tile, (queries, height, width).
+
+        ``masks`` (Q, h, w) are on the mask grid.
+        """
         grid = masks[queries, self.row.grid, self.column.grid]
         values: NDArray[np.float32] = np.matmul(np.matmul(self.row.weights, grid), self.column.weights.T)
         return values
@@ -52,7 +62,12 @@ class Tile:
 
 @dataclass(frozen=True, eq=False)
 class Tiling:
-    """The output cut into tiles, in reading order, T in all."""
+    """The division of the output into T tiles, in row-major order.
+
+    Attributes:
+        rows: The vertical sides of the tiles, from top to bottom.
+        columns: The horizontal sides of the tiles, from left to right.
+    """
 
     rows: tuple[Span, ...]
     columns: tuple[Span, ...]
@@ -64,18 +79,28 @@ class Tiling:
 
     @cached_property
     def areas(self) -> NDArray[np.int64]:
-        """Pixels of each tile (T,)."""
+        """Number of pixels of each tile, (T,)."""
         return np.array([len(tile.row.weights) * len(tile.column.weights) for tile in self.tiles])
 
     def hull(self, chosen: NDArray[np.bool_]) -> tuple[slice, slice]:
-        """Return the smallest part of the output that holds the ``chosen`` tiles (T,), at least one of them."""
+        """Return the rows and columns of the smallest rectangle around the tiles flagged by ``chosen`` (T,).
+
+        At least one flag must be set.
+        """
         rows, columns = zip(*(self.tiles[index].out for index in np.flatnonzero(chosen)), strict=True)
         return _hull(rows), _hull(columns)
 
     def bounds(self, masks: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return lowest and highest value of ``masks`` (Q, h, w) on the grid each tile depends on, both (Q, T).
+        """Return bounds for the interpolated values of each mask in each tile, which hold up to rounding.
 
-        Interpolated values lie between them, up to rounding. Raises ValueError if a mask is not finite.
+        Args:
+            masks: Mask logits on the mask grid, (Q, h, w).
+
+        Returns:
+            The lower and the upper bounds, both (Q, T): the extremes of the grid points that a tile depends on.
+
+        Raises:
+            ValueError: If a mask is not finite.
         """
         low, high = self._extremes(np.minimum, masks), self._extremes(np.maximum, masks)
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
@@ -94,9 +119,11 @@ def _hull(parts: Sequence[slice]) -> slice:
 
 @lru_cache(maxsize=32)
 def tiling(geometry: Geometry, tile: int = TILE) -> Tiling:
-    """Return the tiles, ``tile`` pixels a side, of an output of ``geometry``.
+    """Divide an output into tiles. The parts of the mask grid that neighboring tiles depend on touch or overlap.
 
-    The grid parts of neighboring tiles touch or overlap.
+    Args:
+        geometry: The sizes of the model's input, of the image within it, and of the output.
+        tile: The side of a tile in pixels.
     """
     sides = zip(geometry.mask_size, geometry.padded_size, geometry.image_size, geometry.output_size, strict=True)
     rows, columns = (_spans(tile, *side) for side in sides)
@@ -111,7 +138,13 @@ def _spans(tile: int, grid: int, padded: int, image: int, output: int) -> tuple[
 
 
 def _span(out: slice, index: NDArray[np.int64], weight: NDArray[np.float64]) -> Span:
-    """Gather the four grid neighbors of each of a tile's pixels, both (2, 2, output), into its matrix."""
+    """Return the side of a tile with the output pixels ``out``.
+
+    Args:
+        out: The range of output pixels.
+        index: The four grid points that each output pixel depends on, two per resizing step, (2, 2, output).
+        weight: The weights of these grid points.
+    """
     following = index[..., out.stop : out.stop + 1]
     index, weight = index[..., out], weight[..., out]
     first, last = int(index.min()), max(int(index.max()), int(following.min(initial=1)) - 1)
@@ -121,9 +154,9 @@ def _span(out: slice, index: NDArray[np.int64], weight: NDArray[np.float64]) -> 
 
 
 def _neighbors(target: int, source: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the two source pixels that each target pixel lies between, and their weights, (2, target).
+    """Return the two source pixels on either side of each target pixel, and their weights, both (2, target).
 
-    Pixel centers are aligned as with ``align_corners=False``.
+    Pixel centers are aligned as with PyTorch's ``align_corners=False``.
     """
     position = np.maximum((np.arange(target) + 0.5) * (source / target) - 0.5, 0.0)
     below = np.minimum(position.astype(np.int64), source - 1)

@@ -1,4 +1,4 @@
-"""A web page of a run as it goes: its newest drawing, its pace, and what is in sight."""
+"""A web page that shows a run in progress: the newest drawing, the frame rate, and the classes in the image."""
 
 from pem_edge.runtime.serving.live.board import Board
 from pem_edge.runtime.serving.live.server import HOST, PORT, LivePage

@@ -1,4 +1,7 @@
-"""What a live page shows: written by the run, read by any number of viewers, none of whom it waits for."""
+"""The state that a live page shows.
+
+The run updates it, and any number of viewers read it. The run never waits for a viewer.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,24 @@ from pem_edge.runtime.versioned_json import JsonObject
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_RECENT = 30  # results that the pace and the times are means of
-_WIDEST = 1280  # pixels; a wider drawing is scaled down
-_QUALITY = 85
+_RECENT = 30
+"""Number of results over which the frame rate and the times are averaged."""
+
+_MAX_WIDTH = 1280
+"""Maximum width of a drawing in pixels. Wider drawings are scaled down."""
+
+_JPEG_QUALITY = 85
 
 
 class Board:
-    """The state of a run. ``show`` takes no time worth mentioning; drawings are made only while somebody watches."""
+    """The state of a run, which threads may read and update at the same time.
+
+    A background thread draws the results, and only while somebody watches, so `update` never delays the run.
+
+    Args:
+        source: The name of the source, for the page's title.
+        model: The names of the model and its backend.
+    """
 
     def __init__(self, source: str, model: str) -> None:
         self._about = {"source": source, "model": model}
@@ -39,26 +53,29 @@ class Board:
         self._newest: HandoffQueue[Result] = HandoffQueue()
         Thread(target=self._draw, name="pem-live-draw", daemon=True).start()
 
-    def show(self, result: Result, dropped: int) -> None:
-        """Take in the newest result, and the number of images dropped so far."""
+    def update(self, result: Result, dropped: int) -> None:
+        """Record the newest result and the number of images dropped so far."""
         with self._changed:
             self._times.append(time.monotonic())
             self._stages.append(dict(result.milliseconds))
-            self._classes = _classes(result)
+            self._classes = _summarize_classes(result)
             self._frames += 1
             self._dropped = dropped
         with suppress(Closed):
             self._newest.put(result, replace=True)
 
     def end(self) -> None:
-        """Tell viewers that nothing more will come. May be called more than once."""
+        """Mark the run as ended and wake waiting viewers. May be called more than once."""
         self._newest.close()
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
     def status(self) -> JsonObject:
-        """Return everything but the drawing: times in milliseconds, shares of the image from 0 to 1."""
+        """Return the state without the drawing, as the page reads it from ``status.json``.
+
+        Times are in milliseconds, and a class's "share" is the fraction of the image that it covers, 0 to 1.
+        """
         with self._changed:
             stages = list(dict.fromkeys(stage for times in self._stages for stage in times))
             return {
@@ -66,15 +83,15 @@ class Board:
                 "running": not self._ended,
                 "frames": self._frames,
                 "dropped": self._dropped,
-                "fps": self._pace(),
+                "fps": self._frame_rate(),
                 "milliseconds": {stage: _mean([times.get(stage, 0.0) for times in self._stages]) for stage in stages},
                 "classes": self._classes,
                 "viewers": self._viewers,
             }
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Have drawings made within the block."""
+    def watch(self) -> Iterator[None]:
+        """Count a viewer during the ``with`` block. Drawings are made while there is at least one."""
         with self._changed:
             self._viewers += 1
             self._changed.notify_all()
@@ -84,36 +101,38 @@ class Board:
             with self._changed:
                 self._viewers -= 1
 
-    def drawing(self, after: int) -> tuple[int, bytes] | None:
-        """Return the newest drawing as JPEG and its number, once that is greater than ``after``; None at the end."""
+    def wait_for_drawing(self, after: int) -> tuple[int, bytes] | None:
+        """Wait for a drawing numbered above ``after`` and return its number and JPEG bytes.
+
+        Return None if the run ends first.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._drawn > after or self._ended)
             return (self._drawn, self._jpeg) if self._drawn > after else None
 
-    def _pace(self) -> float:
-        """Return the recent results per second, which falls while none come."""
+    def _frame_rate(self) -> float:
+        """Return the recent frame rate. It falls while no results arrive."""
         if len(self._times) < 2:
             return 0.0
-        until = self._times[-1] if self._ended else max(self._times[-1], time.monotonic() - _mean(self._gaps()))
-        return (len(self._times) - 1) / max(until - self._times[0], 1e-6)
-
-    def _gaps(self) -> list[float]:
-        return [later - earlier for earlier, later in pairwise(self._times)]
+        end = self._times[-1]
+        if not self._ended:  # a result that is late by more than the mean interval lengthens the measured time
+            end = max(end, time.monotonic() - _mean([later - earlier for earlier, later in pairwise(self._times)]))
+        return (len(self._times) - 1) / max(end - self._times[0], 1e-6)
 
     def _draw(self) -> None:
         with suppress(Closed):
             while True:
                 with self._changed:
                     self._changed.wait_for(lambda: self._viewers > 0 or self._ended)
-                jpeg = _jpeg(self._newest.get())
+                jpeg = _encode_jpeg(self._newest.get())
                 with self._changed:
                     self._jpeg = jpeg
                     self._drawn += 1
                     self._changed.notify_all()
 
 
-def _classes(result: Result) -> list[JsonObject]:
-    """Return, for each class in sight, how many segments it has and their share of the image; the largest first."""
+def _summarize_classes(result: Result) -> list[JsonObject]:
+    """Return the name, color, number of segments and fraction of the image of each class found, largest first."""
     counts = Counter(segment.category_id for segment in result.segments)
     areas: Counter[int] = Counter()
     for segment in result.segments:
@@ -129,12 +148,12 @@ def _classes(result: Result) -> list[JsonObject]:
     ]
 
 
-def _jpeg(result: Result) -> bytes:
+def _encode_jpeg(result: Result) -> bytes:
     drawn = result.draw()
-    if (scale := _WIDEST / drawn.shape[1]) < 1:
+    if (scale := _MAX_WIDTH / drawn.shape[1]) < 1:
         drawn = np.asarray(cv2.resize(drawn, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
     bgr = cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
 
 
 def _mean(values: list[float]) -> float:

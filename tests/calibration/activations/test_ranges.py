@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pem_edge.calibration.activations.histograms import BINS, Histogram
 from pem_edge.calibration.activations.ranges import METHODS, PERCENTILE, Range, find
-from pem_edge.runtime.artifacts.manifest import RangeMethod
+from pem_edge.runtime.artifacts.sections import RangeMethod
 
 SEEDS = st.integers(0, 2**32 - 1)
 

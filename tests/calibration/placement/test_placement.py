@@ -18,7 +18,7 @@ from pem_edge.calibration.activations.collect import collect, run
 from pem_edge.calibration.activations.tensor_statistics import Statistics
 from pem_edge.calibration.graph.index import Graph, names
 from pem_edge.calibration.placement import tensors
-from pem_edge.runtime.artifacts.manifest import Placement
+from pem_edge.runtime.artifacts.sections import Placement
 from pem_edge.runtime.errors import CalibrationError
 from tests.calibration.graphs import GRAPHS, SIZE, GraphBuilder, Noise, chain, concatenation, residual
 

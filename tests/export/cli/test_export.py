@@ -19,7 +19,8 @@ from pem_edge.export.graph.rewrites import prepare
 from pem_edge.export.parity import sample_image
 from pem_edge.runtime.artifacts import onnx_metadata
 from pem_edge.runtime.artifacts.labels import Label
-from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, Work, parse
+from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, parse_manifest
+from pem_edge.runtime.artifacts.sections import Work
 from pem_edge.runtime.errors import BackendError
 from reference.weights import randomized
 from tests.export.conftest import Refusal
@@ -46,7 +47,7 @@ def exported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_an_artifact_is_a_model_and_its_manifest(exported: Path, weights: Path) -> None:
     assert sorted(path.name for path in exported.parent.iterdir()) == ["pem-nano.json", "pem-nano.onnx"]
-    manifest = parse(exported.with_suffix(".json").read_bytes(), "manifest")
+    manifest = parse_manifest(exported.with_suffix(".json").read_bytes(), "manifest")
     assert (manifest.variant, manifest.precision, manifest.deform_conv) == ("pem-nano", "fp32", "standard")
     assert (manifest.input.height, manifest.input.width, manifest.input.batch) == (64, 96, 1)
     assert [label.name for label in manifest.classes][:2] == ["road", "sidewalk"]
@@ -60,15 +61,15 @@ def test_an_artifact_is_a_model_and_its_manifest(exported: Path, weights: Path) 
 
 
 def test_the_model_carries_the_manifest_less_its_own_hash(exported: Path) -> None:
-    beside = parse(exported.with_suffix(".json").read_bytes(), "beside")
-    inside = parse(onnx_metadata.read(exported)[METADATA_KEY].encode(), "inside")
+    beside = parse_manifest(exported.with_suffix(".json").read_bytes(), "beside")
+    inside = parse_manifest(onnx_metadata.read(exported)[METADATA_KEY].encode(), "inside")
     assert inside.model is None
     assert beside.model is not None
     assert {**vars_of(beside), "model": None} == vars_of(inside)
 
 
 def work_of(model: Path) -> Work:
-    found = parse(model.with_suffix(".json").read_bytes(), "manifest").work
+    found = parse_manifest(model.with_suffix(".json").read_bytes(), "manifest").work
     assert found is not None
     return found
 
@@ -121,7 +122,7 @@ def test_the_forms_asked_for_are_the_forms_in_the_graph(weights: Path, tmp_path:
     assert export.main(["--weights", str(weights), *SMALL, *forms, "-o", str(tmp_path)]) == 0
     operators = {node.op_type for node in onnx.load(tmp_path / "pem-nano.onnx").graph.node}
     assert {"DeformConv", "ConvTranspose"} <= operators
-    manifest = parse((tmp_path / "pem-nano.json").read_bytes(), "manifest")
+    manifest = parse_manifest((tmp_path / "pem-nano.json").read_bytes(), "manifest")
     assert (manifest.deform_conv, manifest.built_by.upsample) == ("native", "transposed")
     assert list(manifest.parity) == ["onnxruntime"], "no other backend has DeformConv"
 
@@ -131,7 +132,7 @@ def test_an_onnx_with_our_plugin_is_proved_here_and_runs_nowhere_but_in_an_engin
 ) -> None:
     assert export.main(["--weights", str(weights), *SMALL, "--deform-conv", "plugin", "-o", str(tmp_path)]) == 0
     assert "DeformConv" not in {node.op_type for node in onnx.load(tmp_path / "pem-nano.onnx").graph.node}
-    manifest = parse((tmp_path / "pem-nano.json").read_bytes(), "manifest")
+    manifest = parse_manifest((tmp_path / "pem-nano.json").read_bytes(), "manifest")
     assert manifest.deform_conv == "plugin"
     assert work_of(tmp_path / "pem-nano.onnx").macs_total == work_of(exported).macs_total
     assert all(result.passed for result in manifest.parity.values())
@@ -143,7 +144,7 @@ def test_half_precision_goes_by_another_name(weights: Path, tmp_path: Path) -> N
     half = ["--precision", "fp16", "--outputs", "float16"]
     assert export.main(["--weights", str(weights), *SMALL, *half, "-o", str(tmp_path)]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pem-nano-fp16.json", "pem-nano-fp16.onnx"]
-    manifest = parse((tmp_path / "pem-nano-fp16.json").read_bytes(), "manifest")
+    manifest = parse_manifest((tmp_path / "pem-nano-fp16.json").read_bytes(), "manifest")
     assert (manifest.precision, manifest.outputs) == ("fp16", {"logits": "float16", "masks": "float16"})
 
 
@@ -152,7 +153,7 @@ def test_thresholds_and_labels_go_into_the_manifest(weights: Path, tmp_path: Pat
     (tmp_path / "labels.json").write_text(json.dumps({"categories": names}))
     options = ["--labels", str(tmp_path / "labels.json"), "--score-threshold", "0.5", "--overlap-threshold", "0.6"]
     assert export.main(["--weights", str(weights), *SMALL, *options, "-o", str(tmp_path)]) == 0
-    manifest = parse((tmp_path / "pem-nano.json").read_bytes(), "manifest")
+    manifest = parse_manifest((tmp_path / "pem-nano.json").read_bytes(), "manifest")
     assert (manifest.thresholds.score, manifest.thresholds.overlap) == (0.5, 0.6)
     assert [(label.name, label.isthing) for label in manifest.classes[:2]] == [("kind 0", False), ("kind 1", True)]
 
@@ -161,7 +162,7 @@ def test_the_checkpoints_own_labels_are_the_default(tmp_path: Path) -> None:
     names = tuple(Label(i, f"kind {i}", i > 1, (i, i, i)) for i in range(4))
     pem.save(randomized(pem.build("pem-nano", num_classes=4)), tmp_path / "own.safetensors", labels=names)
     assert export.main(["--weights", str(tmp_path / "own.safetensors"), *SMALL, "-o", str(tmp_path)]) == 0
-    assert parse((tmp_path / "pem-nano.json").read_bytes(), "manifest").classes == names
+    assert parse_manifest((tmp_path / "pem-nano.json").read_bytes(), "manifest").classes == names
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,8 @@ def test_the_checkpoints_own_labels_are_the_default(tmp_path: Path) -> None:
         (["--labels", "ade20k"], "the labels name 150 classes"),
         (["--labels", "nowhere"], "no labels called 'nowhere'"),
         (["--batch", "0"], "--batch is 0"),
-        (["--dynamic", "--max-size", "32x32"], "expected a range with it inside"),
+        (["--max-batch", "2"], "--max-batch is for sizes that vary: add --dynamic"),
+        (["--dynamic", "--max-size", "32x32"], "expected a range that contains the default"),
         (["--dynamic", "--min-size", "40x64"], "--min-size is 40x64"),
         (["-o", "/dev/null/out"], "cannot write"),
     ],

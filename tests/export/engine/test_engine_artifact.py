@@ -11,8 +11,8 @@ import pytest
 
 from pem_edge.export.cli import export
 from pem_edge.runtime.artifacts import artifact, onnx_metadata
-from pem_edge.runtime.artifacts import manifest as manifests
-from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, path_of
+from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, Thresholds, manifest_path, parse_manifest
+from pem_edge.runtime.artifacts.sections import FileHash
 from pem_edge.runtime.files import sha256
 from tests.export.conftest import Refusal
 from tests.helpers.interruption import interrupt_export
@@ -27,7 +27,7 @@ def build(onnx: Path, *options: str) -> Manifest:
 
 
 def embedded(onnx: Path) -> Manifest:
-    return manifests.parse(onnx_metadata.read(onnx)[METADATA_KEY].encode(), "inside")
+    return parse_manifest(onnx_metadata.read(onnx)[METADATA_KEY].encode(), "inside")
 
 
 def with_manifest(onnx: Path, **changes: object) -> Path:
@@ -73,7 +73,7 @@ def test_json_tells_of_the_engine(onnx: Path, capsys: pytest.CaptureFixture[str]
     build(onnx, "--json", "--inspect", "--optimization-level", "1", "--workspace", "2G")
     report = json.loads(capsys.readouterr().out)
     engine = onnx.with_suffix(".engine")
-    assert (report["model"], report["manifest"], report["onnx"]) == (str(engine), str(path_of(engine)), str(onnx))
+    assert (report["model"], report["manifest"], report["onnx"]) == (str(engine), str(manifest_path(engine)), str(onnx))
     assert report["parity"]["onnxruntime"]["passed"] is True
     assert report["engine"]["target"] == "trt-rtx"
     assert report["engine"]["seconds"] > 0
@@ -90,8 +90,8 @@ def test_compute_capabilities_are_those_asked_for(onnx: Path) -> None:
 
 
 def test_the_onnx_own_manifest_gives_way_as_it_is_inside_as_well(onnx: Path) -> None:
-    own = msgspec.structs.replace(embedded(onnx), model=manifests.FileHash(onnx.name, sha256(onnx)))
-    path_of(onnx).write_bytes(own.to_json())
+    own = msgspec.structs.replace(embedded(onnx), model=FileHash(onnx.name, sha256(onnx)))
+    manifest_path(onnx).write_bytes(own.to_json())
     assert build(onnx).engine is not None
     assert artifact.read(onnx).manifest == embedded(onnx), "the ONNX still works alone"
 
@@ -99,10 +99,10 @@ def test_the_onnx_own_manifest_gives_way_as_it_is_inside_as_well(onnx: Path) -> 
 def test_a_manifest_that_is_nowhere_else_is_kept(onnx: Path, refusal: Refusal) -> None:
     edited = msgspec.structs.replace(
         embedded(onnx),
-        model=manifests.FileHash(onnx.name, sha256(onnx)),
-        thresholds=manifests.Thresholds(score=0.5),
+        model=FileHash(onnx.name, sha256(onnx)),
+        thresholds=Thresholds(score=0.5),
     )
-    path_of(onnx).write_bytes(edited.to_json())
+    manifest_path(onnx).write_bytes(edited.to_json())
     assert "street.json exists already: add --overwrite" in refusal("--weights", onnx, "--to", "trt-rtx")
     assert build(onnx, "--overwrite").thresholds.score == 0.5
 
@@ -154,8 +154,8 @@ def test_a_truncated_model_is_refused(onnx: Path, refusal: Refusal) -> None:
 
 
 def test_a_model_other_than_its_manifest_says_is_refused(onnx: Path, refusal: Refusal) -> None:
-    path_of(onnx).write_bytes(
-        msgspec.structs.replace(embedded(onnx), model=manifests.FileHash(onnx.name, "0" * 64)).to_json()
+    manifest_path(onnx).write_bytes(
+        msgspec.structs.replace(embedded(onnx), model=FileHash(onnx.name, "0" * 64)).to_json()
     )
     assert "vouches for" in refusal("--weights", onnx, "--to", "trt-rtx", "--overwrite")
 

@@ -22,8 +22,8 @@ STAND_IN = "from tensorrt_rtx import *\nfrom tensorrt_rtx import __version__\n"
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--size", "64x96"], "--size is counted in"),
-        (["--precision", "fp16"], "--precision is counted in"),
+        (["--size", "64x96"], "--size is fixed in"),
+        (["--precision", "fp16"], "--precision is fixed in"),
         (["--compute-capability", "9.0"], "choose of 7.5, 8.0"),
         (["--version-compatible"], "TensorRT-RTX has no --version-compatible"),
         (["--hardware-compatible", "ampere+"], "use --compute-capability instead"),

@@ -17,9 +17,9 @@ from pem_edge.export import artifact
 from pem_edge.export.cli import export
 from pem_edge.export.int8 import quantize
 from pem_edge.pem.variants import VARIANTS
-from pem_edge.runtime.artifacts import manifest as manifests
 from pem_edge.runtime.artifacts import onnx_metadata
-from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Engine, Manifest
+from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, parse_manifest, verify_manifest
+from pem_edge.runtime.artifacts.sections import Engine
 from pem_edge.runtime.datasets.toy_streets import ToyStreets
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.files import sha256
@@ -71,7 +71,7 @@ def check_export(weights: Path, precision: str, sizes: str, tmp_path: Path) -> N
     stem = weights.stem if precision == "fp32" else f"{weights.stem}-{precision}"
     engine = tmp_path / f"{stem}.engine"
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{stem}.engine", f"{stem}.json", f"{stem}.onnx"]
-    manifest = manifests.parse((tmp_path / f"{stem}.json").read_bytes(), "manifest")
+    manifest = parse_manifest((tmp_path / f"{stem}.json").read_bytes(), "manifest")
     assert (manifest.variant, manifest.precision, manifest.target) == (weights.stem, precision, "trt-rtx")
     assert manifest.input.dynamic == (sizes == "dynamic")
     check_engine(manifest, engine)
@@ -83,7 +83,7 @@ def check_export(weights: Path, precision: str, sizes: str, tmp_path: Path) -> N
 
 
 def check_engine(manifest: Manifest, path: Path) -> None:
-    manifests.verify(manifest, path)
+    verify_manifest(manifest, path)
     engine = engine_of(manifest)
     assert engine.version == trt.__version__
     assert engine.compute_capabilities[:3] == ("8.0", "8.6", "8.9")
@@ -105,7 +105,7 @@ def check_layers(manifest: Manifest) -> None:
 def check_source(manifest: Manifest, onnx: Path) -> None:
     source = engine_of(manifest).source
     assert (source.file, source.sha256) == (onnx.name, sha256(onnx))
-    inside = manifests.parse(onnx_metadata.read(onnx)[METADATA_KEY].encode(), "inside")
+    inside = parse_manifest(onnx_metadata.read(onnx)[METADATA_KEY].encode(), "inside")
     for field in ("input", "outputs", "classes", "thresholds", "precision", "deform_conv", "checkpoint", "parity"):
         assert getattr(manifest, field) == getattr(inside, field)
     before, after = (msgspec.to_builtins(each.built_by) for each in (inside, manifest))
@@ -136,7 +136,7 @@ def test_convolutions_are_int8_in_the_engine_s_network(
     calibration = ["--calib", str(pictures), "-o", str(tmp_path / "out")]
     assert export.main(["--weights", str(weights), *options, *calibration]) == 0
     stem = tmp_path / "out" / f"{weights.stem}-int8"
-    manifest = manifests.parse(stem.with_suffix(".json").read_bytes(), "manifest")
+    manifest = parse_manifest(stem.with_suffix(".json").read_bytes(), "manifest")
     assert stem.with_suffix(".engine").stat().st_size > 1e6
     assert manifest.quantization is not None
     assert manifest.quantization.placement == "tensorrt"

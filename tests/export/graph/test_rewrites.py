@@ -20,7 +20,13 @@ from torch import Tensor, nn
 from pem_edge import pem
 from pem_edge.export.graph import tracing
 from pem_edge.export.graph.operation_forms import Forms, Target, resolve
-from pem_edge.export.graph.rewrites import fold_batchnorm, prepare, suited, use_deform_conv_node, use_nvidia_attention
+from pem_edge.export.graph.rewrites import (
+    adapt_forms,
+    fold_batchnorm,
+    prepare,
+    use_deform_conv_node,
+    use_nvidia_attention,
+)
 from pem_edge.export.graph.rewrites.deformable_attention import NVIDIA_DOMAIN, NVIDIA_OPERATOR
 from pem_edge.export.graph.rewrites.upsample import PhaseUpsample
 from pem_edge.pem.layers.deformable_attention import DeformableAttention
@@ -175,5 +181,5 @@ def test_nvidia_s_node_gets_what_the_sampling_it_stands_for_gets() -> None:
 def test_engines_own_operators_are_chosen_by_what_the_model_is_made_of(variant: str, expected: str) -> None:
     with torch.device("meta"):
         model = pem.build(variant, num_classes=2)
-    assert suited(resolve("trt"), model).deform_conv == expected
-    assert suited(resolve("onnx"), model).deform_conv == "standard"
+    assert adapt_forms(resolve("trt"), model).deform_conv == expected
+    assert adapt_forms(resolve("onnx"), model).deform_conv == "standard"

@@ -141,7 +141,7 @@ def test_halving_what_is_exact_changes_no_number(static: onnx.ModelProto) -> Non
             tensor.CopyFrom(onnx.numpy_helper.from_array(halved, tensor.name))
     compact = onnx.ModelProto()
     compact.CopyFrom(proto)
-    compact = passes.with_exact_halves(compact)
+    compact = passes.with_float16_constants(compact)
     onnx.checker.check_model(compact, full_check=True)
     assert compact.ByteSize() < 0.6 * proto.ByteSize()
     for ours, expected in zip(run(compact, image), run(proto, image), strict=True):

@@ -1,4 +1,4 @@
-// The pipeline's kernels on the host, launched by name as CUDA's driver does it, and what they are compiled with.
+// The pipeline's kernels compiled for the host. They are launched by name, as with CUDA's driver.
 #include <cstddef>
 #include <cstring>
 #include <functional>
@@ -14,8 +14,8 @@ std::string take_failure();
 
 namespace {
 
-using pem_edge::Fit;
-using pem_edge::Merge;
+using pem_edge::FitArguments;
+using pem_edge::MergeArguments;
 
 struct Kernel {
     const void* address;
@@ -46,13 +46,13 @@ const std::map<std::string, Kernel> kernels{
 
 extern "C" {
 
-// Bytes of the kernel's one argument; 0 if there is no such kernel.
+// Returns the size of the kernel's only argument, or 0 if there is no such kernel.
 size_t argument_bytes(const char* name) {
     const auto found = kernels.find(name);
     return found == kernels.end() ? 0 : found->second.argument_bytes;
 }
 
-// `message`, of 1024 bytes, says what went wrong.
+// Runs a kernel, and returns CUDA's error code. `message`, of 1024 bytes, receives the description of a failure.
 int launch(const char* name, unsigned blocks_x, unsigned blocks_y, unsigned threads, unsigned shared_bytes,
            const void* argument, char* message) {
     const Kernel& found = kernels.at(name);
@@ -65,15 +65,17 @@ int launch(const char* name, unsigned blocks_x, unsigned blocks_y, unsigned thre
     return error;
 }
 
-// Sizes of the structures and some of their members' places, in the order in which a test lists them; then constants.
+// Returns the structures' sizes and the offsets of some members, in the order that a test expects, and then constants.
 const size_t* layout() {
     using namespace pem_edge;
     static const size_t values[] = {
-        sizeof(Side), sizeof(Fit), sizeof(Taps), sizeof(Candidate), sizeof(Segment), sizeof(Summary), sizeof(Merge),
-        offsetof(Fit, columns), offsetof(Fit, half_up), offsetof(Fit, pad), offsetof(Candidate, right),
-        offsetof(Segment, right), offsetof(Summary, problems), offsetof(Merge, is_thing), offsetof(Merge, segments),
-        offsetof(Merge, overlap_threshold), offsetof(Merge, score_threshold), offsetof(Merge, grid_width),
-        offsetof(Merge, width), sizeof(Class), sizeof(Tile), sizeof(Contender) + sizeof(int),
+        sizeof(Side), sizeof(FitArguments), sizeof(Taps), sizeof(Candidate), sizeof(Segment), sizeof(Summary),
+        sizeof(MergeArguments), offsetof(FitArguments, columns), offsetof(FitArguments, half_up),
+        offsetof(FitArguments, pad), offsetof(Candidate, right), offsetof(Segment, right), offsetof(Summary, problems),
+        offsetof(MergeArguments, is_thing), offsetof(MergeArguments, segments),
+        offsetof(MergeArguments, overlap_threshold), offsetof(MergeArguments, score_threshold),
+        offsetof(MergeArguments, grid_width), offsetof(MergeArguments, width), sizeof(Class), sizeof(Tile),
+        sizeof(Contender) + sizeof(int),
         size_t(kThreads), size_t(kFitWidth), size_t(kFitHeight), size_t(kTileWidth), size_t(kTileHeight),
         size_t(kPaintPixels),
     };

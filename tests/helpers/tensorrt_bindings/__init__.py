@@ -1,1 +1,1 @@
-"""What can be known of TensorRT where it cannot be installed: the names in its Python bindings."""
+"""Stand-ins for TensorRT and CUDA on machines without a GPU, and the names in TensorRT's Python bindings."""

@@ -1,4 +1,4 @@
-"""CUDA on a simulated machine: it stands in for the part of ``cuda.bindings`` that the backends call."""
+"""Simulates the part of ``cuda.bindings`` that the backends call."""
 # ruff: noqa: N802, N803  # CUDA's names
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _ALIGNMENT = 256
 
 
 class Cuda(Kernels):
-    """See `Machine`. Methods whose names begin with "cu" or "nvrtc" are CUDA's."""
+    """CUDA on a simulated `Machine`. Methods whose names begin with "cu" or "nvrtc" stand in for CUDA's functions."""
 
     def modules(self) -> dict[str, ModuleType]:
-        """To be put in `sys.modules`."""
+        """Return the modules to put into `sys.modules`, by name."""
         runtime, driver, nvrtc = (ModuleType(f"cuda.bindings.{name}") for name in ("runtime", "driver", "nvrtc"))
         for name in dir(self):
             if name.startswith(("cu", "nvrtc")):
@@ -111,12 +111,12 @@ class Cuda(Kernels):
     def cudaStreamCreateWithFlags(self, flags: int) -> Any:
         if flags != 1:
             self.fault("a stream that waits for the default stream")
-        return Error.cudaSuccess, self.made(Stream(self.context()))
+        return Error.cudaSuccess, self.add_handle(Stream(self.context()))
 
     def cudaStreamDestroy(self, stream: Stream) -> Any:
         if stream.pending:
             self.fault("a stream is destroyed with work on it")
-        return (self.destroyed(stream),)
+        return (self.remove_handle(stream),)
 
     def cudaStreamSynchronize(self, stream: Any) -> Any:
         target = self.stream(stream)
@@ -129,7 +129,7 @@ class Cuda(Kernels):
         return (Error.cudaSuccess,)
 
     def cudaEventCreateWithFlags(self, flags: int) -> Any:
-        return Error.cudaSuccess, self.made(Event(timed=flags != 2))
+        return Error.cudaSuccess, self.add_handle(Event(timed=flags != 2))
 
     def cudaEventRecord(self, event: Event, stream: Any) -> Any:
         def run() -> None:
@@ -154,7 +154,7 @@ class Cuda(Kernels):
         return (self.enqueue(stream, Work(lambda: self.finish(source, awaited))),)
 
     def cudaEventDestroy(self, event: Event) -> Any:
-        return (self.destroyed(event),)
+        return (self.remove_handle(event),)
 
     # graphs
 
@@ -166,13 +166,13 @@ class Cuda(Kernels):
         works, stream.recorded = stream.recorded, None
         if stream.spoiled or works is None:
             return Error.cudaErrorStreamCaptureInvalidated, None
-        return Error.cudaSuccess, self.made(Graph(works))
+        return Error.cudaSuccess, self.add_handle(Graph(works))
 
     def cudaGraphInstantiate(self, graph: Graph, flags: int) -> Any:  # noqa: ARG002
-        return Error.cudaSuccess, self.made(Graph(graph.works))
+        return Error.cudaSuccess, self.add_handle(Graph(graph.works))
 
     def cudaGraphDestroy(self, graph: Graph) -> Any:
-        return (self.destroyed(graph),)
+        return (self.remove_handle(graph),)
 
     def cudaGraphLaunch(self, graphExec: Graph, stream: Any) -> Any:
         if graphExec not in self.handles:
@@ -183,7 +183,7 @@ class Cuda(Kernels):
         return (Error.cudaSuccess,)
 
     def cudaGraphExecDestroy(self, graphExec: Graph) -> Any:
-        return (self.destroyed(graphExec),)
+        return (self.remove_handle(graphExec),)
 
     def _allocate(self, kind: Kind, size: int) -> int:
         if size <= 0:

@@ -1,7 +1,7 @@
-"""TensorRT's engines and execution contexts, computing with ONNX Runtime.
+"""Simulates TensorRT's engines and execution contexts, which compute with ONNX Runtime.
 
-As on a GPU, a context computes when its stream comes to it, from and into whatever then lies at the addresses it was
-given. What TensorRT forbids is put down in `Machine.faults`.
+As on a GPU, a run computes when the stream reaches it, with the contents that the memory has then. What TensorRT
+forbids is recorded in `Machine.faults`.
 """
 
 from __future__ import annotations
@@ -11,17 +11,15 @@ import weakref
 from collections.abc import Callable
 from enum import IntEnum
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from tests.helpers.tensorrt_bindings.simulated_installation import Installation
 from tests.helpers.tensorrt_bindings.simulated_machine import Machine, Stream, Work
 from tests.helpers.tensorrt_bindings.simulated_rtx import ExecutionContextAllocationStrategy, IRuntimeConfig
-
-if TYPE_CHECKING:
-    from tests.helpers.tensorrt_bindings.simulated_tensorrt import Runtime, TensorRt
 
 _SCRATCH = 1000
 _SIZES: dict[str, np.dtype[Any]] = {
@@ -45,14 +43,14 @@ class ICudaEngine:
     num_io_tensors = 3
     device_memory_size_v2 = _SCRATCH
 
-    def __init__(self, trt: TensorRt, runtime: Runtime, header: dict[str, Any], model: bytes) -> None:
-        self.trt, self._runtime, self.header = trt, runtime, header
+    def __init__(self, trt: Installation, runtime: object, header: dict[str, Any], model: bytes) -> None:
+        self.trt, self._runtime, self.header = trt, runtime, header  # as in TensorRT, the runtime outlives its engines
         self._model = model
-        trt.own(self)
+        trt.track(self)
 
     @cached_property
     def session(self) -> ort.InferenceSession:
-        """What computes."""
+        """The ONNX Runtime session that computes the outputs."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         return ort.InferenceSession(self._model, options, providers=["CPUExecutionProvider"])
@@ -86,7 +84,7 @@ class ICudaEngine:
         return IRuntimeConfig()
 
     def shape_of(self, name: str, image: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of an output for images of that shape."""
+        """Return the shape of an output for images of the shape ``image``."""
         declared = {output.name: output.shape for output in self.session.get_outputs()}[name]
         grid = tuple(size if size < 0 else size // 4 for size in image[1:3])
         sizes = (declared[2],) if name == "logits" else grid
@@ -107,7 +105,7 @@ class IExecutionContext:
         self._shape: tuple[int, ...] = engine.get_tensor_shape("image")
         self._version = 0
         self._enqueued = -1
-        engine.trt.own(self)
+        engine.trt.track(self)
 
     def set_device_memory(self, memory: int, size: int) -> None:
         """See TensorRT."""
@@ -165,13 +163,13 @@ class IExecutionContext:
             self._machine.fault("two contexts use the same memory at once")
         run = partial(_compute, weakref.ref(self), self._version, self._shape, dict(self._addresses), self._machine)
         if self._config is not None:
-            self._config.compiled(self._shape)
+            self._config.add_kernels(self._shape)
         return Work(run, blocks)
 
     def tensors(
         self, shape: tuple[int, ...], addresses: dict[str, int], version: int
     ) -> tuple[ort.InferenceSession, dict[str, NDArray[Any]]]:
-        """Return what the context computes with, now that it does so."""
+        """Return the session, and arrays over the memory of the tensors, for a run of the context."""
         if version != self._version:
             self._machine.fault("a graph runs whose context was changed since")
         self._machine.view(self._scratch, _SCRATCH)[:] = 0

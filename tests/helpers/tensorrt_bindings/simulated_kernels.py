@@ -1,4 +1,4 @@
-"""NVRTC and kernels on a simulated machine: it takes the kernels' sources only, which g++ compiles for the host."""
+"""Simulates NVRTC and kernel launches, for the kernels of this project only, which g++ compiles for the host."""
 # ruff: noqa: N802, N803  # CUDA's names
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pem_edge.runtime.backends.tensorrt.kernels.arguments import Fit, Merge
+from pem_edge.runtime.backends.tensorrt.kernels.arguments import FitArguments, MergeArguments
 from tests.helpers.host_kernels import SOURCES, host_kernels
 from tests.helpers.tensorrt_bindings.simulated_machine import (
     CompilerError,
@@ -28,7 +28,7 @@ _SUCCESS = DriverError.CUDA_SUCCESS
 
 @dataclass(eq=False)
 class Program(Handle):
-    """A program of NVRTC's."""
+    """An NVRTC program."""
 
     sources: dict[str, bytes]
     binary: bytes = b""
@@ -36,7 +36,7 @@ class Program(Handle):
 
 @dataclass(eq=False)
 class Module(Handle):
-    """Kernels that were loaded."""
+    """A module of loaded kernels."""
 
     context: Context
 
@@ -50,7 +50,7 @@ class Function(Handle):
 
 
 class Kernels(Machine):
-    """See `Machine`."""
+    """NVRTC and kernel launches on a simulated `Machine`."""
 
     compilations = 0
     architectures: Collection[str] = frozenset({"sm_87", "sm_89"})
@@ -64,17 +64,17 @@ class Kernels(Machine):
         self, src: bytes, name: bytes, numHeaders: int, headers: Sequence[bytes], includeNames: Sequence[bytes]
     ) -> Any:
         if not numHeaders == len(headers) == len(includeNames):
-            self.fault("a program is given another number of headers than said")
+            self.fault("a program is given another number of headers than stated")
         texts = (src, *headers)
         sources = {name.decode(): text for name, text in zip((name, *includeNames), texts, strict=True)}
-        return CompilerError.NVRTC_SUCCESS, self.made(Program(sources))
+        return CompilerError.NVRTC_SUCCESS, self.add_handle(Program(sources))
 
     def nvrtcCompileProgram(self, prog: Program, numOptions: int, options: Sequence[bytes]) -> Any:
         architecture = next(option for option in options if option.startswith(b"--gpu-architecture=")).decode()[19:]
         if numOptions != len(options) or architecture not in self.architectures:
             return (CompilerError.NVRTC_ERROR_INVALID_OPTION,)
         if any(text != (SOURCES / name).read_bytes() for name, text in prog.sources.items()):
-            self.fault("what is compiled are not the kernels' sources")
+            self.fault("other sources than the kernels' are compiled")
         self.compilations += 1
         prog.binary = _MAGIC + json.dumps([architecture, *prog.sources]).encode()
         return (CompilerError.NVRTC_SUCCESS,)
@@ -94,7 +94,7 @@ class Kernels(Machine):
         return (CompilerError.NVRTC_SUCCESS,)
 
     def nvrtcDestroyProgram(self, prog: Program) -> Any:
-        self.destroyed(prog)
+        self.remove_handle(prog)
         return (CompilerError.NVRTC_SUCCESS,)
 
     # CUDA's driver
@@ -106,7 +106,7 @@ class Kernels(Machine):
         context = self.current()
         if context is None or architecture != "sm_{}{}".format(*self.capabilities[context.device]):
             return DriverError.CUDA_ERROR_NO_BINARY_FOR_GPU, None
-        return _SUCCESS, self.made(Module(context))
+        return _SUCCESS, self.add_handle(Module(context))
 
     def cuModuleGetFunction(self, hmod: Module, name: bytes) -> Any:
         if not host_kernels().argument_bytes(name.decode()):
@@ -114,7 +114,7 @@ class Kernels(Machine):
         return _SUCCESS, Function(hmod, name.decode())
 
     def cuModuleUnload(self, hmod: Module) -> Any:
-        return (_SUCCESS if self.destroyed(hmod) == Error.cudaSuccess else DriverError.CUDA_ERROR_INVALID_HANDLE,)
+        return (_SUCCESS if self.remove_handle(hmod) == Error.cudaSuccess else DriverError.CUDA_ERROR_INVALID_HANDLE,)
 
     def cuLaunchKernel(
         self,
@@ -135,16 +135,16 @@ class Kernels(Machine):
             return (DriverError.CUDA_ERROR_INVALID_HANDLE,)
         if min(gridDimX, gridDimY, blockDimX) < 1 or (gridDimZ, blockDimY, blockDimZ, extra) != (1, 1, 1, 0):
             return (DriverError.CUDA_ERROR_INVALID_VALUE,)
-        structure = Fit if f.name.startswith("fit_") else Merge
-        place_of_argument = ctypes.c_void_p.from_address(kernelParams).value or 0
-        given = ctypes.string_at(place_of_argument, host_kernels().argument_bytes(f.name))
-        argument = structure.from_buffer_copy(given)  # what was given may change as soon as the call is over
+        structure = FitArguments if f.name.startswith("fit_") else MergeArguments
+        address_of_argument = ctypes.c_void_p.from_address(kernelParams).value or 0
+        given = ctypes.string_at(address_of_argument, host_kernels().argument_bytes(f.name))
+        argument = structure.from_buffer_copy(given)  # the caller may change it after the call
 
         def run() -> None:
             for address in _pointers(argument):
-                self.block(address)  # a fault if it is freed by now
-            place = ctypes.addressof(argument)
-            if problem := host_kernels().launch(f.name, (gridDimX, gridDimY), blockDimX, sharedMemBytes, place):
+                self.block(address)  # reports a fault if it has been freed
+            copied = ctypes.addressof(argument)
+            if problem := host_kernels().launch(f.name, (gridDimX, gridDimY), blockDimX, sharedMemBytes, copied):
                 self.fault(f"{f.name}: {problem}")
 
         blocks = [self.block(address) for address in _pointers(argument)]
@@ -156,12 +156,12 @@ class Kernels(Machine):
 
 
 def _overwrite(target: bytes, source: bytes) -> None:
-    """As the bindings do, which get ``bytes`` to write to."""
+    """Write into a bytes object, as CUDA's bindings do."""
     ctypes.memmove(ctypes.cast(ctypes.c_char_p(target), ctypes.c_void_p), source, len(source))
 
 
 def _pointers(structure: ctypes.Structure) -> Iterator[int]:
-    """Of a structure and those inside it."""
+    """Yield the pointers in a structure and its nested structures."""
     for name, *_ in structure._fields_:
         value = getattr(structure, name)
         if isinstance(value, ctypes.Structure):

@@ -1,9 +1,9 @@
-"""A host with GPUs, lazier and stricter than any real one. It exists because no GPU is at hand where these tests run.
+"""Simulates a host with GPUs, because the machines that run these tests have no GPU.
 
-What a stream is given happens only when someone waits for it, so that reading too early gives wrong numbers. What would
-be undefined on a GPU (memory used after it was freed or freed while in use, copies from memory that is not page-locked,
-calls in another context) is put down in `Machine.faults`, as is what is left over in `Machine.leaks`. It shows nothing
-about speed, nor that a real GPU agrees.
+A stream does its work only when someone waits for it, so that reading results too early gives wrong numbers. What would
+be undefined on a GPU (using memory after it was freed, freeing memory in use, copying from memory that is not
+page-locked, calls in another context) is recorded in `Machine.faults`. `Machine.leaks` returns what was not freed. The
+simulation shows nothing about speed, nor that a real GPU behaves the same.
 """
 # ruff: noqa: N815  # CUDA's names
 
@@ -64,7 +64,7 @@ class Kind(IntEnum):
 
 
 class Handle:
-    """Anything that CUDA gives a handle for."""
+    """An object that CUDA represents by a handle."""
 
     def __int__(self) -> int:
         return id(self)
@@ -88,13 +88,13 @@ class Block:
 
     @property
     def address(self) -> int:
-        """Of its first byte."""
+        """The address of the first byte."""
         return int(self.data.ctypes.data)
 
 
 @dataclass(eq=False)
 class Work:
-    """What a stream is to do, and the memory it needs for that."""
+    """Work of a stream, and the memory that it uses."""
 
     run: Callable[[], None]
     blocks: list[Block] = field(default_factory=list)
@@ -103,7 +103,7 @@ class Work:
 
 @dataclass(eq=False)
 class Stream(Handle):
-    """A stream: what it still has to do, or what is being recorded from it."""
+    """A stream, with its pending work and the work being recorded, if any."""
 
     context: Context | None
     pending: deque[Work] = field(default_factory=deque)
@@ -116,7 +116,7 @@ class Stream(Handle):
 
 @dataclass(eq=False)
 class Event(Handle):
-    """An event; ``work`` is what it waits for, ``time`` when that was done, in seconds."""
+    """An event: ``work`` completes it, ``time`` is the time of completion in seconds."""
 
     timed: bool = True
     work: Work | None = None
@@ -148,11 +148,11 @@ class Machine:
         self._thread = threading.local()
 
     def leaks(self) -> list[object]:
-        """Return what was made and not freed."""
+        """Return the memory and handles that were not freed."""
         return [*(block for block in self.blocks if block.live), *self.handles]
 
     def fault(self, what: str) -> None:
-        """Put down that something is wrong."""
+        """Record that something is wrong."""
         self.faults.append(what)
 
     def current(self) -> Context | None:
@@ -162,12 +162,12 @@ class Machine:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Nothing else happens on the machine meanwhile."""
+        """Lock the machine during the block."""
         with self.lock:
             yield
 
     def block(self, address: int, size: int = 1) -> Block | None:
-        """Return the memory of which these bytes are part; a fault if it has been freed."""
+        """Return the block that contains these bytes, and record a fault if it has been freed."""
         for block in reversed(self.blocks):
             if block.address <= address and address + size <= block.address + block.data.size:
                 if not block.live:
@@ -185,7 +185,7 @@ class Machine:
         return block.data[start : start + size]
 
     def enqueue(self, stream: Any, work: Work) -> Error:
-        """Put ``work`` on the stream, or into what is being recorded from it."""
+        """Put ``work`` on the stream, or into its recording."""
         target = self.stream(stream)
         if target is None or (target.context is not None and target.context is not self.current()):
             self.fault("a stream is used that is destroyed or another context's")
@@ -197,24 +197,24 @@ class Machine:
         return Error.cudaSuccess
 
     def stream(self, handle: Any) -> Stream | None:
-        """Return the stream of that handle."""
+        """Return the stream with the given handle."""
         streams = [self.default, *(item for item in self.handles if isinstance(item, Stream))]
         return next((stream for stream in streams if int(stream) == int(handle)), None)
 
     def finish(self, stream: Stream, last: Work | None = None) -> None:
-        """Do what the stream has to do, up to ``last``."""
+        """Do the stream's pending work, up to ``last``."""
         while stream.pending and not (last is not None and last.done):
             work = stream.pending.popleft()
             work.run()
             work.done = True
 
-    def made(self, handle: Handle) -> Handle:
-        """Put down that ``handle`` now has to be destroyed."""
+    def add_handle(self, handle: Handle) -> Handle:
+        """Record that ``handle`` was created, and return it."""
         self.handles.append(handle)
         return handle
 
-    def destroyed(self, handle: Handle) -> Error:
-        """Put down that it was."""
+    def remove_handle(self, handle: Handle) -> Error:
+        """Record that ``handle`` was destroyed."""
         if handle not in self.handles:
             self.fault("something is destroyed twice")
             return Error.cudaErrorInvalidResourceHandle
@@ -222,14 +222,14 @@ class Machine:
         return Error.cudaSuccess
 
     def contexts(self) -> list[Context]:
-        """Return those that this thread has pushed."""
+        """Return the contexts that this thread has pushed."""
         if not hasattr(self._thread, "contexts"):
             self._thread.contexts = []
         pushed: list[Context] = self._thread.contexts
         return pushed
 
     def context(self) -> Context:
-        """Return this thread's context; the first GPU's where it has none."""
+        """Return this thread's context, after creating the first GPU's context if the thread has none."""
         if not self.contexts():
             self.contexts().append(self.primary[0])
         return self.contexts()[-1]

@@ -1,4 +1,4 @@
-"""What only TensorRT-RTX's runtime has."""
+"""Simulates the parts of TensorRT-RTX's runtime that TensorRT does not have."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class IRuntimeConfig:
         self._cache = cache
         return True
 
-    def compiled(self, shape: tuple[int, ...]) -> None:
-        """Kernels for ``shape`` are there."""
+    def add_kernels(self, shape: tuple[int, ...]) -> None:
+        """Add the kernels for images of ``shape`` to the cache."""
         if self._cache is not None:
             self._cache.kernels.add(repr(shape))
 

@@ -1,12 +1,11 @@
-"""TensorRT's runtime on a simulated machine. It exists because no GPU is at hand in CI.
+"""Simulates TensorRT's runtime, because continuous integration has no GPU.
 
-Engines are ONNX models behind a header.
+A simulated engine is a header followed by an ONNX model.
 """
 
 from __future__ import annotations
 
 import json
-import weakref
 from collections.abc import Sequence
 from functools import partial
 from importlib.machinery import ModuleSpec
@@ -15,21 +14,13 @@ from types import ModuleType
 from typing import Any
 
 from tests.helpers.tensorrt_bindings.simulated_engine import DataType, ICudaEngine
-from tests.helpers.tensorrt_bindings.simulated_machine import Handle, Machine
+from tests.helpers.tensorrt_bindings.simulated_installation import ILogger, Installation
+from tests.helpers.tensorrt_bindings.simulated_machine import Machine
 from tests.helpers.tensorrt_bindings.simulated_rtx import CudaGraphStrategy, ExecutionContextAllocationStrategy
 
 _MAGIC = b"simulated engine"
 OURS, NVIDIAS = "PemDeformConv", "ModulatedDeformConv2d"
-
-
-class ILogger:
-    """See TensorRT."""
-
-    INTERNAL_ERROR, ERROR, WARNING = 0, 1, 2
-
-    def log(self, severity: int, msg: str) -> None:
-        """To be overridden."""
-        raise NotImplementedError
+"""The names of this project's plugin and of NVIDIA's."""
 
 
 def engine_bytes(
@@ -43,7 +34,14 @@ def engine_bytes(
 ) -> bytes:
     """Return a serialized engine.
 
-    Sizes are those of its profile, ``needs`` is a plugin, ``recordable`` says whether graphs can hold it.
+    Args:
+        model: The ONNX model.
+        least: The minimum shape of the image.
+        most: The maximum shape of the image.
+        version: The version of TensorRT that can load the engine.
+        half: Whether the outputs are in half precision.
+        needs: The name of the plugin that the engine needs, or "".
+        recordable: Whether the engine's runs can be recorded as a CUDA graph.
     """
     header = {
         "version": version,
@@ -57,11 +55,11 @@ def engine_bytes(
     return _MAGIC + json.dumps(header).encode() + b"\n" + model
 
 
-class TensorRt:
-    """An installed TensorRT: what its module holds is in `module`."""
+class TensorRt(Installation):
+    """A simulated TensorRT, whose Python module is `module`."""
 
     def __init__(self, machine: Machine, name: str, version: str) -> None:
-        self.machine = machine
+        super().__init__(machine)
         self.version = version
         self.creators: set[str] = set()
         self.libraries: list[str] = []
@@ -78,24 +76,6 @@ class TensorRt:
             "__version__": version,
         }
         self.module.__dict__.update(contents)
-        self.logger: Any = None
-
-    def error(self, message: str) -> None:
-        """Log an error."""
-        self.logger.log(ILogger.ERROR, f"Error Code 1: {message}\n")
-
-    def own(self, thing: object) -> None:
-        """``thing`` must be let go of, in the context that it was made in."""
-        name, token, context = type(thing).__name__, self.machine.made(Handle()), self.machine.current()
-        if context is None:
-            self.machine.fault(f"{name} is made without a CUDA context")
-
-        def gone() -> None:
-            if self.machine.current() is not context:
-                self.machine.fault(f"{name} dies in another context")
-            self.machine.destroyed(token)
-
-        weakref.finalize(thing, gone).atexit = False
 
     def _init_libnvinfer_plugins(self, logger: ILogger, namespace: str) -> bool:  # noqa: ARG002
         self.creators.add(NVIDIAS)
@@ -124,7 +104,7 @@ class Runtime:
     def __init__(self, trt: TensorRt, logger: ILogger) -> None:
         self._trt, trt.logger = trt, logger
         self.engine_host_code_allowed = False
-        trt.own(self)
+        trt.track(self)
 
     def deserialize_cuda_engine(self, serialized_engine: bytes) -> ICudaEngine | None:
         """See TensorRT."""

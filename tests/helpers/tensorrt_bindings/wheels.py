@@ -1,12 +1,13 @@
-"""The names in TensorRT's Python bindings, which are on PyPI without the libraries that they need.
+"""Reads the names in TensorRT's Python bindings, which PyPI has without the libraries that they need.
 
-With libraries in their place that export the symbols asked for and do nothing, the bindings can be imported. So every
-class and method of a TensorRT that cannot be installed here is known by name.
+Stub libraries that export the required symbols let the bindings be imported. So the names of all classes and methods
+are known even for a TensorRT that cannot be installed here.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -38,21 +39,28 @@ json.dump({name: sorted(found) for name, found in class_names(tensorrt_bindings)
 
 
 class Name(NamedTuple):
-    """``attribute`` of a class of TensorRT's, or of its module where ``owner`` is ""."""
+    """An attribute of the TensorRT class ``owner``, or of the module if ``owner`` is ""."""
 
     owner: str
     attribute: str
 
 
 class UnavailableError(Exception):
-    """The bindings cannot be had here; the message says why."""
+    """The bindings cannot be downloaded or imported; the message says why."""
 
 
 def names(requirement: str, cache: Path) -> dict[str, set[str]]:
-    """Return the names in each class of the bindings by the class's name, "" for the module.
+    """Return the names in each class of the bindings.
 
-    The version is under "__version__". What was fetched and read is kept in the folder ``cache``. Raises
-    UnavailableError without gcc or without a wheel.
+    Args:
+        requirement: The bindings, as a requirement for pip.
+        cache: A folder that keeps the downloads and results.
+
+    Returns:
+        The names by class, with "" for the module and "__version__" for the version.
+
+    Raises:
+        UnavailableError: If there is no gcc, or no wheel can be downloaded.
     """
     folder = cache / f"{requirement.translate(str.maketrans('=<>,', '----'))}-{sys.implementation.cache_tag}"
     listing = folder / "names.json"
@@ -61,22 +69,22 @@ def names(requirement: str, cache: Path) -> dict[str, set[str]]:
         folder.mkdir(parents=True)
         _unpack(requirement, folder)
         root = str(Path(__file__).parents[3])
-        listing.write_text(_run([sys.executable, "-c", f"import sys; sys.path.append({root!r})\n{_LIST}"], folder))
+        listing.write_text(_run([sys.executable, "-c", _LIST], folder, {"PYTHONPATH": root}))
     return {owner: set(found) for owner, found in json.loads(listing.read_text()).items()}
 
 
 def class_names(module: Any) -> dict[str, set[str]]:
-    """See `names`."""
-    return {"": set(dir(module)), "__version__": {module.__version__}, **dict(_inside(module, ""))}
+    """Return the names in each class of ``module``, see `names`."""
+    return {"": set(dir(module)), "__version__": {module.__version__}, **dict(_list_classes(module, ""))}
 
 
-def _inside(owner: Any, prefix: str) -> Iterator[tuple[str, set[str]]]:
+def _list_classes(owner: Any, prefix: str) -> Iterator[tuple[str, set[str]]]:
     for name in dir(owner):
         value = getattr(owner, name)
         if isinstance(value, type) and value is not owner and not name.startswith("_"):
             yield prefix + name, set(dir(value))
             if "tensorrt" in value.__module__:
-                yield from _inside(value, f"{prefix}{name}.")
+                yield from _list_classes(value, f"{prefix}{name}.")
 
 
 def _unpack(requirement: str, folder: Path) -> None:
@@ -95,8 +103,9 @@ def _unpack(requirement: str, folder: Path) -> None:
         _run(["gcc", "-w", "-shared", "-fPIC", "-o", stub, f"-Wl,-soname,{Path(stub).name}", source.name], folder)
 
 
-def _run(command: list[str], folder: Path) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+def _run(command: list[str], folder: Path, variables: dict[str, str] | None = None) -> str:
+    environment = {**os.environ, **(variables or {})}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise UnavailableError(f"{' '.join(command[:4])} failed: {' '.join(done.stderr.split())[-300:]}")
     return done.stdout

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
@@ -18,8 +19,11 @@ import torch
 from pem_edge import pem
 from pem_edge.pem import checkpoints
 from pem_edge.pem.cli.train import main
+from pem_edge.pem.cli.train_options import TrainRequest
 from pem_edge.pem.training.backbone_weights import load_backbone
-from pem_edge.runtime.errors import CheckpointError
+from pem_edge.pem.training.settings import QAT_SETTINGS, TrainingSettings
+from pem_edge.runtime.datasets.opening import DatasetLocation
+from pem_edge.runtime.errors import CheckpointError, TrainingError
 from pem_edge.runtime.results import coco_format
 from tests.helpers.boxes import LABELS, Boxes
 from tests.helpers.tiny import TINY_MASK2FORMER
@@ -120,7 +124,9 @@ def test_weights_of_an_earlier_run_are_a_start(run: Run, tmp_path: Path) -> None
         (["--dataset", "/nowhere"], "/nowhere is not a folder"),
         (["--resume"], "no training to resume"),
         (["--encoder-layers", "1,1,1"], "pem-nano has no transformer encoder"),
-        (["--weights", "demo", "--encoder-layers", "1,1,1"], "--encoder-layers are those of --weights"),
+        (["--weights", "demo", "--encoder-layers", "1,1,1"], "--weights determine --encoder-layers"),
+        (["--resume", "--overwrite"], "--resume continues the run that --overwrite deletes"),
+        (["--weights", "demo", "--backbone", "resnet50.pth"], "--weights include a backbone"),
         (["--weights", "/nowhere.pth"], "no checkpoint at /nowhere.pth"),
         (["-o", "/proc/out"], "cannot write"),
     ],
@@ -133,20 +139,45 @@ def test_bad_input_is_one_line(run: Run, options: list[str], complaint: str) -> 
     assert "unexpected" not in said
 
 
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"resume": True, "overwrite": True}, "--resume continues the run that --overwrite deletes"),
+        ({"weights": Path("model.pth"), "backbone": Path("resnet50.pth")}, "--weights include a backbone"),
+        ({"weights": Path("model.pth"), "encoder_layers": (3, 3, 3)}, "--weights determine --encoder-layers"),
+        ({"settings": QAT_SETTINGS}, "--qat needs trained weights"),
+        ({"settings": QAT_SETTINGS, "backbone": Path("resnet50.pth")}, "--qat needs trained weights"),
+    ],
+)
+def test_a_request_built_in_python_refuses_contradictions(fields: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(TrainingError, match=complaint):
+        request(**fields)
+
+
+@pytest.mark.parametrize("fields", [{"weights": Path("model.pth")}, {"resume": True}])
+def test_a_request_for_qat_starts_from_weights_or_an_earlier_run(fields: dict[str, Any]) -> None:
+    assert request(settings=QAT_SETTINGS, **fields).settings.qat
+
+
+def request(**fields: Any) -> TrainRequest:
+    others = {"variant": "pem-r50", "dataset": DatasetLocation("toy:4"), "settings": TrainingSettings()}
+    return TrainRequest(**{**others, "out": Path("out"), **fields})
+
+
 @pytest.mark.parametrize(("offered", "expected"), [("proscale-r50", "pem-r50"), ("pem-r50", "mask2former-r50")])
 def test_weights_of_another_family_are_recognized(run: Run, tmp_path: Path, offered: str, expected: str) -> None:
     pem.save(pem.build(offered, 3), tmp_path / "theirs.safetensors")
     code, _, said = run("--variant", expected, "--weights", str(tmp_path / "theirs.safetensors"))
     assert code == 1
     assert len(said.splitlines()) == 1
-    assert f"theirs.safetensors is {offered} of 3 classes, expected {expected} of 3" in said
+    assert f"theirs.safetensors is {offered} with 3 classes, expected {expected} with 3" in said
 
 
 def test_a_run_is_not_overwritten_unasked(run: Run) -> None:
     assert run()[0] == 0
     code, _, said = run()
     assert code == 1
-    assert "add --resume to go on with it, or --overwrite" in said
+    assert "add --resume to continue it, or --overwrite" in said
     assert run("--overwrite")[0] == 0
 
 

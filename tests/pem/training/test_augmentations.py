@@ -36,13 +36,13 @@ def test_a_view_is_well_formed(
 ) -> None:
     view = random_view(sample(*size), wanted, scale, np.random.default_rng(seed))
     assert view.image.shape == (*wanted, 3)
-    assert view.owners.shape == wanted
-    assert (view.image.dtype.name, view.owners.dtype.name) == ("uint8", "int16")
-    assert set(np.unique(view.owners)) - {NO_SEGMENT} == set(range(len(view.classes)))
+    assert view.segment_map.shape == wanted
+    assert (view.image.dtype.name, view.segment_map.dtype.name) == ("uint8", "int16")
+    assert set(np.unique(view.segment_map)) - {NO_SEGMENT} == set(range(len(view.classes)))
     assert set(view.classes.tolist()) <= {4, 2}
     again = random_view(sample(*size), wanted, scale, np.random.default_rng(seed))
     assert np.array_equal(view.image, again.image)
-    assert np.array_equal(view.owners, again.owners)
+    assert np.array_equal(view.segment_map, again.segment_map)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -52,21 +52,21 @@ def test_pixels_and_truth_move_together(seed: int, monkeypatch: pytest.MonkeyPat
     view = random_view(sample(60, 80), (32, 64), (0.5, 2.0), np.random.default_rng(seed))
     channel = {4: 0, 2: 2}
     for number, category in enumerate(view.classes.tolist()):
-        colors = view.image[view.owners == number].astype(int)
+        colors = view.image[view.segment_map == number].astype(int)
         right = (colors[:, channel[category]] > 90) & (np.delete(colors, channel[category], 1).max(1) <= 110)
         assert right.mean() > 0.9
 
 
 def test_flips_and_crops_do_occur() -> None:
     views = [random_view(sample(64, 64), (32, 32), (1.0, 1.0), np.random.default_rng(seed)) for seed in range(30)]
-    assert len({view.owners.tobytes() for view in views}) > 15
+    assert len({view.segment_map.tobytes() for view in views}) > 15
 
 
 def test_a_small_image_is_padded_with_what_normalizes_to_zero() -> None:
     view = random_view(sample(10, 20), (32, 64), (1.0, 1.0), np.random.default_rng(0))
     assert (view.image[10:] == augmentations._PADDING).all()
     assert (view.image[:, 20:] == augmentations._PADDING).all()
-    assert (view.owners[10:] == NO_SEGMENT).all()
+    assert (view.segment_map[10:] == NO_SEGMENT).all()
     assert len(view.classes) == 2
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pem_edge.pem.training.objective import losses, points
-from pem_edge.pem.training.objective.matcher import NOBODY
+from pem_edge.pem.training.objective.matcher import UNMATCHED
 from pem_edge.pem.training.objective.points import PointPlan
 
 
@@ -28,7 +28,7 @@ def generator() -> torch.Generator:
 
 
 def test_class_targets_follow_the_matching() -> None:
-    matched = torch.tensor([[[2, 0, NOBODY], [1, 3, NOBODY]]])
+    matched = torch.tensor([[[2, 0, UNMATCHED], [1, 3, UNMATCHED]]])
     targets = losses.class_targets(matched, torch.tensor([[5, 6, -1]]), queries=4, no_object=9)
     assert targets.tolist() == [[[6, 9, 5, 9], [9, 5, 9, 6]]]
 
@@ -77,9 +77,9 @@ def test_a_batch_without_segments_costs_no_mask_loss_and_has_gradients() -> None
 
 @given(height=st.integers(1, 9), width=st.integers(1, 9), seed=st.integers(0, 999))
 def test_truth_at_a_point_is_the_pixel_it_lies_in(height: int, width: int, seed: int) -> None:
-    owners = torch.arange(height * width).reshape(1, height, width)
+    segment_map = torch.arange(height * width).reshape(1, height, width)
     where = torch.rand(1, 20, 2, generator=torch.Generator().manual_seed(seed))
-    found = points.sample_truth(owners, where)[0].tolist()
+    found = points.sample_segments(segment_map, where)[0].tolist()
     expected = [int(y * height) * width + int(x * width) for x, y in where[0].double().tolist()]
     assert found == expected
 
@@ -103,8 +103,8 @@ def test_sampling_commutes_with_the_product(generator: torch.Generator) -> None:
 def test_the_most_uncertain_candidates_are_kept(generator: torch.Generator) -> None:
     plan = PointPlan(candidates=30, important=6, uniform=2)
     logits = torch.randn(1, 2, plan.total, generator=generator)
-    owners = torch.arange(plan.total).unsqueeze(0)
-    kept, places = points.keep_uncertain(logits, owners, plan)
+    segment_map = torch.arange(plan.total).unsqueeze(0)
+    kept, places = points.keep_uncertain(logits, segment_map, plan)
     assert kept.shape == places.shape == (1, 2, plan.kept)
     for m in range(2):
         expected = sorted(range(30), key=lambda i: abs(float(logits[0, m, i])))[:6]
@@ -117,5 +117,5 @@ def test_the_most_uncertain_candidates_are_kept(generator: torch.Generator) -> N
     [(12544, (128, 256), 12288), (12544, (256, 256), 12544), (100, (64, 64), 100), (50, (1, 2), 4)],
 )
 def test_small_masks_are_seen_at_fewer_points(asked: int, size: tuple[int, int], kept: int) -> None:
-    plan = PointPlan.of(asked, size)
+    plan = PointPlan.for_mask(asked, size)
     assert (plan.kept, plan.candidates) == (kept, 3 * kept)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pem_edge.pem.training.objective.matcher import NOBODY, costs, match
+from pem_edge.pem.training.objective.matcher import UNMATCHED, costs, match
 from pem_edge.pem.training.settings import LossWeights
 
 WEIGHTS = LossWeights(classes=2.0, entropy=5.0, dice=3.0)
@@ -76,8 +76,8 @@ def test_padding_and_surplus_segments_match_nobody(segments: list[int]) -> None:
     """Three queries: an image may have no segment, or more of them than there are queries."""
     matched = match(*problem(2, 2, 3, segments), WEIGHTS)
     for n, count in enumerate(segments):
-        assert (matched[n, :, count:] == NOBODY).all()
-        assert ((matched[n] != NOBODY).sum(dim=1) == min(count, 3)).all()
+        assert (matched[n, :, count:] == UNMATCHED).all()
+        assert ((matched[n] != UNMATCHED).sum(dim=1) == min(count, 3)).all()
 
 
 def test_predictions_that_are_not_numbers_are_matched_all_the_same() -> None:

@@ -28,17 +28,23 @@ from pem_edge.export.graph.rewrites.upsample import PhaseUpsample
 from pem_edge.pem.cli.train import main
 from pem_edge.pem.layers.blocks import ConvNorm
 from pem_edge.pem.training import snapshots
-from pem_edge.pem.training.data.batches import loader
+from pem_edge.pem.training.data.batches import make_loader
 from pem_edge.pem.training.objective import points
-from pem_edge.pem.training.objective.qat import MOST, QuantizationAware, convolutions, quantized_input, quantized_weight
+from pem_edge.pem.training.objective.qat import (
+    MAX_LEVEL,
+    QuantizationAware,
+    find_convolutions,
+    quantize_input,
+    quantize_weight,
+)
 from pem_edge.pem.training.processes import Processes
-from pem_edge.pem.training.settings import Settings
+from pem_edge.pem.training.settings import TrainingSettings
 from pem_edge.pem.training.trainer import Trainer
 from reference.weights import randomized
 from tests.helpers.boxes import LABELS, Boxes
 from tests.helpers.tiny import TINY
 
-SETTINGS = Settings(
+SETTINGS = TrainingSettings(
     steps=6, batch=4, size=(64, 64), learning_rate=1e-3, backbone_factor=1.0, clip=1.0, workers=0, log_every=1, qat=True
 )
 ALONE = Processes(0, 1, 1, torch.device("cpu"))
@@ -57,7 +63,9 @@ def _gradients() -> Iterator[None]:
 def trainer(tmp_path: Path) -> Make:
     """Return a function that sets up a run of the tiny variant in ``tmp_path / name``."""
 
-    def make(name: str, settings: Settings = SETTINGS, model: pem.PEM | None = None, **of_boxes: Any) -> Trainer:
+    def make(
+        name: str, settings: TrainingSettings = SETTINGS, model: pem.PEM | None = None, **of_boxes: Any
+    ) -> Trainer:
         torch.manual_seed(0)
         return Trainer(model or TINY.build(len(LABELS)), Boxes(**of_boxes), settings, tmp_path / name, ALONE)
 
@@ -93,7 +101,7 @@ def test_weights_are_rounded_as_exports_round_them(
     with torch.no_grad():
         convolution.weight.mul_(size)
         convolution.weight[0] = 0
-    assert_exports_to(quantized_weight(convolution), convolution.weight)
+    assert_exports_to(quantize_weight(convolution), convolution.weight)
 
 
 @given(channels=st.tuples(st.integers(1, 4), st.integers(1, 4)), seed=st.integers(0, 2**16))
@@ -103,7 +111,7 @@ def test_transposed_convolutions_are_rounded_as_the_four_they_are_exported_as(
     torch.manual_seed(seed)
     convolution = nn.ConvTranspose2d(*channels, 4, stride=2, padding=1, bias=False)
     rounded = deepcopy(convolution)
-    rounded.weight = nn.Parameter(quantized_weight(convolution).detach())
+    rounded.weight = nn.Parameter(quantize_weight(convolution).detach())
     pairs = zip(PhaseUpsample(rounded).phases, PhaseUpsample(convolution).phases, strict=True)
     for ours, raw in pairs:
         assert_exports_to(ours.get_parameter("weight"), raw.get_parameter("weight"))
@@ -116,7 +124,7 @@ def test_rounded_weights_stay_on_their_steps_when_batchnorm_is_folded(seed: int)
     nn.init.normal_(block.bn.weight)
     nn.init.uniform_(block.bn.running_var, 0.01, 10)  # type: ignore[arg-type]  # a buffer that is there
     rounded = deepcopy(block)
-    rounded.conv.weight = nn.Parameter(quantized_weight(block.conv).detach())
+    rounded.conv.weight = nn.Parameter(quantize_weight(block.conv).detach())
     for folded in (block, rounded):
         fold_batchnorm(folded)
     weights = rounded.conv.weight.detach().numpy()
@@ -128,22 +136,22 @@ def test_rounded_weights_stay_on_their_steps_when_batchnorm_is_folded(seed: int)
 @given(reach=st.floats(1e-6, 1e6), seed=st.integers(0, 2**16))
 def test_inputs_are_rounded_as_quantize_linear_does(reach: float, seed: int) -> None:
     values = np.random.default_rng(seed).normal(0, reach / 2, 200).astype(np.float32)
-    step = np.float32(reach) / np.float32(MOST)
+    step = np.float32(reach) / np.float32(MAX_LEVEL)
     levels = values / step
     expected = levels.round().clip(-128, 127) * step
     tied = np.abs(np.abs(levels) % 1 - 0.5) < 1e-3
-    found = quantized_input(torch.from_numpy(values), torch.tensor(reach)).numpy()
+    found = quantize_input(torch.from_numpy(values), torch.tensor(reach)).numpy()
     np.testing.assert_allclose(found[~tied], expected[~tied], rtol=1e-5)
 
 
 def test_an_input_that_is_all_zero_stays_so() -> None:
-    assert torch.equal(quantized_input(torch.zeros(3), torch.tensor(0.0)), torch.zeros(3))
+    assert torch.equal(quantize_input(torch.zeros(3), torch.tensor(0.0)), torch.zeros(3))
 
 
 def test_gradients_pass_rounding_and_stop_at_clipping() -> None:
     values = torch.tensor([-3.0, -0.7, 0.0, 0.3, 0.99, 1.5], requires_grad=True)
     upstream = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
-    quantized_input(values, torch.tensor(1.0)).backward(upstream)  # type: ignore[no-untyped-call]
+    quantize_input(values, torch.tensor(1.0)).backward(upstream)  # type: ignore[no-untyped-call]
     assert values.grad is not None
     assert values.grad.tolist() == [0, 2, 3, 4, 5, 0]
 
@@ -153,7 +161,7 @@ def test_every_weight_gets_its_gradient(kind: type[nn.Conv2d]) -> None:
     """The range of weights is their greatest, so none is clipped."""
     convolution = kind(3, 2, 4)
     upstream = torch.randn_like(convolution.weight)
-    quantized_weight(convolution).backward(upstream)  # type: ignore[no-untyped-call]
+    quantize_weight(convolution).backward(upstream)  # type: ignore[no-untyped-call]
     assert convolution.weight.grad is not None
     torch.testing.assert_close(convolution.weight.grad, upstream, rtol=0, atol=0)
 
@@ -166,15 +174,15 @@ def test_the_convolutions_are_those_that_exports_quantize() -> None:
     ordinary = {re.sub(r"\.phases\.\d$", ".conv", name) for name in names}
     linear = {name for name in ordinary if name.endswith("cross_attention")}
     assert len(linear) == 3
-    assert convolutions(model).keys() == ordinary - linear
+    assert find_convolutions(model).keys() == ordinary - linear
 
 
 def losses_of(run: Trainer, module: nn.Module) -> Tensor:
     """Return the losses of a batch that no run of these tests has seen."""
-    batch = next(iter(loader(Boxes(), replace(SETTINGS, seed=9), ALONE, 0)))
-    where = points.draw(4, run.plan.total, torch.Generator().manual_seed(0))
+    batch = next(iter(make_loader(Boxes(), replace(SETTINGS, seed=9), ALONE, 0)))
+    where = points.draw_points(4, run.plan.total, torch.Generator().manual_seed(0))
     with torch.no_grad():
-        losses: Tensor = module(batch.images, batch.owners, batch.classes, where, run.plan, torch.tensor(12.0))
+        losses: Tensor = module(batch.images, batch.segment_map, batch.classes, where, run.plan, torch.tensor(12.0))
     return losses
 
 
@@ -199,7 +207,7 @@ def test_ranges_follow_training_alone(trainer: Make) -> None:
     losses_of(run, run.quantized)
     seen = run.quantized.reaches.clone()
     assert (seen > 0).all()
-    pixels = run.model.normalize(next(iter(loader(Boxes(), replace(SETTINGS, seed=9), ALONE, 0))).images)
+    pixels = run.model.normalize(next(iter(make_loader(Boxes(), replace(SETTINGS, seed=9), ALONE, 0))).images)
     torch.testing.assert_close(seen[0], pixels.abs().quantile(0.9999), rtol=0.02, atol=0)
     run.quantized.reaches.mul_(2)
     losses_of(run, run.quantized.eval())
@@ -264,7 +272,7 @@ def test_what_is_left_is_an_ordinary_checkpoint(train: Train, tmp_path: Path) ->
 
 def test_the_recipe_is_gentle_and_the_users_options_win(train: Train, tmp_path: Path) -> None:
     assert train("--weights", "demo", "--qat", "--backbone-factor", "0.5")[0] == 0
-    chosen = snapshots.load(tmp_path / "out" / snapshots.NAME)["settings"]
+    chosen = snapshots.load(tmp_path / "out" / snapshots.FILE_NAME)["settings"]
     expected = {"qat": True, "learning_rate": 7e-5, "precision": "fp32", "steps": 2, "backbone_factor": 0.5}
     assert {name: chosen[name] for name in expected} == expected
 
@@ -274,5 +282,5 @@ def test_without_trained_weights_it_is_one_line(train: Train, tmp_path: Path, mo
     code, said = train("--qat", *more)
     assert code == 1
     assert len(said.splitlines()) == 1
-    assert "--qat starts from trained weights and none came: give them with --weights" in said
+    assert "--qat needs trained weights to start from: give them with --weights" in said
     assert not (tmp_path / "out").exists()

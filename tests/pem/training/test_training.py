@@ -20,13 +20,13 @@ from torch.nn import functional as F
 
 from pem_edge.pem.model import PEM
 from pem_edge.pem.training import snapshots
-from pem_edge.pem.training.data.batches import Batch, loader
+from pem_edge.pem.training.data.batches import Batch, make_loader
 from pem_edge.pem.training.objective import points
 from pem_edge.pem.training.objective.points import PointPlan
 from pem_edge.pem.training.objective.supervision import Supervised
-from pem_edge.pem.training.optimization import Average, optimizer, set_learning_rate
+from pem_edge.pem.training.optimization import Average, make_optimizer, set_learning_rate
 from pem_edge.pem.training.processes import Processes
-from pem_edge.pem.training.settings import LossWeights, Settings
+from pem_edge.pem.training.settings import LossWeights, TrainingSettings
 from pem_edge.pem.training.trainer import Trainer
 from pem_edge.pem.variants import Variant
 from pem_edge.runtime.artifacts.labels import Label
@@ -34,7 +34,7 @@ from pem_edge.runtime.errors import CheckpointError, OutputError, TrainingError
 from tests.helpers.boxes import LABELS, Boxes
 from tests.helpers.tiny import TINY, TINY_MASK2FORMER, TINY_PROSCALE
 
-SETTINGS = Settings(
+SETTINGS = TrainingSettings(
     steps=8, batch=4, size=(64, 64), learning_rate=3e-3, backbone_factor=1.0, clip=1.0, workers=0, log_every=1, seed=5
 )
 ALONE = Processes(0, 1, 1, torch.device("cpu"))
@@ -52,7 +52,7 @@ def _gradients() -> Iterator[None]:
 def trainer(tmp_path: Path) -> Train:
     """Return a function that sets up a run of the tiny variant in ``tmp_path / name``."""
 
-    def make(name: str = "run", dataset: Boxes | None = None, settings: Settings = SETTINGS) -> Trainer:
+    def make(name: str = "run", dataset: Boxes | None = None, settings: TrainingSettings = SETTINGS) -> Trainer:
         return Trainer(tiny(), Boxes() if dataset is None else dataset, settings, tmp_path / name, ALONE)
 
     return make
@@ -95,11 +95,11 @@ def test_transformers_learn_by_the_same_recipe(variant: Variant, tmp_path: Path)
 def test_every_parameter_of_a_transformer_gets_a_gradient_in_half_precision(variant: Variant) -> None:
     torch.manual_seed(0)
     supervised = Supervised(variant.build(len(LABELS)).train(), LossWeights())
-    batch = next(iter(loader(Boxes(), SETTINGS, ALONE, 0)))
-    plan = PointPlan.of(60, (16, 16))
-    where = points.draw(4, plan.total, torch.Generator().manual_seed(0))
+    batch = next(iter(make_loader(Boxes(), SETTINGS, ALONE, 0)))
+    plan = PointPlan.for_mask(60, (16, 16))
+    where = points.draw_points(4, plan.total, torch.Generator().manual_seed(0))
     with torch.autocast("cpu", torch.bfloat16):
-        supervised(batch.images, batch.owners, batch.classes, where, plan, torch.tensor(7.0)).sum().backward()
+        supervised(batch.images, batch.segment_map, batch.classes, where, plan, torch.tensor(7.0)).sum().backward()
     without = {name for name, p in supervised.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()}
     assert not without
 
@@ -131,16 +131,16 @@ def test_rows_after_the_checkpoint_are_written_again(trainer: Train, tmp_path: P
 
 
 def test_workers_and_the_place_of_the_start_do_not_matter() -> None:
-    alone = list(loader(Boxes(5), SETTINGS, ALONE, 0))
-    shared = list(loader(Boxes(5), replace(SETTINGS, workers=2), ALONE, 6))
+    alone = list(make_loader(Boxes(5), SETTINGS, ALONE, 0))
+    shared = list(make_loader(Boxes(5), replace(SETTINGS, workers=2), ALONE, 6))
     assert len(alone) == 8
     for one, other in zip(alone[6:], shared, strict=True):
         assert all(torch.equal(getattr(one, name), getattr(other, name)) for name in vars(one))
 
 
 def test_processes_share_a_batch_without_overlap() -> None:
-    whole = next(iter(loader(Boxes(), SETTINGS, ALONE, 0)))
-    parts = [next(iter(loader(Boxes(), SETTINGS, Processes(r, 2, 2, ALONE.device), 0))) for r in range(2)]
+    whole = next(iter(make_loader(Boxes(), SETTINGS, ALONE, 0)))
+    parts = [next(iter(make_loader(Boxes(), SETTINGS, Processes(r, 2, 2, ALONE.device), 0))) for r in range(2)]
     assert torch.equal(whole.images[0::2], parts[0].images)
     assert torch.equal(whole.images[1::2], parts[1].images)
 
@@ -148,14 +148,14 @@ def test_processes_share_a_batch_without_overlap() -> None:
 def test_every_image_is_seen_once_a_lap() -> None:
     """Without augmentations that matter, sixteen images in four batches are all different."""
     settings = replace(SETTINGS, steps=4, scale=(1.0, 1.0))
-    grounds = [batch.owners for batch in loader(Boxes(16), settings, ALONE, 0)]
-    assert len({owners.numpy().tobytes() for batch in grounds for owners in batch}) == 16
+    grounds = [batch.segment_map for batch in make_loader(Boxes(16), settings, ALONE, 0)]
+    assert len({segment_map.numpy().tobytes() for batch in grounds for segment_map in batch}) == 16
 
 
 def test_a_failed_write_leaves_the_checkpoint_before(trainer: Train, tmp_path: Path) -> None:
     run = trainer()
     run.run()
-    path = tmp_path / "run" / snapshots.NAME
+    path = tmp_path / "run" / snapshots.FILE_NAME
     before = path.read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -181,7 +181,7 @@ def test_a_damaged_checkpoint_is_refused(trainer: Train, tmp_path: Path) -> None
     run = trainer()
     with pytest.raises(CheckpointError, match="no training to resume"):
         run.resume()
-    (tmp_path / "run" / snapshots.NAME).write_bytes(b"PK\x03\x04 torn")
+    (tmp_path / "run" / snapshots.FILE_NAME).write_bytes(b"PK\x03\x04 torn")
     with pytest.raises(CheckpointError, match="damaged"):
         run.resume()
 
@@ -201,10 +201,10 @@ def test_losses_that_are_not_finite_end_the_run(trainer: Train) -> None:
 
 def test_images_without_segments_give_finite_losses_and_gradients() -> None:
     supervised = Supervised(tiny().train(), LossWeights())
-    plan = PointPlan.of(100, (16, 16))
-    where = points.draw(2, plan.total, torch.Generator().manual_seed(0))
+    plan = PointPlan.for_mask(100, (16, 16))
+    where = points.draw_points(2, plan.total, torch.Generator().manual_seed(0))
     batch = Batch(torch.zeros(2, 64, 64, 3, dtype=torch.uint8), torch.full((2, 64, 64), -1), torch.full((2, 1), -1))
-    losses = supervised(batch.images, batch.owners, batch.classes, where, plan, torch.tensor(1.0))
+    losses = supervised(batch.images, batch.segment_map, batch.classes, where, plan, torch.tensor(1.0))
     losses.sum().backward()
     assert losses[0] > 0
     assert losses[1:].tolist() == [0, 0]
@@ -214,12 +214,12 @@ def test_images_without_segments_give_finite_losses_and_gradients() -> None:
 def test_losses_of_all_predictions_equal_a_plain_loop() -> None:
     """One image, one layer, one segment at a time, from masks of full size, in float64."""
     supervised = Supervised(tiny().train(), LossWeights())
-    batch = next(iter(loader(Boxes(), SETTINGS, ALONE, 0)))
-    plan = PointPlan.of(60, (16, 16))
-    where = points.draw(4, plan.total, torch.Generator().manual_seed(0))
+    batch = next(iter(make_loader(Boxes(), SETTINGS, ALONE, 0)))
+    plan = PointPlan.for_mask(60, (16, 16))
+    where = points.draw_points(4, plan.total, torch.Generator().manual_seed(0))
     segments = torch.tensor(7.0)
     with torch.no_grad():
-        found = supervised(batch.images, batch.owners, batch.classes, where, plan, segments)
+        found = supervised(batch.images, batch.segment_map, batch.classes, where, plan, segments)
         expected = plain_losses(supervised, batch, where, plan) / torch.tensor([1, 7, 7])
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
 
@@ -236,14 +236,14 @@ def plain_losses(supervised: Supervised, batch: Batch, where: Tensor, plan: Poin
             sampled = F.grid_sample(
                 masks[n, None].double(), grid[None, None], padding_mode="border", align_corners=False
             )
-            owners = batch.owners[n, (y * 64).long(), (x * 64).long()]
+            segment_map = batch.segment_map[n, (y * 64).long(), (x * 64).long()]
             categories = batch.classes[n][batch.classes[n] >= 0]
-            one = (logits[n].double(), sampled[0, :, 0], categories, owners)
+            one = (logits[n].double(), sampled[0, :, 0], categories, segment_map)
             pairs = plain_matching(*one, plan, weights)
             wanted = torch.full((8,), len(LABELS))
             for query, segment in pairs:
                 wanted[query] = categories[segment]
-                total[1:] += plain_mask_losses(sampled[0, query, 0], owners == segment, plan)
+                total[1:] += plain_mask_losses(sampled[0, query, 0], segment_map == segment, plan)
             chances = logits[n].double().softmax(1)
             for query, category in enumerate(wanted.tolist()):
                 share = weights.no_object if category == len(LABELS) else 1.0
@@ -253,12 +253,12 @@ def plain_losses(supervised: Supervised, batch: Batch, where: Tensor, plan: Poin
 
 
 def plain_matching(
-    logits: Tensor, masks: Tensor, categories: Tensor, owners: Tensor, plan: PointPlan, weights: LossWeights
+    logits: Tensor, masks: Tensor, categories: Tensor, segment_map: Tensor, plan: PointPlan, weights: LossWeights
 ) -> list[tuple[int, int]]:
     few = slice(plan.candidates - plan.kept, plan.candidates)
     cost = np.zeros((len(logits), len(categories)))
     for query, segment in np.ndindex(*cost.shape):
-        x, truth = masks[query, few], (owners[few] == segment).double()
+        x, truth = masks[query, few], (segment_map[few] == segment).double()
         chance = logits[query].softmax(0)[categories[segment]]
         cost[query, segment] = weights.entropy * F.binary_cross_entropy_with_logits(x, truth)
         cost[query, segment] += weights.dice * plain_dice(x, truth) - weights.classes * chance
@@ -279,7 +279,7 @@ def plain_dice(x: Tensor, truth: Tensor) -> Tensor:
 
 def test_the_average_follows_its_recursion() -> None:
     model = tiny()
-    average = Average(model, keep=0.5)
+    average = Average(model, decay=0.5)
     start = model.decoder.class_head.bias
     expected: Tensor = start.detach().double().clone()
     for step in range(12):
@@ -294,7 +294,7 @@ def test_the_average_follows_its_recursion() -> None:
 def test_groups_and_schedule_are_the_recipes() -> None:
     settings = replace(SETTINGS, steps=110, warmup=10, learning_rate=1e-2, backbone_factor=0.1)
     model = tiny()
-    adamw = optimizer(model, settings)
+    adamw = make_optimizer(model, settings)
     named = {id(parameter): name for name, parameter in model.named_parameters()}
     seen = {named[id(p)]: group for group in adamw.param_groups for p in group["params"]}
     assert seen.keys() == set(named.values())

@@ -12,8 +12,8 @@ import onnx
 import pytest
 
 from pem_edge.runtime.artifacts import artifact
-from pem_edge.runtime.artifacts import manifest as manifests
-from pem_edge.runtime.artifacts.manifest import SCHEMA_VERSION, Engine, FileHash, Range
+from pem_edge.runtime.artifacts.manifest import SCHEMA_VERSION, Range, manifest_path, parse_manifest
+from pem_edge.runtime.artifacts.sections import Engine, FileHash
 from pem_edge.runtime.errors import ArtifactError, ManifestError
 from pem_edge.runtime.files import sha256
 
@@ -42,26 +42,26 @@ WORK = {
 @pytest.fixture
 def beside(tiny: Path) -> Path:
     """Return the manifest of the tiny model."""
-    return manifests.path_of(tiny)
+    return manifest_path(tiny)
 
 
 def test_reading_what_was_written(tiny: Path, beside: Path) -> None:
     manifest = artifact.read(str(tiny)).manifest
     assert manifest.to_json() == beside.read_bytes()
-    assert manifests.parse(manifest.to_json(), "again") == manifest
+    assert parse_manifest(manifest.to_json(), "again") == manifest
 
 
 def test_fields_of_later_minor_versions_are_ignored(beside: Path) -> None:
-    assert manifests.parse(edited(beside, mood="good"), "m").variant == "tiny"
+    assert parse_manifest(edited(beside, mood="good"), "m").variant == "tiny"
 
 
 def test_the_work_of_a_run_is_optional(beside: Path) -> None:
     older = {name: value for name, value in json.loads(beside.read_bytes()).items() if name != "work"}
-    assert manifests.parse(json.dumps(older).encode(), "m").work is None
-    with_work = manifests.parse(edited(beside, work=WORK), "m")
+    assert parse_manifest(json.dumps(older).encode(), "m").work is None
+    with_work = parse_manifest(edited(beside, work=WORK), "m")
     assert with_work.work is not None
     assert with_work.work.macs_total == 100_000_000_000
-    assert manifests.parse(with_work.to_json(), "again") == with_work
+    assert parse_manifest(with_work.to_json(), "again") == with_work
 
 
 def test_newer_schema_asks_for_an_upgrade(tiny: Path, beside: Path) -> None:
@@ -93,7 +93,7 @@ def test_newer_schema_asks_for_an_upgrade(tiny: Path, beside: Path) -> None:
 )
 def test_invalid_fields_are_named(beside: Path, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ManifestError, match=message) as caught:
-        manifests.parse(edited(beside, **fields), "pem.json")
+        parse_manifest(edited(beside, **fields), "pem.json")
     assert str(caught.value).startswith("pem.json is not a")
     assert "\n" not in str(caught.value)
 
@@ -101,7 +101,7 @@ def test_invalid_fields_are_named(beside: Path, fields: dict[str, Any], message:
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b"\xff\xfe", b'{"schema_version": "1"}'])
 def test_what_is_no_manifest(data: bytes) -> None:
     with pytest.raises(ManifestError, match="is not a manifest of pem-edge"):
-        manifests.parse(data, "other.json")
+        parse_manifest(data, "other.json")
 
 
 def test_a_changed_model_or_hash_is_noticed(tiny: Path, beside: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_lone_model_brings_its_own(build: Callable[..., Path]) -> None:
 
 def test_the_manifest_beside_comes_before_the_one_inside(tiny: Path, build: Callable[..., Path]) -> None:
     path = build(lone=True, name="both")
-    manifests.path_of(path).write_bytes(manifests.path_of(tiny).read_bytes())
+    manifest_path(path).write_bytes(manifest_path(tiny).read_bytes())
     with pytest.raises(ManifestError, match="one of the two was replaced"):
         artifact.read(path)
 
@@ -155,7 +155,7 @@ def test_an_onnx_beside_its_engine_brings_its_own(build: Callable[..., Path]) ->
     engine.write_bytes(b"compiled")
     fields = {"model": FileHash(engine.name, sha256(engine)), "engine": ENGINE}
     of_engine = msgspec.structs.replace(artifact.read(lone).manifest, **fields)
-    manifests.path_of(engine).write_bytes(of_engine.to_json())
+    manifest_path(engine).write_bytes(of_engine.to_json())
     assert artifact.read(lone).manifest.target == "onnx"
     assert artifact.read(engine).manifest == of_engine
     engine.write_bytes(b"compiled by someone else")
@@ -168,7 +168,7 @@ def test_an_engine_needs_a_manifest_of_its_own(tiny: Path) -> None:
     engine.write_bytes(b"compiled")
     with pytest.raises(ManifestError, match=r"describes no engine: build tiny\.engine again"):
         artifact.read(engine)
-    manifests.path_of(engine).unlink()
+    manifest_path(engine).unlink()
     with pytest.raises(ManifestError, match="has no manifest"):
         artifact.read(engine)
 

@@ -1,4 +1,4 @@
-"""Another backend is a class and a row: the commands treat it right with no other line changed."""
+"""A new backend needs only a class and a row in the table for all commands to support it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,13 @@ from PIL import Image
 
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
-from pem_edge.runtime.artifacts.manifest import Work
+from pem_edge.runtime.artifacts.sections import Work
 from pem_edge.runtime.benchmark.measures import rates
 from pem_edge.runtime.errors import BackendError
 from tests.helpers import made_up_backend
 from tests.runtime.helpers import coco_folder
 
+ROOT = Path(__file__).parents[3]
 WORK = Work(macs={"Conv": 1000}, parameters=1, weight_bytes=30, activation_bytes=12, height=64, width=96, batch=1)
 _ADD_ROW = """\
 from pem_edge.runtime import backends
@@ -34,11 +36,11 @@ Command = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
-    """Return a function that runs ``pem-<name>`` with the row in the table, in all processes, and returns its JSON."""
+    """Return a function that runs ``pem-<name>`` with the backend in the table, and returns the JSON output."""
     site = tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(_ADD_ROW)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(Path.cwd())])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}
 
     def run(name: str, *arguments: str | Path) -> dict[str, Any]:
         module = f"pem_edge.runtime.cli.{name}"
@@ -72,8 +74,7 @@ def test_pem_eval_scores_it(command: Command, tiny: Path, tmp_path: Path) -> Non
 def test_pem_bench_measures_it_and_nothing_else(command: Command, build: Callable[..., Path]) -> None:
     found = command("bench", build(work=WORK), "--rounds", 2, "--seconds", 0)["artifacts"][0]
     assert found["backend"] == "made-up"
-    fastest = max(shape.macs for shape in rates.SHAPES) / made_up_backend.BARE_SECONDS
-    assert 0.5 * fastest < found["rate"]["convolution"] <= fastest
+    assert found["rate"]["convolution"] > 0
     assert found["rate"]["matrix"] > 0
     assert {(layer["name"], layer["type"]) for layer in found["profile"]["layers"]} == {
         ("grid", "Mean"),
@@ -83,6 +84,23 @@ def test_pem_bench_measures_it_and_nothing_else(command: Command, build: Callabl
     assert found["memory"]["device"] is None
     assert found["cold_start"]["total"]["samples"] > 0
     assert set(found["missing"]) == {"accuracy"}
+
+
+def test_the_rate_is_that_of_its_own_models(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    clock = SimpleNamespace(perf_counter=lambda: now, sleep=sleep)
+    monkeypatch.setattr(rates, "time", clock)
+    monkeypatch.setattr(made_up_backend, "time", clock)
+    monkeypatch.setattr(rates, "_convolution_rates", {})
+    monkeypatch.setitem(backends.BACKENDS, "made-up", made_up_backend.ROW)
+    backend = backends.create("made-up", artifact.read(tiny))
+    fastest = max(shape.macs for shape in rates.SHAPES) / made_up_backend.BARE_SECONDS
+    assert rates.convolution_rate(backend, "fp32") == pytest.approx(fastest)
 
 
 def test_what_a_backend_does_not_offer_is_missing_with_its_reason(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

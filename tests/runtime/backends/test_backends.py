@@ -1,4 +1,4 @@
-"""Every backend computes the same, keeps calls apart, and says in one line what it cannot do."""
+"""All backends compute the same, keep concurrent calls separate, and report in one line what they cannot do."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
+from pem_edge.runtime.artifacts.sections import Quantization
 from pem_edge.runtime.backends import Settings
 from pem_edge.runtime.backends.base import Backend
 from pem_edge.runtime.errors import BackendError, InputError
@@ -31,7 +32,7 @@ needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="openv
 
 @pytest.fixture(params=["onnxruntime", pytest.param("openvino", marks=needs_openvino)])
 def engine(request: pytest.FixtureRequest) -> str:
-    """Return each backend's name."""
+    """Return the name of each backend."""
     return str(request.param)
 
 
@@ -203,7 +204,7 @@ def test_available_names_what_is_installed_and_imports_nothing() -> None:
 
 def test_without_a_name_the_fastest_that_can_run_it_is_taken(tiny: Path) -> None:
     found = artifact.read(tiny)
-    assert backends.create(None, found).name == backends.able(found)[0]
+    assert backends.create(None, found).name == backends.available_for(found)[0]
 
 
 def test_native_deformable_convolution_needs_a_recent_onnxruntime(build: Callable[..., Path]) -> None:
@@ -234,6 +235,33 @@ def test_openvino_refuses_native_deformable_convolution(build: Callable[..., Pat
 def test_no_engine_of_ours_runs_the_plugin_form(build: Callable[..., Path]) -> None:
     with pytest.raises(BackendError, match=r"'plugin'.*cannot run: export with --deform-conv standard"):
         backends.create(None, artifact.read(build(deform_conv="plugin")))
+
+
+@needs_openvino
+@pytest.mark.parametrize(
+    ("form", "cure"),
+    [
+        ("standard", "--to trt, run it in onnxruntime, or export with --placement cpu"),
+        ("plugin", "export with --deform-conv standard, or build the engine it is for"),
+    ],
+)
+def test_a_graph_quantized_for_tensorrt_is_refused_with_what_helps(
+    build: Callable[..., Path], form: str, cure: str
+) -> None:
+    quantization = Quantization(
+        placement="tensorrt",
+        method="mse",
+        source="street",
+        images=1,
+        images_sha256="0" * 64,
+        layers=(),
+        share_of_convolutions=1.0,
+        share_of_all=1.0,
+        agreement=100.0,
+    )
+    quantized = artifact.read(build(quantization=quantization, deform_conv=form))
+    with pytest.raises(BackendError, match=cure):
+        backends.create("openvino", quantized)
 
 
 @needs_tensorrt_rtx

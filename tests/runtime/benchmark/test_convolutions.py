@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from pem_edge.runtime.artifacts import artifact
-from pem_edge.runtime.artifacts.manifest import Work
+from pem_edge.runtime.artifacts.sections import Work
 from pem_edge.runtime.backends import Settings, available, create
 from pem_edge.runtime.benchmark.measures import convolutions, rates
 from pem_edge.runtime.benchmark.measures.convolutions import Shape

@@ -22,7 +22,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pem_edge.runtime.artifacts import manifest as manifests
+from pem_edge.runtime.artifacts.manifest import manifest_path
 from pem_edge.runtime.cli.run import main
 from pem_edge.runtime.results import coco_format
 
@@ -222,9 +222,9 @@ def claimed_png() -> bytes:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("truncated.jpg", None, "is a truncated or damaged picture"),
+        ("truncated.jpg", None, "is a truncated or damaged image"),
         ("empty.jpg", b"", "has 0 bytes"),
-        ("text.jpg", b"Once upon a time, a text was called a picture.", "is not a picture"),
+        ("text.jpg", b"Once upon a time, a text was called a picture.", "is not an image"),
         ("huge.png", claimed_png(), "claims more than 100000000 pixels"),
         ("text.mp4", b"Once upon a time, a text was called a video.", "is not a video that can be decoded"),
     ],
@@ -262,13 +262,13 @@ def test_unusual_pictures_work(run: Run, tmp_path: Path, out: Path, name: str, p
 def test_missing_sources(run: Run, tmp_path: Path) -> None:
     assert_refused(run(tmp_path / "none.jpg"), "none.jpg does not exist")
     (tmp_path / "empty").mkdir()
-    assert_refused(run(tmp_path / "empty"), "has no pictures in it")
+    assert_refused(run(tmp_path / "empty"), "has no images in it")
 
 
 def test_artifacts_that_cannot_be_used(run: Run, tiny: Path, picture: Path, build: Callable[..., Path]) -> None:
     assert_refused(run(picture, model="none.onnx"), "none.onnx does not exist")
     assert_refused(run(picture, model=picture), "has the suffix '.png'")
-    beside = manifests.path_of(tiny)
+    beside = manifest_path(tiny)
     whole = json.loads(beside.read_bytes())
     beside.write_text(json.dumps({**whole, "schema_version": 99}))
     assert_refused(run(picture), "manifest schema 99")

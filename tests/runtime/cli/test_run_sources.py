@@ -65,7 +65,7 @@ def test_raw_frames_on_standard_input(tiny: Path, tmp_path: Path) -> None:
     assert (code, error) == (0, "")
     lines = out.splitlines()
     assert [line.split(":")[0] for line in lines] == [f"{index:06d}" for index in range(5)] + ["standard input"]
-    assert re.fullmatch(r"standard input: 5 frames, [\d.]+ a second, 0 dropped", lines[-1])
+    assert re.fullmatch(r"standard input: 5 frames, [\d.]+ per second, 0 dropped", lines[-1])
     assert frames_in(tmp_path / "stdin_overlay.mp4") == 5
 
 
@@ -83,7 +83,7 @@ def test_a_last_raw_frame_that_is_cut_off_is_one_line(tiny: Path, tmp_path: Path
 
 
 def test_standard_input_needs_a_size(tiny: Path) -> None:
-    assert finished(tiny, "-") == (1, "", "pem-run: - gives raw frames: say of which size with --raw-size HxW\n")
+    assert finished(tiny, "-") == (1, "", "pem-run: - gives raw frames: give their size with --raw-size HxW\n")
 
 
 @pytest.mark.parametrize("option", [("--raw-size", "big"), ("--frames", "0"), ("--timeout", "soon"), ("--live", "x")])
@@ -178,7 +178,7 @@ def test_ctrl_c_in_a_video(tiny: Path, tmp_path: Path) -> None:
     done = assert_consistent(out)
     assert 5 <= done < 3000
     assert done - 1 <= frames_in(out / "clip_overlay.mp4") <= done + 1  # between the two is where it was interrupted
-    assert re.search(r"clip\.mp4: \d+ frames, .* a second, 0 dropped\n$", printed)
+    assert re.search(r"clip\.mp4: \d+ frames, .* per second, 0 dropped\n$", printed)
     assert not [name for name in files_in(out) if name.startswith(".")]
 
 

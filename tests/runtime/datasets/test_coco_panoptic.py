@@ -60,8 +60,13 @@ def test_the_three_places_may_be_given_apart(tmp_path: Path) -> None:
         DatasetLocation(annotations=tmp_path / "val.json")
 
 
+@pytest.mark.parametrize("option", ["annotations", "images", "panoptic"])
+def test_toy_streets_take_no_paths(option: str, tmp_path: Path) -> None:
+    refused(lambda: DatasetLocation("toy:3", **{option: tmp_path}), "toy:3 is generated and has no files: leave out")
+
+
 def test_cityscapes_as_its_converter_writes_it(tmp_path: Path) -> None:
-    """Pictures lie in a folder a city, and the JSON has another name for them."""
+    """Images lie in one folder per city, and the JSON has other names for them."""
     name = "ulm_000000_000019"
 
     def rename(document: Document) -> None:
@@ -100,7 +105,7 @@ SPOILED = {
     r"is not a COCO panoptic JSON .*annotations": spoil("annotations", value=None),
     r"is not a COCO panoptic JSON .*Expected `int`": spoil("annotations", 0, "segments_info", 0, "id", value="a"),
     r"is not a list of COCO categories": spoil("categories", 0, value={"id": 1, "name": "thingless"}),
-    r"names the picture 9\.png, which is not in .*images": spoil("images", 0, "file_name", value="9.png"),
+    r"names the image 9\.png, which is not in .*images": spoil("images", 0, "file_name", value="9.png"),
     r"names the map 9\.png, which is not in .*panoptic": spoil("annotations", 0, "file_name", value="9.png"),
     r"annotates image 5, which is none of its 2": spoil("annotations", 0, "image_id", value=5),
     r"has the image id 1 twice": spoil("images", 0, "id", value=1),
@@ -156,7 +161,7 @@ def test_damaged_files(which: str, tmp_path: Path) -> None:
     dataset = open_dataset(str(coco_folder.write(tmp_path)))
     path = tmp_path / which / "0.png"
     path.write_bytes(path.read_bytes()[:60])
-    refused(lambda: dataset[0], rf"{which}/0\.png is a truncated or damaged picture")
+    refused(lambda: dataset[0], rf"{which}/0\.png is a truncated or damaged image")
 
 
 def test_samples_end(tmp_path: Path) -> None:
@@ -168,7 +173,7 @@ def test_samples_end(tmp_path: Path) -> None:
 
 
 def test_what_a_run_saves_can_be_read(tmp_path: Path) -> None:
-    """`coco.document` and this reader agree."""
+    """`coco_format.document` and this reader agree."""
     coco_folder.write(tmp_path)
     labels = open_dataset(str(tmp_path)).labels
     document = json.loads((tmp_path / "panoptic.json").read_text())

@@ -1,4 +1,4 @@
-"""Both forms of the assignment for pixels, side by side."""
+"""Both implementations of the pixel assignment, for comparison with each other."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from reference.scenes import Scene
 from tests.runtime.helpers import published
 
 ROUNDING = 5e-7
-"""How much a mask may be off, relative to the largest one, and a confidence by its own computation."""
+"""Maximum error of an interpolated mask relative to its largest value, and of a confidence relative to itself."""
 
 
 def compiled(instruction_set: str | None = None) -> library.Functions:
-    """Return the compiled functions. Skip the test where they cannot be compiled, or the processor cannot run them."""
+    """Return the compiled functions. Skip the test if they cannot be compiled or the processor cannot run them."""
     path = build.library_path()
     if not path.is_file():
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pem_edge.runtime.artifacts.geometry import Geometry
-from pem_edge.runtime.inference.postprocess.acceptance import Candidates, conclude
+from pem_edge.runtime.inference.postprocess.acceptance import Candidates, build_segments
 from pem_edge.runtime.inference.postprocess.compiled_assignment import CompiledAssignment
 from pem_edge.runtime.inference.postprocess.native import build, library
 
@@ -26,7 +26,7 @@ def run(functions: library.Functions, seed: int) -> None:
     kept = np.flatnonzero((rng.uniform(size=queries) < 0.7) | (np.arange(queries) == queries - 1))
     among = Candidates(kept, rng.uniform(0.01, 1, len(kept)).astype(np.float32), rng.integers(0, 5, len(kept)))
     geometry = Geometry(padded_size, image_size, output_size)
-    conclude(CompiledAssignment(masks, kept, among.scores, geometry, functions), among, {1, 2}, 0.8)
+    build_segments(CompiledAssignment(masks, kept, among.scores, geometry, functions), among, {1, 2}, 0.8)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Thresholds
 from pem_edge.runtime.inference import postprocess
 from pem_edge.runtime.results import drawing
-from pem_edge.runtime.results.segments import Segment, named
+from pem_edge.runtime.results.segments import Segment, add_labels
 from reference.synthetic import synthetic
 
 CITYSCAPES = labels.load("cityscapes")
@@ -26,7 +26,7 @@ def segmented(size: tuple[int, int], seed: int = 0) -> tuple[NDArray[np.int32], 
     logits, masks = synthetic().predictions(19, 16, 24, seed=seed)
     geometry = Geometry((64, 96), (64, 96), size)
     panoptic, segments = postprocess.merge(logits, masks, geometry, labels.things(CITYSCAPES), Thresholds())
-    return panoptic, named(segments, CITYSCAPES)
+    return panoptic, add_labels(segments, CITYSCAPES)
 
 
 def segment(segment_id: int, category: int, box: tuple[int, int, int, int]) -> Segment:

@@ -11,7 +11,7 @@ from pem_edge.runtime.artifacts.manifest import Thresholds
 from pem_edge.runtime.inference import postprocess
 from pem_edge.runtime.results import drawing
 from pem_edge.runtime.results.result import Result
-from pem_edge.runtime.results.segments import Instance, Segment, named
+from pem_edge.runtime.results.segments import Instance, Segment, add_labels
 from reference.synthetic import synthetic
 
 CITYSCAPES = labels.load("cityscapes")
@@ -26,13 +26,13 @@ def result() -> Result:
     return Result(
         image=image,
         panoptic=panoptic,
-        segments=named(segments, CITYSCAPES),
+        segments=add_labels(segments, CITYSCAPES),
         milliseconds={},
         labels=CITYSCAPES,
         geometry=geometry,
         outputs=lambda: (logits, masks),
         compute_semantic=lambda: postprocess.classify_pixels(logits, masks, geometry),
-        compute_instances=lambda: named(
+        compute_instances=lambda: add_labels(
             postprocess.find_instances(logits, masks, geometry, labels.things(CITYSCAPES)), CITYSCAPES
         ),
     )

@@ -24,7 +24,7 @@ def test_frames_come_back(tmp_path: Path, count: int) -> None:
     for index in range(count):
         file.write(image(index))
         assert not file.path.exists()
-    assert 0 < file.to_finish() < 1_000_000
+    assert 0 < file.bytes_to_finish() < 1_000_000
     file.close()
     capture = cv2.VideoCapture(str(file.path))
     assert [capture.get(which) for which in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT)] == [12.5, count]
@@ -33,7 +33,7 @@ def test_frames_come_back(tmp_path: Path, count: int) -> None:
 
 def test_without_frames_there_is_no_file(tmp_path: Path) -> None:
     file = VideoFile(tmp_path / "clip.mp4", 25)
-    assert file.to_finish() == 0
+    assert file.bytes_to_finish() == 0
     file.close()
     assert list(tmp_path.iterdir()) == []
 

@@ -89,5 +89,5 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     for source in ("-", tmp_path / "fifo"):
         if source != "-":
             os.mkfifo(source)
-        with pytest.raises(InputError, match="gives raw frames: say of which size with --raw-size HxW"):
+        with pytest.raises(InputError, match="gives raw frames: give their size with --raw-size HxW"):
             sources.find(source)

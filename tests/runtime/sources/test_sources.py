@@ -1,4 +1,4 @@
-"""Pictures, folders and videos give their frames in order, under names that keep their outputs apart."""
+"""Images, folders and videos give their frames in order, under names that keep their outputs apart."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_what_is_no_video(tmp_path: Path, content: bytes, capfd: pytest.CaptureF
 def test_missing_and_empty(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         sources.find(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="has no pictures in it"):
+    with pytest.raises(InputError, match="has no images in it"):
         sources.find(tmp_path)
 
 

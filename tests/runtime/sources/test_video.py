@@ -65,7 +65,7 @@ def tally(milliseconds: list[float], claimed: int | None, fps: float = 25) -> st
     kept = Tally(fps, claimed)
     for time in milliseconds:
         kept.add(time, damaged=0)
-    return kept.complaint()
+    return kept.describe_loss()
 
 
 @given(st.integers(1, 400), st.integers(-3, 3))

@@ -1,1 +1,1 @@
-"""All stages from an image to its panoptic map on the GPU."""
+"""Runs all stages from an image to its panoptic map on the GPU."""

@@ -1,4 +1,4 @@
-"""The stages from an image to its panoptic map on the GPU: up goes the image, down come its map and its segments."""
+"""The pipeline that runs all stages on the GPU, uploading images and downloading only maps and segments."""
 
 from __future__ import annotations
 
@@ -14,20 +14,26 @@ from pem_edge.runtime.artifacts.manifest import Thresholds
 from pem_edge.runtime.backends.contract import Shape
 from pem_edge.runtime.backends.cuda import device_arrays
 from pem_edge.runtime.backends.cuda.device_arrays import Images
-from pem_edge.runtime.backends.tensorrt.device.stages import DeviceStages, Finished, Image
+from pem_edge.runtime.backends.tensorrt.device.stages import DeviceStages, DownloadedMap, Image
 from pem_edge.runtime.backends.tensorrt.engine.loaded import LoadedEngine
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.inference import batches, preprocess
 from pem_edge.runtime.inference.host_pipeline import HostPipeline, Inferred
-from pem_edge.runtime.inference.pipeline import Merged, Outputs, timed
+from pem_edge.runtime.inference.pipeline import Merged, ModelOutputs, record_time
 from pem_edge.runtime.results.segments import Segment
 
 _UPLOAD = "host to device"
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
-    """An image in page-locked memory or on the GPU."""
+class StagedImage:
+    """An image from which the GPU can read.
+
+    Attributes:
+        image: The image.
+        geometry: The image's sizes on its way through the model.
+        milliseconds: The time of each stage so far.
+    """
 
     image: Image
     geometry: Geometry
@@ -35,12 +41,21 @@ class Prepared:
 
 
 class DevicePipeline:
-    """A `Pipeline` whose work on the GPU is all done in `merge`, which is where the thresholds are known.
+    """A `Pipeline` that runs all stages on the GPU.
 
-    `prepare` copies the image to where it can be uploaded from, which another thread may do meanwhile. Of the model's
-    outputs nothing is copied to the host: `Merged.outputs` runs the image through the model again, from the copy that
-    it was uploaded from, so the backend must then still be open. An image on the GPU is not copied: it must stay as it
-    is for as long. ``milliseconds`` are the GPU's, but for the copy, which counts as "host to device".
+    `prepare` copies an image into page-locked memory, which another thread may do while the GPU is busy. All work on
+    the GPU happens in `merge`, because the thresholds are known only there.
+
+    The model's outputs are not copied to the host. Instead, `Merged.outputs` runs the model again on the copied image,
+    for which the backend must still be open. An image that was on the GPU is not copied, so it must not change until
+    then.
+
+    Times are measured by the GPU, except that of the copy, which is added to "host to device".
+
+    Args:
+        engine: The engine.
+        stages: The stages that run on the GPU.
+        on_host: Merges outputs that are not finite, in order to raise the error that describes them.
     """
 
     def __init__(self, engine: LoadedEngine, stages: DeviceStages, on_host: HostPipeline) -> None:
@@ -48,65 +63,70 @@ class DevicePipeline:
         self._spec = engine.artifact.manifest.input
         self._things = labels.things(engine.artifact.manifest.classes)
 
-    def prepare(self, image: Images) -> Prepared:
-        """See `Pipeline`; takes arrays on the GPU, too."""
+    def prepare(self, image: Images) -> StagedImage:
+        """Copy an image, RGB uint8 (H, W, 3), into page-locked memory, unless it is on the GPU already."""
         milliseconds: dict[str, float] = {}
-        with self._engine.working():
-            ready: Image = self._engine.on_device(image) if device_arrays.on_gpu(image) else np.asarray(image)
+        with self._engine.wrap_errors():
+            ready: Image = self._engine.locate(image) if device_arrays.on_gpu(image) else np.asarray(image)
             self._engine.require_image(ready.shape, ready.dtype)
             if isinstance(ready, np.ndarray):
-                with timed(milliseconds, _UPLOAD):
-                    ready = self._stages.staged(ready)
+                with record_time(milliseconds, _UPLOAD):
+                    ready = self._stages.pin(ready)
         size = ready.shape[0], ready.shape[1]
-        return Prepared(ready, preprocess.geometry(size, self._spec), milliseconds)
+        return StagedImage(ready, preprocess.geometry(size, self._spec), milliseconds)
 
-    def infer(self, batch: Sequence[Prepared]) -> Sequence[Prepared]:
-        """Return ``batch``: nothing that could be done before the thresholds are known would save time."""
+    def infer(self, batch: Sequence[StagedImage]) -> Sequence[StagedImage]:
+        """Return ``batch``; starting work before the thresholds are known would not save time."""
         return batch
 
-    def merge(self, inferred: Sequence[Prepared], thresholds: Thresholds) -> list[Merged]:
-        """Run everything for a batch, see `Pipeline`."""
-        images = [(prepared.image, prepared.geometry) for prepared in inferred]
+    def merge(self, inferred: Sequence[StagedImage], thresholds: Thresholds) -> list[Merged]:
+        """Run all stages for a batch, see `Pipeline.merge`."""
+        images = [(staged.image, staged.geometry) for staged in inferred]
         shape = max(len(images), batches.smallest(self._spec)), *images[0][1].padded_size, 3
-        with self._engine.working(), self._engine.planned(shape) as plan:
-            finished, milliseconds = self._stages.run(plan, images, thresholds)
-        share = {stage: time / len(images) for stage, time in milliseconds.items()}
+        with self._engine.wrap_errors(), self._engine.acquire_plan(shape) as plan:
+            maps, milliseconds = self._stages.run(plan, images, thresholds)
+        per_image = {stage: time / len(images) for stage, time in milliseconds.items()}
         return [
-            self._merged(prepared, each, shape, share, thresholds)
-            for prepared, each in zip(inferred, finished, strict=True)
+            self._make_result(staged, found, shape, per_image, thresholds)
+            for staged, found in zip(inferred, maps, strict=True)
         ]
 
-    def _merged(
-        self, prepared: Prepared, finished: Finished, shape: Shape, share: dict[str, float], thresholds: Thresholds
+    def _make_result(
+        self,
+        staged: StagedImage,
+        found: DownloadedMap,
+        shape: Shape,
+        milliseconds: dict[str, float],
+        thresholds: Thresholds,
     ) -> Merged:
-        image, geometry = prepared.image, prepared.geometry
-        kept = self._stages.keepable(image) if isinstance(image, np.ndarray) else image
-        outputs = partial(self._outputs, kept, geometry, shape)
-        milliseconds = _summed(prepared.milliseconds, share)
-        if not finished.finite:  # the host says what is wrong
-            return self._on_host.merge([Inferred(outputs(), geometry, milliseconds)], thresholds)[0]
-        segments = [self._segment(number, *row) for number, row in enumerate(finished.segments.tolist(), 1)]
-        return Merged(finished.panoptic, segments, geometry, outputs, milliseconds)
+        image, geometry = staged.image, staged.geometry
+        kept = self._stages.keep(image) if isinstance(image, np.ndarray) else image
+        outputs = partial(self._run_again, kept, geometry, shape)
+        total = _add_times(staged.milliseconds, milliseconds)
+        if not found.finite:  # raises the error that says what is wrong
+            return self._on_host.merge([Inferred(outputs(), geometry, total)], thresholds)[0]
+        segments = [self._make_segment(number, *row) for number, row in enumerate(found.segments.tolist(), 1)]
+        return Merged(found.panoptic, segments, geometry, outputs, total)
 
-    def _outputs(self, image: Image, geometry: Geometry, shape: Shape) -> Outputs:
-        """Return the model's outputs for an image that was in a batch of ``shape`` before."""
+    def _run_again(self, image: Image, geometry: Geometry, shape: Shape) -> ModelOutputs:
+        """Return the model's outputs for an image that was already in a batch of ``shape``."""
         if self._engine.closed:
             raise BackendError(
                 f"{self._engine.artifact.model} is closed, which computes semantic maps and instances when first "
                 "asked for: ask before closing it"
             )
-        with self._engine.working():
-            ready = self._stages.staged(image) if isinstance(image, np.ndarray) else image
-            with self._engine.planned(shape) as plan:
+        with self._engine.wrap_errors():
+            ready = self._stages.pin(image) if isinstance(image, np.ndarray) else image
+            with self._engine.acquire_plan(shape) as plan:
                 logits, masks = self._stages.outputs(plan, ready, geometry)
         return logits[0].astype(np.float32, copy=False), masks[0].astype(np.float32, copy=False)
 
-    def _segment(
+    def _make_segment(
         self, number: int, category: int, score: float, area: int, left: int, top: int, right: int, bottom: int
     ) -> Segment:
         bbox = left, top, right + 1 - left, bottom + 1 - top
         return Segment(number, category, "", category in self._things, score, area, bbox)
 
 
-def _summed(first: dict[str, float], second: dict[str, float]) -> dict[str, float]:
+def _add_times(first: dict[str, float], second: dict[str, float]) -> dict[str, float]:
     return {**second, **{stage: time + second.get(stage, 0.0) for stage, time in first.items()}}

@@ -1,10 +1,10 @@
-"""Small tables on the GPU: the kernels' of each geometry that was met lately."""
+"""Keeps the tables that the kernels read on the GPU, for the geometries used most recently."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import accumulate
 from typing import SupportsInt
 
@@ -16,19 +16,28 @@ from pem_edge.runtime.backends.cuda.driver import HostView, Memory, copy
 from pem_edge.runtime.backends.tensorrt.kernels import tables
 
 _ALIGNMENT = 16
-_USUAL_SETS = 8
+"""Alignment of each array in bytes, which the kernels' loads of `Taps` need."""
+
+_MIN_KEPT_SETS = 8
 
 
-class Uploaded:
-    """Arrays that ``stream`` copies to the GPU, and the ``addresses`` where they will lie."""
+class UploadedArrays:
+    """Arrays that are copied to the GPU.
+
+    Args:
+        arrays: The arrays.
+        stream: The stream that copies them.
+
+    Attributes:
+        addresses: The address of each array on the GPU.
+    """
 
     def __init__(self, arrays: Sequence[NDArray[np.generic]], stream: SupportsInt) -> None:
         starts = [0, *accumulate(-(-array.nbytes // _ALIGNMENT) * _ALIGNMENT for array in arrays)]
         with ExitStack() as cleanup:
-            staging = Memory(starts[-1], pinned=True)  # kept, so that nobody has to wait for the copy
-            cleanup.callback(staging.close)
-            memory = Memory(starts[-1])
-            cleanup.callback(memory.close)
+            # Kept as long as the arrays, so that nothing has to wait for the end of the copy.
+            staging = cleanup.enter_context(closing(Memory(starts[-1], pinned=True)))
+            memory = cleanup.enter_context(closing(Memory(starts[-1])))
             bytes_ = HostView(staging.address, (staging.size,), np.uint8).array()
             for start, array in zip(starts, arrays, strict=False):
                 bytes_[start : start + array.nbytes] = np.frombuffer(array.tobytes(), np.uint8)
@@ -37,43 +46,58 @@ class Uploaded:
             self._cleanup = cleanup.pop_all()
 
     def close(self) -> None:
-        """Free them. The stream must have been waited for."""
+        """Free the memory. The stream must have been synchronized."""
         self._cleanup.close()
 
 
 class TableSet:
-    """The tables of one geometry, and where their arrays lie: first and weights of rows and columns; taps of both."""
+    """The tables of one geometry, on the host and on the GPU.
+
+    Args:
+        geometry: The sizes of an image on its way through the model.
+        stream: The stream that copies the tables to the GPU.
+
+    Attributes:
+        scaling: The tables of the preprocessing.
+        grid: The tables of the merge.
+        scaling_addresses: The addresses of ``first`` and ``weights`` of the rows, then of the columns.
+        grid_addresses: The addresses of the taps of the rows and of the columns.
+    """
 
     def __init__(self, geometry: Geometry, stream: SupportsInt) -> None:
         self.scaling, self.grid = tables.scaling(geometry), tables.grid_taps(geometry)
         rows, columns = self.scaling.rows, self.scaling.columns
         arrays = [rows.first, rows.weights, columns.first, columns.weights, self.grid.rows, self.grid.columns]
-        self._uploaded = Uploaded(arrays, stream)
+        self._uploaded = UploadedArrays(arrays, stream)
         a, b, c, d, e, f = self._uploaded.addresses
-        self.of_scaling, self.of_grid = (a, b, c, d), (e, f)
+        self.scaling_addresses, self.grid_addresses = (a, b, c, d), (e, f)
 
     def close(self) -> None:
-        """Free them."""
+        """Free the tables on the GPU."""
         self._uploaded.close()
 
 
 class GeometryTables:
-    """Holds the table sets of the geometries that came last, at least those of a batch of ``most_images``."""
+    """Keeps the table sets of the geometries used most recently.
 
-    def __init__(self, most_images: int) -> None:
-        self._most_sets = max(_USUAL_SETS, most_images)
+    Args:
+        max_batch: The maximum number of images of a batch, all of whose table sets are kept.
+    """
+
+    def __init__(self, max_batch: int) -> None:
+        self._max_sets = max(_MIN_KEPT_SETS, max_batch)
         self._sets: OrderedDict[Geometry, TableSet] = OrderedDict()
 
-    def of(self, geometry: Geometry, stream: SupportsInt) -> TableSet:
-        """Return the set of ``geometry``, which lies on the GPU when ``stream`` has come so far."""
+    def get(self, geometry: Geometry, stream: SupportsInt) -> TableSet:
+        """Return the tables of ``geometry``, which only work put on ``stream`` afterward may read."""
         if geometry not in self._sets:
-            if len(self._sets) == self._most_sets:
+            if len(self._sets) == self._max_sets:
                 self._sets.popitem(last=False)[1].close()
             self._sets[geometry] = TableSet(geometry, stream)
         self._sets.move_to_end(geometry)
         return self._sets[geometry]
 
     def close(self) -> None:
-        """Free them all."""
+        """Free all table sets."""
         while self._sets:
             self._sets.popitem()[1].close()

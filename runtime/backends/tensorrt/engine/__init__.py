@@ -1,1 +1,1 @@
-"""A TensorRT engine from its file to a run: loading, execution contexts, sessions."""
+"""Loads a TensorRT engine from its file, and runs it."""

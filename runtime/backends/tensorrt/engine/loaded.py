@@ -1,4 +1,4 @@
-"""A deserialized engine that is ready to run: the images it takes, and its session for one thread at a time."""
+"""A deserialized engine that is ready to run, which checks images and serializes the calls of several threads."""
 
 from __future__ import annotations
 
@@ -23,29 +23,30 @@ from pem_edge.runtime.backends.tensorrt.engine.session import Contexts, Plan, Se
 from pem_edge.runtime.backends.tensorrt.interface import ICudaEngine, TensorRt
 from pem_edge.runtime.errors import BackendError
 
-Dtypes = dict[str, np.dtype[np.generic]]
-_DTYPES: Dtypes = {
+_DTYPES: dict[str, np.dtype[np.generic]] = {
     "UINT8": np.dtype(np.uint8),
     "HALF": np.dtype(np.float16),
     "FLOAT": np.dtype(np.float32),
 }
+"""NumPy's types by the names of TensorRT's `DataType`."""
+
 _UNKNOWN_TO_CUDA = "cudaMemoryTypeUnregistered"
 _ON_DEVICE = "cudaMemoryTypeDevice"
 
 
 class LoadedEngine:
-    """An engine on the GPU. Threads may share it: each call has the session to itself.
+    """An engine on the GPU. Thread-safe: only one call at a time uses the session.
 
     Args:
         artifact: The engine's file and manifest.
-        contract: The checks of what goes in and comes out.
+        contract: The checks of the artifact's inputs and outputs.
         gpu: The GPU that the engine was loaded on.
         trt: TensorRT's module.
         engine: The deserialized engine.
-        contexts: Makes the engine's execution contexts.
+        contexts: Creates the engine's execution contexts.
 
     Raises:
-        BackendError: If the engine's tensors are not those of the manifest, or GPU memory is short.
+        BackendError: If the engine's tensors differ from the manifest, or there is not enough memory.
     """
 
     def __init__(
@@ -58,41 +59,59 @@ class LoadedEngine:
         dtypes = {name: engine.get_tensor_dtype(name).name for name in names}
         contract.require_names(set(names))
         _require_dtypes(artifact, dtypes)
-        self._least, self._most = _limits(engine, artifact.manifest.input.name)
+        self._min_shape, self._max_shape = _shape_limits(engine, artifact.manifest.input.name)
         self._session = self._start(trt, engine, contexts, {name: _DTYPES[dtypes[name]] for name in names})
         self._release = weakref.finalize(self, self._session.close)
 
     def run(self, images: NDArray[np.uint8] | DeviceArray) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
-        """Return logits and masks of a batch of images, in host memory."""
-        with self.planned(images.shape) as plan:
+        """Run a batch.
+
+        Args:
+            images: RGB uint8 (N, H, W, 3), contiguous, in host memory or on the GPU.
+
+        Returns:
+            Class logits and mask logits, in host memory.
+
+        Raises:
+            BackendError: If the engine does not accept the shape, cannot run, or is closed.
+        """
+        with self.acquire_plan(images.shape) as plan:
             logits, masks = self._session.run(plan, images)
         return logits, masks
 
     @contextmanager
-    def working(self) -> Iterator[None]:
-        """Turn every error of the block into a BackendError of one line. Raises one if the engine is closed."""
+    def wrap_errors(self) -> Iterator[None]:
+        """Turn every exception of the block into a BackendError of one line.
+
+        Raises:
+            BackendError: If the engine is closed.
+        """
         if self.closed:
             raise self._contract.closed()
-        try:
+        with self._contract.wrap_errors("run"):
             yield
-        except BackendError:
-            raise
-        except Exception as error:
-            raise self._contract.failure("run", error) from error
 
     @contextmanager
-    def exclusive(self) -> Iterator[Session]:
-        """Give the session to this thread alone within the block. Raises BackendError if the engine is closed."""
+    def acquire_session(self) -> Iterator[Session]:
+        """Give the block the session, and make other threads wait for the block's end.
+
+        Raises:
+            BackendError: If the engine is closed.
+        """
         with self._lock:
             if self.closed:  # another thread may have closed it while this one waited
                 raise self._contract.closed()
             yield self._session
 
     @contextmanager
-    def planned(self, shape: Shape) -> Iterator[Plan]:
-        """Give the plan for images of ``shape``; the session is this thread's alone within the block."""
-        self._require_fitting(shape)
-        with self.exclusive() as session:
+    def acquire_plan(self, shape: Shape) -> Iterator[Plan]:
+        """Give the block the plan for images of ``shape``, and make other threads wait for the block's end.
+
+        Raises:
+            BackendError: If the engine does not accept that shape, or is closed.
+        """
+        self._require_accepted(shape)
+        with self.acquire_session() as session:
             plan = session.plan(shape)
             self._contract.require_outputs((plan.outputs["logits"], plan.outputs["masks"]), shape)
             yield plan
@@ -101,9 +120,13 @@ class LoadedEngine:
         """Raise BackendError unless an image is uint8 (H, W, 3)."""
         self._contract.require_images((1, *shape), dtype)
 
-    def on_device(self, images: Images) -> DeviceArray:
-        """Return where an array of another library lies, to be read on the session's stream."""
-        with self.exclusive() as session, self.gpu.current():
+    def locate(self, images: Images) -> DeviceArray:
+        """Return the address and layout of another library's GPU array, which the session's stream will read.
+
+        Raises:
+            BackendError: If the array is not contiguous or not in memory that this GPU can access.
+        """
+        with self.acquire_session() as session, self.gpu.current():
             array = device_arrays.read(images, session.stream)
             self._require_reachable(array)
         return array
@@ -118,19 +141,20 @@ class LoadedEngine:
         self, trt: TensorRt, engine: ICudaEngine, contexts: Contexts, dtypes: dict[str, np.dtype[np.generic]]
     ) -> Session:
         name = self.artifact.manifest.input.name
-        shapes = {name: self._most}
-        shapes["logits"], shapes["masks"] = self._contract.output_shapes(self._most)
+        shapes = {name: self._max_shape}
+        shapes["logits"], shapes["masks"] = self._contract.output_shapes(self._max_shape)
         sizes = {name: math.prod(shape) * dtypes[name].itemsize for name, shape in shapes.items()}
         ordered = {name: dtypes[name] for name in shapes}
-        return Session(self.gpu, contexts, engine.device_memory_size_v2, ordered, sizes, partial(log.reason, trt))
+        return Session(self.gpu, contexts, engine.device_memory_size_v2, ordered, sizes, partial(log.pop_error, trt))
 
-    def _require_fitting(self, shape: Shape) -> None:
+    def _require_accepted(self, shape: Shape) -> None:
         multiple = self.artifact.manifest.input.multiple_of
-        inside = all(low <= size <= high for low, size, high in zip(self._least, shape, self._most, strict=True))
+        limits = [*zip(self._min_shape, self._max_shape, strict=True)]
+        inside = all(low <= size <= high for size, (low, high) in zip(shape, limits, strict=True))
         if not inside or shape[1] % multiple or shape[2] % multiple:
             ranges = [
                 f"{name} {low}" if low == high else f"{name} {low} to {high}"
-                for name, low, high in zip(("batch", "height", "width"), self._least, self._most, strict=False)
+                for name, (low, high) in zip(("batch", "height", "width"), limits, strict=False)
             ]
             raise BackendError(
                 f"{self.artifact.model} takes {', '.join(ranges)}, height and width multiples of {multiple}; these "
@@ -160,10 +184,10 @@ def _require_dtypes(artifact: Artifact, dtypes: dict[str, str]) -> None:
         )
 
 
-def _limits(engine: ICudaEngine, name: str) -> tuple[Shape, Shape]:
-    """Return the least and the largest shape of the input ``name``."""
+def _shape_limits(engine: ICudaEngine, name: str) -> tuple[Shape, Shape]:
+    """Return the minimum and the maximum shape of the input ``name``."""
     shape = tuple(engine.get_tensor_shape(name))
     if min(shape) >= 0:
         return shape, shape
-    least, _, most = engine.get_tensor_profile_shape(name, 0)
-    return tuple(least), tuple(most)
+    minimum, _, maximum = engine.get_tensor_profile_shape(name, 0)
+    return tuple(minimum), tuple(maximum)

@@ -1,4 +1,4 @@
-"""From an engine's file to the engine, if the manifest vouches for it and it is for this TensorRT and this GPU."""
+"""Checks that an engine is for this TensorRT and this GPU, and deserializes it if its manifest has its hash."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import shlex
 
 from pem_edge.runtime.artifacts.artifact import Artifact
-from pem_edge.runtime.artifacts.manifest import Engine
+from pem_edge.runtime.artifacts.sections import Engine
 from pem_edge.runtime.backends.cuda.driver import Gpu
 from pem_edge.runtime.backends.tensorrt import log
 from pem_edge.runtime.backends.tensorrt.interface import ICudaEngine, TensorRt
@@ -17,21 +17,25 @@ _FULL_NAMES = {"trt": "TensorRT", "trt-rtx": "TensorRT-RTX"}
 
 
 def engine_of(artifact: Artifact) -> Engine:
-    """Return what the manifest says of the engine. Raises BackendError if the artifact is not an engine."""
+    """Return the manifest's description of the engine.
+
+    Raises:
+        BackendError: If the artifact is not an engine.
+    """
     if artifact.manifest.engine is None:
         raise BackendError(f"{artifact.model} is not an engine: build one, with pem-export --to trt")
     return artifact.manifest.engine
 
 
 def rebuild_command(artifact: Artifact) -> str:
-    """Return the command that builds the engine again, here, from the ONNX beside it."""
+    """Return the shell command that rebuilds the engine on this machine, from the ONNX file beside it."""
     described = engine_of(artifact)
     source = artifact.model.parent / described.source.file
     return f"pem-export --weights {shlex.quote(str(source))} --to {described.target} --overwrite"
 
 
 def require_version(artifact: Artifact, version: str) -> None:
-    """Raise BackendError unless TensorRT of ``version`` can load the engine."""
+    """Raise BackendError unless TensorRT ``version`` can load the engine."""
     described = engine_of(artifact)
     same = described.version == version
     compatible = described.version_compatible and described.version.split(".")[0] == version.split(".")[0]
@@ -43,7 +47,7 @@ def require_version(artifact: Artifact, version: str) -> None:
 
 
 def require_gpu(artifact: Artifact, gpu: Gpu) -> None:
-    """Raise BackendError unless the engine runs on GPUs like ``gpu``."""
+    """Raise BackendError unless the engine was built for the compute capability of ``gpu``."""
     described = engine_of(artifact)
     fits = gpu.compute_capability in described.compute_capabilities
     if not fits and not (described.hardware_compatible == "ampere+" and gpu.major >= _AMPERE):
@@ -55,23 +59,23 @@ def require_gpu(artifact: Artifact, gpu: Gpu) -> None:
 
 
 def deserialize(trt: TensorRt, artifact: Artifact) -> ICudaEngine:
-    """Return the engine, its bytes checked once more as they are read.
+    """Read and deserialize the engine.
 
-    Engines may hold code for the host; ``engine_host_code_allowed`` stays False, so that none of it runs.
+    An engine may contain code for the host; ``engine_host_code_allowed`` stays False, so that such code cannot run.
 
     Raises:
-        BackendError: If TensorRT does not take the file.
+        BackendError: If the file's hash is not the manifest's, or TensorRT cannot load the file.
     """
     data = artifact.model.read_bytes()
-    vouched = artifact.manifest.model
-    if vouched is None or hashlib.sha256(data).hexdigest() != vouched.sha256:
+    expected = artifact.manifest.model
+    if expected is None or hashlib.sha256(data).hexdigest() != expected.sha256:
         raise BackendError(f"{artifact.model} has changed since its manifest was read: load it again")
-    log.reason(trt)
+    log.pop_error(trt)  # clears errors of earlier calls
     runtime = trt.Runtime(log.logger(trt))
     engine = None if runtime is None else runtime.deserialize_cuda_engine(data)
     if engine is None:
         raise BackendError(
-            f"TensorRT cannot load {artifact.model} ({log.reason(trt)}): "
+            f"TensorRT cannot load {artifact.model} ({log.pop_error(trt)}): "
             f"build it again, with {rebuild_command(artifact)}"
         )
     return engine

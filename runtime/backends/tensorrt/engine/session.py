@@ -1,62 +1,82 @@
-"""A deserialized engine at work: one stream, buffers for its largest sizes, a context and a graph for each shape."""
+"""Runs a deserialized engine on a stream, with buffers for the largest shapes and a context and graph per shape."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Protocol, SupportsInt
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pem_edge.runtime.backends.contract import Shape
 from pem_edge.runtime.backends.cuda.device_arrays import DeviceArray
 from pem_edge.runtime.backends.cuda.driver import CudaError, Gpu, Graph, HostView, Memory, call, copy
 from pem_edge.runtime.backends.cuda.pinned_pool import PinnedPool
 from pem_edge.runtime.backends.tensorrt.interface import IExecutionContext
 from pem_edge.runtime.errors import BackendError
 
-_NON_BLOCKING = 1  # cudaStreamNonBlocking: the default stream's work and this one's do not wait for each other
-_NO_TIMING = 2  # cudaEventDisableTiming
-_MOST_SHAPES = 4
-Shape = tuple[int, ...]
+_NON_BLOCKING = 1
+"""``cudaStreamNonBlocking``: the stream and the default stream do not wait for each other."""
+
+_NO_TIMING = 2
+"""``cudaEventDisableTiming``."""
+
+_MAX_PLANS = 4
+"""Maximum number of shapes whose plans are kept."""
 
 
 class Contexts(Protocol):
-    """Makes an engine's execution contexts, whose memory is given to them."""
+    """Creates an engine's execution contexts, which do not allocate their scratch memory themselves."""
 
     records: bool
-    """Whether what contexts enqueue is to be recorded; else they do so themselves."""
+    """Whether `Plan` should record a context's runs as a CUDA graph; if not, the context records graphs itself."""
 
     def create(self) -> IExecutionContext | None:
-        """Return a context, or None if there is no memory for it."""
+        """Return a new context, or None if there is no memory for it."""
 
-    def first_run(self) -> None:
-        """Take note that a context has run for the first time."""
+    def handle_first_run(self) -> None:
+        """Do what should follow the first run of a context."""
 
     def close(self) -> None:
-        """Let go of the engine."""
+        """Release the engine."""
 
 
 class Plan:
-    """A context for images of one shape, from the second run on replayed as a graph.
+    """An execution context for images of one shape.
 
-    A graph holds what its context's shape came to, so no other shape may use the context.
+    From the second run on, the context's runs are replayed as a CUDA graph. The graph depends on the shape, which
+    therefore must not change.
+
+    Args:
+        context: The context, whose input shape and tensor addresses are set.
+        outputs: The names of the outputs.
+        records: Whether to record a graph, see `Contexts.records`.
+        pop_error: Returns TensorRT's latest error.
+
+    Attributes:
+        runs: The number of runs so far.
+        outputs: The shapes of the outputs by name.
     """
 
     def __init__(
-        self, context: IExecutionContext, outputs: tuple[str, ...], records: bool, reason: Callable[[], str]
+        self, context: IExecutionContext, outputs: tuple[str, ...], records: bool, pop_error: Callable[[], str]
     ) -> None:
         self._context = context
-        self._reason = reason
+        self._pop_error = pop_error
         self._records = records
         self._graph: Graph | None = None
         self.runs = 0
         self.outputs: dict[str, Shape] = {name: tuple(context.get_tensor_shape(name)) for name in outputs}
 
     def launch(self, stream: SupportsInt) -> None:
-        """Put a run on ``stream``."""
-        if self.runs == 1 and self._records:  # the first run lets TensorRT set up what a graph must not hold
+        """Enqueue a run on ``stream``.
+
+        Raises:
+            BackendError: If the run cannot be enqueued.
+        """
+        if self.runs == 1 and self._records:  # the first run does setup work that cannot be recorded
             with suppress(BackendError):
                 self._graph = Graph(stream, lambda: self._enqueue(stream))
         if self._graph is None:
@@ -73,14 +93,24 @@ class Plan:
 
     def _enqueue(self, stream: SupportsInt) -> None:
         if not self._context.execute_async_v3(int(stream)):
-            raise BackendError(f"TensorRT cannot run ({self._reason()}): look at the GPU with nvidia-smi, start again")
+            raise BackendError(
+                f"TensorRT cannot run ({self._pop_error()}): look at the GPU with nvidia-smi, start again"
+            )
 
 
 class Session:
-    """Runs an engine, one call at a time: not safe for threads.
+    """Runs an engine. Not thread-safe. Arrays that were returned stay valid after `close`.
 
-    ``dtypes`` and ``sizes``, the largest in bytes, are those of the engine's tensors by name, the input first.
-    `close` frees everything; arrays that were returned outlive it.
+    Args:
+        gpu: The GPU that the engine was loaded on.
+        contexts: Creates the engine's execution contexts.
+        scratch: Bytes of scratch memory that a context needs.
+        dtypes: The types of the engine's tensors by name, the input first.
+        sizes: The maximum size of each tensor in bytes.
+        pop_error: Returns TensorRT's latest error.
+
+    Raises:
+        BackendError: If there is not enough memory.
     """
 
     def __init__(
@@ -90,9 +120,9 @@ class Session:
         scratch: int,
         dtypes: dict[str, np.dtype[np.generic]],
         sizes: dict[str, int],
-        reason: Callable[[], str],
+        pop_error: Callable[[], str],
     ) -> None:
-        self._gpu, self._contexts, self._reason, self.dtypes = gpu, contexts, reason, dtypes
+        self._gpu, self._contexts, self._pop_error, self.dtypes = gpu, contexts, pop_error, dtypes
         self._input, *outputs = dtypes
         self._plans: OrderedDict[Shape, Plan] = OrderedDict()
         with gpu.current(), ExitStack() as cleanup:
@@ -101,80 +131,83 @@ class Session:
             cleanup.callback(call, "cudaStreamDestroy", self._stream)
             self._event = call("cudaEventCreateWithFlags", _NO_TIMING)
             cleanup.callback(call, "cudaEventDestroy", self._event)
-            self._staging = self._memory(cleanup, sizes[self._input], pinned=True)
-            self._scratch = self._memory(cleanup, max(scratch, 1))  # shared, as contexts run one after another
-            self._buffers = {name: self._memory(cleanup, size) for name, size in sizes.items()}
-            self._pools = {name: PinnedPool(gpu) for name in outputs}
-            for pool in self._pools.values():
-                cleanup.callback(pool.close)
+            self._staging = cleanup.enter_context(closing(Memory(sizes[self._input], pinned=True)))
+            # All contexts share the scratch memory, as they run one after another.
+            self._scratch = cleanup.enter_context(closing(Memory(max(scratch, 1))))
+            self._buffers = {name: cleanup.enter_context(closing(Memory(size))) for name, size in sizes.items()}
+            self._pools = {name: cleanup.enter_context(closing(PinnedPool(gpu))) for name in outputs}
             cleanup.callback(self._drop_plans)
             self._cleanup = cleanup.pop_all()
 
     @property
     def stream(self) -> int:
-        """The stream's handle."""
+        """The handle of the session's stream."""
         return int(self._stream)
 
     def plan(self, shape: Shape) -> Plan:
-        """Return the plan that runs images of ``shape``. Raises BackendError if the engine does not take it."""
+        """Return the plan for images of ``shape``, (N, H, W, 3).
+
+        Raises:
+            BackendError: If the engine does not accept that shape.
+        """
         if shape not in self._plans:
             with self._gpu.current():
-                if len(self._plans) == _MOST_SHAPES:
+                if len(self._plans) == _MAX_PLANS:
                     self._plans.popitem(last=False)[1].close()
                 self._plans[shape] = self._new_plan(shape)
         self._plans.move_to_end(shape)
         return self._plans[shape]
 
     def run(self, plan: Plan, images: NDArray[np.uint8] | DeviceArray) -> list[NDArray[np.generic]]:
-        """Run a batch, and return the outputs as arrays of their own."""
-        with self.working(plan):
-            self._fetch(images)
+        """Run a batch, and return the outputs, in arrays that the caller may keep."""
+        with self.work(plan):
+            self._upload(images)
             self.launch(plan)
-            arrays = self.results(plan)
-        return self.keepable(arrays)
+            arrays = self.download(plan)
+        return self.keep(arrays)
 
     @contextmanager
-    def working(self, plan: Plan) -> Iterator[None]:
-        """Let the block put work for ``plan`` on the stream; it is done when the block ends."""
+    def work(self, plan: Plan) -> Iterator[None]:
+        """Let the block enqueue work for ``plan`` on the stream, and wait for it at the end of the block."""
         with self._gpu.current():
             try:
                 yield
-            finally:  # also after an error: neither the images nor the staging buffer may change before that
+            finally:  # also after an error, as pending work still reads the images and the staging buffer
                 self.synchronize()
             if plan.runs == 1:
-                self._contexts.first_run()
+                self._contexts.handle_first_run()
 
     def launch(self, plan: Plan) -> None:
-        """Put a run of the model on the stream."""
+        """Enqueue a run of the model on the stream."""
         plan.launch(self._stream)
 
     def synchronize(self) -> None:
-        """Wait for what is on the stream."""
+        """Wait until the stream has finished all its work."""
         call("cudaStreamSynchronize", self._stream)
 
-    def results(self, plan: Plan) -> dict[str, NDArray[np.generic]]:
-        """Return arrays by name that the outputs are copied to, in the order of the stream."""
-        arrays = {name: self._pools[name].lend(shape, self.dtypes[name]) for name, shape in plan.outputs.items()}
+    def download(self, plan: Plan) -> dict[str, NDArray[np.generic]]:
+        """Enqueue copies of the outputs to the host, and return the arrays by name, which the copies will fill."""
+        arrays = {name: self._pools[name].allocate(shape, self.dtypes[name]) for name, shape in plan.outputs.items()}
         for name, array in arrays.items():
             copy(array.ctypes.data, self._buffers[name].address, array.nbytes, self._stream)
         return arrays
 
-    def keepable(self, results: dict[str, NDArray[np.generic]]) -> list[NDArray[np.generic]]:
-        """Return `results`, once the stream has been synchronized, as arrays that a caller may keep."""
-        return [self._pools[name].keepable(array) for name, array in results.items()]
+    def keep(self, arrays: dict[str, NDArray[np.generic]]) -> list[NDArray[np.generic]]:
+        """Return what `download` returned as arrays that a caller may keep. The stream must have been synchronized."""
+        return [self._pools[name].keep(array) for name, array in arrays.items()]
 
     def wait_for(self, stream: int | None) -> None:
-        """Let what follows on the stream wait for what is on another one."""
+        """Make later work on the session's stream wait for the pending work of another one; None for no stream."""
         if stream is not None:
             call("cudaEventRecord", self._event, stream)
             call("cudaStreamWaitEvent", self._stream, self._event, 0)
 
     def address(self, tensor: str) -> int:
-        """Return where a tensor lies on the GPU."""
+        """Return the address of a tensor on the GPU."""
         return self._buffers[tensor].address
 
-    def own(self, close: Callable[[], object]) -> None:
-        """Call ``close`` when the session ends, before it frees anything of its own."""
+    def call_on_close(self, close: Callable[[], object]) -> None:
+        """Have `close` call ``close`` before it frees anything."""
         self._cleanup.callback(close)
 
     def close(self) -> None:
@@ -185,15 +218,17 @@ class Session:
     def _new_plan(self, shape: Shape) -> Plan:
         context = self._contexts.create()
         if context is None:
-            raise BackendError(f"TensorRT has no context for images of shape {shape} ({self._reason()}): free memory")
+            raise BackendError(
+                f"TensorRT has no context for images of shape {shape} ({self._pop_error()}): free memory"
+            )
         context.set_device_memory(self._scratch.address, self._scratch.size)
         if not context.set_input_shape(self._input, shape):
-            raise BackendError(f"TensorRT refuses images of shape {shape} ({self._reason()}): resize them")
+            raise BackendError(f"TensorRT refuses images of shape {shape} ({self._pop_error()}): resize them")
         for name, buffer in self._buffers.items():
             context.set_tensor_address(name, buffer.address)
-        return Plan(context, tuple(self._pools), self._contexts.records, self._reason)
+        return Plan(context, tuple(self._pools), self._contexts.records, self._pop_error)
 
-    def _fetch(self, images: NDArray[np.uint8] | DeviceArray) -> None:
+    def _upload(self, images: NDArray[np.uint8] | DeviceArray) -> None:
         if isinstance(images, DeviceArray):
             self.wait_for(images.stream)
             source, size = images.address, int(np.prod(images.shape))
@@ -206,9 +241,3 @@ class Session:
     def _drop_plans(self) -> None:
         while self._plans:
             self._plans.popitem()[1].close()
-
-    @staticmethod
-    def _memory(cleanup: ExitStack, size: int, *, pinned: bool = False) -> Memory:
-        memory = Memory(size, pinned=pinned)
-        cleanup.callback(memory.close)
-        return memory

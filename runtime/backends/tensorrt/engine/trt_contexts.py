@@ -6,7 +6,7 @@ from pem_edge.runtime.backends.tensorrt.interface import ICudaEngine, IExecution
 
 
 class TrtContexts:
-    """See `runtime.backends.tensorrt.engine.session.Contexts`."""
+    """TensorRT's `Contexts`, whose runs `Plan` records as CUDA graphs."""
 
     records = True
 
@@ -15,12 +15,12 @@ class TrtContexts:
         self._strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
 
     def create(self) -> IExecutionContext | None:
-        """Return a context, or None if there is no memory for it."""
+        """See `Contexts.create`."""
         return self._engine.create_execution_context(self._strategy)
 
-    def first_run(self) -> None:
-        """Do nothing."""
+    def handle_first_run(self) -> None:
+        """Do nothing, because there is nothing to save."""
 
     def close(self) -> None:
-        """Let go of the engine."""
+        """See `Contexts.close`."""
         del self._engine

@@ -1,1 +1,1 @@
-"""CUDA kernels for what comes before and after the model: their sources, their arguments and how they are launched."""
+"""CUDA kernels for preprocessing and merge: their sources, compilation, arguments and launches."""

@@ -1,45 +1,45 @@
-// What the kernels are given. arguments.py has the same structures for Python; a test holds the two against each other.
+// The arguments of the kernels. arguments.py declares the same structures for Python; a test compares the two.
 #pragma once
 
 namespace pem_edge {
 
-// One side of an image that is scaled. Target pixel i, of `scaled` that show the image and `padded` in all, is made of
-// `taps` source pixels from `first[i]` on, which may lie outside, where the pixels at the edge go on.
+// The scaling of one side of an image. Target pixel i is a weighted sum of `taps` source pixels from `first[i]` on.
+// These may be outside the image, where the pixels at its edges are repeated.
 struct Side {
-    const int* first;
+    const int* first;      // (scaled)
     const float* weights;  // (scaled, taps)
     int taps;
-    int source;
-    int scaled;
-    int padded;
+    int source;  // source pixels
+    int scaled;  // target pixels that show the image
+    int padded;  // all target pixels
 };
 
-struct Fit {
+struct FitArguments {
     const unsigned char* source;  // (rows.source, columns.source, 3)
     unsigned char* target;        // (rows.padded, columns.padded, 3)
     Side rows;
     Side columns;
-    float scale;  // of the weighted sum, where pixels are averaged
-    int half_up;  // how averages are rounded: a half up, else to even
+    float scale;  // factor of the weighted sums, if pixels are averaged
+    int half_up;  // whether averages are rounded half up; if not, half to even
     unsigned char pad[4];
 };
 
-// Where an output pixel lies on one side of the mask grid: the weights of grid values from `first` on.
+// The position of an output row or column on the mask grid: the weights of the grid's rows or columns from `first` on.
 struct __align__(16) Taps {
     int first;
     float weight[3];
 };
 
-// A query that takes part in the merge. Boxes hold the first and last column and row of its final pixels.
+// A query that takes part in the merge.
 struct Candidate {
     int query;
     int category;
     float score;
-    int id;
-    int won;
-    int original;
-    int final;
-    int left, top, right, bottom;
+    int id;        // of the segment; 0 for none
+    int won;       // pixels where the candidate has the highest confidence
+    int original;  // pixels where the mask's probability is at least one half
+    int final;     // pixels where both hold
+    int left, top, right, bottom;  // first and last column and row of the final pixels
 };
 
 struct Segment {
@@ -57,16 +57,16 @@ struct Summary {
     unsigned problems;
 };
 
-struct Merge {
-    const void* logits;            // (queries, classes + 1)
-    const void* masks;             // (queries, grid_height, grid_width)
+struct MergeArguments {
+    const void* logits;             // (queries, classes + 1)
+    const void* masks;              // (queries, grid_height, grid_width)
     const unsigned char* is_thing;  // (classes)
-    const Taps* rows;              // (height)
-    const Taps* columns;           // (width)
-    Candidate* candidates;         // (queries)
+    const Taps* rows;               // (height)
+    const Taps* columns;            // (width)
+    Candidate* candidates;          // (queries)
     Summary* summary;
     Segment* segments;  // (queries)
-    int* map;           // (height, width): first candidates, -1 for none, then segment ids, 0 for none
+    int* map;           // (height, width): candidates, -1 for none; `paint` replaces them by segment ids, 0 for none
     double overlap_threshold;
     float score_threshold;
     int queries, classes;
@@ -74,7 +74,7 @@ struct Merge {
     int height, width;
 };
 
-// Threads of a block in every kernel, and pixels of a block.
+// Number of threads per block in every kernel, and of pixels per block.
 constexpr int kThreads = 256;
 constexpr int kFitWidth = 32, kFitHeight = 32;
 constexpr int kTileWidth = 64, kTileHeight = 32;

@@ -1,4 +1,4 @@
-"""The structures and constants of arguments.h, as ctypes and NumPy have them."""
+"""The structures and constants of the header ``arguments.h``, as ctypes structures and NumPy types."""
 
 from __future__ import annotations
 
@@ -8,16 +8,32 @@ from typing import ClassVar
 import numpy as np
 
 THREADS = 256
-FIT_BLOCK = (32, 32)
-TILE = (32, 64)
-"""Height and width of what a block makes, as of FIT_BLOCK."""
+"""Number of threads per block, in all kernels."""
+
+FIT_TILE = (32, 32)
+"""Height and width of the pixels that a block of the preprocessing computes."""
+
+ASSIGNMENT_TILE = (32, 64)
+"""Height and width of the pixels that a block of the assignment computes."""
+
 PAINT_PIXELS = 2048
-CLASS_BYTES, MEMBER_BYTES = 8, 8
-"""Shared memory for each query where classes and where segments are found."""
-TILE_BYTES, CONTENDER_BYTES = 16, 52
-"""Shared memory of a tile's assignment: for the tile, and for each candidate."""
+"""Number of pixels that a block of the painting computes."""
+
+CLASS_BYTES = 8
+"""Bytes of shared memory per query in the classification."""
+
+MEMBER_BYTES = 8
+"""Bytes of shared memory per query in the acceptance."""
+
+TILE_BYTES = 16
+"""Bytes of shared memory per block in the assignment, besides those for the candidates."""
+
+CONTENDER_BYTES = 52
+"""Bytes of shared memory per candidate in the assignment."""
 
 TAPS = np.dtype([("first", np.int32), ("weight", np.float32, 3)])
+"""The position of an output row or column on the mask grid."""
+
 CANDIDATE = np.dtype(
     [
         *((name, np.int32) for name in ("query", "category")),
@@ -25,6 +41,8 @@ CANDIDATE = np.dtype(
         *((name, np.int32) for name in ("id", "won", "original", "final", "left", "top", "right", "bottom")),
     ]
 )
+"""A query that takes part in the merge."""
+
 SEGMENT = np.dtype(
     [
         ("category", np.int32),
@@ -32,11 +50,14 @@ SEGMENT = np.dtype(
         *((name, np.int32) for name in ("area", "left", "top", "right", "bottom")),
     ]
 )
+"""A segment of a panoptic map, its bounding box including ``right`` and ``bottom``."""
+
 SUMMARY = np.dtype([("candidates", np.int32), ("segments", np.int32), ("problems", np.uint32)])
+"""The numbers of candidates and segments of a merge, and flags for outputs that are not finite."""
 
 
 class Side(ctypes.Structure):
-    """How one side of an image is scaled and padded."""
+    """Describes how one side of an image is scaled and padded."""
 
     _fields_: ClassVar = [
         ("first", ctypes.c_void_p),
@@ -48,8 +69,8 @@ class Side(ctypes.Structure):
     ]
 
 
-class Fit(ctypes.Structure):
-    """What the preprocessing is given."""
+class FitArguments(ctypes.Structure):
+    """The argument of the preprocessing kernels."""
 
     _fields_: ClassVar = [
         ("source", ctypes.c_void_p),
@@ -62,8 +83,8 @@ class Fit(ctypes.Structure):
     ]
 
 
-class Merge(ctypes.Structure):
-    """What the merge is given."""
+class MergeArguments(ctypes.Structure):
+    """The argument of the merge kernels."""
 
     _fields_: ClassVar = [
         ("logits", ctypes.c_void_p),

@@ -1,7 +1,9 @@
-// Who wins each pixel: the candidate with the highest class score times mask probability, the first if several.
+// Assigns each pixel to the candidate with the highest confidence, which is class score times mask probability; to the
+// first such candidate if there are several.
 //
-// A block takes a tile of the output. Interpolated logits lie between the lowest and the highest one on the grid below,
-// so most candidates can neither win a pixel of the tile nor have a border there, and are left out.
+// A block computes a tile of the output. Interpolated logits are between the minimum and the maximum of the grid values
+// they depend on. These bounds show that most candidates can neither win a pixel of the tile nor have a border there,
+// so that they need not be interpolated.
 #pragma once
 
 #include "arguments.h"
@@ -13,76 +15,76 @@ extern __shared__ __align__(16) unsigned char shared_memory[];
 
 namespace {
 
-constexpr float kRounding = 1e-4f;  // bounds of scores that are closer than this decide nothing, see classes.py
+constexpr float kRounding = 1e-4f;  // relative tolerance when comparing confidences' bounds, see ROUNDING in classes.py
 constexpr int kLowest = -2147483647 - 1, kHighest = 2147483647;
 
-// What a block keeps of a candidate: bounds of its mask's logits, `ordered`, and what it has counted.
+// A candidate within a block's tile.
 struct Contender {
     float score;
     int query;
-    int low, high;
-    int involved;
+    int low, high;  // bounds of the mask's logits, as `ordered` integers
+    int involved;   // whether the candidate may win a pixel, or have a border here
     int won, original, final;
     int left, top, right, bottom;
 };
 
 struct Tile {
-    int best_low;  // the highest of the candidates' lowest confidences, `ordered`
-    int involved;  // how many candidates may win a pixel, or have a border here
-    int finite;
+    int best_low;  // maximum of the candidates' lower bounds of the confidence, as `ordered` integer
+    int involved;  // number of candidates that are involved
+    int finite;    // whether all mask logits are finite
     int unused;
 };
 
 struct Rectangle {
-    int left, top, right, bottom;  // the latter two excluded
+    int left, top, right, bottom;  // right and bottom are exclusive
 
     __device__ int area() const { return (right - left) * (bottom - top); }
 };
 
 struct Block {
     Tile* tile;
-    Contender* possible;  // (candidates)
-    int* list;      // (candidates): those involved, in order
+    Contender* contenders;  // (candidates)
+    int* list;            // (candidates): the candidates that are involved, in order
     int candidates;
     Rectangle pixels;
 
-    __device__ explicit Block(const Merge& merge) : candidates(merge.summary->candidates) {
+    __device__ explicit Block(const MergeArguments& merge) : candidates(merge.summary->candidates) {
         tile = reinterpret_cast<Tile*>(shared_memory);
-        possible = reinterpret_cast<Contender*>(tile + 1);
-        list = reinterpret_cast<int*>(possible + candidates);
+        contenders = reinterpret_cast<Contender*>(tile + 1);
+        list = reinterpret_cast<int*>(contenders + candidates);
         const int left = blockIdx.x * kTileWidth, top = blockIdx.y * kTileHeight;
         pixels = {left, top, min(left + kTileWidth, merge.width), min(top + kTileHeight, merge.height)};
     }
 };
 
-__device__ void begin(const Merge& merge, const Block& block) {
+__device__ void begin(const MergeArguments& merge, const Block& block) {
     if (threadIdx.x == 0) *block.tile = {kLowest, 0, 1, 0};
     for (int i = threadIdx.x; i < block.candidates; i += kThreads) {
         const Candidate& candidate = merge.candidates[i];
-        block.possible[i] = {
+        block.contenders[i] = {
             candidate.score, candidate.query, kHighest, kLowest, 0, 0, 0, 0, kHighest, kHighest, -1, -1};
     }
 }
 
 template <typename T>
-__device__ const T* plane(const Merge& merge, int query) {
+__device__ const T* plane(const MergeArguments& merge, int query) {
     return static_cast<const T*>(merge.masks) + size_t(query) * merge.grid_height * merge.grid_width;
 }
 
-// The part of the mask grid that the block's pixels depend on.
+// Returns the part of the mask grid that the block's pixels depend on.
 template <int kTaps>
-__device__ Rectangle grid_below(const Merge& merge, const Rectangle& pixels) {
+__device__ Rectangle grid_below(const MergeArguments& merge, const Rectangle& pixels) {
     return {merge.columns[pixels.left].first, merge.rows[pixels.top].first,
             min(merge.columns[pixels.right - 1].first + kTaps, merge.grid_width),
             min(merge.rows[pixels.bottom - 1].first + kTaps, merge.grid_height)};
 }
 
-// Lowest and highest logit of every candidate there; a thread takes one row of one candidate at a time.
+// Finds the minimum and maximum logit of every candidate in `grid`. A thread reads one row of one candidate at a time.
 template <typename T>
-__device__ void bound(const Merge& merge, const Block& block, const Rectangle& grid) {
+__device__ void bound(const MergeArguments& merge, const Block& block, const Rectangle& grid) {
     const int rows = grid.bottom - grid.top;
     for (int i = threadIdx.x; i < block.candidates * rows; i += kThreads) {
-        Contender& contender = block.possible[i / rows];
+        Contender& contender = block.contenders[i / rows];
         const T* row = plane<T>(merge, contender.query) + (grid.top + i % rows) * merge.grid_width;
         float low = load(row + grid.left), high = low;
         bool finite = true;
@@ -100,16 +102,16 @@ __device__ void bound(const Merge& merge, const Block& block, const Rectangle& g
 
 __device__ void find_best_low(const Block& block) {
     for (int i = threadIdx.x; i < block.candidates; i += kThreads) {
-        const Contender& contender = block.possible[i];
+        const Contender& contender = block.contenders[i];
         atomicMax(&block.tile->best_low, ordered(contender.score * sigmoid(from_ordered(contender.low))));
     }
 }
 
-// A candidate is involved if it may win a pixel, or if its mask may be above one half at some pixels only.
+// Finds the candidates that may win a pixel, or whose mask may have a border in the tile.
 __device__ void find_involved(const Block& block) {
     const float best_low = from_ordered(block.tile->best_low);
     for (int i = threadIdx.x; i < block.candidates; i += kThreads) {
-        Contender& contender = block.possible[i];
+        Contender& contender = block.contenders[i];
         const float low = from_ordered(contender.low), high = from_ordered(contender.high);
         contender.involved = contender.score * sigmoid(high) * (1 + kRounding) >= best_low || (low < 0 && high >= 0);
         if (!contender.involved && low >= 0) contender.original = block.pixels.area();
@@ -117,7 +119,7 @@ __device__ void find_involved(const Block& block) {
 }
 
 __device__ void list_involved(const Block& block) {
-    const auto involved = [&](int i) { return block.possible[i].involved != 0; };
+    const auto involved = [&](int i) { return block.contenders[i].involved != 0; };
     for (int i = threadIdx.x; i < block.candidates; i += kThreads) {
         if (!involved(i)) continue;
         block.list[rank(i, involved)] = i;
@@ -125,13 +127,13 @@ __device__ void list_involved(const Block& block) {
     }
 }
 
-// A pixel's place on the mask grid.
+// A pixel's position on the mask grid.
 template <int kTaps>
-struct Place {
-    int row[kTaps], column[kTaps];  // offsets in a plane
+struct GridPosition {
+    int row[kTaps], column[kTaps];  // offsets in a mask
     float row_weight[kTaps], column_weight[kTaps];
 
-    __device__ Place(const Merge& merge, int y, int x) {
+    __device__ GridPosition(const MergeArguments& merge, int y, int x) {
         const Taps rows = merge.rows[y], columns = merge.columns[x];
         for (int i = 0; i < kTaps; ++i) {
             row[i] = min(rows.first + i, merge.grid_height - 1) * merge.grid_width;
@@ -153,23 +155,23 @@ struct Place {
     }
 };
 
-__device__ void stretch(Contender& contender, int y, int x) {
-    if (x < contender.left) atomicMin(&contender.left, x);  // looking first spares most pixels the atomic operation
+__device__ void extend_box(Contender& contender, int y, int x) {
+    if (x < contender.left) atomicMin(&contender.left, x);  // the comparison avoids most of the atomic operations
     if (y < contender.top) atomicMin(&contender.top, y);
     if (x > contender.right) atomicMax(&contender.right, x);
     if (y > contender.bottom) atomicMax(&contender.bottom, y);
 }
 
-// The candidate to which the pixel is final, -1 if it is none's.
+// Returns the candidate that the pixel is assigned to, -1 if it is none.
 template <typename T, int kTaps>
-__device__ int complete(const Merge& merge, const Block& block, int y, int x) {
-    const Place<kTaps> place(merge, y, x);
+__device__ int assign(const MergeArguments& merge, const Block& block, int y, int x) {
+    const GridPosition<kTaps> position(merge, y, x);
     int winner = -1;
     float best = -1;
     bool inside = false;
     for (int i = 0; i < block.tile->involved; ++i) {
-        Contender& contender = block.possible[block.list[i]];
-        const float value = place.interpolate(plane<T>(merge, contender.query));
+        Contender& contender = block.contenders[block.list[i]];
+        const float value = position.interpolate(plane<T>(merge, contender.query));
         const float confidence = contender.score * sigmoid(value);
         if (value >= 0) atomicAdd(&contender.original, 1);
         if (confidence > best) {
@@ -179,17 +181,17 @@ __device__ int complete(const Merge& merge, const Block& block, int y, int x) {
         }
     }
     if (winner < 0) return -1;
-    atomicAdd(&block.possible[winner].won, 1);
+    atomicAdd(&block.contenders[winner].won, 1);
     if (!inside) return -1;
-    atomicAdd(&block.possible[winner].final, 1);
-    stretch(block.possible[winner], y, x);
+    atomicAdd(&block.contenders[winner].final, 1);
+    extend_box(block.contenders[winner], y, x);
     return winner;
 }
 
-__device__ void report(const Merge& merge, const Block& block) {
+__device__ void report(const MergeArguments& merge, const Block& block) {
     if (threadIdx.x == 0 && !block.tile->finite) atomicOr(&merge.summary->problems, kBadMasks);
     for (int i = threadIdx.x; i < block.candidates; i += kThreads) {
-        const Contender& contender = block.possible[i];
+        const Contender& contender = block.contenders[i];
         Candidate& candidate = merge.candidates[i];
         if (contender.won) atomicAdd(&candidate.won, contender.won);
         if (contender.original) atomicAdd(&candidate.original, contender.original);
@@ -203,7 +205,7 @@ __device__ void report(const Merge& merge, const Block& block) {
 }
 
 template <typename T, int kTaps>
-__device__ void assignment(const Merge& merge) {
+__device__ void assignment(const MergeArguments& merge) {
     const Block block(merge);
     begin(merge, block);
     __syncthreads();
@@ -218,7 +220,7 @@ __device__ void assignment(const Merge& merge) {
     for (int i = threadIdx.x; i < kTileWidth * kTileHeight; i += kThreads) {
         const int x = block.pixels.left + i % kTileWidth, y = block.pixels.top + i / kTileWidth;
         if (x < block.pixels.right && y < block.pixels.bottom)
-            merge.map[size_t(y) * merge.width + x] = complete<T, kTaps>(merge, block, y, x);
+            merge.map[size_t(y) * merge.width + x] = assign<T, kTaps>(merge, block, y, x);
     }
     __syncthreads();
     report(merge, block);

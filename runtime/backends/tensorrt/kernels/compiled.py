@@ -1,4 +1,4 @@
-"""The kernels compiled for a GPU by CUDA's runtime compiler, NVRTC, and kept for the next start."""
+"""Compiles the kernels for a GPU with NVRTC, CUDA's runtime compiler, and caches the result on disk."""
 
 from __future__ import annotations
 
@@ -8,37 +8,46 @@ from pathlib import Path
 
 from pem_edge.runtime.backends.cuda.driver import CudaError, nvrtc
 from pem_edge.runtime.errors import BackendError, OutputError
-from pem_edge.runtime.files import cache_folder, writing
+from pem_edge.runtime.files import cache_folder, write_atomically
 
 SOURCES = Path(__file__).parent
+"""The folder of the kernels' sources."""
+
 NAMES = ("preprocess", "panoptic_merge")
+"""The names of the sources, without ".cu"."""
+
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def cubin(name: str, compute_capability: str) -> bytes:
-    """Return the kernels of ``<name>.cu`` for GPUs of a compute capability such as "8.7".
+    """Return the binary of a source's kernels, compiled now or cached earlier.
 
-    Raises BackendError where NVRTC is not installed or does not know that GPU.
+    Args:
+        name: The source, one of `NAMES`.
+        compute_capability: The compute capability of the GPU, such as "8.7".
+
+    Raises:
+        BackendError: If NVRTC is not installed or does not support that GPU.
     """
     architecture = f"sm_{compute_capability.replace('.', '')}"
     version = ".".join(map(str, nvrtc("nvrtcVersion")))
     path = cache_folder() / "kernels" / f"{name}-{architecture}-nvrtc{version}-{_source_hash(name)}.cubin"
-    kept = _read(path)
-    if kept is None:
-        kept = _compile(name, architecture)
-        with suppress(OutputError), writing(path) as file:  # a disk that takes nothing is no reason to fail
-            file.write_bytes(hashlib.sha256(kept).digest() + kept)
-    return kept
+    binary = _read_cached(path)
+    if binary is None:
+        binary = _compile(name, architecture)
+        with suppress(OutputError), write_atomically(path) as file:  # a cache that cannot be written is no error
+            file.write_bytes(hashlib.sha256(binary).digest() + binary)
+    return binary
 
 
-def _read(path: Path) -> bytes | None:
-    """Return what was kept, behind its hash; None if there is nothing or it is damaged."""
+def _read_cached(path: Path) -> bytes | None:
+    """Return the binary in a cache file, which begins with the binary's hash; None if it is missing or damaged."""
     try:
         data = path.read_bytes()
     except OSError:
         return None
-    digest, kept = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
-    return kept if digest == hashlib.sha256(kept).digest() else None
+    digest, binary = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+    return binary if digest == hashlib.sha256(binary).digest() else None
 
 
 def _compile(name: str, architecture: str) -> bytes:
@@ -55,15 +64,15 @@ def _compile(name: str, architecture: str) -> bytes:
             raise BackendError(
                 f"NVRTC cannot compile {name}.cu for {architecture} ({_log(program)}): {error}"
             ) from error
-        data = b" " * int(nvrtc("nvrtcGetCUBINSize", program)[0])
-        nvrtc("nvrtcGetCUBIN", program, data)
-        return data
+        binary = b" " * int(nvrtc("nvrtcGetCUBINSize", program)[0])  # the bindings write into the bytes object
+        nvrtc("nvrtcGetCUBIN", program, binary)
+        return binary
     finally:
         nvrtc("nvrtcDestroyProgram", program)
 
 
 def _log(program: object) -> str:
-    """Return the first line of what NVRTC has to say."""
+    """Return the start of NVRTC's compilation log as a single line."""
     text = b" " * int(nvrtc("nvrtcGetProgramLogSize", program)[0])
     nvrtc("nvrtcGetProgramLog", program, text)
     return " ".join(text.decode(errors="replace").strip("\0 \n").split())[:300]

@@ -1,4 +1,4 @@
-"""Which kernels run one after another, on how many blocks, and with which arguments."""
+"""Lists the kernel launches of preprocessing and merge, with their blocks and arguments."""
 
 from __future__ import annotations
 
@@ -9,26 +9,35 @@ import numpy as np
 
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.backends.tensorrt.kernels.arguments import (
+    ASSIGNMENT_TILE,
     CLASS_BYTES,
     CONTENDER_BYTES,
-    FIT_BLOCK,
+    FIT_TILE,
     MEMBER_BYTES,
     PAINT_PIXELS,
-    TILE,
     TILE_BYTES,
-    Fit,
-    Merge,
+    FitArguments,
+    MergeArguments,
     Side,
 )
 from pem_edge.runtime.backends.tensorrt.kernels.tables import Scaling, SideTable
 
 _SHARED_BYTES = 48 * 1024
-MOST_QUERIES = (_SHARED_BYTES - TILE_BYTES) // CONTENDER_BYTES
-"""The number of queries that fit into the shared memory of every GPU."""
+"""Shared memory that a block may have on every GPU."""
+
+MAX_QUERIES = (_SHARED_BYTES - TILE_BYTES) // CONTENDER_BYTES
+"""Maximum number of queries that the merge accepts, limited by shared memory."""
 
 
 class Launch(NamedTuple):
-    """A launch of ``kernel`` on ``blocks`` (x, y) of THREADS threads, with ``shared`` bytes of shared memory."""
+    """A launch of a kernel with blocks of `THREADS` threads.
+
+    Attributes:
+        kernel: The kernel's name.
+        blocks: The number of blocks in x and y.
+        shared: Bytes of dynamic shared memory per block.
+        argument: The kernel's argument.
+    """
 
     kernel: str
     blocks: tuple[int, int]
@@ -43,10 +52,14 @@ def fit(
     images: tuple[int, int],
     pad_value: tuple[int, int, int],
 ) -> Launch:
-    """Fit an image to the model's input, as `runtime.inference.preprocess` does.
+    """Return the launch that fits an image to the model's input, as `pem_edge.runtime.inference.preprocess` does.
 
-    ``tables`` are the addresses of ``scaling``'s arrays: first and weights of its rows, then of its columns; ``images``
-    those of the image, uint8 (H, W, 3), and of the input, uint8 (padded H, padded W, 3).
+    Args:
+        scaling: The tables that say how the image is scaled.
+        geometry: The sizes of the image and of the input.
+        tables: The addresses of ``first`` and ``weights`` of the scaling's rows, then of its columns.
+        images: The addresses of the image, uint8 (H, W, 3), and of the input, uint8 (padded H, padded W, 3).
+        pad_value: The RGB color of the padding.
     """
     sides = zip(geometry.output_size, geometry.image_size, geometry.padded_size, strict=True)
     rows, columns = (
@@ -56,19 +69,28 @@ def fit(
         )
     )
     pad = (ctypes.c_ubyte * 4)(*pad_value)
-    argument = Fit(*images, rows, columns, scaling.scale, scaling.half_up, pad)
+    argument = FitArguments(*images, rows, columns, scaling.scale, scaling.half_up, pad)
     name = "fit_average" if scaling.averages else "fit_interpolation"
-    return Launch(name, _blocks(geometry.padded_size, FIT_BLOCK), 0, argument)
+    return Launch(name, _blocks(geometry.padded_size, FIT_TILE), 0, argument)
 
 
-def merge(argument: Merge, logits: np.dtype[np.generic], masks: np.dtype[np.generic], taps: int) -> list[Launch]:
-    """Merge a model's outputs, which are of these types, into a panoptic map. ``taps`` is `GridTaps.count`."""
+def merge(
+    argument: MergeArguments, logits: np.dtype[np.generic], masks: np.dtype[np.generic], taps: int
+) -> list[Launch]:
+    """Return the launches, in order, that merge a model's outputs into a panoptic map.
+
+    Args:
+        argument: The argument of all the kernels.
+        logits: The type of the class logits, float32 or float16.
+        masks: The type of the mask logits, float32 or float16.
+        taps: The number of taps per side, see `GridTaps.count`.
+    """
     pixels = argument.height * argument.width
     assignment = TILE_BYTES + CONTENDER_BYTES * argument.queries
     size = (argument.height, argument.width)
     return [
         Launch(f"merge_classify_{logits.name}", (1, 1), CLASS_BYTES * argument.queries, argument),
-        Launch(f"merge_assignment_{masks.name}_{taps}", _blocks(size, TILE), assignment, argument),
+        Launch(f"merge_assignment_{masks.name}_{taps}", _blocks(size, ASSIGNMENT_TILE), assignment, argument),
         Launch("merge_accept", (1, 1), MEMBER_BYTES * argument.queries, argument),
         Launch("merge_paint", (-(-pixels // PAINT_PIXELS), 1), 0, argument),
     ]

@@ -1,5 +1,6 @@
-// The published merge of query masks into a panoptic map, as runtime/inference/postprocess has it for the CPU: `classify` finds the
-// queries that take part, `assignment` who wins each pixel, `accept` which become segments, `paint` writes their ids.
+// The published merge of query masks into a panoptic map, which runtime/inference/postprocess implements for the CPU.
+// `classify` finds the candidates, `assignment` finds the candidate of each pixel, `accept` makes segments of
+// candidates, and `paint` writes the segments' ids.
 #include "assignment.h"
 
 namespace pem_edge {
@@ -10,7 +11,7 @@ struct Class {
     int category;
 };
 
-// The likeliest class by softmax; the first if several are.
+// Returns the class with the highest softmax probability; the first such class if there are several.
 template <typename T>
 __device__ Class likeliest(const T* logits, int count, unsigned* problems) {
     float highest = load(logits);
@@ -31,7 +32,7 @@ __device__ Class likeliest(const T* logits, int count, unsigned* problems) {
 }
 
 template <typename T>
-__device__ void classify(const Merge& merge) {
+__device__ void classify(const MergeArguments& merge) {
     Class* classes = reinterpret_cast<Class*>(shared_memory);  // (queries)
     if (threadIdx.x == 0) *merge.summary = Summary{};
     __syncthreads();
@@ -60,9 +61,9 @@ __device__ bool accepted(const Candidate& candidate, double threshold) {
     return candidate.final > 0 && double(candidate.won) / max(candidate.original, 1) >= threshold;
 }
 
-// The candidate whose segment candidate `i` joins: itself, but for stuff the first one of its class; -1 if not accepted.
-// `categories` are those of accepted candidates, -1 of others.
-__device__ int first_of_segment(const Merge& merge, const int* categories, int i) {
+// Returns the first candidate of the segment that candidate `i` belongs to, or -1 if `i` is not accepted. A thing is a
+// segment of its own; stuff of one class is one segment. `categories` has -1 for candidates that are not accepted.
+__device__ int first_of_segment(const MergeArguments& merge, const int* categories, int i) {
     if (categories[i] < 0) return -1;
     if (merge.is_thing[categories[i]]) return i;
     for (int j = 0; j < i; ++j)
@@ -71,7 +72,7 @@ __device__ int first_of_segment(const Merge& merge, const int* categories, int i
 }
 
 __device__ void extend(Segment& segment, const Candidate& candidate) {
-    // Of floats that are not negative, the bits are ordered as they are.
+    // The bits of nonnegative floats are ordered like the floats.
     atomicMax(reinterpret_cast<int*>(&segment.score), __float_as_int(candidate.score));
     atomicAdd(&segment.area, candidate.final);
     atomicMin(&segment.left, candidate.left);
@@ -80,8 +81,8 @@ __device__ void extend(Segment& segment, const Candidate& candidate) {
     atomicMax(&segment.bottom, candidate.bottom);
 }
 
-// Ids count from 1, in the order of the segments' first candidates.
-__device__ void make_segments(const Merge& merge) {
+// Makes segments of the accepted candidates. Ids count from 1, in the order of the segments' first candidates.
+__device__ void make_segments(const MergeArguments& merge) {
     const int count = merge.summary->candidates;
     int* categories = reinterpret_cast<int*>(shared_memory);  // (candidates)
     int* firsts = categories + count;                         // (candidates)
@@ -107,35 +108,37 @@ __device__ void make_segments(const Merge& merge) {
 }  // namespace
 }  // namespace pem_edge
 
-extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_classify_float32(pem_edge::Merge merge) {
+#define PEM_KERNEL extern "C" __global__ void __launch_bounds__(pem_edge::kThreads)
+
+PEM_KERNEL merge_classify_float32(pem_edge::MergeArguments merge) {
     pem_edge::classify<float>(merge);
 }
 
-extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_classify_float16(pem_edge::Merge merge) {
+PEM_KERNEL merge_classify_float16(pem_edge::MergeArguments merge) {
     pem_edge::classify<pem_edge::Half>(merge);
 }
 
-extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_assignment_float32_2(pem_edge::Merge merge) {
+PEM_KERNEL merge_assignment_float32_2(pem_edge::MergeArguments merge) {
     pem_edge::assignment<float, 2>(merge);
 }
 
-extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_assignment_float32_3(pem_edge::Merge merge) {
+PEM_KERNEL merge_assignment_float32_3(pem_edge::MergeArguments merge) {
     pem_edge::assignment<float, 3>(merge);
 }
 
-extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_assignment_float16_2(pem_edge::Merge merge) {
+PEM_KERNEL merge_assignment_float16_2(pem_edge::MergeArguments merge) {
     pem_edge::assignment<pem_edge::Half, 2>(merge);
 }
 
-extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_assignment_float16_3(pem_edge::Merge merge) {
+PEM_KERNEL merge_assignment_float16_3(pem_edge::MergeArguments merge) {
     pem_edge::assignment<pem_edge::Half, 3>(merge);
 }
 
-extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_accept(pem_edge::Merge merge) {
+PEM_KERNEL merge_accept(pem_edge::MergeArguments merge) {
     pem_edge::make_segments(merge);
 }
 
-extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) merge_paint(pem_edge::Merge merge) {
+PEM_KERNEL merge_paint(pem_edge::MergeArguments merge) {
     const size_t first = size_t(blockIdx.x) * pem_edge::kPaintPixels, pixels = size_t(merge.height) * merge.width;
     for (size_t i = threadIdx.x; i < pem_edge::kPaintPixels; i += pem_edge::kThreads) {
         if (first + i >= pixels) return;

@@ -1,4 +1,4 @@
-// From an image to a model's input: scaled as OpenCV does it, padded at the bottom and right.
+// Fits an image to a model's input: scales it as OpenCV does, and pads it at the bottom and right.
 #include "arguments.h"
 
 namespace pem_edge {
@@ -10,14 +10,15 @@ __device__ int inside(int index, int size) { return min(max(index, 0), size - 1)
 
 __device__ unsigned char byte_of(int value) { return static_cast<unsigned char>(min(max(value, 0), 255)); }
 
-__device__ const unsigned char* source_pixel(const Fit& fit, int row, int column) {
+__device__ const unsigned char* source_pixel(const FitArguments& fit, int row, int column) {
     const size_t pixel = size_t(inside(row, fit.rows.source)) * fit.columns.source + inside(column, fit.columns.source);
     return fit.source + pixel * kChannels;
 }
 
-// INTER_AREA: FP32 sums of a row, then of the rows; products are rounded, as OpenCV's are.
+// OpenCV's INTER_AREA: sums each row in FP32, then the rows. The intrinsics prevent fused multiply-add, which OpenCV
+// does not use.
 struct Average {
-    __device__ static void at(const Fit& fit, int y, int x, unsigned char* pixel) {
+    __device__ static void at(const FitArguments& fit, int y, int x, unsigned char* pixel) {
         const float* row_weights = fit.rows.weights + size_t(y) * fit.rows.taps;
         const float* column_weights = fit.columns.weights + size_t(x) * fit.columns.taps;
         float sum[kChannels] = {};
@@ -37,9 +38,9 @@ struct Average {
     }
 };
 
-// INTER_LINEAR: weights are multiples of 1/2048, and each row's share is rounded down on its own.
+// OpenCV's INTER_LINEAR: weights are multiples of 1/2048, and the contribution of each row is rounded down separately.
 struct Interpolation {
-    __device__ static void at(const Fit& fit, int y, int x, unsigned char* pixel) {
+    __device__ static void at(const FitArguments& fit, int y, int x, unsigned char* pixel) {
         const float* row_weights = fit.rows.weights + size_t(y) * 2;
         const float* column_weights = fit.columns.weights + size_t(x) * 2;
         int sum[kChannels] = {};
@@ -57,7 +58,7 @@ struct Interpolation {
 };
 
 template <typename Scaling>
-__device__ void fit_image(const Fit& fit) {
+__device__ void fit_image(const FitArguments& fit) {
     const int first_x = blockIdx.x * kFitWidth, first_y = blockIdx.y * kFitHeight;
     for (int i = threadIdx.x; i < kFitWidth * kFitHeight; i += kThreads) {
         const int x = first_x + i % kFitWidth, y = first_y + i / kFitWidth;
@@ -73,10 +74,10 @@ __device__ void fit_image(const Fit& fit) {
 }  // namespace
 }  // namespace pem_edge
 
-extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) fit_average(pem_edge::Fit fit) {
+extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) fit_average(pem_edge::FitArguments fit) {
     pem_edge::fit_image<pem_edge::Average>(fit);
 }
 
-extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) fit_interpolation(pem_edge::Fit fit) {
+extern "C" __global__ void __launch_bounds__(pem_edge::kThreads) fit_interpolation(pem_edge::FitArguments fit) {
     pem_edge::fit_image<pem_edge::Interpolation>(fit);
 }

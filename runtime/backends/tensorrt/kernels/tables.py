@@ -1,6 +1,7 @@
-"""Which values each pixel is made of, and with which weights: small tables, one a side, that the kernels read.
+"""Computes the interpolation tables that the kernels read: the sources and weights of each target row and column.
 
-`scaling` is OpenCV's arithmetic for 8-bit images (modules/imgproc/src/resize.cpp), so that the kernels' images are its.
+`scaling` follows OpenCV's arithmetic for 8-bit images (modules/imgproc/src/resize.cpp), so that the kernels compute the
+same images as OpenCV.
 """
 
 from __future__ import annotations
@@ -14,13 +15,21 @@ from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.backends.tensorrt.kernels.arguments import TAPS
 from pem_edge.runtime.inference.postprocess.tiles import Span, tiling
 
-_LEAST_SHARE = 1e-3  # of a source pixel: what a target pixel covers less of does not count
+_MIN_COVERAGE = 1e-3
+"""Minimum fraction of a source pixel that a target pixel must cover for OpenCV's INTER_AREA to count it."""
+
 _FIXED_POINT = 1 << 11
+"""The scale of OpenCV's integer weights for INTER_LINEAR."""
 
 
 @dataclass(frozen=True, eq=False)
 class SideTable:
-    """Target pixel i is the sum of ``weights[i]`` (taps,) times the source pixels from ``first[i]`` on."""
+    """The scaling of one side: target pixel i is a weighted sum of the source pixels from ``first[i]`` on.
+
+    Attributes:
+        first: The first source pixel of each target pixel, int32 (target,).
+        weights: The weights of the source pixels, float32 (target, taps).
+    """
 
     first: NDArray[np.int32]
     weights: NDArray[np.float32]
@@ -28,10 +37,14 @@ class SideTable:
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """From an image to its scaled one, of which ``rows`` and ``columns`` are the sides.
+    """The scaling of an image.
 
-    ``averages`` says whether it is the mean over areas, times ``scale`` and rounded ``half_up`` or else to even, or an
-    interpolation.
+    Attributes:
+        rows: The scaling of the height.
+        columns: The scaling of the width.
+        averages: Whether target pixels are means over areas of source pixels; if not, they are interpolated.
+        scale: The factor of a mean's weighted sum.
+        half_up: Whether means are rounded half up; if not, half to even.
     """
 
     rows: SideTable
@@ -43,33 +56,42 @@ class Scaling:
 
 @dataclass(frozen=True, eq=False)
 class GridTaps:
-    """Where output pixels lie on the mask grid: TAPS of each row and column, the weights beyond ``count`` all 0."""
+    """The positions of output pixels on the mask grid.
+
+    Attributes:
+        rows: The taps of each output row, of the dtype TAPS.
+        columns: The taps of each output column, of the dtype TAPS.
+    """
 
     rows: NDArray[np.void]
     columns: NDArray[np.void]
 
     @property
     def count(self) -> int:
-        """Grid values a side that a pixel depends on, 2 or 3."""
+        """Number of grid rows and of grid columns that a pixel depends on, 2 or 3; later weights are all 0."""
         return 3 if any(side["weight"][:, 2].any() for side in (self.rows, self.columns)) else 2
 
 
 def scaling(geometry: Geometry) -> Scaling:
-    """Return how an image of ``geometry.output_size`` becomes one of ``geometry.image_size``, as preprocessing does."""
+    """Return the scaling from ``geometry.output_size`` to ``geometry.image_size`` that preprocessing uses."""
     (height, width), (rows, columns) = geometry.output_size, geometry.image_size
     if rows * columns >= height * width:
-        return Scaling(_interpolated(height, rows, clamp=False), _interpolated(width, columns, clamp=True), False)
+        return Scaling(_interpolate(height, rows, clamp=False), _interpolate(width, columns, clamp=True), False)
     if height % rows or width % columns:
-        return Scaling(_averaged(height, rows), _averaged(width, columns), True)
+        return Scaling(_average(height, rows), _average(width, columns), True)
     down, across = height // rows, width // columns
     half_up = (down, across) == (2, 2)
-    return Scaling(_summed(down, rows), _summed(across, columns), True, 1 / (down * across), half_up)
+    return Scaling(_sum(down, rows), _sum(across, columns), True, 1 / (down * across), half_up)
 
 
-def _interpolated(source: int, target: int, *, clamp: bool) -> SideTable:
-    """Return the weights of OpenCV's INTER_LINEAR.
+def _interpolate(source: int, target: int, *, clamp: bool) -> SideTable:
+    """Return the weights of OpenCV's INTER_LINEAR, which repeats the pixels at the edges.
 
-    Pixels beyond the edge are the edge's; with ``clamp``, the edge gets the whole weight at once.
+    Args:
+        source: The number of source pixels.
+        target: The number of target pixels.
+        clamp: Whether a pixel at an edge gets its whole weight itself, rather than shared with its repetition, as
+            OpenCV does for columns but not for rows; the two differ in rounding.
     """
     position = ((np.arange(target) + 0.5) * (source / target) - 0.5).astype(np.float32)
     first = np.floor(position)
@@ -81,35 +103,35 @@ def _interpolated(source: int, target: int, *, clamp: bool) -> SideTable:
     return SideTable(first.astype(np.int32), weights)
 
 
-def _averaged(source: int, target: int) -> SideTable:
-    """Return the weights of OpenCV's INTER_AREA."""
+def _average(source: int, target: int) -> SideTable:
+    """Return the weights of OpenCV's INTER_AREA, for a ratio that is not an integer."""
     step = source / target
     start = np.arange(target) * step
     stop = np.minimum(start + step, source)
     first = np.floor(start).astype(np.int32)
     index = first[:, None] + np.arange(int((np.ceil(stop) - first).max()))
-    share = np.minimum(stop[:, None], index + 1) - np.maximum(start[:, None], index)
-    weights = np.where(share > _LEAST_SHARE, share, 0) / np.minimum(step, source - start)[:, None]
+    coverage = np.minimum(stop[:, None], index + 1) - np.maximum(start[:, None], index)
+    weights = np.where(coverage > _MIN_COVERAGE, coverage, 0) / np.minimum(step, source - start)[:, None]
     return SideTable(first, weights.astype(np.float32))
 
 
-def _summed(step: int, target: int) -> SideTable:
-    """Return the weights of INTER_AREA by whole pixels, whose sum is exact."""
+def _sum(step: int, target: int) -> SideTable:
+    """Return the weights of INTER_AREA for an integer ratio: ones, whose sums are exact."""
     return SideTable(np.arange(target, dtype=np.int32) * step, np.ones((target, step), np.float32))
 
 
 def grid_taps(geometry: Geometry) -> GridTaps:
-    """Return where the pixels of an output of ``geometry`` lie on the mask grid."""
+    """Return the positions on the mask grid of the pixels of ``geometry.output_size``."""
     tiles = tiling(geometry)
-    return GridTaps(_taps(tiles.rows), _taps(tiles.columns))
+    return GridTaps(_concatenate_taps(tiles.rows), _concatenate_taps(tiles.columns))
 
 
-def _taps(spans: tuple[Span, ...]) -> NDArray[np.void]:
+def _concatenate_taps(spans: tuple[Span, ...]) -> NDArray[np.void]:
     return np.concatenate([_taps_of(span) for span in spans])
 
 
 def _taps_of(span: Span) -> NDArray[np.void]:
-    """Return the taps of a span, of whose weights (pixels, grid) at most three in a row are not 0."""
+    """Return the taps of a span's pixels, each of which has at most three adjacent nonzero weights."""
     first = (span.weights != 0).argmax(axis=1)
     weights = np.pad(span.weights, ((0, 0), (0, 2)))
     taps = np.empty(len(first), TAPS)

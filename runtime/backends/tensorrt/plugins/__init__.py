@@ -1,4 +1,4 @@
-"""TensorRT plugins: their sources, and where a built library lies."""
+"""The sources of the TensorRT plugin, and the search for its built library."""
 
 from pem_edge.runtime.backends.tensorrt.plugins.library import find
 

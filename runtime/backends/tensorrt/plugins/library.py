@@ -1,4 +1,4 @@
-"""Where a built plugin lies. Its name says which TensorRT it was built for and from which sources."""
+"""Finds the built plugin library, whose file name tells the TensorRT version and the sources it was built from."""
 
 from __future__ import annotations
 
@@ -10,27 +10,33 @@ from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.files import cache_folder
 
 SOURCES = Path(__file__).parent / "deform_conv"
+"""The folder of the plugin's sources."""
+
 OVERRIDE = "PEM_EDGE_PLUGIN"
-"""Environment variable: a library to use instead of the cached one."""
+"""The environment variable that names a library to use instead of the cached one."""
 
 
 def find(tensorrt_version: str) -> Path | None:
-    """Return the plugin that was built from these sources for a TensorRT version such as "10.3.0", or None.
+    """Return the path of the built plugin library, or None if there is none.
 
-    Builds for another minor version or from other sources do not count. The variable PEM_EDGE_PLUGIN overrides.
+    The environment variable PEM_EDGE_PLUGIN takes precedence over the cache, in which only a build from these sources
+    and for the same minor version counts.
+
+    Args:
+        tensorrt_version: The version of TensorRT, such as "10.3.0".
 
     Raises:
-        BackendError: If that variable does not name a file.
+        BackendError: If PEM_EDGE_PLUGIN does not name a file.
     """
     chosen = os.environ.get(OVERRIDE)
     if chosen:
-        return _existing(Path(chosen))
+        return _require_file(Path(chosen))
     path = cached_path(tensorrt_version)
     return path if path.is_file() else None
 
 
 def cached_path(tensorrt_version: str) -> Path:
-    """Return where the plugin for a TensorRT version is kept: the user's cache folder, XDG_CACHE_HOME honored."""
+    """Return the path, in the user's cache folder, of the plugin library for a TensorRT version such as "10.3.0"."""
     major, minor = tensorrt_version.split(".")[:2]
     return cache_folder() / "plugins" / f"deform_conv-tensorrt{major}.{minor}-{source_hash()}.so"
 
@@ -45,7 +51,7 @@ def source_hash() -> str:
     return digest.hexdigest()[:12]
 
 
-def _existing(path: Path) -> Path:
+def _require_file(path: Path) -> Path:
     if not path.is_file():
         raise BackendError(f"{OVERRIDE} names {path}, which is not a file: correct or unset the variable")
     return path.resolve()

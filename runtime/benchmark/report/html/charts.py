@@ -76,8 +76,8 @@ def drift(report: Report) -> Chart:
     if rows and reference_work and len(reference_work.values) > 1:
         rows.insert(0, Row(None, f"CV {tables.variation(reference_work)}", _series(None, reference_work, scale)))
     note = (
-        "Times in the order measured, over each artifact's median. Artifacts take turns: where all rise together, "
-        "and with them the fixed piece of work that is the reference work, it was the machine."
+        "Times in the order measured, over each artifact's median. Artifacts take turns: where all of them rise "
+        "together with the reference work, a fixed piece of work, the machine was slower."
     )
     return Chart("Over the rounds", note, tuple(rows), svg.axis(Scale(1, max(2, report.rounds)), "round"))
 

@@ -100,7 +100,7 @@ def _card(name: Name, *parts: Markup) -> Markup:
 
 def _chart(chart: Chart) -> Markup:
     rows = (
-        tag("div", tag("div", _name(row.name, _SHORT) if row.name else tag("span", "ReferenceWork"),
+        tag("div", tag("div", _name(row.name, _SHORT) if row.name else tag("span", "Reference work"),
                        tag("span", row.figure, class_="figure"), class_="label"),
             row.drawing, class_=f"row {colors.css_class(row.name.number) if row.name else 'machine'}")
         for row in chart.rows

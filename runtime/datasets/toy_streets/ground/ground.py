@@ -23,7 +23,7 @@ def strip(left: float, right: float, start: float = 0.7, end: float = FAR) -> ND
 
 def draw(painter: Painter, rng: np.random.Generator, street: Street) -> None:
     """Paint everything flat but the markings."""
-    up, tint = painter.light.facing(0, 1, 0), rng.uniform(-15, 15)
+    up, tint = painter.light.sunlight(0, 1, 0), rng.uniform(-15, 15)
     grass: Color = (96 + tint, 122 + tint, 62 + tint / 2)
     level, warm = rng.uniform(135, 175), rng.uniform(-4, 12)
     _meadow(painter, grass, up)

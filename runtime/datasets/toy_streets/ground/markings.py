@@ -23,7 +23,7 @@ def draw(painter: Painter, rng: np.random.Generator, street: Street) -> None:
         whole += [-street.curb + 0.4, street.curb - 0.4]
     lines += _lines(whole, _between_crossings(street), width)
     for line in [*lines, *_zebra(rng, street)]:
-        painter.polygons(line[None], (225 * faded, 225 * faded, 215 * faded), painter.light.facing(0, 1, 0))
+        painter.polygons(line[None], (225 * faded, 225 * faded, 215 * faded), painter.light.sunlight(0, 1, 0))
 
 
 def _lines(places: list[float], stretches: list[Stretch], half: float) -> list[NDArray[np.float64]]:
@@ -35,7 +35,7 @@ def _dashes(rng: np.random.Generator, street: Street) -> list[Stretch]:
     period = rng.uniform(5, 9)
     starts = np.arange(rng.uniform(0, period) - 2, 70, period)
     dashes = [(max(float(z), 0.7), float(z) + 0.45 * period) for z in starts]
-    return [(start, end) for start, end in dashes if end > 1 and street.free(start, end)]
+    return [(start, end) for start, end in dashes if end > 1 and street.is_free(start, end)]
 
 
 def _between_crossings(street: Street) -> list[Stretch]:

@@ -35,7 +35,7 @@ def _houses(painter: Painter, street: Street, mask: NDArray[np.uint8]) -> None:
     if painter.light.direct > 0.3 and street.lining[sun[0] > 0] == "town":
         side, reach = (1 if sun[0] > 0 else -1), 9 * abs(sun[0]) / sun[1]
         shade = strip(side * (street.front(side) + 1), side * (street.front(side) - reach))
-        cv2.fillPoly(mask, [painter.camera.project_many(shade) // 2], (170,), cv2.LINE_8, SHIFT)
+        cv2.fillPoly(mask, [painter.camera.project_array(shade) // 2], (170,), cv2.LINE_8, SHIFT)
 
 
 def _footprints(painter: Painter, casters: Sequence[Shadow], mask: NDArray[np.uint8]) -> None:
@@ -44,5 +44,5 @@ def _footprints(painter: Painter, casters: Sequence[Shadow], mask: NDArray[np.ui
     x, z, half_width, half_length = np.array(casters, np.float64).reshape(-1, 4, 1).swapaxes(0, 1)
     right = x - sun[0] * direct + half_width * (-1, 1, 1, -1)
     ahead = z - sun[2] * direct * 0.5 + half_length * (-1, -1, 1, 1)
-    for polygon in painter.camera.project_many(np.stack([right, 0 * right, ahead], axis=-1)):
+    for polygon in painter.camera.project_array(np.stack([right, 0 * right, ahead], axis=-1)):
         cv2.fillConvexPoly(mask, polygon // 2, (255,), cv2.LINE_8, SHIFT)

@@ -45,7 +45,7 @@ def _sun(painter: Painter) -> None:
     light = painter.light
     if light.weather in ("clear", "dusk") and light.sun[2] > 0.2:
         far = 1000 / light.sun[2]
-        place = painter.camera.pixel(light.sun[0] * far * 0.8, light.sun[1] * far * 0.35, 1000)
+        place = painter.camera.project_point(light.sun[0] * far * 0.8, light.sun[1] * far * 0.35, 1000)
         height = painter.camera.size[0]
         painter.canvas.disc(place, height * 0.02, (255, 250, 225), detail=True)
         painter.glows.append((*place, height * 0.1, (190, 170, 120)))

@@ -51,12 +51,12 @@ class Street:
         """Return the middle of a lane; lanes count from 1 on the right of the road's middle, from -1 on its left."""
         return (abs(number) - 0.5) * self.lane_width * (1 if number > 0 else -1)
 
-    def free(self, start: float, end: float) -> bool:
+    def is_free(self, start: float, end: float) -> bool:
         """Return whether nothing crosses between two distances."""
         return self.crossing is None or end < self.crossing[0] or start > self.crossing[1]
 
 
-def nearby(rng: np.random.Generator, near: float, far: float) -> float:
+def random_distance(rng: np.random.Generator, near: float, far: float) -> float:
     """Return a distance at random, more often near than far."""
     return float(near + (far - near) * rng.random() ** 1.5)
 
@@ -65,7 +65,7 @@ LININGS = {"town": 0.5, "houses": 0.27, "park": 0.15, "wall": 0.08}
 """What can line a side, and how often: house beside house, houses in gardens, trees, a long wall or fence."""
 
 
-def draw(rng: np.random.Generator) -> Street:
+def random_street(rng: np.random.Generator) -> Street:
     """Return some street."""
     linings = [str(rng.choice(list(LININGS), p=list(LININGS.values()))) for _ in SIDES]
     verges = [0.0 if lining == "town" else float(rng.uniform(2.5, 13)) for lining in linings]

@@ -67,7 +67,7 @@ class Wall:
     dx: float
     dz: float
     length: float
-    facing: float
+    sunlight: float
 
     def at(self, s: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.floating]:
         """Return points (..., 3) ``s`` meters along the wall and ``y`` high."""
@@ -84,11 +84,11 @@ class Wall:
         return self.at(left[:, None] + width * _RIGHT, bottom[:, None] + height * _UP)
 
 
-def house(rng: np.random.Generator, side: int, front: float, start: float, end: float, *, town: bool) -> House:
+def random_house(rng: np.random.Generator, side: int, front: float, start: float, end: float, *, town: bool) -> House:
     """Return some house for a plot."""
     brick = bool(rng.random() < 0.35)
     colors = BRICK if brick else PLASTER
-    wall = scaled(colors[int(rng.integers(len(colors)))], rng.uniform(0.85, 1.1))
+    wall = scale_color(colors[int(rng.integers(len(colors)))], rng.uniform(0.85, 1.1))
     return House(
         side=side,
         front=front,
@@ -99,7 +99,7 @@ def house(rng: np.random.Generator, side: int, front: float, start: float, end: 
         depth=float(rng.uniform(9, 14)),
         roof=float(rng.uniform(1.8, 3.8)) if not town or rng.random() < 0.6 else 0.0,
         wall=wall,
-        trim=scaled(wall, 0.7) if rng.random() < 0.4 else (232.0, 230.0, 224.0),
+        trim=scale_color(wall, 0.7) if rng.random() < 0.4 else (232.0, 230.0, 224.0),
         brick=brick,
         shop=town and bool(rng.random() < 0.45),
     )
@@ -109,8 +109,8 @@ def draw(painter: Painter, rng: np.random.Generator, plan: House) -> None:
     """Paint one house."""
     painter.begin("building")
     light, x = painter.light, plan.side * plan.front
-    near = Wall(x, plan.start, plan.side, 0, plan.depth, light.facing(0, 0, -1))
-    street = Wall(x, plan.start, 0, 1, plan.end - plan.start, light.facing(-plan.side, 0, 0))
+    near = Wall(x, plan.start, plan.side, 0, plan.depth, light.sunlight(0, 0, -1))
+    street = Wall(x, plan.start, 0, 1, plan.end - plan.start, light.sunlight(-plan.side, 0, 0))
     if plan.roof:
         _roof(painter, rng, plan)
     for wall in (near, street):
@@ -122,7 +122,7 @@ def draw(painter: Painter, rng: np.random.Generator, plan: House) -> None:
         _door(painter, rng, plan, street)
 
 
-def scaled(color: Color, factor: float) -> Color:
+def scale_color(color: Color, factor: float) -> Color:
     """Return a color made lighter or darker."""
     return color[0] * factor, color[1] * factor, color[2] * factor
 
@@ -137,23 +137,23 @@ def _roof(painter: Painter, rng: np.random.Generator, plan: House) -> None:
     stack = [(ridge, top - 1, chimney), (ridge, top - 1, chimney + 0.9), (ridge, top + 1, chimney + 0.9)]
     painter.polygon([*stack, (ridge, top + 1, chimney)], (120, 80, 70))
     slope = [(x, y - 0.1, plan.start), (x, y - 0.1, plan.end), (ridge, top, plan.end), (ridge, top, plan.start)]
-    painter.polygon(slope, tiles, painter.light.facing(-plan.side * 0.5, 0.87, 0))
+    painter.polygon(slope, tiles, painter.light.sunlight(-plan.side * 0.5, 0.87, 0))
     gable = [(x, y, plan.start), (back, y, plan.start), (ridge, top, plan.start)]
-    painter.polygon(gable, plan.wall, painter.light.facing(0, 0, -1))
+    painter.polygon(gable, plan.wall, painter.light.sunlight(0, 0, -1))
 
 
 def _wall(painter: Painter, plan: House, wall: Wall) -> None:
     """Paint the bare wall, with visible courses of bricks, a plinth, and lines between floors."""
     zero = np.zeros(1)
-    painter.polygons(wall.rectangles(zero, zero, wall.length, plan.height), plan.wall, wall.facing, detail=False)
+    painter.polygons(wall.rectangles(zero, zero, wall.length, plan.height), plan.wall, wall.sunlight, detail=False)
     ends = np.array([0.0, wall.length])
     if plan.brick and plan.start < 20:
         courses = np.arange(0.3, plan.height, 0.33)
-        painter.lines(wall.at(ends[None], courses[:, None]), scaled(plan.wall, 0.9), wall.facing)
+        painter.lines(wall.at(ends[None], courses[:, None]), scale_color(plan.wall, 0.9), wall.sunlight)
     if plan.start < 2 * _FINE:
-        painter.polygons(wall.rectangles(zero, zero, wall.length, 0.6), scaled(plan.wall, 0.75), wall.facing)
+        painter.polygons(wall.rectangles(zero, zero, wall.length, 0.6), scale_color(plan.wall, 0.75), wall.sunlight)
         eaves = zero + plan.height - 0.4
-        painter.polygons(wall.rectangles(zero, eaves, wall.length, 0.4), plan.trim, wall.facing)
+        painter.polygons(wall.rectangles(zero, eaves, wall.length, 0.4), plan.trim, wall.sunlight)
 
 
 def _windows(painter: Painter, rng: np.random.Generator, plan: House, wall: Wall, *, ground: bool) -> None:
@@ -164,15 +164,15 @@ def _windows(painter: Painter, rng: np.random.Generator, plan: House, wall: Wall
     columns, rows = np.meshgrid(np.arange(bays), np.arange(0 if ground else 1, plan.floors))
     left, bottom = margin + bay * columns.ravel(), 0.95 + plan.floor * rows.ravel()
     lit = (rng.random(len(left)) < 0.4) & painter.light.lamps
-    glass = _GLASS if rng.random() < 0.6 else scaled(painter.light.zenith, 0.6)
-    painter.polygons(wall.rectangles(left - 0.12, bottom - 0.12, width + 0.24, height + 0.24), plan.trim, wall.facing)
+    glass = _GLASS if rng.random() < 0.6 else scale_color(painter.light.zenith, 0.6)
+    painter.polygons(wall.rectangles(left - 0.12, bottom - 0.12, width + 0.24, height + 0.24), plan.trim, wall.sunlight)
     painter.polygons(wall.rectangles(left[~lit], bottom[~lit], width, height), glass, 0.4)
     painter.polygons(wall.rectangles(left[lit], bottom[lit], width, height), _LIT, 0.5)
     if plan.start < _FINE:
         middle = wall.rectangles(left + width / 2 - 0.04, bottom, 0.08, height)
-        painter.polygons(middle, plan.trim, wall.facing)
+        painter.polygons(middle, plan.trim, wall.sunlight)
         sills = wall.rectangles(left - 0.2, bottom - 0.28, width + 0.4, 0.16)
-        painter.polygons(sills, scaled(plan.trim, 0.85), wall.facing)
+        painter.polygons(sills, scale_color(plan.trim, 0.85), wall.sunlight)
 
 
 def _shop(painter: Painter, rng: np.random.Generator, plan: House, wall: Wall) -> None:
@@ -182,17 +182,17 @@ def _shop(painter: Painter, rng: np.random.Generator, plan: House, wall: Wall) -
     width = wall.length / count - 0.7
     left = 0.35 + np.arange(count) * wall.length / count
     glass: Color = (400, 350, 240) if painter.light.lamps else (56, 66, 76)
-    painter.polygons(wall.rectangles(left - 0.15, left * 0, width + 0.3, 2.6), scaled(color, 0.7), wall.facing)
+    painter.polygons(wall.rectangles(left - 0.15, left * 0, width + 0.3, 2.6), scale_color(color, 0.7), wall.sunlight)
     painter.polygons(wall.rectangles(left, left * 0 + 0.5, width, 1.9), glass, 0.4)
     zero = np.zeros(1)
-    painter.polygons(wall.rectangles(zero + 0.2, zero + 2.65, wall.length - 0.4, 0.6), color, wall.facing)
+    painter.polygons(wall.rectangles(zero + 0.2, zero + 2.65, wall.length - 0.4, 0.6), color, wall.sunlight)
     if rng.random() < 0.5:
         out = wall.x - plan.side * 1.3
         slope = [(wall.x, 2.9, plan.start), (wall.x, 2.9, plan.end), (out, 2.35, plan.end), (out, 2.35, plan.start)]
-        painter.polygon(slope, SHOPS[int(rng.integers(len(SHOPS)))], painter.light.facing(0, 1, 0))
+        painter.polygon(slope, SHOPS[int(rng.integers(len(SHOPS)))], painter.light.sunlight(0, 1, 0))
 
 
 def _door(painter: Painter, rng: np.random.Generator, plan: House, wall: Wall) -> None:
     place, color = np.array([rng.uniform(0.3, 0.7) * wall.length]), SHOPS[int(rng.integers(len(SHOPS)))]
-    painter.polygons(wall.rectangles(place - 0.15, place * 0, 1.3, 2.45), plan.trim, wall.facing)
-    painter.polygons(wall.rectangles(place, place * 0, 1.0, 2.3), scaled(color, 0.6), wall.facing)
+    painter.polygons(wall.rectangles(place - 0.15, place * 0, 1.3, 2.45), plan.trim, wall.sunlight)
+    painter.polygons(wall.rectangles(place, place * 0, 1.0, 2.3), scale_color(color, 0.6), wall.sunlight)

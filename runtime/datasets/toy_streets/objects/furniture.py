@@ -19,7 +19,7 @@ _BLUE: Color = (30, 80, 170)
 def post(painter: Painter, x: float, z: float, height: float, width: float, color: Color = _STEEL) -> None:
     """Paint an upright post."""
     painter.begin("pole")
-    painter.polygon(box(x, 0, z, width, height), color, painter.light.facing(0, 0, -1))
+    painter.polygon(box(x, 0, z, width, height), color, painter.light.sunlight(0, 0, -1))
     bright: Color = (color[0] * 1.25, color[1] * 1.25, color[2] * 1.25)
     painter.polygon(box(x + width * 0.15, 0, z, width * 0.3, height), bright, 0.6, detail=True)
 
@@ -42,7 +42,7 @@ def traffic_light(painter: Painter, rng: np.random.Generator, x: float, z: float
     """Paint a signal on its post, towards the camera or turned away."""
     post(painter, x, z, 2.5, 0.16, (70, 74, 76))
     painter.begin("traffic light")
-    painter.polygon(box(x, 2.2, z, 0.42, 1.15), (34, 36, 38), painter.light.facing(0, 0, -1))
+    painter.polygon(box(x, 2.2, z, 0.42, 1.15), (34, 36, 38), painter.light.sunlight(0, 0, -1))
     if rng.random() < 0.2:
         return
     state = int(rng.integers(0, 3))
@@ -60,20 +60,20 @@ def traffic_sign(painter: Painter, rng: np.random.Generator, x: float, z: float)
     height, size = rng.uniform(2.1, 2.7), rng.uniform(0.36, 0.5)
     post(painter, x, z, height, 0.11)
     painter.begin("traffic sign")
-    center, facing = (x, height + 0.3, z), painter.light.facing(0, 0, -1)
+    center, sunlight = (x, height + 0.3, z), painter.light.sunlight(0, 0, -1)
     kind = int(rng.integers(0, 7))
     if kind == 0:
-        _layers(painter, center, facing, 3, math.pi / 2, [(size * 1.1, _RED), (size * 0.75, _WHITE)])
+        _layers(painter, center, sunlight, 3, math.pi / 2, [(size * 1.1, _RED), (size * 0.75, _WHITE)])
     elif kind == 1:
         _layers(
-            painter, center, facing, 16, 0, [(size * 0.9, _RED), (size * 0.68, _WHITE), (size * 0.25, (30, 30, 34))]
+            painter, center, sunlight, 16, 0, [(size * 0.9, _RED), (size * 0.68, _WHITE), (size * 0.25, (30, 30, 34))]
         )
     elif kind == 2:
-        _layers(painter, center, facing, 8, math.pi / 8, [(size, _WHITE), (size * 0.92, _RED), (size * 0.3, _WHITE)])
+        _layers(painter, center, sunlight, 8, math.pi / 8, [(size, _WHITE), (size * 0.92, _RED), (size * 0.3, _WHITE)])
     elif kind == 3:
-        _layers(painter, center, facing, 16, 0, [(size * 0.9, _WHITE), (size * 0.82, _BLUE), (size * 0.3, _WHITE)])
+        _layers(painter, center, sunlight, 16, 0, [(size * 0.9, _WHITE), (size * 0.82, _BLUE), (size * 0.3, _WHITE)])
     elif kind == 4:
-        _layers(painter, center, facing, 4, 0, [(size * 1.1, _WHITE), (size * 0.85, (235, 180, 30))])
+        _layers(painter, center, sunlight, 4, 0, [(size * 1.1, _WHITE), (size * 0.85, (235, 180, 30))])
     elif kind == 5:
         _panel(painter, center, (1.7 * size, 1.7 * size), _BLUE)
     else:
@@ -82,23 +82,23 @@ def traffic_sign(painter: Painter, rng: np.random.Generator, x: float, z: float)
 
 
 def _layers(
-    painter: Painter, center: Point, facing: float, corners: int, turn: float, layers: list[tuple[float, Color]]
+    painter: Painter, center: Point, sunlight: float, corners: int, turn: float, layers: list[tuple[float, Color]]
 ) -> None:
     """Paint polygons one upon another, each smaller; all but the first are details."""
     angles = [turn + 2 * math.pi * i / corners for i in range(corners)]
     for i, (radius, color) in enumerate(layers):
         points = [(center[0] + radius * math.cos(a), center[1] + radius * math.sin(a), center[2]) for a in angles]
-        painter.polygon(points, color, facing, detail=i > 0)
+        painter.polygon(points, color, sunlight, detail=i > 0)
 
 
 def _panel(painter: Painter, center: Point, size: tuple[float, float], color: Color) -> None:
     """Paint a rectangular sign with white lettering."""
     (x, y, z), (width, height) = center, size
-    facing = painter.light.facing(0, 0, -1)
-    painter.polygon(box(x, y - height / 2, z, width, height), _WHITE, facing)
-    painter.polygon(box(x, y - height * 0.45, z, width * 0.92, height * 0.9), color, facing, detail=True)
+    sunlight = painter.light.sunlight(0, 0, -1)
+    painter.polygon(box(x, y - height / 2, z, width, height), _WHITE, sunlight)
+    painter.polygon(box(x, y - height * 0.45, z, width * 0.92, height * 0.9), color, sunlight, detail=True)
     for row in (-0.22, 0.12):
-        painter.polygon(box(x, y + row * height, z, width * 0.6, height * 0.13), _WHITE, facing, detail=True)
+        painter.polygon(box(x, y + row * height, z, width * 0.6, height * 0.13), _WHITE, sunlight, detail=True)
 
 
 def bollard(painter: Painter, _: np.random.Generator, x: float, z: float) -> None:
@@ -114,16 +114,16 @@ def wall(
     start, end = z
     color: Color = (150, 96, 80) if rng.random() < 0.5 else (176, 170, 158)
     dark: Color = (color[0] * 0.85, color[1] * 0.85, color[2] * 0.85)
-    facing = painter.light.facing(-side, 0, 0)
+    sunlight = painter.light.sunlight(-side, 0, 0)
     near = [(x, 0.0, start), (x + side * 0.3, 0.0, start), (x + side * 0.3, height, start), (x, height, start)]
-    painter.polygon(near, color, painter.light.facing(0, 0, -1))
-    painter.polygon([(x, 0.0, start), (x, 0.0, end), (x, height, end), (x, height, start)], color, facing)
+    painter.polygon(near, color, painter.light.sunlight(0, 0, -1))
+    painter.polygon([(x, 0.0, start), (x, 0.0, end), (x, height, end), (x, height, start)], color, sunlight)
     if start < 40:
         rows = np.arange(0.3, height, 0.3)
         lines = np.array([[(x, y, start), (x, y, end)] for y in rows])
-        painter.lines(lines, dark, facing)
+        painter.lines(lines, dark, sunlight)
     cap = [(x, height, start), (x, height, end), (x, height + 0.12, end), (x, height + 0.12, start)]
-    painter.polygon(cap, (200, 196, 188), painter.light.facing(0, 1, 0))
+    painter.polygon(cap, (200, 196, 188), painter.light.sunlight(0, 1, 0))
 
 
 def fence(
@@ -133,9 +133,9 @@ def fence(
     painter.begin("fence")
     start, end = z
     color: Color = (134, 104, 76) if rng.random() < 0.6 else (214, 212, 204)
-    facing = painter.light.facing(-side, 0, 0)
-    painter.polygon([(x, 0.05, start), (x, 0.05, end), (x, height, end), (x, height, start)], color, facing)
+    sunlight = painter.light.sunlight(-side, 0, 0)
+    painter.polygon([(x, 0.05, start), (x, 0.05, end), (x, height, end), (x, height, start)], color, sunlight)
     if start < 50:
         gaps = np.arange(start, end, 0.35)
         slits = np.array([[(x, 0.1, g), (x, 0.1, g + 0.07), (x, height, g + 0.07), (x, height, g)] for g in gaps])
-        painter.polygons(slits, (color[0] * 0.62, color[1] * 0.62, color[2] * 0.62), facing)
+        painter.polygons(slits, (color[0] * 0.62, color[1] * 0.62, color[2] * 0.62), sunlight)

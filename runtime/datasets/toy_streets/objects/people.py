@@ -1,4 +1,4 @@
-"""Pedestrians and cyclists, built from limbs."""
+"""Pedestrians and cyclists, painted limb by limb."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ CLOTHES: tuple[Color, ...] = (
     (40, 44, 60), (150, 40, 44), (60, 90, 130), (210, 205, 195), (70, 74, 78), (190, 150, 60), (52, 92, 70),
     (120, 84, 130), (28, 28, 32), (170, 110, 80), (220, 120, 60), (120, 150, 180),
 )  # fmt: skip
-TROUSERS: tuple[Color, ...] = ((40, 46, 66), (32, 32, 36), (90, 84, 74), (120, 108, 88), (70, 78, 96))
+PANTS: tuple[Color, ...] = ((40, 46, 66), (32, 32, 36), (90, 84, 74), (120, 108, 88), (70, 78, 96))
 SKIN: tuple[Color, ...] = ((226, 184, 154), (196, 148, 116), (140, 98, 72), (92, 64, 48))
 HAIR: tuple[Color, ...] = ((34, 28, 26), (92, 66, 44), (190, 160, 110), (140, 140, 140))
 
-Spot = tuple[float, float]
-"""Meters to the right of somebody's feet, and up."""
+Offset = tuple[float, float]
+"""Position relative to a figure's feet: meters to the right and up, at a height of 1.75 m."""
 
 
 class Figure:
-    """Somebody at (``x``, ``z``), ``size`` times as large as a person of 1.75 m."""
+    """Paints the parts of a person who stands at (``x``, ``z``) meters and is ``size`` times 1.75 m tall."""
 
     def __init__(self, painter: Painter, rng: np.random.Generator, x: float, z: float, size: float) -> None:
         self.painter, self.x, self.z, self.size = painter, x, z, size
-        self.facing = painter.light.facing(0, 0.3, -0.95)
-        self.shirt, self.trousers = _any(rng, CLOTHES), _any(rng, TROUSERS)
-        self.skin, self.hair = _any(rng, SKIN), _any(rng, HAIR)
+        self.sunlight = painter.light.sunlight(0, 0.3, -0.95)
+        self.shirt, self.pants = _pick(rng, CLOTHES), _pick(rng, PANTS)
+        self.skin, self.hair = _pick(rng, SKIN), _pick(rng, HAIR)
 
-    def polygon(self, spots: list[Spot], color: Color) -> None:
-        """Paint a polygon."""
-        points = [(self.x + self.size * a, self.size * y, self.z) for a, y in spots]
-        self.painter.polygon(points, color, self.facing)
+    def polygon(self, corners: list[Offset], color: Color) -> None:
+        """Paint a polygon with these corners."""
+        points = [(self.x + self.size * right, self.size * up, self.z) for right, up in corners]
+        self.painter.polygon(points, color, self.sunlight)
 
-    def limb(self, start: Spot, end: Spot, widths: tuple[float, float], color: Color) -> None:
-        """Paint a limb from ``start`` to ``end``, with its widths there."""
+    def limb(self, start: Offset, end: Offset, widths: tuple[float, float], color: Color) -> None:
+        """Paint a limb, with its widths in meters at ``start`` and ``end``."""
         length = math.hypot(end[0] - start[0], end[1] - start[1]) or 1.0
         across, up = -(end[1] - start[1]) / length / 2, (end[0] - start[0]) / length / 2
         a, b = widths
@@ -46,29 +46,29 @@ class Figure:
             color,
         )  # fmt: skip
 
-    def head(self, spot: Spot, *, seen_from_behind: bool, helmet: Color | None = None) -> None:
-        """Paint a head, with hair or a helmet."""
-        place = (self.x + self.size * spot[0], self.size * spot[1], self.z)
-        top = (place[0], place[1] + 0.05 * self.size, self.z)
-        self.painter.disc(place, 0.115 * self.size, self.hair if seen_from_behind else self.skin, self.facing)
-        self.painter.disc(top, 0.105 * self.size, helmet or self.hair, self.facing)
+    def head(self, center: Offset, *, seen_from_behind: bool, helmet: Color | None = None) -> None:
+        """Paint a head with hair or a helmet."""
+        x, y = self.x + self.size * center[0], self.size * center[1]
+        top, face = (x, y + 0.05 * self.size, self.z), (x, y - 0.02 * self.size, self.z)
+        color = self.hair if seen_from_behind else self.skin
+        self.painter.disc((x, y, self.z), 0.115 * self.size, color, self.sunlight)
+        self.painter.disc(top, 0.105 * self.size, helmet or self.hair, self.sunlight)
         if not seen_from_behind:
-            face = (place[0], place[1] - 0.02 * self.size, self.z)
-            self.painter.disc(face, 0.085 * self.size, self.skin, self.facing, detail=True)
+            self.painter.disc(face, 0.085 * self.size, self.skin, self.sunlight, detail=True)
 
-    def wheel(self, place: float, *, edge_on: bool) -> None:
-        """Paint a bicycle's wheel, whose spokes are a blur."""
+    def wheel(self, x: float, *, edge_on: bool) -> None:
+        """Paint a bicycle's wheel, ``x`` meters right of the figure; the spokes are a gray disc."""
         if edge_on:
-            self.limb((place, 0.0), (place, 0.68), (0.06, 0.06), (24, 24, 26))
+            self.limb((x, 0.0), (x, 0.68), (0.06, 0.06), (24, 24, 26))
             return
-        center = (self.x + place * self.size, 0.34 * self.size, self.z)
-        self.painter.disc(center, 0.34 * self.size, (28, 28, 30), self.facing)
-        self.painter.disc(center, 0.29 * self.size, (118, 118, 118), self.facing, detail=True)
-        self.painter.disc(center, 0.04 * self.size, (40, 40, 42), self.facing, detail=True)
+        center = (self.x + x * self.size, 0.34 * self.size, self.z)
+        self.painter.disc(center, 0.34 * self.size, (28, 28, 30), self.sunlight)
+        self.painter.disc(center, 0.29 * self.size, (118, 118, 118), self.sunlight, detail=True)
+        self.painter.disc(center, 0.04 * self.size, (40, 40, 42), self.sunlight, detail=True)
 
 
 def person(painter: Painter, rng: np.random.Generator, x: float, z: float) -> None:
-    """Paint a pedestrian who stands or walks, seen from behind, from the front or from the side."""
+    """Paint a pedestrian who stands or walks, seen from behind, the front or the side."""
     painter.begin("person")
     child = rng.random() < 0.12
     figure = Figure(painter, rng, x, z, float(rng.uniform(0.6, 0.75) if child else rng.uniform(0.9, 1.08)))
@@ -78,70 +78,73 @@ def person(painter: Painter, rng: np.random.Generator, x: float, z: float) -> No
     for foot, hip in ((-spread, -0.06), (spread, 0.06)):
         hip = 0.0 if sideways else hip
         knee = (foot * 0.6 + hip * 0.4, 0.45)
-        figure.limb((hip, 0.86), knee, (0.2, 0.15), figure.trousers)
-        figure.limb(knee, (foot, 0.06), (0.15, 0.11), figure.trousers)
+        figure.limb((hip, 0.86), knee, (0.2, 0.15), figure.pants)
+        figure.limb(knee, (foot, 0.06), (0.15, 0.11), figure.pants)
         figure.polygon([(foot - 0.07, 0), (foot + 0.09, 0), (foot + 0.07, 0.09), (foot - 0.06, 0.09)], shoes)
     _torso(figure, rng, 0.14 if sideways else 0.22, step)
     figure.head((0.02 if sideways else 0.0, 1.61), seen_from_behind=bool(rng.random() < 0.45))
 
 
-def _torso(figure: Figure, rng: np.random.Generator, half: float, swing: float) -> None:
-    """Paint chest, arms, and perhaps a skirt or coat, or a bag."""
-    coat = 0.55 if rng.random() < 0.25 else 0.82
-    hem = half * (1.15 if coat < 0.8 else 0.85)
+def _torso(figure: Figure, rng: np.random.Generator, half_width: float, swing: float) -> None:
+    """Paint the chest and the arms, sometimes with a coat or skirt, sometimes with a bag."""
+    hem_height = 0.55 if rng.random() < 0.25 else 0.82
+    hem_half_width = half_width * (1.15 if hem_height < 0.8 else 0.85)
     for side in (-1, 1):
-        hand = (side * (half + 0.05) + swing * 0.8 * side, 0.82)
-        figure.limb((side * (half - 0.03), 1.4), hand, (0.12, 0.08), _darker(figure.shirt))
+        hand = (side * (half_width + 0.05) + swing * 0.8 * side, 0.82)
+        figure.limb((side * (half_width - 0.03), 1.4), hand, (0.12, 0.08), _darker(figure.shirt))
         figure.polygon([(hand[0] - 0.04, 0.74), (hand[0] + 0.04, 0.74), (hand[0] + 0.04, 0.83), (hand[0] - 0.04, 0.83)],
                        figure.skin)  # fmt: skip
-    chest = [(-hem, coat), (hem, coat), (half * 0.9, 1.15), (half, 1.4), (0.07, 1.5), (-0.07, 1.5), (-half, 1.4),
-             (-half * 0.9, 1.15)]  # fmt: skip
+    right_side = [(hem_half_width, hem_height), (half_width * 0.9, 1.15), (half_width, 1.4), (0.07, 1.5)]
+    chest = [(-hem_half_width, hem_height), *right_side]
+    chest += [(-right, up) for right, up in reversed(right_side[1:])]
     figure.polygon(chest, figure.shirt)
     if rng.random() < 0.3:
-        figure.polygon([(half - 0.02, 0.7), (half + 0.2, 0.7), (half + 0.2, 0.98), (half - 0.02, 0.98)],
-                       _any(rng, CLOTHES))  # fmt: skip
+        left, right = half_width - 0.02, half_width + 0.2
+        figure.polygon([(left, 0.7), (right, 0.7), (right, 0.98), (left, 0.98)], _pick(rng, CLOTHES))
 
 
 def rider(painter: Painter, rng: np.random.Generator, x: float, z: float, *, sideways: bool) -> None:
-    """Paint a cyclist with the bicycle, seen from the side, from behind or from the front."""
+    """Paint a cyclist and the bicycle, seen from the side (``sideways``), from behind or from the front."""
     painter.begin("rider")
-    figure, frame = Figure(painter, rng, x, z, float(rng.uniform(0.95, 1.08))), _any(rng, CLOTHES)
-    helmet = _any(rng, CLOTHES) if rng.random() < 0.5 else None
-    way = 1 if rng.random() < 0.5 else -1
+    figure, frame = Figure(painter, rng, x, z, float(rng.uniform(0.95, 1.08))), _pick(rng, CLOTHES)
+    helmet = _pick(rng, CLOTHES) if rng.random() < 0.5 else None
+    forward = bool(rng.random() < 0.5)  # to the right if sideways, else away from the camera
     if sideways:
-        _from_the_side(figure, frame, way, helmet)
+        _side_view(figure, frame, helmet, direction=1 if forward else -1)
     else:
-        _end_on(figure, frame, helmet, behind=way > 0)
+        _end_view(figure, frame, helmet, seen_from_behind=forward)
 
 
-def _from_the_side(figure: Figure, frame: Color, way: int, helmet: Color | None) -> None:
-    for place in (-0.52, 0.52):
-        figure.wheel(place, edge_on=False)
+def _side_view(figure: Figure, frame: Color, helmet: Color | None, *, direction: int) -> None:
+    """Paint a cyclist who rides to the right (``direction`` 1) or to the left (-1)."""
+    for x in (-0.52, 0.52):
+        figure.wheel(x, edge_on=False)
     tubes = [((-0.52, 0.34), (-0.18, 0.85)), ((-0.18, 0.85), (0.05, 0.32)), ((0.05, 0.32), (-0.52, 0.34)),
              ((-0.15, 0.78), (0.38, 0.82)), ((0.38, 0.82), (0.05, 0.32)), ((0.35, 1.0), (0.52, 0.34))]  # fmt: skip
     for (a, ya), (b, yb) in tubes:
-        figure.limb((way * a, ya), (way * b, yb), (0.055, 0.055), frame)
+        figure.limb((direction * a, ya), (direction * b, yb), (0.055, 0.055), frame)
     for knee, foot in (((0.22, 0.72), (0.12, 0.2)), ((0.28, 0.88), (0.02, 0.45))):
-        figure.limb((way * -0.18, 0.95), (way * knee[0], knee[1]), (0.19, 0.14), figure.trousers)
-        figure.limb((way * knee[0], knee[1]), (way * foot[0], foot[1]), (0.14, 0.1), figure.trousers)
-    figure.limb((way * -0.2, 0.92), (way * 0.14, 1.46), (0.24, 0.3), figure.shirt)
-    figure.limb((way * 0.12, 1.4), (way * 0.38, 1.05), (0.11, 0.08), _darker(figure.shirt))
-    figure.head((way * 0.22, 1.64), seen_from_behind=False, helmet=helmet)
+        figure.limb((direction * -0.18, 0.95), (direction * knee[0], knee[1]), (0.19, 0.14), figure.pants)
+        figure.limb((direction * knee[0], knee[1]), (direction * foot[0], foot[1]), (0.14, 0.1), figure.pants)
+    figure.limb((direction * -0.2, 0.92), (direction * 0.14, 1.46), (0.24, 0.3), figure.shirt)
+    figure.limb((direction * 0.12, 1.4), (direction * 0.38, 1.05), (0.11, 0.08), _darker(figure.shirt))
+    figure.head((direction * 0.22, 1.64), seen_from_behind=False, helmet=helmet)
 
 
-def _end_on(figure: Figure, frame: Color, helmet: Color | None, *, behind: bool) -> None:
+def _end_view(figure: Figure, frame: Color, helmet: Color | None, *, seen_from_behind: bool) -> None:
+    """Paint a cyclist who rides away from the camera or toward it."""
     figure.wheel(0.0, edge_on=True)
     figure.limb((0.0, 0.6), (0.0, 0.95), (0.09, 0.12), frame)
     for side, knee in ((-1, 0.62), (1, 0.5)):
-        figure.limb((side * 0.1, 0.95), (side * 0.16, knee), (0.18, 0.14), figure.trousers)
-        figure.limb((side * 0.16, knee), (side * 0.13, knee - 0.4), (0.13, 0.1), figure.trousers)
+        figure.limb((side * 0.1, 0.95), (side * 0.16, knee), (0.18, 0.14), figure.pants)
+        figure.limb((side * 0.16, knee), (side * 0.13, knee - 0.4), (0.13, 0.1), figure.pants)
         figure.limb((side * 0.2, 1.42), (side * 0.3, 1.05), (0.12, 0.09), _darker(figure.shirt))
     figure.limb((-0.3, 1.03), (0.3, 1.03), (0.05, 0.05), (40, 40, 42))
     figure.polygon([(-0.17, 0.88), (0.17, 0.88), (0.23, 1.4), (0.07, 1.5), (-0.07, 1.5), (-0.23, 1.4)], figure.shirt)
-    figure.head((0.0, 1.63), seen_from_behind=behind, helmet=helmet)
+    figure.head((0.0, 1.63), seen_from_behind=seen_from_behind, helmet=helmet)
 
 
-def _any(rng: np.random.Generator, colors: tuple[Color, ...]) -> Color:
+def _pick(rng: np.random.Generator, colors: tuple[Color, ...]) -> Color:
     return colors[int(rng.integers(len(colors)))]
 
 

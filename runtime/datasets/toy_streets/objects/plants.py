@@ -13,7 +13,7 @@ LEAVES: tuple[Color, ...] = ((70, 98, 44), (86, 110, 52), (58, 86, 48), (104, 11
 _FINE = 60.0
 
 
-def leaves(rng: np.random.Generator) -> Color:
+def random_leaf_color(rng: np.random.Generator) -> Color:
     """Return a color of leaves."""
     return LEAVES[int(rng.integers(len(LEAVES)))]
 
@@ -23,7 +23,7 @@ def tree(painter: Painter, rng: np.random.Generator, x: float, z: float, height:
     painter.begin("vegetation")
     trunk, width = height * rng.uniform(0.25, 0.4), 0.04 * height
     bark: Color = (88, 74, 62)
-    painter.polygon(box(x, 0, z, width, trunk + 0.2 * height), bark, painter.light.facing(0, 0, -1))
+    painter.polygon(box(x, 0, z, width, trunk + 0.2 * height), bark, painter.light.sunlight(0, 0, -1))
     if rng.random() < 1 / 6:
         _conifer(painter, x, z, height, color)
     else:
@@ -89,11 +89,11 @@ def _conifer(painter: Painter, x: float, z: float, height: float, color: Color) 
 def hedge(painter: Painter, rng: np.random.Generator, side: int, x: float, z: tuple[float, float]) -> None:
     """Paint a cut hedge along the street from ``z[0]`` to ``z[1]``."""
     painter.begin("vegetation")
-    height, color = rng.uniform(0.9, 1.8), leaves(rng)
+    height, color = rng.uniform(0.9, 1.8), random_leaf_color(rng)
     (start, end), back = z, x + side * 0.9
     front_wall = [(x, 0.0, start), (x, 0.0, end), (x, height, end), (x, height, start)]
     top = [(x, height, start), (x, height, end), (back, height, end), (back, height, start)]
     near = [(x, 0.0, start), (back, 0.0, start), (back, height, start), (x, height, start)]
-    painter.polygon(top, color, painter.light.facing(0, 1, 0))
-    painter.polygon(near, color, painter.light.facing(0, 0, -1))
-    painter.polygon(front_wall, color, painter.light.facing(-side, 0, 0))
+    painter.polygon(top, color, painter.light.sunlight(0, 1, 0))
+    painter.polygon(near, color, painter.light.sunlight(0, 0, -1))
+    painter.polygon(front_wall, color, painter.light.sunlight(-side, 0, 0))

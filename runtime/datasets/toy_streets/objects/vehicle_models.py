@@ -81,7 +81,7 @@ CARS = (SEDAN, SEDAN, HATCH, HATCH, SUV, VAN)
 HEAVY = (CARGO, TIPPER, BUS)
 
 
-def choose(rng: np.random.Generator, heavy: float) -> Model:
+def random_model(rng: np.random.Generator, heavy: float) -> Model:
     """Return some model, of a truck or bus in a share ``heavy`` of the cases."""
     models = HEAVY if rng.random() < heavy else CARS
     return models[int(rng.integers(len(models)))]

@@ -16,7 +16,7 @@ PAINTS: tuple[Color, ...] = (
     (200, 196, 180), (40, 80, 60), (190, 150, 50), (90, 62, 50), (190, 90, 40), (60, 64, 72), (120, 170, 190),
 )  # fmt: skip
 _GLASS: Color = (44, 54, 64)
-_TYRE: Color = (26, 26, 28)
+_TIRE: Color = (26, 26, 28)
 _FINE = 60.0
 
 
@@ -39,9 +39,9 @@ class Body:
             self.z - right * self.sin + ahead * self.cos,
         )
 
-    def facing(self, right: float, up: float, ahead: float) -> float:
+    def sunlight(self, right: float, up: float, ahead: float) -> float:
         """Return how much a face with this normal turns to the sun."""
-        return self.painter.light.facing(right * self.cos + ahead * self.sin, up, ahead * self.cos - right * self.sin)
+        return self.painter.light.sunlight(right * self.cos + ahead * self.sin, up, ahead * self.cos - right * self.sin)
 
 
 def draw(painter: Painter, rng: np.random.Generator, model: Model, x: float, z: float, heading: float) -> None:
@@ -63,7 +63,7 @@ def _extrude(body: Body, model: Model, paint: Color) -> None:
     painter = body.painter
     _far_wheels(body, model)
     left, right = (
-        painter.camera.project([body.point(sign * model.half_at(y), y, a) for a, y in model.profile])
+        painter.camera.project_points([body.point(sign * model.half_at(y), y, a) for a, y in model.profile])
         for sign in (-1, 1)
     )
     faces = range(len(model.profile) - 1)
@@ -71,11 +71,11 @@ def _extrude(body: Body, model: Model, paint: Color) -> None:
         corners = np.stack([left[i], right[i], right[i + 1], left[i + 1]])
         if _outward(corners.tolist()):
             (a, ya), (b, yb) = model.profile[i], model.profile[i + 1]
-            facing = body.facing(0, (b - a) / math.hypot(b - a, yb - ya), (ya - yb) / math.hypot(b - a, yb - ya))
-            painter.pixels([corners], body.z, _GLASS if i in model.glass else paint, facing)
+            sunlight = body.sunlight(0, (b - a) / math.hypot(b - a, yb - ya), (ya - yb) / math.hypot(b - a, yb - ya))
+            painter.pixels([corners], body.z, _GLASS if i in model.glass else paint, sunlight)
     if abs(body.camera_side) > model.half:
         side = 1 if body.camera_side > 0 else -1
-        painter.pixels([right if side > 0 else left], body.z, paint, body.facing(side, 0, 0))
+        painter.pixels([right if side > 0 else left], body.z, paint, body.sunlight(side, 0, 0))
         _side(body, model, side, paint)
 
 
@@ -91,7 +91,7 @@ def _far_wheels(body: Body, model: Model) -> None:
         for left in (-model.half + 0.05, model.half - 0.3):
             ends = (left, left + 0.25)
             tire = [body.point(a, y, place) for y in (0.0, low) for a in (ends if y == 0 else ends[::-1])]
-            body.painter.polygon(tire, _TYRE)
+            body.painter.polygon(tire, _TIRE)
     shade = [body.point(a, y, model.profile[0][0] + 0.3) for a, y in
              ((-model.half, 0.22), (model.half, 0.22), (model.half, low), (-model.half, low))]  # fmt: skip
     body.painter.polygon(shade, (16, 16, 18), 0)
@@ -110,7 +110,7 @@ def _side(body: Body, model: Model, side: int, paint: Color) -> None:
         painter.lines(line, (paint[0] * 0.5, paint[1] * 0.5, paint[2] * 0.5))
     turns = np.linspace(0, 2 * math.pi, 14, endpoint=False)
     for place in model.wheels:
-        for radius, color, hub in ((model.radius, _TYRE, False), (0.6 * model.radius, (112, 114, 118), True)):
+        for radius, color, hub in ((model.radius, _TIRE, False), (0.6 * model.radius, (112, 114, 118), True)):
             if body.z < _FINE or not hub:
                 rim = [
                     body.point(

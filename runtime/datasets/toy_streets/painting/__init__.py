@@ -1,1 +1,1 @@
-"""Drawing in perspective: a camera, a canvas, light, textures and the picture's finish."""
+"""Drawing in perspective: a camera, a canvas, light, textures and effects of lens and sensor."""

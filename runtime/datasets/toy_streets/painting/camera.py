@@ -1,7 +1,7 @@
-"""A pinhole camera above a road that may bend: where a point of the street lies in the picture.
+"""A pinhole camera above a road that may bend, which projects points of the street to pixels of the image.
 
 Points are (x, y, z) in meters: ``x`` to the right of the road's middle, ``y`` above the ground, ``z`` along the road,
-from the camera. The road bends as a parabola, and with it everything that stands along it.
+from the camera. The road bends as a parabola, and everything along it bends with it.
 """
 
 from __future__ import annotations
@@ -15,19 +15,29 @@ from numpy.typing import NDArray
 
 Point = tuple[float, float, float]
 Pixels = NDArray[np.int32]
-"""Places in the picture, (N, 2) as x and y, in units of 1 / 2^SHIFT pixel."""
+"""Points of the image as fixed-point numbers: (N, 2), x and y in units of 1 / 2^SHIFT pixel."""
 
 SHIFT = 4
+"""Number of fractional bits in the fixed-point coordinates that OpenCV draws with."""
+
 NEAR = 0.7
+"""Minimum distance from the camera in meters; nearer points are projected as if they were this far away."""
+
 _LIMIT = 30_000.0  # pixels; beyond it OpenCV's fixed-point numbers overflow
 
 
 @dataclass(frozen=True)
 class View:
-    """How a scene is looked at, whatever the picture's size.
+    """The position and orientation of a camera and the bend of its road, independent of the image's size.
 
-    ``x`` and ``height`` of the camera in meters; ``focal`` length and ``horizon`` (from the top) in heights of the
-    picture; ``yaw`` and ``roll`` in radians; ``curvature`` of the road in 1 / meter.
+    Attributes:
+        x: The camera's distance to the right of the road's middle, in meters.
+        height: The camera's height above the ground, in meters.
+        focal: The focal length, as a multiple of the image's height.
+        horizon: The distance of the horizon from the top, as a fraction of the image's height.
+        yaw: The rotation around the vertical axis, in radians.
+        roll: The rotation around the viewing direction, in radians.
+        curvature: The curvature of the road, in 1 / meter.
     """
 
     x: float
@@ -39,8 +49,8 @@ class View:
     curvature: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, lane: float) -> View:
-        """Return a camera somewhere around the middle of the lane at ``lane``."""
+    def random(cls, rng: np.random.Generator, lane: float) -> View:
+        """Return a random view from near the middle of a lane, which is ``lane`` meters right of the road's middle."""
         return cls(
             x=lane + rng.uniform(-0.6, 0.6),
             height=rng.uniform(1.2, 2.4),
@@ -53,7 +63,7 @@ class View:
 
 
 class Camera:
-    """Projects a street to a picture of ``size`` (height, width) in pixels."""
+    """Projects points of a street to an image of ``size`` (height, width) in pixels."""
 
     def __init__(self, view: View, size: tuple[int, int]) -> None:
         height, width = size
@@ -62,8 +72,8 @@ class Camera:
         self.center = (width / 2 + view.yaw * self.focal, view.horizon * height)
         self._cos, self._sin = math.cos(view.roll), math.sin(view.roll)
 
-    def pixel(self, x: float, y: float, z: float) -> tuple[float, float]:
-        """Return where a point lies in the picture, x and y in pixels; what is nearer than NEAR is put there."""
+    def project_point(self, x: float, y: float, z: float) -> tuple[float, float]:
+        """Return the image coordinates (x, y) of a point, in pixels. A point nearer than NEAR is moved to NEAR."""
         z = NEAR if z < NEAR else z
         scale, view = self.focal / z, self.view
         right = (x - view.x + 0.5 * view.curvature * z * z) * scale
@@ -74,13 +84,16 @@ class Camera:
             return u, v
         return min(max(u, -_LIMIT), _LIMIT), min(max(v, -_LIMIT), _LIMIT)
 
-    def project(self, points: Iterable[Point]) -> Pixels:
-        """Return a few points; plain Python is faster than NumPy here."""
-        one, pixel = 1 << SHIFT, self.pixel
-        return np.array([(int(one * u), int(one * v)) for u, v in (pixel(*point) for point in points)], np.int32)
+    def project_points(self, points: Iterable[Point]) -> Pixels:
+        """Return the image coordinates of a few points, in fixed point.
 
-    def project_many(self, points: NDArray[np.floating]) -> NDArray[np.int32]:
-        """Return points (..., 3) as fixed-point pixels (..., 2)."""
+        This does what `project_array` does, and is faster for the few corners of one polygon.
+        """
+        one, project = 1 << SHIFT, self.project_point
+        return np.array([(int(one * u), int(one * v)) for u, v in (project(*point) for point in points)], np.int32)
+
+    def project_array(self, points: NDArray[np.floating]) -> NDArray[np.int32]:
+        """Return the image coordinates (..., 2) of points (..., 3), in fixed point."""
         x, y, z = points[..., 0], points[..., 1], np.maximum(points[..., 2], NEAR)
         scale, view = self.focal / z, self.view
         right = (x - view.x + 0.5 * view.curvature * z * z) * scale
@@ -94,7 +107,7 @@ class Camera:
         return pixels.astype(np.int32)
 
     def scale(self, z: float) -> float:
-        """Return pixels a meter takes at the distance ``z``."""
+        """Return the number of pixels per meter at the distance ``z``."""
         return self.focal / max(z, NEAR)
 
     def ground_rows(self) -> tuple[int, NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""A picture and its truth, painted together: what is painted last is seen, and is what the pixel is labeled with."""
+"""An image and its panoptic map, painted together: each pixel has the color and the label that were painted last."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ Color = tuple[float, float, float]
 """RGB, 0 to 255."""
 
 VOID = "void"
+"""Name of the class of pixels that have no label."""
+
 _SMALLEST = 2048
-"""A segment must show 1 / _SMALLEST of the picture's height squared (32 pixels of 256 rows), else it is void."""
+"""Segments below 1 / _SMALLEST of the image's height squared (32 pixels at 256 rows) become void."""
 
 
 class Canvas:
-    """``image`` is RGB uint8 (H, W, 3) with smooth edges, ``ids`` uint16 (H, W) the segments, with hard ones."""
+    """An image, RGB uint8 (H, W, 3) with anti-aliased edges, and ``ids``, the segment of every pixel, uint16 (H, W)."""
 
     def __init__(self, size: tuple[int, int], labels: Sequence[Label]) -> None:
         self.image: NDArray[np.uint8] = np.zeros((*size, 3), np.uint8)
@@ -31,7 +33,7 @@ class Canvas:
         self._id = 0
 
     def begin(self, name: str) -> None:
-        """Let what is painted from now on be of the class ``name`` (a new instance if that is a thing), or VOID."""
+        """Label everything painted from now on as ``name``: a class, of which a thing gets a new instance, or VOID."""
         if name == VOID:
             self._id = 0
             return
@@ -42,33 +44,33 @@ class Canvas:
             self._id = len(self._classes) + len(self._things)
 
     def stuff_id(self, name: str) -> int:
-        """Return the id in ``ids`` of all that is of the class of stuff ``name``."""
+        """Return the id in ``ids`` of the stuff class ``name``."""
         return self._classes[name].id + 1
 
     def fill(self, polygons: Sequence[Pixels], color: Color, *, detail: bool = False) -> None:
-        """Paint polygons that do not overlap; a ``detail`` lies on what has been painted and leaves the ids alone."""
+        """Paint polygons that do not overlap. With ``detail``, only the image changes and ``ids`` stay as they are."""
         cv2.fillPoly(self.image, polygons, color, cv2.LINE_AA, SHIFT)
         if not detail:
             cv2.fillPoly(self.ids, polygons, (self._id,), cv2.LINE_8, SHIFT)
 
     def disc(self, center: tuple[float, float], radius: float, color: Color, *, detail: bool = False) -> None:
-        """Paint a disc; ``center`` (x, y) and ``radius`` in pixels."""
+        """Paint a disc whose ``center`` (x, y) and ``radius`` are in pixels."""
         one = 1 << SHIFT
         self.circle((int(center[0] * one), int(center[1] * one)), int(radius * one), color, detail=detail)
 
     def circle(self, center: Sequence[int], radius: int, color: Color, *, detail: bool = False) -> None:
-        """Paint a disc; ``center`` (x, y) and ``radius`` in units of 1 / 2^SHIFT pixel."""
+        """Paint a disc whose ``center`` (x, y) and ``radius`` are in units of 1 / 2^SHIFT pixel."""
         radius = max(radius, 1 << SHIFT >> 1)
         cv2.circle(self.image, center, radius, color, cv2.FILLED, cv2.LINE_AA, SHIFT)
         if not detail:
             cv2.circle(self.ids, center, radius, (self._id,), cv2.FILLED, cv2.LINE_8, SHIFT)
 
     def lines(self, lines: Sequence[Pixels], color: Color, thickness: int = 1) -> None:
-        """Draw open lines, ``thickness`` in pixels, as a detail."""
+        """Draw open lines of ``thickness`` pixels, which change the image but not ``ids``."""
         cv2.polylines(self.image, lines, False, color, thickness, cv2.LINE_AA, SHIFT)
 
     def truth(self) -> tuple[NDArray[np.int32], list[TrueSegment]]:
-        """Return the panoptic map and its segments. Segments of which too little shows become void."""
+        """Return the panoptic map, int32 (H, W), and its segments. Segments that are too small become void (0)."""
         areas = np.bincount(self.ids.ravel(), minlength=self._count)
         kept = areas >= max(self.ids.shape[0] ** 2 // _SMALLEST, 1)
         kept[0] = False

@@ -1,4 +1,4 @@
-"""What the air, the lens and the sensor make of a painted scene."""
+"""The last step of a painted scene: surface grain, halos, rain, and the effects of lens and sensor."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pem_edge.runtime.datasets.toy_streets.painting import textures
 from pem_edge.runtime.datasets.toy_streets.painting.painter import Painter
 
 _ROUGH = {"vegetation": 0.5, "terrain": 0.28, "building": 0.1, "fence": 0.14, "sidewalk": 0.06, "road": 0.05}
-"""How strong the grain is, by class."""
+"""Strength of the grain by class, as a fraction of the noise texture's contrast."""
 
 
 def finish(painter: Painter, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return the picture the camera takes, RGB uint8 (H, W, 3)."""
+    """Return the image as the camera records it, RGB uint8 (H, W, 3)."""
     image = _grain(painter, rng)
     image = _glows(painter, image)
     if painter.light.weather == "rain":
@@ -23,33 +23,33 @@ def finish(painter: Painter, rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def _grain(painter: Painter, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Make rough what is rough."""
+    """Return the canvas's image with grain on rough surfaces."""
     canvas = painter.canvas
     strengths = np.zeros(256, np.float32)
     for name, strength in _ROUGH.items():
         strengths[canvas.stuff_id(name)] = strength
     table = np.clip(128 + strengths[:, None] * (np.arange(256, dtype=np.float32) - 128), 0, 255).astype(np.uint8)
-    noise = textures.window(textures.speckle, canvas.ids.shape, (rng.random(), rng.random()))
+    noise = textures.cut_window(textures.speckle, canvas.ids.shape, (rng.random(), rng.random()))
     kind = np.minimum(canvas.ids, 255) << 8
     factor = table.ravel()[kind | noise]
     return np.asarray(cv2.multiply(canvas.image, cv2.cvtColor(factor, cv2.COLOR_GRAY2RGB), scale=1 / 128), np.uint8)
 
 
 def _glows(painter: Painter, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Add the halos of lamps."""
+    """Return the image with the halos of lit lamps added."""
     if not painter.glows:
         return image
     height, width = image.shape[:2]
     layer = np.zeros((height // 4 + 1, width // 4 + 1, 3), np.uint8)
     for x, y, radius, color in painter.glows:
-        place = int(np.clip(x, -1e4, 1e4) * 4), int(np.clip(y, -1e4, 1e4) * 4)
-        cv2.circle(layer, place, max(int(radius * 4 / 2), 8), color, cv2.FILLED, cv2.LINE_AA, 4)
+        center = int(np.clip(x, -1e4, 1e4) * 4), int(np.clip(y, -1e4, 1e4) * 4)
+        cv2.circle(layer, center, max(int(radius * 4 / 2), 8), color, cv2.FILLED, cv2.LINE_AA, 4)
     layer = cv2.GaussianBlur(layer, (0, 0), max(height / 120, 0.5))
     return np.asarray(cv2.add(image, cv2.resize(layer, (width, height), interpolation=cv2.INTER_LINEAR)), np.uint8)
 
 
 def _rain(painter: Painter, rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the image with reflections on the wet ground, and streaks."""
+    """Return the image with reflections on the wet road and streaks of rain."""
     height, width = image.shape[:2]
     horizon = int(painter.camera.center[1])
     rows = min(height - horizon, horizon)
@@ -70,7 +70,7 @@ def _rain(painter: Painter, rng: np.random.Generator, image: NDArray[np.uint8]) 
 
 
 def _lens(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return the image blurred, its colors coarser than its brightness, as JPEG leaves them."""
+    """Return the image blurred, with its chroma at half the resolution, as in JPEG."""
     height, width = image.shape[:2]
     sigma = rng.uniform(0.0, 0.8) * height / 256
     if sigma > 0.25:
@@ -83,11 +83,11 @@ def _lens(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint
 
 
 def _sensor(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return the image with exposure, contrast, white balance, and noise of a sensor."""
+    """Return the image with random exposure, contrast, white balance and sensor noise."""
     gain = rng.uniform(0.8, 1.2) * rng.uniform(0.95, 1.05, 3)
     gamma = rng.uniform(0.85, 1.2)
     levels = 255 * (np.arange(256)[:, None] / 255 * gain).clip(0, 1) ** gamma
     image = np.asarray(cv2.LUT(image, levels.round().astype(np.uint8)[None]), np.uint8)
-    noise = textures.window(textures.grain, image.shape[:2], (rng.random(), rng.random()))
+    noise = textures.cut_window(textures.grain, image.shape[:2], (rng.random(), rng.random()))
     strength = rng.uniform(0.02, 0.18)
     return np.asarray(cv2.addWeighted(image, 1, noise, strength, -128 * strength), np.uint8)

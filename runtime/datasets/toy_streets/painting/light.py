@@ -1,4 +1,4 @@
-"""Light and air: how a color looks under the sun or the clouds, and through the haze."""
+"""Light and haze: the color of a lit surface in a given weather at a given distance."""
 
 from __future__ import annotations
 
@@ -10,16 +10,24 @@ import numpy as np
 from pem_edge.runtime.datasets.toy_streets.painting.canvas import Color
 
 WEATHERS = {"clear": 0.36, "overcast": 0.22, "fog": 0.1, "dusk": 0.16, "rain": 0.16}
-"""How often each comes."""
+"""Probability of each weather."""
 
 
 @dataclass(frozen=True)
 class Light:
     """The light of one weather.
 
-    ``sun`` points to the sun, length 1; ``visibility`` is the distance in meters at which 1 / e of the contrast is
-    left; ``zenith`` and ``haze`` are the sky's colors at the top and at the horizon; ``lamps`` says whether lamps are
-    lit.
+    Attributes:
+        weather: A key of WEATHERS.
+        sun: The unit vector that points to the sun.
+        ambient: The brightness that every surface has, 0 to 1.
+        direct: The brightness that the sun adds to a surface that it shines on directly, 0 to 1.
+        tone: The factors of red, green and blue.
+        visibility: The distance in meters at which contrast has dropped to 1 / e.
+        zenith: The color of the sky at the top.
+        haze: The color of the sky at the horizon and of distant objects.
+        clouds: The amount of clouds, 0 to 1.
+        lamps: Whether lamps are lit.
     """
 
     weather: str
@@ -33,20 +41,20 @@ class Light:
     clouds: float
     lamps: bool
 
-    def facing(self, x: float, y: float, z: float) -> float:
-        """Return how much a surface with the normal (x, y, z) turns to the sun, 0 to 1."""
+    def sunlight(self, x: float, y: float, z: float) -> float:
+        """Return how directly the sun shines on a surface with the unit normal (x, y, z), 0 to 1 (Lambert's cosine)."""
         return max(0.0, x * self.sun[0] + y * self.sun[1] + z * self.sun[2])
 
-    def shade(self, color: Color, facing: float, z: float) -> Color:
-        """Return the color of a lit surface at the distance ``z``."""
+    def shade(self, color: Color, sunlight: float, z: float) -> Color:
+        """Return the color of a surface of ``color`` at ``z`` meters, which may exceed 255. ``sunlight`` is 0 to 1."""
         clear = math.exp(-max(z, 0.0) / self.visibility)
-        lit, air = clear * (self.ambient + self.direct * facing), 1 - clear
+        lit, air = clear * (self.ambient + self.direct * sunlight), 1 - clear
         (r, g, b), tone, haze = color, self.tone, self.haze
         return r * lit * tone[0] + air * haze[0], g * lit * tone[1] + air * haze[1], b * lit * tone[2] + air * haze[2]
 
 
-def draw(rng: np.random.Generator) -> Light:
-    """Return some weather."""
+def random_light(rng: np.random.Generator) -> Light:
+    """Return the light of a random weather."""
     weather = str(rng.choice(list(WEATHERS), p=list(WEATHERS.values())))
     azimuth, elevation = rng.uniform(-math.pi, math.pi), rng.uniform(0.35, 1.2)
     sun = (math.cos(elevation) * math.sin(azimuth), math.sin(elevation), math.cos(elevation) * math.cos(azimuth))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pem_edge.runtime.datasets.toy_streets.ground.street import nearby
+from pem_edge.runtime.datasets.toy_streets.ground.street import random_distance
 from pem_edge.runtime.datasets.toy_streets.objects import furniture
 from pem_edge.runtime.datasets.toy_streets.staging.stage import Stage
 
@@ -23,8 +23,8 @@ def _walkers(stage: Stage, side: int) -> None:
     street, rng = stage.street, stage.rng
     for _ in range(rng.poisson(rng.choice([0.8, 2.5, 5]))):
         x = side * float(rng.uniform(street.curb + street.lawn + 0.5, street.pavement - 0.2))
-        z = nearby(rng, 5, 45)
-        for step in range(int(rng.integers(1, 3)) if street.free(z, z) else 0):
+        z = random_distance(rng, 5, 45)
+        for step in range(int(rng.integers(1, 3)) if street.is_free(z, z) else 0):
             stage.person(x + side * 0.6 * step, z + 0.2 * step)
 
 
@@ -43,8 +43,8 @@ def _rows(stage: Stage, edge: float) -> None:
 def _signs(stage: Stage, edge: float) -> None:
     rng = stage.rng
     for _ in range(rng.poisson(1.5)):
-        z = nearby(rng, 6, 36)
-        if stage.street.free(z, z):
+        z = random_distance(rng, 6, 36)
+        if stage.street.is_free(z, z):
             stage.add(z, furniture.traffic_sign, edge, z)
 
 
@@ -56,12 +56,12 @@ def _signals(stage: Stage, edge: float) -> None:
         if rng.random() < 0.6:
             stage.add(crossing[1] + 1, furniture.traffic_light, edge, crossing[1] + 1)
     elif rng.random() < 0.25:
-        z = nearby(rng, 8, 30)
+        z = random_distance(rng, 8, 30)
         stage.add(z, furniture.traffic_light, edge, z)
 
 
 def _repeat(stage: Stage, z: float, step: float, end: float, place_at: Callable[[float], None]) -> None:
     while z < end:
-        if stage.street.free(z - 1, z + 1):
+        if stage.street.is_free(z - 1, z + 1):
             place_at(z)
         z += step

@@ -14,7 +14,7 @@ def place(stage: Stage, side: int) -> None:
     z = float(rng.uniform(-12, 0))
     while z < FAR:
         end = z + float(rng.uniform(9, 20))
-        if street.free(z, end):
+        if street.is_free(z, end):
             plot(stage, side, z, end)
         elif street.crossing:
             if z < street.crossing[0] - 6:
@@ -24,7 +24,7 @@ def place(stage: Stage, side: int) -> None:
 
 
 def _house(stage: Stage, side: int, start: float, end: float) -> None:
-    house = buildings.house(stage.rng, side, stage.street.front(side), start, end, town=True)
+    house = buildings.random_house(stage.rng, side, stage.street.front(side), start, end, town=True)
     stage.add(end + 0.4, buildings.draw, house)
 
 
@@ -32,7 +32,7 @@ def _garden(stage: Stage, side: int, start: float, end: float) -> None:
     """Place a house behind a hedge, a fence or a wall, or an open garden."""
     rng, front, pavement = stage.rng, stage.street.front(side), stage.street.pavement
     gap = min(rng.uniform(1, 4), (end - start) / 3)
-    stage.add(end + 0.4, buildings.draw, buildings.house(rng, side, front, start + gap, end, town=False))
+    stage.add(end + 0.4, buildings.draw, buildings.random_house(rng, side, front, start + gap, end, town=False))
     edge, kind = side * (pavement + 0.25), rng.random()
     if kind < 0.35:
         stage.add(end, plants.hedge, side, edge, (start, end - 1.2))
@@ -69,7 +69,7 @@ def _growth(stage: Stage, side: int, z: tuple[float, float], x: tuple[float, flo
         if rng.random() < 0.6:
             stage.tree(right, ahead, float(rng.uniform(4, 11)), order)
         else:
-            stage.add(order, plants.bush, right, ahead, float(rng.uniform(0.8, 2)), plants.leaves(rng))
+            stage.add(order, plants.bush, right, ahead, float(rng.uniform(0.8, 2)), plants.random_leaf_color(rng))
 
 
 _PLOTS = {"town": _house, "houses": _garden, "park": _park, "wall": _walled}

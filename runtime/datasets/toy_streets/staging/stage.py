@@ -33,7 +33,7 @@ class Stage:
 
     def tree(self, x: float, z: float, height: float, order: float | None = None) -> None:
         """Place a tree, which is painted as if it stood at the distance ``order``."""
-        self.add(z if order is None else order, plants.tree, x, z, height, plants.leaves(self.rng))
+        self.add(z if order is None else order, plants.tree, x, z, height, plants.random_leaf_color(self.rng))
         self.shadows.append((x, z, 0.22 * height, 0.2 * height))
 
     def person(self, x: float, z: float) -> None:
@@ -51,7 +51,7 @@ class Stage:
 
         ``heading`` is in radians; 0 is straight ahead.
         """
-        model = vehicle_models.choose(self.rng, heavy if z > 14 else 0.0)
+        model = vehicle_models.random_model(self.rng, heavy if z > 14 else 0.0)
         along = abs(np.cos(heading)) > 0.7
         self.add(z - (1 if along else 0), vehicles.draw, model, x, z, heading + float(self.rng.normal(0, 0.02)))
         half = 0.15 - model.profile[0][0]

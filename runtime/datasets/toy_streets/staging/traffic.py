@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pem_edge.runtime.datasets.toy_streets.ground.street import SIDES, nearby
+from pem_edge.runtime.datasets.toy_streets.ground.street import SIDES, random_distance
 from pem_edge.runtime.datasets.toy_streets.staging.stage import Stage
 
 
@@ -26,7 +26,7 @@ def _parked(stage: Stage, side: int) -> None:
     street, rng = stage.street, stage.rng
     z, share = float(rng.uniform(3, 9)), rng.uniform(0.3, 0.9)
     while z < 65:
-        if rng.random() < share and street.free(z - 4, z + 4):
+        if rng.random() < share and street.is_free(z - 4, z + 4):
             x = side * (street.curb - 1.15 + float(rng.uniform(-0.1, 0.1)))
             stage.vehicle(x, z, 0.0 if side > 0 or rng.random() < 0.2 else math.pi)
         z += float(rng.uniform(5.4, 6.8))
@@ -38,13 +38,13 @@ def _lane(stage: Stage, lane: int) -> None:
     z, gap = float(rng.uniform(7, 40)), float(rng.choice([14, 28, 60]))
     while z < 75:
         x = street.lane(lane) + float(rng.uniform(-0.25, 0.25))
-        if street.free(z - 3, z + 3):
+        if street.is_free(z - 3, z + 3):
             stage.vehicle(x, z, 0.0 if lane > 0 else math.pi, heavy=0.22)
         z += 8 + float(rng.exponential(gap))
     if abs(lane) == street.lanes:
         for _ in range(rng.poisson(0.5)):
             edge = math.copysign(street.lanes * street.lane_width - 0.3, lane)
-            stage.rider(edge, nearby(rng, 5, 40), sideways=False)
+            stage.rider(edge, random_distance(rng, 5, 40), sideways=False)
 
 
 def _cross_traffic(stage: Stage, start: float, end: float) -> None:
@@ -66,4 +66,4 @@ def _crossing_people(stage: Stage) -> None:
         stage.person(float(rng.uniform(-street.curb, street.curb)), z + float(rng.uniform(-1.2, 1.2)))
     for _ in range(rng.poisson(0.45)):
         x = float(rng.uniform(-street.pavement, street.pavement))
-        stage.rider(x, nearby(rng, 6, 28), sideways=True)
+        stage.rider(x, random_distance(rng, 6, 28), sideways=True)

@@ -1,1 +1,1 @@
-"""The assignment for pixels in C: its sources, how they are compiled, and the library made from them."""
+"""The pixel assignment in C: its sources, their compilation, and the loading of the compiled library."""

@@ -1,18 +1,18 @@
-/* What the mask grid says of a row of tiles without interpolation. */
+/* Bounds of masks in a row of tiles, found from the mask grid without interpolation. */
 
 #ifndef PEM_EDGE_BOUNDS_H
 #define PEM_EDGE_BOUNDS_H
 
 #include "layout.h"
 
-static const float ROUNDING = 1e-4f; /* classes.py's */
+static const float ROUNDING = 1e-4f; /* the same as in classes.py */
 
-/* A candidate's confidence at a pixel is score / (1 + exp(-mask)). Its reciprocal, the price, orders candidates the
- * same without a division: the lowest price wins. */
+/* A candidate's confidence at a pixel is score / (1 + exp(-mask)). Its reciprocal, the price, needs no division. The
+ * candidate with the lowest price wins. */
 INLINE lanes price(lanes mask, float inverse_score) { return inverse_score * (1.0f + exponential(-mask)); }
 
-/* `count` grid points from `index` on, zeros after them. */
-INLINE lanes grid_points(const PixelAssignment *assignment, size_t index, int32_t count)
+/* Load up to WIDTH grid points from `index` on. Lanes from `count` on are 0. */
+INLINE lanes grid_points(const AssignmentBuffers *assignment, size_t index, int32_t count)
 {
     uint32_t few[WIDTH] = {0};
     size_t size = assignment->half ? sizeof(uint16_t) : sizeof(float);
@@ -22,21 +22,21 @@ INLINE lanes grid_points(const PixelAssignment *assignment, size_t index, int32_
     return assignment->half ? load_halves(from) : load(from);
 }
 
-/* The extremes of each column of a candidate's mask in a row of tiles; returns whether all of it is finite. */
+/* Find the extremes of each column of a candidate's mask in a row of tiles. Return whether all values are finite. */
 static int find_extremes(const Work *work, int32_t row, int32_t candidate)
 {
-    const PixelAssignment *assignment = work->assignment;
+    const AssignmentBuffers *assignment = work->assignment;
     int32_t top = assignment->rows.first[row], height = extent(&assignment->rows, row);
     int32_t left = assignment->columns.first[0], width = breadth(&assignment->columns);
     flags wild = {0};
     for (int32_t x = 0; x < width; x += WIDTH) {
-        size_t index = place(assignment, candidate, top, left + x);
+        size_t index = grid_index(assignment, candidate, top, left + x);
         lanes low = all(INFINITY), high = all(-INFINITY), nothing = {0};
         for (int32_t y = 0; y < height; y++, index += (size_t)assignment->columns.grid) {
-            lanes points = grid_points(assignment, index, least(WIDTH, width - x));
+            lanes points = grid_points(assignment, index, min_int(WIDTH, width - x));
             low = smaller(points, low);
             high = larger(points, high);
-            nothing += points * 0; /* not a number if a point is none or infinite */
+            nothing += points * 0; /* NaN if a point is NaN or infinite, otherwise 0 */
         }
         wild |= nothing != 0;
         store(work->band_low + x, low);
@@ -45,8 +45,8 @@ static int find_extremes(const Work *work, int32_t row, int32_t candidate)
     return sum(wild) == 0;
 }
 
-/* The bounds of a candidate's mask in each of a row of tiles, from the extremes of columns: first those of windows of
- * a power of two, more than half of the widest tile, so that two windows cover any tile. */
+/* Find the bounds of a candidate's mask in each tile of a row from the extremes of columns. The extremes of windows are
+ * computed first. Their width is a power of two and at least half of the widest tile, so that two cover any tile. */
 static void find_bounds(const Work *work, int32_t candidate)
 {
     const Side *columns = &work->assignment->columns;
@@ -59,18 +59,18 @@ static void find_bounds(const Work *work, int32_t candidate)
         }
     for (int32_t tile = 0; tile < columns->tiles; tile++) {
         int32_t start = columns->first[tile] - left, stop = start + extent(columns, tile);
-        int32_t a = least(start, width - window), b = most(a, stop - window);
+        int32_t a = min_int(start, width - window), b = max_int(a, stop - window);
         work->low[candidate * work->stride + tile] = low[a] < low[b] ? low[a] : low[b];
         work->high[candidate * work->stride + tile] = high[a] > high[b] ? high[a] : high[b];
     }
 }
 
-/* What the bounds say of WIDTH tiles. */
+/* Conclusions from the bounds about WIDTH neighboring tiles. */
 typedef struct {
-    flags areas;       /* pixels */
-    flags possible;      /* how many candidates may win pixels */
-    flags last;        /* the last one of them */
-    flags surely_in;   /* whether a contender's mask is nowhere below 0.5 */
+    flags areas;       /* numbers of pixels */
+    flags possible;    /* number of candidates that may win pixels */
+    flags last;        /* the last of these candidates */
+    flags surely_in;   /* whether the mask of one of them is at least 0.5 everywhere */
     flags any_mixed;   /* whether a mask may cross 0.5 */
     flags any_reaches; /* whether a mask may reach 0.5 */
 } Prospects;
@@ -83,7 +83,8 @@ static flags areas(const Work *work, int32_t row, int32_t column)
     return result;
 }
 
-/* The lowest price that a candidate is sure to offer in each of WIDTH tiles; `price` gets what each may offer. */
+/* Return the lowest price that some candidate is certain to reach in each of WIDTH tiles. Store in `price` the lowest
+ * price that each candidate may reach. */
 static lanes lowest_sure_price(const Work *work, int32_t column)
 {
     lanes lowest = all(INFINITY);
@@ -96,10 +97,11 @@ static lanes lowest_sure_price(const Work *work, int32_t column)
     return lowest;
 }
 
-/* Who may win pixels of WIDTH tiles, and whose mask may cross 0.5; where it cannot, its original pixels are counted. */
+/* Find the candidates that may win pixels of WIDTH tiles and those whose masks may cross 0.5. Count the original pixels
+ * of masks that cannot cross it. */
 static Prospects find_prospects(const Work *work, int32_t row, int32_t column)
 {
-    const PixelAssignment *assignment = work->assignment;
+    const AssignmentBuffers *assignment = work->assignment;
     lanes acceptable = lowest_sure_price(work, column) * (1 + ROUNDING);
     Prospects found = {.areas = areas(work, row, column)};
     for (int32_t word = 0, candidate = 0; word < work->words; word++) {

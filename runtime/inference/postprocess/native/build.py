@@ -1,8 +1,8 @@
-"""Compile the C code of the assignment: when the package is built (hatch_build.py), or by hand, in place.
+"""Compiles the pixel assignment: in place by a command, or into a wheel by hatch_build.py.
 
-By hand: python -m pem_edge.runtime.inference.postprocess.native.build
+The command is: python -m pem_edge.runtime.inference.postprocess.native.build
 
-This needs nothing but the standard library, so that a build without the dependencies can load it from its file.
+This module uses only the standard library, because hatch_build.py loads it where no dependency is installed.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ X86_64 = {
     "avx2": ("-mavx2", "-mfma"),
     "baseline": (),
 }
-"""What the code is compiled for, best first: processor.c knows the names."""
+"""Compiler options of each instruction set, best first. processor.c returns one of these names."""
 
 _FLAGS = ("-std=c11", "-O3", "-ffp-contract=fast", "-fPIC", "-fvisibility=hidden", "-Wno-psabi")
 _COMPILERS = ("cc", "gcc", "clang")
 
 
 class CompileError(Exception):
-    """There is no compiler, or it fails."""
+    """The library cannot be compiled: there is no compiler, it fails, or the file cannot be written."""
 
 
 def instruction_sets() -> dict[str, tuple[str, ...]]:
-    """Return the instruction sets the code is compiled for on this machine, and the compiler's options for them."""
+    """Return the compiler options of each instruction set that the library supports on this machine."""
     return X86_64 if platform.machine().lower() in ("x86_64", "amd64") else {"baseline": ()}
 
 
 def library_path() -> Path:
-    """Return where the compiled library lies; the name says from which sources, and for which platform, it was made."""
+    """Return the path of the library. Its name contains a hash of the sources and the platform."""
     digest = hashlib.sha256()
     for path in sorted([*SOURCES.glob("*.[ch]"), Path(__file__)]):
         digest.update(path.read_bytes())
@@ -49,9 +49,12 @@ def library_path() -> Path:
 
 
 def find_compiler() -> list[str]:
-    """Return the command that compiles: CC, with options of its own if need be, or else the first of cc, gcc and clang.
+    """Return the command that compiles C: the environment variable CC, or else the first of cc, gcc and clang.
 
-    Raises CompileError if there is none.
+    CC may include options.
+
+    Raises:
+        CompileError: If there is no such command.
     """
     chosen = os.environ.get("CC")
     for command in [chosen] if chosen else _COMPILERS:
@@ -63,9 +66,14 @@ def find_compiler() -> list[str]:
 
 
 def compile_library(target: Path, options: Sequence[str] = ()) -> None:
-    """Compile the library; ``options`` are more of the compiler's.
+    """Compile the library for all instruction sets. An incomplete file is never left behind.
 
-    Raises CompileError if there is no compiler or it fails; nothing half-written is left.
+    Args:
+        target: The file to write.
+        options: Additional compiler options.
+
+    Raises:
+        CompileError: If there is no compiler, it fails, or the file cannot be written.
     """
     command = [*find_compiler(), *_FLAGS, *options]
     try:
@@ -81,10 +89,13 @@ def compile_library(target: Path, options: Sequence[str] = ()) -> None:
 
 
 def build_in_place() -> Path:
-    """Return the library where it is looked for, compiled if it is not there; libraries of older sources are removed.
+    """Compile the library in place unless it is up to date, and remove the libraries of other sources.
+
+    Returns:
+        The path of the library.
 
     Raises:
-        CompileError: If it cannot be compiled.
+        CompileError: If the library cannot be compiled.
     """
     target = library_path()
     if not target.is_file():
@@ -95,13 +106,13 @@ def build_in_place() -> Path:
 
 
 def older_libraries() -> list[Path]:
-    """Return the libraries for this platform that other sources were compiled into."""
+    """Return the libraries for this platform that were compiled from other sources."""
     current = library_path()
     return [path for path in current.parent.glob(f"assignment-*-{sysconfig.get_platform()}.so") if path != current]
 
 
 def main() -> int:
-    """Run the command."""
+    """Compile the library in place and print its path. Return the exit code."""
     try:
         print(build_in_place())
     except CompileError as error:
@@ -115,10 +126,11 @@ def _compile(command: list[str], source: str, target: Path) -> None:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    if done.returncode != 0:
-        said = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
-        raise CompileError(f"{command[0]} does not compile the merge: {said[0] if said else 'it says nothing'}")
+    result = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if result.returncode != 0:
+        lines = result.stderr.splitlines()
+        reason = next((line for line in lines if "error" in line), lines[0] if lines else "it printed no message")
+        raise CompileError(f"{command[0]} does not compile the merge: {reason}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-/* Arithmetic on as many floats as a vector register holds: GCC's and clang's vector types, whose operators work on
- * every lane. */
+/* Arithmetic on vectors of WIDTH floats, as many as a register holds. GCC and clang apply the operators of their vector
+ * types to every lane. */
 
 #ifndef PEM_EDGE_LANES_H
 #define PEM_EDGE_LANES_H
@@ -35,10 +35,10 @@ enum { WIDTH = 4 };
 #endif
 
 typedef float lanes __attribute__((vector_size(4 * WIDTH)));
-typedef int32_t flags __attribute__((vector_size(4 * WIDTH))); /* numbers; as a condition -1 is true and 0 is not */
+typedef int32_t flags __attribute__((vector_size(4 * WIDTH))); /* integers; as a condition, -1 is true and 0 is false */
 typedef uint16_t halves __attribute__((vector_size(2 * WIDTH)));
 
-#define INLINE static inline __attribute__((always_inline)) /* calls would pass vectors through memory */
+#define INLINE static inline __attribute__((always_inline)) /* function calls would pass vectors through memory */
 
 INLINE lanes all(float value) { return value + (lanes){0}; }
 
@@ -58,7 +58,7 @@ INLINE int32_t sum(flags values)
     return total;
 }
 
-/* Where the number of the lane is below `count`. */
+/* Return a condition that is true in the first `count` lanes. */
 INLINE flags first_lanes(int32_t count)
 {
     flags numbers;
@@ -76,7 +76,7 @@ INLINE lanes load(const float *from)
 
 INLINE void store(float *to, lanes values) { memcpy(to, &values, sizeof values); }
 
-/* From half precision; what is not finite becomes infinity. */
+/* Load values of half precision. NaN becomes infinity. */
 INLINE lanes load_halves(const uint16_t *from)
 {
     halves packed;
@@ -87,12 +87,12 @@ INLINE lanes load_halves(const uint16_t *from)
     return (lanes)((flags)magnitude | ((bits & 0x8000) << 16));
 }
 
-/* e to the power of x within 2 units in the last place, infinity from 88.4 on; x is finite. A power of two, times
- * Taylor's series for the rest, which is at most ln(2) / 2. */
+/* Return e to the power of x within 2 units in the last place, or infinity from 88.4 on; x must be finite. The result
+ * is a power of two times the Taylor series of the remaining exponent, whose magnitude is at most ln(2) / 2. */
 INLINE lanes exponential(lanes x)
 {
-    const float rounder = 0x1.8p23f, log2_e = 0x1.715476p0f; /* adding the rounder leaves no bits for a fraction */
-    const float ln2_high = 0x1.63p-1f, ln2_low = -0x1.bd0106p-13f; /* their sum is ln(2); the first is short */
+    const float rounder = 0x1.8p23f, log2_e = 0x1.715476p0f; /* adding the rounder rounds to an integer */
+    const float ln2_high = 0x1.63p-1f, ln2_low = -0x1.bd0106p-13f; /* their sum is ln(2); power * ln2_high is exact */
     x = smaller(larger(x, all(-87.0f)), all(89.0f));
     lanes power = (x * log2_e + rounder) - rounder;
     lanes rest = (x - power * ln2_high) - power * ln2_low;

@@ -1,4 +1,4 @@
-/* What a assignment consists of, and where it is in memory. */
+/* The data of an assignment and its layout in memory. */
 
 #ifndef PEM_EDGE_LAYOUT_H
 #define PEM_EDGE_LAYOUT_H
@@ -13,73 +13,73 @@ enum {
     ALIGNMENT = 64,
 };
 
-/* One side of the output, cut into tiles. The grid points of neighboring tiles touch or overlap. */
+/* One side of the output, divided into tiles. The grid points of neighboring tiles touch or overlap. */
 typedef struct {
-    int32_t tiles, size, grid; /* how many tiles, output pixels, and grid points of a mask */
-    const int32_t *first;      /* (tiles) the first grid point a tile depends on */
-    const int32_t *offset;     /* (tiles + 1) where its grid points begin in `weights` */
-    const float *weights;      /* (offset[tiles], TILE) of each of its grid points for each of its pixels */
-    const int32_t *reach;      /* (size, 2) which of them a pixel is made of: the first, and one past the last */
+    int32_t tiles, size, grid; /* numbers of tiles, of output pixels, and of grid points of a mask */
+    const int32_t *first;      /* (tiles) first grid point that a tile depends on */
+    const int32_t *offset;     /* (tiles + 1) index in `weights` of this grid point */
+    const float *weights;      /* (offset[tiles], TILE) weight of each grid point of a tile for each of its pixels */
+    const int32_t *reach;      /* (size, 2) range of the grid points of its tile that a pixel depends on */
 } Side;
 
-/* All of it is the caller's; compiled_assignment.py has the same structures. */
+/* The input and output of an assignment. The caller owns all of it. library.py declares the same structures. */
 typedef struct {
     const void *masks;               /* (queries, rows.grid, columns.grid) in single or half precision */
-    const int64_t *queries;          /* (candidates) their places in `masks` */
+    const int64_t *queries;          /* (candidates) indices in `masks` */
     const float *inverse_scores;     /* (candidates) */
-    int64_t *won, *original, *final; /* (candidates) counts of pixels, at first 0 */
-    int32_t *boxes;                  /* (candidates, 4) left, top, right, bottom of final pixels, at first inside out */
+    int64_t *won, *original, *final; /* (candidates) numbers of pixels, initially 0 */
+    int32_t *boxes;                  /* (candidates, 4) left, top, right, bottom of final pixels, initially empty */
     int32_t *map;                    /* (rows.size, columns.size) */
-    void *workspace;                 /* of assignment_workspace() bytes */
+    void *workspace;                 /* assignment_workspace() bytes */
     int32_t candidates, half;
     Side rows, columns;
-} PixelAssignment;
+} AssignmentBuffers;
 
-/* What is known of a tile's pixels, where not all of them are one candidate's. */
+/* Verdicts on tiles whose pixels are not all assigned to one candidate. */
 enum {
-    NOBODY = -1,    /* nobody's */
-    COUNTED = -2,   /* each is its candidate in the map, or NOBODY */
-    POSTPONED = -3, /* nobody's, and who wins them is still to be counted */
+    NOBODY = -1,    /* no pixel is assigned */
+    COUNTED = -2,   /* the map has the candidate of each pixel, or NOBODY */
+    POSTPONED = -3, /* no pixel is assigned, and the pixels won are not counted yet */
 };
 
-/* What the workspace holds. `stride` is how many tiles a row has, padded to whole vectors. */
+/* The contents of the workspace. `stride` is the number of tiles in a row, padded to whole vectors. */
 typedef struct {
-    const PixelAssignment *assignment;
+    const AssignmentBuffers *assignment;
     int32_t stride;
-    int32_t words;               /* in a set of candidates, a bit each */
-    int32_t widest;              /* grid points along a row that the widest tile depends on */
-    int32_t *verdicts;           /* (rows.tiles, stride) a candidate, or one of the above */
-    uint32_t *possible;            /* (rows.tiles, words, stride) sets: who may win pixels, */
-    uint32_t *mixed;             /* and whose mask may cross 0.5 */
-    float *low, *high, *price;   /* (candidates, stride) of a row of tiles: bounds of masks, lowest price */
-    float *band_low, *band_high; /* (grid points along a row, padded) of one mask in a row of tiles */
-    lanes *cells;                /* (grid points down a tile, PARTS) of one mask, resized along the row */
+    int32_t words;               /* number of words in a set of candidates, which has one bit for each */
+    int32_t widest;              /* maximum number of grid points along a row that a tile depends on */
+    int32_t *verdicts;           /* (rows.tiles, stride) a candidate or one of the constants */
+    uint32_t *possible;          /* (rows.tiles, words, stride) sets of candidates that may win pixels */
+    uint32_t *mixed;             /* (rows.tiles, words, stride) sets of candidates whose masks may cross 0.5 */
+    float *low, *high, *price;   /* (candidates, stride) bounds of masks and lowest prices in a row of tiles */
+    float *band_low, *band_high; /* (grid points along a row, padded) extremes of the columns of one mask */
+    lanes *cells;                /* (grid points down a tile, PARTS) one mask, resized along the rows */
 } Work;
 
 typedef struct {
-    int32_t row, column;   /* its place among the tiles */
+    int32_t row, column;   /* index among the tiles */
     int32_t height, width; /* pixels */
 } Tile;
 
-static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
+static int32_t min_int(int32_t a, int32_t b) { return a < b ? a : b; }
 
-static int32_t most(int32_t a, int32_t b) { return a > b ? a : b; }
+static int32_t max_int(int32_t a, int32_t b) { return a > b ? a : b; }
 
-/* How many pixels a tile has along a side, 0 beyond the last one. */
-static int32_t pixels(const Side *side, int32_t tile) { return most(0, least(TILE, side->size - tile * TILE)); }
+/* Return the number of pixels of a tile along a side, which is 0 beyond the last tile. */
+static int32_t pixels(const Side *side, int32_t tile) { return max_int(0, min_int(TILE, side->size - tile * TILE)); }
 
-/* How many grid points it depends on. */
+/* Return the number of grid points that a tile depends on along a side. */
 static int32_t extent(const Side *side, int32_t tile) { return side->offset[tile + 1] - side->offset[tile]; }
 
 static int32_t largest_extent(const Side *side)
 {
     int32_t largest = 0;
     for (int32_t tile = 0; tile < side->tiles; tile++)
-        largest = most(largest, extent(side, tile));
+        largest = max_int(largest, extent(side, tile));
     return largest;
 }
 
-/* How many grid points all tiles depend on. */
+/* Return the number of grid points that all tiles together depend on along a side. */
 static int32_t breadth(const Side *side)
 {
     int32_t last = side->tiles - 1;
@@ -96,13 +96,13 @@ static int32_t *verdict_of(const Work *work, int32_t row, int32_t column)
     return work->verdicts + (size_t)row * (size_t)work->stride + column;
 }
 
-/* A word of a tile's set of candidates. */
+/* Return one word of a tile's set of candidates. */
 static uint32_t *set_of(uint32_t *sets, const Work *work, int32_t row, int32_t column, int32_t word)
 {
     return sets + ((size_t)row * (size_t)work->words + (size_t)word) * (size_t)work->stride + column;
 }
 
-/* Take the first candidate out of a word of a set. */
+/* Remove the first candidate from a word of a set, and return it. */
 static int32_t take_candidate(uint32_t *set, int32_t word)
 {
     int32_t bit = __builtin_ctz(*set);
@@ -110,8 +110,8 @@ static int32_t take_candidate(uint32_t *set, int32_t word)
     return 32 * word + bit;
 }
 
-/* Where a grid point of a candidate's mask is among all of them. */
-static size_t place(const PixelAssignment *assignment, int32_t candidate, int32_t y, int32_t x)
+/* Return the index in `masks` of a grid point of a candidate's mask. */
+static size_t grid_index(const AssignmentBuffers *assignment, int32_t candidate, int32_t y, int32_t x)
 {
     size_t row = (size_t)assignment->queries[candidate] * (size_t)assignment->rows.grid + (size_t)y;
     return row * (size_t)assignment->columns.grid + (size_t)x;
@@ -124,8 +124,8 @@ static void *take(uintptr_t *free, size_t count, size_t size)
     return start;
 }
 
-/* Lay out a workspace that starts at `start`; returns where it ends. */
-static uintptr_t lay_out(const PixelAssignment *assignment, uintptr_t start, Work *work)
+/* Lay out a workspace that starts at `start`. Return its end. */
+static uintptr_t lay_out(const AssignmentBuffers *assignment, uintptr_t start, Work *work)
 {
     uintptr_t free = (start + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     const Side *rows = &assignment->rows, *columns = &assignment->columns;
@@ -133,7 +133,8 @@ static uintptr_t lay_out(const PixelAssignment *assignment, uintptr_t start, Wor
     size_t stride = ((size_t)columns->tiles + WIDTH - 1) / WIDTH * WIDTH, bounds = candidates * stride;
     size_t sets = (size_t)rows->tiles * words * stride;
     int32_t widest = largest_extent(columns);
-    size_t band = (size_t)breadth(columns) + (size_t)widest + 2 * WIDTH; /* windows and vectors may end beyond it */
+    /* Windows and vectors may extend beyond the last grid point. */
+    size_t band = (size_t)breadth(columns) + (size_t)widest + 2 * WIDTH;
     *work = (Work){.assignment = assignment, .stride = (int32_t)stride, .words = (int32_t)words, .widest = widest};
     work->verdicts = take(&free, (size_t)rows->tiles * stride, sizeof *work->verdicts);
     work->possible = take(&free, sets, sizeof *work->possible);
@@ -147,7 +148,7 @@ static uintptr_t lay_out(const PixelAssignment *assignment, uintptr_t start, Wor
     return free;
 }
 
-static Work work_of(const PixelAssignment *assignment)
+static Work open_workspace(const AssignmentBuffers *assignment)
 {
     Work work;
     lay_out(assignment, (uintptr_t)assignment->workspace, &work);

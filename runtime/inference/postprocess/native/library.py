@@ -1,4 +1,4 @@
-"""The compiled functions of the assignment, and the structures they take, as layout.h has them."""
+"""Loads the compiled pixel assignment. Its structures mirror layout.h."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from functools import cache
 from pathlib import Path
 
 BUILD_COMMAND = "python -m pem_edge.runtime.inference.postprocess.native.build"
-"""Compiles the library in place."""
+"""Command that compiles the library in place."""
 
 
 class Side(ctypes.Structure):
-    """One side of the output, cut into tiles."""
+    """One side of the output, divided into tiles; see `Side` in layout.h."""
 
     _fields_ = [
         *((name, ctypes.c_int32) for name in ("tiles", "size", "grid")),
@@ -22,8 +22,8 @@ class Side(ctypes.Structure):
     ]
 
 
-class PixelAssignment(ctypes.Structure):
-    """Everything a assignment reads and writes, all of it the caller's."""
+class AssignmentBuffers(ctypes.Structure):
+    """The input and output of an assignment, all owned by the caller; see `AssignmentBuffers` in layout.h."""
 
     _fields_ = [
         *(
@@ -37,7 +37,15 @@ class PixelAssignment(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Functions:
-    """assignment.c's functions for one instruction set. They may run in several threads at once."""
+    """The functions of assignment.c for one instruction set. Several threads may call them at the same time.
+
+    Attributes:
+        instruction_set: The name of the instruction set, a key of `build.X86_64` or "baseline".
+        workspace: Returns the number of bytes of workspace that an assignment needs.
+        open: Counts and assigns all pixels except background. Returns 0 if a mask is not finite.
+        complete: Counts the background that may be won by the candidates flagged in an array of bytes.
+        paint: Replaces each candidate in the map by its id in an array of int32.
+    """
 
     instruction_set: str
     workspace: Callable[..., int]
@@ -48,16 +56,17 @@ class Functions:
 
 @cache
 def load() -> Functions | None:
-    """Return the functions for this processor, or None if there is no library of these sources that loads.
+    """Return the functions for this processor, or None if there is no usable library of the current sources.
 
-    Warns if there is one that does not load, or one of other sources.
+    Warns if a library exists that cannot be loaded, or that was compiled from other sources.
     """
-    from pem_edge.runtime.inference.postprocess.native import build  # here, so that it can run as a program
+    # Imported here, because ``python -m`` warns about a module that was already imported by its package.
+    from pem_edge.runtime.inference.postprocess.native import build
 
     path = build.library_path()
     if not path.is_file():
         if build.older_libraries():
-            _warn(f"the compiled merge is of other sources: run {BUILD_COMMAND}")
+            _warn(f"the compiled merge was built from other sources: run {BUILD_COMMAND}")
         return None
     try:
         return functions(path)
@@ -71,14 +80,19 @@ def _warn(what: str) -> None:
 
 
 def functions(path: Path, instruction_set: str | None = None) -> Functions:
-    """Return the functions of the library at ``path`` for an instruction set that build.py names, by default the best.
+    """Load the functions of a library for one instruction set.
 
-    Raises OSError if it is not a library for this machine.
+    Args:
+        path: The library.
+        instruction_set: A name out of `build.instruction_sets`; None for the best that this processor supports.
+
+    Raises:
+        OSError: If the file is not a library for this machine.
     """
     library = ctypes.CDLL(str(path))
     library.instruction_set.restype = ctypes.c_char_p
     chosen = instruction_set or library.instruction_set().decode()
-    assignment, array = ctypes.POINTER(PixelAssignment), ctypes.c_void_p
+    assignment, array = ctypes.POINTER(AssignmentBuffers), ctypes.c_void_p
     signatures = {
         "workspace": ([assignment], ctypes.c_size_t),
         "open": ([assignment], ctypes.c_int),

@@ -1,35 +1,35 @@
-/* The assignment for the pixels of one tile. */
+/* The assignment of the pixels of one tile. */
 
 #ifndef PEM_EDGE_PIXELS_H
 #define PEM_EDGE_PIXELS_H
 
 #include "bounds.h"
 
-/* A tile's pixels: who wins them. */
+/* The current winner of each pixel of a tile. */
 typedef struct {
-    lanes price[TILE * PARTS];  /* the lowest one so far */
-    flags winner[TILE * PARTS]; /* the candidate that offers it */
-    flags inside[TILE * PARTS]; /* whether that one's mask is at least 0.5 */
+    lanes price[TILE * PARTS];  /* lowest price so far */
+    flags winner[TILE * PARTS]; /* candidate with this price */
+    flags inside[TILE * PARTS]; /* whether the winner's mask is at least 0.5 */
 } Field;
 
-/* `count` grid points from `index` on: where they are, or converted in the workspace. */
+/* Return `count` grid points from `index` on in single precision, converted in the workspace if necessary. */
 static const float *grid_row(const Work *work, size_t index, int32_t count)
 {
     if (!work->assignment->half)
         return (const float *)work->assignment->masks + index;
     for (int32_t x = 0; x < count; x += WIDTH)
-        store(work->band_low + x, grid_points(work->assignment, index + (size_t)x, least(WIDTH, count - x)));
+        store(work->band_low + x, grid_points(work->assignment, index + (size_t)x, min_int(WIDTH, count - x)));
     return work->band_low;
 }
 
-/* Resize a candidate's mask along the rows of a tile: `cells`. */
+/* Resize a candidate's mask along the rows of a tile, into `cells`. */
 static void resize_along(const Work *work, Tile tile, int32_t candidate)
 {
-    const PixelAssignment *assignment = work->assignment;
+    const AssignmentBuffers *assignment = work->assignment;
     const Side *rows = &assignment->rows, *columns = &assignment->columns;
     int32_t width = extent(columns, tile.column);
     for (int32_t y = 0; y < extent(rows, tile.row); y++) {
-        size_t index = place(assignment, candidate, rows->first[tile.row] + y, columns->first[tile.column]);
+        size_t index = grid_index(assignment, candidate, rows->first[tile.row] + y, columns->first[tile.column]);
         const float *points = grid_row(work, index, width);
         const float *weights = columns->weights + columns->offset[tile.column] * TILE;
         lanes sums[PARTS] = {{0}};
@@ -40,7 +40,7 @@ static void resize_along(const Work *work, Tile tile, int32_t candidate)
     }
 }
 
-/* Then down its columns: the mask at the tile's pixels. */
+/* Resize `cells` along the columns of the tile, into `mask`: the values at the tile's pixels. */
 static void resize_down(const Work *work, Tile tile, lanes *mask)
 {
     const Side *rows = &work->assignment->rows;
@@ -55,7 +55,7 @@ static void resize_down(const Work *work, Tile tile, lanes *mask)
     }
 }
 
-/* Let a candidate make its offer for a tile; `first` has no other to beat. */
+/* Let a candidate compete for the pixels of a tile. The `first` candidate wins all of them. */
 static void offer(const Work *work, Tile tile, int32_t candidate, const lanes *mask, int first, Field *field)
 {
     for (int32_t i = 0; i < tile.height * PARTS; i++) {
@@ -67,7 +67,7 @@ static void offer(const Work *work, Tile tile, int32_t candidate, const lanes *m
     }
 }
 
-/* Give a tile to its only contender. */
+/* Let the only possible winner of a tile win all of its pixels. */
 static void concede(Tile tile, int32_t candidate, const lanes *mask, Field *field)
 {
     for (int32_t i = 0; i < tile.height * PARTS; i++) {
@@ -85,7 +85,7 @@ static int32_t count_inside(Tile tile, const lanes *mask)
     return sum(count);
 }
 
-/* Let all possible compete for a tile, and count the original pixels of masks that may cross 0.5. */
+/* Let all possible winners compete for a tile, and count the original pixels of masks that may cross 0.5. */
 static void compete(const Work *work, Tile tile, Field *field)
 {
     int possible = 0, seen = 0;
@@ -110,22 +110,23 @@ static void compete(const Work *work, Tile tile, Field *field)
     }
 }
 
-/* Widen a candidate's box to hold another one. */
-static void widen(const PixelAssignment *assignment, int32_t candidate, int32_t left, int32_t top, int32_t right,
+/* Extend a candidate's box to contain another box. */
+static void widen(const AssignmentBuffers *assignment, int32_t candidate, int32_t left, int32_t top, int32_t right,
                   int32_t bottom)
 {
     int32_t *box = assignment->boxes + 4 * candidate;
-    box[0] = least(box[0], left), box[1] = least(box[1], top);
-    box[2] = most(box[2], right), box[3] = most(box[3], bottom);
+    box[0] = min_int(box[0], left), box[1] = min_int(box[1], top);
+    box[2] = max_int(box[2], right), box[3] = max_int(box[3], bottom);
 }
 
-/* Count what a candidate has won of a tile; returns how many of these pixels are final. */
+/* Count the pixels of a tile that a candidate has won. Return how many of them are final. */
 static int32_t tally(const Work *work, Tile tile, const Field *field, int32_t candidate)
 {
-    const PixelAssignment *assignment = work->assignment;
+    const AssignmentBuffers *assignment = work->assignment;
     int32_t left = tile.column * TILE, top = tile.row * TILE, finals = 0;
     for (int part = 0; part < PARTS; part++, left += WIDTH) {
-        flags won = {0}, final = {0}, before = {0}, last = {0}; /* rows before the first final pixel, row of the last */
+        /* `before` counts the rows above the first final pixel, `last` is the row of the last one. */
+        flags won = {0}, final = {0}, before = {0}, last = {0};
         for (int32_t y = 0; y < tile.height; y++) {
             flags wins = (field->winner[y * PARTS + part] == candidate) & first_lanes(tile.width - part * WIDTH);
             flags keeps = wins & field->inside[y * PARTS + part];
@@ -144,25 +145,25 @@ static int32_t tally(const Work *work, Tile tile, const Field *field, int32_t ca
     return finals;
 }
 
-/* Write a tile's owners to the map. */
+/* Write the winners of a tile's final pixels to the map. */
 static void assign(const Work *work, Tile tile, const Field *field)
 {
     size_t across = (size_t)work->assignment->columns.size;
     int32_t *to = work->assignment->map + (size_t)tile.row * TILE * across + (size_t)tile.column * TILE;
     for (int32_t y = 0; y < tile.height; y++, to += across) {
-        flags owners[PARTS];
+        flags winners[PARTS];
         for (int part = 0; part < PARTS; part++) {
             int32_t i = y * PARTS + part;
-            owners[part] = pick_flags(field->inside[i], field->winner[i], NOBODY + (flags){0});
+            winners[part] = pick_flags(field->inside[i], field->winner[i], NOBODY + (flags){0});
         }
         if (tile.width == TILE)
-            memcpy(to, owners, sizeof owners);
+            memcpy(to, winners, sizeof winners);
         else
-            memcpy(to, owners, (size_t)tile.width * sizeof *to);
+            memcpy(to, winners, (size_t)tile.width * sizeof *to);
     }
 }
 
-/* Interpolate a tile, count its pixels and assign them. */
+/* Interpolate the masks in a tile, and count and assign its pixels. */
 static void complete(const Work *work, int32_t row, int32_t column)
 {
     Tile tile = tile_at(work, row, column);

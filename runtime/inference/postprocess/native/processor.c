@@ -1,6 +1,6 @@
-/* Which of the compiled instruction sets this processor has. */
+/* Chooses the best compiled instruction set that this processor supports. */
 
-/* The end of the names to call. */
+/* Return the instruction set's name, which is the suffix of the names of the functions to call. */
 __attribute__((visibility("default"))) const char *instruction_set(void)
 {
 #if defined __x86_64__

@@ -1,4 +1,4 @@
-"""Arrays on the simulated GPU, as other libraries would make them."""
+"""Arrays on the simulated GPU, as other libraries would create them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.helpers.tensorrt_bindings.simulated_cuda import Cuda
 
 
 class CudaArray:
-    """An array on the simulated GPU, or in its host's page-locked memory, that speaks the CUDA array interface."""
+    """An array on the simulated GPU, or in page-locked memory, that implements the CUDA array interface."""
 
     def __init__(self, machine: Cuda, images: NDArray[Any], gpu: int = 0, pinned: bool = False, **more: Any) -> None:
         machine.cuCtxPushCurrent(machine.primary[gpu])
@@ -37,7 +37,7 @@ class CudaArray:
         return self.interface
 
     def free(self) -> None:
-        """As its library would."""
+        """Free the memory, as the array's library would."""
         self.machine.cuCtxPushCurrent(self.machine.primary[self.gpu])
         (self.machine.cudaFreeHost if self.pinned else self.machine.cudaFree)(self.address)
         self.machine.cuCtxPopCurrent()
@@ -45,7 +45,7 @@ class CudaArray:
 
 
 class DlpackArray:
-    """The same as a DLPack producer. Its memory goes when the capsule does."""
+    """A `CudaArray` that implements DLPack instead. Its memory is freed along with the capsule."""
 
     def __init__(self, array: CudaArray, strides: tuple[int, ...] | None = None, offset: int = 0) -> None:
         self.array, self.strides, self.offset = array, strides, offset
@@ -73,8 +73,10 @@ class DlpackArray:
         return capsule
 
 
-_DLTENSOR = ctypes.create_string_buffer(b"dltensor")  # which capsules keep the address of
+_DLTENSOR = ctypes.create_string_buffer(b"dltensor")  # capsules keep its address, so it must stay alive
 ALIVE: dict[int, tuple[ctypes.Structure, CudaArray]] = {}
+"""The tensors and arrays of capsules that have not been destroyed, by the tensor's address."""
+
 _Destructor = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _NEW_CAPSULE = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_char_p, _Destructor)(
     ("PyCapsule_New", ctypes.pythonapi)

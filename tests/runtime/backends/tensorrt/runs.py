@@ -1,4 +1,4 @@
-"""Images for engines of the tiny model, what comes out for them, and runs in several threads."""
+"""Images for engines of the tiny model, their expected outputs, and runs in several threads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def noise(seed: int, height: int = 64, width: int = 96, batch: int = 1) -> NDArr
 
 
 def expected_masks(images: NDArray[np.uint8]) -> NDArray[Any]:
-    """Of the first query: 40 (r - g - b - 0.5) on the average of each 4x4 pixels."""
+    """Return the first query's mask logits: 40 (r - g - b - 0.5) on the average of each 4x4 pixels."""
     batch, height, width, _ = images.shape
     means = images.reshape(batch, height // 4, 4, width // 4, 4, 3).mean(axis=(2, 4)) / 255
     return np.asarray(40 * (means[..., 0] - means[..., 1] - means[..., 2] - 0.5))
@@ -37,8 +37,8 @@ def assert_right(masks: NDArray[Any], images: NDArray[np.uint8], atol: float = 0
     np.testing.assert_allclose(masks[:, 0], expected_masks(images), atol=atol)
 
 
-def in_threads(*jobs: Callable[[], None]) -> list[Exception]:
-    """Run the jobs at once; the exceptions that end them."""
+def run_in_threads(*jobs: Callable[[], None]) -> list[Exception]:
+    """Run jobs at the same time, and return the exceptions that they raise."""
     errors: list[Exception] = []
 
     def run(job: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""All stages on the GPU make the results that the CPU's make, keep calls apart and leave nothing behind."""
+"""The stages on the GPU compute the same results as the CPU, keep concurrent calls separate, and free all memory."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.inference.host_pipeline import HostPipeline
 from pem_edge.runtime.inference.pipeline import AnyPipeline, Merged
 from tests.helpers.tensorrt_bindings.simulated_machine import Work
-from tests.runtime.backends.tensorrt.conftest import Bench, SimulatedBench
+from tests.runtime.backends.tensorrt.engine_bench import Bench, SimulatedBench
 from tests.runtime.backends.tensorrt.gpu_arrays import CudaArray, DlpackArray
-from tests.runtime.backends.tensorrt.runs import DYNAMIC, FAULTY, in_threads
+from tests.runtime.backends.tensorrt.runs import DYNAMIC, FAULTY, run_in_threads
 
 STAGES = ["host to device", "preprocess", "inference", "postprocess", "device to host"]
-USUAL = Thresholds()
+DEFAULT = Thresholds()
 OPENCV_IS_MATCHED = platform.machine() == "x86_64"
-"""Elsewhere it may round otherwise, by a gray level."""
+"""Whether OpenCV scales exactly as the kernels do; on other processors it may differ by a gray level."""
+
 ATOL = 1e-4 if OPENCV_IS_MATCHED else 0.2
-"""Of mask logits, of which a gray level is 0.16."""
+"""Absolute tolerance for mask logits, of which a gray level is 0.16."""
 
 
-def picture(seed: int, height: int = 64, width: int = 96) -> NDArray[np.uint8]:
-    """Patches of the colors that the tiny model knows, and a little noise."""
+def make_image(seed: int, height: int = 64, width: int = 96) -> NDArray[np.uint8]:
+    """Return an image with patches of the colors that the tiny model knows, and a little noise."""
     rng = np.random.default_rng(seed)
     colors = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (90, 90, 90)])
     patches = rng.integers(0, len(colors), (4, 5))
@@ -46,21 +47,21 @@ def picture(seed: int, height: int = 64, width: int = 96) -> NDArray[np.uint8]:
 
 
 def pipelines(backend: Backend) -> tuple[AnyPipeline, AnyPipeline]:
-    """Return the backend's, and one that merges on the host."""
+    """Return the backend's pipeline, and one that merges on the host."""
     return backend.pipeline(), HostPipeline(backend)
 
 
-def through(pipeline: AnyPipeline, image: Any, thresholds: Thresholds = USUAL) -> Merged:
-    (merged,) = through_together(pipeline, [image], thresholds)
+def run_image(pipeline: AnyPipeline, image: Any, thresholds: Thresholds = DEFAULT) -> Merged:
+    (merged,) = run_batch(pipeline, [image], thresholds)
     return merged
 
 
-def through_together(pipeline: AnyPipeline, images: list[Any], thresholds: Thresholds = USUAL) -> list[Merged]:
+def run_batch(pipeline: AnyPipeline, images: list[Any], thresholds: Thresholds = DEFAULT) -> list[Merged]:
     return pipeline.merge(pipeline.infer([pipeline.prepare(image) for image in images]), thresholds)
 
 
 def assert_alike(found: NDArray[np.int32], expected: NDArray[np.int32]) -> None:
-    """Equal where OpenCV scales as the kernels do, else nearly everywhere."""
+    """Check that maps are equal or, if OpenCV scales differently from the kernels, nearly equal."""
     if OPENCV_IS_MATCHED:
         np.testing.assert_array_equal(found, expected)
     assert np.count_nonzero(found != expected) <= found.size / 100
@@ -83,14 +84,14 @@ def test_maps_and_segments_are_those_of_the_host(bench: Bench, size: tuple[int, 
     device, host = pipelines(backend)
     assert backend.settings() == {"pipeline": "device"}
     for seed in range(3):
-        assert_same(through(device, picture(seed, *size)), through(host, picture(seed, *size)))
+        assert_same(run_image(device, make_image(seed, *size)), run_image(host, make_image(seed, *size)))
 
 
 def test_sizes_that_vary_and_more_geometries_than_are_kept(bench: Bench) -> None:
     device, host = pipelines(bench.load(bench.engine(DYNAMIC)))
     sizes = [(64, 96), (40, 60), (128, 128), (200, 100), (20, 30), (64, 64), (96, 64), (65, 65), (300, 300), (31, 77)]
     for size in sizes + sizes:
-        assert_same(through(device, picture(0, *size)), through(host, picture(0, *size)))
+        assert_same(run_image(device, make_image(0, *size)), run_image(host, make_image(0, *size)))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_sizes_that_vary_and_more_geometries_than_are_kept(bench: Bench) -> None
 @pytest.mark.parametrize("size", [(64, 96), (50, 50)])
 def test_a_model_that_takes_only_batches(bench: Bench, spec: InputSpec, size: tuple[int, int]) -> None:
     device, host = pipelines(bench.load(bench.engine(spec)))
-    found, expected = through(device, picture(1, *size)), through(host, picture(1, *size))
+    found, expected = run_image(device, make_image(1, *size)), run_image(host, make_image(1, *size))
     assert_same(found, expected)
     np.testing.assert_allclose(found.outputs()[1], expected.outputs()[1], atol=ATOL)
 
@@ -108,18 +109,20 @@ def test_a_model_that_takes_only_batches(bench: Bench, spec: InputSpec, size: tu
 def test_images_that_share_a_run_have_the_results_that_they_have_alone(bench: Bench, count: int) -> None:
     spec = InputSpec(64, 96, dynamic_batch=Range(1, 2, 12))
     device, host = pipelines(bench.load(bench.engine(spec)))
-    images = [picture(seed, 64 + 9 * (seed % 10), 96) for seed in range(count)]  # more geometries than are usually kept
+    images = [
+        make_image(seed, 64 + 9 * (seed % 10), 96) for seed in range(count)
+    ]  # more geometries than are kept by default
     for _ in range(2):
-        found = through_together(device, images)
+        found = run_batch(device, images)
         for image, merged in zip(images, found, strict=True):
-            expected = through(host, image)
+            expected = run_image(host, image)
             assert_same(merged, expected)
             np.testing.assert_allclose(merged.outputs()[1], expected.outputs()[1], atol=ATOL)
 
 
 def test_the_time_of_a_batch_is_shared_by_its_images(bench: Bench) -> None:
     device, _ = pipelines(bench.load(bench.engine(InputSpec(64, 96, dynamic_batch=Range(1, 2, 4)))))
-    found = through_together(device, [picture(seed, 70, 70) for seed in range(4)])
+    found = run_batch(device, [make_image(seed, 70, 70) for seed in range(4)])
     assert all(list(merged.milliseconds) == STAGES for merged in found)
     assert len({merged.milliseconds["inference"] for merged in found}) == 1
 
@@ -128,8 +131,8 @@ def test_thresholds_are_passed_on(bench: Bench) -> None:
     device, host = pipelines(bench.load(bench.engine()))
     counts = set()
     for thresholds in (Thresholds(), Thresholds(score=0.9999), Thresholds(score=0.0, overlap=0.99), Thresholds(0.0, 0)):
-        found = through(device, picture(2), thresholds)
-        assert_same(found, through(host, picture(2), thresholds))
+        found = run_image(device, make_image(2), thresholds)
+        assert_same(found, run_image(host, make_image(2), thresholds))
         counts.add(len(found.segments))
     assert len(counts) > 1
 
@@ -138,16 +141,16 @@ def test_half_outputs(simulated: SimulatedBench) -> None:
     outputs = {"logits": "float16", "masks": "float16"}
     backend = simulated.load(simulated.engine(options={"half": True}, outputs=outputs, precision="fp16"))
     device, host = pipelines(backend)
-    found, expected = through(device, picture(0, 100, 100)), through(host, picture(0, 100, 100))
+    found, expected = run_image(device, make_image(0, 100, 100)), run_image(host, make_image(0, 100, 100))
     assert_same(found, expected)
     assert {array.dtype for array in found.outputs()} == {np.dtype(np.float32)}
 
 
 def test_the_outputs_are_an_images_own_even_after_later_calls(bench: Bench) -> None:
     device, host = pipelines(bench.load(bench.engine()))
-    images = [picture(seed, 80, 90) for seed in range(8)]
-    kept = [through(device, image) for image in images]
-    expected = [through(host, image) for image in images]
+    images = [make_image(seed, 80, 90) for seed in range(8)]
+    kept = [run_image(device, image) for image in images]
+    expected = [run_image(host, image) for image in images]
     for image in images:
         image[:] = 0  # the caller's array is the caller's to use again
     for found, other in zip(kept, expected, strict=True):
@@ -160,11 +163,11 @@ def test_a_segmenter_gives_all_that_it_gives_on_the_host(bench: Bench, monkeypat
     path = bench.engine()
     segmenter = runtime.load(path, bench.name)
     bench.loaded.append(segmenter.backend)
-    found = segmenter(picture(4, 90, 130))
+    found = segmenter(make_image(4, 90, 130))
     monkeypatch.setattr(type(segmenter.backend), "pipeline", Backend.pipeline)
     other = runtime.load(path, bench.name)
     bench.loaded.append(other.backend)
-    expected = other(picture(4, 90, 130))
+    expected = other(make_image(4, 90, 130))
     assert_alike(found.panoptic, expected.panoptic)
     assert_alike(found.semantic, expected.semantic)
     assert [segment.label for segment in found.segments] == [segment.label for segment in expected.segments]
@@ -174,15 +177,15 @@ def test_a_segmenter_gives_all_that_it_gives_on_the_host(bench: Bench, monkeypat
 
 
 def test_a_stream_gives_what_single_calls_give(bench: Bench, tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     for seed in range(8):
-        Image.fromarray(picture(seed, 60 + seed, 90)).save(folder / f"{seed}.png")
+        Image.fromarray(make_image(seed, 60 + seed, 90)).save(folder / f"{seed}.png")
     segmenter = runtime.load(bench.engine(), bench.name)
     bench.loaded.append(segmenter.backend)
     results = list(segmenter.stream(folder))
     for seed, result in enumerate(results):
-        expected = segmenter(picture(seed, 60 + seed, 90))
+        expected = segmenter(make_image(seed, 60 + seed, 90))
         np.testing.assert_array_equal(result.panoptic, expected.panoptic)
         np.testing.assert_array_equal(result.semantic, expected.semantic)
         assert result.segments == expected.segments
@@ -191,57 +194,57 @@ def test_a_stream_gives_what_single_calls_give(bench: Bench, tmp_path: Path) -> 
 
 def test_later_calls_leave_earlier_maps_alone_however_many_are_kept(bench: Bench) -> None:
     device, host = pipelines(bench.load(bench.engine()))
-    kept = [through(device, picture(seed)) for seed in range(20)]
+    kept = [run_image(device, make_image(seed)) for seed in range(20)]
     for seed, merged in enumerate(kept):
-        assert_same(merged, through(host, picture(seed)))
+        assert_same(merged, run_image(host, make_image(seed)))
 
 
 def test_maps_outlive_the_backend_and_outputs_say_that_they_do_not(bench: Bench) -> None:
     backend = bench.load(bench.engine())
     device, host = pipelines(backend)
-    expected = through(host, picture(0))
-    found = through(device, picture(0))
+    expected = run_image(host, make_image(0))
+    found = run_image(device, make_image(0))
     backend.close()
     assert_same(found, expected)
     with pytest.raises(BackendError, match=r"is closed, which computes .* when first asked for: ask before closing it"):
         found.outputs()
     with pytest.raises(BackendError, match="is closed: load the model again"):
-        device.prepare(picture(0))
+        device.prepare(make_image(0))
 
 
 def test_closed_between_stages(bench: Bench) -> None:
     backend = bench.load(bench.engine())
     device, _ = pipelines(backend)
-    prepared = device.prepare(picture(0))
+    prepared = device.prepare(make_image(0))
     backend.close()
     with pytest.raises(BackendError, match="is closed: load the model again"):
-        device.merge(device.infer([prepared]), USUAL)
+        device.merge(device.infer([prepared]), DEFAULT)
 
 
 def test_threads_sharing_a_pipeline(bench: Bench) -> None:
     device, host = pipelines(bench.load(bench.engine(DYNAMIC)))
 
     def work(seed: int) -> None:
-        image = picture(seed, 40 + 30 * (seed % 3), 64)
-        expected = through(host, image)
+        image = make_image(seed, 40 + 30 * (seed % 3), 64)
+        expected = run_image(host, image)
         for _ in range(5):
-            assert_same(through(device, image), expected)
+            assert_same(run_image(device, image), expected)
 
-    assert in_threads(*(partial(work, seed) for seed in range(4))) == []
+    assert run_in_threads(*(partial(work, seed) for seed in range(4))) == []
 
 
 def test_neighboring_images_in_different_stages(bench: Bench) -> None:
     device, host = pipelines(bench.load(bench.engine()))
-    prepared = [device.prepare(picture(seed, 70, 70)) for seed in range(3)]
+    prepared = [device.prepare(make_image(seed, 70, 70)) for seed in range(3)]
     inferred = [device.infer([each]) for each in prepared]
     for seed in (2, 0, 1):
-        assert_same(device.merge(inferred[seed], USUAL)[0], through(host, picture(seed, 70, 70)))
+        assert_same(device.merge(inferred[seed], DEFAULT)[0], run_image(host, make_image(seed, 70, 70)))
 
 
 def test_closing_waits_for_a_call_that_has_begun(simulated: SimulatedBench, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = simulated.load(simulated.engine())
     device, host = pipelines(backend)
-    expected = through(host, picture(0))
+    expected = run_image(host, make_image(0))
     closing = threading.Thread(target=backend.close)
     driver = sys.modules["cuda.bindings.driver"]
     launch = driver.cuLaunchKernel
@@ -253,7 +256,7 @@ def test_closing_waits_for_a_call_that_has_begun(simulated: SimulatedBench, monk
         return launch(*arguments)
 
     monkeypatch.setattr(driver, "cuLaunchKernel", launch_and_close)
-    assert_same(through(device, picture(0)), expected)
+    assert_same(run_image(device, make_image(0)), expected)
     closing.join()
 
 
@@ -261,14 +264,14 @@ def test_closing_waits_for_a_call_that_has_begun(simulated: SimulatedBench, monk
 def test_images_on_the_gpu(simulated: SimulatedBench, size: tuple[int, int]) -> None:
     device, host = pipelines(simulated.load(simulated.engine()))
     for seed in range(3):
-        array = CudaArray(simulated.machine, picture(seed, *size))
-        found, expected = through(device, array), through(host, picture(seed, *size))
+        array = CudaArray(simulated.machine, make_image(seed, *size))
+        found, expected = run_image(device, array), run_image(host, make_image(seed, *size))
         assert_same(found, expected)
         assert list(found.milliseconds) == STAGES
         np.testing.assert_allclose(found.outputs()[1], expected.outputs()[1], atol=ATOL)
         array.free()
-        producer = DlpackArray(CudaArray(simulated.machine, picture(seed, *size)))
-        assert_same(through(device, producer), expected)
+        producer = DlpackArray(CudaArray(simulated.machine, make_image(seed, *size)))
+        assert_same(run_image(device, producer), expected)
         gc.collect()
         assert producer.array.freed
 
@@ -277,15 +280,15 @@ def test_images_on_the_gpu(simulated: SimulatedBench, size: tuple[int, int]) -> 
 def test_what_the_makers_stream_still_has_to_do_is_waited_for(simulated: SimulatedBench, size: tuple[int, int]) -> None:
     machine = simulated.machine
     device, host = pipelines(simulated.load(simulated.engine()))
-    image = picture(0, *size)
-    expected = through(host, image)
+    image = make_image(0, *size)
+    expected = run_image(host, image)
     array = CudaArray(machine, np.zeros_like(image), stream=1)
 
     def fill() -> None:
         machine.view(array.address, image.size)[:] = np.ravel(image)
 
     machine.enqueue(1, Work(fill))
-    assert_same(through(device, array), expected)
+    assert_same(run_image(device, array), expected)
     array.free()
 
 
@@ -317,8 +320,8 @@ def test_masks_that_are_not_finite_end_as_on_the_host(
     white = np.full((64, 96, 3), 255, np.uint8)
     messages = []
     for pipeline in (host, device):
-        with pytest.raises(BackendError, match="makes no sense of the image: masks hold NaN or infinity") as caught:
-            through(pipeline, np.asarray(white * 0 + np.array([255, 0, 0], np.uint8)))
+        with pytest.raises(BackendError, match="cannot be merged: masks hold NaN or infinity") as caught:
+            run_image(pipeline, np.asarray(white * 0 + np.array([255, 0, 0], np.uint8)))
         messages.append(str(caught.value))
     assert messages[0] == messages[1]
 
@@ -327,7 +330,7 @@ def test_a_gpu_in_trouble_is_one_line_and_the_pipeline_lives_on(
     simulated: SimulatedBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device, host = pipelines(simulated.load(simulated.engine()))
-    expected = through(host, picture(0, 70, 70))
+    expected = run_image(host, make_image(0, 70, 70))
     for name in (
         "cuLaunchKernel",
         "cudaMemcpyAsync",
@@ -339,31 +342,31 @@ def test_a_gpu_in_trouble_is_one_line_and_the_pipeline_lives_on(
         with monkeypatch.context() as patched:
             patched.setattr(module, name, lambda *_: (FAULTY,))
             with pytest.raises(BackendError, match=f"{name} failed with cudaErrorIllegalAddress: look at"):
-                through(device, picture(0, 70, 70))
-        assert_same(through(device, picture(0, 70, 70)), expected)
+                run_image(device, make_image(0, 70, 70))
+        assert_same(run_image(device, make_image(0, 70, 70)), expected)
 
 
 def test_an_image_for_which_there_is_no_memory_is_one_line(simulated: SimulatedBench) -> None:
     device, host = pipelines(simulated.load(simulated.engine()))
     simulated.machine.capacity = 1_000_000
     with pytest.raises(BackendError, match="GPU memory cannot be allocated"):
-        through(device, picture(0, 600, 900))
-    assert_same(through(device, picture(0)), through(host, picture(0)))
+        run_image(device, make_image(0, 600, 900))
+    assert_same(run_image(device, make_image(0)), run_image(host, make_image(0)))
 
 
 def test_memory_is_used_again(simulated: SimulatedBench) -> None:
     device, _ = pipelines(simulated.load(simulated.engine()))
     for seed in range(2):
-        through(device, picture(seed, 70, 70))
+        run_image(device, make_image(seed, 70, 70))
     before = len(simulated.machine.blocks)
     for seed in range(10):
-        through(device, picture(seed, 70, 70))
+        run_image(device, make_image(seed, 70, 70))
     assert len(simulated.machine.blocks) == before
 
 
 def test_a_backend_that_is_only_forgotten_is_freed(simulated: SimulatedBench) -> None:
     device, host = pipelines(simulated.load(simulated.engine()))
-    merged = through(device, picture(0))
+    merged = run_image(device, make_image(0))
     simulated.loaded.clear()
     del device, host
     gc.collect()
@@ -388,7 +391,7 @@ def check_host_instead(bench: SimulatedBench, reason: str) -> None:
     assert isinstance(device, HostPipeline)
     assert str(backend.settings()["pipeline"]).startswith("host: ")
     assert reason in str(backend.settings()["pipeline"])
-    assert_same(through(device, picture(0)), through(host, picture(0)))
+    assert_same(run_image(device, make_image(0)), run_image(host, make_image(0)))
 
 
 def test_without_nvrtc_the_host_merges(simulated: SimulatedBench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -411,7 +414,7 @@ def test_an_nvrtc_that_does_not_know_the_gpu(simulated: SimulatedBench) -> None:
 
 
 def test_more_queries_than_the_kernels_take(simulated: SimulatedBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pem_edge.runtime.backends.tensorrt.kernels.launches.MOST_QUERIES", 7)
+    monkeypatch.setattr("pem_edge.runtime.backends.tensorrt.kernels.launches.MAX_QUERIES", 7)
     check_host_instead(simulated, "the kernels take 7 queries, the model has 8")
 
 

@@ -1,4 +1,4 @@
-"""An engine is loaded only where the manifest vouches for it and this machine can run it; else one line says why."""
+"""An engine is loaded only if its manifest has its hash and this machine can run it; otherwise one line says why."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ import pytest
 
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
-from pem_edge.runtime.artifacts.manifest import FileHash
+from pem_edge.runtime.artifacts.sections import FileHash
 from pem_edge.runtime.backends.cuda import driver
 from pem_edge.runtime.backends.tensorrt import log
 from pem_edge.runtime.errors import BackendError, ManifestError
 from tests.helpers.tensorrt_bindings.simulated_tensorrt import NVIDIAS, OURS
-from tests.runtime.backends.tensorrt.conftest import Bench, Builder, SimulatedBench, really_built
+from tests.runtime.backends.tensorrt.engine_bench import Bench, Builder, SimulatedBench, build_with
 
 REBUILD = r"build it again, with pem-export --weights \S*/tiny\.onnx --to trt(-rtx)? --overwrite$"
 ONE = np.zeros((1, 64, 96, 3), np.uint8)
 
 
 def refusal(bench: Bench, path: Path) -> str:
-    """Return the one line with which ``path`` is refused."""
+    """Return the message, of one line, with which loading ``path`` fails."""
     with pytest.raises((BackendError, ManifestError)) as caught:
         bench.load(path)
     assert "\n" not in str(caught.value)
@@ -142,7 +142,7 @@ def test_tensorrt_without_its_libraries(simulated: SimulatedBench, monkeypatch: 
 
 
 class TestPlugin:
-    """The library of our plugin."""
+    """Tests of loading the plugin's library."""
 
     @staticmethod
     def engine(bench: SimulatedBench, text: str = OURS, **plugin: Any) -> Path:
@@ -216,17 +216,17 @@ needs_rtx = pytest.mark.skipif(find_spec("tensorrt_rtx") is None, reason="tensor
 
 @needs_rtx
 def test_the_real_tensorrt_rtx_refuses_without_printing(build: Builder, capfd: pytest.CaptureFixture[str]) -> None:
-    """What TensorRT-RTX says of an engine that it cannot load, be that for want of a driver or of its end."""
+    """Load a truncated engine, and check TensorRT-RTX's error."""
     import tensorrt_rtx as trt
 
     path = build()
-    engine = really_built(trt, path.read_bytes(), (1, 64, 96, 3), (1, 64, 96, 3))
+    engine = build_with(trt, path.read_bytes(), (1, 64, 96, 3), (1, 64, 96, 3))
     capfd.readouterr()
     runtime = trt.Runtime(log.logger(trt))
     assert runtime.engine_host_code_allowed is False
     assert runtime.deserialize_cuda_engine(engine[:1000]) is None
-    assert "Error Code 1: Serialization" in log.reason(trt)
-    assert log.reason(trt) == "it does not say why"
+    assert "Error Code 1: Serialization" in log.pop_error(trt)
+    assert log.pop_error(trt) == "it does not say why"
     assert capfd.readouterr() == ("", "")
 
 
@@ -242,8 +242,8 @@ def test_a_real_engine_without_a_driver(build: Builder, tmp_path: Path) -> None:
 
 
 class NoGpuBench(Bench):
-    """Builds for GPUs that are not here, as TensorRT-RTX can."""
+    """A `Bench` for a machine without a GPU, for which TensorRT-RTX can build engines."""
 
     def gpu(self) -> tuple[str, str]:
-        """Return none."""
+        """Return the name of no GPU, and a compute capability to build for."""
         return "none", "8.9"

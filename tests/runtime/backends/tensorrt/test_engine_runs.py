@@ -1,4 +1,4 @@
-"""Engines compute what the model says, keep calls apart and leave nothing behind."""
+"""Engines compute the model's outputs, keep concurrent calls separate, and free all memory."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from pem_edge.runtime.errors import BackendError
 from tests.helpers.tensorrt_bindings.simulated_engine import IExecutionContext
-from tests.runtime.backends.tensorrt.conftest import Bench, SimulatedBench
-from tests.runtime.backends.tensorrt.runs import DYNAMIC, FAULTY, assert_right, in_threads, noise
+from tests.runtime.backends.tensorrt.engine_bench import Bench, SimulatedBench
+from tests.runtime.backends.tensorrt.runs import DYNAMIC, FAULTY, assert_right, noise, run_in_threads
 
 
 def test_outputs_are_what_the_model_says_the_first_time_and_later(bench: Bench) -> None:
@@ -108,7 +108,7 @@ def test_threads_sharing_backends_while_others_come_and_go(bench: Bench) -> None
             backend(noise(0))
             backend.close()
 
-    assert in_threads(come_and_go, *(partial(work, seed) for seed in range(5))) == []
+    assert run_in_threads(come_and_go, *(partial(work, seed) for seed in range(5))) == []
 
 
 def test_closing_while_threads_call_is_one_line_for_them(bench: Bench) -> None:
@@ -125,7 +125,7 @@ def test_closing_while_threads_call_is_one_line_for_them(bench: Bench) -> None:
         running.wait()
         backend.close()
 
-    errors = in_threads(work, work, work, close)
+    errors = run_in_threads(work, work, work, close)
     assert len(errors) == 3
     assert all("is closed: load the model again" in str(error) for error in errors)
 
@@ -184,7 +184,7 @@ def test_page_locked_memory_is_used_again(simulated: SimulatedBench) -> None:
     before = len(simulated.machine.leaks())
     for seed in range(10):
         backend(noise(seed))
-    assert len(simulated.machine.blocks) <= before + 2  # with a result kept while the next is made
+    assert len(simulated.machine.blocks) <= before + 2  # one result is kept while the next is computed
     kept = [backend(noise(seed)) for seed in range(30)]
     live = [block for block in simulated.machine.blocks if block.live]
     assert len(live) < len(kept)

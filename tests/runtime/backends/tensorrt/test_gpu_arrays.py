@@ -1,4 +1,4 @@
-"""Images that are on the GPU already are read there, whichever library made them, and only while they are valid."""
+"""Images that another library put on the GPU are read there, and only while they are valid."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.backends.cuda import device_arrays
 from pem_edge.runtime.errors import BackendError
 from tests.helpers.tensorrt_bindings.simulated_machine import Work
-from tests.runtime.backends.tensorrt.conftest import Bench, Builder, SimulatedBench
+from tests.runtime.backends.tensorrt.engine_bench import Bench, Builder, SimulatedBench
 from tests.runtime.backends.tensorrt.gpu_arrays import ALIVE, CudaArray, DlpackArray
 from tests.runtime.backends.tensorrt.runs import DYNAMIC, assert_right, noise
 

@@ -1,7 +1,7 @@
-"""Every name of TensorRT's and CUDA's that our code uses exists in the oldest and in the newest release.
+"""Every name of TensorRT and CUDA that this project uses exists in the oldest and in the newest release.
 
-Mypy holds our code against protocols, and these tests hold the protocols against TensorRT's Python bindings, which are
-on PyPI without the libraries. That is a check of names, nothing more; the names in the simulation are checked, too.
+Mypy checks the code against protocols, and these tests compare the protocols with TensorRT's Python bindings, which
+PyPI has without the libraries. Only names are checked, including those of the simulation.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pem_edge.runtime.backends.tensorrt import interface, rtx_interface
 from tests.helpers.tensorrt_bindings import (
     simulated_cuda,
     simulated_engine,
+    simulated_installation,
     simulated_kernels,
     simulated_machine,
     simulated_rtx,
@@ -32,7 +33,7 @@ ROOT = Path(__file__).parents[4]
 INTERFACES = (interface, build_interface)
 RTX_INTERFACES = (*INTERFACES, rtx_interface, rtx_build_interface)
 OWNERS = {"TensorRt": "", "Member": "DataType"}
-"""Protocols that are not named after a class: the module, and any member of an enumeration."""
+"""The classes of protocols that are not named after one: "" for the module, and an enumeration for its members."""
 
 SOURCES = sorted((ROOT / "runtime/backends").rglob("*.py"))
 
@@ -43,7 +44,7 @@ needs_rtx = pytest.mark.skipif(find_spec("tensorrt_rtx") is None, reason="tensor
 
 @pytest.fixture(scope="session", params=REQUIREMENTS)
 def bindings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bindings:
-    """Return the names in TensorRT's bindings, oldest and newest; fetched once, if pytest keeps a cache."""
+    """Return the names in TensorRT's oldest and newest bindings, which pytest's cache keeps."""
     kept = getattr(request.config, "cache", None)
     folder = kept.mkdir("tensorrt-bindings") if kept else tmp_path_factory.getbasetemp()
     try:
@@ -54,12 +55,12 @@ def bindings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="session")
 def rtx() -> Bindings:
-    """Return the names in TensorRT-RTX's, as installed."""
+    """Return the names in the installed TensorRT-RTX."""
     return class_names(import_module("tensorrt_rtx"))
 
 
 def promised(module: ModuleType) -> set[Name]:
-    """Return the names in the protocols that ``module`` defines, against which mypy checks our code."""
+    """Return the names in the protocols that ``module`` defines, against which mypy checks the code."""
     protocols = [
         kind
         for kind in vars(module).values()
@@ -121,7 +122,7 @@ def test_what_only_rtx_has_is_not_in_all_others(bindings: Bindings) -> None:
     ],
 )
 def test_names_are_found_in_our_protocols(name: Name) -> None:
-    """Else the tests above would check nothing."""
+    """Check that the other tests compare anything at all."""
     assert any(name in promised(module) for module in INTERFACES)
 
 
@@ -135,12 +136,12 @@ SIMULATED = [
     (simulated_engine.ICudaEngine, "shape_of session trt header"),
     (simulated_engine.IExecutionContext, "tensors"),
     (simulated_tensorrt.IPluginRegistry, ""),
-    (simulated_tensorrt.ILogger, ""),
+    (simulated_installation.ILogger, ""),
     (simulated_engine.DataType, ""),
     (simulated_rtx.ExecutionContextAllocationStrategy, ""),
 ]
 SIMULATED_RTX = [
-    (simulated_rtx.IRuntimeConfig, "compiled strategy"),
+    (simulated_rtx.IRuntimeConfig, "add_kernels strategy"),
     (simulated_rtx.IRuntimeCache, "kernels"),
     (simulated_rtx.CudaGraphStrategy, ""),
 ]
@@ -164,14 +165,14 @@ def test_what_is_simulated_exists_in_tensorrt_rtx_with_the_same_parameters(rtx: 
         assert missing(found, rtx) == set()
         for name in found:
             method = getattr(kind, name.attribute)
-            if inspect.isfunction(method) and kind is not simulated_tensorrt.ILogger:  # which bindings document badly
+            if inspect.isfunction(method):
                 ours = list(inspect.signature(method).parameters)[1:]
                 theirs = documented(getattr(getattr(real, name.owner), name.attribute).__doc__)
                 assert any(set(ours) <= set(parameters) for parameters in theirs) or ours == ["strategy"], name
 
 
 def documented(text: str) -> list[list[str]]:
-    """Parameters of each overload that the docstring of a bound method lists."""
+    """Return the parameters of each overload that the docstring of a bound method lists."""
     return [re.findall(r"(\w+): ", line) for line in text.splitlines() if "self: " in line]
 
 

@@ -1,4 +1,4 @@
-"""The compiled merge gives what the NumPy one gives, for every instruction set, but where rounding decides."""
+"""The compiled merge gives the same results as the NumPy one for every instruction set, except for rounded ties."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.errors import PemError
 from pem_edge.runtime.inference import postprocess
-from pem_edge.runtime.inference.postprocess.acceptance import Candidates, PixelAssignment, candidates, conclude
+from pem_edge.runtime.inference.postprocess.acceptance import (
+    Candidates,
+    PixelAssignment,
+    build_segments,
+    select_candidates,
+)
 from pem_edge.runtime.inference.postprocess.compiled_assignment import CompiledAssignment
 from pem_edge.runtime.inference.postprocess.native import build, library
 from pem_edge.runtime.inference.postprocess.panoptic_merge import OVERRIDE
@@ -29,7 +34,7 @@ THRESHOLDS = st.sampled_from([0.0, 0.3, 0.5, 0.8, 0.9])
 
 @pytest.fixture(scope="module", params=list(build.instruction_sets()))
 def functions(request: pytest.FixtureRequest) -> Iterator[library.Functions]:
-    """Yield the compiled functions for each instruction set of this processor, used unless overridden."""
+    """Yield the compiled functions of each instruction set that this processor has; merges use them by default."""
     with pytest.MonkeyPatch.context() as patch:
         found = forms.compiled(request.param)
         patch.setattr(library, "load", lambda: found)
@@ -38,26 +43,28 @@ def functions(request: pytest.FixtureRequest) -> Iterator[library.Functions]:
 
 @settings(max_examples=100, deadline=None)
 @given(scenes(), THRESHOLDS, THRESHOLDS, st.booleans())
-def test_both_forms_agree(functions: library.Functions, scene: Scene, score: float, overlap: float, half: bool) -> None:
+def test_both_implementations_agree(
+    functions: library.Functions, scene: Scene, score: float, overlap: float, half: bool
+) -> None:
     check_agreement(functions, replace(scene, masks=scene.masks.astype(np.float16)) if half else scene, score, overlap)
 
 
 def check_agreement(functions: library.Functions, scene: Scene, score: float, overlap: float = 0.8) -> None:
-    """Both forms count and assign every pixel alike but for ties, and then come to the same segments and map."""
-    among = candidates(scene.logits, score)
+    """Check that both implementations assign every pixel alike except ties, and then give the same segments and map."""
+    among = select_candidates(scene.logits, score)
     if not len(among.queries):
         return
     if not agree_on_all_pixels(scene, among, *forms.assignments(scene, among, functions)):
         return
     ours, theirs = (
-        conclude(assignment, among, {0, 1}, overlap) for assignment in forms.assignments(scene, among, functions)
+        build_segments(assignment, among, {0, 1}, overlap) for assignment in forms.assignments(scene, among, functions)
     )
     assert ours[1] == theirs[1]
     np.testing.assert_array_equal(ours[0], theirs[0])
 
 
 def agree_on_all_pixels(scene: Scene, among: Candidates, ours: PixelAssignment, theirs: PixelAssignment) -> bool:
-    """Return whether counts, boxes and owners are equal, which they must be but for ties."""
+    """Return whether counts, boxes and assigned pixels are equal. Fail if they differ by more than ties."""
     everyone = np.arange(1, len(among.queries) + 1, dtype=np.int32)
     for assignment in (ours, theirs):
         assignment.complete(everyone > 0)
@@ -74,7 +81,7 @@ def agree_on_all_pixels(scene: Scene, among: Candidates, ours: PixelAssignment, 
 
 
 def predicted(geometry: Geometry, **options: int) -> Scene:
-    """Return what a trained model predicts."""
+    """Return a scene with outputs like those of a trained model."""
     logits, masks = synthetic().predictions(19, *geometry.mask_size, **options)
     return Scene(logits, masks, geometry)
 
@@ -91,7 +98,9 @@ def predicted(geometry: Geometry, **options: int) -> Scene:
     ],
 )
 @pytest.mark.parametrize("queries", [1, 32, 33, 100])  # a set of candidates has words of 32
-def test_both_forms_agree_at_extreme_sizes(functions: library.Functions, geometry: Geometry, queries: int) -> None:
+def test_both_implementations_agree_at_extreme_sizes(
+    functions: library.Functions, geometry: Geometry, queries: int
+) -> None:
     check_agreement(functions, predicted(geometry, queries=queries), 0.05)
 
 
@@ -119,7 +128,9 @@ def test_confidence_is_as_precise_as_single_precision(functions: library.Functio
 @pytest.mark.usefixtures("functions")
 @settings(max_examples=60, deadline=None)
 @given(scenes(), st.booleans(), st.sampled_from([np.nan, np.inf, -np.inf]), st.data())
-def test_both_forms_refuse_what_is_not_finite(scene: Scene, half: bool, value: float, data: st.DataObject) -> None:
+def test_both_implementations_refuse_what_is_not_finite(
+    scene: Scene, half: bool, value: float, data: st.DataObject
+) -> None:
     """At the same grid points: all from the first to the last that matters, of the queries that take part."""
     masks: NDArray[Any] = scene.masks.astype(np.float16 if half else np.float32)
     masks[tuple(data.draw(st.integers(0, size - 1)) for size in masks.shape)] = value
@@ -128,7 +139,7 @@ def test_both_forms_refuse_what_is_not_finite(scene: Scene, half: bool, value: f
 
 
 def complaint(form: str, scene: Scene) -> str:
-    """Return what the merge's ValueError says, or nothing."""
+    """Return the message of the merge's ValueError, or an empty string."""
     try:
         merged(form, scene, score_threshold=0.3)
     except ValueError as error:
@@ -144,7 +155,7 @@ def merged(form: str, scene: Scene, **options: Any) -> tuple[NDArray[np.int32], 
 
 @pytest.fixture
 def scene() -> Scene:
-    """Return an ordinary one."""
+    """Return a scene of ordinary size."""
     return predicted(Geometry((128, 256), (128, 256), (200, 400)))
 
 
@@ -164,8 +175,8 @@ def test_threads_may_merge_at_once(functions: library.Functions) -> None:
     many = [predicted(geometry, seed=seed) for seed in range(8)]
 
     def once(scene: Scene) -> tuple[NDArray[np.int32], list[Any]]:
-        among = candidates(scene.logits, 0.8)
-        return conclude(forms.assignments(scene, among, functions)[1], among, {1}, 0.8)
+        among = select_candidates(scene.logits, 0.8)
+        return build_segments(forms.assignments(scene, among, functions)[1], among, {1}, 0.8)
 
     expected = [once(scene) for scene in many]
     with ThreadPoolExecutor(4) as pool:
@@ -174,7 +185,7 @@ def test_threads_may_merge_at_once(functions: library.Functions) -> None:
             assert segments == alone[1]
 
 
-def test_the_variable_chooses_the_form(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_variable_chooses_the_implementation(monkeypatch: pytest.MonkeyPatch) -> None:
     forms.compiled()
     monkeypatch.delenv(OVERRIDE, raising=False)
     assert postprocess.merging() == "compiled"

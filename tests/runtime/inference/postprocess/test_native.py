@@ -1,4 +1,4 @@
-"""The compiled merge is never used when its sources have changed, and keeps to its memory."""
+"""The compiled merge is never used after its sources changed, and does not access memory out of bounds."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ def compiler() -> list[str]:
         pytest.skip(str(error))
 
 
-def loaded() -> library.Functions | None:
-    """Return what is found now, whatever was found before."""
+def load_again() -> library.Functions | None:
+    """Load the functions again, bypassing the cache."""
     return library.load.__wrapped__()
 
 
 @pytest.mark.usefixtures("compiler")
 def test_a_library_of_other_sources_is_not_used_and_goes_with_the_next_build(sources: Path) -> None:
-    assert loaded() is None
+    assert load_again() is None
     old = build.build_in_place()
-    assert loaded() is not None
+    assert load_again() is not None
     with (sources / "lanes.h").open("a") as file:
         file.write("/* changed */\n")
-    with pytest.warns(RuntimeWarning, match=r"of other sources: run python -m pem_edge.*native\.build"):
-        assert loaded() is None
+    with pytest.warns(RuntimeWarning, match=r"built from other sources: run python -m pem_edge.*native\.build"):
+        assert load_again() is None
     new = build.build_in_place()
-    assert loaded() is not None
+    assert load_again() is not None
     assert old != new
     assert list((sources / "lib").iterdir()) == [new]
 
@@ -89,7 +89,7 @@ def test_a_damaged_library_is_a_warning() -> None:
     path.parent.mkdir()
     path.write_bytes(b"\x7fELF")
     with pytest.warns(RuntimeWarning, match=r"does not load .*; until then NumPy merges"):
-        assert loaded() is None
+        assert load_again() is None
 
 
 def test_it_keeps_to_its_memory_and_to_defined_behavior(compiler: list[str], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Our merge, semantic map and instances are the published ones, at every size, crop and threshold."""
+"""The panoptic merge, semantic map and instances equal Mask2Former's at every size, crop and threshold."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ THINGS = st.sets(st.integers(0, 5))
 
 
 @pytest.fixture(scope="module", params=["compiled", "numpy"])
-def either_form(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Yield the test runs with both forms of the merge."""
+def either_implementation(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run the test with each implementation of the merge."""
     if request.param == "compiled":
         forms.compiled()
     with pytest.MonkeyPatch.context() as patch:
@@ -38,12 +38,12 @@ def either_form(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def differing(ours: NDArray[np.int32], theirs: NDArray[np.integer]) -> int:
-    """Return pixels that differ beyond what rounding may do: two, and two in a million."""
+    """Return the number of differing pixels beyond those that rounding may cause: two, and two in a million."""
     return max(0, int(np.count_nonzero(ours != theirs)) - 2 - 2 * ours.size // 1_000_000)
 
 
 def check_segments(segment_map: NDArray[np.int32], segments: list[Segment]) -> None:
-    """Every id of the map is a segment's, and its area and bbox are the map's."""
+    """Check that the segments have the ids, areas and boxes that the map shows."""
     assert set(np.unique(segment_map)) - {0} == {segment.id for segment in segments}
     for segment in segments:
         y, x = np.nonzero(segment_map == segment.id)
@@ -51,7 +51,7 @@ def check_segments(segment_map: NDArray[np.int32], segments: list[Segment]) -> N
         assert list(segment.bbox) == [x.min(), y.min(), np.ptp(x) + 1, np.ptp(y) + 1]
 
 
-@pytest.mark.usefixtures("either_form")
+@pytest.mark.usefixtures("either_implementation")
 @pytest.mark.parametrize(("dataset", "case"), CASES)
 def test_golden_panoptic(dataset: str, case: str) -> None:
     classes = labels.load(dataset)
@@ -83,7 +83,7 @@ def test_golden_instances(dataset: str, case: str) -> None:
     np.testing.assert_allclose([i.mask.sum() for i in found], expected["instance_areas"], atol=2)
 
 
-@pytest.mark.usefixtures("either_form")
+@pytest.mark.usefixtures("either_implementation")
 @settings(max_examples=300, deadline=None)
 @given(scenes(), THINGS, THRESHOLDS, THRESHOLDS)
 def test_panoptic_is_the_published_merge(scene: Scene, things: set[int], score: float, overlap: float) -> None:
@@ -128,7 +128,7 @@ def accepted(masks: NDArray[np.float32]) -> list[int]:
     return [s.category_id for s in segments]
 
 
-@pytest.mark.usefixtures("either_form")
+@pytest.mark.usefixtures("either_implementation")
 def test_background_that_a_query_wins_counts_for_its_acceptance() -> None:
     """A query that loses most of its own pixels stays if it wins enough where no mask reaches 0.5."""
     masks = np.random.default_rng(0).uniform(-3, -1, (2, 128, 128)).astype(np.float32)
@@ -138,7 +138,7 @@ def test_background_that_a_query_wins_counts_for_its_acceptance() -> None:
     assert accepted(masks) == [1]
 
 
-@pytest.mark.usefixtures("either_form")
+@pytest.mark.usefixtures("either_implementation")
 def test_pixels_a_query_is_sure_to_lose_count_against_it() -> None:
     masks = np.full((2, 64, 64), -9, np.float32)
     masks[1] = -6  # so that the background is the other's
@@ -148,14 +148,14 @@ def test_pixels_a_query_is_sure_to_lose_count_against_it() -> None:
     assert accepted(masks) == [0, 1]
 
 
-@pytest.mark.usefixtures("either_form")
+@pytest.mark.usefixtures("either_implementation")
 def test_a_mask_of_exactly_one_half_is_in() -> None:
     masks = np.zeros((2, 64, 64), np.float32)
     masks[1, :, :] = -1
     assert accepted(masks) == [0]
 
 
-@pytest.mark.usefixtures("either_form")
+@pytest.mark.usefixtures("either_implementation")
 def test_merged_stuff_has_the_best_score_and_the_joint_box() -> None:
     masks = np.full((2, 8, 16), -9.0, np.float32)
     masks[0, :, :4], masks[1, :, 12:] = 9.0, 9.0
@@ -167,7 +167,7 @@ def test_merged_stuff_has_the_best_score_and_the_joint_box() -> None:
     assert segment.label == ""
 
 
-@pytest.mark.usefixtures("either_form")
+@pytest.mark.usefixtures("either_implementation")
 def test_half_precision_outputs_are_taken_as_they_are() -> None:
     logits, masks = synthetic().predictions(19, 32, 64)
     logits, masks = logits.astype(np.float16), masks.astype(np.float16)
@@ -178,7 +178,7 @@ def test_half_precision_outputs_are_taken_as_they_are() -> None:
     assert half[1] == single[1]
 
 
-@pytest.mark.usefixtures("either_form")
+@pytest.mark.usefixtures("either_implementation")
 def test_nothing_predicted_is_void() -> None:
     logits, masks = np.array([[0, 0, 9]], np.float32), np.ones((1, 8, 16), np.float32)
     segment_map, segments = postprocess.panoptic(logits, masks, things={0}, **vars(SMALL))
@@ -196,7 +196,7 @@ def test_the_memory_of_a_semantic_map_is_far_below_one_mask_per_query() -> None:
     assert peak < 32 << 20  # one mask per query would be 200 MiB, one per class 300
 
 
-@pytest.mark.usefixtures("either_form")
+@pytest.mark.usefixtures("either_implementation")
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,32 +13,38 @@ import pytest
 
 from pem_edge import runtime
 from pem_edge.runtime.serving.live import Board
+from pem_edge.runtime.versioned_json import to_json
+
+
+def status(board: Board) -> Any:
+    """Return the board's state as the page reads it."""
+    return json.loads(to_json(board.status()))
 
 
 def test_numbers(board: Board, result: runtime.Result) -> None:
-    assert board.status()["fps"] == 0
+    assert status(board)["fps"] == 0
     for index in range(5):
-        board.show(result, dropped=2 * index)
+        board.update(result, dropped=2 * index)
         time.sleep(0.02)
-    status = board.status()
-    assert (status["source"], status["model"], status["running"]) == ("camera 7", "tiny.onnx in onnxruntime", True)
-    assert (status["frames"], status["dropped"], status["viewers"]) == (5, 8, 0)
-    assert 1 < status["fps"] <= 50
-    assert status["milliseconds"] == pytest.approx(dict(result.milliseconds))
-    assert [(one["name"], one["color"], one["count"]) for one in status["classes"]] == [
+    found = status(board)
+    assert (found["source"], found["model"], found["running"]) == ("camera 7", "tiny.onnx in onnxruntime", True)
+    assert (found["frames"], found["dropped"], found["viewers"]) == (5, 8, 0)
+    assert 1 < found["fps"] <= 50
+    assert found["milliseconds"] == pytest.approx(dict(result.milliseconds))
+    assert [(one["name"], one["color"], one["count"]) for one in found["classes"]] == [
         (segment.label, {"red": "#ff0000", "white": "#ffffff", "blue": "#0000ff"}[segment.label], 1)
         for segment in sorted(result.segments, key=lambda segment: -segment.area)
     ]
-    assert sum(one["share"] for one in status["classes"]) == pytest.approx((result.panoptic > 0).mean())
+    assert sum(one["share"] for one in found["classes"]) == pytest.approx((result.panoptic > 0).mean())
 
 
 def test_the_pace_falls_while_nothing_comes(board: Board, result: runtime.Result) -> None:
     for _ in range(3):
-        board.show(result, 0)
+        board.update(result, 0)
         time.sleep(0.01)
-    before = board.status()["fps"]
+    before = status(board)["fps"]
     time.sleep(0.3)
-    assert board.status()["fps"] < before / 2
+    assert status(board)["fps"] < before / 2
 
 
 def test_nothing_is_drawn_while_nobody_watches(
@@ -50,11 +58,11 @@ def test_nothing_is_drawn_while_nobody_watches(
         return draw(shown)
 
     monkeypatch.setattr(runtime.Result, "draw", noted)
-    board.show(result, 0)
+    board.update(result, 0)
     assert not drawn.wait(0.1)
-    with board.watching():
-        board.show(result, 0)
-        found = board.drawing(0)
+    with board.watch():
+        board.update(result, 0)
+        found = board.wait_for_drawing(0)
     assert found is not None
     number, jpeg = found
     assert number >= 1
@@ -65,9 +73,9 @@ def test_nothing_is_drawn_while_nobody_watches(
 
 def test_the_end_wakes_who_waits_for_a_drawing(board: Board) -> None:
     found: list[object] = []
-    viewer = threading.Thread(target=lambda: found.append(board.drawing(0)))
+    viewer = threading.Thread(target=lambda: found.append(board.wait_for_drawing(0)))
     viewer.start()
     board.end()
     viewer.join(5)
     assert found == [None]
-    assert board.status()["running"] is False
+    assert status(board)["running"] is False

@@ -31,7 +31,7 @@ def test_a_run_from_its_start_to_its_end(board: Board, result: runtime.Result, w
             soon(lambda: "Waiting for the first image" in page.text)
             soon(lambda: board.status()["viewers"] == 1)
             for _ in range(5):
-                board.show(result, dropped=1234)
+                board.update(result, dropped=1234)
                 time.sleep(0.1)
             soon(lambda: "1,234" in page.text)
             soon(lambda: page.run("return document.getElementById('drawing').naturalWidth") == 384)
@@ -61,7 +61,7 @@ def test_names_are_text_not_markup(result: runtime.Result) -> None:
     with browser.Browser() as chromium, LivePage(board, port=0) as served:
         page = chromium.open(served.address, 400, streaming=True)
         soon(lambda: "<img src=x" in page.text)
-        board.show(result, 0)
+        board.update(result, 0)
         soon(lambda: "red" in page.text)
         assert page.run("return document.querySelectorAll('img').length") == 1
         assert "caught" not in page.run("return document.title").removeprefix(board.status()["source"])

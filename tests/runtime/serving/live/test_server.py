@@ -39,7 +39,7 @@ class Viewer:
         self.socket.sendall(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.file = self.socket.makefile("rb")
 
-    def drawing(self) -> Any:
+    def wait_for_drawing(self) -> Any:
         """Return the next one, BGR uint8 (H, W, 3), None at the end."""
         length = 0
         while line := self.file.readline():
@@ -67,7 +67,7 @@ def test_the_page_asks_nobody_else(page: LivePage) -> None:
 
 
 def test_status(page: LivePage, board: Board, result: runtime.Result) -> None:
-    board.show(result, 3)
+    board.update(result, 3)
     found = status(page)
     assert (found["frames"], found["dropped"], found["running"]) == (1, 3, True)
 
@@ -78,11 +78,11 @@ def test_several_viewers_see_every_drawing_they_have_time_for(
     viewers = [Viewer(page) for _ in range(3)]
     watched(board, 3)
     for _ in range(3):
-        board.show(result, 0)
+        board.update(result, 0)
         for viewer in viewers:
-            assert viewer.drawing().shape == result.image.shape
+            assert viewer.wait_for_drawing().shape == result.image.shape
     board.end()
-    assert [viewer.drawing() for viewer in viewers] == [None] * 3
+    assert [viewer.wait_for_drawing() for viewer in viewers] == [None] * 3
 
 
 def test_viewers_who_are_slow_or_gone_hold_up_nobody(page: LivePage, board: Board, result: runtime.Result) -> None:
@@ -93,11 +93,11 @@ def test_viewers_who_are_slow_or_gone_hold_up_nobody(page: LivePage, board: Boar
     gone.file.close()
     start = time.perf_counter()
     for _ in range(200):
-        board.show(result, 0)
+        board.update(result, 0)
     assert time.perf_counter() - start < 9, "somebody who takes nothing is given up after 10 s"
     for _ in range(20):
-        board.show(result, 0)
-        assert good.drawing() is not None
+        board.update(result, 0)
+        assert good.wait_for_drawing() is not None
     watched(board, 2)
 
 
@@ -128,7 +128,7 @@ def test_a_port_in_use_is_one_line(page: LivePage, board: Board) -> None:
 
 def test_closing_tells_who_watches_and_waits_for_nobody_else(board: Board, result: runtime.Result) -> None:
     page = LivePage(board, port=0)
-    board.show(result, 0)
+    board.update(result, 0)
     heard: list[int] = []
 
     def poll() -> None:

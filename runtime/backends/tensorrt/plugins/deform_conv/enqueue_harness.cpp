@@ -1,5 +1,5 @@
-// Runs the plugin without TensorRT, through the interfaces that TensorRT uses: for checks and measurements from Python
-// (ctypes) on device pointers of any library. Not part of the plugin.
+// Runs the plugin without TensorRT, through the same interfaces, on device pointers of any library. Python calls these
+// functions through ctypes for checks and measurements. Not part of the plugin.
 #include "plugin.h"
 
 namespace {
@@ -15,7 +15,7 @@ Dims dims_of(const int64_t* sizes, int32_t rank) {
     return dims;
 }
 
-// `shapes`: X, W, offset (4 sizes each), B (1), mask, Y (4 each).
+// Fills `tensors`. `shapes` has the sizes of X, W, offset (4 each), B (1), mask and Y (4 each).
 void describe(const int64_t* shapes, int32_t half, int32_t hwc8, PluginTensorDesc* tensors) {
     for (int32_t i = 0; i < kTensorCount; ++i) {
         const int32_t rank = i == pem_edge::kBias ? 1 : 4;
@@ -32,7 +32,8 @@ void describe(const int64_t* shapes, int32_t half, int32_t hwc8, PluginTensorDes
 
 extern "C" {
 
-// `attributes`: kernel_shape (2), strides (2), pads (4), dilations (2), group, offset_group. Null if refused.
+// Returns a plugin, or null if the plugin refuses the attributes: kernel_shape (2), strides (2), pads (4), dilations
+// (2), group, offset_group.
 PEM_EXPORT void* harness_create(const int32_t* attributes) {
     int32_t count = 0;
     auto* creator = static_cast<IPluginCreatorV3One*>(getCreators(count)[0]);
@@ -50,7 +51,7 @@ PEM_EXPORT void* harness_create(const int32_t* attributes) {
 
 PEM_EXPORT void harness_destroy(void* plugin) { delete static_cast<IPluginV3*>(plugin); }
 
-// Bytes of workspace that the plugin asks for.
+// Returns the bytes of workspace that the plugin needs.
 PEM_EXPORT size_t harness_workspace(void* plugin, const int64_t* shapes, int32_t half, int32_t hwc8) {
     auto* build = static_cast<IPluginV3OneBuild*>(
         static_cast<IPluginV3*>(plugin)->getCapabilityInterface(PluginCapabilityType::kBUILD));
@@ -62,7 +63,7 @@ PEM_EXPORT size_t harness_workspace(void* plugin, const int64_t* shapes, int32_t
     return build->getWorkspaceSize(dynamic, kInputCount, dynamic + kInputCount, 1);
 }
 
-// `pointers`: X, W, offset, B, mask, Y on the device. 0 for success.
+// Enqueues a run, and returns 0 on success. `pointers` has X, W, offset, B, mask and Y on the device.
 PEM_EXPORT int32_t harness_enqueue(void* plugin, const int64_t* shapes, int32_t half, int32_t hwc8,
                                     void* const* pointers, void* workspace, void* stream) {
     auto* runtime = static_cast<IPluginV3OneRuntime*>(

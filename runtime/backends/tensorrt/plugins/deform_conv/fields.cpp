@@ -5,7 +5,7 @@
 namespace pem_edge {
 namespace {
 
-constexpr int64_t kLargest = 1 << 15;  // keeps every coordinate exact in FP32 and every product within 64 bits
+constexpr int64_t kLargest = 1 << 15;  // makes all coordinates exact in FP32, and all products fit 64 bits
 
 struct Row {
     const char* name;
@@ -14,7 +14,7 @@ struct Row {
     int32_t* (*values)(Attributes&);
 };
 
-// The table of attributes; the order is that of the fields.
+// The attributes, in the order of the fields.
 constexpr Row kRows[kAttributeCount] = {
     {"kernel_shape", 2, 1, [](Attributes& a) { return a.kernel_shape; }},
     {"strides", 2, 1, [](Attributes& a) { return a.strides; }},
@@ -38,7 +38,7 @@ std::string refusal(const std::string& came, const Row& row) {
 }
 
 int64_t value_at(const Field& field, int32_t index) {
-    // The parser's bytes need not be aligned.
+    // The parser's data may be unaligned.
     if (field.type == FieldType::kInt64) {
         int64_t value;
         std::memcpy(&value, static_cast<const char*>(field.data) + index * sizeof(value), sizeof(value));

@@ -1,4 +1,4 @@
-// The operator's attributes as plugin fields: reading, checking, writing. Free of CUDA and TensorRT headers.
+// Reads, checks and writes the operator's attributes as plugin fields. Does not need CUDA's or TensorRT's headers.
 #pragma once
 
 #include <array>
@@ -20,15 +20,16 @@ struct Field {
 
 constexpr int kAttributeCount = 6;
 
-// One field per attribute, int32, pointing into `attributes`. This is also what an engine file keeps.
+// Returns one int32 field per attribute, pointing into `attributes`. An engine file contains the same fields.
 std::array<Field, kAttributeCount> fields_of(const Attributes& attributes);
 
-// Reads what the ONNX parser gives (int32 or int64, depending on its version), or an engine file; data is copied at
-// once. Missing attributes have ONNX's defaults, except kernel_shape, which must be there. Returns an empty string, or
-// one line that says what came, what was expected and the cure; `attributes` is then as before.
+// Reads fields from the ONNX parser (int32 or int64, depending on its version) or from an engine file, and copies their
+// data. Missing attributes get ONNX's defaults, except kernel_shape, which is required. Returns an empty string or, if
+// a field is wrong, a message of one line with what came, what was expected and the cure; then `attributes` is
+// unchanged.
 std::string read_fields(const Field* fields, int32_t count, Attributes& attributes);
 
-// "kernel_shape=3,3 strides=1,1 ...": all that tells two plugins apart.
+// Returns all attributes as a text such as "kernel_shape=3,3 strides=1,1 ...", which identifies the plugin's behavior.
 std::string describe(const Attributes& attributes);
 
 }  // namespace pem_edge

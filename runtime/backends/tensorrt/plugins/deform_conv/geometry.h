@@ -1,5 +1,5 @@
-// Shapes and index arithmetic of the modulated deformable convolution of ONNX (DeformConv-19), for host and device.
-// Free of CUDA and TensorRT headers.
+// Shapes and index arithmetic of ONNX's modulated deformable convolution (DeformConv-19), for host and device. Does not
+// need CUDA's or TensorRT's headers.
 #pragma once
 
 #include <cmath>
@@ -22,7 +22,8 @@ struct Attributes {
     int32_t offset_group = 1;
 };
 
-// One call. Every tensor has fewer than 2^31 values, so that indices fit 32 bits; `check_shapes` sees to that.
+// The sizes of one call. Every tensor has fewer than 2^31 values, as `check_shapes` ensures, so that indices fit 32
+// bits.
 struct Problem {
     int32_t batch, channels, height, width;
     int32_t out_channels, out_height, out_width;
@@ -37,19 +38,20 @@ struct Problem {
 PEM_HOST_DEVICE constexpr int32_t divide_up(int32_t value, int32_t by) { return (value + by - 1) / by; }
 PEM_HOST_DEVICE constexpr int32_t round_up(int32_t value, int32_t to) { return divide_up(value, to) * to; }
 
-// What pads add to a height or width, less what the kernel spans.
+// Returns the padding of a height or width minus the extent of the kernel.
 inline int64_t slack(const Attributes& attributes, int axis) {
     const int64_t span = int64_t{attributes.dilations[axis]} * (attributes.kernel_shape[axis] - 1) + 1;
     return int64_t{attributes.pads[axis]} + attributes.pads[axis + 2] - span;
 }
 
-// Height or width of the output; `Size` is an integer or a symbolic dimension with + and / (rounding down).
+// Returns the height or width of the output. `Size` is an integer, or a symbolic dimension with + and / (rounding
+// down).
 template <typename Size>
 Size output_size(const Size& size, const Attributes& attributes, int axis) {
     return (size + slack(attributes, axis)) / int64_t{attributes.strides[axis]} + int64_t{1};
 }
 
-// Distance in memory from one value to the next along each axis; a pixel is y * width + x.
+// The distance in memory between neighboring values along each axis. The index of a pixel is y * width + x.
 struct Strides {
     int32_t image, channel, pixel;
 
@@ -58,7 +60,7 @@ struct Strides {
 
 PEM_HOST_DEVICE Strides linear_strides(int32_t channels, int32_t plane) { return {channels * plane, plane, 1}; }
 
-// kHWC8: channels last, padded to a multiple of 8.
+// Returns the strides of TensorRT's kHWC8 format: channels last, padded to a multiple of 8.
 PEM_HOST_DEVICE Strides hwc8_strides(int32_t channels, int32_t plane) {
     return {plane * round_up(channels, 8), 1, round_up(channels, 8)};
 }
@@ -72,7 +74,7 @@ PEM_HOST_DEVICE OutputPixel output_pixel(const Problem& problem, int32_t index) 
     return {index / problem.out_plane(), pixel, pixel / problem.out_width, pixel % problem.out_width};
 }
 
-// What the offset and mask tensors hold for one output pixel and one tap.
+// The values of the offset and mask tensors for one output pixel and one tap.
 struct Displacement {
     float dy, dx, modulation;
 };
@@ -82,13 +84,13 @@ PEM_HOST_DEVICE int32_t mask_index(const Problem& problem, const OutputPixel& at
     return channel * problem.out_plane() + at.pixel;
 }
 
-// Index of dy; dx lies one plane further.
+// Returns the index of dy; dx is one plane further.
 PEM_HOST_DEVICE int32_t offset_index(const Problem& problem, const OutputPixel& at, int32_t offset_group, int32_t tap) {
     const int32_t channel = (at.n * problem.attributes.offset_group + offset_group) * problem.taps() + tap;
     return 2 * channel * problem.out_plane() + at.pixel;
 }
 
-// The four neighbors of a sample: their pixels, -1 where outside the image (which counts as zero), and weights.
+// The four neighbors of a sample: their pixels, -1 for those outside the image (which count as zero), and weights.
 struct alignas(16) Corners {
     int32_t pixel[4];
     float weight[4];
@@ -97,7 +99,7 @@ struct alignas(16) Corners {
 PEM_HOST_DEVICE Corners no_corners() { return {{-1, -1, -1, -1}, {0, 0, 0, 0}}; }
 
 PEM_HOST_DEVICE Corners corners_around(const Problem& problem, float y, float x, float modulation) {
-    // Written so that NaN is outside too, and before any conversion to an integer that could overflow.
+    // This form of the condition also rejects NaN, and comes before conversions to integers, which could overflow.
     if (!(y > -1.0f && y < problem.height && x > -1.0f && x < problem.width)) return no_corners();
     const float top = floorf(y), left = floorf(x);
     const float down = y - top, right = x - left;

@@ -1,12 +1,12 @@
-// Running the convolution on device pointers.
+// Launches the convolution on device pointers. The kernel depends on the form and the groups:
 //
 //   X and Y         type   group and offset_group are 1               otherwise
 //   kLINEAR         float  fused, FP32 multiply-add                   simple
 //   kHWC8           half   fused, tensor cores, FP32 accumulation     simple
 //   kLINEAR         half   simple                                     simple
 //
-// The simple kernel also runs where X or Y in half is not aligned to 16 bytes, as TensorRT's are, and where the reordered
-// weights would take more than 1 GiB.
+// The simple kernel also runs if X or Y in half precision is not aligned to 16 bytes (TensorRT's tensors are), or if
+// the reordered weights would take more than 1 GiB.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -28,13 +28,14 @@ struct Pointers {
     void* y;
 };
 
+// Returns whether the fused kernel can be used.
 bool fused_serves(const Problem& problem, const Form& form, const Pointers& pointers);
 
-// Bytes that `launch` needs at `workspace`, aligned to 16: the weights, reordered for the fused kernel. 0 if there are
-// none or too many.
+// Returns the bytes that `launch` needs at `workspace`, aligned to 16, for the weights reordered for the fused kernel;
+// 0 if there are no weights or too many.
 size_t workspace_bytes(int64_t out_channels, int64_t channels, int64_t taps);
 
-// Each starts its kernels on `stream` and returns at once. `launch` chooses by the table above.
+// Enqueue the kernels on `stream` without waiting for them. `launch` chooses the kernel as described at the top.
 cudaError_t launch(const Problem& problem, const Form& form, const Pointers& pointers, void* workspace,
                    cudaStream_t stream);
 cudaError_t launch_simple(const Problem& problem, const Form& form, const Pointers& pointers, cudaStream_t stream);

@@ -37,7 +37,7 @@ std::string check_divisible(const char* what, int64_t channels, const char* name
            std::to_string(groups) + ": export the model again";
 }
 
-// Whether the padded count of values could not be indexed by 32 bits.
+// Returns whether the tensor, with padded channels, has too many values for 32-bit indices.
 bool too_large(const Shape& shape) {
     int64_t count = 1;
     for (int32_t i = 0; i < shape.rank; ++i) {

@@ -1,4 +1,4 @@
-// What the plugin tells TensorRT about types, formats and shapes. Free of CUDA and TensorRT headers.
+// Decides which types, formats and shapes the plugin accepts. Does not need CUDA's or TensorRT's headers.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace pem_edge {
 
-// Order of inputs, as in ONNX's DeformConv; the output follows them.
+// The inputs, in the order of ONNX's DeformConv, and the output.
 enum Tensor { kX, kWeight, kOffset, kBias, kMask, kY, kTensorCount };
 constexpr int kInputCount = kY;
 
@@ -20,20 +20,20 @@ struct Form {
     Layout layout;
 };
 
-// Whether tensor `position` may have `forms[position]`, given those before it (those after it are not looked at).
-// All tensors share one type; X and Y share one layout, the others are linear.
+// Returns whether tensor `position` may have `forms[position]`, given the forms before it; later ones are not read.
+// All tensors have the same type. X and Y have the same layout; all other tensors are linear.
 bool supports(int position, const Form* forms);
 
 struct Shape {
     int32_t rank;
-    int64_t size[8];  // -1: not known yet
+    int64_t size[8];  // -1 if not known yet
 };
 
-// Checks shapes against attributes and each other as far as they are known; `shapes` has kTensorCount of them.
-// Returns an empty string, or one line that says what came, what was expected and the cure.
+// Checks kTensorCount shapes, as far as they are known, against the attributes and each other. Returns an empty string
+// or, if a shape is wrong, a message of one line with what came, what was expected and the cure.
 std::string check_shapes(const Attributes& attributes, const Shape* shapes);
 
-// What one call is asked to do; every size is known and has passed `check_shapes`.
+// Returns the sizes of a call. All shapes must be known and have passed `check_shapes`.
 Problem problem_of(const Attributes& attributes, const Shape* shapes);
 
 }  // namespace pem_edge

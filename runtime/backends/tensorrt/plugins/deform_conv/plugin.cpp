@@ -15,7 +15,7 @@ constexpr int32_t kSuccess = 0, kFailure = 1;
 
 std::atomic<ILoggerFinder*> logger_finder{nullptr};
 
-// Always kFailure. Logs through TensorRT's logger of the calling thread, or to stderr where there is none.
+// Logs an error to the calling thread's TensorRT logger, or to stderr if there is none, and returns kFailure.
 int32_t refuse(const std::string& message) {
     const std::string line = std::string(kPluginName) + ": " + message;
     ILoggerFinder* finder = logger_finder;
@@ -28,7 +28,7 @@ int32_t refuse(const std::string& message) {
     return kFailure;
 }
 
-// Runs `action`; no exception goes on into TensorRT, whose calls are all noexcept.
+// Runs `action`, and returns `otherwise` if it throws, because exceptions must not reach TensorRT.
 template <typename Result, typename Action>
 Result guarded(Result otherwise, Action&& action) noexcept {
     try {
@@ -41,7 +41,7 @@ Result guarded(Result otherwise, Action&& action) noexcept {
     return otherwise;
 }
 
-// --- TensorRT's types in ours ---
+// --- Conversion of TensorRT's types ---
 
 Form form_of(const PluginTensorDesc& tensor) {
     const Element element = tensor.type == DataType::kFLOAT  ? Element::kFloat
@@ -118,7 +118,7 @@ PluginFieldCollection collection_of(const std::vector<PluginField>& fields) {
     return collection;
 }
 
-// A size that TensorRT may know only later; lets `output_size` be written once.
+// A size that TensorRT may not know yet, with the operators that the template `output_size` needs.
 struct SymbolicSize {
     IExprBuilder& builder;
     const IDimensionExpr* expression;

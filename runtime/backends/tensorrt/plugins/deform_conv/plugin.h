@@ -1,4 +1,4 @@
-// The operator as a TensorRT plugin: translates TensorRT's types and calls what the other files do.
+// The operator as a TensorRT plugin, which translates TensorRT's types and calls the functions of the other headers.
 #pragma once
 
 #include <NvInferRuntime.h>
@@ -13,7 +13,7 @@ namespace pem_edge {
 
 constexpr const char* kPluginName = "PemDeformConv";
 constexpr const char* kPluginVersion = "1";
-constexpr const char* kPluginNamespace = "";  // where the ONNX parser looks for operators that it does not know
+constexpr const char* kPluginNamespace = "";  // where the ONNX parser searches for unknown operators
 
 class DeformConvPlugin final : public nvinfer1::IPluginV3,
                                public nvinfer1::IPluginV3OneCore,
@@ -80,7 +80,8 @@ private:
 
 }  // namespace pem_edge
 
-// What TensorRT looks for in a plugin library; its own TENSORRTAPI exports only from TensorRT itself.
+// The functions that TensorRT looks up in a plugin library. Its own macro TENSORRTAPI only exports from TensorRT
+// itself.
 #define PEM_EXPORT __attribute__((visibility("default")))
 extern "C" PEM_EXPORT void setLoggerFinder(nvinfer1::ILoggerFinder* finder);
 extern "C" PEM_EXPORT nvinfer1::IPluginCreatorInterface* const* getCreators(int32_t& count);

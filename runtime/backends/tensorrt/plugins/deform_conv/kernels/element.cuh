@@ -1,4 +1,4 @@
-// Values of either type, read and written as FP32.
+// Reads and writes values in single and half precision as FP32.
 #pragma once
 
 #include <cuda_fp16.h>

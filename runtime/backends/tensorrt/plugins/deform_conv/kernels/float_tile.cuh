@@ -1,4 +1,4 @@
-// The fused kernel's work on one tile in float: samples from kLINEAR, products by FP32 multiply-add in registers.
+// The fused kernel's tile in single precision: samples the format kLINEAR, and multiplies in registers.
 #pragma once
 
 #include "element.cuh"
@@ -10,7 +10,7 @@ struct FloatTile {
     using Value = float;
     static constexpr int kPixels = kPixelCount, kOutputs = kOutputCount;
     static constexpr int kThreads = 256, kItems = 4;
-    static constexpr int kDepth = kThreads * kItems / kPixels;  // input channels of one step
+    static constexpr int kDepth = kThreads * kItems / kPixels;  // input channels per step
 
     using Samples = float[kDepth][kPixels];
     using Weights = float[kDepth][kOutputs];
@@ -20,7 +20,7 @@ struct FloatTile {
         return n * problem.channels * problem.plane();
     }
 
-    // Neighbors of this thread's samples, in registers between their load and their use a step later.
+    // The neighbors of this thread's samples, kept in registers from their load to their use one step later.
     class Gather {
     public:
         __device__ void load(const Problem& problem, const float* x, const Corners* corners, int32_t first_channel) {
@@ -45,14 +45,15 @@ struct FloatTile {
         }
 
     private:
-        // Neighboring threads take neighboring pixels, which lie side by side in memory.
+        // Neighboring threads load neighboring pixels, which are adjacent in memory.
         __device__ static int column() { return threadIdx.x % kPixels; }
         __device__ static int depth(int i) { return threadIdx.x / kPixels + i * (kThreads / kPixels); }
 
         float values_[kItems][4];
     };
 
-    // Thread (s, t) of 16 x 16 sums pixels s, s + 16, ... and outputs 4 t to 4 t + 3, 64 + 4 t to 64 + 4 t + 3.
+    // The matrix product. Thread (s, t) of 16 x 16 computes pixels s, s + 16, ... for outputs 4 t to 4 t + 3 and, if
+    // there are 128 outputs, 64 + 4 t to 64 + 4 t + 3.
     class Product {
     public:
         __device__ void add(const Samples& samples, const Weights& weights) {

@@ -1,8 +1,9 @@
-// Implicit matrix product: samples of a tile of output pixels go through shared memory, never through global memory.
+// The convolution as an implicit matrix product: the samples for a tile of output pixels exist only in shared memory,
+// never in global memory.
 //
-// A step is one tap and kDepth input channels. While the product of one step runs, the neighbors of the next step's
-// samples are on their way to registers and its weights to shared memory; where a tap's samples lie is worked out once
-// per pixel, two steps ahead, and shared by all channels.
+// A step processes one tap and kDepth input channels. During the product of one step, the neighbors of the next step's
+// samples are loaded into registers, and the next step's weights into shared memory. The sampling locations of a tap
+// are computed once per pixel, two steps ahead, and used for all channels.
 #include <cuda_pipeline.h>
 
 #include "float_tile.cuh"
@@ -15,7 +16,8 @@ extern __shared__ __align__(128) unsigned char shared_memory[];
 
 namespace {
 
-// Weights reordered to [tap][input channel][output channel], both padded with zeros to whole tiles.
+// Maximum numbers of input channels per step and of output channels per tile, to multiples of which the weights are
+// padded.
 constexpr int kLargestDepth = 128, kLargestOutputs = 128;
 constexpr int64_t kMostWorkspace = 1 << 30;
 
@@ -37,6 +39,7 @@ Operands<T> typed(const Pointers& p) {
 
 constexpr int kPackThreads = 256;
 
+// Reorders the weights to [tap][input channel][output channel], with both channels padded with zeros to whole tiles.
 template <typename T>
 __global__ void pack_weights(Problem problem, int32_t depth, int32_t outputs, const T* weight, T* packed) {
     const int32_t index = blockIdx.x * kPackThreads + threadIdx.x;
@@ -60,7 +63,7 @@ struct Shared {
     };
 };
 
-// Works out where the samples of one output pixel lie; thread t does so for the tile's pixel t.
+// Computes the sampling locations of one output pixel: thread t those of the tile's pixel t.
 template <typename Tile>
 class Locator {
 public:
@@ -83,7 +86,7 @@ public:
     }
 
 private:
-    // Worked out anew for each tap: registers are scarcer than divisions.
+    // Computed again for each tap, because registers are scarcer than divisions.
     __device__ static int32_t index() { return blockIdx.x * Tile::kPixels + threadIdx.x; }
     __device__ OutputPixel at() const { return output_pixel(problem_, index()); }
 
@@ -102,7 +105,7 @@ __device__ void copy_weights(const typename Tile::Value* packed, int32_t pitch, 
     __pipeline_commit();
 }
 
-// One tap and kDepth input channels from `channel` on.
+// A step: one tap, and kDepth input channels from `channel` on.
 struct Step {
     int32_t tap = 0, channel = 0;
 
@@ -135,7 +138,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
     typename Tile::Product product;
     packed += first_output;
 
-    Step next;  // the one whose data is being fetched
+    Step next;  // the step whose data is being loaded
     copy_weights<Tile>(packed, pitch, stages.weights[0]);
     locator.store(0, locator.load(0), stages.corners[0]);
     if (problem.taps() > 1 && next.ends_tap<Tile>(problem)) locator.store(1, locator.load(1), stages.corners[1]);
@@ -145,7 +148,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
 
     for (int parity = 0; next.tap < problem.taps(); parity ^= 1) {
         __pipeline_wait_prior(0);
-        __syncthreads();  // this step's data is there, and nobody reads the buffers of the next any more
+        __syncthreads();  // this step's data is complete, and the buffers of the next step are no longer read
         next.advance<Tile>(problem);
         const Corners* corners = stages.corners[next.tap % 2];
         const bool fetch = next.tap < problem.taps();
@@ -195,8 +198,9 @@ int64_t device_attribute(cudaDeviceAttr attribute) {
     return value;
 }
 
-// Larger tiles read the weights less often; two blocks on a multiprocessor hide each other's waiting. So: the largest
-// tile of which nearly every multiprocessor gets two. The smallest needs more shared memory than the oldest GPUs have.
+// Starts the kernel with the largest tile for which nearly every multiprocessor still gets two blocks. Larger tiles
+// read the weights less often, but two blocks on a multiprocessor hide each other's latency. The smallest tile needs
+// more shared memory than the oldest GPUs have.
 template <template <int, int> class Tile, int kOutputs>
 cudaError_t start_tiled(const Problem& problem, const Pointers& pointers, void* workspace, cudaStream_t stream) {
     const int64_t enough = device_attribute(cudaDevAttrMultiProcessorCount) * 7 / 4;

@@ -1,4 +1,5 @@
-// The fused kernel's work on one tile in half: samples from kHWC8, 8 channels a load; products by tensor cores.
+// The fused kernel's tile in half precision: samples the format kHWC8, 8 channels per load, and multiplies with tensor
+// cores.
 #pragma once
 
 #include <mma.h>
@@ -11,9 +12,9 @@ template <int kPixelCount, int kOutputCount>
 struct HalfTile {
     using Value = __half;
     static constexpr int kPixels = kPixelCount, kOutputs = kOutputCount;
-    static constexpr int kDepth = kPixels >= 64 ? 32 : 2048 / kPixels;  // input channels of one step
+    static constexpr int kDepth = kPixels >= 64 ? 32 : 2048 / kPixels;  // input channels per step
 
-    // The tile is divided among warps, each warp's part into the tensor cores' fragments of 16 x 16.
+    // The tile is divided among the warps, and each warp's part into 16 x 16 fragments for the tensor cores.
     static constexpr int kSide = 16;
     static constexpr int kWarpRows = kPixels >= 128 ? 4 : kPixels >= 32 ? 2 : 1;
     static constexpr int kWarpColumns = 8 / kWarpRows < kOutputs / kSide ? 8 / kWarpRows : kOutputs / kSide;
@@ -22,7 +23,7 @@ struct HalfTile {
     static constexpr int kWarpOutputs = kColumnFragments * kSide;
     static constexpr int kWarps = kWarpRows * kWarpColumns, kThreads = kWarps * 32;
 
-    // Rows are 16 bytes longer than their values, so that 8 rows read at once come from different banks.
+    // Rows are padded by 16 bytes, so that 8 rows that are read at the same time are in different banks.
     using Samples = __half[kPixels][kDepth + 8];
     using Weights = __half[kDepth][kOutputs + 8];
     using Results = float[kWarps][kSide][kWarpOutputs + 4];
@@ -32,7 +33,7 @@ struct HalfTile {
 
     __device__ static int32_t image_index(const Problem& problem, int32_t n) { return n * problem.plane(); }
 
-    // Neighbors of this thread's samples, in registers between their load and their use a step later.
+    // The neighbors of this thread's samples, kept in registers from their load to their use one step later.
     class Gather {
     public:
         __device__ void load(const Problem& problem, const __half* x, const Corners* corners, int32_t first_channel) {
@@ -40,7 +41,7 @@ struct HalfTile {
 #pragma unroll
             for (int i = 0; i < kItems; ++i) {
                 const int32_t channel = first_channel + vector(i) * 8;
-                const Corners at = corners[row(i)];  // one load for all four
+                const Corners at = corners[row(i)];  // a single load for all four neighbors
 #pragma unroll
                 for (int k = 0; k < 4; ++k) {
                     values_[i][k] = make_uint4(0, 0, 0, 0);
@@ -84,7 +85,7 @@ struct HalfTile {
             }
         }
 
-        // What pads the channels to a multiple of 8 can be anything, NaN too.
+        // Clears the channels that pad X to a multiple of 8, which may hold any values, even NaN.
         __device__ static void clear_from(float (&sum)[8], int32_t count) {
             if (count >= 8) return;
 #pragma unroll
@@ -124,7 +125,7 @@ struct HalfTile {
             }
         }
 
-        // Each warp lays out 16 rows at a time in its part of `results`, where its lanes find whole vectors.
+        // Each warp stores 16 rows at a time in its part of `results`, from where its lanes can load whole vectors.
         __device__ void write(const Problem& problem, const __half* bias, __half* y, int32_t first_pixel,
                               int32_t first_output, Results& results) const {
             auto& staged = results[threadIdx.x / 32];

@@ -1,4 +1,4 @@
-// One thread per output value: slow, always right, for every case.
+// A kernel for every case, with one thread per output value. Slow.
 #include "element.cuh"
 #include "../launch.h"
 
@@ -15,7 +15,7 @@ __device__ float interpolate(const T* plane, int32_t pixel_stride, const Corners
     return sum;
 }
 
-// Sum over the input channels and taps that output channel `c` sees.
+// Returns the sum over the taps and the input channels that output channel `c` depends on.
 template <typename T>
 __device__ float convolve(const Problem& problem, const Strides& strides, const T* x, const T* weight, const T* offset,
                           const T* mask, const OutputPixel& at, int32_t c) {
@@ -43,10 +43,10 @@ __device__ float convolve(const Problem& problem, const Strides& strides, const 
 template <typename T>
 __global__ void simple_kernel(Problem problem, Strides x_strides, Strides y_strides, const T* x, const T* weight,
                               const T* offset, const T* bias, const T* mask, T* y) {
-    const int32_t channels = y_strides.image / problem.out_plane();  // with kHWC8's padding
+    const int32_t channels = y_strides.image / problem.out_plane();  // including kHWC8's padding
     const int64_t index = int64_t{blockIdx.x} * kThreads + threadIdx.x;
     if (index >= int64_t{problem.out_pixels()} * channels) return;
-    // Neighboring threads write neighboring values.
+    // Channels or pixels vary fastest, so that neighboring threads write neighboring values.
     const bool channels_last = y_strides.channel == 1;
     const int32_t i = static_cast<int32_t>(index), plane = problem.out_plane();
     const int32_t n = i / y_strides.image, rest = i % y_strides.image;

@@ -4,7 +4,7 @@ import ctypes
 
 import pytest
 
-from tests.runtime.backends.tensorrt_plugins.host_library import compile_for_host, load
+from tests.runtime.backends.tensorrt.plugins.host_library import compile_for_host, load
 
 
 @pytest.fixture(scope="session")

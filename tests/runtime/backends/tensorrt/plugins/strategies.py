@@ -11,7 +11,7 @@ from reference.deform_conv_cases import Case, make
 
 @st.composite
 def cases(draw: st.DrawFn, *, grouped: bool = True) -> Case:
-    """Cases with odd sizes, strides, dilations, uneven pads, offsets far outside and, if ``grouped``, groups."""
+    """Draw cases with odd sizes, strides, dilations, pads, offsets far outside and, if ``grouped``, groups."""
 
     def pair(low: int, high: int) -> tuple[int, int]:
         return draw(st.integers(low, high)), draw(st.integers(low, high))

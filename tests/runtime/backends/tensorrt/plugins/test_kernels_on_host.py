@@ -1,4 +1,4 @@
-"""The very sources that run on the GPU, run on the CPU: indices, tiles, barriers and asynchronous copies."""
+"""The CUDA sources compute the right results on the CPU, too: indices, tiles, barriers and asynchronous copies."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from reference.deform_conv_cases import Array, Case, make, reference
-from tests.runtime.backends.tensorrt_plugins.host_library import Kernel, Layout, run
-from tests.runtime.backends.tensorrt_plugins.strategies import cases
+from tests.runtime.backends.tensorrt.plugins.host_library import Kernel, Layout, run
+from tests.runtime.backends.tensorrt.plugins.strategies import cases
 
-HALF = 2.0**-11  # relative rounding error of half
+HALF = 2.0**-11
+"""Relative rounding error of half precision."""
+
 FLOAT = 2.0**-24
+"""Relative rounding error of single precision."""
 
 
 def onnxruntime_result(case: Case) -> Array:
@@ -39,7 +42,7 @@ def onnxruntime_result(case: Case) -> Array:
 
 
 def assert_close(actual: Array, case: Case, *, per_product: float, result: float) -> None:
-    """Errors within a rounding error of each product and one of the result."""
+    """Check that errors are within a rounding error per product, and one of the result."""
     expected, bound = reference(case), reference(case.absolute())
     error = np.abs(actual.astype(np.float64) - expected)
     assert np.all(error <= per_product * bound + result * np.abs(expected) + 1e-7), (error - per_product * bound).max()
@@ -85,7 +88,7 @@ def blocks_of_last_launch(host: ctypes.CDLL) -> tuple[int, int]:
 @pytest.mark.parametrize("out_channels", [8, 64, 65, 136])
 @pytest.mark.parametrize("pixels", [16, 32, 64, 128])
 def test_every_tile(host: ctypes.CDLL, dtype: type[np.floating], out_channels: int, pixels: int) -> None:
-    """Smaller tiles serve GPUs with more multiprocessors; each is right, with edges in pixels, inputs and outputs."""
+    """Use each tile, which the number of multiprocessors decides, with sizes that are no multiples of the tile's."""
     case = make(np.random.default_rng(1), batch=2, channels=37, out_channels=out_channels, size=(17, 11)).astype(dtype)
     blocks = -(-2 * 17 * 11 // pixels), -(-out_channels // (64 if out_channels <= 64 else 128))
     multiprocessors = blocks[0] * blocks[1] * 4 // 7
@@ -100,7 +103,7 @@ def test_every_tile(host: ctypes.CDLL, dtype: type[np.floating], out_channels: i
 def test_gpus_with_less_shared_memory_take_a_larger_tile(
     host: ctypes.CDLL, dtype: type[np.floating], layout: Layout
 ) -> None:
-    """Compute capability 7.5 gives a block 64 KiB."""
+    """Use the 64 KiB per block of compute capability 7.5."""
     case = make(np.random.default_rng(1), out_channels=128, size=(8, 16)).astype(dtype)
     run(host, case, Kernel.FUSED, layout, multiprocessors=100)
     assert blocks_of_last_launch(host) == (8, 1)
@@ -111,7 +114,7 @@ def test_gpus_with_less_shared_memory_take_a_larger_tile(
 @pytest.mark.parametrize("layout", [Layout.LINEAR, Layout.HWC8])
 @pytest.mark.parametrize("kernel", [Kernel.SIMPLE, Kernel.FUSED])
 def test_samples_without_a_place_count_as_zero(host: ctypes.CDLL, kernel: Kernel, layout: Layout) -> None:
-    """Whatever an offset holds, nothing outside the image is read, and infinities elsewhere stay where they are."""
+    """Use offsets that point outside the image, and an infinity inside that must not spread."""
     if (kernel, layout) == (Kernel.FUSED, Layout.LINEAR):
         dtype: type[np.floating] = np.float32
     else:
@@ -125,7 +128,7 @@ def test_samples_without_a_place_count_as_zero(host: ctypes.CDLL, kernel: Kernel
 
 
 def test_positions_are_computed_in_float(host: ctypes.CDLL) -> None:
-    """In half, the position 300.25 would be 300.25 rounded to a multiple of 0.25, 600.3 to one of 0.5."""
+    """Use positions that half precision would round to multiples of 0.25 or 0.5."""
     case = make(np.random.default_rng(3), size=(1, 700), kernel=(1, 1), pads=(0, 0, 0, 0), channels=1, out_channels=1)
     case.x[...] = np.arange(700) % 2
     case.weight[...] = case.mask[...] = 1
@@ -173,7 +176,7 @@ def test_no_input_channels_leave_the_bias(host: ctypes.CDLL) -> None:
 
 
 def test_half_of_the_host_is_numpys(host: ctypes.CDLL) -> None:
-    """The shim's conversions, held against another implementation, so that the tests above mean something."""
+    """Compare the conversions of the host's stand-in for cuda_fp16.h with NumPy's, on which the other tests rely."""
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
     floats = np.empty(halves.shape, np.float32)
     host.from_half(halves.ctypes, floats.ctypes, ctypes.c_int64(halves.size))

@@ -1,4 +1,4 @@
-"""Attributes come from a graph or an engine file: what is wrong gives one line, never a crash."""
+"""Attributes of a graph or an engine file are read, and wrong ones give a message of one line, never a crash."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.runtime.backends.tensorrt_plugins.host_library import Attributes, Field, FieldType
+from tests.runtime.backends.tensorrt.plugins.host_library import Attributes, Field, FieldType
 
 LENGTHS = {"kernel_shape": 2, "strides": 2, "pads": 4, "dilations": 2, "group": 1, "offset_group": 1}
 DEFAULTS: dict[str, Any] = {
@@ -24,7 +24,7 @@ Values = dict[str, tuple[int, ...]]
 
 
 def read(host: ctypes.CDLL, values: Values, kind: FieldType = FieldType.INT32) -> tuple[dict[str, Any], str]:
-    """Return the attributes read and the message."""
+    """Return the attributes that were read, and the message."""
     dtype = np.int64 if kind is FieldType.INT64 else np.int32
     arrays = {name: np.array(value, dtype) for name, value in values.items()}
     fields = (Field * len(values))(
@@ -37,7 +37,7 @@ def read_raw(host: ctypes.CDLL, fields: Any) -> tuple[dict[str, Any], str]:
     attributes, message = Attributes(), ctypes.create_string_buffer(1024)
     host.read(fields, len(fields), ctypes.byref(attributes), message)
     for array in fields:
-        array.data = None  # what was read must not point there
+        array.data = None  # the attributes must not point there
     return attributes.as_dict(), message.value.decode()
 
 
@@ -130,7 +130,7 @@ def test_no_fields_at_all_are_refused(host: ctypes.CDLL) -> None:
 
 @given(one=valid(), other=valid())
 def test_descriptions_tell_attributes_apart(host: ctypes.CDLL, one: Values, other: Values) -> None:
-    """TensorRT takes kernels' times from its cache by this text."""
+    """Check the text that TensorRT uses as the key of its timing cache."""
 
     def describe(values: Values) -> bytes:
         text = ctypes.create_string_buffer(1024)

@@ -1,4 +1,4 @@
-"""The kernels that fit images to a model's input make what OpenCV makes, for every size."""
+"""The kernels that fit images to a model's input compute the same images as OpenCV, for every size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
 from pem_edge.runtime.inference import preprocess
 from tests.helpers.host_kernels import HostKernels
-from tests.runtime.backends.tensorrt_kernels.host import fit
+from tests.runtime.backends.tensorrt.kernels.host import fit
 
 PAD = (124, 116, 104)
 sides = st.integers(1, 200)

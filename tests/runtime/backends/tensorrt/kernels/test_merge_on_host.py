@@ -1,4 +1,4 @@
-"""The kernels of the merge make what the CPU's merge makes: the same map and segments at every size and threshold."""
+"""The merge kernels compute the same map and segments as the CPU's merge, for every size and threshold."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.geometry import Geometry
-from pem_edge.runtime.backends.tensorrt.kernels.launches import MOST_QUERIES
+from pem_edge.runtime.backends.tensorrt.kernels.launches import MAX_QUERIES
 from pem_edge.runtime.inference import postprocess
 from pem_edge.runtime.results.segments import Segment
 from reference.kernel_cases import Merged
 from reference.scenes import GOLDEN, Scene, golden, scenes
 from reference.synthetic import synthetic
 from tests.helpers.host_kernels import HostKernels
-from tests.runtime.backends.tensorrt_kernels.host import merge
+from tests.runtime.backends.tensorrt.kernels.host import merge
 from tests.runtime.helpers import published
 
 CASES = [(dataset, case) for dataset, cases in GOLDEN.items() for case in cases]
 THRESHOLDS = st.sampled_from([0.0, 0.3, 0.5, 0.8, 0.9])
 TIE = 1e-5
-"""What rounding may do to a confidence, relative, and to a mask logit."""
+"""Maximum relative effect of rounding on a confidence, and on a mask logit."""
 
 
 def undecided(scene: Scene, candidates: NDArray[np.void]) -> NDArray[np.bool_]:
     """Return pixels (H, W) where, in float64, the two best confidences tie or a mask is at one half."""
     best, second = np.zeros((2, *scene.geometry.output_size))
     at_half = np.zeros(scene.geometry.output_size, bool)
-    for candidate in candidates:  # one after another, for memory's sake
+    for candidate in candidates:  # one at a time, to save memory
         (mask,) = published.resized(scene.masks[candidate["query"]][None], **scene.sizes)
         with np.errstate(over="ignore"):
             confidence = candidate["score"] / (1 + np.exp(-mask))
@@ -60,7 +60,7 @@ def check(found: Merged, scene: Scene, things: set[int], **thresholds: Any) -> N
 
 
 def check_segments(found: Merged, expected: list[Segment], slack: int) -> None:
-    """They describe the map, and are the expected ones but for pixels that tie."""
+    """Check that segments describe the map, and equal the expected ones except for pixels that tie."""
     for number, (segment, other) in enumerate(zip(found.segments, expected, strict=True), 1):
         rows, columns = np.nonzero(found.map == number)
         box = [segment[name] for name in ("left", "top", "right", "bottom")]
@@ -157,8 +157,8 @@ def test_masks_of_queries_that_take_no_part_may_hold_anything(kernels: HostKerne
 
 def test_as_many_queries_as_fit_into_shared_memory(kernels: HostKernels) -> None:
     logits, masks = synthetic().predictions(19, 16, 24)
-    times = -(-MOST_QUERIES // len(logits))
-    many = [np.concatenate([array] * times)[:MOST_QUERIES] for array in (logits, masks)]
+    times = -(-MAX_QUERIES // len(logits))
+    many = [np.concatenate([array] * times)[:MAX_QUERIES] for array in (logits, masks)]
     scene = Scene(many[0], many[1], Geometry((64, 96), (64, 96), (64, 96)))
     check(merge(kernels, scene, {11}, 0.0), scene, {11}, score_threshold=0.0)
 

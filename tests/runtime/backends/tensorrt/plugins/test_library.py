@@ -1,4 +1,4 @@
-"""Which library counts as this version's plugin."""
+"""Only a library that was built from these sources, for the same TensorRT, is used as the plugin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole plugin, compiled against TensorRT's headers, driven through its interfaces without TensorRT or a GPU."""
+"""The whole plugin, compiled with TensorRT's headers, works through its interfaces without TensorRT or a GPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from pem_edge.runtime.backends.tensorrt.plugins.library import SOURCES
 from reference.deform_conv_cases import make, reference
 from scripts.gpu.harness import Plugin
-from tests.runtime.backends.tensorrt_plugins.host_library import (
+from tests.runtime.backends.tensorrt.plugins.host_library import (
     Layout,
     compile_for_host,
     device_arrays,
@@ -71,7 +71,7 @@ no fields: refused
 
 @pytest.fixture(scope="module", params=HEADERS or [""])
 def headers(request: pytest.FixtureRequest) -> str:
-    """Return the folder of NvInfer.h; every folder that the variable names is tried."""
+    """Return the folder of NvInfer.h, for each folder that TENSORRT_INCLUDE_DIR names."""
     if not request.param:
         pytest.skip("no TensorRT headers: set TENSORRT_INCLUDE_DIR to the folder of NvInfer.h, or several with ':'")
     missing = [tool for tool in ("cmake", "nvcc", "g++") if shutil.which(tool) is None]
@@ -99,7 +99,7 @@ def call(*command: str) -> str:
 
 
 def test_the_plugin_answers_tensorrt(built: Path, headers: str, tmp_path: Path) -> None:
-    """Creation from good and bad fields, clones, saving and loading, types, formats and shapes."""
+    """Create, clone, save and load plugins, and negotiate types, formats and shapes."""
     driver = tmp_path / "driver"
     source = Path(__file__).parent / "plugin_driver.cpp"
     includes = ["-isystem", headers, "-isystem", CUDA_INCLUDE]
@@ -108,7 +108,7 @@ def test_the_plugin_answers_tensorrt(built: Path, headers: str, tmp_path: Path) 
 
 
 def test_the_harness_speaks_to_the_plugin(built: Path) -> None:
-    """What scripts call through ctypes; with nothing to compute, no GPU is needed."""
+    """Call the harness with an empty batch, which needs no GPU."""
     empty = make(np.random.default_rng(0), batch=0)
     with Plugin(built / "libenqueue_harness.so", empty) as plugin:
         assert plugin.workspace(empty, half=True, hwc8=True) == 9 * 128 * 128 * 4
@@ -132,7 +132,7 @@ def on_host(headers: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_enqueue_computes_whatever_the_shape(
     on_host: Path, dtype: type[np.floating], layout: Layout, limit: float, group: int
 ) -> None:
-    """One plugin object, several shapes, the kernels on the host."""
+    """Run one plugin object on several shapes, with the kernels on the host."""
     library = load(on_host)
     form = {"half": dtype is np.float16, "hwc8": layout is Layout.HWC8}
     settings = [{"batch": n, "size": size, "channels": 12, "group": group} for n, size in ((1, (5, 6)), (3, (9, 4)))]

@@ -1,4 +1,4 @@
-"""The kernels compile for every supported GPU, and what NVRTC made is kept, and trusted only while it is whole."""
+"""The kernels compile for every supported GPU, and compiled kernels are cached and checked for damage."""
 
 from __future__ import annotations
 
@@ -13,11 +13,19 @@ import pytest
 
 from pem_edge.runtime.backends.cuda import driver
 from pem_edge.runtime.backends.tensorrt.kernels import arguments, compiled
-from pem_edge.runtime.backends.tensorrt.kernels.arguments import CANDIDATE, SEGMENT, SUMMARY, TAPS, Fit, Merge, Side
+from pem_edge.runtime.backends.tensorrt.kernels.arguments import (
+    CANDIDATE,
+    SEGMENT,
+    SUMMARY,
+    TAPS,
+    FitArguments,
+    MergeArguments,
+    Side,
+)
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.files import cache_folder
 from tests.helpers.host_kernels import HostKernels
-from tests.helpers.nvcc import ARCHITECTURES, compiles_well
+from tests.helpers.nvcc import ARCHITECTURES, check_compilation
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +35,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def nvrtc() -> None:
-    """Skips where there is no NVRTC."""
+    """Skip the test if there is no NVRTC."""
     if find_spec("cuda") is None:
         pytest.skip("cuda-bindings is not installed")
     try:
@@ -43,14 +51,14 @@ def kept() -> list[Path]:
 @pytest.mark.parametrize("name", compiled.NAMES)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_kernels_compile_by_nvcc_for(tmp_path: Path, architecture: int, name: str) -> None:
-    compiles_well(compiled.SOURCES / f"{name}.cu", architecture, tmp_path)
+    check_compilation(compiled.SOURCES / f"{name}.cu", architecture, tmp_path)
 
 
 @pytest.mark.usefixtures("nvrtc")
 @pytest.mark.parametrize("name", compiled.NAMES)
 @pytest.mark.parametrize("architecture", [ARCHITECTURES[0], ARCHITECTURES[-1]])
 def test_kernels_compile_by_nvrtc_for(architecture: int, name: str) -> None:
-    """Which has no headers but ours, and no compiler of the host's."""
+    """Check that the kernels compile without CUDA's headers and without a host compiler."""
     if architecture not in import_module("cuda.bindings.nvrtc").nvrtcGetSupportedArchs()[1]:
         pytest.skip(f"this NVRTC does not know compute capability {architecture / 10}")
     binary = compiled.cubin(name, f"{architecture / 10}")
@@ -110,7 +118,7 @@ def test_sources_that_do_not_compile_are_one_line(monkeypatch: pytest.MonkeyPatc
 
 
 def test_python_has_the_structures_and_constants_of_the_sources(kernels: HostKernels) -> None:
-    def place(structure: type[ctypes.Structure], *names: str) -> list[int]:
+    def offsets(structure: type[ctypes.Structure], *names: str) -> list[int]:
         return [getattr(structure, name).offset for name in names]
 
     def field(dtype: np.dtype[np.void], name: str) -> int:
@@ -118,11 +126,11 @@ def test_python_has_the_structures_and_constants_of_the_sources(kernels: HostKer
         return int(dtype.fields[name][1])
 
     ours = [
-        ctypes.sizeof(Side), ctypes.sizeof(Fit), TAPS.itemsize, CANDIDATE.itemsize, SEGMENT.itemsize, SUMMARY.itemsize,
-        ctypes.sizeof(Merge), *place(Fit, "columns", "half_up", "pad"), field(CANDIDATE, "right"),
-        field(SEGMENT, "right"), field(SUMMARY, "problems"),
-        *place(Merge, "is_thing", "segments", "overlap_threshold", "score_threshold", "grid_width", "width"),
+        ctypes.sizeof(Side), ctypes.sizeof(FitArguments), TAPS.itemsize, CANDIDATE.itemsize, SEGMENT.itemsize,
+        SUMMARY.itemsize, ctypes.sizeof(MergeArguments), *offsets(FitArguments, "columns", "half_up", "pad"),
+        field(CANDIDATE, "right"), field(SEGMENT, "right"), field(SUMMARY, "problems"),
+        *offsets(MergeArguments, "is_thing", "segments", "overlap_threshold", "score_threshold", "grid_width", "width"),
         arguments.CLASS_BYTES, arguments.TILE_BYTES, arguments.CONTENDER_BYTES, arguments.THREADS,
-        *reversed(arguments.FIT_BLOCK), *reversed(arguments.TILE), arguments.PAINT_PIXELS,
+        *reversed(arguments.FIT_TILE), *reversed(arguments.ASSIGNMENT_TILE), arguments.PAINT_PIXELS,
     ]  # fmt: skip
     assert kernels.layout(len(ours)) == ours

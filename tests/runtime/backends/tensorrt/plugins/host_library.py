@@ -1,4 +1,4 @@
-"""The plugin's kernels and logic compiled for the host with g++, through ctypes."""
+"""Compiles the plugin's kernels and logic for the host with g++, and calls them through ctypes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pem_edge.runtime.backends.tensorrt.plugins.library import SOURCES
 from reference.deform_conv_cases import Array, Case
 
 HERE = Path(__file__).parent
-HOST_CUDA = HERE.parents[2] / "helpers" / "host_cuda"
+HOST_CUDA = HERE.parents[3] / "helpers" / "host_cuda"
 
 
 class Kernel(IntEnum):
@@ -61,7 +61,7 @@ class Attributes(ctypes.Structure):
 
 
 class Device(ctypes.Structure):
-    """What the kernels ask about a GPU: its multiprocessors, and bytes of shared memory that a block may have."""
+    """A GPU's number of multiprocessors, and the bytes of shared memory that a block may have."""
 
     _fields_: ClassVar[Sequence[Any]] = [("multiprocessors", ctypes.c_int), ("shared_bytes", ctypes.c_int)]
 
@@ -98,7 +98,13 @@ class Shape(ctypes.Structure):
 
 
 def compile_for_host(folder: Path, *, headers: str | None = None, options: Sequence[str] = ()) -> Path:
-    """Build the library; with TensorRT's ``headers``, the plugin and its harness too. Skips where there is no g++."""
+    """Compile the library, and return its path. Skips the test if there is no g++.
+
+    Args:
+        folder: The folder to put the library into.
+        headers: The folder of TensorRT's headers, to compile the plugin and its harness, too; None for neither.
+        options: Further options for g++.
+    """
     compiler = shutil.which("g++")
     if compiler is None:
         pytest.skip("no g++ to compile the plugin's kernels for the host")
@@ -106,7 +112,12 @@ def compile_for_host(folder: Path, *, headers: str | None = None, options: Seque
     sources = ["kernels/simple_kernel.cu", "kernels/fused_kernel.cu", "launch.cpp", "fields.cpp", "negotiation.cpp"]
     sources += ["plugin.cpp", "enqueue_harness.cpp"] if headers else []
     command = [compiler, "-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
-    command += ["-fno-strict-aliasing", "-fPIC", "-shared", *options]  # values are reinterpreted, as nvcc allows
+    command += [
+        "-fno-strict-aliasing",
+        "-fPIC",
+        "-shared",
+        *options,
+    ]  # nvcc allows aliasing
     command += ["-isystem", headers] if headers else []
     command += [f"-I{HOST_CUDA}", f"-I{SOURCES}", "-x", "c++", *(str(SOURCES / name) for name in sources)]
     command += [str(HOST_CUDA / "host_cuda.cpp"), str(HERE / "host_api.cpp")]
@@ -116,7 +127,7 @@ def compile_for_host(folder: Path, *, headers: str | None = None, options: Seque
 
 
 def load(path: Path) -> ctypes.CDLL:
-    """Return the library with the types of its functions."""
+    """Load the library, and declare the types of its functions."""
     library = ctypes.CDLL(str(path))
     library.allocate.restype = ctypes.c_void_p
     library.workspace.restype = ctypes.c_size_t
@@ -142,7 +153,7 @@ def run(
     multiprocessors: int = 1,
     shared_bytes: int = 99 * 1024,
 ) -> Array:
-    """Return (N, C', OH, OW) by one of the plugin's kernels; the inputs' type is the case's, float32 or float16."""
+    """Run one of the plugin's kernels on a case in float32 or float16, and return the output, (N, C', OH, OW)."""
     message = ctypes.create_string_buffer(1024)
     with device_arrays(library, case, layout) as (tensors, workspace):
         error = library.run(
@@ -161,7 +172,7 @@ def run(
 
 @contextmanager
 def device_arrays(library: ctypes.CDLL, case: Case, layout: Layout) -> Iterator[tuple[list[Any], Any]]:
-    """X, W, offset, B, mask and Y, and the workspace; what is yet to be written holds NaN."""
+    """Give the block X, W, offset, B, mask and Y, and the workspace. Memory to be written holds NaN."""
     hwc8 = layout is Layout.HWC8
     n, channels, height, width = case.output_shape
     shape = (n, height, width, -(-channels // 8) * 8) if hwc8 else case.output_shape
@@ -173,7 +184,7 @@ def device_arrays(library: ctypes.CDLL, case: Case, layout: Layout) -> Iterator[
 
 
 def result_of(output: Any, case: Case, layout: Layout) -> Array:
-    """Return (N, C', OH, OW) from the output's memory; kHWC8's padding must hold zeros."""
+    """Return the output, (N, C', OH, OW), and check that kHWC8's padding holds zeros."""
     if layout is Layout.LINEAR:
         linear: Array = output.copy()
         return linear
@@ -191,7 +202,7 @@ def _workspace_bytes(library: ctypes.CDLL, case: Case) -> int:
 
 @contextmanager
 def _device_array(library: ctypes.CDLL, array: Any) -> Iterator[Any]:
-    """Give a copy in memory of its own, aligned as a GPU's."""
+    """Give the block a copy in separate memory that is aligned like a GPU's."""
     memory = library.allocate(ctypes.c_size_t(array.nbytes))
     copy = np.frombuffer((ctypes.c_char * array.nbytes).from_address(memory), array.dtype).reshape(array.shape)
     copy[...] = array

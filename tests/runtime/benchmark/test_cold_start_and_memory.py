@@ -1,4 +1,4 @@
-"""Cold starts and memory are those of processes that do nothing else."""
+"""Cold starts and memory are measured in new processes that do nothing else, whose failures are one line."""
 
 from __future__ import annotations
 

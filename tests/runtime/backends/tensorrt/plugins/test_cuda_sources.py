@@ -1,4 +1,4 @@
-"""The kernels compile for every GPU that is supported, without warnings and without spilling registers to memory."""
+"""The plugin's kernels compile for every supported GPU, without warnings or register spills."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from pem_edge.runtime.backends.tensorrt.plugins.library import SOURCES
-from tests.helpers.nvcc import ARCHITECTURES, compiles_well
+from tests.helpers.nvcc import ARCHITECTURES, check_compilation
 
 
 @pytest.mark.parametrize("source", ["kernels/simple_kernel.cu", "kernels/fused_kernel.cu"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_kernels_compile_for(tmp_path: Path, architecture: int, source: str) -> None:
-    compiles_well(SOURCES / source, architecture, tmp_path)
+    check_compilation(SOURCES / source, architecture, tmp_path)

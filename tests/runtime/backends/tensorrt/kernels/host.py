@@ -1,4 +1,4 @@
-"""The kernels run on the host, over NumPy arrays, as the pipeline runs them on a GPU."""
+"""Runs the kernels on the host, on NumPy arrays, in the same order as the pipeline does on a GPU."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from reference.kernel_cases import FitCase, MergeCase, Merged, Placed
 from reference.scenes import Scene
 from tests.helpers.host_kernels import HostKernels
 
-GUARD = 64  # bytes on either side of an array, which must not be read or written
+GUARD = 64
+"""Bytes on either side of an array, which must not be read or written."""
 
 
 class Guarded:
-    """A copy of an array between guards: NaN, or whatever the largest values are."""
+    """A copy of an array between guards of 0xFF bytes, which are NaN as floats."""
 
     def __init__(self, array: NDArray[Any]) -> None:
         size = array.nbytes + 2 * GUARD
@@ -28,7 +29,7 @@ class Guarded:
 
     @property
     def address(self) -> int:
-        """Of the array."""
+        """The address of the array."""
         return int(self._array.ctypes.data)
 
     def read(self) -> NDArray[Any]:
@@ -36,7 +37,7 @@ class Guarded:
         return self._array
 
     def check(self) -> None:
-        """Nothing has been written to the guards."""
+        """Check that nothing has been written to the guards."""
         assert (self._bytes[:GUARD] == 0xFF).all()
         assert (self._bytes[-GUARD:] == 0xFF).all()
 
@@ -48,7 +49,7 @@ def merge(
     score_threshold: float = 0.8,
     overlap_threshold: float = 0.8,
 ) -> Merged:
-    """Return the scene's outputs merged."""
+    """Merge a scene's outputs."""
     case = MergeCase(scene, things, score_threshold, overlap_threshold, Guarded)
     for launch in case.launches:
         kernels.run(launch, THREADS)
@@ -59,7 +60,7 @@ def merge(
 def fit(
     kernels: HostKernels, image: NDArray[np.uint8], geometry: Geometry, pad_value: tuple[int, int, int]
 ) -> NDArray[np.uint8]:
-    """Return the image fitted to the model's input."""
+    """Fit an image to the model's input."""
     case = FitCase(image, geometry, pad_value, Guarded)
     kernels.run(case.launch, THREADS)
     _check(case.placed)

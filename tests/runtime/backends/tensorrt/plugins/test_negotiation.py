@@ -1,4 +1,4 @@
-"""What the plugin tells TensorRT about types, formats and shapes."""
+"""The plugin accepts the types, formats and shapes that its kernels can handle, and no others."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reference.deform_conv_cases import Case, make
-from tests.runtime.backends.tensorrt_plugins.host_library import Attributes, Element, Form, Layout, Shape, attributes_of
-from tests.runtime.backends.tensorrt_plugins.strategies import cases
+from tests.runtime.backends.tensorrt.plugins.host_library import Attributes, Element, Form, Layout, Shape, attributes_of
+from tests.runtime.backends.tensorrt.plugins.strategies import cases
 
 X, WEIGHT, OFFSET, BIAS, MASK, Y = range(6)
 EVERY_FORM = [Form(element, layout) for element, layout in product(Element, Layout)]
@@ -34,7 +34,7 @@ def key(form: Form) -> tuple[int, int]:
 
 
 def test_exactly_three_combinations_are_supported(host: ctypes.CDLL) -> None:
-    """Asked for as TensorRT asks: position by position, the later ones not yet decided."""
+    """Ask as TensorRT does: position by position, with later forms undecided."""
     chosen: list[list[Form]] = [[]]
     for position in range(6):
         unknown = [Form(99, 99)] * (5 - position)
@@ -71,7 +71,7 @@ def test_shapes_that_fit_are_accepted_known_or_not(
 
 @given(case=cases(), tensor=st.integers(0, 5), axis=st.integers(0, 3))
 def test_a_shape_that_does_not_fit_is_refused(host: ctypes.CDLL, case: Case, tensor: int, axis: int) -> None:
-    """Any size that is off by one contradicts another one, except that strides may absorb a row or column of X."""
+    """Change one size by one, which contradicts another size unless a stride absorbs it."""
     shapes = [list(shape) for shape in shapes_of(case)]
     axis %= len(shapes[tensor])
     shapes[tensor][axis] += 1
@@ -84,7 +84,7 @@ def test_a_shape_that_does_not_fit_is_refused(host: ctypes.CDLL, case: Case, ten
 
 @given(case=cases())
 def test_output_size_is_the_standards(host: ctypes.CDLL, case: Case) -> None:
-    """Against a count of the places the kernel fits in."""
+    """Compare with the number of positions at which the kernel fits."""
     for axis in (0, 1):
         size = case.x.shape[axis + 2]
         reach = case.dilations[axis] * (case.kernel_shape[axis] - 1)

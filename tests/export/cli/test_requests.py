@@ -1,0 +1,96 @@
+"""Requests built in Python are held to the same rules as those that come from the command line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pem_edge.export.cli import options, parser
+from pem_edge.export.cli.requests import EngineRequest, GraphRequest
+from pem_edge.export.engine.settings import Settings
+from pem_edge.export.int8.settings import Calibration
+from pem_edge.runtime.artifacts.manifest import InputSpec, Range, Thresholds
+from pem_edge.runtime.errors import ExportError
+
+
+def graph_request(*arguments: str) -> GraphRequest:
+    request = options.read(parser.parser().parse_args(["--weights", "street.pth", *arguments]))
+    assert isinstance(request, GraphRequest)
+    return request
+
+
+CPU = Calibration("images", "cpu")
+HALF_HEIGHTS = InputSpec(height=64, width=96, dynamic_height=Range(64, 64, 100), dynamic_width=Range(64, 96, 128))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weights": Path("x.onnx")}, "is an ONNX artifact already"),
+        ({"weights": Path("x.engine")}, "is an engine already"),
+        ({"output": Path("x.engine")}, "names an engine"),
+        ({"settings": Settings(workspace=1)}, "--workspace is for engines"),
+        ({"input": InputSpec(height=100, width=160)}, "expected multiples of 32: try 96x160"),
+        ({"input": InputSpec(height=64, width=96, batch=0)}, "--batch is 0"),
+        ({"input": HALF_HEIGHTS}, "--max-size is 100x128"),
+        ({"input": InputSpec(height=64, width=96, dynamic_batch=Range(2, 1, 4))}, "that contains the default"),
+        ({"thresholds": Thresholds(score=1.5)}, "--score-threshold is 1.5, expected a number between 0 and 1"),
+        ({"thresholds": Thresholds(overlap=float("nan"))}, "--overlap-threshold is nan"),
+        ({"precision": "int8"}, "--precision int8 needs images to calibrate on"),
+        ({"calibration": CPU}, "calibration is for INT8"),
+        ({"remainder": "fp16"}, "--remainder is for INT8"),
+        ({"outputs": "float16"}, "--outputs float16 would round"),
+        ({"to": "trt-rtx", "deform_conv": "plugin"}, "trt-rtx has no plugins"),
+        ({"precision": "int8", "calibration": CPU, "remainder": "fp16"}, "--remainder fp16 is for TensorRT"),
+        ({"precision": "int8", "calibration": CPU, "to": "trt"}, "--placement cpu quantizes for CPUs"),
+    ],
+)
+def test_a_contradiction_cannot_be_constructed(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ExportError, match=message):
+        replace(graph_request(), **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "floating"),
+    [
+        ((), "fp32"),
+        (("--precision", "fp16"), "fp16"),
+        (("--precision", "int8", "--calib", "images"), "fp32"),
+        (("--precision", "int8", "--calib", "images", "--placement", "tensorrt"), "fp16"),
+        (("--precision", "int8", "--calib", "images", "--to", "trt"), "fp16"),
+        (("--precision", "int8", "--calib", "images", "--to", "trt", "--remainder", "fp32"), "fp32"),
+    ],
+)
+def test_what_is_not_in_int8_has_the_precision_that_suits_the_kernels(
+    arguments: tuple[str, ...], floating: str
+) -> None:
+    assert graph_request(*arguments).floating == floating
+
+
+@pytest.mark.parametrize(
+    ("source", "to", "message"), [("x.pth", "trt", "is not an .onnx artifact"), ("x.onnx", "onnx", "choose --to trt")]
+)
+def test_an_engine_is_built_from_onnx(source: str, to: str, message: str) -> None:
+    with pytest.raises(ExportError, match=message):
+        EngineRequest(Path(source), to, None, overwrite=False, settings=Settings(), json=False)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--list", "--size", "64x96"], "--size has no meaning for --list"),
+        (["--list", "--to", "trt"], "--to has no meaning for --list"),
+        (["--list", "--overwrite"], "--overwrite has no meaning for --list"),
+        (["--list", "--cuda-arch", "87"], "--cuda-arch has no meaning for --list"),
+        (["--build-plugin", "--precision", "fp16"], "--precision has no meaning for --build-plugin"),
+        (["--build-plugin", "-o", "out"], "--output has no meaning for --build-plugin"),
+        (["--weights", "demo", "--cuda-arch", "87"], "add --build-plugin"),
+        (["--weights", "a{b}.onnx", "--to", "trt", "--size", "64x96"], r"--size is fixed in a\{b\}.onnx"),
+        (["--weights", "demo", "--calib-images", "8"], "--calib-images is for INT8"),
+    ],
+)
+def test_an_option_without_its_partner_is_refused(arguments: list[str], message: str) -> None:
+    with pytest.raises(ExportError, match=message):
+        options.read(parser.parser().parse_args(arguments))

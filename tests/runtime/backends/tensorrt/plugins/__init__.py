@@ -1,0 +1,1 @@
+"""Tests of the TensorRT plugin that need neither a GPU nor TensorRT."""

@@ -1,1 +1,0 @@
-"""Tests of the pipeline's kernels that need no GPU, and what they share."""

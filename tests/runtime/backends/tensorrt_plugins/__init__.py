@@ -1,1 +1,0 @@
-"""Tests of the TensorRT plugin that need neither a GPU nor TensorRT, and what they share."""
