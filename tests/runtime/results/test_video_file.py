@@ -66,7 +66,7 @@ except OutputError as error:
 def test_a_file_that_stops_growing_is_noticed_while_it_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(video_file, "_GROWS", 20)
+    monkeypatch.setattr(video_file, "_CHECK_INTERVAL", 20)
     file = VideoFile(tmp_path / "clip.mp4", 25)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
