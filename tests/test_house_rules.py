@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +79,13 @@ def test_only_what_reads_a_parsers_options_takes_a_namespace() -> None:
         if any(each.annotation and "Namespace" in ast.unparse(each.annotation) for each in parameters(function))
     ]
     assert {place for place in taking if place not in OPTION_READERS} == set()
+    in_scripts = [
+        (path.name, line)
+        for path in (ROOT / "scripts").rglob("*.py")
+        for line in path.read_text().splitlines()
+        if re.search(r": argparse\.Namespace\b", line) and not line.startswith("def _read(")
+    ]
+    assert in_scripts == []
 
 
 def test_every_any_has_its_reason_beside_it() -> None:

@@ -75,7 +75,11 @@ def main() -> None:
     model = unpacked(onnx.load(source.model))
     images = calibration.gather(options.calib, source.manifest.input, options.count)
     score = calibration.PanopticScore(source.manifest, open_dataset(options.dataset))
-    report(options, len(images), list(rows(model, images, score, options.method)))
+    title = (
+        f"{options.model}, calibrated on {len(images)} images of {options.calib} ({options.method}), PQ on "
+        f"{options.dataset}"
+    )
+    report(title, list(rows(model, images, score, options.method)))
 
 
 def parse() -> argparse.Namespace:
@@ -131,10 +135,9 @@ def neighbor(model: onnx.ModelProto, images: calibration.CalibrationSet, setting
         return onnx.load(after)
 
 
-def report(options: argparse.Namespace, count: int, found: list[Row]) -> None:
+def report(title: str, found: list[Row]) -> None:
     print(
-        f"{options.model}, calibrated on {count} images of {options.calib} ({options.method}), PQ on "
-        f"{options.dataset}; onnxruntime {onnxruntime.__version__}, onnx {onnx.__version__}, {platform.machine()}, "
+        f"{title}; onnxruntime {onnxruntime.__version__}, onnx {onnx.__version__}, {platform.machine()}, "
         f"Python {platform.python_version()}, {date.today()}\n"
     )
     print("| | PQ | drop | INT8 share of convolutions' MACs | of all MACs |\n| --- | --- | --- | --- | --- |")

@@ -43,7 +43,8 @@ def main() -> None:
         pages = [part for path in (report, *options.report) for part in ("-o", str(path))]
         if bench.main([*arguments, "--rounds", str(options.rounds), *pages]):
             sys.exit(1)
-        write(options, schema.parse(report.read_bytes(), str(report)))
+        command = f"--size {options.size} --backend {options.backend}"
+        write(options.date, command, schema.parse(report.read_bytes(), str(report)))
 
 
 def parse() -> argparse.Namespace:
@@ -70,11 +71,11 @@ def artifacts(folder: Path, size: str) -> Iterator[str]:
         yield str(path)
 
 
-def write(options: argparse.Namespace, report: schema.Report) -> None:
-    name = f"{options.date}-families"
+def write(day: str, command: str, report: schema.Report) -> None:
+    name = f"{day}-families"
     RESULTS.mkdir(parents=True, exist_ok=True)
     draw(report, RESULTS / f"{name}.png")
-    (RESULTS / f"{name}.md").write_text(page(options, report, f"{name}.png"))
+    (RESULTS / f"{name}.md").write_text(page(day, command, report, f"{name}.png"))
 
 
 def draw(report: schema.Report, path: Path) -> None:
@@ -90,7 +91,7 @@ def draw(report: schema.Report, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def page(options: argparse.Namespace, report: schema.Report, chart: str) -> str:
+def page(day: str, command: str, report: schema.Report, chart: str) -> str:
     ratios = {each.model: each for each in report.comparisons if each.stage == "total"}
     rows = []
     for artifact in report.artifacts:
@@ -109,9 +110,9 @@ def page(options: argparse.Namespace, report: schema.Report, chart: str) -> str:
         rows.append(f"| {' | '.join(columns)} |")
     machine = report.machine
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
-    return f"""# Families side by side, {options.date}
+    return f"""# Families side by side, {day}
 
-`python scripts/bench/families.py --size {options.size} --backend {options.backend}`: random weights,
+`python scripts/bench/families.py {command}`: random weights,
 {report.rounds} rounds in which all take turns. {machine.cpu}, {machine.usable_cores} of {machine.cores} cores;
 {versions}.
 

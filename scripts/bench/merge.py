@@ -29,13 +29,14 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.benchmark import machine
-from pem_edge.runtime.cli.console import size
+from pem_edge.runtime.cli import console
 from pem_edge.runtime.inference import postprocess
 from pem_edge.runtime.inference.postprocess.acceptance import select_candidates
 from pem_edge.runtime.inference.postprocess.native import build, library
 from reference.synthetic import synthetic
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
+Size = tuple[int, int]
 KEPT = (5, 10, 20, 35, 50, 75, 100)
 RIPPLES = (0.0, 1.0, 2.0, 4.0, 8.0)
 """Amplitudes, in logits, of the waves added to masks to lengthen their boundaries."""
@@ -69,7 +70,9 @@ class Row:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=size, default=(1024, 2048), help="of image and results (default 1024x2048)")
+    parser.add_argument(
+        "--size", type=console.size, default=(1024, 2048), help="of image and results (default 1024x2048)"
+    )
     parser.add_argument("--runs", type=int, default=21, help="of each form and case (default 21)")
     parser.add_argument("--date", type=date.fromisoformat, default=date.today(), help="of the page (default today)")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS, help="the page's folder")
@@ -79,12 +82,13 @@ def main() -> None:
     use_one_core()
     grid = options.size[0] // 4, options.size[1] // 4
     forms = {"numpy": None, "compiled": library.load()}
-    usual = [measure(case, every_form(), options) for case in usual_cases(*grid)]
-    kept = [measure(case, forms, options) for case in kept_cases(*grid)]
-    rippled = [measure(case, forms, options) for case in rippled_cases(*grid)]
+    usual = [measure(case, every_form(), options.size, options.runs) for case in usual_cases(*grid)]
+    kept = [measure(case, forms, options.size, options.runs) for case in kept_cases(*grid)]
+    rippled = [measure(case, forms, options.size, options.runs) for case in rippled_cases(*grid)]
+    options.output.mkdir(parents=True, exist_ok=True)
     path = options.output / f"{options.date}-merge.md"
     draw(kept, rippled, path.with_suffix(".png"))
-    path.write_text(page(options, usual, kept, rippled))
+    path.write_text(page(options.date, options.size, options.runs, usual, kept, rippled))
     print(path)
 
 
@@ -126,12 +130,12 @@ def rippled_cases(height: int, width: int) -> Iterator[Case]:
         yield Case(f"waves of {amplitude:g}", logits[chosen], masks[chosen] + np.float32(amplitude) * waves)
 
 
-def measure(case: Case, forms: Mapping[str, library.Functions | None], options: argparse.Namespace) -> Row:
+def measure(case: Case, forms: Mapping[str, library.Functions | None], size: Size, runs: int) -> Row:
     """Time the forms in turns."""
-    sizes = vars(postprocess.Geometry(options.size, options.size, options.size))
+    sizes = vars(postprocess.Geometry(size, size, size))
     things = labels.things(labels.load("cityscapes"))
     times: dict[str, list[float]] = {form: [] for form in forms}
-    for run in range(options.runs + 1):
+    for run in range(runs + 1):
         for form, functions in forms.items():
             with patch.object(library, "load", return_value=functions):
                 spent = milliseconds(lambda: postprocess.panoptic(case.logits, case.masks, things=things, **sizes))
@@ -172,15 +176,15 @@ def draw(kept: Sequence[Row], rippled: Sequence[Row], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def page(options: argparse.Namespace, usual: Sequence[Row], kept: Sequence[Row], rippled: Sequence[Row]) -> str:
-    day, picture = options.date, f"{options.date}-merge.png"
-    height, width = options.size
+def page(day: date, size: Size, runs: int, usual: Sequence[Row], kept: Sequence[Row], rippled: Sequence[Row]) -> str:
+    picture = f"{day}-merge.png"
+    height, width = size
     return f"""# Panoptic merge on the CPU, {day.day} {day:%B %Y}
 
 {description()}
 One core, pinned.
 
-`python scripts/bench/merge.py --size {height}x{width} --runs {options.runs}`: `postprocess.panoptic`, from a
+`python scripts/bench/merge.py --size {height}x{width} --runs {runs}`: `postprocess.panoptic`, from a
 model's outputs to map and segments, forms in turns. Both give the same results
 (`tests/runtime/inference/postprocess/test_forms.py`).
 

@@ -38,7 +38,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         sessions = {name: session(Path(folder), proto) for name, proto in graphs(options.variant, spec).items()}
     image = np.random.default_rng(0).integers(0, 256, (1, *options.size, 3), dtype=np.uint8)
-    report(options, clock(sessions, image, options.runs))
+    title = f"{options.variant} at {options.size[0]}x{options.size[1]}"
+    report(title, options.runs, clock(sessions, image, options.runs))
 
 
 def parse() -> argparse.Namespace:
@@ -81,14 +82,14 @@ def clock(sessions: dict[str, onnxruntime.InferenceSession], image: np.ndarray, 
     return times
 
 
-def report(options: argparse.Namespace, times: dict[str, list[float]]) -> None:
+def report(title: str, runs: int, times: dict[str, list[float]]) -> None:
     slowest = np.array(times["published formulation"])
     print(
-        f"{options.variant} at {options.size[0]}x{options.size[1]}, onnxruntime {onnxruntime.__version__}, fp32, ",
+        f"{title}, onnxruntime {onnxruntime.__version__}, fp32, ",
         end="",
     )
     print(
-        f"{usable_cpus()} threads, {options.runs} interleaved runs; torch {torch.__version__}, {platform.machine()}, ",
+        f"{usable_cpus()} threads, {runs} interleaved runs; torch {torch.__version__}, {platform.machine()}, ",
         end="",
     )
     print(f"Python {platform.python_version()}, {date.today()}\n")

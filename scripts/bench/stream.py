@@ -45,7 +45,10 @@ Figures = dict[str, Any]
 
 def main() -> None:
     options = parse()
-    with tempfile.TemporaryDirectory(prefix="pem-bench-") as folder, model(options, Path(folder)) as segmenter:
+    with (
+        tempfile.TemporaryDirectory(prefix="pem-bench-") as folder,
+        model(options.model, options.backend, options.threads, Path(folder)) as segmenter,
+    ):
         video = sources.find(write_video(Path(folder) / "streets.mp4", options.video_size, options.frames))
         cv2.setNumThreads(options.cv2_threads or cv2.getNumThreads())
         figures = {
@@ -82,11 +85,11 @@ def parse() -> argparse.Namespace:
 
 
 @contextmanager
-def model(options: argparse.Namespace, folder: Path) -> Iterator[runtime.Segmenter]:
-    path, threshold = options.model, None
+def model(path: Path | None, backend: str | None, threads: int | None, folder: Path) -> Iterator[runtime.Segmenter]:
+    threshold = None
     if path is None:
         path, threshold = exported(folder), 0.0
-    with runtime.load(path, options.backend, threads=options.threads, score_threshold=threshold) as segmenter:
+    with runtime.load(path, backend, threads=threads, score_threshold=threshold) as segmenter:
         yield segmenter
 
 

@@ -43,6 +43,10 @@ def weights(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return path
 
 
+EACH_VARIANT = mostly(sorted(VARIANTS), {"pem-nano"})
+"""The smallest variant has every step of the way to an engine; others repeat them with larger graphs."""
+
+
 @pytest.fixture(autouse=True)
 def unproved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parity of each form has tests of its own."""
@@ -50,7 +54,7 @@ def unproved(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("weights", mostly(sorted(VARIANTS), {"pem-nano"}), indirect=True)
+@pytest.mark.parametrize("weights", EACH_VARIANT, indirect=True)
 def test_from_the_checkpoint_to_an_engine_with_a_complete_manifest(
     weights: Path, precision: str, tmp_path: Path
 ) -> None:
@@ -126,7 +130,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("remainder", ["fp32", "fp16"])
-@pytest.mark.parametrize("weights", mostly(sorted(VARIANTS), {"pem-nano"}), indirect=True)
+@pytest.mark.parametrize("weights", EACH_VARIANT, indirect=True)
 def test_convolutions_are_int8_in_the_engine_s_network(
     weights: Path, remainder: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
