@@ -1,1 +1,1 @@
-"""From an ONNX artifact to an engine of TensorRT or TensorRT-RTX. Never imports torch: a Jetson has none."""
+"""Builds engines of TensorRT or TensorRT-RTX from ONNX artifacts. Never imports torch: a Jetson has none."""

@@ -28,7 +28,7 @@ INSPECTION = ".layers.json"
 
 @dataclass(frozen=True)
 class EngineArtifact:
-    """What was written: the model file, its manifest, the ONNX beside it, the list of layers if one was asked for."""
+    """A written engine: its model file, its manifest, the ONNX beside it, and the list of layers if requested."""
 
     title: str
     model: Path

@@ -1,4 +1,4 @@
-"""How many layers compute in which type: proof that an engine has the precision that its manifest claims."""
+"""Counts layers by the type they compute in, to verify that an engine has the precision its manifest claims."""
 
 from __future__ import annotations
 

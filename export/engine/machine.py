@@ -1,4 +1,4 @@
-"""Where an engine is built: which TensorRT, on which GPU."""
+"""The TensorRT and the GPU that an engine is built with."""
 
 from __future__ import annotations
 

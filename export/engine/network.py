@@ -1,4 +1,4 @@
-"""From an ONNX file to TensorRT's network, every type in it as the file says."""
+"""Parses an ONNX file into TensorRT's network, with every type as the file states it."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pem_edge.export.engine.tensorrt.interface import TensorRt
 
 
 class Steps:
-    """How far phases within phases have come; one phase at a time counts for its parent's current step."""
+    """The progress of nested phases; a phase fills the current step of its parent."""
 
     def __init__(self) -> None:
         self._phases: dict[str, tuple[str | None, int, int]] = {}

@@ -1,4 +1,4 @@
-"""What a user may ask of the builder, and which of it each TensorRT has."""
+"""The builder's settings, and a check of which ones each TensorRT supports."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _AMPERE = 80
 
 @dataclass(frozen=True)
 class Settings:
-    """How to build. None leaves it to TensorRT.
+    """Settings of the builder. None leaves a choice to TensorRT.
 
     ``workspace`` is the most memory a layer may use while it runs, in bytes; ``timing_cache`` a file, ``auto`` (one of
     the user's, for each version and GPU) or ``none``; ``compute_capability``, such as "8.6", are TensorRT-RTX's.

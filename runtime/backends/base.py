@@ -72,7 +72,7 @@ class Backend(ABC):
 
     @property
     def device(self) -> Device:
-        """Where the model runs; a backend that uses a GPU overrides this."""
+        """The device that the model runs on; a backend that uses a GPU overrides this."""
         return "cpu"
 
     def pipeline(self) -> AnyPipeline:

@@ -45,7 +45,7 @@ class OnnxRuntime(Backend):
 
     @property
     def device(self) -> Device:
-        """Where the model runs: on a GPU if the session has one."""
+        """The device that the model runs on: a GPU if the session uses one."""
         self._require_open()
         return "gpu" if _CUDA in self._session.get_providers() else "cpu"
 

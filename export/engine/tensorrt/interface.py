@@ -124,7 +124,7 @@ class MemoryPoolType(Protocol):
 
 
 class ProfilingVerbosity(Protocol):
-    """How much an engine tells of its layers."""
+    """The detail in which an engine describes its layers."""
 
     DETAILED: Member
 

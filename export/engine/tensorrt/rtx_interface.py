@@ -1,4 +1,4 @@
-"""What TensorRT-RTX's Python interface for building has beyond TensorRT's."""
+"""Protocols for the parts of TensorRT-RTX's building interface that TensorRT lacks."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class TensorRtBackend(Backend):
 
     @property
     def device(self) -> Device:
-        """Where the model runs: always on a GPU."""
+        """The device that the model runs on: always a GPU."""
         return "gpu"
 
     def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:  # noqa: ARG002

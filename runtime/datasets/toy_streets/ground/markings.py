@@ -1,4 +1,4 @@
-"""What is painted on the road."""
+"""Lane lines and other markings painted on the road."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What stands or moves on a street: buildings, furniture, plants, people and vehicles."""
+"""Draws the objects of a street: buildings, furniture, plants, people and vehicles."""

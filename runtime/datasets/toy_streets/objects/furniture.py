@@ -1,4 +1,4 @@
-"""What stands on the pavement: lamp posts, traffic lights and signs, bollards, fences and walls."""
+"""Street furniture on the sidewalk: lamp posts, traffic lights and signs, bollards, fences and walls."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Which objects a scene has, and where they stand."""
+"""Chooses the objects of a scene and their positions."""

@@ -1,4 +1,4 @@
-"""What lines a street: houses, gardens, parks and walls, plot after plot."""
+"""Places what lines a street, plot by plot: houses, gardens, parks, and walls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands in a street, collected before it is painted from far to near."""
+"""Collects the objects of a street, then paints them from far to near."""
 
 from __future__ import annotations
 
