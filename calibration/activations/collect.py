@@ -22,7 +22,7 @@ BUDGET = 200_000_000
 
 
 class Images(Sized, Iterable[NDArray[np.uint8]], Protocol):
-    """What a model is run on: uint8 (1, H, W, 3), made or read anew each time they are iterated over."""
+    """Images to run a model on, uint8 (1, H, W, 3); each iteration reads them again."""
 
 
 def collect(model: onnx.ModelProto, tensors: Sequence[str], images: Images) -> dict[str, TensorStatistics]:

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 4096
-"""On either side of zero. As the reach is less than doubled beyond need, at least half of them are in use."""
+"""Number of bins on either side of zero. The reach is less than twice what is needed, so at least half are in use."""
 
 _LEAST_REACH = 2.0**-60
 _EXACT = 1 << 24
-"""Values that OpenCV, whose counts are float32, counts exactly."""
+"""Number of values that OpenCV counts exactly: its counts are float32."""
 
 
 class Histogram:
@@ -42,7 +42,7 @@ class Histogram:
 
     @property
     def total(self) -> int:
-        """How many values have been counted."""
+        """The number of values counted."""
         return int(self.counts.sum())
 
     @property

@@ -1,4 +1,4 @@
-"""From a histogram to the range that eight bits are spread over: four methods.
+"""Derives the range of INT8 values from a histogram, by one of four methods.
 
 A range is ``(low, high)`` with ``low <= 0 <= high``, so that zero, with which convolutions pad, is exact.
 """
@@ -16,7 +16,7 @@ from pem_edge.runtime.artifacts.sections import RangeMethod
 
 METHODS: tuple[RangeMethod, ...] = get_args(RangeMethod)
 METHOD: RangeMethod = "percentile"
-"""What is used unless the user says otherwise."""
+"""The default method."""
 
 Range = tuple[float, float]
 

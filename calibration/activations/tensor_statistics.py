@@ -1,4 +1,4 @@
-"""What calibration learns of a model's tensors, and how it is kept."""
+"""Statistics of a model's tensors, and the file that keeps them."""
 
 from __future__ import annotations
 

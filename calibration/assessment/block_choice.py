@@ -1,4 +1,4 @@
-"""What each block costs in INT8, and which ones to keep out of it."""
+"""Measures what each block costs in INT8, and chooses the blocks to keep in floating point."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import onnx
 from tqdm import tqdm
 
 Score = Callable[[onnx.ModelProto], float]
-"""How good a model is, higher is better: PQ in percent, or `agreement` where there are no labels."""
+"""Scores a model, higher is better: PQ in percent, or `agreement` in percent where there are no labels."""
 
 Quantize = Callable[[Collection[str]], onnx.ModelProto]
-"""The model with all blocks but these in INT8."""
+"""Returns the model with all blocks in INT8 except the given ones."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The blocks ``kept`` out of INT8, fewest first, the ``drop`` that is left, and the drop after each block kept."""
+    """The blocks ``kept`` in floating point, the remaining ``drop``, and the drop after each block was added."""
 
     kept: tuple[str, ...]
     drop: float

@@ -1,4 +1,4 @@
-"""How good a model is: what sensitivity is measured in."""
+"""Scores of models, by which sensitivity is measured."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class PanopticScore:
         """Prepare to score models.
 
         Args:
-            manifest: Says how images are fitted and results read; what it says of a file is not used.
+            manifest: The manifest, which says how images are fitted and results read; its file hashes are ignored.
             dataset: The labeled images.
-            indices: Which of them to score; all by default.
+            indices: The indices of the images to score; all by default.
             backend: The backend that runs the models. With None, ONNX Runtime computes Q/DQ pairs as they are written,
                 which is what TensorRT computes to rounding, also with a remainder in half precision.
         """

@@ -14,7 +14,7 @@ Shape = tuple[int | None, ...]
 
 
 class Graph:
-    """Looks up the tensors of a model by name; the names stay valid while the model is edited through `model`.
+    """ImageSummary up the tensors of a model by name; the names stay valid while the model is edited through `model`.
 
     A tensor's *key* names the node that makes it, which stays the same when the model is traced again in another
     precision: casts are looked through, so that a tensor and its cast to half precision have one key.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pem_edge.calibration.images.inspection import Looks, findings, look
+from pem_edge.calibration.images.inspection import ImageSummary, findings, look
 from pem_edge.calibration.images.selection import pick
 from pem_edge.runtime import sources
 from pem_edge.runtime.artifacts.labels import Label
@@ -34,7 +34,9 @@ class CalibrationSet:
     ``findings`` are remarks for the user, a line each; ``digest`` is the hex SHA-256 of the fitted pixels.
     """
 
-    def __init__(self, source: _Source, spec: InputSpec, picked: Sequence[Looks], remarks: Sequence[str]) -> None:
+    def __init__(
+        self, source: _Source, spec: InputSpec, picked: Sequence[ImageSummary], remarks: Sequence[str]
+    ) -> None:
         self._source, self._spec = source, spec
         self._indices = sorted(looks.index for looks in picked)
         self.findings = tuple(remarks)
@@ -129,7 +131,7 @@ def _candidates(total: int, count: int) -> Sequence[int]:
     return [index * total // wanted for index in range(wanted)]
 
 
-def _look(source: _Source, index: int, spec: InputSpec) -> Looks:
+def _look(source: _Source, index: int, spec: InputSpec) -> ImageSummary:
     image, classes = source.read(index)
     fitted, geometry = preprocess.prepare(image, spec)
     return look(index, fitted, geometry.image_size, classes)

@@ -1,4 +1,4 @@
-"""What calibration images look like, and what is wrong with a set of them."""
+"""Summarizes calibration images, and finds what is wrong with a set of them."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ STD = np.array([58.395, 57.120, 57.375])
 """Of the red, green and blue values, 0 to 255, that every variant normalizes with."""
 
 FEW = 32
-"""Images; ranges from fewer depend on which ones they are."""
+"""Number of images below which ranges depend on the choice of images."""
 
 _NEAR = 3
-"""Bits of 64 in which the hashes of near duplicates may differ."""
+"""Maximum number of bits, of 64, in which the hashes of near duplicates differ."""
 
 _FAR = 1.2
-"""Times `STD` that a set's mean may be off; that of Cityscapes, which is dark, is by 0.9."""
+"""Maximum distance of a set's mean from `MEAN`, in units of `STD`; Cityscapes, which is dark, is at 0.9."""
 
 _FLAT = 0.4
-"""Times `STD` below which a set has too little contrast."""
+"""Minimum contrast of a set, in units of `STD`."""
 
 
 @dataclass(frozen=True)
-class Looks:
-    """An image in short.
+class ImageSummary:
+    """A summary of an image.
 
     Attributes:
-        index: Its place in the source.
+        index: Its position in the source.
         digest: The hex SHA-256 of its fitted pixels.
-        similarity: A hash that similar images share.
+        similarity: A perceptual hash, which is nearly equal for similar images.
         mean: The mean of red, green and blue.
         std: The standard deviation of red, green and blue.
         classes: The classes in it; None where there are no labels.
@@ -55,16 +55,18 @@ class Looks:
         return float(self.mean.mean())
 
 
-def look(index: int, fitted: NDArray[np.uint8], size: tuple[int, int], classes: frozenset[int] | None) -> Looks:
+def look(index: int, fitted: NDArray[np.uint8], size: tuple[int, int], classes: frozenset[int] | None) -> ImageSummary:
     """Return what an image, uint8 (H, W, 3), looks like, whose top left ``size`` is not padding."""
     picture = fitted[: size[0], : size[1]]
     mean, std = cv2.meanStdDev(picture)
     digest = hashlib.sha256(fitted.tobytes()).hexdigest()
     mean, std = np.asarray(mean, np.float64).ravel(), np.asarray(std, np.float64).ravel()
-    return Looks(index, digest, _difference_hash(picture), mean, std, classes)
+    return ImageSummary(index, digest, _difference_hash(picture), mean, std, classes)
 
 
-def findings(looks: Sequence[Looks], picked: Sequence[Looks], labels: Sequence[Label] | None) -> list[str]:
+def findings(
+    looks: Sequence[ImageSummary], picked: Sequence[ImageSummary], labels: Sequence[Label] | None
+) -> list[str]:
     """Return remarks on a set of images and on those ``picked`` from it, a line each."""
     remarks = [_duplicates(looks), _near_duplicates(picked), _few(picked), _domain(picked), _contrast(picked)]
     if labels is not None:
@@ -79,19 +81,19 @@ def _difference_hash(picture: NDArray[np.uint8]) -> np.uint64:
     return np.packbits(bits).view(np.uint64)[0]  # type: ignore[no-any-return]
 
 
-def _duplicates(looks: Sequence[Looks]) -> str:
+def _duplicates(looks: Sequence[ImageSummary]) -> str:
     copies = len(looks) - len({each.digest for each in looks})
     return f"{copies} of {len(looks)} images are copies of others and left out" if copies else ""
 
 
-def _near_duplicates(picked: Sequence[Looks]) -> str:
+def _near_duplicates(picked: Sequence[ImageSummary]) -> str:
     near = sum(any(True for _ in _near(picked, number)) for number in range(len(picked)))
     return (
         f"{near} of {len(picked)} images look nearly like another one: more variety gives better ranges" if near else ""
     )
 
 
-def _near(picked: Sequence[Looks], number: int) -> Iterator[int]:
+def _near(picked: Sequence[ImageSummary], number: int) -> Iterator[int]:
     """Yield the images before ``number`` that look like it."""
     mine = int(picked[number].similarity)
     for other in range(number):
@@ -99,11 +101,11 @@ def _near(picked: Sequence[Looks], number: int) -> Iterator[int]:
             yield other
 
 
-def _few(picked: Sequence[Looks]) -> str:
+def _few(picked: Sequence[ImageSummary]) -> str:
     return f"only {len(picked)} images: {FEW} or more make ranges that hold for others" if len(picked) < FEW else ""
 
 
-def _domain(picked: Sequence[Looks]) -> str:
+def _domain(picked: Sequence[ImageSummary]) -> str:
     mean = np.mean([each.mean for each in picked], axis=0)
     if np.abs((mean - MEAN) / STD).max() <= _FAR:
         return ""
@@ -113,7 +115,7 @@ def _domain(picked: Sequence[Looks]) -> str:
     )
 
 
-def _contrast(picked: Sequence[Looks]) -> str:
+def _contrast(picked: Sequence[ImageSummary]) -> str:
     std = np.mean([each.std for each in picked], axis=0)
     if (std / STD).max() >= _FLAT:
         return ""
@@ -124,7 +126,7 @@ def _rgb(values: NDArray[np.float64]) -> str:
     return "(" + ", ".join(f"{value:.0f}" for value in values) + ")"
 
 
-def _uncovered(picked: Sequence[Looks], labels: Sequence[Label]) -> str:
+def _uncovered(picked: Sequence[ImageSummary], labels: Sequence[Label]) -> str:
     seen = frozenset().union(*(each.classes or frozenset() for each in picked))
     missing = [label.name for number, label in enumerate(labels) if number not in seen]
     if not missing:

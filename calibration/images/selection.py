@@ -1,18 +1,18 @@
-"""A balanced pick of images."""
+"""Selects a balanced set of calibration images."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 
-from pem_edge.calibration.images.inspection import Looks
+from pem_edge.calibration.images.inspection import ImageSummary
 
 
-def pick(looks: Sequence[Looks], count: int) -> list[Looks]:
-    """Return ``count`` of the images, or all there are; the same ones each time.
+def pick(looks: Sequence[ImageSummary], count: int) -> list[ImageSummary]:
+    """Return ``count`` of the images, or all if there are fewer. The selection is deterministic.
 
-    With labels, each next image is the one whose classes were seen least so far; without, images are spread evenly from
-    dark to bright.
+    With labels, images are added one by one, each time the one whose classes are the rarest so far. Without labels,
+    images are spread evenly from dark to bright.
     """
     if count >= len(looks):
         return list(looks)
@@ -22,7 +22,7 @@ def pick(looks: Sequence[Looks], count: int) -> list[Looks]:
     return [ordered[(2 * number + 1) * len(ordered) // (2 * count)] for number in range(count)]
 
 
-def _covering(looks: Sequence[Looks], count: int) -> list[Looks]:
+def _covering(looks: Sequence[ImageSummary], count: int) -> list[ImageSummary]:
     left, picked = list(looks), []
     seen: Counter[int] = Counter()
     for _ in range(count):

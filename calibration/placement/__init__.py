@@ -1,4 +1,4 @@
-"""Where Q/DQ pairs go: one calibration, two placements."""
+"""Places Q/DQ pairs in a graph. One calibration serves both placements."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def quantize(
     Args:
         model: A graph in single or half precision. One that is quantized already comes back as it is.
         statistics: The statistics of its graph in single precision.
-        placement: Whose kernels to quantize for.
-        method: How ranges follow from statistics.
+        placement: The kind of kernels to quantize for.
+        method: The method that derives ranges from statistics.
         keep: The blocks that stay in floating point.
-        correct_bias: Whether biases make up for what rounding takes from the mean.
+        correct_bias: Whether biases compensate for the change of the mean that rounding causes.
 
     Returns:
         The quantized model, and a report on it.
@@ -74,16 +74,16 @@ def quantize(
     costs = statistics.macs or macs(graph, shapes(graph))
     _require_single(graph, plan, placement)
     _require(statistics, graph, plan)
-    quantized = onnx.ModelProto()
-    if plan.readers:
-        means = {name: statistics.tensors[graph.key(name)].means for name in plan.readers} if correct_bias else {}
-        scales = _scales(graph, plan, statistics, method, symmetric=rules.symmetric)
-        QuantizePass(graph, plan, scales, means, quantized_bias=rules.bias)(graph.model)
-        RemoveUnusedNodesPass()(graph.model)
-        quantized.CopyFrom(ir.to_proto(graph.model))
-        onnx.checker.check_model(quantized)
-    else:
-        quantized.CopyFrom(model)
+    if not plan.readers:
+        unchanged = onnx.ModelProto()
+        unchanged.CopyFrom(model)
+        return unchanged, describe(graph, costs, placement, method, keep)
+    means = {name: statistics.tensors[graph.key(name)].means for name in plan.readers} if correct_bias else {}
+    scales = _scales(graph, plan, statistics, method, symmetric=rules.symmetric)
+    QuantizePass(graph, plan, scales, means, quantized_bias=rules.bias)(graph.model)
+    RemoveUnusedNodesPass()(graph.model)
+    quantized = ir.to_proto(graph.model)
+    onnx.checker.check_model(quantized)
     return quantized, describe(graph, costs, placement, method, keep)
 
 

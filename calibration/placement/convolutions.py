@@ -1,4 +1,4 @@
-"""Which nodes of a graph are convolutions, or linear layers, that may compute in INT8."""
+"""Finds the convolutions and linear layers of a graph that may compute in INT8."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which tensors a placement quantizes, for which readers, and which of them share a range."""
+"""Plans which tensors a placement quantizes, for which readers, and which of them share a range."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pem_edge.calibration.placement.rules import PASSING, Rules
 
 @dataclass
 class Plan:
-    """Which tensors are quantized, and for which readers.
+    """The tensors to quantize, and the nodes that read them quantized.
 
     Attributes:
         convolutions: The convolutions that compute in INT8.

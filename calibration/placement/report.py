@@ -1,4 +1,4 @@
-"""What of a quantized graph computes in INT8."""
+"""Reports which part of a quantized graph computes in INT8."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pem_edge.calibration.placement.convolutions import is_ordinary
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What of a quantized graph computes in INT8.
+    """The part of a quantized graph that computes in INT8.
 
-    Shares, 0 to 1, are of multiply-accumulates.
+    Fractions, 0 to 1, are of multiply-accumulates.
 
     Attributes:
-        placement: Whose kernels Q/DQ are placed for.
-        method: How ranges followed from statistics.
+        placement: The kind of kernels that Q/DQ pairs are placed for.
+        method: The method that derived ranges from statistics.
         int8: The names of the nodes that compute in INT8.
         kept: The blocks that stayed in floating point.
-        share_of_convolutions: The share of ordinary convolutions, which are neither deformable nor transposed.
-        share_of_all: The share of everything that multiplies.
+        share_of_convolutions: The fraction of ordinary convolutions, which are neither deformable nor transposed.
+        share_of_all: The fraction of all operations that multiply.
     """
 
     placement: str

@@ -1,4 +1,4 @@
-"""What the two placements have in common and where they differ."""
+"""The rules of the two placements of Q/DQ pairs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pem_edge.runtime.artifacts.sections import Placement
 PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
 
 PASSING = frozenset({"Concat", "MaxPool", "AveragePool"})
-"""Operators that move or average bytes: what they read is quantized where what they make is, with one scale."""
+"""Operators that only move or average values. If their result is quantized, so are their inputs, with one scale."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """How activations are quantized, and which ones besides the inputs of ordinary convolutions.
+    """The rules for activations: their type, and which are quantized besides the inputs of ordinary convolutions.
 
     Attributes:
-        symmetric: Whether they become int8 with zero point 0, or else uint8 with any.
+        symmetric: Whether activations become int8 with zero point 0; otherwise, uint8 with any zero point.
         outputs: Whether the result of a quantized convolution is quantized for all its readers.
         both_summands: Whether both summands of a residual sum are quantized, or else only the one that the kernel of a
             convolution adds to its own result.

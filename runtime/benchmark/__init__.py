@@ -1,1 +1,1 @@
-"""How fast artifacts are here, where the time goes, and which one to ship."""
+"""Measures how fast artifacts are on this machine, where the time goes, and which one to ship."""

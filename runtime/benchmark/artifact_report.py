@@ -1,4 +1,4 @@
-"""What is measured of each artifact on its own."""
+"""Measures each artifact on its own, after the rounds in which all take turns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a benchmark measures, and how long."""
+"""The options of a benchmark."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SCENARIOS = ("multi-stream", "offline", "camera")
-"""Those that can be left out; single stream is always measured."""
+"""Scenarios that can be left out; single stream is always measured."""
 
 
 @dataclass(frozen=True)

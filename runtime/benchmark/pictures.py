@@ -1,4 +1,4 @@
-"""What artifacts are given to segment: a folder's pictures, or generated streets of their own size."""
+"""Provides the images to segment: those of a folder, or streets generated at the artifact's size."""
 
 from __future__ import annotations
 
@@ -15,21 +15,25 @@ from pem_edge.runtime.datasets.toy_streets import ToyStreets
 from pem_edge.runtime.errors import InputError
 
 COUNT = 8
-"""How many streets are made, and at most how many pictures of a folder are taken."""
+"""Number of streets to generate, and maximum number of images to take from a folder."""
 
-_QUALITY = 95
+_JPEG_QUALITY = 95
 
 
-class Pictures:
-    """Picture files for artifacts of any size. ``what`` says what they are."""
+class BenchmarkImages:
+    """Image files for artifacts of any input size.
+
+    Attributes:
+        what: A description of the images, for reports.
+    """
 
     def __init__(self, images: Path | None, temporary: Path, seed: int) -> None:
         self.what = f"{COUNT} generated streets of the artifact's size, seed {seed}" if images is None else str(images)
         self._given = None if images is None else _in(images)
         self._temporary, self._seed = temporary, seed
 
-    def of(self, spec: InputSpec) -> Sequence[Path]:
-        """Return those for an artifact with this input: of equal scenes, whatever the size."""
+    def files_for(self, spec: InputSpec) -> Sequence[Path]:
+        """Return the files for an artifact with this input. Generated scenes are the same at every size."""
         return self._given or self._streets(spec.height, spec.width)
 
     def _streets(self, height: int, width: int) -> Sequence[Path]:
@@ -38,19 +42,19 @@ class Pictures:
             streets = ToyStreets(COUNT, height, width, self._seed)
             for index, path in enumerate(paths):
                 bgr = cv2.cvtColor(streets[index].image, cv2.COLOR_RGB2BGR)
-                path.write_bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes())
+                path.write_bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes())
         return paths
 
 
 @contextmanager
-def gathered(images: Path | None, seed: int) -> Iterator[Pictures]:
-    """Give the pictures; generated ones exist only within the block. Raises InputError if the folder has none."""
+def provide_images(images: Path | None, seed: int) -> Iterator[BenchmarkImages]:
+    """Provide the images; generated ones exist only within the block. Raises InputError if the folder has none."""
     with tempfile.TemporaryDirectory(prefix="pem-bench-") as folder:
-        yield Pictures(images, Path(folder), seed)
+        yield BenchmarkImages(images, Path(folder), seed)
 
 
 def _in(images: Path) -> Sequence[Path]:
     found = sources.find(images)
     if not isinstance(found, sources.Pictures):
-        raise InputError(f"{images} is not a folder of pictures: give one, or leave it out for generated streets")
+        raise InputError(f"{images} is not a folder of images: give one, or leave it out for generated streets")
     return found.paths[:COUNT]

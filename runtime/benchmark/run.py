@@ -53,7 +53,10 @@ def run(models: Sequence[str], options: Options, say: Say) -> Report:
     """
     dataset = None if options.dataset is None else opening.open_dataset(options.dataset)
     before = machine.describe()
-    with pictures.gathered(options.images, options.seed) as found, _loaded(models, found, options, say) as subjects:
+    with (
+        pictures.provide_images(options.images, options.seed) as found,
+        _loaded(models, found, options, say) as subjects,
+    ):
         if dataset is not None:
             _require_classes(dataset, subjects)
         taken = rounds.measure(subjects, options, say)
@@ -94,14 +97,16 @@ def _artifacts(
 
 
 @contextmanager
-def _loaded(models: Sequence[str], found: pictures.Pictures, options: Options, say: Say) -> Iterator[Sequence[Subject]]:
+def _loaded(
+    models: Sequence[str], found: pictures.BenchmarkImages, options: Options, say: Say
+) -> Iterator[Sequence[Subject]]:
     """Load all artifacts, each run on its first picture, and close them at the end of the block."""
     with ExitStack() as stack:
         subjects = []
         for model, name in zip(models, _names(models), strict=True):
             say(f"loading {name}")
             load = partial(loading.load, model, options.backend, threads=options.threads)
-            subject = stack.enter_context(closing(Subject(name, model, load, found.of)))
+            subject = stack.enter_context(closing(Subject(name, model, load, found.files_for)))
             subject.turn(0)
             subjects.append(subject)
         yield subjects

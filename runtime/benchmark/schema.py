@@ -1,7 +1,7 @@
-"""What a benchmark reports, and what ``pem-bench --json`` prints: the one definition of both.
+"""The report of a benchmark, which is also what ``pem-bench --json`` prints.
 
-Times are in milliseconds, sizes in bytes, shares from 0 to 1 and PQ and mean IoU in percent. What could not be found
-out is None, with the reason where there is one to give.
+Times are in milliseconds, sizes in bytes, fractions from 0 to 1, and PQ and mean IoU in percent. Unknown values are
+None; where a reason is known, the report gives it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ SCHEMA_VERSION = 1
 
 
 class Times(msgspec.Struct, frozen=True, kw_only=True):
-    """How long something took. ``values`` are all of them in the order measured, ``samples`` their number.
+    """Measured times and their summary. ``values`` are in the order measured, ``samples`` is their number.
 
-    ``cv`` is the coefficient of variation (standard deviation over mean), ``noisy`` whether it is too large to trust.
+    ``cv`` is the coefficient of variation (standard deviation over mean); ``noisy`` says that it is too large to trust.
     """
 
     p50: float
@@ -32,7 +32,7 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Interval(msgspec.Struct, frozen=True, kw_only=True):
-    """An estimate and its bootstrap confidence interval, at the ``confidence`` (0 to 1) it is given for."""
+    """An estimate and its bootstrap interval from ``low`` to ``high``, with a confidence level from 0 to 1."""
 
     estimate: float
     low: float
@@ -44,7 +44,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """A stage's time of ``model`` over that of ``baseline``: 1.1 is 10 % slower.
 
     ``verdict`` is "slower" or "faster" if the difference is beyond noise, else "same". Differences up to ``floor``
-    (a share) never count.
+    (a fraction) never count.
     """
 
     model: str
@@ -56,7 +56,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MultiStream(msgspec.Struct, frozen=True, kw_only=True):
-    """``streams`` callers at once, each waiting for its result before it asks again."""
+    """Results of ``streams`` callers at once; each waits for its result before it sends the next image."""
 
     streams: int
     fps: float
@@ -64,7 +64,7 @@ class MultiStream(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Offline(msgspec.Struct, frozen=True, kw_only=True):
-    """All images there from the start: ``batch`` at a time through the model, in overlapping stages."""
+    """Results with all images available from the start: lists of ``batch`` images, or overlapping stages if it is 1."""
 
     batch: int
     fps: float
@@ -72,7 +72,7 @@ class Offline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Camera(msgspec.Struct, frozen=True, kw_only=True):
-    """A camera of ``fps`` frames a second that does not wait; ``age`` is from a frame's capture to its result."""
+    """Results for a camera that delivers ``fps`` frames per second; ``age`` is the time from capture to result."""
 
     fps: float
     frames: int
@@ -81,7 +81,7 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scenarios(msgspec.Struct, frozen=True, kw_only=True):
-    """One image at a time, several callers, all at once (MLPerf's, https://arxiv.org/abs/1911.02549), and a camera."""
+    """Results by scenario: those of MLPerf Inference (https://arxiv.org/abs/1911.02549), and a camera."""
 
     single_stream: Times
     multi_stream: MultiStream | None = None
@@ -90,7 +90,7 @@ class Scenarios(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ColdStart(msgspec.Struct, frozen=True, kw_only=True):
-    """From the start of a process to its first result, each in processes of their own: import, load, first image."""
+    """The time from the start of a fresh process to its first result: import, load, first image, and total."""
 
     imports: Times
     load: Times
@@ -106,7 +106,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Layer(msgspec.Struct, frozen=True, kw_only=True):
-    """A node as the backend runs it, its time a run, and its share of all nodes' time."""
+    """A node as the backend runs it: its time per run, and its fraction of all nodes' time."""
 
     name: str
     type: str
@@ -115,7 +115,7 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """The costliest ``layers``, the costliest first, and the time of all nodes by type."""
+    """The costliest layers, in descending order, and the time of all nodes by type."""
 
     layers: tuple[Layer, ...]
     by_type: dict[str, float]
@@ -123,12 +123,16 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rate(msgspec.Struct, frozen=True, kw_only=True):
-    """How close inference comes to the machine.
+    """The rate of inference, and the rates that this machine can reach.
 
-    ``macs`` are multiply-accumulates a run, ``reached`` those a second, ``convolution`` and ``matrix`` those a second
-    that a large convolution (in the same backend and precision) and a large matrix product reach here, ``fraction`` is
-    ``reached`` of ``convolution``. ``bytes_moved`` is an upper bound of memory traffic a run, ``bandwidth`` bytes a
-    second measured.
+    Attributes:
+        macs: Multiply-accumulates per run.
+        reached: Multiply-accumulates per second during inference.
+        convolution: Multiply-accumulates per second of a large convolution in the same backend and precision.
+        matrix: Multiply-accumulates per second of a large matrix product.
+        fraction: ``reached`` divided by ``convolution``.
+        bytes_moved: An upper bound of the memory traffic per run, in bytes.
+        bandwidth: The measured memory bandwidth, in bytes per second.
     """
 
     macs: int
@@ -141,7 +145,7 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
-    """How well the artifact does on ``images`` labeled images of ``dataset``."""
+    """The accuracy of an artifact on ``images`` labeled images of ``dataset``, in percent."""
 
     dataset: str
     images: int
@@ -152,7 +156,10 @@ class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArtifactReport(msgspec.Struct, frozen=True, kw_only=True):
-    """All about one artifact. ``name`` tells it from the others of the run; ``missing`` says why something is None."""
+    """The results of one artifact.
+
+    ``name`` is unique within the report; ``missing`` gives the reason for each field that is None.
+    """
 
     model: str
     name: str
@@ -176,7 +183,7 @@ class ArtifactReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fps(self) -> float:
-        """Images a second, one after another, by the mean of "total"."""
+        """Images per second, one after another, from the mean of "total"."""
         return 1000 / self.stages["total"].mean
 
 
@@ -200,10 +207,10 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """A run of ``pem-bench``. Comparisons are with the first artifact, from rounds in which all took turns.
+    """A run of ``pem-bench``. Comparisons are with the first artifact; in each round, all artifacts took turns.
 
-    ``reference_work`` is the time of one fixed piece of work on the CPU, once a round: where two runs differ in it, the
-    machine did. ``values`` of it and of the artifacts' stages are one a round, in the order of rounds.
+    ``reference_work`` is the time of a fixed piece of work on the CPU, done once per round: if it differs between two
+    runs, the machine changed. Its ``values`` and those of the stages are one per round, in order.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -222,7 +229,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse(data: bytes, source: str) -> Report:
-    """Read a report. ``source`` names it in messages. Raises InputError."""
+    """Read a report; ``source`` names it in messages. Raises InputError if it is damaged or too new."""
     return _SCHEMA.parse(data, source)
 
 

@@ -1,8 +1,8 @@
-"""What times say, and whether a difference between them is more than noise.
+"""Summarizes times, and decides whether a difference between them is more than noise.
 
-Times of neighboring runs are not independent: machines drift, and others' load comes in bursts. So whole blocks of
-neighboring rounds are drawn anew (the circular block bootstrap of Politis and Romano, 1992), in which that dependence
-stays. Times within a round share the machine's state: of artifacts that took turns, rounds are drawn as a whole.
+Times of neighboring runs are not independent: machines drift, and other processes' load comes in bursts. The bootstrap
+therefore resamples whole blocks of neighboring rounds (the circular block bootstrap of Politis and Romano, 1992), which
+keep that dependence. Times within a round share the machine's state, so a round of all artifacts is resampled as one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pem_edge.runtime.errors import InputError
 
 _RESAMPLES = 4000
 _TRIMMED = 0.2
-"""The share of values left out at either end before the mean is taken: bursts of others' load then weigh little."""
+"""Fraction of values dropped at either end before averaging, so that bursts of other processes' load weigh little."""
 
 
 Values = Sequence[float] | NDArray[np.float64]
@@ -29,9 +29,10 @@ Values = Sequence[float] | NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Change:
-    """What became of a time between two runs: ``ratio`` is after over before, ``verdict`` as in `Comparison`.
+    """The change of a time between two runs: ``ratio`` is after over before, ``verdict`` is as in `Comparison`.
 
-    ``machine`` is the reference work's ratio, None without one. Differences up to ``floor`` (a share) never count.
+    ``machine`` is the ratio of the reference work's times, None if there is none. Differences up to ``floor`` (a
+    fraction) never count.
     """
 
     ratio: Interval
@@ -41,7 +42,7 @@ class Change:
 
 
 def times(values: Values, limits: NoiseLimits) -> Times:
-    """Return the figures of ``values``, milliseconds, at least one."""
+    """Return the summary of ``values``: milliseconds, at least one."""
     array = np.asarray(values, np.float64)
     mean = float(array.mean())
     cv = float(array.std(ddof=1)) / mean if len(array) > 1 and mean > 0 else 0.0
@@ -65,14 +66,16 @@ def typical(values: Values) -> float:
 
 
 def ratio_in_rounds(values: Values, baseline: Values, limits: NoiseLimits, seed: int = 0) -> Interval:
-    """Return how many times ``values`` are those of ``baseline`` of the same rounds: the trimmed mean of their ratios.
+    """Return the ratio of ``values`` to ``baseline``: the trimmed mean of the ratios within each round.
 
-    What slows a whole round down falls out of its ratio, which the ratio of two medians cannot say. The mean is of
-    logarithms, so that A over B is one over B over A. Raises InputError unless there are equally many, at least two,
-    all of them positive.
+    Whatever slows a whole round down cancels in its ratio; it would not in the ratio of two medians. Logarithms are
+    averaged, so that swapping the two gives the inverse.
+
+    Raises:
+        InputError: If there are fewer than two rounds, the numbers of times differ, or a time is not positive.
     """
     if len(values) != len(baseline):
-        raise InputError(f"there are {len(values)} and {len(baseline)} times, expected one of each a round")
+        raise InputError(f"there are {len(values)} and {len(baseline)} times, expected one of each per round")
     logarithms = np.log(_checked(values)) - np.log(_checked(baseline))
     drawn = logarithms[_blocks(len(logarithms), np.random.default_rng(seed))]
     return _interval(math.exp(typical(logarithms)), np.exp(_trimmed_mean(drawn)), limits)
@@ -98,11 +101,11 @@ def compare(
     reference_times: tuple[Values, Values] | None = None,
     seed: int = 0,
 ) -> Change:
-    """Return what became of a time between two runs.
+    """Return the change of a time between two runs.
 
-    ``reference_times`` are the times of one piece of work, after and before. By as much as they changed, the machine
-    did: a time must have changed that much more to count, in any direction, because no two pieces of work feel a slower
-    machine alike.
+    ``reference_times`` are the times of the reference work, after and before; their change is the machine's. A time
+    must have changed by that much more to count, in either direction, because different work slows down differently
+    on a slower machine.
 
     Raises:
         InputError: If a run has too few times.

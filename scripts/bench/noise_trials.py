@@ -113,9 +113,9 @@ def milliseconds(call: Callable[[], object]) -> float:
 def trial(seed: int, rows: int | None) -> Trial:
     """Return the demo against itself, slowed if ``rows`` are given."""
     options, loaded = Options(seed=seed), Loader(rows)
-    with pictures.gathered(None, seed) as made:
-        first = Subject("first", "demo", partial(loading.load, "demo", "onnxruntime"), made.of)
-        second = Subject("second", "demo", loaded, made.of)
+    with pictures.provide_images(None, seed) as made:
+        first = Subject("first", "demo", partial(loading.load, "demo", "onnxruntime"), made.files_for)
+        second = Subject("second", "demo", loaded, made.files_for)
         with closing(first), closing(second):
             taken = rounds.measure([first, second], options, lambda _: None)
             found = list(comparisons([first, second], taken, options))

@@ -1,4 +1,4 @@
-"""What changed from one report to another, and whether it is more than noise."""
+"""Compares two reports, and decides which changes are more than noise."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pem_edge.runtime.versioned_json import to_json
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """A fact, such as the CPU, that was another one before. None where it was not known at all.
+    """A fact that differs between the reports, such as the CPU. None means that a report does not state it.
 
-    ``of`` is "machine" (software included), "run" or an artifact's name.
+    ``of`` is what the fact is about: "machine" (with its software), "run", or an artifact's name.
     """
 
     of: str
@@ -27,10 +27,10 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StageChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A stage's median before and after, in milliseconds, and the ratio of typical times, after over before.
+    """A stage's median times, in milliseconds, and the ratio of its trimmed means, after over before.
 
     ``verdict`` is "slower" or "faster" if the difference is beyond noise, else "same". Differences up to ``floor`` (a
-    share) never count.
+    fraction) never count.
     """
 
     stage: str
@@ -42,7 +42,10 @@ class StageChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArtifactChange(msgspec.Struct, frozen=True, kw_only=True):
-    """An artifact in both reports, and PQ in percent before and after; ``before`` is its name in the earlier one."""
+    """The changes of an artifact that is in both reports.
+
+    ``before`` is its name in the earlier report; ``pq`` is PQ in percent, before and after.
+    """
 
     name: str
     before: str
@@ -50,7 +53,7 @@ class ArtifactChange(msgspec.Struct, frozen=True, kw_only=True):
     pq: tuple[float | None, float | None] = (None, None)
 
     def stage(self, name: str) -> StageChange:
-        """Return the change of that stage. Raises InputError."""
+        """Return the change of the stage ``name``. Raises InputError if a report lacks it."""
         for found in self.stages:
             if found.stage == name:
                 return found
@@ -59,9 +62,9 @@ class ArtifactChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``pem-bench compare --json`` prints: from the report ``before`` to the report ``after``.
+    """The changes from the report ``before`` to the report ``after``, as ``pem-bench compare --json`` prints them.
 
-    ``machine`` is the ratio of the reference work's times, None if one of the reports has none.
+    ``machine`` is the ratio of the reference work's times; None if a report has no reference work.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -81,9 +84,16 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 def compare(
     before: Report, after: Report, names: tuple[str, str] = ("before", "after"), limits: NoiseLimits | None = None
 ) -> Changes:
-    """Compare artifacts of the same name, folders aside, or one each of any names. ``names`` are the reports'.
+    """Compare artifacts that have the same name, ignoring folders; two single artifacts may differ in name.
 
-    Raises InputError if a report lacks the single times that noise is estimated from.
+    Args:
+        before: The earlier report.
+        after: The later report.
+        names: The names of the two reports, for the result.
+        limits: The limits of what counts as noise.
+
+    Raises:
+        InputError: If a report lacks the individual times that noise is estimated from.
     """
     pairs = _pairs(before, after)
     reference_times = _reference_times(before, after)
@@ -114,7 +124,7 @@ def _pairs(before: Report, after: Report) -> list[_Pair]:
 
 
 def _short_names(report: Report) -> list[str]:
-    """Return the names of the artifacts without the folders, which may be elsewhere in the other run."""
+    """Return the names of the artifacts without their folders, which may differ between runs."""
     return wording.tails([artifact.name for artifact in report.artifacts])
 
 
@@ -137,7 +147,7 @@ def _change(before: ArtifactReport, after: ArtifactReport, reference_times: _Ref
 
 
 def _takes_time(times: Times) -> bool:
-    """Return whether it does every time: some backends leave a stage's work to another."""
+    """Return whether the stage took time in every round; some backends do its work in another stage."""
     return 0.0 not in times.values
 
 
@@ -157,7 +167,10 @@ def _differences(before: _Facts, after: _Facts) -> Iterator[Difference]:
 
 
 def _facts(report: Report, artifacts: list[ArtifactReport], named: list[ArtifactReport]) -> _Facts:
-    """Return what a comparison takes for granted: the machine, then the artifacts, under the names of ``named``."""
+    """Return the facts that should be equal in both reports, by group (machine, run, artifact) and name.
+
+    Artifacts go by the names in ``named``, the later report.
+    """
     here = report.machine
     machine = {
         "system": here.system, "CPU": here.cpu, "cores": str(here.cores), "usable cores": str(here.usable_cores),

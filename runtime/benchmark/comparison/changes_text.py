@@ -1,4 +1,4 @@
-"""What changed between two reports, for a terminal and for a pull request."""
+"""Renders the changes between two reports, for a terminal and for a pull request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The machine that a benchmark ran on, as far as it says. Nothing raises; what cannot be found out is "unknown"."""
+"""Describes the machine that a benchmark runs on. Nothing raises; what cannot be found out is "unknown"."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 
 def describe() -> Machine:
-    """Return the machine; what changes is as it is now, in ``before``."""
+    """Return the machine's description, with its present state in ``before``."""
     graphics, board = gpu.read(), jetson.model()
     return Machine(
         system=platform.platform(),
@@ -47,7 +47,7 @@ def describe() -> Machine:
 
 
 def state() -> dict[str, str]:
-    """Return what changes: clocks, temperatures, power, load."""
+    """Return the present state: clocks, temperatures, power, load."""
     found = {"load": cpu.load(), "CPU clocks": cpu.clocks(), "temperature": cpu.temperatures()}
     if graphics := gpu.read():
         found |= {

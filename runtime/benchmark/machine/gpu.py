@@ -22,7 +22,7 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Gpu:
-    """What nvidia-smi says of one; "unknown" where it says nothing. ``memory_used`` is in bytes."""
+    """The state of a GPU as nvidia-smi reports it, "unknown" where it does not. ``memory_used`` is in bytes."""
 
     name: str
     driver: str

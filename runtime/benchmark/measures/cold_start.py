@@ -1,4 +1,7 @@
-"""From the start of a process to its first result: ``python -m pem_edge.runtime.benchmark.measures.cold_start``."""
+"""Measures the time from the start of a process to its first result.
+
+The process is ``python -m pem_edge.runtime.benchmark.measures.cold_start``.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from pem_edge.runtime.benchmark.measures import fresh_process
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
-    """Milliseconds until the runtime is imported, Python's own start included; to load; for the first picture; all."""
+    """Times of a fresh process, in milliseconds: start and import, load, first image, and total."""
 
     imports: float
     load: float

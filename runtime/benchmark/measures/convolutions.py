@@ -1,7 +1,7 @@
-"""A model of nothing but convolutions, as ONNX: what a backend reaches on it, hardly any model exceeds.
+"""Builds an ONNX model of convolutions alone, which shows the rate that a backend can reach at best.
 
-Written without the onnx package, which the runtime does without: a protocol buffer
-(https://protobuf.dev/programming-guides/encoding/) with the numbers of fields that onnx.proto gives.
+The runtime does not depend on the onnx package, so the protocol buffer is encoded here
+(https://protobuf.dev/programming-guides/encoding/), with the field numbers of onnx.proto.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 INPUT = "x"
 CHAIN = 4
-"""Convolutions in a row: bringing the input into the backend's layout, and the output out of it, then costs little."""
+"""Number of convolutions in a row: converting input and output to and from the backend's layout then costs little."""
 
 _TYPES = {"float32": 1, "uint8": 2, "int8": 3, "float16": 10}  # TensorProto.DataType
 _IR_VERSION, _OPSET = 9, 18
-_INT, _INTS = 2, 7  # AttributeProto.AttributeType
+_INTS = 7  # AttributeProto.AttributeType
 
 
 @dataclass(frozen=True)
 class Shape:
-    """3x3 convolutions from ``channels`` to as many, on maps of ``height`` x ``width``, one image."""
+    """The size of the convolutions: 3x3, from ``channels`` to ``channels``, on one map of ``height`` x ``width``."""
 
     channels: int
     height: int
@@ -31,17 +31,17 @@ class Shape:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of the whole chain."""
+        """The multiply-accumulates of all convolutions together."""
         return CHAIN * 9 * self.channels**2 * self.height * self.width
 
     def example(self, precision: str) -> NDArray[np.floating]:
-        """Return an input for the model."""
+        """Return a random input for the model, (1, channels, height, width)."""
         values = np.random.default_rng(1).random((1, self.channels, self.height, self.width), np.float32)
         return values.astype(_float(precision))
 
 
 def model(shape: Shape, precision: str) -> bytes:
-    """Return the ONNX model in "fp32", "fp16" or "int8" (with Q/DQ around each convolution, as `calibration` does)."""
+    """Return the serialized ONNX model in "fp32", "fp16" or "int8", the last with Q/DQ around each convolution."""
     dtype = _float(precision)
     scale = np.sqrt(2 / (9 * shape.channels), dtype=np.float32)
     weights = np.random.default_rng(0).normal(0, scale, (shape.channels, shape.channels, 3, 3))

@@ -20,7 +20,7 @@ Answer = TypeVar("Answer")
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """What such a process is to do: segment ``picture`` ``runs`` times.
+    """The task of a fresh process: to segment ``picture`` ``runs`` times.
 
     ``started`` is when it was started, by `time.monotonic`, which all processes of a machine share.
     """

@@ -1,4 +1,4 @@
-"""Where the time of a run of the model goes, node by node as the backend runs them after its own rewriting."""
+"""Profiles a model by node, as the backend runs them after its own rewriting of the graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How close an artifact comes to the machine, whose rates are measured on the spot."""
+"""Compares an artifact's rate with the rates that this machine reaches, which are measured here."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def matrix_rate() -> float:
 
 @cache
 def bandwidth() -> float:
-    """Return bytes a second that all usable CPUs read and write together when they copy."""
+    """Return bytes per second that all usable CPUs read and write together when they copy."""
     source, target = np.ones(_COPIED, np.uint8), np.empty(_COPIED, np.uint8)
     parts = [slice(*ends) for ends in _parts(_COPIED, usable_cpus())]
     with ThreadPoolExecutor(len(parts)) as pool:
@@ -78,7 +78,8 @@ def bandwidth() -> float:
 
 @cache
 def gpu_bandwidth() -> float:
-    """Return bytes a second that the GPU reads and writes when it copies within its memory. Raises BackendError."""
+    """Return bytes per second that the GPU reads and writes when it copies within its memory. Raises BackendError."""
+    # Needs cuda-bindings, which only GPU machines have.
     from pem_edge.runtime.backends.cuda.driver import Gpu, Memory, call, copy
 
     with Gpu().current():

@@ -1,4 +1,4 @@
-"""How an artifact is used: one image at a time, by several callers, on all images at once, on a camera's frames.
+"""Measures an artifact in each scenario: one image at a time, several callers, all images at once, and a camera.
 
 The first three are MLPerf's (https://arxiv.org/abs/1911.02549), without its rules for submissions.
 """
@@ -72,16 +72,17 @@ def multi_stream(segmenter: Segmenter, pictures: Sequence[Image], options: Optio
 
 
 def offline(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -> Offline:
-    """Segment as many images as possible: in lists of the largest batch, or else in the stages of `stream`."""
-    most = batches.largest(segmenter.manifest.input)
+    """Segment as many images as possible: in lists of the largest batch, or with `stream` if the batch is 1."""
+    batch = batches.largest(segmenter.manifest.input)
     start = time.perf_counter()
     count = 0
-    if most == 1:
+    if batch == 1:
         count = sum(1 for _ in segmenter.stream(InMemory(pictures, options.scenario_seconds)))
-    while most > 1 and (count < FEWEST or time.perf_counter() - start < options.scenario_seconds):
-        segmenter([pictures[(count + number) % len(pictures)] for number in range(most)])
-        count += most
-    return Offline(batch=most, fps=count / (time.perf_counter() - start), images=count)
+    else:
+        while count < FEWEST or time.perf_counter() - start < options.scenario_seconds:
+            segmenter([pictures[(count + number) % len(pictures)] for number in range(batch)])
+            count += batch
+    return Offline(batch=batch, fps=count / (time.perf_counter() - start), images=count)
 
 
 def camera(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -> Camera:

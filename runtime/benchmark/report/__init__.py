@@ -1,4 +1,4 @@
-"""A report as people read it: ``summary`` says it in words and ``tables`` in figures, once for every form.
+"""Renders reports: ``text`` for a terminal, ``markdown`` for a pull request, ``html`` for a browser.
 
-``text`` is for a terminal, ``markdown`` for a pull request, ``page`` for a browser; ``changes`` compares two reports.
+``summary`` and ``tables`` hold the words and figures that all three share.
 """

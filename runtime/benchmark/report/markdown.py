@@ -23,7 +23,7 @@ def report(found: Report) -> str:
 
 
 def paragraph(found: Words) -> str:
-    """Return sentences."""
+    """Render sentences as a paragraph."""
     return "".join(map(_text, found)).strip()
 
 

@@ -1,4 +1,4 @@
-"""Tables and sentences for a terminal of 80 columns."""
+"""Renders reports for a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from pem_edge.runtime.benchmark.report.wording import Cell, Name, Words
 from pem_edge.runtime.benchmark.schema import Report
 
 WIDTH = 80
-_LEAST = 12  # columns that a heading keeps, however wide the figures are
+_MIN_WIDTH = 12  # of the first column, in characters, however wide the other columns are
 _GAP = "  "
 
 
 def report(found: Report) -> str:
-    """Return what a terminal shows: the tables, then the summary."""
-    heading = "\n".join(map(_wrapped, wording.about(found)))
+    """Render a whole report: the tables, then the summary."""
+    heading = "\n".join(map(_wrap, wording.about(found)))
     parts = [heading, *map(table, tables.main(found)), *map(paragraph, summary.summary(found))]
     return "\n\n".join(parts)
 
 
 def paragraph(found: Words) -> str:
-    """Return sentences, wrapped."""
-    return _wrapped(wording.plain(found).strip())
+    """Render sentences, wrapped to the terminal."""
+    return _wrap(wording.plain(found).strip())
 
 
 def table(found: Table) -> str:
-    """Return a title and aligned columns; the first is cut in the middle where it doesn't fit, others never are."""
+    """Render a title and aligned columns. Only the first column is shortened, in the middle, if the row is too wide."""
     rows = [tuple(map(_text, row)) for row in found.rows]
     widths = [max(map(len, column)) for column in zip(found.columns, *rows, strict=True)]
-    widths[0] = min(widths[0], max(_LEAST, WIDTH - sum(widths[1:]) - len(_GAP) * (len(widths) - 1)))
+    widths[0] = min(widths[0], max(_MIN_WIDTH, WIDTH - sum(widths[1:]) - len(_GAP) * (len(widths) - 1)))
     title = f"{found.title}. {found.note}"
     signs = [">" if found.numeric(column) else "<" for column in range(len(widths))]
-    return "\n".join([_wrapped(title), *(_line(row, widths, signs) for row in (found.columns, *rows))])
+    return "\n".join([_wrap(title), *(_line(row, widths, signs) for row in (found.columns, *rows))])
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], signs: Sequence[str]) -> str:
@@ -46,5 +46,5 @@ def _text(cell: Cell) -> str:
     return f"{cell.number} {cell.text}" if isinstance(cell, Name) else cell
 
 
-def _wrapped(text: str) -> str:
+def _wrap(text: str) -> str:
     return textwrap.fill(text, WIDTH)

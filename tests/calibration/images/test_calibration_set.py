@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pem_edge.calibration.images.calibration_set import gather
-from pem_edge.calibration.images.inspection import Looks
+from pem_edge.calibration.images.inspection import ImageSummary
 from pem_edge.calibration.images.selection import pick
 from pem_edge.runtime.artifacts.manifest import InputSpec
 from pem_edge.runtime.datasets.toy_streets import ToyStreets
@@ -137,8 +137,8 @@ def test_classes_in_no_image_are_said() -> None:
     )
 
 
-def looks(index: int, brightness: float = 0.0, classes: frozenset[int] | None = None) -> Looks:
-    return Looks(index, f"{index:064x}", np.uint64(index), np.full(3, brightness), np.ones(3), classes)
+def looks(index: int, brightness: float = 0.0, classes: frozenset[int] | None = None) -> ImageSummary:
+    return ImageSummary(index, f"{index:064x}", np.uint64(index), np.full(3, brightness), np.ones(3), classes)
 
 
 def test_with_labels_rare_classes_are_picked_for() -> None:

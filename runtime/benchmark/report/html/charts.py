@@ -111,7 +111,7 @@ def _stages(name: Name, artifact: ArtifactReport, scale: Scale) -> Markup:
 
 
 def _stage_label(scale: Scale, start: float, length: float, text: str) -> Iterator[Markup]:
-    share = scale.share(start + length) - scale.share(start)
+    share = scale.position(start + length) - scale.position(start)
     if share >= _LABELLED:
         size = "wide" if share >= _WIDE else "narrow"
         yield tag("text", text, x=scale.percent(start + length / 2), y=_BAR + 15, text_anchor="middle", class_=size)
@@ -120,7 +120,7 @@ def _stage_label(scale: Scale, start: float, length: float, text: str) -> Iterat
 def _histogram(name: Name, times: Times, scale: Scale) -> Markup:
     counts = [0] * _BINS
     for value in times.values:
-        counts[min(_BINS - 1, int(scale.share(value / times.p50) * _BINS))] += 1
+        counts[min(_BINS - 1, int(scale.position(value / times.p50) * _BINS))] += 1
     path = svg.steps([0.92 * count / max(counts) for count in counts])
     lines = (
         tag("line", x1=at, x2=at, y1=0, y2=_HISTOGRAM, class_=kind)
@@ -135,10 +135,10 @@ def _histogram(name: Name, times: Times, scale: Scale) -> Markup:
 
 def _series(name: Name | None, times: Times, scale: Scale) -> Markup:
     last = len(times.values) - 1
-    points = [(i / last, scale.share(value / times.p50)) for i, value in enumerate(times.values)]
+    points = [(i / last, scale.position(value / times.p50)) for i, value in enumerate(times.values)]
     marks = []
     for tick in scale.ticks(4):
-        y = f"{100 * (1 - scale.share(tick)):.2f}%"
+        y = f"{100 * (1 - scale.position(tick)):.2f}%"
         marks += [tag("line", x1="0", x2="100%", y1=y, y2=y, class_="grid"),
                   tag("text", f"{tick:.4g}", x="100%", dx=4, y=y, dy="0.35em")]  # fmt: skip
     who = name.text if name else "the reference work"
@@ -152,7 +152,7 @@ def _relative_scale(report: Report) -> Scale:
     """Return a scale from the fastest to nearly the slowest time, over each artifact's median."""
     totals = [total for _, total in _measured(report)]
     ends = [*(total.minimum / total.p50 for total in totals), *(total.p99 / total.p50 for total in totals)]
-    return around([1.0, *ends], least=0.1)
+    return around([1.0, *ends], min_length=0.1)
 
 
 def _measured(report: Report) -> list[tuple[Name, Times]]:

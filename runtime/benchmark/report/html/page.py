@@ -21,7 +21,7 @@ _SHORT = 44  # characters of a name where the full one would be in the way
 
 
 def report(found: Report) -> str:
-    """Return the page."""
+    """Render a report as a page."""
     body = tag("main", _header(found), *_sections(found), *_behind(found))
     data = embedded_json(msgspec.json.encode(found), "report")
     return f"<!doctype html>\n{tag('html', _head(found), tag('body', body, data), lang='en')}\n"

@@ -42,9 +42,9 @@ def scatter(report: Report) -> Markup | None:
     if len(points) < 2:
         return None
     across = from_zero(max(point.latency for point in points))
-    up = around([point.pq for point in points], least=_LEAST_PQ)
+    up = around([point.pq for point in points], min_length=_LEAST_PQ)
     kept = summary.worth_shipping(report)
-    front = sorted((across.share(point.latency), up.share(point.pq)) for point in points if point.name in kept)
+    front = sorted((across.position(point.latency), up.position(point.pq)) for point in points if point.name in kept)
     marks = (svg.grid(across, _HEIGHT), _levels(up), svg.stretched(svg.curve(front), class_="front"))
     texts = "; ".join(point.text for point in points)
     drawing = svg.chart("Latency against PQ", texts, _HEIGHT, *marks, *_dots(points, across, up))
@@ -62,7 +62,7 @@ def _levels(scale: Scale) -> Markup:
 
 def _dots(points: list[_Point], across: Scale, up: Scale) -> list[Markup]:
     """Return marks first, so that none covers a badge; the badges of neighbors are stacked."""
-    places = [(across.share(point.latency), up.share(point.pq)) for point in points]
+    places = [(across.position(point.latency), up.position(point.pq)) for point in points]
     marks, badges = [], []
     for index, (point, (x, y)) in enumerate(zip(points, places, strict=True)):
         below = sum(abs(x - left) < _NEAR[0] and abs(y - low) < _NEAR[1] for left, low in places[:index])
@@ -80,4 +80,4 @@ def _badge(number: int, x: str, y: str, up: int) -> Markup:
 
 
 def _y(scale: Scale, value: float) -> str:
-    return f"{100 * (1 - scale.share(value)):.2f}%"
+    return f"{100 * (1 - scale.position(value)):.2f}%"

@@ -35,7 +35,7 @@ def axis(scale: Scale, unit: str) -> Markup:
 
 def bar(scale: Scale, start: float, end: float, y: float, height: float, title: str, **attributes: str) -> Markup:
     """Return a bar across."""
-    width = f"{100 * max(0.0, scale.share(end) - scale.share(start)):.2f}%"
+    width = f"{100 * max(0.0, scale.position(end) - scale.position(start)):.2f}%"
     place = {"x": scale.percent(start), "y": f"{y:g}", "width": width, "height": f"{height:g}"}
     return tag("rect", tag("title", title), **place, **attributes)
 

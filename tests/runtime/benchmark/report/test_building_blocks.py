@@ -66,7 +66,7 @@ def test_ticks_are_round_few_and_inside(low: float, length: float, most: int) ->
 def test_an_axis_holds_its_values_in_order(values: list[float], least: float) -> None:
     axis = scale.around(values, least)
     assert axis.high - axis.low >= least * (1 - 1e-6)
-    shares = [axis.share(value) for value in sorted(values)]
+    shares = [axis.position(value) for value in sorted(values)]
     assert shares == sorted(shares)
     assert axis.low <= min(values) <= max(values) <= axis.high
 
