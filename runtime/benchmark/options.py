@@ -32,7 +32,7 @@ class NoiseLimits:
 
 @dataclass(frozen=True)
 class Options:
-    """What to measure, on what, and for how long.
+    """The artifacts to measure, the images to use, and the time to take.
 
     ``images`` is a folder of pictures, None for generated streets of each artifact's size. In each of ``rounds`` rounds
     all artifacts take turns; as long as a ratio is known too badly, more follow, up to ``most_rounds`` or for
