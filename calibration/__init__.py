@@ -1,4 +1,4 @@
-"""Calibration images, activation ranges, Q/DQ placement, sensitivity: from a graph in floating point to one in INT8."""
+"""Quantizes an ONNX graph to INT8: calibration images, activation ranges, Q/DQ placement, and sensitivity of blocks."""
 
 from __future__ import annotations
 

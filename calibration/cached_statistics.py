@@ -1,4 +1,4 @@
-"""Statistics kept on disk: the same model and images are not calibrated twice."""
+"""Collects statistics, or reads them from a file if the same model was calibrated on the same images before."""
 
 from __future__ import annotations
 
@@ -27,23 +27,24 @@ def statistics(
     cache: Path | None = None,
     say: Say = lambda _text: None,
 ) -> Statistics:
-    """Return the statistics of ``model`` over ``images``, computed now or read from a file.
+    """Return the statistics of ``model`` over ``images``, from a file if there are any, or else by running the model.
 
     Args:
         model: A graph in single precision.
         images: The calibration images.
-        cache: The file that keeps the statistics; by default one in the user's cache folder, which is used if it is of
-            this model and these images.
-        say: Takes remarks on progress; a bar goes to standard error.
+        cache: The file that stores the statistics; None for a file in the user's cache folder. In the cache folder,
+            unusable files are replaced, and failures to write are ignored.
+        say: The function that receives remarks on progress. A progress bar goes to standard error.
 
     Raises:
-        CalibrationError: If ``cache`` is of another model or of other images, or a layer computes values that are not
-            finite.
+        CalibrationError: If ``cache`` is damaged or belongs to another model or other images, or if a layer computes
+            a value that is not finite.
+        InputError: If an image cannot be read.
         OutputError: If ``cache`` cannot be written.
     """
     fingerprint, wanted = digest(model), tensors(model)
     path = cache or cache_folder() / "calibration" / f"{fingerprint[:16]}-{images.digest[:16]}.npz"
-    known = _known(path, fingerprint, images.digest, named=cache is not None)
+    known = _read_known(path, fingerprint, images.digest, named=cache is not None)
     if known is not None:
         say(f"statistics of {known.count} images are known already, from {path}")
         return known
@@ -57,15 +58,15 @@ def statistics(
 
 
 def digest(model: onnx.ModelProto) -> str:
-    """Return hex SHA-256 of the graph with its weights, whatever the model's metadata."""
+    """Return the SHA-256 of the graph and its weights, but not of the model's metadata, in hexadecimal."""
     return hashlib.sha256(model.graph.SerializeToString(deterministic=True)).hexdigest()
 
 
-def _known(path: Path, model: str, images: str, *, named: bool) -> Statistics | None:
-    """Return what ``path`` has of this model and these images, or None.
+def _read_known(path: Path, model: str, images: str, *, named: bool) -> Statistics | None:
+    """Read the statistics of this model and these images from ``path``; return None if it has none.
 
     Raises:
-        CalibrationError: If the user ``named`` the file, and it is of another model or of other images.
+        CalibrationError: If the user ``named`` the file, and it is damaged or belongs to another model or other images.
     """
     if not path.exists():
         return None

@@ -1,1 +1,1 @@
-"""Activation statistics: collected on images, cached on disk, and turned into ranges."""
+"""Collects statistics of activations on images, stores them, and derives ranges from them."""

@@ -1,4 +1,4 @@
-"""Run a model on images and count the values of its tensors."""
+"""Runs a model on images and collects statistics of its tensors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pem_edge.calibration.graph.running import session
 from pem_edge.runtime.errors import CalibrationError
 
 BUDGET = 200_000_000
-"""Bytes of tensors looked at in one pass; more of them take more passes over the images."""
+"""Maximum size in bytes of the tensors that one pass over the images computes."""
 
 
 class Images(Sized, Iterable[NDArray[np.uint8]], Protocol):
@@ -26,14 +26,23 @@ class Images(Sized, Iterable[NDArray[np.uint8]], Protocol):
 
 
 def collect(model: onnx.ModelProto, tensors: Sequence[str], images: Images) -> dict[str, TensorStatistics]:
-    """Return the statistics of ``tensors``, by their keys, over ``images``; progress goes to standard error.
+    """Collect statistics of tensors over images. A progress bar goes to standard error.
+
+    Args:
+        model: The model to run.
+        tensors: The names of the tensors, in the graph's order.
+        images: The images to run the model on.
+
+    Returns:
+        The statistics of each tensor, by its key (see `Graph`).
 
     Raises:
-        CalibrationError: If a tensor has values that are not finite; the first layer that computes some is named.
+        CalibrationError: If a tensor has a value that is not finite. The message names the first layer that computes
+            one.
     """
     graph = Graph(model)
     found = {graph.key(tensor): TensorStatistics() for tensor in tensors}
-    passes = list(_passes(graph, tensors))
+    passes = list(_split_into_passes(graph, tensors))
     with tqdm(total=len(passes) * len(images), desc="calibrating", unit="image") as progress:
         for names in passes:
             keys = [graph.key(name) for name in names]
@@ -48,16 +57,16 @@ def collect(model: onnx.ModelProto, tensors: Sequence[str], images: Images) -> d
 def run(
     model: onnx.ModelProto, tensors: Sequence[str], images: Iterable[NDArray[np.uint8]]
 ) -> Iterator[list[NDArray[np.float32]]]:
-    """Yield the values of ``tensors`` for each of ``images``, computed by onnxruntime on the CPU."""
-    whole = set(tensors) == {output.name for output in model.graph.output}
-    part = session(model if whole else ending_at(ir.from_proto(model), tensors))
+    """Run ``model`` in ONNX Runtime on the CPU; yield, for each image, the values of ``tensors``."""
+    asks_for_outputs = set(tensors) == {output.name for output in model.graph.output}
+    part = session(model if asks_for_outputs else ending_at(ir.from_proto(model), tensors))
     name = part.get_inputs()[0].name
     for image in images:
         yield part.run(list(tensors), {name: image})
 
 
-def _passes(graph: Graph, tensors: Sequence[str]) -> Iterator[list[str]]:
-    """Yield ``tensors`` in groups of at most `BUDGET` bytes; a larger tensor is a group of its own."""
+def _split_into_passes(graph: Graph, tensors: Sequence[str]) -> Iterator[list[str]]:
+    """Split ``tensors`` into groups of at most `BUDGET` bytes; a tensor that is larger forms a group of its own."""
     group: list[str] = []
     size = 0
     for tensor in tensors:

@@ -1,6 +1,6 @@
-"""Derives the range of INT8 values from a histogram, by one of four methods.
+"""Derives the range of real values that INT8 covers from a tensor's histogram, by one of four methods.
 
-A range is ``(low, high)`` with ``low <= 0 <= high``, so that zero, with which convolutions pad, is exact.
+A range is ``(low, high)`` with ``low <= 0 <= high``, so that zero, with which convolutions pad, is represented exactly.
 """
 
 from __future__ import annotations
@@ -21,23 +21,37 @@ METHOD: RangeMethod = "percentile"
 Range = tuple[float, float]
 
 PERCENTILE = 99.99
+"""Percentage of the values that the method ``percentile`` keeps on each side of zero, see `find`."""
+
 LEVELS = 256
+"""Number of INT8 values."""
+
 _CANDIDATES = 128
-"""Ranges that `mse` and `entropy` try, from `_NARROWEST` of the greatest magnitude up to all of it."""
+"""Number of ranges that the methods ``mse`` and ``entropy`` try."""
 
 _NARROWEST = 1 / 16
+"""Width of the narrowest of these ranges, as a fraction of the widest, which holds every value."""
 
 
 def find(histogram: Histogram, method: RangeMethod, *, symmetric: bool) -> Range:
-    """Return the range of ``histogram`` by ``method``; ``symmetric`` ones have ``low == -high``.
+    """Derive a range from a histogram.
 
-    - ``max`` holds every value;
-    - ``percentile`` leaves out the share of values that `PERCENTILE` says, farthest from zero on either side;
-    - ``entropy`` loses least information (Kullback-Leibler divergence) between the values and their rounding, as in
-      TensorRT (Migacz, "8-bit inference with TensorRT", GTC 2017);
-    - ``mse`` has the least mean squared error of rounding and clipping.
+    Args:
+        histogram: The values of a tensor.
+        method: The way to choose the range:
+
+            - ``max`` includes every value;
+            - ``percentile`` excludes 100 - `PERCENTILE` percent of the values, those farthest from zero, on each side,
+              or on both sides together if ``symmetric``;
+            - ``entropy`` minimizes the Kullback-Leibler divergence between the values and the quantized values, as
+              TensorRT does (Migacz, "8-bit inference with TensorRT", GTC 2017);
+            - ``mse`` minimizes the mean squared error of rounding and clipping.
+        symmetric: Whether ``low`` must equal ``-high``.
+
+    Returns:
+        The range. If all values are zero, or if there are none, it ends at 1.
     """
-    low, high = min(0.0, histogram.least), max(0.0, histogram.greatest)
+    low, high = min(0.0, histogram.minimum), max(0.0, histogram.maximum)
     if histogram.total == 0 or low == high:
         return (-1.0, 1.0) if symmetric else (0.0, 1.0)
     if symmetric:
@@ -50,13 +64,13 @@ def _max(_histogram: Histogram, whole: Range, _symmetric: bool) -> Range:
 
 
 def _percentile(histogram: Histogram, whole: Range, symmetric: bool) -> Range:
-    left_out = histogram.total * (1 - PERCENTILE / 100)
+    excluded = histogram.total * (1 - PERCENTILE / 100)
     if symmetric:
-        magnitude = _quantile(_magnitudes(histogram), left_out, histogram.reach, whole[1])
+        magnitude = _quantile(_magnitudes(histogram), excluded, histogram.reach, whole[1])
         return -magnitude, magnitude
-    low = _quantile(histogram.counts[:BINS][::-1], left_out, histogram.reach, -whole[0])
-    high = _quantile(histogram.counts[BINS:], left_out, histogram.reach, whole[1])
-    return _not_empty((-low, high), whole)
+    low = _quantile(histogram.counts[:BINS][::-1], excluded, histogram.reach, -whole[0])
+    high = _quantile(histogram.counts[BINS:], excluded, histogram.reach, whole[1])
+    return _replace_empty((-low, high), whole)
 
 
 def _mse(histogram: Histogram, whole: Range, symmetric: bool) -> Range:
@@ -79,27 +93,30 @@ def _magnitudes(histogram: Histogram) -> NDArray[np.int64]:
     return histogram.counts[BINS:] + histogram.counts[:BINS][::-1]
 
 
-def _quantile(counts: NDArray[np.int64], left_out: float, reach: float, greatest: float) -> float:
-    """Return the upper edge, at most ``greatest``, of the bin beyond which no more than ``left_out`` values lie."""
+def _quantile(counts: NDArray[np.int64], excluded: float, reach: float, maximum: float) -> float:
+    """Return the magnitude that at most ``excluded`` values exceed: a bin's upper edge, limited to ``maximum``.
+
+    ``counts`` are those of the bins from zero outward.
+    """
     beyond = counts[::-1].cumsum()[::-1]
-    kept = int(np.count_nonzero(beyond > left_out))
-    return min(kept * reach / BINS, greatest)
+    kept = int(np.count_nonzero(beyond > excluded))
+    return min(kept * reach / BINS, maximum)
 
 
-def _not_empty(found: Range, whole: Range) -> Range:
-    """Return ``found``, or the whole range where all but a few values are zero."""
+def _replace_empty(found: Range, whole: Range) -> Range:
+    """Return ``found``, or ``whole`` if ``found`` is empty because nearly all values are zero."""
     return found if found[0] < found[1] else whole
 
 
 def _best(loss: Callable[[Range], float], whole: Range) -> Range:
-    """Return the part of ``whole`` of least ``loss``; of equals the widest."""
-    shares = np.linspace(1, _NARROWEST, _CANDIDATES)
-    tried = [(whole[0] * share, whole[1] * share) for share in shares]
+    """Return the candidate range within ``whole`` that has the minimum loss, the widest one if several do."""
+    fractions = np.linspace(1, _NARROWEST, _CANDIDATES)
+    tried = [(whole[0] * fraction, whole[1] * fraction) for fraction in fractions]
     return min(tried, key=loss)
 
 
-def _rounded(values: NDArray[np.float64], tried: Range, symmetric: bool) -> NDArray[np.float64]:
-    """Return ``values`` after quantization to the range ``tried``; symmetry costs one level."""
+def _quantize(values: NDArray[np.float64], tried: Range, symmetric: bool) -> NDArray[np.float64]:
+    """Quantize ``values`` to the range ``tried`` and dequantize them. A symmetric range leaves one level unused."""
     low, high = tried
     step = high / (LEVELS / 2 - 1) if symmetric else (high - low) / (LEVELS - 1)
     return np.asarray(np.round(values.clip(low, high) / step) * step)
@@ -113,15 +130,16 @@ def _centers(histogram: Histogram) -> NDArray[np.float64]:
 def _squared_error(histogram: Histogram, tried: Range, symmetric: bool) -> float:
     used = np.flatnonzero(histogram.counts)
     centers = _centers(histogram)[used]
-    error = centers - _rounded(centers, tried, symmetric)
+    error = centers - _quantize(centers, tried, symmetric)
     return float(np.dot(histogram.counts[used], error * error))
 
 
 def _divergence(histogram: Histogram, tried: Range, symmetric: bool) -> float:
-    """Return the divergence between the values clipped to ``tried`` and the same values quantized.
+    """Return the Kullback-Leibler divergence between the values clipped to ``tried`` and the quantized values.
 
-    The count of each level is spread over its bins. What is clipped is counted in the outermost bins of the true
-    distribution, not in its approximation. Zeros are left out: ReLU makes many, and every range has a level for them.
+    The true distribution counts clipped values in its outermost bins; the approximation omits them, and spreads the
+    count of each INT8 level over the bins of that level. The count of the bin at zero is limited to that of the next
+    bin, because ReLU makes many zeros, which every range represents exactly.
     """
     inside = (_centers(histogram) >= tried[0]) & (_centers(histogram) <= tried[1])
     used = np.flatnonzero(inside)
@@ -133,11 +151,11 @@ def _divergence(histogram: Histogram, tried: Range, symmetric: bool) -> float:
     true = kept.copy()
     true[0] += counts[: used[0]].sum()
     true[-1] += counts[used[-1] + 1 :].sum()
-    return _kullback_leibler(true, _spread(kept, _rounded(_centers(histogram)[used], tried, symmetric)))
+    return _kullback_leibler(true, _spread(kept, _quantize(_centers(histogram)[used], tried, symmetric)))
 
 
 def _spread(counts: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the counts of each level, spread evenly over those of its bins that are not empty."""
+    """Spread the count of each INT8 level evenly over those of its bins that are not empty."""
     level = np.cumsum(np.diff(levels, prepend=levels[0]) > 0)
     filled = counts > 0
     sums, bins = np.bincount(level, counts), np.bincount(level, filled)
@@ -145,7 +163,7 @@ def _spread(counts: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray
 
 
 def _kullback_leibler(true: NDArray[np.float64], approximate: NDArray[np.float64]) -> float:
-    """Return the divergence in nats; where ``approximate`` is zero, a small share stands for it."""
+    """Return the divergence in nats; probabilities below 1e-9 in ``approximate`` are raised to 1e-9."""
     p, q = true / true.sum(), approximate / max(approximate.sum(), 1.0)
     filled = p > 0
     return float(np.sum(p[filled] * np.log(p[filled] / np.maximum(q[filled], 1e-9))))

@@ -1,4 +1,4 @@
-"""Statistics of a model's tensors, and the file that keeps them."""
+"""Statistics of a model's tensors, and the file format that stores them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,18 @@ from pem_edge.runtime.errors import CalibrationError
 from pem_edge.runtime.files import write_atomically
 
 FORMAT = 1
+"""Version of the file format."""
 
 
 @dataclass
 class TensorStatistics:
-    """A tensor's values over all images: their histogram, and the mean of each channel (axis 1 of a 4-D tensor)."""
+    """Statistics of one tensor over all images.
+
+    Attributes:
+        histogram: The histogram of its values.
+        sums: The sum of the values of each channel, float64 (C,); empty unless the tensor is (N, C, H, W).
+        count: The number of values in each channel.
+    """
 
     histogram: Histogram = field(default_factory=Histogram)
     sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
@@ -29,11 +36,11 @@ class TensorStatistics:
 
     @property
     def means(self) -> NDArray[np.float64]:
-        """float64 (C,), empty for tensors that are not 4-D."""
+        """The mean of each channel, float64 (C,); empty unless the tensor is (N, C, H, W)."""
         return self.sums / max(self.count, 1)
 
     def add(self, values: NDArray[np.float32]) -> None:
-        """Count the values of one image, all of them finite."""
+        """Add the values that the tensor has for one image. All values must be finite."""
         self.histogram.add(values)
         if values.ndim == 4:
             sums = values.sum(axis=(0, 2, 3), dtype=np.float64)
@@ -43,10 +50,15 @@ class TensorStatistics:
 
 @dataclass(frozen=True)
 class Statistics:
-    """`TensorStatistics` by the tensors' keys (see `Graph`), in the graph's order, and what they are of.
+    """Statistics of a model's tensors over a set of calibration images.
 
-    ``model`` and ``images`` are the hex SHA-256 of the graph and of the images as the model gets them; ``macs`` the
-    multiply-accumulates of each node for an image of ``size``, by the node's name.
+    Attributes:
+        tensors: The statistics of each tensor by its key (see `Graph`), in the graph's order.
+        model: The SHA-256 of the graph, in hexadecimal.
+        images: The SHA-256 of the calibration images after fitting to the model's input, in hexadecimal.
+        count: The number of images.
+        size: The height and width of the model's input.
+        macs: The number of multiply-accumulates of each node for one image, by the node's name.
     """
 
     tensors: Mapping[str, TensorStatistics]
@@ -57,7 +69,7 @@ class Statistics:
     macs: Mapping[str, int] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
-        """Write to ``path``, an ``.npz`` archive. Raises OutputError."""
+        """Write the statistics to ``path`` as an ``.npz`` archive. Raises OutputError if that fails."""
         keys = list(self.tensors)
         header = {
             "format": FORMAT,
@@ -70,47 +82,53 @@ class Statistics:
         }
         arrays: dict[str, NDArray[np.generic]] = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
         for number, key in enumerate(keys):
-            arrays.update(_arrays(str(number), self.tensors[key]))
+            arrays.update(_to_arrays(str(number), self.tensors[key]))
         with write_atomically(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
     def table(self) -> str:
-        """Return the range of each tensor by each method, as text."""
+        """Format a table of each tensor's minimum, maximum, and asymmetric range by each method."""
         width = max((len(key) for key in self.tensors), default=0)
-        lines = [f"{'tensor':<{width}}  {'least':>10}  {'greatest':>10}" + "".join(f"  {m:>20}" for m in METHODS)]
+        lines = [f"{'tensor':<{width}}  {'minimum':>10}  {'maximum':>10}" + "".join(f"  {m:>20}" for m in METHODS)]
         for key, tensor in self.tensors.items():
             histogram = tensor.histogram
             ranges = (find(histogram, method, symmetric=False) for method in METHODS)
             columns = "".join(f"  {f'{low:.4g} .. {high:.4g}':>20}" for low, high in ranges)
-            lines.append(f"{key:<{width}}  {histogram.least:>10.4g}  {histogram.greatest:>10.4g}{columns}")
+            lines.append(f"{key:<{width}}  {histogram.minimum:>10.4g}  {histogram.maximum:>10.4g}{columns}")
         return "\n".join(lines)
 
 
 def load(path: Path) -> Statistics:
-    """Read what `Statistics.save` wrote. Raises CalibrationError if it is missing, damaged or of another format."""
+    """Read a file that `Statistics.save` wrote.
+
+    Raises:
+        CalibrationError: If the file is missing or damaged, or has another format.
+    """
     try:
         with np.load(path, allow_pickle=False) as archive:
             header = json.loads(archive["header"].tobytes())
             if header["format"] != FORMAT:
                 raise CalibrationError(f"{path} has format {header['format']}, expected {FORMAT}: calibrate again")
-            tensors = {key: _tensor(archive, str(number)) for number, key in enumerate(header["keys"])}
+            tensors = {key: _from_arrays(archive, str(number)) for number, key in enumerate(header["keys"])}
             size = (header["size"][0], header["size"][1])
             return Statistics(tensors, header["model"], header["images"], header["count"], size, header["macs"])
     except OSError as error:
         raise CalibrationError(f"cannot read {path}: {error.strerror or error}; calibrate again") from error
     except (ValueError, KeyError, TypeError, IndexError, EOFError, zipfile.BadZipFile) as error:
-        raise CalibrationError(f"{path} is damaged or no calibration statistics: remove it, calibrate again") from error
+        raise CalibrationError(
+            f"{path} is damaged or has no calibration statistics: remove it and calibrate again"
+        ) from error
 
 
-def _arrays(number: str, tensor: TensorStatistics) -> dict[str, NDArray[np.generic]]:
+def _to_arrays(number: str, tensor: TensorStatistics) -> dict[str, NDArray[np.generic]]:
     histogram = tensor.histogram
-    scalars = np.array([histogram.reach, histogram.least, histogram.greatest, tensor.count], np.float64)
+    scalars = np.array([histogram.reach, histogram.minimum, histogram.maximum, tensor.count], np.float64)
     return {f"{number}.counts": histogram.counts, f"{number}.scalars": scalars, f"{number}.sums": tensor.sums}
 
 
-def _tensor(archive: Mapping[str, NDArray[np.float64]], number: str) -> TensorStatistics:
+def _from_arrays(archive: Mapping[str, NDArray[np.float64]], number: str) -> TensorStatistics:
     histogram = Histogram()
-    reach, least, greatest, count = archive[f"{number}.scalars"].tolist()
-    histogram.reach, histogram.least, histogram.greatest = reach, least, greatest
+    reach, minimum, maximum, count = archive[f"{number}.scalars"].tolist()
+    histogram.reach, histogram.minimum, histogram.maximum = reach, minimum, maximum
     histogram.counts = archive[f"{number}.counts"].astype(np.int64)
     return TensorStatistics(histogram, archive[f"{number}.sums"], int(count))

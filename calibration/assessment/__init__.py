@@ -1,1 +1,1 @@
-"""The accuracy that each block loses in INT8, and the blocks to keep out of it."""
+"""Measures the accuracy that each block loses in INT8, and chooses the blocks to keep in floating point."""

@@ -1,4 +1,4 @@
-"""Measures what each block costs in INT8, and chooses the blocks to keep in floating point."""
+"""Measures the accuracy that each block loses in INT8, and chooses the blocks to keep in floating point."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ import onnx
 from tqdm import tqdm
 
 Score = Callable[[onnx.ModelProto], float]
-"""Scores a model, higher is better: PQ in percent, or `agreement` in percent where there are no labels."""
+"""A function that scores a model in percent, higher is better: by PQ, or by `Agreement` if there are no labels."""
 
 Quantize = Callable[[Collection[str]], onnx.ModelProto]
-"""Returns the model with all blocks in INT8 except the given ones."""
+"""A function that returns the model with all blocks in INT8 except the given ones."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The blocks ``kept`` in floating point, the remaining ``drop``, and the drop after each block was added."""
+    """The result of `choose`.
+
+    Attributes:
+        kept: The blocks to keep in floating point.
+        drop: The drop in score with these blocks kept, in percentage points.
+        steps: The drop with the first 0, 1, 2, ... blocks of ``kept`` kept; the last one is ``drop``.
+    """
 
     kept: tuple[str, ...]
     drop: float
@@ -25,9 +31,17 @@ class Choice:
 
 
 def sensitivity(names: Sequence[str], quantize: Quantize, score: Score, reference: float) -> dict[str, float]:
-    """Return how far the score falls with one block alone in INT8, by block, the most sensitive first.
+    """Measure the drop in score that each block causes when it alone is in INT8.
 
-    The fall is that of ``score`` below ``reference``.
+    Args:
+        names: The blocks.
+        quantize: The function that quantizes the model.
+        score: The function that scores a model.
+        reference: The score of the model in floating point.
+
+    Returns:
+        The drop below ``reference`` in percentage points, by block, the most sensitive block first. A negative drop is
+        a gain. Whatever ``quantize`` and ``score`` raise is passed on.
     """
     drops = {
         name: reference - score(quantize([other for other in names if other != name]))
@@ -36,17 +50,26 @@ def sensitivity(names: Sequence[str], quantize: Quantize, score: Score, referenc
     return dict(sorted(drops.items(), key=lambda item: -item[1]))
 
 
-def choose(ranking: Iterable[str], quantize: Quantize, score: Score, reference: float, most: float) -> Choice:
-    """Keep blocks out of INT8, in the order of ``ranking``, until little enough is lost.
+def choose(ranking: Iterable[str], quantize: Quantize, score: Score, reference: float, max_drop: float) -> Choice:
+    """Choose the blocks to keep in floating point: the first ones of ``ranking``, no more than necessary.
 
-    The loss is how far ``score`` falls below ``reference``; it must be at most ``most``. Each time it is measured with
-    all that is in INT8, since the losses of single blocks do not add up. If even the last step does not suffice, all
-    blocks are kept.
+    The drop is measured again after each block is added, because the drops of single blocks do not add up.
+
+    Args:
+        ranking: The blocks, the most sensitive first.
+        quantize: The function that quantizes the model.
+        score: The function that scores a model.
+        reference: The score of the model in floating point.
+        max_drop: The maximum drop below ``reference`` to accept, in percentage points.
+
+    Returns:
+        The choice. If no choice meets ``max_drop``, it keeps all blocks. Whatever ``quantize`` and ``score`` raise is
+        passed on.
     """
     kept: list[str] = []
     steps = [reference - score(quantize(kept))]
     for name in tqdm(list(ranking), desc="choosing", unit="block"):
-        if steps[-1] <= most:
+        if steps[-1] <= max_drop:
             break
         kept.append(name)
         steps.append(reference - score(quantize(kept)))

@@ -1,4 +1,4 @@
-"""Pictures of statistics and of what blocks cost; they need matplotlib."""
+"""Plots of statistics and of the sensitivity of blocks. They need matplotlib."""
 
 from __future__ import annotations
 
@@ -23,7 +23,13 @@ _COLORS = ("tab:gray", "tab:blue", "tab:orange", "tab:green")
 def plot_statistics(statistics: Statistics, path: Path) -> None:
     """Draw each tensor's histogram, counts on a logarithmic scale, with the symmetric range of each method.
 
-    The suffix of ``path`` says which kind of picture. Raises CalibrationError without matplotlib, OutputError.
+    Args:
+        statistics: The statistics to draw.
+        path: The image file to write; its suffix selects the format.
+
+    Raises:
+        CalibrationError: If matplotlib is not installed.
+        OutputError: If the file cannot be written.
     """
     count = len(statistics.tensors)
     figure, axes = _figure(rows=count, height=1.6 * count)
@@ -32,13 +38,18 @@ def plot_statistics(statistics: Statistics, path: Path) -> None:
         axis.stairs(np.maximum(histogram.counts, 0.5), histogram.edges, fill=True, color="lightgray")
         for method, color in zip(METHODS, _COLORS, strict=True):
             axis.axvline(find(histogram, method, symmetric=True)[1], color=color, label=method)
-        axis.set(yscale="log", title=key, xlim=(min(histogram.least, 0), histogram.reach))
+        axis.set(yscale="log", title=key, xlim=(min(histogram.minimum, 0), histogram.reach))
     axes[0].legend(loc="upper right")
     _save(figure, path)
 
 
 def plot_sensitivity(drops: Mapping[str, float], path: Path, unit: str = "PQ") -> None:
-    """Draw what each block costs in INT8, the most sensitive on top.
+    """Draw the loss that each block causes in INT8 as a bar, the first block of ``drops`` at the top.
+
+    Args:
+        drops: The drop in score by block, in percentage points, see `sensitivity`.
+        path: The image file to write; its suffix selects the format.
+        unit: The name of the score.
 
     Raises:
         CalibrationError: If matplotlib is not installed.
@@ -55,7 +66,7 @@ def _figure(rows: int, height: float) -> tuple[Figure, Sequence[Axes]]:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise CalibrationError("pictures need matplotlib: pip install matplotlib") from error
+        raise CalibrationError("plots need matplotlib: pip install matplotlib") from error
     figure = Figure(figsize=(9, height), layout="constrained")
     return figure, list(figure.subplots(rows, squeeze=False)[:, 0])
 

@@ -1,1 +1,1 @@
-"""ONNX graph tools: an index, shapes, and multiply-accumulates."""
+"""Tools for ONNX graphs: look up nodes and tensors, infer shapes, count multiply-accumulates, run parts."""

@@ -1,4 +1,4 @@
-"""A view of an ONNX graph by the names of its tensors: who makes and who reads each, its constants, its shapes."""
+"""An index of an ONNX graph: the producer, readers, constant value, shape and type of each tensor, by its name."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from numpy.typing import NDArray
 from onnx_ir.passes.common import ShapeInferencePass
 
 Shape = tuple[int | None, ...]
+"""Sizes of a tensor; None for sizes that vary."""
 
 
 class Graph:
-    """ImageSummary up the tensors of a model by name; the names stay valid while the model is edited through `model`.
+    """An index of the tensors of a model by their names.
 
-    A tensor's *key* names the node that makes it, which stays the same when the model is traced again in another
-    precision: casts are looked through, so that a tensor and its cast to half precision have one key.
+    A tensor's *key* is the name of the node that produces it. Keys identify the same tensor in graphs of one model that
+    were exported in different precisions: casts are skipped, so a tensor and its cast to half precision have the same
+    key.
+
+    Attributes:
+        model: A copy of the model, with inferred shapes. Tensors that are added to it later are not in the index.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -27,7 +32,7 @@ class Graph:
 
     @property
     def nodes(self) -> list[ir.Node]:
-        """The nodes, in the graph's order."""
+        """All nodes, in the graph's order."""
         return list(self.model.graph)
 
     @property
@@ -47,7 +52,7 @@ class Graph:
         return [tensor for tensor in found if tensor is not None]
 
     def maker(self, tensor: str) -> ir.Node | None:
-        """Return the node that makes ``tensor``, None for inputs and constants."""
+        """Return the node that produces ``tensor``, or None if it is an input, a constant or unknown."""
         value = self._values.get(tensor)
         return None if value is None else value.producer()
 
@@ -57,12 +62,12 @@ class Graph:
         return [] if value is None else list(value.consumers())
 
     def source(self, tensor: str) -> str:
-        """Return ``tensor`` itself, or what it was cast from."""
+        """Return the tensor that ``tensor`` was cast from, through any number of casts, or else ``tensor`` itself."""
         maker = self.maker(tensor)
         return self.source(names(maker.inputs)[0]) if maker is not None and maker.op_type == "Cast" else tensor
 
     def key(self, tensor: str) -> str:
-        """Return the name by which ``tensor`` is known in every trace of the module, see the class."""
+        """Return the key of ``tensor``. For outputs of a node after the first, ``:position`` is appended."""
         source = self.source(tensor)
         maker = self.maker(source)
         if maker is None:
@@ -71,7 +76,7 @@ class Graph:
         return str(maker.name) if position == 0 else f"{maker.name}:{position}"
 
     def constant(self, tensor: str) -> NDArray[np.generic] | None:
-        """Return the value of a constant, also of one that is stored in another type and cast; None if computed."""
+        """Return the value of a constant, or of the cast of a constant; None if ``tensor`` is neither."""
         value = self._values.get(tensor)
         if value is None:
             return None
@@ -84,24 +89,24 @@ class Graph:
         return None if stored is None or value.dtype is None else stored.astype(value.dtype.numpy())
 
     def shape(self, tensor: str) -> Shape | None:
-        """Return the shape of ``tensor``, None in it for sizes that vary; None where it is unknown."""
+        """Return the shape of ``tensor``, or None if it is unknown."""
         value = self._values.get(tensor)
         if value is None or value.shape is None:
             return None
         return tuple(size if isinstance(size, int) else None for size in value.shape)
 
     def dtype(self, tensor: str) -> ir.DataType | None:
-        """Return the element type of ``tensor``, None where it is unknown."""
+        """Return the element type of ``tensor``, or None if it is unknown."""
         value = self._values.get(tensor)
         return None if value is None else value.dtype
 
 
 def ending_at(model: ir.Model, tensors: Sequence[str]) -> onnx.ModelProto:
-    """Return the part of ``model`` that computes ``tensors``, which are its outputs."""
+    """Extract the part of ``model`` that computes ``tensors``; they become its outputs."""
     part = ir.convenience.extract(model.graph, names(model.graph.inputs), list(tensors))
     return ir.to_proto(ir.Model(part, ir_version=model.ir_version))
 
 
 def names(values: Sequence[ir.Value | None]) -> list[str]:
-    """Return the names of tensors, "" for an optional one that is not there."""
+    """Return the names of tensors, with "" for each optional tensor that is absent."""
     return ["" if value is None else str(value.name) for value in values]

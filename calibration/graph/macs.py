@@ -1,7 +1,7 @@
-"""Multiply-accumulates of a graph.
+"""Counts the multiply-accumulates of a graph.
 
-Counted are the operators that multiply and sum: convolutions, products of matrices, and bilinear sampling at four an
-output element. Elementwise operations, normalizations, pooling and resizing are not, nor are biases.
+Convolutions, matrix products and bilinear sampling (four per output element) are counted. Elementwise operations,
+normalization, pooling, resizing and biases are not.
 """
 
 from __future__ import annotations
@@ -14,38 +14,43 @@ import onnx_ir as ir
 from pem_edge.calibration.graph.index import Graph, Shape, names
 
 _CORNERS = 4
-"""Pixels that a bilinear sample is the weighted sum of."""
+"""Number of pixels whose weighted sum is a bilinear sample."""
 
 
 def macs(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, int]:
-    """Return the multiply-accumulates of each node that has some, by its name.
+    """Count the multiply-accumulates of each node of the counted operators.
 
-    Sizes that ``shapes`` does not know count as 1.
+    Args:
+        graph: The graph.
+        shapes: The shape of each tensor by its name. Unknown sizes count as 1.
+
+    Returns:
+        The number of multiply-accumulates by the node's name.
     """
     counted = [node for node in graph.nodes if node.op_type in _RULES]
     return {str(node.name): _macs(node, shapes) for node in counted}
 
 
 def _macs(node: ir.Node, shapes: Mapping[str, Shape]) -> int:
-    """Return the multiply-accumulates of one node."""
+    """Count the multiply-accumulates of one node."""
     inputs = [shapes.get(name, ()) for name in names(node.inputs)]
     return _RULES[node.op_type](node, inputs, shapes.get(names(node.outputs)[0], ()))
 
 
 def _deformable(node: ir.Node, inputs: Sequence[Shape], output: Shape) -> int:
-    """Count a convolution whose taps are bilinear samples, one per channel, tap and output pixel."""
-    taps, batch = inputs[1][2:], output[:1]
-    samples = _size(batch) * _size(inputs[0][1:2]) * _size(taps) * _size(output[2:])
+    """Count a convolution and its bilinear samples, one per input channel, kernel position and output pixel."""
+    kernel, batch = inputs[1][2:], output[:1]
+    samples = _size(batch) * _size(inputs[0][1:2]) * _size(kernel) * _size(output[2:])
     return _convolution(node, inputs, output) + _CORNERS * samples
 
 
 def _convolution(_node: ir.Node, inputs: Sequence[Shape], output: Shape) -> int:
-    """Count, for each output, a kernel over the channels of its group, which is how weights are laid out."""
+    """Count, for each output element, the weights of its kernel, (C / groups, kh, kw)."""
     return _size(output) * _size(inputs[1][1:])
 
 
 def _transposed(_node: ir.Node, inputs: Sequence[Shape], _output: Shape) -> int:
-    """Count, for each input, a kernel over the channels of its group."""
+    """Count, for each input element, the weights that it is multiplied with, (C' / groups, kh, kw)."""
     return _size(inputs[0]) * _size(inputs[1][1:])
 
 
@@ -59,7 +64,7 @@ def _gemm(node: ir.Node, inputs: Sequence[Shape], output: Shape) -> int:
 
 
 def _einsum(node: ir.Node, inputs: Sequence[Shape], _output: Shape) -> int:
-    """Count one for each combination of indices, for two operands without an ellipsis."""
+    """Count one per combination of indices. The equation must have two operands and no ellipsis."""
     indices = node.attributes.get_string("equation", "").split("->")[0].replace(" ", "").split(",")
     sides: dict[str, int | None] = {}
     for term, shape in zip(indices, inputs, strict=True):
@@ -72,7 +77,7 @@ def _sampling(_node: ir.Node, _inputs: Sequence[Shape], output: Shape) -> int:
 
 
 def _attention(_node: ir.Node, inputs: Sequence[Shape], _output: Shape) -> int:
-    """Count NVIDIA's deformable attention: a bilinear sample for each weight, of each channel of a head."""
+    """Count NVIDIA's deformable attention plugin: a bilinear sample per attention weight and channel of a head."""
     values, *_, weights = inputs
     return _CORNERS * _size(weights) * _size(values[-1:])
 

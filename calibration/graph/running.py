@@ -1,4 +1,4 @@
-"""Run an ONNX graph in ONNX Runtime on the CPU."""
+"""Runs ONNX graphs in ONNX Runtime on the CPU."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from pem_edge.runtime.backends.onnxruntime import FUSES_QDQ_PAIRS, open_session
 
 
 def session(model: onnx.ModelProto) -> ort.InferenceSession:
-    """Open ``model`` in ONNX Runtime on the CPU, Q/DQ pairs computed as they are written."""
+    """Open ``model`` in ONNX Runtime on the CPU, without fusing Q/DQ pairs into INT8 kernels."""
     return open_session(model.SerializeToString(), Settings(), [FUSES_QDQ_PAIRS], on_cpu=True)

@@ -1,4 +1,4 @@
-"""The shapes of a graph's tensors, of varying ones at one size."""
+"""Finds the shapes of a graph's tensors, if need be by running it on an image."""
 
 from __future__ import annotations
 
@@ -11,20 +11,27 @@ from pem_edge.calibration.graph.running import session
 
 
 def shapes(graph: Graph, image: NDArray[np.uint8] | None = None) -> dict[str, Shape]:
-    """Return the shape of each tensor of ``graph`` that is known.
+    """Return the shapes of the tensors of ``graph`` by name.
 
-    Sizes that vary are as they are for ``image``, uint8 (N, H, W, 3), which takes a run; without one they are None.
+    Args:
+        graph: The graph.
+        image: An input, uint8 (N, H, W, 3). If shape inference leaves shapes open, the graph is run on it to find them.
+
+    Returns:
+        The shape of each tensor. Without ``image``, sizes that vary are None, and tensors whose shape cannot be
+        inferred are missing.
     """
     listed = dict.fromkeys(name for node in graph.nodes for name in (*names(node.inputs), *names(node.outputs)) if name)
     found = {name: graph.shape(name) for name in listed}
     if image is not None:
         found |= dict.fromkeys(graph.inputs, image.shape)
         unknown = [name for name, shape in found.items() if shape is None or None in shape]
-        found |= _measured(graph, unknown, image) if unknown else {}
+        found |= _measure(graph, unknown, image) if unknown else {}
     return {name: shape for name, shape in found.items() if shape is not None}
 
 
-def _measured(graph: Graph, tensors: list[str], image: NDArray[np.uint8]) -> dict[str, Shape]:
+def _measure(graph: Graph, tensors: list[str], image: NDArray[np.uint8]) -> dict[str, Shape]:
+    """Run ``graph`` on ``image`` with a Shape node after each of ``tensors``."""
     part = ending_at(graph.model, tensors)
     outputs = [f"{name}/shape" for name in tensors]
     for name, output in zip(tensors, outputs, strict=True):

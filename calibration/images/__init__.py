@@ -1,1 +1,1 @@
-"""Calibration images: which ones to use, and whether they are fit for it."""
+"""Selects calibration images and checks whether they are suitable."""

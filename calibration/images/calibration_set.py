@@ -1,4 +1,4 @@
-"""Calibration images: where they come from, and the set that a model is calibrated on."""
+"""Gathers the set of images that a model is calibrated on, from a folder or a dataset."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pem_edge.calibration.images.inspection import ImageSummary, findings, look
+from pem_edge.calibration.images.inspection import ImageSummary, findings, summarize
 from pem_edge.calibration.images.selection import pick
 from pem_edge.runtime import sources
 from pem_edge.runtime.artifacts.labels import Label
@@ -22,64 +22,70 @@ from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.inference import preprocess
 
 COUNT = 200
-"""Images that a model is calibrated on unless the user says how many."""
+"""Default number of calibration images."""
 
 _CANDIDATES = 4
-"""How many candidates are looked at, evenly spaced, for each image that is picked."""
+"""Number of candidates that are summarized for each image that is picked, evenly spaced in the source."""
 
 
 class CalibrationSet:
-    """The images picked from a source, fitted to a model's input; read anew each time they are iterated over.
+    """The images picked from a source, fitted to a model's input. Each iteration reads them again.
 
-    ``findings`` are remarks for the user, a line each; ``digest`` is the hex SHA-256 of the fitted pixels.
+    Attributes:
+        findings: Warnings for the user, one line each.
+        size: The height and width of the model's input.
+        digest: The SHA-256 that identifies the fitted images, in hexadecimal, whatever their order.
     """
 
     def __init__(
         self, source: _Source, spec: InputSpec, picked: Sequence[ImageSummary], remarks: Sequence[str]
     ) -> None:
         self._source, self._spec = source, spec
-        self._indices = sorted(looks.index for looks in picked)
+        self._indices = sorted(each.index for each in picked)
         self.findings = tuple(remarks)
         self.size = spec.height, spec.width
-        self.digest = hashlib.sha256("".join(sorted(looks.digest for looks in picked)).encode()).hexdigest()
+        self.digest = hashlib.sha256("".join(sorted(each.digest for each in picked)).encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self._indices)
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
-        """Yield arrays of uint8 (1, H, W, 3), as the model takes them. Raises InputError."""
+        """Yield each image as the model's input, uint8 (1, H, W, 3). Raises InputError if one cannot be read."""
         for index in self._indices:
             image, _ = self._source.read(index)
             yield preprocess.prepare(image, self._spec)[0][np.newaxis]
 
 
 def gather(source: str | Path | Dataset, spec: InputSpec, count: int = COUNT) -> CalibrationSet:
-    """Pick calibration images; the same ones each time.
+    """Pick calibration images. The choice is deterministic.
 
-    With labels, images are picked that cover the classes best; without, images evenly from dark to bright. Progress
-    goes to standard error.
+    With labels, the images are picked to cover the classes; without labels, they are spread evenly from dark to bright.
+    A progress bar goes to standard error.
 
     Args:
-        source: A folder of pictures, a dataset, or what `open_dataset` takes.
+        source: A folder of images, a dataset, or a string that `open_dataset` accepts.
         spec: The input that the images are fitted to.
         count: The number of images to pick; if there are fewer, all are taken.
 
     Raises:
-        InputError: If there are none, one cannot be read, or all are identical.
+        InputError: If ``count`` is below 1, or if there are no images, one cannot be read, or all are identical.
     """
     if count < 1:
-        raise InputError(f"{count} calibration images: ask for 1 or more, {COUNT} is usual")
+        raise InputError(f"{count} calibration images: ask for 1 or more, the default is {COUNT}")
     found = _open(source)
-    looks = [_look(found, index, spec) for index in tqdm(_candidates(len(found), count), desc="looking", unit="image")]
-    distinct = list({each.digest: each for each in reversed(looks)}.values())[::-1]
-    if len(distinct) == 1 < len(looks):
-        raise InputError(f"all {len(looks)} images of {found.name} are identical: give different pictures")
+    summaries = [
+        _summarize(found, index, spec)
+        for index in tqdm(_candidates(len(found), count), desc="inspecting", unit="image")
+    ]
+    distinct = list({each.digest: each for each in reversed(summaries)}.values())[::-1]
+    if len(distinct) == 1 < len(summaries):
+        raise InputError(f"all {len(summaries)} images of {found.name} are identical: give different images")
     picked = pick(distinct, count)
-    return CalibrationSet(found, spec, picked, findings(looks, picked, found.labels))
+    return CalibrationSet(found, spec, picked, findings(summaries, picked, found.labels))
 
 
 class _Source(Protocol):
-    """Images by number, and the classes in each, None where there are no labels."""
+    """A sequence of images, each with the indices of the classes in it, or None if there are no labels."""
 
     name: str
     labels: Sequence[Label] | None
@@ -90,6 +96,8 @@ class _Source(Protocol):
 
 
 class _Labeled:
+    """The images of a labeled dataset."""
+
     def __init__(self, name: str, dataset: Dataset) -> None:
         self.name, self._dataset = name, dataset
         self.labels: Sequence[Label] | None = dataset.labels
@@ -103,13 +111,15 @@ class _Labeled:
 
 
 class _Folder:
+    """The images of a folder, which have no labels."""
+
     labels: Sequence[Label] | None = None
 
     def __init__(self, name: str) -> None:
         self.name = name
         found = sources.find(name)
         if not isinstance(found, sources.Pictures):
-            raise InputError(f"{name} is a video: give a folder of pictures to calibrate on")
+            raise InputError(f"{name} is a video: give a folder of images to calibrate on")
         self._frames = list(found)
 
     def __len__(self) -> int:
@@ -131,7 +141,7 @@ def _candidates(total: int, count: int) -> Sequence[int]:
     return [index * total // wanted for index in range(wanted)]
 
 
-def _look(source: _Source, index: int, spec: InputSpec) -> ImageSummary:
+def _summarize(source: _Source, index: int, spec: InputSpec) -> ImageSummary:
     image, classes = source.read(index)
     fitted, geometry = preprocess.prepare(image, spec)
-    return look(index, fitted, geometry.image_size, classes)
+    return summarize(index, fitted, geometry.image_size, classes)

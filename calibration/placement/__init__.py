@@ -1,7 +1,8 @@
-"""Places Q/DQ pairs in a graph. One calibration serves both placements."""
+"""Quantizes a graph by placing Q/DQ pairs in it. The same statistics serve both placements."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection
 from functools import reduce
 
@@ -29,7 +30,7 @@ __all__ = ["PLACEMENTS", "Placement", "Report", "blocks", "quantize", "tensors"]
 
 
 def tensors(model: onnx.ModelProto) -> list[str]:
-    """Return the tensors whose statistics any placement needs, in the graph's order."""
+    """Return the names of the tensors whose statistics either placement needs, in the graph's order."""
     graph = Graph(model)
     plans = [make(graph, rules) for rules in RULES.values()]
     wanted = {tensor for plan in plans for tensor in plan.readers}
@@ -37,7 +38,7 @@ def tensors(model: onnx.ModelProto) -> list[str]:
 
 
 def blocks(model: onnx.ModelProto, placement: Placement = "cpu") -> list[str]:
-    """Return the blocks that have a convolution or a linear layer to quantize, in the graph's order."""
+    """Return the names of the blocks with a convolution or linear layer to quantize, in the graph's order."""
     graph = Graph(model)
     plan = make(graph, RULES[placement])
     chosen = {str(node.name) for node in (*plan.convolutions, *plan.linears)}
@@ -56,46 +57,51 @@ def quantize(
     """Return a copy of ``model`` whose ordinary convolutions and linear layers compute in INT8.
 
     Args:
-        model: A graph in single or half precision. One that is quantized already comes back as it is.
-        statistics: The statistics of its graph in single precision.
+        model: A graph in single or half precision. If it is quantized already, the copy is unchanged.
+        statistics: The statistics of the same model in single precision.
         placement: The kind of kernels to quantize for.
         method: The method that derives ranges from statistics.
-        keep: The blocks that stay in floating point.
-        correct_bias: Whether biases compensate for the change of the mean that rounding causes.
+        keep: The names of the blocks that stay in floating point.
+        correct_bias: Whether to add to the biases what the outputs lose on average when the weights are rounded.
 
     Returns:
         The quantized model, and a report on it.
 
     Raises:
-        CalibrationError: If the statistics lack a tensor of the model, or the model computes in half and is for CPUs.
+        CalibrationError: If the statistics lack a tensor of the model, or if the model computes in half precision and
+            ``placement`` is "cpu".
     """
     graph, rules = Graph(model), RULES[placement]
     plan = make(graph, rules, keep)
     costs = statistics.macs or macs(graph, shapes(graph))
     _require_single(graph, plan, placement)
-    _require(statistics, graph, plan)
+    _require_statistics(statistics, graph, plan)
     if not plan.readers:
-        unchanged = onnx.ModelProto()
-        unchanged.CopyFrom(model)
-        return unchanged, describe(graph, costs, placement, method, keep)
-    means = {name: statistics.tensors[graph.key(name)].means for name in plan.readers} if correct_bias else {}
+        return copy.deepcopy(model), describe(graph, costs, placement, method, keep)
     scales = _scales(graph, plan, statistics, method, symmetric=rules.symmetric)
-    QuantizePass(graph, plan, scales, means, quantized_bias=rules.bias)(graph.model)
+    means = {name: statistics.tensors[graph.key(name)].means for name in plan.readers} if correct_bias else {}
+    quantized = _insert_pairs(graph, QuantizePass(graph, plan, scales, means, quantized_bias=rules.bias))
+    return quantized, describe(graph, costs, placement, method, keep)
+
+
+def _insert_pairs(graph: Graph, quantize_pass: QuantizePass) -> onnx.ModelProto:
+    """Quantize the model of ``graph`` in place; return it after ONNX's checker has accepted it."""
+    quantize_pass(graph.model)
     RemoveUnusedNodesPass()(graph.model)
     quantized = ir.to_proto(graph.model)
     onnx.checker.check_model(quantized)
-    return quantized, describe(graph, costs, placement, method, keep)
+    return quantized
 
 
 def _require_single(graph: Graph, plan: Plan, placement: Placement) -> None:
     if RULES[placement].bias and any(graph.dtype(tensor) == ir.DataType.FLOAT16 for tensor in plan.readers):
         raise CalibrationError(
-            f"the placement {placement!r} takes graphs in single precision, this one computes in half: export it with "
-            "--precision fp32"
+            f"the placement {placement!r} takes graphs in single precision, this one computes in half precision: "
+            "export it with --precision fp32"
         )
 
 
-def _require(statistics: Statistics, graph: Graph, plan: Plan) -> None:
+def _require_statistics(statistics: Statistics, graph: Graph, plan: Plan) -> None:
     missing = [graph.key(tensor) for tensor in plan.readers if graph.key(tensor) not in statistics.tensors]
     if missing:
         raise CalibrationError(
@@ -107,18 +113,19 @@ def _require(statistics: Statistics, graph: Graph, plan: Plan) -> None:
 def _scales(
     graph: Graph, plan: Plan, statistics: Statistics, method: RangeMethod, *, symmetric: bool
 ) -> dict[str, Scale]:
+    """Return the scale of each tensor to quantize; tensors that share a range get the same one."""
     groups: dict[str, list[Histogram]] = {}
     for tensor in plan.readers:
         groups.setdefault(plan.group(tensor), []).append(statistics.tensors[graph.key(tensor)].histogram)
     ranges = {
-        group: find(reduce(Histogram.merged, members), method, symmetric=symmetric) for group, members in groups.items()
+        group: find(reduce(Histogram.merge, members), method, symmetric=symmetric) for group, members in groups.items()
     }
     return {
-        tensor: activation_scale(ranges[plan.group(tensor)], _float(graph, tensor), symmetric=symmetric)
+        tensor: activation_scale(ranges[plan.group(tensor)], _float_type(graph, tensor), symmetric=symmetric)
         for tensor in plan.readers
     }
 
 
-def _float(graph: Graph, tensor: str) -> np.dtype[np.floating]:
+def _float_type(graph: Graph, tensor: str) -> np.dtype[np.floating]:
     half = graph.dtype(tensor) == ir.DataType.FLOAT16
     return np.dtype(np.float16) if half else np.dtype(np.float32)

@@ -1,10 +1,10 @@
-"""Groups of a model's convolutions and linear layers, by module, that are quantized or kept together."""
+"""Assigns the nodes of a model to blocks, which are quantized or kept in floating point as a whole."""
 
 from __future__ import annotations
 
 import re
 
-_BLOCKS = (
+_PATTERNS = (
     r"backbone\.(?:features|res\d)\.\d+",
     r"backbone\.stages\.\d\.\d+\.attention",
     r"backbone\.stages\.\d\.\d+",
@@ -15,14 +15,14 @@ _BLOCKS = (
     r"decoder\.layers\.\d+\.\w+",
     r"decoder\.\w+(?:\.\d+)?",
 )
-"""What a block's name looks like; the first that matches the start of a node's name."""
+"""Patterns of the names of blocks. The first one that matches the start of a node's name gives its block."""
 
 
 def block_of(node: str) -> str:
-    """Return the block of the node called ``node``, such as ``backbone.features.3``.
+    """Return the name of the block of the node called ``node``, such as ``backbone.features.3``.
 
-    A node that comes from no module of the tables above is a block of its own.
+    A node whose name matches none of the patterns is a block of its own.
     """
     module = node.partition("/")[0]
-    found = next((match for pattern in _BLOCKS if (match := re.match(pattern, module))), None)
+    found = next((match for pattern in _PATTERNS if (match := re.match(pattern, module))), None)
     return found[0] if found else node

@@ -9,24 +9,27 @@ import onnx_ir as ir
 from pem_edge.calibration.graph.index import Graph, names
 
 _DEFORMABLE = re.compile(r"\.deform[./]")
-"""In the names of the nodes of a deformable convolution."""
+"""Pattern in the names of the nodes of a deformable convolution."""
 
 _LINEAR = re.compile(r"(?:backbone|pixel_decoder)\.(?!.*\.(?:offsets|scores)/)")
-"""In the names of the nodes of a transformer over pixels; what says where to look, and how much, is left as it is."""
+"""Pattern of the names of a pixel transformer's linear layers.
+
+It excludes the layers that compute the offsets and weights of deformable attention, which stay in floating point.
+"""
 
 
 def is_convolution(graph: Graph, node: ir.Node) -> bool:
-    """Return whether ``node`` is a convolution over more than one pixel."""
+    """Return whether ``node`` is a convolution, except one whose output is known to be a single pixel."""
     return node.op_type == "Conv" and (graph.shape(names(node.outputs)[0]) or ())[2:] != (1, 1)
 
 
 def is_ordinary(graph: Graph, node: ir.Node) -> bool:
-    """Return whether ``node`` is such a convolution and no part of a deformable one."""
+    """Return whether `is_convolution` holds for ``node`` and it is not part of a deformable convolution."""
     return is_convolution(graph, node) and _DEFORMABLE.search(str(node.name)) is None
 
 
 def is_linear(graph: Graph, node: ir.Node) -> bool:
-    """Return whether ``node`` is a linear layer, its bias aside, of a transformer over pixels."""
+    """Return whether ``node`` is the matrix product of a linear layer in the backbone or pixel decoder."""
     if node.op_type != "MatMul" or _LINEAR.match(str(node.name)) is None:
         return False
     weights = graph.constant(names(node.inputs)[1])

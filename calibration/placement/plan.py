@@ -1,4 +1,4 @@
-"""Plans which tensors a placement quantizes, for which readers, and which of them share a range."""
+"""Plans which tensors to quantize, for which of the nodes that read them, and which tensors share a range."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Plan:
     Attributes:
         convolutions: The convolutions that compute in INT8.
         linears: The linear layers that compute in INT8.
-        readers: The names of the nodes that read a tensor quantized, by the tensor.
+        readers: For each tensor to quantize, the names of the nodes that read it quantized.
     """
 
     convolutions: list[ir.Node] = field(default_factory=list)
@@ -29,24 +29,24 @@ class Plan:
     _parents: dict[str, str] = field(default_factory=dict)
 
     def read(self, tensor: str, reader: ir.Node) -> bool:
-        """Let ``reader`` read ``tensor`` quantized; return whether that is new."""
+        """Record that ``reader`` reads ``tensor`` quantized; return whether this was not yet recorded."""
         known = self.readers.setdefault(tensor, set())
         new = reader.name not in known
         known.add(str(reader.name))
         return new
 
     def share(self, first: str, second: str) -> None:
-        """Let two tensors share a range."""
+        """Record that two tensors share a range."""
         self._parents[self.group(first)] = self.group(second)
 
     def group(self, tensor: str) -> str:
-        """Return the tensor that stands for all those that ``tensor`` shares its range with."""
+        """Return the tensor that represents all the tensors with which ``tensor`` shares its range."""
         parent = self._parents.setdefault(tensor, tensor)
         return tensor if parent == tensor else self.group(parent)
 
 
 def make(graph: Graph, rules: Rules, keep: Collection[str] = ()) -> Plan:
-    """Return the plan for all convolutions and linear layers that ``rules`` quantize outside of the blocks ``keep``."""
+    """Plan to quantize all convolutions and linear layers that ``rules`` allow, except in the blocks ``keep``."""
     plan = Plan()
     takes = is_convolution if rules.deformable else is_ordinary
     real = (node for node in graph.nodes if takes(graph, node) and graph.constant(names(node.inputs)[1]) is not None)
@@ -63,7 +63,7 @@ def make(graph: Graph, rules: Rules, keep: Collection[str] = ()) -> Plan:
 
 
 def result_of(graph: Graph, node: ir.Node) -> str:
-    """Return what a convolution's kernel computes: that of the next ReLU, if nothing else reads in between."""
+    """Return the output of the convolution ``node``, or of the ReLU after it if only the ReLU reads the convolution."""
     (result,) = names(node.outputs)
     readers = graph.readers(result)
     alone = len(readers) == 1 and result not in graph.outputs
@@ -71,7 +71,7 @@ def result_of(graph: Graph, node: ir.Node) -> str:
 
 
 def _trace_back(graph: Graph, rules: Rules, plan: Plan, reader: ir.Node, tensor: str, chosen: set[str]) -> None:
-    """Quantize ``tensor`` for ``reader``, and what it is made from where bytes can be passed on."""
+    """Quantize ``tensor`` for ``reader``, then the tensors it is computed from, as far back as INT8 can be kept."""
     if not plan.read(tensor, reader):
         return
     maker = graph.maker(tensor)
@@ -86,12 +86,15 @@ def _trace_back(graph: Graph, rules: Rules, plan: Plan, reader: ir.Node, tensor:
 
 
 def _summands(graph: Graph, rules: Rules, maker: ir.Node, chosen: set[str]) -> list[tuple[str, ir.Node]]:
-    """Return what a residual sum, with or without ReLU, reads quantized, and the sum; empty for anything else."""
+    """Return the summands to quantize, each with the Add node, if ``maker`` is a residual sum or the ReLU after one.
+
+    A sum counts as residual if a quantized convolution can fuse it into its kernel. Otherwise the list is empty.
+    """
     total = graph.maker(names(maker.inputs)[0]) if maker.op_type == "Relu" else maker
     if total is None or total.op_type != "Add":
         return []
     summands = names(total.inputs)
-    fused = [name for name in summands if _only_for(graph, name, total, chosen)]
+    fused = [name for name in summands if _can_fuse(graph, name, total, chosen)]
     if not fused:
         return []
     if not rules.both_summands:
@@ -99,13 +102,14 @@ def _summands(graph: Graph, rules: Rules, maker: ir.Node, chosen: set[str]) -> l
     return [(name, total) for name in summands]
 
 
-def _only_for(graph: Graph, tensor: str, reader: ir.Node, chosen: set[str]) -> bool:
-    """Return whether a quantized convolution makes ``tensor``, and only ``reader`` reads it."""
+def _can_fuse(graph: Graph, tensor: str, reader: ir.Node, chosen: set[str]) -> bool:
+    """Return whether a node in ``chosen``, the quantized convolutions, produces ``tensor`` for ``reader`` alone."""
     maker = graph.maker(tensor)
     return maker is not None and maker.name in chosen and graph.readers(tensor) == [reader]
 
 
 def _quantize_output(graph: Graph, plan: Plan, node: ir.Node) -> None:
+    """Quantize the result of a convolution for all its readers, unless it is an output of the graph."""
     result = result_of(graph, node)
     if result not in graph.outputs:
         for reader in graph.readers(result):

@@ -1,4 +1,4 @@
-"""Reports which part of a quantized graph computes in INT8."""
+"""Reports how much of a quantized graph computes in INT8."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pem_edge.calibration.placement.convolutions import is_ordinary
 class Report(msgspec.Struct, frozen=True):
     """The part of a quantized graph that computes in INT8.
 
-    Fractions, 0 to 1, are of multiply-accumulates.
+    Fractions, 0 to 1, are measured in multiply-accumulates.
 
     Attributes:
         placement: The kind of kernels that Q/DQ pairs are placed for.
@@ -22,7 +22,7 @@ class Report(msgspec.Struct, frozen=True):
         int8: The names of the nodes that compute in INT8.
         kept: The blocks that stayed in floating point.
         share_of_convolutions: The fraction of ordinary convolutions, which are neither deformable nor transposed.
-        share_of_all: The fraction of all operations that multiply.
+        share_of_all: The fraction of all convolutions, matrix products and bilinear sampling.
     """
 
     placement: str
@@ -34,7 +34,15 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def describe(graph: Graph, costs: Mapping[str, int], placement: str, method: str, keep: Collection[str] = ()) -> Report:
-    """Report on a quantized ``graph``; ``costs`` are the multiply-accumulates of each node, by its name."""
+    """Report how much of a quantized graph computes in INT8.
+
+    Args:
+        graph: The quantized graph.
+        costs: The multiply-accumulates of each node, by its name, see `macs`.
+        placement: The kind of kernels that Q/DQ pairs are placed for.
+        method: The method that derived ranges from statistics.
+        keep: The blocks that stayed in floating point.
+    """
     int8 = tuple(str(node.name) for node in graph.nodes if node.name in costs and _reads_quantized(node))
     ordinary = {str(node.name) for node in graph.nodes if is_ordinary(graph, node)}
     done = sum(costs[name] for name in int8)
@@ -50,5 +58,6 @@ def describe(graph: Graph, costs: Mapping[str, int], placement: str, method: str
 
 
 def _reads_quantized(node: ir.Node) -> bool:
+    """Return whether the first two inputs of ``node``, such as image and weights, are both dequantized."""
     makers = [None if value is None else value.producer() for value in node.inputs[:2]]
     return all(maker is not None and maker.op_type == "DequantizeLinear" for maker in makers)

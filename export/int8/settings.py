@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pem_edge.calibration.activations.ranges import METHOD
 from pem_edge.calibration.images.calibration_set import COUNT
 from pem_edge.runtime.artifacts.sections import Placement, RangeMethod
 from pem_edge.runtime.errors import ExportError
@@ -30,7 +31,7 @@ class Calibration:
     source: str
     placement: Placement
     count: int = COUNT
-    method: RangeMethod = "percentile"
+    method: RangeMethod = METHOD
     max_drop: float | None = None
     cache: Path | None = None
 

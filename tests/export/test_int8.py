@@ -178,7 +178,7 @@ def test_pictures_that_do_not_calibrate(tmp_path: Path, refusal: Refusal) -> Non
     assert "needs images to calibrate on: add --calib DIR" in refused(refusal, out)
     assert "has no images in it" in refused(refusal, out, "--calib", empty)
     assert "does not exist" in refused(refusal, out, "--calib", tmp_path / "none")
-    assert "are identical: give different pictures" in refused(refusal, out, "--calib", same)
+    assert "are identical: give different images" in refused(refusal, out, "--calib", same)
     assert "expected 0 or more" in refused(refusal, out, "--calib", STREETS, "--max-pq-drop", "-1")
 
 

@@ -27,7 +27,7 @@ def test_statistics_are_those_of_the_values_computed_one_by_one(name: str) -> No
     for statistics, values in zip(found.values(), zip(*runs, strict=True), strict=True):
         stacked = np.concatenate(values)
         assert statistics.histogram.total == stacked.size
-        assert statistics.histogram.greatest == pytest.approx(stacked.max(), rel=1e-5)
+        assert statistics.histogram.maximum == pytest.approx(stacked.max(), rel=1e-5)
         np.testing.assert_allclose(statistics.means, stacked.mean(axis=(0, 2, 3)), rtol=1e-3, atol=1e-5)
 
 
@@ -38,7 +38,7 @@ def test_several_passes_find_what_one_does(monkeypatch: pytest.MonkeyPatch) -> N
     one_by_one = collect.collect(model, tensors(model), images)
     assert list(one_by_one) == list(at_once)
     for key, expected in at_once.items():
-        assert one_by_one[key].histogram.greatest == pytest.approx(expected.histogram.greatest, rel=1e-5)
+        assert one_by_one[key].histogram.maximum == pytest.approx(expected.histogram.maximum, rel=1e-5)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

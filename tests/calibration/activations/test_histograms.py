@@ -27,7 +27,7 @@ def of(*batches: Values) -> Histogram:
 @given(BATCHES)
 def test_streaming_counts_what_numpy_counts_at_once(batches: list[Values]) -> None:
     histogram, values = of(*batches), np.concatenate(batches)
-    assert (histogram.least, histogram.greatest) == (values.min(), values.max())
+    assert (histogram.minimum, histogram.maximum) == (values.min(), values.max())
     assert histogram.total == values.size
     expected = np.histogram(values.astype(np.float64), histogram.edges)[0]
     # A value at an edge may be rounded to the bin beside it, so counts up to each edge are compared one bin apart.
@@ -39,15 +39,15 @@ def test_streaming_counts_what_numpy_counts_at_once(batches: list[Values]) -> No
 @given(BATCHES)
 def test_the_reach_is_no_more_than_twice_what_is_needed(batches: list[Values]) -> None:
     histogram = of(*batches)
-    magnitude = max(-histogram.least, histogram.greatest)
+    magnitude = max(-histogram.minimum, histogram.maximum)
     assert magnitude < histogram.reach
     assert histogram.reach <= max(2 * magnitude, 2.0**-60)
 
 
 @given(BATCHES, BATCHES)
 def test_merging_is_counting_both(first: list[Values], second: list[Values]) -> None:
-    merged, both = of(*first).merged(of(*second)), of(*first, *second)
-    assert (merged.reach, merged.least, merged.greatest) == (both.reach, both.least, both.greatest)
+    merged, both = of(*first).merge(of(*second)), of(*first, *second)
+    assert (merged.reach, merged.minimum, merged.maximum) == (both.reach, both.minimum, both.maximum)
     assert np.array_equal(merged.counts, both.counts)
 
 

@@ -31,9 +31,9 @@ def test_what_is_saved_is_loaded(statistics: Statistics, tmp_path: Path) -> None
     for key, expected in statistics.tensors.items():
         found = loaded.tensors[key]
         assert np.array_equal(found.histogram.counts, expected.histogram.counts)
-        assert (found.histogram.least, found.histogram.greatest) == (
-            expected.histogram.least,
-            expected.histogram.greatest,
+        assert (found.histogram.minimum, found.histogram.maximum) == (
+            expected.histogram.minimum,
+            expected.histogram.maximum,
         )
         assert found.histogram.reach == expected.histogram.reach
         assert np.array_equal(found.means, expected.means)
@@ -50,7 +50,7 @@ def test_means_are_those_of_the_channels_over_all_images() -> None:
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut off"])
 def test_a_damaged_file_is_one_line(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "s.npz").write_bytes(content)
-    with pytest.raises(CalibrationError, match=r"s\.npz is damaged or no calibration statistics: remove it.*$"):
+    with pytest.raises(CalibrationError, match=r"s\.npz is damaged or has no calibration statistics: remove it.*$"):
         files.load(tmp_path / "s.npz")
 
 
@@ -86,5 +86,5 @@ def test_the_table_has_a_line_for_each_tensor(statistics: Statistics) -> None:
     header, *lines = statistics.table().splitlines()
     assert all(method in header for method in ("max", "percentile", "entropy", "mse"))
     assert [line.split()[0] for line in lines] == list(statistics.tensors)
-    least = statistics.tensors["backbone/Relu"].histogram.least
-    assert f"{least:.4g}" in lines[0]
+    minimum = statistics.tensors["backbone/Relu"].histogram.minimum
+    assert f"{minimum:.4g}" in lines[0]

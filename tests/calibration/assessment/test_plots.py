@@ -42,5 +42,5 @@ def test_without_matplotlib_it_is_one_line(tmp_path: Path, monkeypatch: pytest.M
         return real(name, *arguments, **keywords)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(CalibrationError, match=r"^pictures need matplotlib: pip install matplotlib$"):
+    with pytest.raises(CalibrationError, match=r"^plots need matplotlib: pip install matplotlib$"):
         plots.plot_sensitivity({"a": 1.0}, tmp_path / "a.png")

@@ -75,7 +75,7 @@ def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
 
 
 def test_identical_images_are_one_line(folder: Callable[..., Path]) -> None:
-    with pytest.raises(InputError, match=r"^all 3 images of .* are identical: give different pictures$"):
+    with pytest.raises(InputError, match=r"^all 3 images of .* are identical: give different images$"):
         gather(folder(*[scene(1)] * 3), SPEC)
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from pem_edge import pem
 from pem_edge.calibration.graph.index import Graph
 from pem_edge.calibration.placement.convolutions import is_ordinary
-from pem_edge.calibration.placement.scales import rounded_weights, weight_steps
+from pem_edge.calibration.placement.scales import round_weights, weight_steps
 from pem_edge.export.graph import tracing
 from pem_edge.export.graph.operation_forms import Forms
 from pem_edge.export.graph.rewrites import fold_batchnorm, prepare
@@ -76,7 +76,7 @@ def exported(weights: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray
     """Return what an export makes of ``weights``, and where two steps are about equally near."""
     steps = weight_steps(weights).astype(np.float64).reshape(-1, 1, 1, 1)
     tied = np.abs(np.abs(weights / steps) % 1 - 0.5) < 1e-3
-    return rounded_weights(weights, weight_steps(weights)) * steps, tied
+    return round_weights(weights, weight_steps(weights)) * steps, tied
 
 
 def assert_exports_to(ours: Tensor, raw: Tensor) -> None:
