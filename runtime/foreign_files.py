@@ -1,0 +1,63 @@
+"""The door for files that others made: whatever their bytes cause becomes one of this package's errors, with the path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pem_edge.runtime.errors import PemError
+
+_LONGEST_REASON = 160
+
+
+@contextmanager
+def reading(source: str | Path, error: type[PemError], *, expected: str, cure: str) -> Iterator[None]:
+    """Turn every exception of the ``with`` block, which reads a foreign file, into ``error``.
+
+    A parser given damaged bytes may raise anything. Errors of this package pass through as they are, and so do
+    interruptions.
+
+    Args:
+        source: The file, or a name for it in messages.
+        error: The type of the error.
+        expected: What the file should be, such as "a manifest of pem-edge".
+        cure: The advice at the end of the message, such as "export the model again".
+
+    Raises:
+        PemError: If the block raises. The type is ``error``.
+    """
+    try:
+        yield
+    except PemError:
+        raise
+    except OSError as cause:
+        raise error(f"cannot read {cause.filename or source}: {cause.strerror or cause}; {cure}") from cause
+    except MemoryError as cause:
+        raise error(f"{source} needs more memory than there is, expected {expected}: {cure}") from cause
+    except RecursionError as cause:
+        raise error(f"{source} is nested too deeply, expected {expected}: {cure}") from cause
+    except Exception as cause:
+        raise error(f"{source} is damaged or not {expected} ({_reason(cause)}): {cure}") from cause
+
+
+def read_bytes(path: Path, error: type[PemError], *, limit: int, expected: str, cure: str) -> bytes:
+    """Return the content of a regular file of at most ``limit`` bytes; the other arguments are those of `reading`.
+
+    Raises:
+        PemError: If it cannot be read, is not a regular file, or is larger. The type is ``error``.
+    """
+    with reading(path, error, expected=expected, cure=cure):
+        if not path.exists():
+            raise error(f"{path} does not exist, expected {expected}: {cure}")
+        if not path.is_file():
+            raise error(f"{path} is not a file, expected {expected}: {cure}")
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise error(f"{path} has more than {limit} bytes, too many for {expected}: {cure}")
+        return data
+
+
+def _reason(cause: Exception) -> str:
+    return f"{type(cause).__name__}: {' '.join(str(cause).split())}"[:_LONGEST_REASON].removesuffix(": ")

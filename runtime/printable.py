@@ -1,0 +1,12 @@
+"""Text from outside, such as names of classes and files, made safe to print."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    r"""Return ``text`` with what a terminal would obey or cannot show written as escapes, such as ``\x1b``.
+
+    Escaped are control characters, those that reverse the direction of writing, line ends, and the surrogates that
+    stand for the bytes of file names that are not UTF-8. Everything else, accents and emoji included, stays.
+    """
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
