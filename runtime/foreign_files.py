@@ -1,4 +1,4 @@
-"""The door for files that others made: whatever their bytes cause becomes one of this package's errors, with the path."""
+"""The door for files that others made: whatever their bytes cause becomes an error of this package, with the path."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def reading(source: str | Path, error: type[PemError], *, expected: str, cure: s
     except PemError:
         raise
     except OSError as cause:
-        raise error(f"cannot read {cause.filename or source}: {cause.strerror or cause}; {cure}") from cause
+        if cause.errno is None:  # raised by a parser, not by the system
+            raise error(f"{source} is damaged or not {expected} ({_reason(cause)}): {cure}") from cause
+        raise error(f"cannot read {cause.filename or source}: {cause.strerror}; {cure}") from cause
     except MemoryError as cause:
         raise error(f"{source} needs more memory than there is, expected {expected}: {cure}") from cause
     except RecursionError as cause:
