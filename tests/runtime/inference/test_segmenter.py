@@ -102,7 +102,7 @@ def test_a_list_mixes_whatever_can_be_an_image(tiny: Path, flag: NDArray[np.uint
         Image.fromarray(flag),
         flag,
         flag[::-1][::-1],
-        memoryview(flag),
+        flag.data,
         flag.view(np.ma.MaskedArray),
     )
     segmenter = runtime.load(tiny)

@@ -38,7 +38,7 @@ def frames_in(video: Path) -> int:
         (False, [0.0, 0.0, 0.0], 3),  # a container without timestamps
         (False, [90.0, 90.04, 0.0, 0.04], 4),  # a clock that starts again
         (False, [0.0, 95443.0], 15001),  # a timestamp that ran over
-        (True, [7.0, 8.0], 26),
+        (True, [7.0, 7.01, 7.02, 8.0], 26),
         (True, [7.0, 107.0], 51),
         (True, [7.0, 107.0, 107.2, 107.4], 61),
     ],
