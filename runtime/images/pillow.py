@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,9 @@ from PIL import Image
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.foreign_files import reading
 from pem_edge.runtime.images.limits import MAX_PIXELS, require_pixels
+
+if "OPENCV_LOG_LEVEL" not in os.environ:  # failures are raised as errors, so OpenCV need not print them
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 Pixels = NDArray[np.uint8]
 
@@ -90,8 +94,20 @@ def _convert(image: Image.Image, name: str | Path, encoded: bytes | None) -> Pix
     pixels: Pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     if encoded is None or image.format not in _DEEP_FORMATS or pixels.max() >= _DARK:
         return pixels
-    deep = cv2.imdecode(np.frombuffer(encoded, np.uint8), _FULL_COLOR)
+    bare = _picture_chunks(encoded) if image.format == "PNG" else encoded
+    deep = cv2.imdecode(np.frombuffer(bare, np.uint8), _FULL_COLOR)
     return pixels if deep is None or deep.dtype != np.uint16 else reduce_depth(deep.view(np.uint16)[..., ::-1], name)
+
+
+def _picture_chunks(png: bytes) -> bytes:
+    """Return a PNG without the chunks that are not the picture's. OpenCV believes lengths and sizes in all of them."""
+    kept, start = [png[:8]], 8
+    while start < len(png):
+        end = start + 12 + int.from_bytes(png[start : start + 4], "big")
+        if png[start + 4 : start + 8] in (b"IHDR", b"IDAT", b"IEND") and end <= len(png):
+            kept.append(png[start:end])
+        start = end
+    return b"".join(kept)
 
 
 def _turn(image: Image.Image) -> Callable[[Pixels], Pixels]:

@@ -25,8 +25,6 @@ from pem_edge.runtime.sources.tally import Tally
 
 # Failures are raised as errors, so FFmpeg need not print them: -8 is its level "quiet".
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-if "OPENCV_LOG_LEVEL" not in os.environ:
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 _MAX_FAILURES = 500
 """Failed reads in a row that count as the end, which OpenCV reports like a damaged frame."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +18,7 @@ from PIL import Image, ImageOps
 from pem_edge.runtime import images
 from pem_edge.runtime.errors import InputError
 
+ROOT = Path(__file__).parents[3]
 COLORS = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[10, 20, 30], [40, 50, 60], [70, 80, 90]]], np.uint8)
 
 
@@ -104,6 +107,23 @@ def test_deep_colors_are_turned_as_exif_says(tmp_path: Path) -> None:
     chunk = struct.pack(">I", len(exif)) + b"eXIf" + exif + struct.pack(">I", zlib.crc32(b"eXIf" + exif))
     (tmp_path / "deep.png").write_bytes(encoded[:33] + chunk + encoded[33:])
     np.testing.assert_array_equal(images.read(tmp_path / "deep.png"), np.rot90(deep >> 4, -1))
+
+
+def test_lengths_in_a_deep_picture_are_not_believed(tmp_path: Path) -> None:
+    """OpenCV, which gives the low bytes, would take 4 GB for a chunk that claims them."""
+    encoded = cv2.imencode(".png", np.full((4, 6, 3), 800, np.uint16))[1].tobytes()
+    data = encoded.index(b"IDAT") - 4
+    (tmp_path / "claims.png").write_bytes(encoded[:data] + b"\xff" + encoded[data + 1 :])
+    code = """
+import resource, sys
+from pathlib import Path
+from pem_edge.runtime import images
+print(images.read(Path(sys.argv[1])).shape)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1_000_000)  # KiB
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "claims.png")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, cwd=ROOT)
+    assert (done.stdout, done.stderr) == ("(4, 6, 3)\nTrue\n", "")
 
 
 @pytest.mark.parametrize("value", [-1, 65536])
