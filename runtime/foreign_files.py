@@ -60,4 +60,6 @@ def read_bytes(path: Path, error: type[PemError], *, limit: int, expected: str, 
 
 
 def _reason(cause: Exception) -> str:
-    return f"{type(cause).__name__}: {' '.join(str(cause).split())}"[:_LONGEST_REASON].removesuffix(": ")
+    text = " ".join(str(cause).split())
+    named = text if type(cause) is ValueError and text else f"{type(cause).__name__}: {text}".removesuffix(": ")
+    return named[:_LONGEST_REASON]

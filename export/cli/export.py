@@ -96,7 +96,7 @@ def _export_onnx(machine: Machine | None, request: GraphRequest) -> tuple[Path, 
 
     weights = checkpoints.locate(request.weights)
     _say(f"reading {weights}")
-    model = checkpoints.load(weights)
+    model = checkpoints.load(weights, _say)
     _say(f"{model.variant}, {model.num_classes} classes, {model.num_queries} queries")
     stem = model.variant if request.precision == "fp32" else f"{model.variant}-{request.precision}"
     output = model_file(request.output, stem, suffix, Path())

@@ -51,9 +51,10 @@ def _initialize_model(request: TrainRequest, num_classes: int) -> PEM:
 
     from pem_edge import pem
     from pem_edge.pem.training.backbone_weights import load_backbone
+    from pem_edge.pem.training.progress import say
 
     if request.weights is not None:
-        model = pem.load(request.weights).train()
+        model = pem.load(request.weights, say).train()
         if (model.variant, model.num_classes) != (request.variant, num_classes):
             raise TrainingError(
                 f"{request.weights} is {model.variant} with {model.num_classes} classes, expected {request.variant} "
@@ -66,7 +67,7 @@ def _initialize_model(request: TrainRequest, num_classes: int) -> PEM:
     except ValueError as error:
         raise TrainingError(str(error)) from error
     if request.backbone is not None:
-        load_backbone(model, request.backbone)
+        load_backbone(model, request.backbone, say)
     return model
 
 

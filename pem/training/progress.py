@@ -43,7 +43,8 @@ class Progress:
         Raises:
             OutputError: If metrics.csv cannot be written.
         """
-        self.sums, self.count = state["sums"].clone(), state["count"]
+        self.sums.copy_(state["sums"])
+        self.count = int(state["count"])
         if not self.path.exists():
             return
         with self.path.open(newline="") as file:

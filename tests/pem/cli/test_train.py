@@ -239,11 +239,11 @@ def test_a_resnet_of_torchvision_fills_the_backbone(tmp_path: Path) -> None:
     assert {"conv1.weight", "bn1.running_mean", "layer1.0.downsample.0.weight", "layer4.2.bn3.weight"} <= state.keys()
     torch.save({**state, "fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}, tmp_path / "r50.pth")
     model = pem.build("pem-r50", 2)
-    load_backbone(model, tmp_path / "r50.pth")
+    load_backbone(model, tmp_path / "r50.pth", print)
     expected = source.backbone.state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in model.backbone.state_dict().items())
     with pytest.raises(CheckpointError, match=r"does not fit the backbone of pem-stdc1: \d+ tensors are missing"):
-        load_backbone(pem.build("pem-stdc1", 2), tmp_path / "r50.pth")
+        load_backbone(pem.build("pem-stdc1", 2), tmp_path / "r50.pth", print)
 
 
 def test_a_published_stdc_fills_the_backbone(tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_a_published_stdc_fills_the_backbone(tmp_path: Path) -> None:
         state[published] = tensor
     torch.save({"state_dict": {**state, "fc.weight": torch.zeros(1024, 1024)}}, tmp_path / "STDCNet813M_73.91.tar")
     model = pem.build("pem-stdc1", 2)
-    load_backbone(model, tmp_path / "STDCNet813M_73.91.tar")
+    load_backbone(model, tmp_path / "STDCNet813M_73.91.tar", print)
     expected = source.backbone.state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in model.backbone.state_dict().items())
 
@@ -284,6 +284,6 @@ def test_a_published_swin_fills_the_backbone_but_for_norms_it_lacks(tmp_path: Pa
     assert {"patch_embed.norm.bias", "layers.1.blocks.0.attn.qkv.weight", "layers.2.downsample.norm.bias"} <= set(state)
     state["layers.0.blocks.0.attn.relative_position_index"] = torch.zeros(49, 49)
     torch.save({"model": {**state, "norm.weight": torch.zeros(128), "head.bias": torch.zeros(2)}}, tmp_path / "s.pth")
-    load_backbone(model, tmp_path / "s.pth")
+    load_backbone(model, tmp_path / "s.pth", print)
     filled = model.backbone.state_dict()
     assert all(torch.equal(tensor, filled[name]) for name, tensor in expected.items())
