@@ -14,13 +14,14 @@ from pem_edge.export.engine.build import Built, build
 from pem_edge.export.engine.machine import Machine
 from pem_edge.export.engine.settings import Settings
 from pem_edge.runtime.artifacts import artifact as artifacts
-from pem_edge.runtime.artifacts import onnx_metadata
+from pem_edge.runtime.artifacts import onnx_file
 from pem_edge.runtime.artifacts.artifact import Artifact
-from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, manifest_path, parse_manifest
+from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, manifest_path, parse_manifest, read_manifest
 from pem_edge.runtime.artifacts.sections import Engine, FileHash
 from pem_edge.runtime.backends.tensorrt import plugins
-from pem_edge.runtime.errors import ExportError, ManifestError
+from pem_edge.runtime.errors import ArtifactError, ExportError, ManifestError
 from pem_edge.runtime.files import make_folder, refuse_existing, sha256, write_atomically
+from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.progress import Say
 
 INSPECTION = ".layers.json"
@@ -46,7 +47,7 @@ def read_source(path: Path) -> Artifact:
         ExportError: If it carries no manifest.
     """
     artifact = artifacts.read(path)
-    if METADATA_KEY not in onnx_metadata.read(path):
+    if METADATA_KEY not in _metadata(path):
         raise ExportError(f"{path} carries no manifest, which an engine's will replace beside it: export it again")
     return artifact
 
@@ -146,7 +147,12 @@ def _copy(source: Path, target: Path) -> None:
 def _is_inside(beside: Path, onnx: Path) -> bool:
     """Return whether ``onnx`` carries the manifest ``beside`` it, so that replacing that loses nothing."""
     try:
-        inside = parse_manifest(onnx_metadata.read(onnx)[METADATA_KEY].encode(), str(onnx))
-        return msgspec.structs.replace(parse_manifest(beside.read_bytes(), str(beside)), model=None) == inside
+        inside = parse_manifest(_metadata(onnx)[METADATA_KEY].encode(), str(onnx))
+        return msgspec.structs.replace(read_manifest(beside), model=None) == inside
     except (KeyError, ManifestError):
         return False
+
+
+def _metadata(onnx: Path) -> dict[str, str]:
+    with reading(onnx, ArtifactError, expected="an ONNX model", cure="export it again"):
+        return onnx_file.metadata(memoryview(onnx.read_bytes()))

@@ -17,7 +17,7 @@ from pem_edge.pem.checkpoints.wrappings import unwrap
 from pem_edge.pem.model import PEM
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.errors import CheckpointError
-from pem_edge.runtime.foreign_files import reading
+from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.progress import Say
 
 DEMO = "demo"

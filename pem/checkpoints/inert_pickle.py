@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-Value = Any
+Value = Any  # a tree of what the next lines list, told apart by `match`
 """What a pickle may hold: numbers, text, bytes, lists, tuples and dictionaries of values, and the records below."""
 
 

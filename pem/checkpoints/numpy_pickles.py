@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pem_edge.pem.checkpoints.inert_pickle import Call, Name, Value, read
 from pem_edge.runtime.errors import CheckpointError
-from pem_edge.runtime.foreign_files import reading
+from pem_edge.runtime.outside.reading import reading
 
 _CORES = ("numpy.core", "numpy._core")
 _ADMITTED = {

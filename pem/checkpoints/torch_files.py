@@ -20,7 +20,7 @@ from torch import Tensor
 from pem_edge.pem.checkpoints import inert_pickle
 from pem_edge.pem.checkpoints.inert_pickle import Call, Name, Persistent, Value
 from pem_edge.runtime.errors import CheckpointError
-from pem_edge.runtime.foreign_files import reading
+from pem_edge.runtime.outside.reading import reading
 
 _UNSAFE = re.compile(r"GLOBAL (\S+)")
 """Finds, in the error message of ``torch.load``, the name of what it refused to call."""

@@ -41,7 +41,7 @@ def make_optimizer(model: PEM, settings: TrainingSettings) -> AdamW:
     )
 
 
-def restore_optimizer(adamw: AdamW, state: dict[str, Any]) -> None:
+def restore_optimizer(adamw: AdamW, state: dict[str, Any]) -> None:  # as PyTorch has it
     """Load what ``adamw.state_dict()`` returned earlier, but for the maximum learning rates, which may be new.
 
     Raises:

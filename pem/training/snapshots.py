@@ -15,7 +15,7 @@ import torch
 from pem_edge.pem.checkpoints.torch_files import read_torch_file
 from pem_edge.runtime.errors import CheckpointError, OutputError, TrainingError
 from pem_edge.runtime.files import write_atomically
-from pem_edge.runtime.foreign_files import reading
+from pem_edge.runtime.outside.reading import reading
 
 FILE_NAME = "checkpoint.pth"
 

@@ -17,7 +17,7 @@ from pem_edge.export.cli import export
 from pem_edge.export.graph.operation_forms import Forms
 from pem_edge.export.graph.rewrites import prepare
 from pem_edge.export.parity import sample_image
-from pem_edge.runtime.artifacts import onnx_metadata
+from pem_edge.runtime.artifacts import onnx_file
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, parse_manifest
 from pem_edge.runtime.artifacts.sections import Work
@@ -62,7 +62,7 @@ def test_an_artifact_is_a_model_and_its_manifest(exported: Path, weights: Path) 
 
 def test_the_model_carries_the_manifest_less_its_own_hash(exported: Path) -> None:
     beside = parse_manifest(exported.with_suffix(".json").read_bytes(), "beside")
-    inside = parse_manifest(onnx_metadata.read(exported)[METADATA_KEY].encode(), "inside")
+    inside = parse_manifest(onnx_file.metadata(memoryview(exported.read_bytes()))[METADATA_KEY].encode(), "inside")
     assert inside.model is None
     assert beside.model is not None
     assert {**vars_of(beside), "model": None} == vars_of(inside)

@@ -10,7 +10,7 @@ import onnx as onnx_package
 import pytest
 
 from pem_edge.export.cli import export
-from pem_edge.runtime.artifacts import artifact, onnx_metadata
+from pem_edge.runtime.artifacts import artifact, onnx_file
 from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, Thresholds, manifest_path, parse_manifest
 from pem_edge.runtime.artifacts.sections import FileHash
 from pem_edge.runtime.files import sha256
@@ -27,7 +27,7 @@ def build(onnx: Path, *options: str) -> Manifest:
 
 
 def embedded(onnx: Path) -> Manifest:
-    return parse_manifest(onnx_metadata.read(onnx)[METADATA_KEY].encode(), "inside")
+    return parse_manifest(onnx_file.metadata(memoryview(onnx.read_bytes()))[METADATA_KEY].encode(), "inside")
 
 
 def with_manifest(onnx: Path, **changes: object) -> Path:

@@ -1,4 +1,4 @@
-"""The door for files that others made: whatever their bytes cause becomes one of this package's errors, with the path."""
+"""The door for files that others made: whatever their bytes cause becomes one of this package's errors."""
 
 from __future__ import annotations
 
