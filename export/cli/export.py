@@ -15,7 +15,7 @@ from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Manifest, manifest_path
 from pem_edge.runtime.backends.tensorrt import plugins
-from pem_edge.runtime.cli import console
+from pem_edge.runtime.cli import console, output
 from pem_edge.runtime.errors import ExportError
 from pem_edge.runtime.files import make_folder, refuse_existing
 from pem_edge.runtime.versioned_json import JsonObject
@@ -43,7 +43,7 @@ def _run(request: Request) -> JsonObject:
 
 def _list(request: ListRequest) -> JsonObject:
     if not request.json:
-        print(variant_list.lines())
+        output.show_text(variant_list.lines())
     return variant_list.report()
 
 
@@ -52,7 +52,7 @@ def _build_plugin(request: PluginRequest) -> JsonObject:
 
     library = plugin_build.build(request.tensorrt_include, request.cuda_arch, _say)
     if not request.json:
-        print(f"Built {library}. --to trt will use it from now on.")
+        output.show(f"Built {library}. --to trt will use it from now on.")
     return {"plugin": str(library)}
 
 
@@ -81,7 +81,7 @@ def _from_checkpoint(request: GraphRequest) -> JsonObject:
     if machine is not None:
         return _build_engine(machine, onnx, onnx.with_suffix(".engine"), request)
     if not request.json:
-        print(summary.of_model(onnx, manifest))
+        output.show_text(summary.of_model(onnx, manifest))
     return summary.report(onnx, manifest)
 
 
@@ -154,7 +154,7 @@ def _build_engine(machine: Machine, onnx: Path, engine: Path, request: EngineReq
 
         written = measure_gain(machine, written, request.settings, _say)
     if not request.json:
-        print(summary.of_engine(written))
+        output.show_text(summary.of_engine(written))
     return summary.report_engine(written)
 
 

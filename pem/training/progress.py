@@ -74,6 +74,8 @@ class Progress:
         self._done_in_interval += 1
         if step % self.every == 0 or step == self.steps:
             self._report(step, learning_rate)
+        elif self._done == 1:
+            say(f"the first step took {time.perf_counter() - self._started:.1f} s")
 
     def _report(self, step: int, learning_rate: float) -> None:
         *losses, norm = (self.sums / self.count).tolist()

@@ -121,6 +121,8 @@ class Trainer:
         """
         module = self.processes.wrap(self.quantized or self.supervised).train()
         batches = make_loader(self.dataset, self.settings, self.processes, self.step)
+        if self.processes.is_main:
+            say(self._announcement())
         with defer_interrupts() as interruption:
             for batch in batches:
                 self._train_step(module, batch.to(self.processes.device))
@@ -128,6 +130,15 @@ class Trainer:
                 self._write_outputs(stop)
                 if stop:
                     raise KeyboardInterrupt(f"stopped after step {self.step}; {self._hint()}")
+
+    def _announcement(self) -> str:
+        height, width = self.settings.size
+        work = f"{self.settings.batch} crops of {height}x{width}"
+        left = self.settings.steps - self.step
+        return (
+            f"{self.model.variant} learns from {len(self.dataset)} images: {left} steps of {work} on "
+            f"{self.processes.device.type}; if a step takes too long or too much memory, lower --batch or --size"
+        )
 
     def save(self, *, half: bool = False) -> Path:
         """Write the averaged weights and the classes, and return the path of the file. Raises OutputError."""
