@@ -28,7 +28,7 @@ from pem_edge.runtime.artifacts.manifest import METADATA_KEY, InputSpec, Manifes
 from pem_edge.runtime.artifacts.provenance import BuiltBy, Parity
 from pem_edge.runtime.artifacts.sections import FileHash
 from pem_edge.runtime.errors import ExportError
-from pem_edge.runtime.files import sha256, write_atomically
+from pem_edge.runtime.files import exclusively, sha256, write_together
 from pem_edge.runtime.progress import Say
 
 
@@ -79,6 +79,11 @@ def export_onnx(request: OnnxExport, say: Say = lambda _text: None) -> Manifest:
         OutputError: If a file cannot be written. After any error, neither file is left.
     """
     _check_labels(request)
+    with exclusively(manifest_path(request.output), "an export"):
+        return _export(request, say)
+
+
+def _export(request: OnnxExport, say: Say) -> Manifest:
     request = replace(request, forms=adapt_forms(request.forms, request.model))
     say("tracing the graph")
     proto = _trace(request.model, request.forms, request.input)
@@ -196,9 +201,8 @@ def _check_parity(request: OnnxExport, proto: onnx.ModelProto, manifest: Manifes
 def _write(output: Path, proto: onnx.ModelProto, manifest: Manifest) -> Manifest:
     onnx.helper.set_model_props(proto, {METADATA_KEY: manifest.to_json().decode()})
     proto.producer_name, proto.producer_version = "pem-edge", version("pem-edge")
-    with write_atomically(output) as model_file:
+    with write_together([output, manifest_path(output)]) as (model_file, manifest_file):
         onnx.save(proto, model_file)
         manifest = msgspec.structs.replace(manifest, model=FileHash(output.name, sha256(model_file)))
-        with write_atomically(manifest_path(output)) as manifest_file:
-            manifest_file.write_bytes(manifest.to_json())
+        manifest_file.write_bytes(manifest.to_json())
     return manifest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, manifest
 from pem_edge.runtime.artifacts.sections import Engine, FileHash
 from pem_edge.runtime.backends.tensorrt import plugins
 from pem_edge.runtime.errors import ArtifactError, ExportError, ManifestError
-from pem_edge.runtime.files import make_folder, refuse_existing, sha256, write_atomically
+from pem_edge.runtime.files import exclusively, make_folder, refuse_existing, sha256, write_atomically, write_together
 from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.progress import Say
 
@@ -88,20 +89,29 @@ def export_engine(machine: Machine, source: Artifact, engine: Path, settings: Se
         OutputError: If a file cannot be written. After any error, nothing new is left.
     """
     make_folder(engine.parent)
-    built = build(machine, source, settings, say)
-    say(f"writing {engine}")
+    with exclusively(manifest_path(engine), "an export"):
+        built = build(machine, source, settings, say)
+        say(f"writing {engine}")
+        return _write(machine, source, engine, settings, built)
+
+
+def _write(machine: Machine, source: Artifact, engine: Path, settings: Settings, built: Built) -> EngineArtifact:
     onnx = engine.with_name(f"{engine.stem}{source.model.suffix}")
-    with write_atomically(engine) as engine_file:
-        engine_file.write_bytes(built.data)
-        _copy(source.model, onnx)
-        if built.plugin is not None:
-            _copy(built.plugin, engine.with_name(built.plugin.name))
-        manifest = _describe(machine, source.manifest, settings, built, FileHash(onnx.name, sha256(onnx)))
-        manifest = msgspec.structs.replace(manifest, model=FileHash(engine.name, sha256(engine_file)))
-        inspection = _write_inspection(engine, built) if settings.inspect else None
-        with write_atomically(manifest_path(engine)) as manifest_file:
-            manifest_file.write_bytes(manifest.to_json())
-    return EngineArtifact(machine.title, engine, manifest, onnx, inspection, built.seconds)
+    if built.plugin is not None:
+        _copy(built.plugin, engine.with_name(built.plugin.name))
+    described = _describe(machine, source.manifest, settings, built, FileHash(onnx.name, sha256(source.model)))
+    manifest = msgspec.structs.replace(described, model=FileHash(engine.name, hashlib.sha256(built.data).hexdigest()))
+    contents: dict[Path, bytes | memoryview] = {engine: built.data, manifest_path(engine): manifest.to_json()}
+    if not (onnx.exists() and onnx.samefile(source.model)):
+        contents[onnx] = source.read_model()
+    if settings.inspect:
+        inspection = {"from": built.report.source, "layers": built.report.details}
+        contents[engine.with_suffix(INSPECTION)] = json.dumps(inspection, indent=1).encode()
+    with write_together(list(contents)) as files:
+        for file, content in zip(files, contents.values(), strict=True):
+            file.write_bytes(content)
+    listed = engine.with_suffix(INSPECTION) if settings.inspect else None
+    return EngineArtifact(machine.title, engine, manifest, onnx, listed, built.seconds)
 
 
 def _describe(machine: Machine, manifest: Manifest, settings: Settings, built: Built, source: FileHash) -> Manifest:
@@ -128,13 +138,6 @@ def _describe(machine: Machine, manifest: Manifest, settings: Settings, built: B
         layers_from=built.report.source,
     )
     return msgspec.structs.replace(manifest, engine=engine, built_by=built_by)
-
-
-def _write_inspection(engine: Path, built: Built) -> Path:
-    path = engine.with_suffix(INSPECTION)
-    with write_atomically(path) as file:
-        file.write_text(json.dumps({"from": built.report.source, "layers": built.report.details}, indent=1))
-    return path
 
 
 def _copy(source: Path, target: Path) -> None:

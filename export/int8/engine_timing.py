@@ -22,7 +22,7 @@ from pem_edge.export.int8 import speed
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.manifest import METADATA_KEY, manifest_path
-from pem_edge.runtime.files import write_atomically
+from pem_edge.runtime.files import write_together
 from pem_edge.runtime.progress import Say
 
 
@@ -57,7 +57,7 @@ def measure_gain(machine: Machine, written: EngineArtifact, settings: Settings, 
             times = speed.time_backends({remainder: before, "int8": after})
     say(speed.describe_gain(times, remainder, before.name))
     manifest = speed.add_times(written.manifest, times, machine.gpu_name)
-    with write_atomically(manifest_path(written.model)) as file:
+    with write_together([manifest_path(written.model)]) as (file,):
         file.write_bytes(manifest.to_json())
     return replace(written, manifest=manifest)
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pem_edge.pem.cli import train_options
 from pem_edge.pem.cli.train_options import TrainRequest
 from pem_edge.runtime.cli import console
 from pem_edge.runtime.errors import OutputError, TrainingError
+from pem_edge.runtime.files import exclusively, make_folder
 from pem_edge.runtime.versioned_json import JsonObject
 
 if TYPE_CHECKING:
     from pem_edge.pem import PEM
+    from pem_edge.pem.training.processes import Processes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +37,7 @@ def _train(request: TrainRequest) -> JsonObject:
 
     if (request.out / FILE_NAME).exists() and not (request.resume or request.overwrite):
         raise OutputError(f"{request.out} contains a run: add --resume to continue it, or --overwrite to delete it")
-    with join_processes(request.device) as processes:
+    with join_processes(request.device) as processes, _alone_in(request.out, processes):
         model = _initialize_model(request, len(dataset.labels))
         trainer = Trainer(model, dataset, request.settings, request.out, processes)
         if request.resume:
@@ -43,6 +47,12 @@ def _train(request: TrainRequest) -> JsonObject:
         trainer.run()
         weights = trainer.save(half=request.half)
     return {"weights": str(weights), "metrics": str(request.out / "metrics.csv")}
+
+
+def _alone_in(folder: Path, processes: Processes) -> AbstractContextManager[None]:
+    """Return the context in which no other training may write to ``folder``."""
+    make_folder(folder)
+    return exclusively(folder / "metrics.csv", "a training") if processes.is_main else nullcontext()
 
 
 def _initialize_model(request: TrainRequest, num_classes: int) -> PEM:

@@ -103,7 +103,7 @@ class _ImageSaver(_Saver):
 
     def save(self, result: Result) -> Path:
         path = _png(self._kind, self._folder, self._source, result.name)
-        with files.write_atomically(path) as temporary:
+        with files.write_atomically(path, durable=False) as temporary:
             temporary.write_bytes(cv2.imencode(".png", _bgr(self._render(result)))[1].tobytes())
         return path
 

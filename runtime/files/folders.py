@@ -1,4 +1,4 @@
-"""Writing files atomically, and other operations on files that raise OutputError."""
+"""Operations on files and folders that raise OutputError."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from pathlib import Path
 
 from pem_edge.runtime.errors import OutputError
@@ -25,12 +24,16 @@ def sha256(path: Path) -> str:
 def cache_folder() -> Path:
     """Return the folder for this package's caches, which need not exist.
 
-    It is in the user's cache folder, as the XDG Base Directory Specification defines it.
+    It is in the user's cache folder, as the XDG Base Directory Specification defines it. For a user without a home,
+    as in many containers, it is where nothing can be written; caches are left out then.
     """
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (
-        base if base.is_absolute() else Path.home() / ".cache"
-    ) / "pem-edge"  # the specification ignores relative paths
+    if base.is_absolute():  # the specification ignores relative paths
+        return base / "pem-edge"
+    try:
+        return Path.home() / ".cache" / "pem-edge"
+    except RuntimeError:
+        return Path(os.devnull) / "pem-edge"
 
 
 def refuse_existing(path: Path) -> None:
@@ -45,7 +48,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable(folder, error) from error
 
 
 def remove(paths: Iterable[Path]) -> None:
@@ -62,7 +65,7 @@ def require_space(folder: Path, needed: int) -> None:
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable(folder, error) from error
     if free < needed:
         raise OutputError(
             f"the disk of {folder} has {free / 1e6:.1f} MB left, too little to go on: free some, "
@@ -70,38 +73,6 @@ def require_space(folder: Path, needed: int) -> None:
         )
 
 
-@contextmanager
-def write_atomically(path: Path) -> Iterator[Path]:
-    """Yield a temporary file to write, which replaces ``path`` at the end of the ``with`` block.
-
-    If the block raises, the temporary file is removed and ``path`` stays as it was. Missing folders are created.
-
-    Raises:
-        OutputError: If the folder cannot be written or the disk is full.
-    """
-    make_folder(path.parent)
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-        os.close(descriptor)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def _unwritable(path: Path, error: OSError) -> OutputError:
+def unwritable(path: Path, error: OSError) -> OutputError:
+    """Return the error for a file or folder that cannot be written."""
     return OutputError(f"cannot write {path}: {error.strerror or error}; choose another place with -o")
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
