@@ -222,10 +222,10 @@ def claimed_png() -> bytes:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("truncated.jpg", None, "is a truncated or damaged image"),
+        ("truncated.jpg", None, "is damaged or not"),
         ("empty.jpg", b"", "has 0 bytes"),
         ("text.jpg", b"Once upon a time, a text was called a picture.", "is not an image"),
-        ("huge.png", claimed_png(), "claims more than 100000000 pixels"),
+        ("huge.png", claimed_png(), "more than 100000000 pixels"),
         ("text.mp4", b"Once upon a time, a text was called a video.", "is not a video that can be decoded"),
     ],
 )

@@ -161,7 +161,7 @@ def test_damaged_files(which: str, tmp_path: Path) -> None:
     dataset = open_dataset(str(coco_folder.write(tmp_path)))
     path = tmp_path / which / "0.png"
     path.write_bytes(path.read_bytes()[:60])
-    refused(lambda: dataset[0], rf"{which}/0\.png is a truncated or damaged image")
+    refused(lambda: dataset[0], rf"{which}/0\.png is damaged or not")
 
 
 def test_samples_end(tmp_path: Path) -> None:

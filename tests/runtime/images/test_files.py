@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pem_edge.runtime import images
 from pem_edge.runtime.errors import InputError
@@ -80,6 +80,56 @@ def test_sixteen_bits_keep_their_high_byte(tmp_path: Path) -> None:
     np.testing.assert_array_equal(images.read(tmp_path / "color.png"), [[[255, 127, 1]]])
 
 
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_fewer_bits_in_a_file_of_sixteen_fill_the_range(tmp_path: Path, bits: int, suffix: str) -> None:
+    """Cameras of 12 bits leave the upper four empty, and the picture would be nearly black."""
+    most = (1 << bits) - 1
+    gray = np.array([[0, most // 2, most]], np.uint16)
+    assert cv2.imwrite(str(tmp_path / f"gray{suffix}"), gray)
+    np.testing.assert_array_equal(images.read(tmp_path / f"gray{suffix}")[0, :, 0], [0, 127, 255])
+    assert cv2.imwrite(str(tmp_path / f"color{suffix}"), np.array([[[0, most // 2, most]]], np.uint16))
+    np.testing.assert_array_equal(images.read(tmp_path / f"color{suffix}"), [[[255, 127, 0]]])
+
+
+def test_a_dark_picture_of_eight_bits_stays_dark(tmp_path: Path) -> None:
+    Image.fromarray(COLORS // 16).save(tmp_path / "dark.png")
+    np.testing.assert_array_equal(images.read(tmp_path / "dark.png"), COLORS // 16)
+
+
+def test_deep_colors_are_turned_as_exif_says(tmp_path: Path) -> None:
+    deep = np.arange(6, dtype=np.uint16).reshape(2, 3, 1).repeat(3, 2) * 800
+    encoded = cv2.imencode(".png", deep)[1].tobytes()
+    exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"  # orientation 6
+    chunk = struct.pack(">I", len(exif)) + b"eXIf" + exif + struct.pack(">I", zlib.crc32(b"eXIf" + exif))
+    (tmp_path / "deep.png").write_bytes(encoded[:33] + chunk + encoded[33:])
+    np.testing.assert_array_equal(images.read(tmp_path / "deep.png"), np.rot90(deep >> 4, -1))
+
+
+@pytest.mark.parametrize("value", [-1, 65536])
+def test_values_beyond_sixteen_bits_are_refused(tmp_path: Path, value: int) -> None:
+    Image.fromarray(np.array([[0, value]], np.int32)).save(tmp_path / "map.tiff")
+    with pytest.raises(InputError, match=rf"map.tiff has values from .*{value}.*, expected 0 to 65535: convert it"):
+        images.read(tmp_path / "map.tiff")
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".tiff", ".webp"])
+def test_of_several_frames_the_first_is_read(tmp_path: Path, suffix: str) -> None:
+    first, second = (Image.new("RGB", (8, 6), color) for color in ("red", "blue"))
+    first.save(tmp_path / f"two{suffix}", save_all=True, append_images=[second], lossless=True)
+    np.testing.assert_array_equal(images.read(tmp_path / f"two{suffix}"), np.full((6, 8, 3), (255, 0, 0)))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_turns_like_pillow(tmp_path: Path, orientation: int) -> None:
+    picture = Image.fromarray(COLORS)
+    exif = picture.getexif()
+    exif[0x0112] = orientation
+    picture.save(tmp_path / "turned.png", exif=exif)
+    expected = ImageOps.exif_transpose(Image.open(tmp_path / "turned.png"))
+    np.testing.assert_array_equal(images.read(tmp_path / "turned.png"), np.asarray(expected))
+
+
 def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     picture = Image.fromarray(COLORS)
     exif = picture.getexif()
@@ -104,7 +154,7 @@ def test_truncated_pictures_are_refused(tmp_path: Path, suffix: str, share: floa
     Image.fromarray(noise(64, 64)).save(path)
     cut = tmp_path / f"cut{suffix}"
     cut.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    with pytest.raises(InputError, match="truncated or damaged") as caught:
+    with pytest.raises(InputError, match=r"is damaged or not an? ") as caught:
         images.read(cut)
     assert "\n" not in str(caught.value)
 
@@ -114,11 +164,11 @@ def test_truncated_pictures_are_refused(tmp_path: Path, suffix: str, share: floa
     [
         (b"", "has 0 bytes"),
         (b"not a picture at all, whatever its name says", "is not an image"),
-        (b"\xff\xd8\xff\xe0" + bytes(64), "truncated or damaged|is not an image"),
+        (b"\xff\xd8\xff\xe0" + bytes(64), "is damaged|is not an image"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "is not an image"),
         (claimed_png(20000, 20000), "more than 100000000 pixels"),
         (claimed_png(9500, 11000), "more than 100000000 pixels"),
-        (claimed_png(100, 100), "truncated or damaged"),
+        (claimed_png(100, 100), "is damaged or not a"),
     ],
 )
 def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
@@ -133,9 +183,9 @@ def test_limits_are_inclusive(tmp_path: Path) -> None:
     Image.fromarray(COLORS).save(path)
     size = path.stat().st_size
     images.read(path, max_pixels=6, max_bytes=size)
-    with pytest.raises(InputError, match="more than 5 pixels"):
+    with pytest.raises(InputError, match="claims 2x3, more than 5 pixels"):
         images.read(path, max_pixels=5)
-    with pytest.raises(InputError, match=f"has {size} bytes"):
+    with pytest.raises(InputError, match=f"has more than {size - 1} bytes"):
         images.read(path, max_bytes=size - 1)
 
 
@@ -151,32 +201,6 @@ def test_float_pictures_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.array([[0.0, 0.5, 1.0]], np.float32)).save(path)
     with pytest.raises(InputError, match="color mode F"):
         images.read(path)
-
-
-def test_arrays() -> None:
-    np.testing.assert_array_equal(images.from_array(COLORS), COLORS)
-    assert np.shares_memory(images.from_array(COLORS), COLORS)
-    gray = COLORS[..., 0]
-    np.testing.assert_array_equal(images.from_array(gray), np.stack([gray] * 3, axis=2))
-    np.testing.assert_array_equal(images.from_array(gray[..., None]), np.stack([gray] * 3, axis=2))
-    np.testing.assert_array_equal(images.from_array(np.dstack([COLORS, gray])), COLORS)
-
-
-@pytest.mark.parametrize(
-    ("array", "message"),
-    [
-        (COLORS.astype(np.uint16), "uint16 array"),
-        (COLORS / 255, "float64 array"),
-        (COLORS.tolist(), "a list"),
-        (Image.fromarray(COLORS), "an? Image"),
-        (np.zeros((0, 5, 3), np.uint8), r"shape \(0, 5, 3\)"),
-        (np.zeros((4, 5, 2), np.uint8), r"shape \(4, 5, 2\)"),
-        (np.zeros((1, 4, 5, 3), np.uint8), r"shape \(1, 4, 5, 3\)"),
-    ],
-)
-def test_other_arrays_are_refused(array: object, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        images.from_array(array)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".gif", ".ppm"])

@@ -1,0 +1,80 @@
+"""Reading image files.
+
+They are decoded with Pillow, as in the published code. It reports a truncated file as an error, while OpenCV may fill
+the missing part with gray and only print a warning.
+"""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.images import pillow
+from pem_edge.runtime.images.limits import MAX_PIXELS
+from pem_edge.runtime.outside.reading import read_bytes, reading
+
+MAX_BYTES = 500_000_000
+"""Default limit on the size of an image file."""
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".gif"})
+"""Suffixes of the files that count as images when a folder is read. A file that is named itself may have any."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF")
+"""Formats of image files, by Pillow's names. It decodes these without other programs."""
+
+_STILL_BRANDS = (b"heic", b"heix", b"heim", b"mif1", b"avif")
+"""Brands of ISO base media files that hold a picture. A reader of videos would take it, or one tile of it."""
+
+_EXPECTED = f"an image ({', '.join(FORMATS)})"
+
+
+def read(path: Path, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> NDArray[np.uint8]:
+    """Return the image in a file as RGB uint8 (H, W, 3), rotated as its EXIF orientation says.
+
+    Gray, palette, CMYK and 16-bit images are converted to 8-bit RGB, and transparency is dropped. Of 16 bits, the
+    highest eight that are in use are kept. Of an image with several frames or pages, the first is read.
+
+    Args:
+        path: The file.
+        max_pixels: The maximum of height times width, which is checked before the image is decoded.
+        max_bytes: The maximum size of the file.
+
+    Raises:
+        InputError: If the file is missing, not an image, damaged, or above a limit.
+    """
+    data = read_bytes(path, InputError, limit=max_bytes, expected=_EXPECTED, cure="give another file")
+    if not data:
+        raise InputError(f"{path} has 0 bytes, expected {_EXPECTED}: replace it")
+    return pillow.to_rgb(_open(BytesIO(data), path, max_pixels), path, max_pixels, data)
+
+
+def recognizes(path: Path) -> bool:
+    """Return whether a file begins like an image, if perhaps like one in a format that `read` does not take."""
+    with suppress(OSError), path.open("rb") as file:
+        head = file.read(12)
+        file.seek(0)
+        if head[4:8] == b"ftyp":
+            return head[8:] in _STILL_BRANDS
+        with suppress(InputError):
+            return _open(file, path, MAX_PIXELS) is not None
+    return False
+
+
+def _open(file: IO[bytes], path: Path, max_pixels: int) -> Image.Image:
+    """Return the image, whose pixels are not decoded yet."""
+    with warnings.catch_warnings(), reading(path, InputError, expected=_EXPECTED, cure="replace it"):
+        warnings.simplefilter("ignore")  # of large sizes, which are handled here
+        try:
+            return Image.open(file, formats=FORMATS)
+        except Image.DecompressionBombError as error:
+            raise InputError(f"{path} claims more than {max_pixels} pixels, the limit: scale it down") from error
+        except UnidentifiedImageError as error:
+            raise InputError(f"{path} is not {_EXPECTED}, or is cut off at its start: replace it") from error
