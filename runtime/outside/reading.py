@@ -32,6 +32,8 @@ def reading(source: str | Path, error: type[PemError], *, expected: str, cure: s
     except PemError:
         raise
     except OSError as cause:
+        if cause.errno is None:  # some libraries raise it for damaged content
+            raise error(f"{source} is damaged or not {expected} ({_reason(cause)}): {cure}") from cause
         raise error(f"cannot read {cause.filename or source}: {cause.strerror or cause}; {cure}") from cause
     except MemoryError as cause:
         raise error(f"{source} needs more memory than there is, expected {expected}: {cure}") from cause

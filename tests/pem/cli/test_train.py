@@ -82,9 +82,11 @@ def test_a_run_leaves_weights_metrics_and_a_picture(run: Run, tmp_path: Path) ->
     out = tmp_path / "out"
     assert json.loads(printed) == {"weights": str(out / "pem-nano.safetensors"), "metrics": str(out / "metrics.csv")}
     lines = said.splitlines()
-    assert len(lines) == 2
-    assert "step 4/4: loss" in lines[1]
-    assert "images/s" in lines[1]
+    assert len(lines) == 4
+    assert "pem-nano learns from" in lines[0]
+    assert "the first step took" in lines[1]
+    assert "step 4/4: loss" in lines[3]
+    assert "images/s" in lines[3]
     assert len((out / "metrics.csv").read_text().splitlines()) == 3
     picture = cv2.imread(str(out / "pictures" / "step-000004.png"))
     assert picture is not None
