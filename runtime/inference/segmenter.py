@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,8 +13,11 @@ from numpy.typing import NDArray
 
 from pem_edge.runtime import images, sources
 from pem_edge.runtime.artifacts import labels
+from pem_edge.runtime.artifacts.geometry import Geometry
+from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Thresholds
 from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.images import Image
 from pem_edge.runtime.inference import batches, postprocess
 from pem_edge.runtime.inference.backend import SegmenterBackend
 from pem_edge.runtime.inference.pipeline import Merged, Prepared, record_time
@@ -22,9 +26,6 @@ from pem_edge.runtime.inference.stream_workers import Job
 from pem_edge.runtime.results.result import Result
 from pem_edge.runtime.results.segments import Instance, add_labels
 from pem_edge.runtime.sources import Source
-
-Image = str | Path | NDArray[np.uint8]
-"""An image file, or an array: RGB uint8 (H, W, 3), gray (H, W) or RGBA (H, W, 4)."""
 
 ImageT = TypeVar("ImageT", bound=Image)
 
@@ -44,7 +45,6 @@ class Segmenter:
         self.manifest = backend.artifact.manifest
         self.backend = backend
         self.thresholds = thresholds
-        self._things = labels.things(self.manifest.classes)
         self._pipeline = backend.pipeline()
 
     @overload
@@ -54,12 +54,16 @@ class Segmenter:
 
     @overload
     def __call__(
-        self, image: list[ImageT], *, score_threshold: float | None = None, overlap_threshold: float | None = None
+        self,
+        image: list[ImageT] | tuple[ImageT, ...],
+        *,
+        score_threshold: float | None = None,
+        overlap_threshold: float | None = None,
     ) -> list[Result]: ...
 
     def __call__(
         self,
-        image: Image | list[ImageT],
+        image: Image | list[ImageT] | tuple[ImageT, ...],
         *,
         score_threshold: float | None = None,
         overlap_threshold: float | None = None,
@@ -67,8 +71,9 @@ class Segmenter:
         """Segment an image, or a list of images in batches of up to the model's maximum batch size.
 
         Args:
-            image: An image file or an array: RGB uint8 (H, W, 3), gray (H, W) or RGBA (H, W, 4). Or a list of these,
-                of any sizes. Images that have the same size at the model's input share batches.
+            image: An image file; a Pillow image; or an array of any library in host memory: RGB uint8 (H, W, 3), gray
+                (H, W) or RGBA (H, W, 4). Or a list or tuple of these, mixed and of any sizes. Images that have the same
+                size at the model's input share batches.
             score_threshold: The minimum class probability of a segment, 0 to 1; None for the segmenter's default.
             overlap_threshold: The minimum visible fraction of a segment's mask, 0 to 1; None for the segmenter's
                 default.
@@ -82,13 +87,13 @@ class Segmenter:
             BackendError: If the model cannot be run.
         """
         thresholds = choose_thresholds(self.thresholds, score_threshold, overlap_threshold)
-        if isinstance(image, list):
+        if isinstance(image, (list, tuple)):
             return self._segment(image, thresholds)
         return self._segment([image], thresholds)[0]
 
     def stream(
         self,
-        source: str | Path | int | Source,
+        source: str | Path | int | list[ImageT] | tuple[ImageT, ...] | Source,
         on_error: Callable[[InputError], None] | None = None,
         *,
         timeout: float | None = sources.TIMEOUT,
@@ -113,7 +118,7 @@ class Segmenter:
             InputError: If there is no such source.
             BackendError: If the model cannot be run.
         """
-        found = sources.find(source, timeout=timeout) if isinstance(source, (str, Path, int)) else source
+        found = source if isinstance(source, Source) else sources.find(source, timeout=timeout)
         return Stream(found, self._pipeline.prepare, self._infer_one, self._finish, on_error)
 
     def close(self) -> None:
@@ -128,7 +133,7 @@ class Segmenter:
     ) -> None:
         self.close()
 
-    def _segment(self, given: Sequence[Image], thresholds: Thresholds) -> list[Result]:
+    def _segment(self, given: Sequence[object], thresholds: Thresholds) -> list[Result]:
         jobs: list[Job] = []
         results: dict[int, Result] = {}
         prepared = (self._prepare(each, jobs) for each in given)
@@ -139,7 +144,7 @@ class Segmenter:
                 results[index] = self._make_result(jobs[index], found)
         return [results[index] for index in range(len(given))]
 
-    def _prepare(self, image: Image, jobs: list[Job]) -> Prepared:
+    def _prepare(self, image: object, jobs: list[Job]) -> Prepared:
         """Read and prepare an image, and append its job to ``jobs``."""
         job = _read(image)
         jobs.append(job)
@@ -163,22 +168,25 @@ class Segmenter:
             labels=self.manifest.classes,
             geometry=merged.geometry,
             outputs=merged.outputs,
-            compute_semantic=lambda: postprocess.classify_pixels(*merged.outputs(), merged.geometry),
-            compute_instances=lambda: self._find_instances(merged),
+            compute_semantic=postprocess.classify_pixels,
+            compute_instances=_find_instances,
+            time=job.time,
         )
 
-    def _find_instances(self, merged: Merged) -> list[Instance]:
-        found = postprocess.find_instances(*merged.outputs(), merged.geometry, self._things)
-        return add_labels(found, self.manifest.classes)
 
-
-def _read(image: Image) -> Job:
-    if not isinstance(image, (str, Path)):
-        return Job("", images.from_array(image), {}, None)
+def _read(image: object) -> Job:
     milliseconds: dict[str, float] = {}
     with record_time(milliseconds, "decode"):
-        pixels = images.read(Path(image))
-    return Job(str(image), pixels, milliseconds, None)
+        pixels = images.convert(image)
+    if isinstance(image, (str, os.PathLike)):
+        return Job(os.fspath(image), pixels, milliseconds, None)
+    return Job("", pixels, {}, None)
+
+
+def _find_instances(
+    logits: NDArray[np.floating], masks: NDArray[np.floating], geometry: Geometry, classes: Sequence[Label]
+) -> list[Instance]:
+    return add_labels(postprocess.find_instances(logits, masks, geometry, labels.things(classes)), classes)
 
 
 def choose_thresholds(defaults: Thresholds, score: float | None, overlap: float | None) -> Thresholds:

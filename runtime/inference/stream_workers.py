@@ -26,12 +26,14 @@ class Job:
         image: RGB uint8 (H, W, 3).
         milliseconds: The time of its decoding.
         state: The return value of the last stage.
+        time: The time of its frame, see `Frame`.
     """
 
     name: str
     image: NDArray[np.uint8]
     milliseconds: dict[str, float]
     state: object
+    time: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +98,7 @@ def _read(frame: Frame) -> Job | Failure:
     except InputError as error:
         return Failure(error, final=False)
     milliseconds["decode"] += frame.milliseconds
-    return Job(frame.name, image, milliseconds, state=None)
+    return Job(frame.name, image, milliseconds, state=None, time=frame.time)
 
 
 def run_stage(

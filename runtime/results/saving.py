@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 
-import cv2
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime import files
 from pem_edge.runtime.errors import OutputError
-from pem_edge.runtime.results import coco_format
+from pem_edge.runtime.outside.printable import printable
+from pem_edge.runtime.results import coco_format, png
 from pem_edge.runtime.results.result import Result
+from pem_edge.runtime.results.timeline import Timeline
 from pem_edge.runtime.results.video_file import VideoFile
 from pem_edge.runtime.sources import Footage, Source
 from pem_edge.runtime.versioned_json import JsonObject
@@ -25,8 +25,11 @@ from pem_edge.runtime.versioned_json import JsonObject
 KINDS = ("overlay", "panoptic", "json")
 """Kinds of output that can be saved."""
 
-_MAX_REPEAT_SECONDS = 2.0
-"""Maximum seconds that one drawing stays in the video of a live source."""
+_LONGEST_GAP, _LONGEST_LIVE_GAP = 600.0, 2.0
+"""Seconds that one drawing stays in a video at most. A live source stalls; a longer gap in a file is no time at all."""
+
+_LOWEST_FPS, _HIGHEST_FPS = 1.0, 240.0
+"""Frame rates of a video, which every player plays. Drawings are repeated or left out to keep the time."""
 
 _CATEGORIES_BYTES = 1 << 16
 """Upper bound of the size of the categories in the JSON file."""
@@ -103,24 +106,30 @@ class _ImageSaver(_Saver):
 
     def save(self, result: Result) -> Path:
         path = _png(self._kind, self._folder, self._source, result.name)
-        with files.write_atomically(path, durable=False) as temporary:
-            temporary.write_bytes(cv2.imencode(".png", _bgr(self._render(result)))[1].tobytes())
+        png.write(path, self._render(result))
         return path
 
 
 class _VideoSaver(_Saver):
-    """Saves the drawings of all frames as a video. Frames of a live source are repeated to keep its timing."""
+    """Saves the drawings of all frames as a video of constant rate.
+
+    Its time is that of the frames: each drawing is repeated until the next one is due, and left out if it is late.
+    """
 
     def __init__(self, folder: Path, source: Footage) -> None:
-        self._file = VideoFile(folder / f"{source.stem}_overlay.mp4", source.fps)
-        self._fps, self._live = source.fps, source.live
-        self._start: float | None = None
+        fps = min(max(source.fps, _LOWEST_FPS), _HIGHEST_FPS)
+        self._file = VideoFile(folder / f"{source.stem}_overlay.mp4", fps)
+        self._timeline = Timeline(fps, _LONGEST_LIVE_GAP if source.live else _LONGEST_GAP)
+        self._last: NDArray[np.uint8] | None = None
         self.paths = [self._file.path]
 
     def save(self, result: Result) -> Path:
-        drawn = result.draw()
-        for _ in range(self._repetitions()):
+        index, drawn = self._timeline.place(result.time), result.draw()
+        while self._last is not None and self._file.frames < index:
+            self._file.write(self._last)
+        if self._file.frames == index:
             self._file.write(drawn)
+        self._last = drawn
         return self._file.path
 
     def bytes_to_finish(self) -> int:
@@ -128,17 +137,6 @@ class _VideoSaver(_Saver):
 
     def close(self) -> None:
         self._file.close()
-
-    def _repetitions(self) -> int:
-        """Return the number of times to write the frame, so that the video keeps up with the clock."""
-        if not self._live:
-            return 1
-        now = time.monotonic()
-        self._start = now if self._start is None else self._start
-        due = int((now - self._start) * self._fps) + 1 - self._file.frames
-        repetitions = min(max(1, due), round(_MAX_REPEAT_SECONDS * self._fps))
-        self._start += max(0, due - repetitions) / self._fps  # a longer gap is left out of the video
-        return repetitions
 
 
 class _JsonSaver(_Saver):
@@ -156,7 +154,9 @@ class _JsonSaver(_Saver):
         image_id = _stem(self._source, result.name)
         height, width = result.panoptic.shape
         png = _png("panoptic", self._folder, self._source, result.name).relative_to(self._folder)
-        self._images.append(self._encode(coco_format.image(image_id, Path(result.name).name, (height, width))))
+        self._images.append(
+            self._encode(coco_format.image(image_id, printable(Path(result.name).name), (height, width)))
+        )
         self._annotations.append(self._encode(coco_format.annotation(image_id, png.as_posix(), result.segments)))
         self._labels = result.labels
         return self._path
@@ -199,7 +199,3 @@ def _png(kind: str, folder: Path, source: Source, name: str) -> Path:
         frames = folder / f"{source.stem}_{kind}"
         return frames / f"{name}.png" if name else frames
     return folder / f"{source.stems[name]}_{kind}.png"
-
-
-def _bgr(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8)

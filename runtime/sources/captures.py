@@ -1,14 +1,16 @@
-"""OpenCV captures: opened with a timeout and without output on standard error, and read as RGB."""
+"""OpenCV captures: opened with a timeout and without output on standard error, and read as RGB of square pixels."""
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from threading import Thread
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import cv2
 import numpy as np
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from pem_edge.runtime import images
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.handoff_queue import Closed, HandoffQueue
+from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.sources.frame import DEFAULT_FPS, Frame, frame_name
 from pem_edge.runtime.sources.tally import Tally
 
@@ -27,6 +30,15 @@ if "OPENCV_LOG_LEVEL" not in os.environ:
 
 _MAX_FAILURES = 500
 """Failed reads in a row that count as the end, which OpenCV reports like a damaged frame."""
+
+_MAX_FPS = 1000.0
+"""Frames per second above which a claim is not believed."""
+
+_MAX_ASPECT = 5.0
+"""Ratio of a pixel's sides above which a claim is not believed."""
+
+_FILE_BACKEND = cv2.CAP_FFMPEG if cv2.videoio_registry.hasBackend(cv2.CAP_FFMPEG) else cv2.CAP_ANY
+"""The backend for files. Others may take digits in a name for the number of a file in a row."""
 
 Value = TypeVar("Value")
 
@@ -48,10 +60,28 @@ def open_capture(
     return _call_in_thread(lambda: cv2.VideoCapture(target, backend, options), timeout)
 
 
+def open_file(path: Path) -> cv2.VideoCapture:
+    """Open a video file. The capture is not opened if that fails. Raises InputError if the file cannot be read.
+
+    OpenCV gets the file's descriptor, as it crashes on a name that is not UTF-8, and FFmpeg would take a name for more
+    than a name: ``notes.txt`` for a film of its text, a list of other files for these.
+    """
+    with (
+        reading(path, InputError, expected="a video", cure="give another file"),
+        path.open("rb") as file,
+    ):
+        return open_capture(f"/dev/fd/{file.fileno()}", _FILE_BACKEND)
+
+
 def describe(capture: cv2.VideoCapture) -> tuple[float, int | None]:
     """Return the frames per second and the number of frames that a capture claims, None if it claims none."""
-    claimed = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    return capture.get(cv2.CAP_PROP_FPS) or DEFAULT_FPS, claimed if claimed > 0 else None
+    fps, claimed = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    return fps if 0 < fps <= _MAX_FPS else DEFAULT_FPS, int(claimed) if 0 < claimed < math.inf else None
+
+
+def require_size(capture: cv2.VideoCapture, name: str) -> None:
+    """Raise InputError if the frames of a capture, which ``name`` names, have too many pixels to be decoded."""
+    images.require_pixels(capture.get(cv2.CAP_PROP_FRAME_HEIGHT), capture.get(cv2.CAP_PROP_FRAME_WIDTH), name)
 
 
 def read_recording(capture: cv2.VideoCapture, name: str) -> Iterator[Frame]:
@@ -60,37 +90,82 @@ def read_recording(capture: cv2.VideoCapture, name: str) -> Iterator[Frame]:
     failures = 0
     while failures < _MAX_FAILURES:
         start = time.perf_counter()
-        image = retrieve(capture) if capture.grab() else None
+        image = retrieve(capture, name) if capture.grab() else None
         if image is None:
             failures += 1
             continue
         spent = 1000 * (time.perf_counter() - start)
-        yield Frame(frame_name(tally.count), partial(images.from_array, image), spent)
-        tally.add(capture.get(cv2.CAP_PROP_POS_MSEC), failures)
+        position = _position(capture)
+        yield Frame(frame_name(tally.count), partial(images.from_array, image), spent, position / 1000)
+        tally.add(position, failures)
         failures = 0
     if loss := tally.describe_loss():
         raise InputError(f"{name} {loss}: replace it, or convert it again")
 
 
-def retrieve(capture: cv2.VideoCapture) -> NDArray[np.uint8] | None:
-    """Return the frame that was grabbed last, RGB uint8 (H, W, 3), or None if it cannot be decoded."""
-    decoded, image = capture.retrieve()
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8) if decoded else None
+def retrieve(capture: cv2.VideoCapture, name: str) -> NDArray[np.uint8] | None:
+    """Return the frame that was grabbed last, RGB uint8 (H, W, 3), or None if it cannot be decoded.
+
+    Raises:
+        InputError: If it is too large, or OpenCV fails. ``name`` is the source's name for the message.
+    """
+    with reading(name, InputError, expected="a video", cure="replace it, or convert it again"):
+        decoded, image = capture.retrieve()
+        if not decoded:
+            return None
+        height, width = _square(image.shape[0], image.shape[1], _pixel_aspect(capture))
+        images.require_pixels(height, width, name)
+        rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        return np.asarray(rgb if rgb.shape[:2] == (height, width) else cv2.resize(rgb, (width, height)), np.uint8)
+
+
+def _square(height: int, width: int, aspect: float) -> tuple[int, int]:
+    """Return the size at which pixels of this width by height are square. Neither side gets smaller."""
+    return (height, round(width * aspect)) if aspect >= 1 else (round(height / aspect), width)
+
+
+def _pixel_aspect(capture: cv2.VideoCapture) -> float:
+    """Return the width of a pixel by its height, 1 if it is unknown or beyond belief."""
+    width, height = capture.get(cv2.CAP_PROP_SAR_NUM), capture.get(cv2.CAP_PROP_SAR_DEN)
+    if not (width > 0 and height > 0 and 1 / _MAX_ASPECT <= width / height <= _MAX_ASPECT):
+        return 1.0
+    turned = capture.get(cv2.CAP_PROP_ORIENTATION_META) % 180 and capture.get(cv2.CAP_PROP_ORIENTATION_AUTO)
+    return height / width if turned else width / height
+
+
+def _position(capture: cv2.VideoCapture) -> float:
+    """Return the timestamp of the frame that was grabbed last, in milliseconds."""
+    position = capture.get(cv2.CAP_PROP_POS_MSEC)
+    return position if math.isfinite(position) else 0.0
 
 
 def _call_in_thread(call: Callable[[], Value], timeout: float | None) -> Value:
-    """Return what ``call`` returns, or raise TimeoutError after ``timeout`` seconds.
+    """Return what ``call`` returns or raise what it raises, or raise TimeoutError after ``timeout`` seconds.
 
     The call runs in its own thread, so that one that never returns from a C library can be abandoned, also with Ctrl-C.
     """
-    queue: HandoffQueue[Value] = HandoffQueue()
+    queue: HandoffQueue[Callable[[], Value]] = HandoffQueue()
 
     def work() -> None:
         with suppress(Closed):
-            queue.put(call())
+            queue.put(_attempt(call))
 
     Thread(target=work, name="pem-open", daemon=True).start()
     try:
-        return queue.get(timeout)
+        outcome = queue.get(timeout)
     finally:
         queue.close()
+    return outcome()
+
+
+def _attempt(call: Callable[[], Value]) -> Callable[[], Value]:
+    """Make the call, and return a function that returns its value or raises its error."""
+    try:
+        value = call()
+    except Exception as error:
+        return partial(_raise, error)
+    return lambda: value
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error

@@ -21,11 +21,13 @@ class Frame:
         name: The path of an image file, or the number of a video's frame ("000000" and up).
         read: Returns the image, RGB uint8 (H, W, 3), or raises InputError.
         milliseconds: The time that was spent on decoding before ``read`` is called.
+        time: When the frame is to be shown, in seconds since any moment; None if the source does not say.
     """
 
     name: str
     read: Callable[[], NDArray[np.uint8]]
     milliseconds: float = 0.0
+    time: float | None = None
 
 
 class Footage(ABC):

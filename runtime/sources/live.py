@@ -7,7 +7,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterator
 from functools import partial
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import cv2
 
@@ -15,6 +15,7 @@ from pem_edge.runtime import images
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.sources import captures
 from pem_edge.runtime.sources.frame import Footage, Frame, format_count, frame_name
+from pem_edge.runtime.sources.names import usable
 
 _CURE = "check it and the way to it, or allow more seconds with --timeout"
 
@@ -46,6 +47,7 @@ class _Capture(Footage):
             raise InputError(f"{self.name} did not answer for {self.timeout:g} s: {_CURE}") from None
         if not capture.isOpened():
             raise InputError(self._absence_message())
+        captures.require_size(capture, self.name)
         return capture
 
     @abstractmethod
@@ -77,10 +79,10 @@ class Address(_Capture):
 
     def __init__(self, address: str, timeout: float | None) -> None:
         self._address = address
-        parts = urlsplit(address)
-        host = parts.hostname or ""
-        self.name = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()  # no passwords
-        self.stem = re.sub(r"[^\w.-]+", "_", host + parts.path).strip("._") or "stream"
+        parts = _split(address)
+        without_secrets = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
+        self.name = without_secrets.geturl()
+        self.stem = usable(re.sub(r"[^\w.-]+", "_", f"{parts.hostname}{parts.path}").strip("._") or "stream")
         super().__init__(timeout)
 
     def _start_capture(self) -> cv2.VideoCapture:
@@ -96,14 +98,31 @@ class Address(_Capture):
         )
 
 
+def _split(address: str) -> SplitResult:
+    """Return the parts of an address. Raises InputError, without the password, if it is malformed."""
+    try:
+        address.encode()
+        parts = urlsplit(address)
+        if parts.hostname and parts.port != 0 and address.isprintable():
+            return parts
+    except ValueError:  # by any of the first three lines
+        pass
+    scheme, _, rest = address.partition("://")
+    shown = rest.rpartition("@")[2].partition("?")[0]
+    raise InputError(
+        f"{scheme}://{shown} is malformed, expected {scheme}://host:port/path: check host and port, and write special "
+        "characters of a password as %2F and the like"
+    )
+
+
 def _read_live(capture: cv2.VideoCapture, name: str) -> Iterator[Frame]:
     """Yield each frame as it arrives. Raises InputError if the frames end, as a live stream has no end."""
     count = 0
     while capture.grab():
         start = time.perf_counter()
-        if (image := captures.retrieve(capture)) is None:
+        if (image := captures.retrieve(capture, name)) is None:
             continue
         spent = 1000 * (time.perf_counter() - start)
-        yield Frame(frame_name(count), partial(images.from_array, image), spent)
+        yield Frame(frame_name(count), partial(images.from_array, image), spent, start)
         count += 1
     raise InputError(f"{name} was lost after {format_count(count)}: {_CURE}")

@@ -11,24 +11,31 @@ import cv2
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.sources import captures
 from pem_edge.runtime.sources.frame import Footage, Frame
+from pem_edge.runtime.sources.names import usable
 
-SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv"})
+JPEG_SUFFIXES = frozenset({".mjpeg", ".mjpg"})
+"""Suffixes of videos that begin like an image: they are JPEG images in a row."""
 
 
 class Video(Footage):
     """The frames of a video file. Iterating skips damaged frames and raises InputError after the last frame if any.
 
+    Frames whose pixels are not square are scaled, so that they are.
+
     Raises:
-        InputError: If the file holds no video that OpenCV can decode.
+        InputError: If the file holds no video that OpenCV can decode, or its frames are too large.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.name, self.stem = path, str(path), path.stem
+        self.path, self.name, self.stem = path, str(path), usable(path.stem)
         with self._open() as capture:
             self.fps, self.length = captures.describe(capture)
+            captures.require_size(capture, self.name)
             readable = capture.grab()
         if not readable:
-            raise InputError(f"{path} is not a video that can be decoded: replace it, or convert it to .mp4 (H.264)")
+            raise InputError(
+                f"{path} is not a video that can be decoded, nor an image: convert it to .mp4 (H.264) or .jpg"
+            )
 
     def __iter__(self) -> Iterator[Frame]:
         with self._open() as capture:
@@ -36,7 +43,7 @@ class Video(Footage):
 
     @contextmanager
     def _open(self) -> Iterator[cv2.VideoCapture]:
-        capture = captures.open_capture(str(self.path))
+        capture = captures.open_file(self.path)
         try:
             yield capture
         finally:

@@ -31,9 +31,9 @@ def result() -> Result:
         labels=CITYSCAPES,
         geometry=geometry,
         outputs=lambda: (logits, masks),
-        compute_semantic=lambda: postprocess.classify_pixels(logits, masks, geometry),
-        compute_instances=lambda: add_labels(
-            postprocess.find_instances(logits, masks, geometry, labels.things(CITYSCAPES)), CITYSCAPES
+        compute_semantic=postprocess.classify_pixels,
+        compute_instances=lambda logits, masks, geometry, classes: add_labels(
+            postprocess.find_instances(logits, masks, geometry, labels.things(classes)), classes
         ),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,30 +27,40 @@ def frames_in(video: Path) -> int:
     return round(cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_COUNT))
 
 
-@pytest.mark.parametrize(("live", "seconds", "frames"), [(False, 3.0, 2), (True, 1.0, 26), (True, 100.0, 51)])
-def test_a_live_sources_video_keeps_up_with_the_clock(
-    tmp_path: Path, result: runtime.Result, monkeypatch: pytest.MonkeyPatch, live: bool, seconds: float, frames: int
+@pytest.mark.parametrize(
+    ("live", "times", "frames"),
+    [
+        (False, [None, None], 2),
+        (False, [5.0, 8.0], 76),
+        (False, [0.0, 0.04, 0.08, 0.12], 4),
+        (False, [0.0, 0.01, 0.02, 0.12], 4),  # two of them too early to be shown
+        (False, [0.0, 0.0, 0.0], 3),  # a container without timestamps
+        (False, [90.0, 90.04, 0.0, 0.04], 4),  # a clock that starts again
+        (False, [0.0, 95443.0], 15001),  # a timestamp that ran over
+        (True, [7.0, 8.0], 26),
+        (True, [7.0, 107.0], 51),
+        (True, [7.0, 107.0, 107.2, 107.4], 61),
+    ],
+)
+def test_a_video_keeps_the_time_of_its_source(
+    tmp_path: Path, result: runtime.Result, live: bool, times: list[float | None], frames: int
 ) -> None:
-    """25 frames a second; a gap of more than 2 s is cut to that."""
-    now = [time.monotonic()]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    """25 frames a second; a gap of more than 2 s of a live source, or of 10 minutes of a file, is cut to that."""
     with Outputs(["overlay"], tmp_path, Made(image, live=live)) as outputs:
-        outputs.save(result)
-        now[0] += seconds
-        outputs.save(result)
+        for time in times:
+            outputs.save(replace(result, time=time))
     assert frames_in(tmp_path / "made_overlay.mp4") == frames
 
 
-def test_after_a_gap_that_was_cut_the_clock_goes_on(
-    tmp_path: Path, result: runtime.Result, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = [time.monotonic()]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    with Outputs(["overlay"], tmp_path, Made(image, live=True)) as outputs:
-        for gap in (0.0, 100.0, 0.2, 0.2):
-            now[0] += gap
-            outputs.save(result)
-    assert frames_in(tmp_path / "made_overlay.mp4") in range(60, 63)
+def test_a_drawing_stays_until_the_next_is_due(tmp_path: Path, result: runtime.Result) -> None:
+    """At 25 frames a second, red is shown for four and blue for one."""
+    with Outputs(["overlay"], tmp_path, Made(image)) as outputs:
+        for color, time in (((255, 0, 0), 0.0), ((0, 0, 255), 0.16)):
+            picture = np.full((64, 96, 3), color, np.uint8)
+            outputs.save(replace(result, image=picture, segments=[], time=time))
+    capture = cv2.VideoCapture(str(tmp_path / "made_overlay.mp4"))
+    shown = [int(capture.read()[1][32, 48].argmax()) for _ in range(5)]
+    assert shown == [2, 2, 2, 2, 0]  # BGR
 
 
 def test_the_description_is_cocos(tmp_path: Path, result: runtime.Result) -> None:

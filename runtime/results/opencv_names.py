@@ -1,0 +1,35 @@
+"""File names for OpenCV, which ends the process with a crash if a name is not UTF-8."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def encodable(path: Path) -> Iterator[str]:
+    """Yield a name of ``path`` for OpenCV: the path itself, or a temporary link if it is not UTF-8.
+
+    The name is absolute, so that FFmpeg does not take it for an address.
+
+    Raises:
+        OSError: If the link cannot be made.
+    """
+    name = str(path.absolute())
+    if _is_utf8(name):
+        yield name
+        return
+    with tempfile.TemporaryDirectory(prefix="pem-") as folder:
+        link = Path(folder) / f"link{path.suffix if _is_utf8(path.suffix) else ''}"
+        link.symlink_to(name)
+        yield str(link)
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
