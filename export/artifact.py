@@ -27,7 +27,7 @@ from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import METADATA_KEY, InputSpec, Manifest, Thresholds, manifest_path
 from pem_edge.runtime.artifacts.provenance import BuiltBy, Parity
 from pem_edge.runtime.artifacts.sections import FileHash
-from pem_edge.runtime.errors import ExportError
+from pem_edge.runtime.errors import BrokenBackend, ExportError
 from pem_edge.runtime.files import exclusively, sha256, write_together
 from pem_edge.runtime.progress import Say
 
@@ -184,9 +184,12 @@ def _check_parity(request: OnnxExport, proto: onnx.ModelProto, manifest: Manifes
         proto, manifest = _make_runnable(request, proto, manifest)
         onnx.save(proto, path)
         artifact = Artifact(path, manifest)
-        loaded = [
-            stack.enter_context(closing(backends.create(name, artifact))) for name in backends.available_for(artifact)
-        ]
+        loaded = []
+        for name in backends.available_for(artifact):
+            try:
+                loaded.append(stack.enter_context(closing(backends.create(name, artifact))))
+            except BrokenBackend as error:  # noqa: PERF203  # few backends
+                say(f"{error}; it is left out of the parity check")
         measured = parity.measure(
             request.model,
             loaded,

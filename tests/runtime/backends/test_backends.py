@@ -288,6 +288,36 @@ def test_unknown_backend(tiny: Path) -> None:
         backends.create("abacus", artifact.read(tiny))
 
 
+def chosen(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Load the demo in a process that looks for modules in ``folder`` first; prints the backend."""
+    return subprocess.run(
+        [sys.executable, "-c", "import pem_edge; print(pem_edge.load('demo').backend.name)"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])},
+    )
+
+
+@needs_openvino
+def test_a_backend_that_cannot_be_imported_is_said_and_the_next_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "openvino").mkdir()
+    (tmp_path / "openvino" / "__init__.py").write_text("raise ImportError('libopenvino.so: cannot open')")
+    done = chosen(tmp_path)
+    assert done.stdout == "onnxruntime\n"
+    assert done.stderr == (
+        "backend openvino is installed but cannot be imported (libopenvino.so: cannot open): install it again, with "
+        "pip install --force-reinstall openvino; the next backend is tried\n"
+    )
+
+
+def test_a_folder_with_the_name_of_a_backend_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("openvino", "tensorrt"):
+        (tmp_path / module).mkdir()
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert not {"openvino", "tensorrt"} & set(backends.available())
+
+
 def test_backends_that_are_not_installed(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("openvino", "onnxruntime", "tensorrt", "tensorrt_rtx"):
         monkeypatch.setitem(sys.modules, module, None)
