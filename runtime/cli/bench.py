@@ -20,7 +20,10 @@ from pem_edge.runtime.cli import bench_options, console, output
 from pem_edge.runtime.cli.bench_options import PROGRAM
 from pem_edge.runtime.cli.bench_requests import DEFAULT_STAGE, BenchRequest, CompareRequest
 from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.outside.reading import read_bytes
 from pem_edge.runtime.versioned_json import JsonObject
+
+_LONGEST_REPORT = 100_000_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,10 +70,8 @@ def _compare(request: CompareRequest) -> JsonObject:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}; make it with pem-bench MODEL -o {path}") from error
+    cure = f"make it with pem-bench MODEL -o {path}"
+    return read_bytes(path, InputError, limit=_LONGEST_REPORT, expected="a report of pem-bench", cure=cure)
 
 
 def _to_record(content: msgspec.Struct, errors: list[str]) -> JsonObject:
