@@ -19,6 +19,7 @@ from pem_edge.runtime.cli.run_options import RunRequest
 from pem_edge.runtime.inference.segmenter import Segmenter
 from pem_edge.runtime.inference.stream import Stream
 from pem_edge.runtime.loading import load
+from pem_edge.runtime.outside.printable import printable
 from pem_edge.runtime.results.result import Result
 from pem_edge.runtime.results.saving import Outputs
 from pem_edge.runtime.serving import live
@@ -103,7 +104,7 @@ def _print_summary(request: RunRequest, stream: Stream) -> Iterator[None]:
 
 def _make_record(result: Result, paths: dict[str, Path]) -> JsonObject:
     return {
-        "image": result.name,
+        "image": printable(result.name),
         "segments": [asdict(segment) for segment in result.segments],
         "overlay": _text(paths.get("overlay")),
         "panoptic": _text(paths.get("panoptic")),
@@ -112,7 +113,7 @@ def _make_record(result: Result, paths: dict[str, Path]) -> JsonObject:
 
 
 def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
+    return None if path is None else printable(str(path))
 
 
 def _describe(result: Result) -> str:
@@ -123,7 +124,7 @@ def _describe(result: Result) -> str:
     more = [f"{len(counts) - len(shown)} more"] if len(counts) > len(shown) else []
     number = f"{len(largest)} segment{'' if len(largest) == 1 else 's'}"
     classes = f" ({', '.join(shown + more)})" if shown else ""
-    return f"{result.name}: {number}{classes}, {sum(result.milliseconds.values()):.1f} ms"
+    return f"{printable(result.name)}: {number}{classes}, {sum(result.milliseconds.values()):.1f} ms"
 
 
 if __name__ == "__main__":

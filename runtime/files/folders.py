@@ -37,8 +37,12 @@ def cache_folder() -> Path:
 
 
 def refuse_existing(path: Path) -> None:
-    """Raise OutputError if ``path`` exists."""
-    if path.exists():
+    """Raise OutputError if ``path`` exists, or is no name for a file."""
+    try:
+        exists = path.exists()
+    except OSError as error:
+        raise unwritable(path, error) from error
+    if exists:
         raise OutputError(f"{path} exists already: add --overwrite, or choose another name with -o")
 
 

@@ -55,7 +55,7 @@ class Segmenter:
     @overload
     def __call__(
         self,
-        image: list[ImageT] | tuple[ImageT, ...],
+        image: list[ImageT] | tuple[Image, ...],
         *,
         score_threshold: float | None = None,
         overlap_threshold: float | None = None,
@@ -63,7 +63,7 @@ class Segmenter:
 
     def __call__(
         self,
-        image: Image | list[ImageT] | tuple[ImageT, ...],
+        image: Image | list[ImageT] | tuple[Image, ...],
         *,
         score_threshold: float | None = None,
         overlap_threshold: float | None = None,
@@ -93,7 +93,7 @@ class Segmenter:
 
     def stream(
         self,
-        source: str | Path | int | list[ImageT] | tuple[ImageT, ...] | Source,
+        source: str | Path | int | list[ImageT] | tuple[Image, ...] | Source,
         on_error: Callable[[InputError], None] | None = None,
         *,
         timeout: float | None = sources.TIMEOUT,

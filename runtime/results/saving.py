@@ -113,12 +113,14 @@ class _ImageSaver(_Saver):
 class _VideoSaver(_Saver):
     """Saves the drawings of all frames as a video of constant rate.
 
-    Its time is that of the frames: each drawing is repeated until the next one is due, and left out if it is late.
+    Its time is that of the frames: each drawing is repeated until the next one is due. One that comes too early for the
+    rate is left out; not so of a live source, whose rate is often a guess.
     """
 
     def __init__(self, folder: Path, source: Footage) -> None:
         fps = min(max(source.fps, _LOWEST_FPS), _HIGHEST_FPS)
         self._file = VideoFile(folder / f"{source.stem}_overlay.mp4", fps)
+        self._live = source.live
         self._timeline = Timeline(fps, _LONGEST_LIVE_GAP if source.live else _LONGEST_GAP)
         self._last: NDArray[np.uint8] | None = None
         self.paths = [self._file.path]
@@ -127,7 +129,7 @@ class _VideoSaver(_Saver):
         index, drawn = self._timeline.place(result.time), result.draw()
         while self._last is not None and self._file.frames < index:
             self._file.write(self._last)
-        if self._file.frames == index:
+        if self._live or self._file.frames == index:
             self._file.write(drawn)
         self._last = drawn
         return self._file.path

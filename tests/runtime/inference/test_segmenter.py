@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +91,65 @@ def test_gray_and_transparent_arrays(tiny: Path) -> None:
     segmenter = runtime.load(tiny)
     assert label_at(segmenter(np.full((64, 96), 255, np.uint8)), 5, 5) == "white"
     assert label_at(segmenter(np.full((64, 96, 4), (0, 255, 0, 0), np.uint8)), 5, 5) == "green"
+
+
+def test_a_list_mixes_whatever_can_be_an_image(tiny: Path, flag: NDArray[np.uint8], tmp_path: Path) -> None:
+    path = tmp_path / "flag.png"
+    Image.fromarray(flag).save(path)
+    given = (
+        path,
+        str(path),
+        Image.fromarray(flag),
+        flag,
+        flag[::-1][::-1],
+        flag.data,
+        flag.view(np.ma.MaskedArray),
+    )
+    segmenter = runtime.load(tiny)
+    expected = segmenter(flag)
+    for results in (segmenter(given), segmenter(tuple(given)), list(segmenter.stream(given))):
+        assert [result.name for result in results[:2]] == [str(path)] * 2
+        for result in results:
+            np.testing.assert_array_equal(result.panoptic, expected.panoptic)
+
+
+def test_a_pillow_image_is_segmented_upright(tiny: Path, flag: NDArray[np.uint8], tmp_path: Path) -> None:
+    picture = Image.fromarray(flag)
+    exif = picture.getexif()
+    exif[0x0112] = 8  # stored turned clockwise
+    picture.save(tmp_path / "turned.png", exif=exif)
+    result = runtime.load(tiny)(Image.open(tmp_path / "turned.png"))
+    assert result.panoptic.shape == (96, 64)
+    assert [label_at(result, row, 32) for row in (10, 48, 86)] == ["blue", "white", "red"]
+
+
+@pytest.mark.parametrize("image", [None, 7, {}, b"flag.png", [[[255, 0, 0]]], iter([])])
+def test_what_is_no_image_is_refused(tiny: Path, image: object) -> None:
+    with pytest.raises(InputError, match=r"the image is a .*, expected a path, a PIL image, or an array"):
+        runtime.load(tiny)(image)  # type: ignore[call-overload]
+
+
+def segment_in_worker(model: Path, pictures: list[NDArray[np.uint8]]) -> list[runtime.Result]:
+    with runtime.load(model, "onnxruntime", threads=1) as segmenter:
+        return segmenter(pictures)
+
+
+def test_results_come_back_from_worker_processes(tiny: Path, flag: NDArray[np.uint8]) -> None:
+    pictures = [flag, np.rot90(flag).copy()]
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        came = pool.submit(segment_in_worker, tiny, pictures).result(timeout=120)
+    for result, expected in zip(came, segment_in_worker(tiny, pictures), strict=True):
+        for name in ("image", "panoptic", "semantic"):
+            np.testing.assert_array_equal(getattr(result, name), getattr(expected, name))
+        for name in ("segments", "labels", "geometry", "name", "time"):
+            assert getattr(result, name) == getattr(expected, name)
+        assert list(result.milliseconds) == STAGES
+        for one, other in zip(result.outputs(), expected.outputs(), strict=True):
+            np.testing.assert_array_equal(one, other)
+        for found, wanted in zip(result.instances, expected.instances, strict=True):
+            np.testing.assert_array_equal(found.mask, wanted.mask)
+            assert (found.label, found.score) == (wanted.label, wanted.score)
+        np.testing.assert_array_equal(result.draw(), expected.draw())
 
 
 def test_a_lone_onnx_works(build: Callable[..., Path], flag: NDArray[np.uint8]) -> None:

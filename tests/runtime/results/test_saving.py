@@ -15,6 +15,7 @@ from pem_edge import runtime
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.errors import OutputError
 from pem_edge.runtime.results.saving import Outputs
+from pem_edge.runtime.sources import Pictures
 from tests.runtime.helpers.footage import Made, image
 
 
@@ -37,7 +38,7 @@ def frames_in(video: Path) -> int:
         (False, [0.0, 0.0, 0.0], 3),  # a container without timestamps
         (False, [90.0, 90.04, 0.0, 0.04], 4),  # a clock that starts again
         (False, [0.0, 95443.0], 15001),  # a timestamp that ran over
-        (True, [7.0, 8.0], 26),
+        (True, [7.0, 7.01, 7.02, 8.0], 26),
         (True, [7.0, 107.0], 51),
         (True, [7.0, 107.0, 107.2, 107.4], 61),
     ],
@@ -86,3 +87,30 @@ def test_what_was_begun_is_finished_when_a_result_cannot_be_kept(
         save_until_the_disk_is_full()
     assert frames_in(tmp_path / "made_overlay.mp4") == 1
     assert len(json.loads((tmp_path / "panoptic.json").read_bytes())["images"]) == 1
+
+
+@pytest.mark.parametrize("fps", [0.01, 0.2, 12.5, 15.998, 29.97, 59.94, 240.0, 1000.0])
+def test_every_rate_of_a_source_gives_a_video(tmp_path: Path, result: runtime.Result, fps: float) -> None:
+    source = Made(image)
+    source.fps = fps
+    with Outputs(["overlay"], tmp_path, source) as outputs:
+        for seconds in range(3):
+            outputs.save(replace(result, time=float(seconds)))
+    capture = cv2.VideoCapture(str(tmp_path / "made_overlay.mp4"))
+    rate, frames = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    assert (frames - 1) / rate == pytest.approx(2, abs=1 / rate)
+
+
+def test_names_of_any_bytes_are_written_as_text(tmp_path: Path, result: runtime.Result) -> None:
+    source = Pictures([Path("in/caf\udce9.png"), Path("in/a\n.png"), Path("in") / f"{'b' * 251}.png"])
+    with Outputs(["overlay", "panoptic", "json"], tmp_path / "out", source) as outputs:
+        for path in source.paths:
+            files = outputs.save(replace(result, name=str(path)))
+            assert files["overlay"].exists()
+    out = tmp_path / "out"
+    document = json.loads((out / "panoptic.json").read_bytes())
+    assert [found["file_name"] for found in document["images"]][:2] == ["caf\\udce9.png", "a\\n.png"]
+    names = [path.name for path in out.iterdir()]
+    assert {found["file_name"] for found in document["annotations"]} <= set(names)
+    assert all(name.isprintable() for name in names)
+    assert len(names) == 7

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from pem_edge.runtime.errors import OutputError
 from pem_edge.runtime.results import video_file
+from pem_edge.runtime.results.opencv_names import encodable
 from pem_edge.runtime.results.video_file import VideoFile
 from tests.runtime.helpers.footage import image, write_noise
 
@@ -78,3 +81,39 @@ def test_a_file_that_stops_growing_is_noticed_while_it_is_written(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_still_scene_is_no_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its frames are a few bytes each, which the writer keeps for long."""
+    monkeypatch.setattr(video_file, "_CHECK_INTERVAL", 20)
+    file = VideoFile(tmp_path / "clip.mp4", 25)
+    for _ in range(200):
+        file.write(image(0))
+    file.close()
+    capture = cv2.VideoCapture(str(file.path))
+    assert (capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.set(cv2.CAP_PROP_POS_FRAMES, 199)) == (200, True)
+    assert capture.read()[1][32, 48].argmax() == 2
+
+
+def test_frames_of_other_sizes_are_fitted_to_the_first(tmp_path: Path) -> None:
+    file = VideoFile(tmp_path / "clip.mp4", 25)
+    for size in ((64, 96), (128, 96), (32, 48), (1, 999)):
+        file.write(np.full((*size, 3), 255, np.uint8))
+    file.close()
+    capture = cv2.VideoCapture(str(file.path))
+    frames = [capture.read()[1][..., 0] > 127 for _ in range(4)]
+    assert [int(frame.any(axis=0).sum()) for frame in frames] == pytest.approx([96, 48, 96, 96], abs=2)
+    assert [int(frame.any(axis=1).sum()) for frame in frames[:3]] == pytest.approx([64, 64, 64], abs=2)
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"\xff", b"a\nb", "日本".encode()])
+def test_a_folder_of_any_name(tmp_path: Path, name: bytes) -> None:
+    """OpenCV crashes on a name that is not UTF-8."""
+    folder = tmp_path / os.fsdecode(name)
+    file = VideoFile(folder / "clip.mp4", 25)
+    file.write(image(0))
+    file.close()
+    assert list(folder.iterdir()) == [file.path]
+    with encodable(file.path) as link:
+        assert cv2.VideoCapture(link).get(cv2.CAP_PROP_FRAME_COUNT) == 1
+    assert Path(link).exists() == (link == str(file.path))

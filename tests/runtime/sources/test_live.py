@@ -101,3 +101,29 @@ def test_a_folder_called_like_a_camera_is_a_folder(monkeypatch: pytest.MonkeyPat
     (tmp_path / "0").mkdir()
     with pytest.raises(InputError, match="0 has no images in it"):
         sources.find("0")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "rtsp://",
+        "rtsp:///path",
+        "http://[",
+        "http://[::1",
+        "http://host:99999/",
+        "http://host:-1/",
+        "http://host:0/",
+        "http://host:port/",
+        "http://ho\nst/",
+        "http://ho\0st/",
+        "http://h\udce9/",
+        "rtsp://user:sec/ret@host/front",
+        "rtsp://user:sec#ret@host/front",
+        "rtsp://user:secret@host:x/front?token=secret",
+        "rtsp://user:secret@[/front?token=secret",
+    ],
+)
+def test_malformed_addresses(address: str) -> None:
+    with pytest.raises(InputError, match=r"is malformed, expected (rtsp|http)://host:port/path: check") as caught:
+        sources.find(address, timeout=0.1)
+    assert "ret" not in str(caught.value)

@@ -91,3 +91,57 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
             os.mkfifo(source)
         with pytest.raises(InputError, match="gives raw frames: give their size with --raw-size HxW"):
             sources.find(source)
+
+
+@pytest.mark.parametrize("size", [(0, 96), (64, 0), (-64, 96), (64, -96)])
+def test_sizes_without_pixels(tmp_path: Path, size: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match=r"the frames of .*clip.rgb cannot be .*: give a height and a width of 1 or"):
+        sources.RawFrames(written(tmp_path / "clip.rgb", 1), size)
+
+
+@pytest.mark.parametrize("size", [(999999, 999999), (10001, 10000), (10**30, 1)])
+def test_sizes_beyond_the_limit_of_images(tmp_path: Path, size: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match=r"clip.rgb claims .*, more than 100000000 pixels, the limit"):
+        sources.RawFrames(written(tmp_path / "clip.rgb", 1), size)
+
+
+@pytest.mark.parametrize("name", ["a" * 256, "loop"])
+def test_names_that_lead_nowhere(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InputError, match=r"cannot read .*: File name too long|loop does not exist"):
+        sources.RawFrames(tmp_path / name, SIZE)
+
+
+@pytest.mark.parametrize(
+    ("redirect", "message"), [("<&-", "standard input is closed"), ("</dev/null", "0 frames and 0")]
+)
+def test_standard_input_that_gives_nothing(redirect: str, message: str) -> None:
+    code = (
+        "from pathlib import Path; from pem_edge.runtime import sources; list(sources.RawFrames(Path('-'), (64, 96)))"
+    )
+    command = ["bash", "-c", f'exec "$0" -c "$1" {redirect}', sys.executable, code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert message in done.stderr.splitlines()[-1]
+
+
+def test_standard_input_that_does_not_wait() -> None:
+    """Whoever shares it may have set it so; a read that finds nothing yet is no end."""
+    code = """
+import os
+from pathlib import Path
+from pem_edge.runtime import sources
+os.set_blocking(0, False)
+print("ready", flush=True)
+print(len(list(sources.RawFrames(Path("-"), (64, 96)))))
+"""
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        for half in (image(0)[:32], image(0)[32:], image(1)):
+            process.stdin.write(half.tobytes())
+            process.stdin.flush()
+        process.stdin.close()
+        assert process.stdout.read() == b"2\n"

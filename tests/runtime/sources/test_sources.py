@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -13,6 +19,8 @@ from PIL import Image
 
 from pem_edge.runtime import sources
 from pem_edge.runtime.errors import InputError
+
+VIDEOS = Path(__file__).parents[2] / "data" / "videos"
 
 
 def picture(path: Path, level: int = 0) -> Path:
@@ -88,8 +96,173 @@ def test_equal_stems_keep_their_suffixes() -> None:
     assert stems == {"a.jpg": "a.jpg", "A.png": "A.png", "b.png": "b"}
 
 
-@given(st.sets(st.tuples(st.sampled_from(["a", "A", "b", "a.png"]), st.sampled_from([".png", ".jpg", ".PNG"]))))
-def test_no_two_pictures_share_a_stem(names: set[tuple[str, str]]) -> None:
-    paths = [Path(stem + suffix) for stem, suffix in sorted(names)]
-    stems = sources.Pictures(paths).stems
-    assert len(set(stems.values())) == len(paths)
+@given(
+    st.sets(
+        st.tuples(
+            st.sampled_from(["", "one", "One", "two"]),
+            st.sampled_from(["a", "A", "b", "a.png", "a" * 251, "a" * 250 + "b", "caf\udce9", "caf%udce9", "a\n"]),
+            st.sampled_from([".png", ".jpg", ".PNG"]),
+        )
+    )
+)
+def test_no_two_pictures_share_a_stem_and_every_stem_can_be_a_name(names: set[tuple[str, str, str]]) -> None:
+    paths = [Path(folder) / (stem + suffix) for folder, stem, suffix in sorted(names)]
+    stems = list(sources.Pictures(paths).stems.values())
+    assert len({stem.casefold() for stem in stems}) == len(paths)
+    assert all(stem.isprintable() and 0 < len(f".{stem}_panoptic-12345678.png".encode()) <= 255 for stem in stems)
+
+
+def test_equal_names_in_different_folders_are_told_apart_by_these() -> None:
+    stems = sources.Pictures([Path("front/1.jpg"), Path("rear/1.jpg")]).stems
+    assert stems == {"front/1.jpg": "front_1.jpg", "rear/1.jpg": "rear_1.jpg"}
+    deep = sources.Pictures([Path("x/front/1.jpg"), Path("y/front/1.jpg")]).stems
+    assert deep == {"x/front/1.jpg": "000000_1.jpg", "y/front/1.jpg": "000001_1.jpg"}
+
+
+def test_a_list_of_paths_pictures_and_arrays(tmp_path: Path) -> None:
+    path = picture(tmp_path / "a.png", 7)
+    array = np.full((4, 6, 3), 9, np.uint8)
+    found = sources.find([str(path), path, Image.fromarray(array), array])
+    assert isinstance(found, sources.Pictures)
+    assert (found.length, found.paths, found.name) == (4, [path, path], "4 images")
+    assert [(frame.name, int(frame.read().mean())) for frame in found] == [
+        (str(path), 7),
+        (str(path), 7),
+        ("000002", 9),
+        ("000003", 9),
+    ]
+    with pytest.raises(InputError, match="the image is a dict"):
+        next(iter(sources.find([{}]))).read()  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    "original", ["clip.3gp", "clip.flv", "clip.mts", "clip.h264", "clip.asf", "clip.vob", "wide.mp4"]
+)
+@pytest.mark.parametrize("suffix", ["own", ".dav", ".MP4", ".jpg", ""])
+def test_a_video_is_told_by_its_content(tmp_path: Path, original: str, suffix: str) -> None:
+    name = original if suffix == "own" else f"clip{suffix}"
+    shutil.copy(VIDEOS / original, tmp_path / name)
+    found = sources.find(tmp_path / name)
+    assert isinstance(found, sources.Video)
+    levels = [frame.read().reshape(-1, 3).mean(axis=0) for frame in found]
+    np.testing.assert_allclose(levels, [(10, 60, 200), (76, 60, 140), (142, 60, 80)], atol=12)
+
+
+def test_jpegs_in_a_row_are_a_video_by_their_suffix(tmp_path: Path) -> None:
+    assert len(list(sources.find(VIDEOS / "clip.mjpeg"))) == 3
+    shutil.copy(VIDEOS / "clip.mjpeg", tmp_path / "photo.jpg")
+    assert isinstance(sources.find(tmp_path / "photo.jpg"), sources.Pictures)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".MKV", ""])
+def test_a_picture_is_told_by_its_content(tmp_path: Path, suffix: str) -> None:
+    (frame,) = sources.find(picture(tmp_path / "photo.png", 9).rename(tmp_path / f"photo{suffix}"))
+    np.testing.assert_array_equal(frame.read(), np.full((4, 6, 3), 9))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("notes.txt", b"FFmpeg would make a film of this.\n" * 100),
+        ("list.m3u8", b"#EXTM3U\n#EXTINF:1,\n" + bytes(VIDEOS / "clip.mts") + b"\n#EXT-X-ENDLIST\n"),
+        ("list.txt", b"ffconcat version 1.0\nfile clip.mts\n"),
+        ("noise.bin", np.random.default_rng(0).bytes(5000)),
+        ("empty", b""),
+        ("zeros", bytes(5000)),
+    ],
+)
+def test_what_is_neither_opens_no_other_file(
+    tmp_path: Path, name: str, content: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(VIDEOS / "clip.mts", tmp_path)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"{name} is not a video that can be decoded, nor an image: convert it to"):
+        sources.find(tmp_path / name)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"mif1", b"avif"])
+def test_a_photo_in_a_container_for_videos_is_not_played(tmp_path: Path, brand: bytes) -> None:
+    """A phone's .heic is made of tiles, of which a reader of videos would give the first."""
+    data = bytearray((VIDEOS / "wide.mp4").read_bytes())
+    data[8:12] = brand
+    (tmp_path / "photo.heic").write_bytes(data)
+    (frame,) = sources.find(tmp_path / "photo.heic")
+    with pytest.raises(InputError, match=r"photo.heic is not an image \(JPEG, PNG, .*: replace it"):
+        frame.read()
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"a\nb", b"\xff\xfe", "日本".encode(), b"a" * 251])
+def test_a_name_of_any_bytes_is_read(tmp_path: Path, name: bytes) -> None:
+    for original, suffix in ((picture(tmp_path / "a.png"), b".png"), (VIDEOS / "wide.mp4", b".mp4")):
+        path = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name + suffix)))  # noqa: PTH118
+        shutil.copy(original, path)
+        found = sources.find(path)
+        assert next(iter(found)).read().ndim == 3
+        stems = list(found.stems.values()) if isinstance(found, sources.Pictures) else [found.stem]
+        assert all(stem.isprintable() and len(stem.encode()) <= 200 for stem in stems)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a" * 256, "cannot read .*: File name too long; give an image"),
+        ("loop", "cannot read .*loop: Too many levels of symbolic links; give an image"),
+        ("loop/a.png", "cannot read .*loop/a.png: Too many levels of symbolic links"),
+        ("file/a.png", "file/a.png does not exist: give an image"),
+        ("a\0b", "embedded null byte"),
+        ("socket", "socket is neither a file nor a folder"),
+    ],
+)
+def test_names_that_lead_nowhere(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "loop").symlink_to("loop")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        with pytest.raises(InputError, match=message) as caught:
+            sources.find(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_links_that_lead_nowhere_cost_only_themselves(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    (tmp_path / "b.png").symlink_to("gone.png")
+    (tmp_path / "c.png").symlink_to("c.png")
+    good, *bad = sources.find(tmp_path)
+    assert good.read().shape == (4, 6, 3)
+    for frame in bad:
+        with pytest.raises(InputError, match=r"[bc]\.png does not exist"):
+            frame.read()
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Give up the rights of root within the block, if this is root."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """Yield a folder that every user can get to."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_files_and_folders_of_other_users(public_folder: Path) -> None:
+    for path in (picture(public_folder / "a.png"), video(public_folder / "clip.mp4", 2)):
+        path.chmod(0)
+    picture(public_folder / "closed" / "b.png").parent.chmod(0)
+    with as_nobody():
+        for name in ("clip.mp4", "closed", "closed/b.png"):
+            with pytest.raises(InputError, match=f"cannot read .*{name}: Permission denied; give"):
+                sources.find(public_folder / name)
+        (frame,) = sources.find(public_folder)
+        with pytest.raises(InputError, match=r"cannot read .*a\.png: Permission denied; give another file"):
+            frame.read()

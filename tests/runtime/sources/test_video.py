@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import struct
+from contextlib import suppress
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,8 +15,11 @@ from hypothesis import strategies as st
 
 from pem_edge.runtime import sources
 from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.sources import captures
 from pem_edge.runtime.sources.tally import Tally
-from tests.runtime.helpers.footage import write_video
+from tests.runtime.helpers.footage import image, write_video
+
+VIDEOS = Path(__file__).parents[2] / "data" / "videos"
 
 
 def outcome(path: Path) -> tuple[int, str]:
@@ -89,3 +96,90 @@ def test_gaps_in_a_steady_video_are_damage() -> None:
 def test_without_a_claim_there_is_no_complaint() -> None:
     assert tally([40.0 * index for index in range(10)], None) is None
     assert tally([], 100) is None
+
+
+def test_times_are_those_of_the_container() -> None:
+    expected = [index / 30 for index in range(30)] + [1 + index / 5 for index in range(10)]
+    for name in ("vfr.mkv", "vfr.mp4"):
+        assert [frame.time for frame in sources.find(VIDEOS / name)] == pytest.approx(expected, abs=0.001)
+
+
+@pytest.mark.parametrize(("name", "size"), [("wide.mp4", (64, 128)), ("tall.mkv", (128, 64))])
+def test_pixels_that_are_not_square_are_scaled_to_be(name: str, size: tuple[int, int]) -> None:
+    assert [frame.read().shape for frame in sources.find(VIDEOS / name)] == [(*size, 3)] * 3
+
+
+def turned(path: Path) -> bytes:
+    """Return a video whose track's matrix says that it is to be turned by 90 degrees, as phones write it."""
+    data = bytearray(path.read_bytes())
+    matrix = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    start = data.index(matrix, data.index(b"tkhd"))
+    data[start : start + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 64 << 16, 0, 1 << 30)
+    return bytes(data)
+
+
+def test_a_turned_video_comes_upright_with_square_pixels(tmp_path: Path) -> None:
+    (tmp_path / "phone.mp4").write_bytes(turned(VIDEOS / "wide.mp4"))
+    assert [frame.read().shape for frame in sources.find(tmp_path / "phone.mp4")] == [(128, 64, 3)] * 3
+    plain = write_video(tmp_path / "plain.mp4", 2)
+    plain.write_bytes(turned(plain))
+    assert [frame.read().shape for frame in sources.find(plain)] == [(96, 64, 3)] * 2
+
+
+@pytest.mark.parametrize("size", ["W12000 H10000", "W30000 H30000"])
+def test_frames_beyond_the_limit_of_images(tmp_path: Path, size: str) -> None:
+    path = tmp_path / "clip.y4m"
+    path.write_bytes(f"YUV4MPEG2 {size} F25:1 Ip A1:1 C420jpeg\nFRAME\n".encode() + bytes(5000))
+    with pytest.raises(InputError, match=r"claims 10000x12000, more than 100000000 pixels|is not a video"):
+        sources.find(path)
+
+
+def test_frames_whose_size_changes_come_at_the_first_ones(tmp_path: Path) -> None:
+    sizes = [(64, 96), (64, 96), (128, 192), (40, 40)]
+    jpegs = [cv2.imencode(".jpg", image(index, *size))[1].tobytes() for index, size in enumerate(sizes)]
+    (tmp_path / "clip.mjpeg").write_bytes(b"".join(jpegs))
+    assert [frame.read().shape[:2] for frame in sources.find(tmp_path / "clip.mjpeg")] == [(64, 96)] * 4
+
+
+def test_a_container_that_claims_billions_of_frames(tmp_path: Path) -> None:
+    """AVI's header counts frames and the index is left out: what is there comes, and the rest is told."""
+    path = write_video(tmp_path / "clip.avi", 10, "MJPG")
+    data = bytearray(path.read_bytes())
+    for chunk, offset in ((b"avih", 24), (b"strh", 40)):
+        start = data.index(chunk) + offset
+        data[start : start + 4] = struct.pack("<I", 4_000_000_000)
+    path.write_bytes(data)
+    count, said = outcome(path)
+    assert count == 10
+    assert "ended early, after 10 of 4000000000 frames" in said
+
+
+class Claims:
+    """A capture that claims whatever it is told, and has no frames."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def get(self, _property: int) -> float:
+        return self.value
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf, -math.inf, -192153584101141.0])
+def test_claims_that_make_no_sense_are_no_claims(value: float) -> None:
+    assert captures.describe(Claims(value)) == (25.0, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "original", ["clip.3gp", "clip.flv", "clip.mts", "clip.h264", "clip.asf", "vfr.mkv", "wide.mp4"]
+)
+def test_damage_anywhere_is_an_error_of_ours_or_a_video(tmp_path: Path, original: str) -> None:
+    whole = (VIDEOS / original).read_bytes()
+    rng = np.random.default_rng(0)
+    path = tmp_path / original
+    for _ in range(25):
+        torn = bytearray(whole)
+        for at in rng.integers(0, [min(400, len(torn)), len(torn), len(torn)]):
+            torn[at] = rng.integers(256)
+        path.write_bytes(torn)
+        with suppress(InputError):
+            assert all(frame.read().ndim == 3 for frame in sources.find(path))
