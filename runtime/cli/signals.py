@@ -20,6 +20,8 @@ _SIGNAL_MASK_BYTES = 128  # sigset_t in glibc and musl
 Handler: TypeAlias = "Callable[[int, FrameType | None], object] | int | signal.Handlers | None"
 
 _received: list[int] = []
+_hearing: list[bool] = []
+"""Not empty within `heard`, that is within a command; training can also be called as a library."""
 
 
 def received() -> int | None:
@@ -40,10 +42,12 @@ def heard() -> Iterator[None]:
         raise KeyboardInterrupt
 
     _received.clear()
+    _hearing.append(True)
     before = _handle(interrupt)
     try:
         yield
     finally:
+        _hearing.clear()
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -64,8 +68,11 @@ def deferred(note: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if _received else handler)
-            _reset_after_first(number)
+            signal.signal(number, signal.SIG_DFL if _received and _hearing else handler)
+            if _hearing:
+                _reset_after_first(number)
+        if not _hearing:
+            _received.clear()
 
 
 def _handle(handler: Callable[[int, FrameType | None], None]) -> dict[signal.Signals, Handler]:

@@ -15,6 +15,8 @@ from pathlib import Path
 from pem_edge.runtime.files.atomic import finish, sync, temporary_for, write_atomically
 from pem_edge.runtime.files.folders import unwritable
 
+_LONGEST_NAME = 255  # bytes, on every common file system
+
 
 @contextmanager
 def write_together(paths: Sequence[Path]) -> Iterator[list[Path]]:
@@ -76,4 +78,12 @@ def _read(journal: Path) -> dict[str, str]:
         return {}
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         return {}
-    return {} if any(os.sep in name or name in (".", "..") for pair in names.items() for name in pair) else names
+    return names if all(_is_name(name) for pair in names.items() for name in pair) else {}
+
+
+def _is_name(text: str) -> bool:
+    return (
+        text not in ("", ".", "..")
+        and not {os.sep, "\0"} & set(text)
+        and len(text.encode(errors="surrogatepass")) <= _LONGEST_NAME
+    )

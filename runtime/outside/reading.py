@@ -54,11 +54,11 @@ def read_bytes(path: Path, error: type[PemError], *, limit: int, expected: str, 
             raise error(f"{path} does not exist, expected {expected}: {cure}")
         if not path.is_file():
             raise error(f"{path} is not a file, expected {expected}: {cure}")
+        size = path.stat().st_size
+        if size > limit:
+            raise error(f"{path} has {size} bytes, more than the {limit} of {expected}: {cure}")
         with path.open("rb") as file:
-            data = file.read(limit + 1)
-        if len(data) > limit:
-            raise error(f"{path} has more than {limit} bytes, too many for {expected}: {cure}")
-        return data
+            return file.read(size)
 
 
 def _reason(cause: Exception) -> str:

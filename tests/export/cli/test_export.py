@@ -193,7 +193,7 @@ def test_wrong_options_are_refused_before_anything_is_written(
 
 def test_a_bad_checkpoint_is_refused(tmp_path: Path, refusal: Refusal) -> None:
     (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04 and no more")
-    assert "truncated" in refusal("--weights", tmp_path / "cut.pth", "-o", tmp_path / "out")
+    assert "is damaged or not a checkpoint" in refusal("--weights", tmp_path / "cut.pth", "-o", tmp_path / "out")
 
 
 def test_an_existing_artifact_is_kept_unless_told_otherwise(exported: Path, weights: Path, refusal: Refusal) -> None:
