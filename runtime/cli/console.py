@@ -13,6 +13,7 @@ from typing import TypeVar, cast
 from pem_edge.runtime import backends
 from pem_edge.runtime.cli import output, signals
 from pem_edge.runtime.errors import InputError, PemError
+from pem_edge.runtime.outside.quiet_imports import leave_no_folders
 from pem_edge.runtime.versioned_json import JsonObject
 
 FAILURE, ENDED_BY_SIGNAL = 1, 128
@@ -90,6 +91,7 @@ def run(
         The exit code: 0 for success, 1 for an error, 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP. Wrong usage exits
         with 2 within argparse.
     """
+    leave_no_folders()
     with output.streams() as standard_output:
         options = parser.parse_args(arguments)
         code = _run_until_asked_to_end(

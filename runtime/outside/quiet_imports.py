@@ -1,9 +1,10 @@
-"""Imports libraries that call home unless they are told not to."""
+"""Keeps libraries from calling home and from leaving files, which some do unless they are told not to."""
 
 from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,14 @@ _SWITCHES = {"ORT_DISABLE_TELEMETRY": "1"}
 
 _SENDERS = ("openvino_telemetry",)
 """Modules that only send telemetry, and without which the libraries that use them work."""
+
+
+def leave_no_folders() -> None:
+    """Keep PyTorch from making a folder for compiled code, which it does though nothing is compiled.
+
+    This is for commands: the environment of this process changes.
+    """
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", tempfile.gettempdir())
 
 
 @contextmanager
