@@ -6,7 +6,7 @@ import mmap
 from dataclasses import dataclass
 from pathlib import Path
 
-from pem_edge.runtime.artifacts import onnx_metadata
+from pem_edge.runtime.artifacts import onnx_metadata, pairs
 from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, manifest_path, parse_manifest, verify_manifest
 from pem_edge.runtime.errors import ArtifactError, ManifestError
 
@@ -65,7 +65,7 @@ def _check_kind(model: Path) -> None:
 
 def _read_beside(model: Path) -> Manifest | None:
     """Return the manifest in the file beside ``model``, or None if there is none or it is an engine's."""
-    path = manifest_path(model)
+    path = pairs.manifest_beside(model)
     if not path.exists():
         return None
     manifest = parse_manifest(path.read_bytes(), str(path))
