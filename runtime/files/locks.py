@@ -13,11 +13,15 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
 PREFIX = ".pem-edge-"
 """How the names of temporary files and locks begin."""
+
+_TRIES, _PAUSE = 5, 0.02
+"""For a lock that is free, but that another process holds for a moment to see whether it was left behind; seconds."""
 
 _HELD_BY_ANOTHER = (errno.EWOULDBLOCK, errno.EACCES)
 _open: set[int] = set()
@@ -47,13 +51,12 @@ def acquire(path: Path) -> int:
         BlockingIOError: If another process has the lock.
         OSError: If the file cannot be created.
     """
-    while True:
+    for _ in range(_TRIES):
         descriptor = _open_lock(path)
-        if not _lock(descriptor):
-            os.close(descriptor)
-            raise BlockingIOError(errno.EWOULDBLOCK, "another process has the lock", str(path))
         if _keep(descriptor, path):
             return descriptor
+        time.sleep(_PAUSE)
+    raise BlockingIOError(errno.EWOULDBLOCK, "another process has the lock", str(path))
 
 
 def release(descriptor: int) -> None:
@@ -93,7 +96,7 @@ def _open_lock(path: Path) -> int:
 
 
 def _keep(descriptor: int, path: Path) -> bool:
-    """Lock ``descriptor`` for as long as it is open, unless its file was removed in the meantime; then close it."""
+    """Lock ``descriptor`` for as long as it is open; close it if another process has the lock or removed the file."""
     if _lock(descriptor) and _is_at(descriptor, path):
         _open.add(descriptor)
         return True
