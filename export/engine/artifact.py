@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,13 +15,12 @@ from pem_edge.export.engine.build import Built, build
 from pem_edge.export.engine.machine import Machine
 from pem_edge.export.engine.settings import Settings
 from pem_edge.runtime.artifacts import artifact as artifacts
-from pem_edge.runtime.artifacts import onnx_file
+from pem_edge.runtime.artifacts import onnx_file, pairs
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, manifest_path, parse_manifest, read_manifest
 from pem_edge.runtime.artifacts.sections import Engine, FileHash
-from pem_edge.runtime.backends.tensorrt import plugins
 from pem_edge.runtime.errors import ArtifactError, ExportError, ManifestError
-from pem_edge.runtime.files import exclusively, make_folder, refuse_existing, sha256, write_atomically, write_together
+from pem_edge.runtime.files import make_folder, refuse_existing, remove, sha256, write_atomically
 from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.progress import Say
 
@@ -64,13 +63,6 @@ def refuse_overwriting(source: Path, engine: Path) -> None:
         refuse_existing(beside)
 
 
-def refuse_another_plugin(machine: Machine, source: Manifest, engine: Path) -> None:
-    """Raise OutputError if ``engine`` would bring a build of our plugin that replaces one which engines there need."""
-    library = plugins.find(machine.trt.__version__) if source.deform_conv == "plugin" else None
-    if library is not None and (there := engine.with_name(library.name)).exists() and sha256(there) != sha256(library):
-        refuse_existing(there)
-
-
 def export_engine(machine: Machine, source: Artifact, engine: Path, settings: Settings, say: Say) -> EngineArtifact:
     """Build ``engine`` from ``source``, and write it, its manifest, and what it came from and needs.
 
@@ -89,39 +81,32 @@ def export_engine(machine: Machine, source: Artifact, engine: Path, settings: Se
         OutputError: If a file cannot be written. After any error, nothing new is left.
     """
     make_folder(engine.parent)
-    with exclusively(manifest_path(engine), "an export"):
-        built = build(machine, source, settings, say)
-        say(f"writing {engine}")
-        return _write(machine, source, engine, settings, built)
-
-
-def _write(machine: Machine, source: Artifact, engine: Path, settings: Settings, built: Built) -> EngineArtifact:
-    onnx = engine.with_name(f"{engine.stem}{source.model.suffix}")
-    if built.plugin is not None:
-        _copy(built.plugin, engine.with_name(built.plugin.name))
-    described = _describe(machine, source.manifest, settings, built, FileHash(onnx.name, sha256(source.model)))
-    manifest = msgspec.structs.replace(described, model=FileHash(engine.name, hashlib.sha256(built.data).hexdigest()))
-    contents: dict[Path, bytes | memoryview] = {engine: built.data, manifest_path(engine): manifest.to_json()}
+    built = build(machine, source, settings, say)
+    say(f"writing {engine}")
+    onnx, layers = engine.with_name(f"{engine.stem}{source.model.suffix}"), engine.with_suffix(INSPECTION)
+    companions: dict[Path, pairs.Save] = {}
     if not (onnx.exists() and onnx.samefile(source.model)):
-        contents[onnx] = source.read_model()
+        companions[onnx] = partial(_write_bytes, source.read_model())
     if settings.inspect:
-        inspection = {"from": built.report.source, "layers": built.report.details}
-        contents[engine.with_suffix(INSPECTION)] = json.dumps(inspection, indent=1).encode()
-    with write_together(list(contents)) as files:
-        for file, content in zip(files, contents.values(), strict=True):
-            file.write_bytes(content)
-    listed = engine.with_suffix(INSPECTION) if settings.inspect else None
-    return EngineArtifact(machine.title, engine, manifest, onnx, listed, built.seconds)
+        companions[layers] = partial(_write_inspection, built)
+    plugin = None if built.plugin is None else _place(built.plugin, engine.parent)
+    manifest = _describe(machine, source.manifest, settings, built, FileHash(onnx.name, sha256(source.model)), plugin)
+    manifest = pairs.write(engine, partial(_write_bytes, built.data), manifest, companions)
+    if not settings.inspect:
+        remove([layers])  # of an earlier engine
+    return EngineArtifact(machine.title, engine, manifest, onnx, layers if settings.inspect else None, built.seconds)
 
 
-def _describe(machine: Machine, manifest: Manifest, settings: Settings, built: Built, source: FileHash) -> Manifest:
+def _describe(
+    machine: Machine, manifest: Manifest, settings: Settings, built: Built, source: FileHash, plugin: FileHash | None
+) -> Manifest:
     engine = Engine(
         target=machine.target.name,
         version=machine.trt.__version__,
         gpu=machine.gpu_name,
         compute_capabilities=machine.compute_capabilities(settings),
         source=source,
-        plugin=None if built.plugin is None else FileHash(built.plugin.name, sha256(built.plugin)),
+        plugin=plugin,
         version_compatible=settings.version_compatible,
         hardware_compatible=settings.hardware_compatible,
         layers=built.report.counts(),
@@ -140,11 +125,24 @@ def _describe(machine: Machine, manifest: Manifest, settings: Settings, built: B
     return msgspec.structs.replace(manifest, engine=engine, built_by=built_by)
 
 
-def _copy(source: Path, target: Path) -> None:
-    if target.exists() and target.samefile(source):
-        return
-    with write_atomically(target) as file:
-        shutil.copyfile(source, file)
+def _write_bytes(content: bytes | memoryview, path: Path) -> None:
+    path.write_bytes(content)
+
+
+def _write_inspection(built: Built, path: Path) -> None:
+    path.write_text(json.dumps({"from": built.report.source, "layers": built.report.details}, indent=1))
+
+
+def _place(plugin: Path, folder: Path) -> FileHash:
+    """Copy ``plugin`` to ``folder``; beside another build of the same name, which engines there need, by a new name."""
+    digest = sha256(plugin)
+    target = folder / plugin.name
+    if target.exists() and sha256(target) != digest:
+        target = folder / f"{plugin.stem}-{digest[:12]}{plugin.suffix}"
+    if not target.exists():
+        with write_atomically(target, durable=True) as file:
+            shutil.copyfile(plugin, file)
+    return FileHash(target.name, digest)
 
 
 def _is_inside(beside: Path, onnx: Path) -> bool:

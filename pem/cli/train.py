@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pem_edge.pem.cli import train_options
 from pem_edge.pem.cli.train_options import TrainRequest
+from pem_edge.runtime import files
 from pem_edge.runtime.cli import console
 from pem_edge.runtime.errors import OutputError, TrainingError
-from pem_edge.runtime.files import exclusively, make_folder
 from pem_edge.runtime.versioned_json import JsonObject
 
 if TYPE_CHECKING:
     from pem_edge.pem import PEM
-    from pem_edge.pem.training.processes import Processes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,24 +34,26 @@ def _train(request: TrainRequest) -> JsonObject:
     from pem_edge.pem.training.snapshots import FILE_NAME
     from pem_edge.pem.training.trainer import Trainer
 
-    if (request.out / FILE_NAME).exists() and not (request.resume or request.overwrite):
-        raise OutputError(f"{request.out} contains a run: add --resume to continue it, or --overwrite to delete it")
-    with join_processes(request.device) as processes, _alone_in(request.out, processes):
+    checkpoint = request.out / FILE_NAME
+    _refuse_to_replace(checkpoint, request)
+    with join_processes(request.device) as processes:
         model = _initialize_model(request, len(dataset.labels))
         trainer = Trainer(model, dataset, request.settings, request.out, processes)
-        if request.resume:
-            trainer.resume()
-        else:
-            trainer.delete_earlier_run()
-        trainer.run()
-        weights = trainer.save(half=request.half)
+        with files.claim(checkpoint) if processes.is_main else nullcontext():
+            _refuse_to_replace(checkpoint, request)  # which may have been written while torch was imported
+            if request.resume:
+                trainer.resume()
+            else:
+                trainer.delete_earlier_run()
+            trainer.run()
+            weights = trainer.save(half=request.half)
     return {"weights": str(weights), "metrics": str(request.out / "metrics.csv")}
 
 
-def _alone_in(folder: Path, processes: Processes) -> AbstractContextManager[None]:
-    """Return the context in which no other training may write to ``folder``."""
-    make_folder(folder)
-    return exclusively(folder / "metrics.csv", "a training") if processes.is_main else nullcontext()
+def _refuse_to_replace(checkpoint: Path, request: TrainRequest) -> None:
+    """Raise OutputError if there is a checkpoint, and the run is neither to continue it nor to delete it."""
+    if checkpoint.exists() and not (request.resume or request.overwrite):
+        raise OutputError(f"{request.out} contains a run: add --resume to continue it, or --overwrite to delete it")
 
 
 def _initialize_model(request: TrainRequest, num_classes: int) -> PEM:

@@ -48,7 +48,8 @@ class Progress:
         if not self.path.exists():
             return
         with self.path.open(newline="") as file:
-            rows = [row for row in csv.reader(file) if row and row[0].isdigit() and int(row[0]) <= step]
+            whole = [row for row in csv.reader(file) if len(row) == len(COLUMNS) and row[0].isdigit()]
+        rows = [row for row in whole if int(row[0]) <= step]
         with write_atomically(self.path) as temporary, temporary.open("w", newline="") as file:
             csv.writer(file).writerows([COLUMNS, *rows])
 

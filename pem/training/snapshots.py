@@ -38,7 +38,7 @@ Snapshot: TypeAlias = dict[str, Any]  # tensors, state dicts, numbers and text
 def save(snapshot: Snapshot, path: Path) -> None:
     """Write ``snapshot`` to ``path``, replacing an earlier one once it is complete. Raises OutputError."""
     try:
-        with write_atomically(path) as temporary:
+        with write_atomically(path, durable=True) as temporary:
             torch.save(snapshot, temporary)
     except RuntimeError as error:  # raised by torch if the disk is full
         kept = "; the previous checkpoint was kept" if path.exists() else ""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pem_edge.runtime.artifacts import onnx_file
+from pem_edge.runtime.artifacts import onnx_file, pairs
 from pem_edge.runtime.artifacts.manifest import (
     METADATA_KEY,
     Manifest,
@@ -18,7 +18,6 @@ from pem_edge.runtime.artifacts.manifest import (
 )
 from pem_edge.runtime.artifacts.trust import require_trusted
 from pem_edge.runtime.errors import ArtifactError, ManifestError
-from pem_edge.runtime.files import settle
 from pem_edge.runtime.outside.reading import reading
 
 SUFFIXES = (".onnx", ".engine")
@@ -73,8 +72,6 @@ def read(path: str | Path) -> Artifact:
     """
     model = Path(__file__).parent / "demo" / "pem-nano.onnx" if str(path) == DEMO else Path(path)
     with _reading(model):
-        with suppress(OSError):  # in a folder that is read-only
-            settle(model)
         _check_kind(model)
         data = memoryview(model.read_bytes())
         digest = hashlib.sha256(data).hexdigest()
@@ -105,7 +102,7 @@ def _check_kind(model: Path) -> None:
 
 def _read_beside(model: Path, digest: str) -> Manifest | None:
     """Return the manifest in the file beside ``model``, or None if there is none or it is an engine's."""
-    path = manifest_path(model)
+    path = pairs.manifest_beside(model)
     if not path.exists():
         return None
     manifest = read_manifest(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.backends.base import Backend, RawOutputs
 from pem_edge.runtime.backends.settings import Settings
 from pem_edge.runtime.errors import BackendError
+from pem_edge.runtime.files import temporary_folder
 from pem_edge.runtime.inference.backend import BareModel, Device, Nodes
 from pem_edge.runtime.machine import usable_cpus
 from pem_edge.runtime.outside.quiet_imports import without_telemetry
@@ -58,12 +58,12 @@ class OnnxRuntime(Backend):
             raise BackendError(
                 f"{self.name} times the launches of kernels on a GPU, not the kernels: see NVIDIA's nsys"
             )
-        with tempfile.TemporaryDirectory(prefix="pem-profile-") as folder:
+        with temporary_folder() as folder:
             session = open_session(
                 self.artifact.read_model(),
                 self._asked,
                 _disabled_optimizers(self.artifact),
-                Path(folder) / "profile",
+                folder / "profile",
             )
             for _ in range(1 + runs):
                 session.run(None, {self.artifact.manifest.input.name: images})

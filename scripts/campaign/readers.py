@@ -21,8 +21,8 @@ from pem_edge.pem import checkpoints
 from pem_edge.pem.training import snapshots
 from pem_edge.pem.training.optimization import make_optimizer, restore_optimizer
 from pem_edge.pem.training.settings import TrainingSettings
-from pem_edge.runtime import files, images, sources
-from pem_edge.runtime.artifacts import artifact, labels, manifest
+from pem_edge.runtime import images, sources
+from pem_edge.runtime.artifacts import artifact, labels, manifest, pairs
 from pem_edge.runtime.benchmark import run as benchmark
 from pem_edge.runtime.benchmark import schema
 from pem_edge.runtime.benchmark.options import Options
@@ -78,7 +78,7 @@ def table(folder: Path) -> list[Reader]:
         Reader("training checkpoint", ".pth", [_Training().save()], [], _Training().restore, 8),
         Reader("calibration cache", ".npz", [_statistics(folder)], [b""], tensor_statistics.load, 8),
         Reader("benchmark report", ".json", [_report()], DEEP, _read_report, 4),
-        Reader("journal", ".commit", [b'{".a.tmp": "a"}'], [*DEEP, b'{"../x": "y"}'], _settle, 2),
+        Reader("waiting manifest", ".json", [_demo(".json")], DEEP, _settle, 2),
     ]
 
 
@@ -245,7 +245,8 @@ def _read_report(path: Path) -> object:
 
 
 def _settle(path: Path) -> object:
-    journal = path.with_name(".model.commit")
-    path.rename(journal)
-    files.settle(path.with_name("model.onnx"))
-    return journal.exists()
+    model = path.with_name("model.onnx")
+    model.write_bytes(b"any")
+    path.rename(path.with_name(".model.json.new"))
+    pairs.settle(model)
+    return model.exists()

@@ -17,7 +17,7 @@ from pem_edge.export.cli import export
 from pem_edge.export.graph.operation_forms import Forms
 from pem_edge.export.graph.rewrites import prepare
 from pem_edge.export.parity import sample_image
-from pem_edge.runtime.artifacts import onnx_file
+from pem_edge.runtime.artifacts import onnx_file, pairs
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, parse_manifest
 from pem_edge.runtime.artifacts.sections import Work
@@ -138,6 +138,13 @@ def test_an_onnx_with_our_plugin_is_proved_here_and_runs_nowhere_but_in_an_engin
     assert all(result.passed for result in manifest.parity.values())
     with pytest.raises(BackendError, match="or build the engine it is for, with --to trt"):
         runtime.load(tmp_path / "pem-nano.onnx")
+
+
+def test_a_second_export_to_a_name_is_told(weights: Path, tmp_path: Path, refusal: Refusal) -> None:
+    with pairs.claim(tmp_path / "street.onnx"):  # as a first export does
+        said = refusal("--weights", weights, *SMALL, "-o", tmp_path / "street.onnx", "--overwrite")
+    assert f"another process is writing {tmp_path / 'street'}: wait until it has ended" in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_half_precision_goes_by_another_name(weights: Path, tmp_path: Path) -> None:

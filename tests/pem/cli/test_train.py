@@ -22,6 +22,8 @@ from pem_edge.pem.cli.train import main
 from pem_edge.pem.cli.train_options import TrainRequest
 from pem_edge.pem.training.backbone_weights import load_backbone
 from pem_edge.pem.training.settings import QAT_SETTINGS, TrainingSettings
+from pem_edge.pem.training.snapshots import FILE_NAME
+from pem_edge.runtime import files
 from pem_edge.runtime.datasets.opening import DatasetLocation
 from pem_edge.runtime.errors import CheckpointError, TrainingError
 from pem_edge.runtime.results import coco_format
@@ -95,6 +97,15 @@ def test_a_run_leaves_weights_metrics_and_a_picture(run: Run, tmp_path: Path) ->
     assert (model.variant, model.num_classes) == ("pem-nano", 3)
     assert checkpoints.labels(out / "pem-nano.safetensors") == LABELS
     assert (out / "pem-nano.safetensors").stat().st_size < 8_000_000
+
+
+def test_a_second_run_in_a_folder_is_told(run: Run, tmp_path: Path) -> None:
+    with files.claim(tmp_path / "out" / FILE_NAME):  # as a first run does
+        for option in ("--overwrite", "--resume"):
+            code, _, said = run(option)
+            assert code == 1
+            assert "another process is writing" in said.splitlines()[-1]
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_half_precision_keeps_the_weights_to_its_rounding(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def cubin(name: str, compute_capability: str) -> bytes:
         binary = _compile(name, architecture)
         with (
             suppress(OutputError),
-            write_atomically(path, durable=False) as file,
+            write_atomically(path, durable=True) as file,
         ):  # a cache that cannot be written is no error
             file.write_bytes(hashlib.sha256(binary).digest() + binary)
     return binary
