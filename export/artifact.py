@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -22,13 +21,14 @@ from pem_edge.export.int8.settings import Calibration
 from pem_edge.export.int8.speed import measure_gain
 from pem_edge.pem import PEM
 from pem_edge.runtime import backends
+from pem_edge.runtime.artifacts import pairs
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.labels import Label
-from pem_edge.runtime.artifacts.manifest import METADATA_KEY, InputSpec, Manifest, Thresholds, manifest_path
+from pem_edge.runtime.artifacts.manifest import METADATA_KEY, InputSpec, Manifest, Thresholds
 from pem_edge.runtime.artifacts.provenance import BuiltBy, Parity
 from pem_edge.runtime.artifacts.sections import FileHash
-from pem_edge.runtime.errors import ExportError
-from pem_edge.runtime.files import sha256, write_atomically
+from pem_edge.runtime.errors import BrokenBackend, ExportError
+from pem_edge.runtime.files import sha256, temporary_folder
 from pem_edge.runtime.progress import Say
 
 
@@ -76,7 +76,7 @@ def export_onnx(request: OnnxExport, say: Say = lambda _text: None) -> Manifest:
         InputError: If the calibration images cannot be read.
         CalibrationError: If the graph cannot be calibrated on the images.
         BackendError: If no backend runs the graph in INT8, to time it.
-        OutputError: If a file cannot be written. After any error, neither file is left.
+        OutputError: If a file cannot be written. After any error, the files are as they were.
     """
     _check_labels(request)
     request = replace(request, forms=adapt_forms(request.forms, request.model))
@@ -174,14 +174,17 @@ def _describe(request: OnnxExport) -> Manifest:
 
 def _check_parity(request: OnnxExport, proto: onnx.ModelProto, manifest: Manifest, say: Say) -> dict[str, Parity]:
     """Return the parity by backend, for each that is installed and runs the graph. Raises ExportError if one fails."""
-    with tempfile.TemporaryDirectory(prefix="pem-export-") as folder, ExitStack() as stack:
-        path = Path(folder) / "model.onnx"
+    with temporary_folder() as folder, ExitStack() as stack:
+        path = folder / "model.onnx"
         proto, manifest = _make_runnable(request, proto, manifest)
         onnx.save(proto, path)
         artifact = Artifact(path, manifest)
-        loaded = [
-            stack.enter_context(closing(backends.create(name, artifact))) for name in backends.available_for(artifact)
-        ]
+        loaded = []
+        for name in backends.available_for(artifact):
+            try:
+                loaded.append(stack.enter_context(closing(backends.create(name, artifact))))
+            except BrokenBackend as error:  # noqa: PERF203  # few backends
+                say(f"{error}; it is left out of the parity check")
         measured = parity.measure(
             request.model,
             loaded,
@@ -196,9 +199,4 @@ def _check_parity(request: OnnxExport, proto: onnx.ModelProto, manifest: Manifes
 def _write(output: Path, proto: onnx.ModelProto, manifest: Manifest) -> Manifest:
     onnx.helper.set_model_props(proto, {METADATA_KEY: manifest.to_json().decode()})
     proto.producer_name, proto.producer_version = "pem-edge", version("pem-edge")
-    with write_atomically(output) as model_file:
-        onnx.save(proto, model_file)
-        manifest = msgspec.structs.replace(manifest, model=FileHash(output.name, sha256(model_file)))
-        with write_atomically(manifest_path(output)) as manifest_file:
-            manifest_file.write_bytes(manifest.to_json())
-    return manifest
+    return pairs.write(output, lambda path: onnx.save(proto, path), manifest)

@@ -5,6 +5,7 @@ PemError
 ├── ArtifactError       a model file that is missing, damaged or not exported by pem-edge
 │   └── ManifestError   a manifest that is missing, newer than this version, or does not match
 ├── BackendError        a backend that is not installed or cannot run the artifact
+│   └── BrokenBackend   a backend that is installed, but cannot be imported
 ├── CheckpointError     trained weights that cannot be read or do not fit the model
 ├── ExportError         an export that is not possible, or whose result fails the parity check
 ├── CalibrationError    a calibration that is not possible, or statistics of another model
@@ -33,6 +34,10 @@ class ManifestError(ArtifactError):
 
 class BackendError(PemError):
     """A backend that is not installed or cannot run the artifact."""
+
+
+class BrokenBackend(BackendError):  # noqa: N818  # its name says what is wrong
+    """A backend that is installed, but cannot be imported."""
 
 
 class CheckpointError(PemError):

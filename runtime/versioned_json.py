@@ -57,7 +57,7 @@ class Schema(Generic[Content]):
                     "pip install --upgrade pem-edge"
                 )
             return msgspec.json.decode(data, type=self.content)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise self.error(f"{source} is not a {self.name} of {self.maker} ({error}): {self.cure}") from error
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-import zipfile
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pem_edge.calibration.activations.histograms import Histogram
+from pem_edge.calibration.activations.array_archive import ArrayArchive
+from pem_edge.calibration.activations.histograms import BINS, Histogram
 from pem_edge.calibration.activations.ranges import METHODS, find
 from pem_edge.runtime.errors import CalibrationError
 from pem_edge.runtime.files import write_atomically
+from pem_edge.runtime.outside.reading import reading
 
 FORMAT = 1
 """Version of the file format."""
@@ -83,7 +87,7 @@ class Statistics:
         arrays: dict[str, NDArray[np.generic]] = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
         for number, key in enumerate(keys):
             arrays.update(_to_arrays(str(number), self.tensors[key]))
-        with write_atomically(path) as temporary, temporary.open("wb") as file:
+        with write_atomically(path, durable=True) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
     def table(self) -> str:
@@ -104,20 +108,24 @@ def load(path: Path) -> Statistics:
     Raises:
         CalibrationError: If the file is missing or damaged, or has another format.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            header = json.loads(archive["header"].tobytes())
-            if header["format"] != FORMAT:
-                raise CalibrationError(f"{path} has format {header['format']}, expected {FORMAT}: calibrate again")
-            tensors = {key: _from_arrays(archive, str(number)) for number, key in enumerate(header["keys"])}
-            size = (header["size"][0], header["size"][1])
-            return Statistics(tensors, header["model"], header["images"], header["count"], size, header["macs"])
-    except OSError as error:
-        raise CalibrationError(f"cannot read {path}: {error.strerror or error}; calibrate again") from error
-    except (ValueError, KeyError, TypeError, IndexError, EOFError, zipfile.BadZipFile) as error:
-        raise CalibrationError(
-            f"{path} is damaged or has no calibration statistics: remove it and calibrate again"
-        ) from error
+    cure = "remove it and calibrate again"
+    with reading(path, CalibrationError, expected="a file of calibration statistics", cure=cure):
+        with ArrayArchive(path) as archive:
+            header = msgspec.json.decode(archive.read("header", np.uint8).tobytes(), type=_Header)
+            if header.format != FORMAT:
+                raise CalibrationError(f"{path} has format {header.format}, expected {FORMAT}: calibrate again")
+            tensors = {key: _from_arrays(archive, str(number)) for number, key in enumerate(header.keys)}
+        return Statistics(tensors, header.model, header.images, header.count, header.size, header.macs)
+
+
+class _Header(msgspec.Struct):
+    format: int
+    model: str
+    images: str
+    count: Annotated[int, msgspec.Meta(ge=1)]
+    size: tuple[int, int]
+    macs: dict[str, Annotated[int, msgspec.Meta(ge=0)]]
+    keys: list[str]
 
 
 def _to_arrays(number: str, tensor: TensorStatistics) -> dict[str, NDArray[np.generic]]:
@@ -126,9 +134,14 @@ def _to_arrays(number: str, tensor: TensorStatistics) -> dict[str, NDArray[np.ge
     return {f"{number}.counts": histogram.counts, f"{number}.scalars": scalars, f"{number}.sums": tensor.sums}
 
 
-def _from_arrays(archive: Mapping[str, NDArray[np.float64]], number: str) -> TensorStatistics:
+def _from_arrays(archive: ArrayArchive, number: str) -> TensorStatistics:
+    """Return the statistics of a tensor. Raises ValueError if they cannot be those of any values."""
     histogram = Histogram()
-    reach, minimum, maximum, count = archive[f"{number}.scalars"].tolist()
+    reach, minimum, maximum, count = archive.read(f"{number}.scalars", np.float64, 4).tolist()
     histogram.reach, histogram.minimum, histogram.maximum = reach, minimum, maximum
-    histogram.counts = archive[f"{number}.counts"].astype(np.int64)
-    return TensorStatistics(histogram, archive[f"{number}.sums"], int(count))
+    histogram.counts = archive.read(f"{number}.counts", np.int64, 2 * BINS).astype(np.int64)
+    sums = archive.read(f"{number}.sums", np.float64).astype(np.float64)
+    whole = np.isfinite(sums).all() and math.isfinite(reach) and math.isfinite(count) and count >= 0
+    if not (whole and reach > 0 and histogram.counts.min() >= 0 and -reach <= minimum <= maximum <= reach):
+        raise ValueError(f"tensor {number} has values that no histogram has")
+    return TensorStatistics(histogram, sums, int(count))

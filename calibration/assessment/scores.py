@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -19,6 +17,7 @@ from pem_edge.runtime.artifacts.manifest import Manifest
 from pem_edge.runtime.backends.onnxruntime import OnnxRuntime
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.evaluation.evaluate import evaluate
+from pem_edge.runtime.files import temporary_folder
 from pem_edge.runtime.inference import postprocess
 from pem_edge.runtime.inference.segmenter import Segmenter
 
@@ -53,8 +52,8 @@ class PanopticScore:
             InputError: If an image cannot be read.
             BackendError: If the backend cannot run the model.
         """
-        with tempfile.TemporaryDirectory(prefix="pem-score-") as folder:
-            artifact = Artifact(Path(folder) / "model.onnx", self._manifest)
+        with temporary_folder() as folder:
+            artifact = Artifact(folder / "model.onnx", self._manifest)
             onnx.save(model, artifact.model)
             backend = backends.create(self._backend, artifact) if self._backend else _UnfusedOnnxRuntime(artifact)
             with Segmenter(backend, self._manifest.thresholds) as segmenter:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import onnx
-import onnxruntime as ort
 
 from pem_edge.runtime.backends import Settings
 from pem_edge.runtime.backends.onnxruntime import FUSES_QDQ_PAIRS, open_session
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 
 def session(model: onnx.ModelProto) -> ort.InferenceSession:

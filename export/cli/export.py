@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +12,11 @@ from typing import TYPE_CHECKING
 from pem_edge.export.cli import options, parser, summary, variant_list
 from pem_edge.export.cli.requests import EngineRequest, GraphRequest, ListRequest, PluginRequest, Request, model_file
 from pem_edge.export.graph.operation_forms import Forms, resolve
-from pem_edge.runtime.artifacts import labels
+from pem_edge.runtime.artifacts import labels, pairs
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Manifest, manifest_path
 from pem_edge.runtime.backends.tensorrt import plugins
-from pem_edge.runtime.cli import console
+from pem_edge.runtime.cli import console, output
 from pem_edge.runtime.errors import ExportError
 from pem_edge.runtime.files import make_folder, refuse_existing
 from pem_edge.runtime.versioned_json import JsonObject
@@ -43,7 +44,7 @@ def _run(request: Request) -> JsonObject:
 
 def _list(request: ListRequest) -> JsonObject:
     if not request.json:
-        print(variant_list.lines())
+        output.show_text(variant_list.lines())
     return variant_list.report()
 
 
@@ -52,7 +53,7 @@ def _build_plugin(request: PluginRequest) -> JsonObject:
 
     library = plugin_build.build(request.tensorrt_include, request.cuda_arch, _say)
     if not request.json:
-        print(f"Built {library}. --to trt will use it from now on.")
+        output.show(f"Built {library}. --to trt will use it from now on.")
     return {"plugin": str(library)}
 
 
@@ -63,9 +64,10 @@ def _engine_from_onnx(request: EngineRequest) -> JsonObject:
     machine = prepare(request.to, request.settings)
     source = read_source(request.source)
     engine = model_file(request.output, source.model.stem, ".engine", source.model.parent)
-    if not request.overwrite:
-        refuse_overwriting(source.model, engine)
-    return _build_engine(machine, source.model, engine, request)
+    with pairs.claim(engine):
+        if not request.overwrite:
+            refuse_overwriting(source.model, engine)
+        return _build_engine(machine, source.model, engine, request)
 
 
 def _from_checkpoint(request: GraphRequest) -> JsonObject:
@@ -77,16 +79,17 @@ def _from_checkpoint(request: GraphRequest) -> JsonObject:
             "checkpoints need PyTorch, which is not installed: pip install 'pem-edge[export]', or export to ONNX "
             "elsewhere and give that .onnx as --weights"
         )
-    onnx, manifest = _export_onnx(machine, request)
-    if machine is not None:
-        return _build_engine(machine, onnx, onnx.with_suffix(".engine"), request)
+    with ExitStack() as claims:
+        onnx, manifest = _export_onnx(machine, request, claims)
+        if machine is not None:
+            return _build_engine(machine, onnx, onnx.with_suffix(".engine"), request)
     if not request.json:
-        print(summary.of_model(onnx, manifest))
+        output.show_text(summary.of_model(onnx, manifest))
     return summary.report(onnx, manifest)
 
 
-def _export_onnx(machine: Machine | None, request: GraphRequest) -> tuple[Path, Manifest]:
-    """Trace the graph, verify it against the PyTorch model, and write it.
+def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitStack) -> tuple[Path, Manifest]:
+    """Trace the graph, verify it against the PyTorch model, and write it; its name is claimed until ``claims`` end.
 
     Options that cannot work are rejected first, before the slow part.
     """
@@ -96,10 +99,11 @@ def _export_onnx(machine: Machine | None, request: GraphRequest) -> tuple[Path, 
 
     weights = checkpoints.locate(request.weights)
     _say(f"reading {weights}")
-    model = checkpoints.load(weights)
+    model = checkpoints.load(weights, _say)
     _say(f"{model.variant}, {model.num_classes} classes, {model.num_queries} queries")
     stem = model.variant if request.precision == "fp32" else f"{model.variant}-{request.precision}"
     output = model_file(request.output, stem, suffix, Path())
+    claims.enter_context(pairs.claim(output))
     if not request.overwrite:
         for path in (output, output.with_suffix(".onnx"), manifest_path(output)):
             refuse_existing(path)
@@ -143,18 +147,16 @@ def _forms(machine: Machine | None, request: GraphRequest) -> Forms:
 
 
 def _build_engine(machine: Machine, onnx: Path, engine: Path, request: EngineRequest | GraphRequest) -> JsonObject:
-    from pem_edge.export.engine.artifact import export_engine, read_source, refuse_another_plugin
+    from pem_edge.export.engine.artifact import export_engine, read_source
 
     source = read_source(onnx)
-    if not request.overwrite:
-        refuse_another_plugin(machine, source.manifest, engine)
     written = export_engine(machine, source, engine, request.settings, _say)
     if source.manifest.quantization is not None and machine.gpu is not None:
         from pem_edge.export.int8.engine_timing import measure_gain
 
         written = measure_gain(machine, written, request.settings, _say)
     if not request.json:
-        print(summary.of_engine(written))
+        output.show_text(summary.of_engine(written))
     return summary.report_engine(written)
 
 

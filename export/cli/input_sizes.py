@@ -14,15 +14,16 @@ Size = tuple[int, int]
 def dynamic(size: Size, batch: int, min_size: Size | None, max_size: Size | None, max_batch: int | None) -> InputSpec:
     """Return an input whose batch, height, and width may vary around ``batch`` and ``size``.
 
-    By default, sizes range from 128x128 to twice ``size``, and batches from 1 to 4.
+    By default, sizes range from 128x128 to twice ``size``, and batches from 1 to 4. A maximum batch of 1 fixes it.
     """
     height, width = size
+    most_images = DEFAULT_MAX_BATCH if max_batch is None else max_batch
     smallest, largest = min_size or DEFAULT_MIN_SIZE, max_size or (2 * height, 2 * width)
     return InputSpec(
         height=height,
         width=width,
         batch=batch,
-        dynamic_batch=Range(1, batch, DEFAULT_MAX_BATCH if max_batch is None else max_batch),
+        dynamic_batch=None if batch == most_images == 1 else Range(1, batch, most_images),
         dynamic_height=Range(smallest[0], height, largest[0]),
         dynamic_width=Range(smallest[1], width, largest[1]),
     )
@@ -51,8 +52,10 @@ def _check_size(option: str, height: int, width: int) -> None:
 
 
 def _check_range(name: str, sizes: Range) -> None:
-    if not sizes.least <= sizes.usual <= sizes.most or sizes.least == sizes.most:
+    if not sizes.least <= sizes.usual <= sizes.most:
         raise ExportError(
             f"the {name} may vary from {sizes.least} to {sizes.most}, default {sizes.usual}: expected a range that "
             "contains the default"
         )
+    if sizes.least == sizes.most:
+        raise ExportError(f"the {name} is always {sizes.usual}, expected a range: leave out --dynamic, or widen it")

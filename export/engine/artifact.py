@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,13 +15,13 @@ from pem_edge.export.engine.build import Built, build
 from pem_edge.export.engine.machine import Machine
 from pem_edge.export.engine.settings import Settings
 from pem_edge.runtime.artifacts import artifact as artifacts
-from pem_edge.runtime.artifacts import onnx_metadata
+from pem_edge.runtime.artifacts import onnx_file, pairs
 from pem_edge.runtime.artifacts.artifact import Artifact
-from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, manifest_path, parse_manifest
+from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, manifest_path, parse_manifest, read_manifest
 from pem_edge.runtime.artifacts.sections import Engine, FileHash
-from pem_edge.runtime.backends.tensorrt import plugins
-from pem_edge.runtime.errors import ExportError, ManifestError
-from pem_edge.runtime.files import make_folder, refuse_existing, sha256, write_atomically
+from pem_edge.runtime.errors import ArtifactError, ExportError, ManifestError
+from pem_edge.runtime.files import make_folder, refuse_existing, remove, sha256, write_atomically
+from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.progress import Say
 
 INSPECTION = ".layers.json"
@@ -46,7 +47,7 @@ def read_source(path: Path) -> Artifact:
         ExportError: If it carries no manifest.
     """
     artifact = artifacts.read(path)
-    if METADATA_KEY not in onnx_metadata.read(path):
+    if METADATA_KEY not in _metadata(path):
         raise ExportError(f"{path} carries no manifest, which an engine's will replace beside it: export it again")
     return artifact
 
@@ -60,13 +61,6 @@ def refuse_overwriting(source: Path, engine: Path) -> None:
         refuse_existing(copy)
     if beside.exists() and not _is_inside(beside, source):
         refuse_existing(beside)
-
-
-def refuse_another_plugin(machine: Machine, source: Manifest, engine: Path) -> None:
-    """Raise OutputError if ``engine`` would bring a build of our plugin that replaces one which engines there need."""
-    library = plugins.find(machine.trt.__version__) if source.deform_conv == "plugin" else None
-    if library is not None and (there := engine.with_name(library.name)).exists() and sha256(there) != sha256(library):
-        refuse_existing(there)
 
 
 def export_engine(machine: Machine, source: Artifact, engine: Path, settings: Settings, say: Say) -> EngineArtifact:
@@ -89,28 +83,30 @@ def export_engine(machine: Machine, source: Artifact, engine: Path, settings: Se
     make_folder(engine.parent)
     built = build(machine, source, settings, say)
     say(f"writing {engine}")
-    onnx = engine.with_name(f"{engine.stem}{source.model.suffix}")
-    with write_atomically(engine) as engine_file:
-        engine_file.write_bytes(built.data)
-        _copy(source.model, onnx)
-        if built.plugin is not None:
-            _copy(built.plugin, engine.with_name(built.plugin.name))
-        manifest = _describe(machine, source.manifest, settings, built, FileHash(onnx.name, sha256(onnx)))
-        manifest = msgspec.structs.replace(manifest, model=FileHash(engine.name, sha256(engine_file)))
-        inspection = _write_inspection(engine, built) if settings.inspect else None
-        with write_atomically(manifest_path(engine)) as manifest_file:
-            manifest_file.write_bytes(manifest.to_json())
-    return EngineArtifact(machine.title, engine, manifest, onnx, inspection, built.seconds)
+    onnx, layers = engine.with_name(f"{engine.stem}{source.model.suffix}"), engine.with_suffix(INSPECTION)
+    companions: dict[Path, pairs.Save] = {}
+    if not (onnx.exists() and onnx.samefile(source.model)):
+        companions[onnx] = partial(_write_bytes, source.read_model())
+    if settings.inspect:
+        companions[layers] = partial(_write_inspection, built)
+    plugin = None if built.plugin is None else _place(built.plugin, engine.parent)
+    manifest = _describe(machine, source.manifest, settings, built, FileHash(onnx.name, sha256(source.model)), plugin)
+    manifest = pairs.write(engine, partial(_write_bytes, built.data), manifest, companions)
+    if not settings.inspect:
+        remove([layers])  # of an earlier engine
+    return EngineArtifact(machine.title, engine, manifest, onnx, layers if settings.inspect else None, built.seconds)
 
 
-def _describe(machine: Machine, manifest: Manifest, settings: Settings, built: Built, source: FileHash) -> Manifest:
+def _describe(
+    machine: Machine, manifest: Manifest, settings: Settings, built: Built, source: FileHash, plugin: FileHash | None
+) -> Manifest:
     engine = Engine(
         target=machine.target.name,
         version=machine.trt.__version__,
         gpu=machine.gpu_name,
         compute_capabilities=machine.compute_capabilities(settings),
         source=source,
-        plugin=None if built.plugin is None else FileHash(built.plugin.name, sha256(built.plugin)),
+        plugin=plugin,
         version_compatible=settings.version_compatible,
         hardware_compatible=settings.hardware_compatible,
         layers=built.report.counts(),
@@ -129,24 +125,35 @@ def _describe(machine: Machine, manifest: Manifest, settings: Settings, built: B
     return msgspec.structs.replace(manifest, engine=engine, built_by=built_by)
 
 
-def _write_inspection(engine: Path, built: Built) -> Path:
-    path = engine.with_suffix(INSPECTION)
-    with write_atomically(path) as file:
-        file.write_text(json.dumps({"from": built.report.source, "layers": built.report.details}, indent=1))
-    return path
+def _write_bytes(content: bytes | memoryview, path: Path) -> None:
+    path.write_bytes(content)
 
 
-def _copy(source: Path, target: Path) -> None:
-    if target.exists() and target.samefile(source):
-        return
-    with write_atomically(target) as file:
-        shutil.copyfile(source, file)
+def _write_inspection(built: Built, path: Path) -> None:
+    path.write_text(json.dumps({"from": built.report.source, "layers": built.report.details}, indent=1))
+
+
+def _place(plugin: Path, folder: Path) -> FileHash:
+    """Copy ``plugin`` to ``folder``; beside another build of the same name, which engines there need, by a new name."""
+    digest = sha256(plugin)
+    target = folder / plugin.name
+    if target.exists() and sha256(target) != digest:
+        target = folder / f"{plugin.stem}-{digest[:12]}{plugin.suffix}"
+    if not target.exists():
+        with write_atomically(target, durable=True) as file:
+            shutil.copyfile(plugin, file)
+    return FileHash(target.name, digest)
 
 
 def _is_inside(beside: Path, onnx: Path) -> bool:
     """Return whether ``onnx`` carries the manifest ``beside`` it, so that replacing that loses nothing."""
     try:
-        inside = parse_manifest(onnx_metadata.read(onnx)[METADATA_KEY].encode(), str(onnx))
-        return msgspec.structs.replace(parse_manifest(beside.read_bytes(), str(beside)), model=None) == inside
+        inside = parse_manifest(_metadata(onnx)[METADATA_KEY].encode(), str(onnx))
+        return msgspec.structs.replace(read_manifest(beside), model=None) == inside
     except (KeyError, ManifestError):
         return False
+
+
+def _metadata(onnx: Path) -> dict[str, str]:
+    with reading(onnx, ArtifactError, expected="an ONNX model", cure="export it again"):
+        return onnx_file.metadata(memoryview(onnx.read_bytes()))

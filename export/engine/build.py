@@ -42,7 +42,7 @@ def build(machine: Machine, artifact: Artifact, settings: Settings, say: Say) ->
     started = time.perf_counter()
     plugin = _register_plugins(machine, artifact)
     say(f"{machine.title} reads {artifact.model}")
-    parsed = network.parse(machine.trt, machine.target, artifact.model)
+    parsed = network.parse(machine.trt, machine.target, artifact)
     report = layers.of_network(parsed.network)
     layers.require_precision(report, artifact.manifest.precision, str(artifact.model))
     _require_fast(parsed.builder, machine, artifact)

@@ -78,7 +78,7 @@ def keep_times(machine: Machine, settings: Settings, config: IBuilderConfig) -> 
     """Write the times measured by the build that ``config`` was for. Without them the next build is slower, no more."""
     path = timing_cache(machine, settings)
     if path is not None:
-        with suppress(OutputError), files.write_atomically(path) as file:
+        with suppress(OutputError), files.write_atomically(path, durable=True) as file:
             file.write_bytes(memoryview(config.get_timing_cache().serialize()))
 
 

@@ -7,13 +7,12 @@ import platform
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from pem_edge.runtime.backends.tensorrt.plugins.library import SOURCES, cached_path
 from pem_edge.runtime.errors import ExportError
-from pem_edge.runtime.files import write_atomically
+from pem_edge.runtime.files import temporary_folder, write_atomically
 from pem_edge.runtime.progress import Say
 
 HEADERS = "TENSORRT_INCLUDE_DIR"
@@ -31,9 +30,9 @@ def build(tensorrt_include: Path | None, architectures: str | None, say: Say) ->
     headers = find_headers(tensorrt_include)
     version = headers_version(headers)
     say(f"building the plugin for TensorRT {version}; this takes a minute or a few")
-    with tempfile.TemporaryDirectory(prefix="pem-edge-plugin-") as folder:
-        built = compile_library("deform_conv", headers, architectures, Path(folder))
-        with write_atomically(cached_path(version)) as path:
+    with temporary_folder() as folder:
+        built = compile_library("deform_conv", headers, architectures, folder)
+        with write_atomically(cached_path(version), durable=True) as path:
             shutil.copyfile(built, path)
     say(f"built {cached_path(version)}")
     return cached_path(version)

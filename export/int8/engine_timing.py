@@ -5,7 +5,6 @@ Does not import PyTorch, as the rest of `pem_edge.export.engine`: a Jetson may l
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from pem_edge.export.int8 import speed
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.manifest import METADATA_KEY, manifest_path
-from pem_edge.runtime.files import write_atomically
+from pem_edge.runtime.files import temporary_folder, write_atomically
 from pem_edge.runtime.progress import Say
 
 
@@ -46,8 +45,8 @@ def measure_gain(machine: Machine, written: EngineArtifact, settings: Settings, 
     say("building the same engine without INT8, to time both")
     remainder = written.manifest.built_by.remainder
     assert remainder is not None
-    with tempfile.TemporaryDirectory(prefix="pem-engine-") as folder:
-        source = Path(folder) / "floating.onnx"
+    with temporary_folder() as folder:
+        source = folder / "floating.onnx"
         _write_without_int8(source, written, remainder)
         floating = export_engine(machine, artifact.read(source), source.with_suffix(".engine"), settings, say)
         with (
@@ -57,7 +56,7 @@ def measure_gain(machine: Machine, written: EngineArtifact, settings: Settings, 
             times = speed.time_backends({remainder: before, "int8": after})
     say(speed.describe_gain(times, remainder, before.name))
     manifest = speed.add_times(written.manifest, times, machine.gpu_name)
-    with write_atomically(manifest_path(written.model)) as file:
+    with write_atomically(manifest_path(written.model), durable=True) as file:
         file.write_bytes(manifest.to_json())
     return replace(written, manifest=manifest)
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -18,6 +16,7 @@ from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.manifest import Manifest
 from pem_edge.runtime.backends.base import Backend
+from pem_edge.runtime.files import temporary_folder
 from pem_edge.runtime.inference import batches
 from pem_edge.runtime.progress import Say
 
@@ -62,10 +61,10 @@ def time_models(models: Mapping[str, tuple[onnx.ModelProto, Manifest]]) -> tuple
     Raises:
         BackendError: If no backend runs the models.
     """
-    with tempfile.TemporaryDirectory(prefix="pem-speed-") as folder, ExitStack() as stack:
+    with temporary_folder() as folder, ExitStack() as stack:
         loaded: dict[str, Backend] = {}
         for name, (proto, manifest) in models.items():
-            artifact = Artifact(Path(folder) / f"{name}.onnx", manifest)
+            artifact = Artifact(folder / f"{name}.onnx", manifest)
             onnx.save(proto, artifact.model)
             loaded[name] = stack.enter_context(closing(backends.create(None, artifact)))
         return next(iter(loaded.values())).name, time_backends(loaded)

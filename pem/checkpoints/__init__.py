@@ -2,40 +2,50 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
-from pem_edge.pem.checkpoints import detectron2, pickles, tensors
+from pem_edge.pem.checkpoints import detectron2, tensors
 from pem_edge.pem.checkpoints.identify import identify
+from pem_edge.pem.checkpoints.numpy_pickles import read_numpy_pickle
+from pem_edge.pem.checkpoints.torch_files import read_torch_file
+from pem_edge.pem.checkpoints.wrappings import unwrap
 from pem_edge.pem.model import PEM
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.errors import CheckpointError
+from pem_edge.runtime.outside.reading import reading
+from pem_edge.runtime.progress import Say
 
 DEMO = "demo"
 """Name, in place of a path, of the weights that come with the package: ``pem-nano`` trained on toy streets."""
 
-_READERS = {".pkl": pickles.read_pickle} | dict.fromkeys((".pth", ".pt", ".tar"), pickles.read_torch)
+_READERS = {".pkl": read_numpy_pickle} | dict.fromkeys((".pth", ".pt", ".tar", ".ckpt", ".bin"), read_torch_file)
+_log = logging.getLogger(__name__)
 
 
-def load(path: str | Path) -> PEM:
+def load(path: str | Path, say: Say = _log.warning) -> PEM:
     """Load a trained model.
 
     The variant and the numbers of classes and queries are read from the names and shapes of the tensors.
 
     Args:
-        path: A ``.pth``, ``.pkl`` or ``.safetensors`` file, or "demo" for the weights that come with the package.
+        path: A file that ``torch.save`` wrote (``.pth``, ``.pt``, ``.tar``, ``.ckpt``, ``.bin``), a ``.pkl`` or a
+            ``.safetensors`` file, or "demo" for the weights that come with the package.
+        say: Told what was not plain, such as a prefix taken off all names, or averages beside the weights.
 
     Returns:
         The model with its weights in single precision, on the CPU, in evaluation mode.
 
     Raises:
         CheckpointError: If the file is missing, damaged or of another format, contains code, or does not fit any
-            variant: a tensor is missing, unexpected or of the wrong shape.
+            variant: a tensor is missing, unexpected, of the wrong shape, or not finite.
     """
     path = locate(path)
-    state = read(path)
+    state = read(path, say)
     model = identify(state, str(path))
     model.load_state_dict(state)
     return model.eval()
@@ -71,22 +81,36 @@ def labels(path: str | Path) -> tuple[Label, ...] | None:
         InputError: If its classes are malformed.
     """
     path = locate(path)
-    return tensors.read_labels(path) if path.suffix == tensors.SUFFIX else None
+    return tensors.read_labels(path) if path.suffix.lower() == tensors.SUFFIX else None
 
 
-def read(path: Path) -> dict[str, Tensor]:
+def read(path: Path, say: Say = _log.warning) -> dict[str, Tensor]:
     """Return the tensors of a checkpoint by name.
 
-    Names of the published code are replaced by ours; names that neither has stay as they are.
+    Names of the published code are replaced by ours; names that neither has stay as they are. Prefixes that wrappers
+    such as DataParallel and Lightning put before all names are taken off; ``say`` is told.
 
     Raises:
-        CheckpointError: If the file is missing, damaged or of another format, or contains code.
+        CheckpointError: If the file is missing, damaged or of another format, contains code, or has weights that are
+            not finite.
     """
-    if not path.is_file():
-        raise CheckpointError(f"no checkpoint at {path}: give the path of a .pth, .pkl or .safetensors file")
-    if path.suffix == tensors.SUFFIX:
-        return tensors.read(path)
-    if path.suffix not in _READERS:
-        known = ", ".join([*_READERS, tensors.SUFFIX])
-        raise CheckpointError(f"{path} is of type {path.suffix!r}, expected a checkpoint: {known}")
-    return detectron2.rename(_READERS[path.suffix](path), str(path))
+    suffix = path.suffix.lower()
+    with reading(path, CheckpointError, expected="a checkpoint", cure="download it again"):
+        if not path.is_file():
+            raise CheckpointError(f"no checkpoint at {path}: give the path of a .pth, .pkl or .safetensors file")
+        if suffix != tensors.SUFFIX and suffix not in _READERS:
+            known = ", ".join([*_READERS, tensors.SUFFIX])
+            raise CheckpointError(f"{path} is of type {path.suffix!r}, expected a checkpoint: {known}")
+        document = tensors.read(path) if suffix == tensors.SUFFIX else _READERS[suffix](path)
+        state = detectron2.rename(unwrap(document, say), str(path))
+    _require_finite(state, path)
+    return state
+
+
+def _require_finite(state: dict[str, Tensor], path: Path) -> None:
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise CheckpointError(
+                f"{path}: {name} holds values that are not finite, expected trained weights: the training diverged; "
+                "take an earlier checkpoint"
+            )

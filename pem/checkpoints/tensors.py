@@ -53,7 +53,7 @@ def write(state: dict[str, Tensor], path: Path, *, labels: Sequence[Label] = (),
         key: (tensor.half() if half and tensor.ndim > 1 else tensor).contiguous() for key, tensor in state.items()
     }
     metadata = {_CLASSES: json.dumps(categories(labels))} if labels else None
-    with write_atomically(path) as temporary:
+    with write_atomically(path, durable=True) as temporary:
         try:
             save_file(tensors, temporary, metadata)
         except SafetensorError as error:  # safetensors raises it for OSErrors, too, such as a full disk

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pem_edge.pem.cli import train_options
 from pem_edge.pem.cli.train_options import TrainRequest
+from pem_edge.runtime import files
 from pem_edge.runtime.cli import console
 from pem_edge.runtime.errors import OutputError, TrainingError
 from pem_edge.runtime.versioned_json import JsonObject
@@ -31,18 +34,26 @@ def _train(request: TrainRequest) -> JsonObject:
     from pem_edge.pem.training.snapshots import FILE_NAME
     from pem_edge.pem.training.trainer import Trainer
 
-    if (request.out / FILE_NAME).exists() and not (request.resume or request.overwrite):
-        raise OutputError(f"{request.out} contains a run: add --resume to continue it, or --overwrite to delete it")
+    checkpoint = request.out / FILE_NAME
+    _refuse_to_replace(checkpoint, request)
     with join_processes(request.device) as processes:
         model = _initialize_model(request, len(dataset.labels))
         trainer = Trainer(model, dataset, request.settings, request.out, processes)
-        if request.resume:
-            trainer.resume()
-        else:
-            trainer.delete_earlier_run()
-        trainer.run()
-        weights = trainer.save(half=request.half)
+        with files.claim(checkpoint) if processes.is_main else nullcontext():
+            _refuse_to_replace(checkpoint, request)  # which may have been written while torch was imported
+            if request.resume:
+                trainer.resume()
+            else:
+                trainer.delete_earlier_run()
+            trainer.run()
+            weights = trainer.save(half=request.half)
     return {"weights": str(weights), "metrics": str(request.out / "metrics.csv")}
+
+
+def _refuse_to_replace(checkpoint: Path, request: TrainRequest) -> None:
+    """Raise OutputError if there is a checkpoint, and the run is neither to continue it nor to delete it."""
+    if checkpoint.exists() and not (request.resume or request.overwrite):
+        raise OutputError(f"{request.out} contains a run: add --resume to continue it, or --overwrite to delete it")
 
 
 def _initialize_model(request: TrainRequest, num_classes: int) -> PEM:
@@ -51,9 +62,10 @@ def _initialize_model(request: TrainRequest, num_classes: int) -> PEM:
 
     from pem_edge import pem
     from pem_edge.pem.training.backbone_weights import load_backbone
+    from pem_edge.pem.training.progress import say
 
     if request.weights is not None:
-        model = pem.load(request.weights).train()
+        model = pem.load(request.weights, say).train()
         if (model.variant, model.num_classes) != (request.variant, num_classes):
             raise TrainingError(
                 f"{request.weights} is {model.variant} with {model.num_classes} classes, expected {request.variant} "
@@ -66,7 +78,7 @@ def _initialize_model(request: TrainRequest, num_classes: int) -> PEM:
     except ValueError as error:
         raise TrainingError(str(error)) from error
     if request.backbone is not None:
-        load_backbone(model, request.backbone)
+        load_backbone(model, request.backbone, say)
     return model
 
 

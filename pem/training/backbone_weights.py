@@ -11,6 +11,7 @@ from pem_edge.pem import checkpoints
 from pem_edge.pem.checkpoints.detectron2 import our_name
 from pem_edge.pem.model import PEM
 from pem_edge.runtime.errors import CheckpointError
+from pem_edge.runtime.progress import Say
 
 _RESNET_NAMES = [
     (re.compile(pattern), replacement)
@@ -29,18 +30,19 @@ _OPTIONAL = re.compile(r"num_batches_tracked$|^norms\.\d")
 """Matches tensors that classifiers may lack: BatchNorm's counters, and the norms of Swin's feature maps."""
 
 
-def load_backbone(model: PEM, path: Path) -> None:
+def load_backbone(model: PEM, path: Path, say: Say) -> None:
     """Load the weights of the backbone of ``model``, in place.
 
     Args:
         model: A model of any variant.
         path: A ``.pth``, ``.tar`` or ``.safetensors`` file: a ResNet-50 of torchvision or timm, or an STDC or Swin
             Transformer as their authors published it.
+        say: Told what the file has besides these weights.
 
     Raises:
         CheckpointError: If the file is missing or damaged, or does not fit the backbone.
     """
-    state = {_our_name(key): tensor for key, tensor in checkpoints.read(path).items()}
+    state = {_our_name(key): tensor for key, tensor in checkpoints.read(path, say).items()}
     needed = model.backbone.state_dict()
     missing = [name for name in needed if name not in state and not _OPTIONAL.search(name)]
     misshapen = [name for name in needed if name in state and state[name].shape != needed[name].shape]
@@ -54,7 +56,7 @@ def load_backbone(model: PEM, path: Path) -> None:
 
 
 def _our_name(key: str) -> str:
-    key = key.removeprefix("module.").removeprefix("backbone.")
+    key = key.removeprefix("backbone.")
     if key.startswith(("features.", "patch_embed.", "layers.")):
         return our_name(f"backbone.{key}").removeprefix("backbone.")
     for pattern, replacement in _RESNET_NAMES:

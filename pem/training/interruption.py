@@ -1,11 +1,12 @@
-"""Defers Ctrl-C during training to the end of the step."""
+"""Defers the end of a training that was asked to stop to the end of the step."""
 
 from __future__ import annotations
 
-import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+
+from pem_edge.runtime.cli import signals
 
 
 class Interruption:
@@ -17,21 +18,12 @@ class Interruption:
 
 @contextmanager
 def defer_interrupts() -> Iterator[Interruption]:
-    """Set ``requested`` of what is yielded on SIGINT or SIGTERM, instead of stopping; a second signal stops at once."""
+    """Set ``requested`` of what is yielded, instead of stopping, on a signal to end; a second one stops at once."""
     interruption = Interruption()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def note(_number: int, _frame: FrameType | None) -> None:
+    def note() -> None:
         interruption.requested = True
-        restore()
+        print("pem-train: stopping after this step; ask again to stop at once", file=sys.stderr, flush=True)
 
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    for number in before:
-        signal.signal(number, note)
-    try:
+    with signals.deferred(note):
         yield interruption
-    finally:
-        restore()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import nn
@@ -38,6 +39,21 @@ def make_optimizer(model: PEM, settings: TrainingSettings) -> AdamW:
         lr=settings.learning_rate,
         fused=True,
     )
+
+
+def restore_optimizer(adamw: AdamW, state: dict[str, Any]) -> None:  # as PyTorch has it
+    """Load what ``adamw.state_dict()`` returned earlier, but for the maximum learning rates, which may be new.
+
+    Raises:
+        ValueError: If ``state`` is another model's.
+    """
+    peaks = [group["peak"] for group in adamw.param_groups]
+    adamw.load_state_dict(state)
+    for group, peak in zip(adamw.param_groups, peaks, strict=True):
+        group["peak"] = peak
+    for parameter, moments in adamw.state.items():
+        if any(moments[name].shape != parameter.shape for name in ("exp_avg", "exp_avg_sq")):  # PyTorch does not check
+            raise ValueError("the optimizer's state has other shapes than the model")
 
 
 def set_learning_rate(adamw: AdamW, step: int, settings: TrainingSettings) -> None:

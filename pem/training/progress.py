@@ -43,11 +43,13 @@ class Progress:
         Raises:
             OutputError: If metrics.csv cannot be written.
         """
-        self.sums, self.count = state["sums"].clone(), state["count"]
+        self.sums.copy_(state["sums"])
+        self.count = int(state["count"])
         if not self.path.exists():
             return
         with self.path.open(newline="") as file:
-            rows = [row for row in csv.reader(file) if row and row[0].isdigit() and int(row[0]) <= step]
+            whole = [row for row in csv.reader(file) if len(row) == len(COLUMNS) and row[0].isdigit()]
+        rows = [row for row in whole if int(row[0]) <= step]
         with write_atomically(self.path) as temporary, temporary.open("w", newline="") as file:
             csv.writer(file).writerows([COLUMNS, *rows])
 
@@ -73,6 +75,8 @@ class Progress:
         self._done_in_interval += 1
         if step % self.every == 0 or step == self.steps:
             self._report(step, learning_rate)
+        elif self._done == 1:
+            say(f"the first step took {time.perf_counter() - self._started:.1f} s")
 
     def _report(self, step: int, learning_rate: float) -> None:
         *losses, norm = (self.sums / self.count).tolist()

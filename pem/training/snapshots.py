@@ -5,16 +5,32 @@ They need no state of random generators and no position in the dataset, because 
 
 from __future__ import annotations
 
-import pickle
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
 
+from pem_edge.pem.checkpoints.torch_files import read_torch_file
 from pem_edge.runtime.errors import CheckpointError, OutputError, TrainingError
 from pem_edge.runtime.files import write_atomically
+from pem_edge.runtime.outside.reading import reading
 
 FILE_NAME = "checkpoint.pth"
+
+_CURE = "start again with --overwrite"
+_KINDS: dict[str, type] = {
+    "step": int,
+    "variant": str,
+    "classes": list,
+    "settings": dict,
+    "model": Mapping,
+    "average": Mapping,
+    "optimizer": dict,
+    "progress": dict,
+}
+"""The entries of a snapshot."""
 
 Snapshot: TypeAlias = dict[str, Any]  # tensors, state dicts, numbers and text
 
@@ -22,7 +38,7 @@ Snapshot: TypeAlias = dict[str, Any]  # tensors, state dicts, numbers and text
 def save(snapshot: Snapshot, path: Path) -> None:
     """Write ``snapshot`` to ``path``, replacing an earlier one once it is complete. Raises OutputError."""
     try:
-        with write_atomically(path) as temporary:
+        with write_atomically(path, durable=True) as temporary:
             torch.save(snapshot, temporary)
     except RuntimeError as error:  # raised by torch if the disk is full
         kept = "; the previous checkpoint was kept" if path.exists() else ""
@@ -33,16 +49,20 @@ def load(path: Path) -> Snapshot:
     """Read the snapshot at ``path``. Raises CheckpointError if it is missing or damaged."""
     if not path.is_file():
         raise CheckpointError(f"no training to resume at {path}: leave out --resume to start a new one")
-    try:
-        snapshot: Snapshot = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0][:120]
-        raise CheckpointError(
-            f"{path} is damaged or not a training checkpoint ({reason}): start again with --overwrite"
-        ) from error
-    if not isinstance(snapshot, dict) or not {"step", "model", "average", "optimizer"} <= snapshot.keys():
+    snapshot = read_torch_file(path, cure=_CURE)
+    if not isinstance(snapshot, dict) or not snapshot.keys() >= _KINDS.keys():
         raise CheckpointError(f"{path} is not a training checkpoint: give the folder of an earlier run of pem-train")
+    for key, kind in _KINDS.items():
+        if not isinstance(snapshot[key], kind):
+            raise CheckpointError(f"{path} is damaged ({key} is a {type(snapshot[key]).__name__}): {_CURE}")
     return snapshot
+
+
+@contextmanager
+def restoring(path: Path) -> Iterator[None]:
+    """Raise CheckpointError if the ``with`` block, which restores the state in ``path``, finds that it does not fit."""
+    with reading(path, CheckpointError, expected="a checkpoint of this training", cure=_CURE):
+        yield
 
 
 def check_same(what: str, before: object, now: str | list[str]) -> None:

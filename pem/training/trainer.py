@@ -19,7 +19,7 @@ from pem_edge.pem.training.objective import points
 from pem_edge.pem.training.objective.points import PointPlan
 from pem_edge.pem.training.objective.qat import QuantizationAware
 from pem_edge.pem.training.objective.supervision import Supervised
-from pem_edge.pem.training.optimization import Average, make_optimizer, set_learning_rate
+from pem_edge.pem.training.optimization import Average, make_optimizer, restore_optimizer, set_learning_rate
 from pem_edge.pem.training.processes import Processes
 from pem_edge.pem.training.progress import Progress, say
 from pem_edge.pem.training.settings import TrainingSettings
@@ -83,24 +83,27 @@ class Trainer:
             CheckpointError: If the checkpoint is missing or damaged.
             TrainingError: If the run is of another variant or has other classes.
         """
-        snapshot = snapshots.load(self.folder / snapshots.FILE_NAME)
+        path = self.folder / snapshots.FILE_NAME
+        snapshot = snapshots.load(path)
         snapshots.check_same("variant", snapshot["variant"], self.model.variant)
         snapshots.check_same("classes", snapshot["classes"], _class_names(self.dataset.labels))
+        with snapshots.restoring(path):
+            self._restore(snapshot)
+        if self.processes.is_main:
+            changed = [
+                name for name, value in self._numeric_settings().items() if snapshot["settings"].get(name) != value
+            ]
+            say(f"resuming after step {self.step}" + (f", with changed {', '.join(changed)}" if changed else ""))
+
+    def _restore(self, snapshot: Snapshot) -> None:
         self.model.load_state_dict(snapshot["model"])
         self.average.model.load_state_dict(snapshot["average"])
-        peaks = [group["peak"] for group in self.optimizer.param_groups]
-        self.optimizer.load_state_dict(snapshot["optimizer"])
-        for group, peak in zip(self.optimizer.param_groups, peaks, strict=True):
-            group["peak"] = peak
+        restore_optimizer(self.optimizer, snapshot["optimizer"])
         if self.quantized is not None and "reaches" in snapshot:
             self.quantized.reaches.copy_(snapshot["reaches"])
         self.step = snapshot["step"]
         if self.processes.is_main:
             self.progress.restore(self.step, snapshot["progress"])
-            changed = [
-                name for name, value in self._numeric_settings().items() if snapshot["settings"].get(name) != value
-            ]
-            say(f"resuming after step {self.step}" + (f", with changed {', '.join(changed)}" if changed else ""))
 
     def delete_earlier_run(self) -> None:
         """Delete the files of an earlier run in the folder. Raises OutputError."""
@@ -118,6 +121,8 @@ class Trainer:
         """
         module = self.processes.wrap(self.quantized or self.supervised).train()
         batches = make_loader(self.dataset, self.settings, self.processes, self.step)
+        if self.processes.is_main:
+            say(self._announcement())
         with defer_interrupts() as interruption:
             for batch in batches:
                 self._train_step(module, batch.to(self.processes.device))
@@ -125,6 +130,15 @@ class Trainer:
                 self._write_outputs(stop)
                 if stop:
                     raise KeyboardInterrupt(f"stopped after step {self.step}; {self._hint()}")
+
+    def _announcement(self) -> str:
+        height, width = self.settings.size
+        work = f"{self.settings.batch} crops of {height}x{width}"
+        left = self.settings.steps - self.step
+        return (
+            f"{self.model.variant} learns from {len(self.dataset)} images: {left} steps of {work} on "
+            f"{self.processes.device.type}; if a step takes too long or too much memory, lower --batch or --size"
+        )
 
     def save(self, *, half: bool = False) -> Path:
         """Write the averaged weights and the classes, and return the path of the file. Raises OutputError."""

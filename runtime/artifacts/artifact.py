@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import mmap
+import hashlib
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pem_edge.runtime.artifacts import onnx_metadata
-from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, manifest_path, parse_manifest, verify_manifest
+from pem_edge.runtime.artifacts import onnx_file, pairs
+from pem_edge.runtime.artifacts.manifest import (
+    METADATA_KEY,
+    Manifest,
+    manifest_path,
+    parse_manifest,
+    read_manifest,
+    verify_manifest,
+)
+from pem_edge.runtime.artifacts.trust import require_trusted
 from pem_edge.runtime.errors import ArtifactError, ManifestError
+from pem_edge.runtime.outside.reading import reading
 
 SUFFIXES = (".onnx", ".engine")
 """Suffixes of model files."""
@@ -17,15 +27,38 @@ DEMO = "demo"
 """Name of the model that comes with the package: pem-nano at 256x512, trained on toy streets."""
 
 _CHECKPOINTS = frozenset({".pth", ".pt", ".pkl", ".ckpt", ".safetensors"})
-_EXTERNAL_DATA_KEY = b"\x0a\x08location"  # the StringStringEntryProto.key of external tensors
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A model file and its manifest."""
+    """A model file and its manifest.
+
+    Attributes:
+        model: The path of the model file.
+        manifest: The manifest.
+        sha256: The hexadecimal hash of the model file that the manifest was checked against; None for a file that this
+            process wrote itself.
+    """
 
     model: Path
     manifest: Manifest
+    sha256: str | None = None
+
+    def read_model(self) -> bytes:
+        """Return the bytes of the model file, which are what must be loaded: the file may be another one later.
+
+        Raises:
+            ArtifactError: If the file cannot be read, has changed since its manifest was checked, or is not in the
+                user's list of files to trust.
+        """
+        with _reading(self.model):
+            data = self.model.read_bytes()
+        if self.sha256 is not None:
+            digest = hashlib.sha256(data).hexdigest()
+            if digest != self.sha256:
+                raise ArtifactError(f"{self.model} has changed since its manifest was read: load it again")
+            require_trusted(self.model, digest, ArtifactError)
+        return data
 
 
 def read(path: str | Path) -> Artifact:
@@ -38,14 +71,18 @@ def read(path: str | Path) -> Artifact:
         ManifestError: If the manifest is missing, damaged, newer than this version, or another file's.
     """
     model = Path(__file__).parent / "demo" / "pem-nano.onnx" if str(path) == DEMO else Path(path)
-    _check_kind(model)
-    try:
-        manifest = _read_beside(model) or _read_inside(model)
+    with _reading(model):
+        _check_kind(model)
+        data = memoryview(model.read_bytes())
+        digest = hashlib.sha256(data).hexdigest()
+        manifest = _read_beside(model, digest) or _read_inside(model, data)
         if manifest.engine is None:
-            _refuse_external_data(model)
-    except OSError as error:
-        raise ArtifactError(f"cannot read {error.filename or model}: {error.strerror or error}") from error
-    return Artifact(model, manifest)
+            _require_consistent(model, data, manifest)
+    return Artifact(model, manifest, digest)
+
+
+def _reading(model: Path) -> AbstractContextManager[None]:
+    return reading(model, ArtifactError, expected="a model of pem-edge", cure="export it again")
 
 
 def _check_kind(model: Path) -> None:
@@ -63,24 +100,24 @@ def _check_kind(model: Path) -> None:
         raise ArtifactError(f"{model} has the suffix {suffix!r}: give a model that ends in {' or '.join(SUFFIXES)}")
 
 
-def _read_beside(model: Path) -> Manifest | None:
+def _read_beside(model: Path, digest: str) -> Manifest | None:
     """Return the manifest in the file beside ``model``, or None if there is none or it is an engine's."""
-    path = manifest_path(model)
+    path = pairs.manifest_beside(model)
     if not path.exists():
         return None
-    manifest = parse_manifest(path.read_bytes(), str(path))
+    manifest = read_manifest(path)
     is_engine = model.suffix.lower() == ".engine"
     if manifest.engine is not None and not is_engine:
         return None
     if manifest.engine is None and is_engine:
         raise ManifestError(f"{path} describes no engine: build {model.name} again, with pem-export --to trt")
-    verify_manifest(manifest, model)
+    verify_manifest(manifest, model, digest)
     return manifest
 
 
-def _read_inside(model: Path) -> Manifest:
+def _read_inside(model: Path, data: memoryview) -> Manifest:
     """Return the manifest in the metadata of an ``.onnx`` file. Raises ManifestError if there is none."""
-    embedded = onnx_metadata.read(model).get(METADATA_KEY) if model.suffix.lower() == ".onnx" else None
+    embedded = onnx_file.metadata(data).get(METADATA_KEY) if model.suffix.lower() == ".onnx" else None
     if embedded is None:
         raise ManifestError(
             f"{model} has no manifest, neither beside it ({manifest_path(model).name}) nor inside: "
@@ -89,8 +126,14 @@ def _read_inside(model: Path) -> Manifest:
     return parse_manifest(embedded.encode(), f"the manifest in {model}")
 
 
-def _refuse_external_data(model: Path) -> None:
-    """Raise ArtifactError if weights are in other files, which no hash covers and copies of the model lack."""
-    with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if data.find(_EXTERNAL_DATA_KEY) >= 0:
-            raise ArtifactError(f"{model} keeps weights in other files: save it as one file, as pem-export does")
+def _require_consistent(model: Path, data: memoryview, manifest: Manifest) -> None:
+    """Raise an error if an ONNX file needs other files, which no hash covers, or takes images of other sizes."""
+    if onnx_file.has_external_data(data):
+        raise ArtifactError(f"{model} keeps weights in other files: save it as one file, as pem-export does")
+    spec = manifest.input
+    shape = onnx_file.input_shape(data, spec.name)
+    if shape is None or spec.dynamic:
+        return
+    expected = (spec.batch, spec.height, spec.width, 3)
+    if shape != expected:
+        raise ManifestError(f"{model} takes images of shape {shape}, its manifest says {expected}: export it again")

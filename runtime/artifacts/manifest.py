@@ -16,7 +16,8 @@ from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.provenance import BuiltBy, Parity, Precision
 from pem_edge.runtime.artifacts.sections import Engine, FileHash, Quantization, Work
 from pem_edge.runtime.errors import ManifestError
-from pem_edge.runtime.files import sha256
+from pem_edge.runtime.images import MAX_PIXELS
+from pem_edge.runtime.outside.reading import read_bytes
 from pem_edge.runtime.versioned_json import Schema, to_json
 
 SCHEMA_VERSION = 1
@@ -24,6 +25,11 @@ SCHEMA_VERSION = 1
 
 MULTIPLE_OF = 32
 """Coarsest stride of the models: the height and width of the input must be multiples of it."""
+
+MAX_BATCH, MAX_CLASSES, MAX_QUERIES = 1024, 65_536, 65_536
+"""Limits on what a manifest may claim; memory is allocated for it. The limit on pixels is that of images."""
+
+_LIMIT = 100_000_000
 
 METADATA_KEY = "pem-edge"
 """Key of the manifest's JSON among an ONNX model's metadata."""
@@ -151,11 +157,16 @@ def parse_manifest(data: bytes, source: str) -> Manifest:
     return manifest
 
 
-def verify_manifest(manifest: Manifest, model: Path) -> None:
-    """Raise ManifestError unless the hash in ``manifest`` is that of the file ``model``."""
+def read_manifest(path: Path) -> Manifest:
+    """Return the manifest in a file. Raises ManifestError if the file cannot be read or is no manifest."""
+    cure = "export the model again"
+    return parse_manifest(read_bytes(path, ManifestError, limit=_LIMIT, expected="a manifest", cure=cure), str(path))
+
+
+def verify_manifest(manifest: Manifest, model: Path, found: str) -> None:
+    """Raise ManifestError unless ``found``, the SHA-256 of the file ``model``, is the one in ``manifest``."""
     if manifest.model is None:
         raise ManifestError(f"the manifest of {model} has no hash of it: export the model again")
-    found = sha256(model)
     if found != manifest.model.sha256:
         raise ManifestError(
             f"{model} has SHA-256 {found[:12]}…, its manifest vouches for {manifest.model.sha256[:12]}…: "
@@ -176,6 +187,22 @@ def _check(manifest: Manifest, source: str) -> None:
         (spec.width % max(spec.multiple_of, 1) != 0, f"width {spec.width} is not a multiple of {spec.multiple_of}"),
         ([label.id for label in manifest.classes] != list(range(len(manifest.classes))), "class ids must count from 0"),
         (not manifest.classes, "there are no classes"),
+        (len(manifest.classes) > MAX_CLASSES, f"there are more than {MAX_CLASSES} classes"),
+        (manifest.queries > MAX_QUERIES, f"there are more than {MAX_QUERIES} queries"),
+        (_most(spec.batch, spec.dynamic_batch) > MAX_BATCH, f"batches have more than {MAX_BATCH} images"),
+        (
+            _most(spec.height, spec.dynamic_height) * _most(spec.width, spec.dynamic_width) > MAX_PIXELS,
+            f"images have more than {MAX_PIXELS} pixels",
+        ),
+        (
+            not all(0 <= value <= 255 for label in manifest.classes for value in label.color),
+            "colors must be between 0 and 255",
+        ),
+        (not all(0 <= value <= 255 for value in spec.pad_value), "pad_value must be between 0 and 255"),
+        (
+            not all(0 <= value <= 1 for value in (manifest.thresholds.score, manifest.thresholds.overlap)),
+            "thresholds must be between 0 and 1",
+        ),
         (manifest.queries < 1, "there are no queries"),
         (set(manifest.outputs) != {"logits", "masks"}, "outputs must be logits and masks"),
         (not _is_valid(spec.dynamic_batch, 1), "dynamic_batch must be a rising range of positive sizes"),
@@ -185,6 +212,10 @@ def _check(manifest: Manifest, source: str) -> None:
     for is_wrong, reason in problems:
         if is_wrong:
             raise ManifestError(f"{source} is not a valid manifest: {reason}; export the model again")
+
+
+def _most(size: int, sizes: Range | None) -> int:
+    return size if sizes is None else max(size, sizes.most)
 
 
 def _is_valid(sizes: Range | None, multiple: int) -> bool:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
 from pem_edge.runtime.backends.settings import Settings
-from pem_edge.runtime.errors import BackendError
+from pem_edge.runtime.errors import BackendError, BrokenBackend
 
 if TYPE_CHECKING:
     from pem_edge.runtime.artifacts.artifact import Artifact
     from pem_edge.runtime.backends.base import Backend
 
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["BACKENDS", "Row", "Settings", "available", "available_for", "create"]
 
@@ -64,7 +67,7 @@ BACKENDS = {
 
 def available() -> list[str]:
     """Return the names of the installed backends, fastest first, without importing them."""
-    return [name for name, row in BACKENDS.items() if find_spec(row.needs) is not None]
+    return [name for name, row in BACKENDS.items() if _is_installed(row.needs)]
 
 
 def available_for(artifact: Artifact) -> list[str]:
@@ -82,16 +85,46 @@ def create(name: str | None, artifact: Artifact, settings: Settings | None = Non
 
     Raises:
         BackendError: If there is no such backend, or it is not installed or cannot run the artifact.
+        BrokenBackend: If it cannot be imported, nor any other that was to be tried.
     """
     if name is not None:
         _require_installed(name)
     candidates = available() if name is None else [name]
-    chosen = next((candidate for candidate in candidates if _can_run(candidate, artifact)), None)
-    if chosen is None:
+    fitting = [candidate for candidate in candidates if _can_run(candidate, artifact)]
+    if not fitting:
         raise BackendError(_explain_refusal(candidates, artifact))
-    module, _, attribute = BACKENDS[chosen].implementation.partition(":")
-    implementation: type[Backend] = getattr(import_module(module), attribute)
-    return implementation(artifact, settings)
+    return _first_importable(fitting)(artifact, settings)
+
+
+def _first_importable(names: list[str]) -> type[Backend]:
+    """Return the class of the first backend that can be imported, and log why those before it cannot."""
+    for name in names[:-1]:
+        try:
+            return _import(name)
+        except BrokenBackend as error:  # noqa: PERF203  # few backends
+            _log.warning("%s; the next backend is tried", error)
+    return _import(names[-1])
+
+
+def _import(name: str) -> type[Backend]:
+    module, _, attribute = BACKENDS[name].implementation.partition(":")
+    try:
+        implementation: type[Backend] = getattr(import_module(module), attribute)
+    except Exception as error:  # loading a library can fail in any way
+        reason = " ".join(str(error).split())[:200]
+        raise BrokenBackend(
+            f"backend {name} is installed but cannot be imported ({reason}): install it again, with "
+            f"pip install --force-reinstall {BACKENDS[name].needs.replace('_', '-')}"
+        ) from error
+    return implementation
+
+
+def _is_installed(module: str) -> bool:
+    """Return whether there is such a module, and not just a folder of that name."""
+    spec = find_spec(module)
+    if spec is None:
+        return False
+    return spec.origin is not None or spec.submodule_search_locations is None
 
 
 def _can_run(name: str, artifact: Artifact) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.geometry import STRIDE
-from pem_edge.runtime.errors import BackendError
+from pem_edge.runtime.errors import BackendError, PemError
 
 Shape = tuple[int, ...]
 
@@ -55,14 +55,14 @@ class Contract:
 
     @contextmanager
     def wrap_errors(self, action: str) -> Iterator[None]:
-        """Turn every other exception of the block into a BackendError of one line.
+        """Turn every foreign exception of the block into a BackendError of one line.
 
         Args:
             action: What the block does with the model: "load" or "run".
         """
         try:
             yield
-        except BackendError:
+        except PemError:
             raise
         except Exception as error:
             reason = " ".join(str(error).split())[:300]

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import msgspec
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.backends.base import Backend, RawOutputs
 from pem_edge.runtime.backends.settings import Settings
 from pem_edge.runtime.errors import BackendError
+from pem_edge.runtime.files import temporary_folder
 from pem_edge.runtime.inference.backend import BareModel, Device, Nodes
 from pem_edge.runtime.machine import usable_cpus
+from pem_edge.runtime.outside.quiet_imports import without_telemetry
+
+with without_telemetry():
+    import onnxruntime as ort
 
 _DEFORM_CONV_SINCE = (1, 25)
 _FATAL = 4  # less severe messages would repeat on standard error what exceptions say
@@ -55,9 +58,12 @@ class OnnxRuntime(Backend):
             raise BackendError(
                 f"{self.name} times the launches of kernels on a GPU, not the kernels: see NVIDIA's nsys"
             )
-        with tempfile.TemporaryDirectory(prefix="pem-profile-") as folder:
+        with temporary_folder() as folder:
             session = open_session(
-                self.artifact.model, self._asked, _disabled_optimizers(self.artifact), Path(folder) / "profile"
+                self.artifact.read_model(),
+                self._asked,
+                _disabled_optimizers(self.artifact),
+                folder / "profile",
             )
             for _ in range(1 + runs):
                 session.run(None, {self.artifact.manifest.input.name: images})
@@ -69,7 +75,7 @@ class OnnxRuntime(Backend):
 
     def _load(self, artifact: Artifact) -> None:
         _check_version(artifact)
-        self._session = open_session(artifact.model, self._asked, _disabled_optimizers(artifact))
+        self._session = open_session(artifact.read_model(), self._asked, _disabled_optimizers(artifact))
         self._contract.require_names(
             {node.name for node in (*self._session.get_inputs(), *self._session.get_outputs())}
         )
@@ -100,7 +106,7 @@ def _check_version(artifact: Artifact) -> None:
 
 
 def open_session(
-    model: Path | bytes,
+    model: bytes,
     settings: Settings,
     disabled_optimizers: Sequence[str] = (),
     profile: Path | None = None,
@@ -110,7 +116,7 @@ def open_session(
     """Open a model with the options that all sessions share.
 
     Args:
-        model: The path of an ONNX file, or a serialized model.
+        model: A serialized ONNX model.
         settings: How the session may use the machine.
         disabled_optimizers: Names of ONNX Runtime's optimizers that must not change the graph.
         profile: The prefix of the path of the profile that the session writes; None for no profile.

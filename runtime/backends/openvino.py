@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache, partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,22 +12,9 @@ from pem_edge.runtime.backends.base import Backend, RawOutputs
 from pem_edge.runtime.backends.settings import Settings
 from pem_edge.runtime.inference.backend import BareModel, Nodes
 from pem_edge.runtime.machine import usable_cpus
+from pem_edge.runtime.outside.quiet_imports import without_telemetry
 
-
-@contextmanager
-def _without_telemetry() -> Iterator[None]:
-    """Make ``import openvino`` in the block send nothing to Google Analytics, as it otherwise would."""
-    telemetry = sys.modules.get("openvino_telemetry")
-    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # as if not installed, which OpenVINO tolerates
-    try:
-        yield
-    finally:
-        del sys.modules["openvino_telemetry"]
-        if telemetry is not None:
-            sys.modules["openvino_telemetry"] = telemetry
-
-
-with _without_telemetry():
+with without_telemetry():
     import openvino as ov
 
 # Without the precision hint, OpenVINO computes in bfloat16 on CPUs that can, whatever the types in the graph.
@@ -49,7 +32,7 @@ def core() -> ov.Core:
     return ov.Core()
 
 
-def _compile(model: Path | bytes, settings: Settings, **options: str) -> ov.CompiledModel:
+def _compile(model: bytes, settings: Settings, **options: str) -> ov.CompiledModel:
     threads = settings.threads or usable_cpus()
     return core().compile_model(
         core().read_model(model), "CPU", {**_OPTIONS, "INFERENCE_NUM_THREADS": threads, **options}
@@ -63,7 +46,7 @@ class OpenVino(Backend):
 
     def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:
         """See `inference.backend.SegmenterBackend.profile`."""
-        request = _compile(self.artifact.model, self._asked, PERF_COUNT="YES").create_infer_request()
+        request = _compile(self.artifact.read_model(), self._asked, PERF_COUNT="YES").create_infer_request()
         inputs = {self.artifact.manifest.input.name: images}
         request.infer(inputs)
         nodes: dict[tuple[str, str], float] = {}
@@ -81,7 +64,7 @@ class OpenVino(Backend):
         return partial(request.infer, share_inputs=True, share_outputs=True)
 
     def _load(self, artifact: Artifact) -> None:
-        self._model = _compile(artifact.model, self._asked)
+        self._model = _compile(artifact.read_model(), self._asked)
         self._contract.require_names(self._names())
 
     def _run(self, images: NDArray[np.uint8]) -> RawOutputs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from pem_edge.runtime import sources
 from pem_edge.runtime.artifacts.manifest import InputSpec
 from pem_edge.runtime.datasets.toy_streets import ToyStreets
 from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.files import temporary_folder
 
 COUNT = 8
 """Number of streets to generate, and maximum number of images to take from a folder."""
@@ -49,8 +49,8 @@ class BenchmarkImages:
 @contextmanager
 def provide_images(images: Path | None, seed: int) -> Iterator[BenchmarkImages]:
     """Provide the images; generated ones exist only within the block. Raises InputError if the folder has none."""
-    with tempfile.TemporaryDirectory(prefix="pem-bench-") as folder:
-        yield BenchmarkImages(images, Path(folder), seed)
+    with temporary_folder() as folder:
+        yield BenchmarkImages(images, folder, seed)
 
 
 def _in(images: Path) -> Sequence[Path]:

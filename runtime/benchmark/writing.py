@@ -38,7 +38,7 @@ def write(content: _Content, writers: Writers[_Content], paths: Sequence[Path]) 
     for path in paths:
         text = writers[path.suffix.lower()](content)
         try:
-            with files.write_atomically(path) as temporary:
+            with files.write_atomically(path, durable=True) as temporary:
                 temporary.write_text(text, "utf-8")
         except OutputError as error:
             yield str(error)

@@ -16,11 +16,14 @@ from pem_edge.runtime.benchmark.comparison import changes, changes_text
 from pem_edge.runtime.benchmark.report import text
 from pem_edge.runtime.benchmark.run import Interrupted, run
 from pem_edge.runtime.benchmark.schema import Report, parse
-from pem_edge.runtime.cli import bench_options, console
+from pem_edge.runtime.cli import bench_options, console, output
 from pem_edge.runtime.cli.bench_options import PROGRAM
 from pem_edge.runtime.cli.bench_requests import DEFAULT_STAGE, BenchRequest, CompareRequest
 from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.outside.reading import read_bytes
 from pem_edge.runtime.versioned_json import JsonObject
+
+_LONGEST_REPORT = 100_000_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +54,7 @@ def _measure(request: BenchRequest) -> JsonObject:
 def _deliver(report: Report, request: BenchRequest) -> JsonObject:
     """Print the report as text unless JSON is requested, write its files, and return it as a JSON object."""
     if not request.json:
-        print(text.report(report))
+        output.show_text(text.report(report))
     return _to_record(report, list(writing.write(report, writing.REPORTS, request.outputs.paths)))
 
 
@@ -62,15 +65,13 @@ def _compare(request: CompareRequest) -> JsonObject:
     limit = request.fail_if_slower
     errors = [] if limit is None else changes_text.too_slow(found, request.stage or DEFAULT_STAGE, limit)
     if not request.json:
-        print(changes_text.terminal(found))
+        output.show_text(changes_text.terminal(found))
     return _to_record(found, [*errors, *writing.write(found, writing.CHANGES, request.outputs.paths)])
 
 
 def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}; make it with pem-bench MODEL -o {path}") from error
+    cure = f"make it with pem-bench MODEL -o {path}"
+    return read_bytes(path, InputError, limit=_LONGEST_REPORT, expected="a report of pem-bench", cure=cure)
 
 
 def _to_record(content: msgspec.Struct, errors: list[str]) -> JsonObject:

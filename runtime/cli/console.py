@@ -6,19 +6,17 @@ import argparse
 import json
 import re
 import signal
-import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from threading import Event, current_thread, main_thread
-from types import FrameType
+from collections.abc import Callable, Sequence
 from typing import TypeVar, cast
 
 from pem_edge.runtime import backends
+from pem_edge.runtime.cli import output, signals
 from pem_edge.runtime.errors import InputError, PemError
+from pem_edge.runtime.outside.quiet_imports import leave_no_folders
 from pem_edge.runtime.versioned_json import JsonObject
 
-FAILURE, INTERRUPTED = 1, 130
+FAILURE, ENDED_BY_SIGNAL = 1, 128
 
 Request = TypeVar("Request")
 
@@ -90,48 +88,41 @@ def run(
         arguments: The command-line arguments; ``sys.argv[1:]`` if None.
 
     Returns:
-        The exit code: 0 for success, 1 for an error, 130 for Ctrl-C. Wrong usage exits with 2 within argparse.
+        The exit code: 0 for success, 1 for an error, 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP. Wrong usage exits
+        with 2 within argparse.
     """
-    options = parser.parse_args(arguments)
-    try:
-        with _record_interrupts():
-            return _run(parser.prog, lambda: action(read(options)), as_json=options.json, debug=options.debug)
-    except KeyboardInterrupt as interruption:
-        print(f"{parser.prog}: {interruption.args[0] if interruption.args else 'interrupted'}", file=sys.stderr)
-        return INTERRUPTED
+    leave_no_folders()
+    with output.streams() as standard_output:
+        options = parser.parse_args(arguments)
+        code = _run_until_asked_to_end(
+            parser.prog, lambda: action(read(options)), as_json=options.json, debug=options.debug
+        )
+        standard_output.flush()
+        if standard_output.failure is not None:
+            reason = standard_output.failure.strerror or standard_output.failure
+            output.complain(parser.prog, f"cannot write to standard output: {reason}")
+            return code or FAILURE
+        return code
 
 
 def say(program: str, text: str) -> None:
     """Print a progress message to standard error.
 
     Raises:
-        KeyboardInterrupt: If Ctrl-C was pressed earlier and a library suppressed the exception.
+        KeyboardInterrupt: If the process was asked to end earlier and a library suppressed the exception.
     """
-    if _pressed.is_set():
+    if signals.received() is not None:
         raise KeyboardInterrupt
-    print(f"{program}: {text}", file=sys.stderr, flush=True)
+    output.complain(program, text)
 
 
-_pressed = Event()
-
-
-@contextmanager
-def _record_interrupts() -> Iterator[None]:
-    """Record in ``_pressed``, during the ``with`` block, that Ctrl-C was pressed."""
-
-    def press(_number: int, _frame: FrameType | None) -> None:
-        _pressed.set()
-        raise KeyboardInterrupt
-
-    _pressed.clear()
-    if current_thread() is not main_thread():  # only the main thread may handle signals
-        yield
-        return
-    before = signal.signal(signal.SIGINT, press)
+def _run_until_asked_to_end(program: str, act: Callable[[], JsonObject], *, as_json: bool, debug: bool) -> int:
     try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+        with signals.heard():
+            return _run(program, act, as_json=as_json, debug=debug)
+    except KeyboardInterrupt as interruption:
+        output.complain(program, str(interruption.args[0]) if interruption.args else "interrupted")
+        return ENDED_BY_SIGNAL + (signals.received() or signal.SIGINT)
 
 
 def _run(program: str, act: Callable[[], JsonObject], *, as_json: bool, debug: bool) -> int:
@@ -140,13 +131,13 @@ def _run(program: str, act: Callable[[], JsonObject], *, as_json: bool, debug: b
     except Exception as error:
         if debug:
             traceback.print_exc()
-        print(f"{program}: {_one_line(error)}", file=sys.stderr)
+        output.complain(program, _one_line(error))
         return FAILURE
     if as_json:
         print(json.dumps(report))
     errors = cast("list[str]", report.get("errors", []))
     for line in errors:
-        print(f"{program}: {line}", file=sys.stderr)
+        output.complain(program, line)
     return FAILURE if errors else 0
 
 
@@ -154,4 +145,6 @@ def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, PemError):
         return text
+    if isinstance(error, MemoryError):
+        return "there is not enough memory: close other programs, or choose a smaller size or batch"
     return f"unexpected {type(error).__name__}: {text[:300]}; run again with --debug and report it"

@@ -12,7 +12,7 @@ import cv2
 from tqdm import tqdm
 
 from pem_edge.runtime import files
-from pem_edge.runtime.cli import console, dataset_options
+from pem_edge.runtime.cli import console, dataset_options, output
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.datasets.opening import DatasetLocation
 from pem_edge.runtime.datasets.relabeling import Relabeled
@@ -120,7 +120,7 @@ def _run(request: EvalRequest) -> JsonObject:
             evaluation = evaluate(segmenter, relabeled, indices, semantic=request.semantic)
         worst = list(_draw_worst(segmenter, relabeled, evaluation, drawings))
         if not request.json:
-            print(table.format_table(evaluation, relabeled.labels))
+            output.show_text(table.format_table(evaluation, relabeled.labels))
         return {
             "model": request.model,
             "backend": segmenter.backend.name,

@@ -14,12 +14,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pem_edge.runtime import files, sources
-from pem_edge.runtime.cli import console, run_options
+from pem_edge.runtime.cli import console, output, run_options
 from pem_edge.runtime.cli.run_options import RunRequest
 from pem_edge.runtime.inference.segmenter import Segmenter
 from pem_edge.runtime.inference.stream import Stream
 from pem_edge.runtime.loading import load
-from pem_edge.runtime.printable import printable
+from pem_edge.runtime.outside.printable import printable
 from pem_edge.runtime.results.result import Result
 from pem_edge.runtime.results.saving import Outputs
 from pem_edge.runtime.serving import live
@@ -67,7 +67,7 @@ def _segment(request: RunRequest, segmenter: Segmenter, outputs: Outputs) -> Jso
                 images.append(_make_record(result, paths))
             else:
                 with tqdm.external_write_mode():
-                    print(_describe(result), flush=True)
+                    output.show(_describe(result))
     return {"images": images, "dropped": stream.dropped, "errors": errors}
 
 
@@ -99,7 +99,7 @@ def _print_summary(request: RunRequest, stream: Stream) -> Iterator[None]:
         if not request.json and not isinstance(request.source, sources.Pictures):
             rate = stream.taken / (time.perf_counter() - start)
             taken = format_count(stream.taken)
-            print(f"{request.source.name}: {taken}, {rate:.1f} per second, {stream.dropped} dropped", flush=True)
+            output.show(f"{request.source.name}: {taken}, {rate:.1f} per second, {stream.dropped} dropped")
 
 
 def _make_record(result: Result, paths: dict[str, Path]) -> JsonObject:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.errors import InputError
-from pem_edge.runtime.foreign_files import reading
+from pem_edge.runtime.outside.reading import reading
 
 _EXPECTED = "a path, a PIL image, or an array of uint8, RGB, (height, width, 3)"
 _NUMPY_PROTOCOLS = ("__array__", "__array_interface__", "__array_struct__")

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pem_edge.runtime.errors import InputError
-from pem_edge.runtime.foreign_files import read_bytes, reading
 from pem_edge.runtime.images import pillow
 from pem_edge.runtime.images.limits import MAX_PIXELS
+from pem_edge.runtime.outside.reading import read_bytes, reading
 
 MAX_BYTES = 500_000_000
 """Default limit on the size of an image file."""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pem_edge.runtime.errors import InputError
-from pem_edge.runtime.foreign_files import reading
 from pem_edge.runtime.images.limits import MAX_PIXELS, require_pixels
+from pem_edge.runtime.outside.reading import reading
 
 if "OPENCV_LOG_LEVEL" not in os.environ:  # failures are raised as errors, so OpenCV need not print them
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pem_edge.runtime import files
 from pem_edge.runtime.errors import OutputError
-from pem_edge.runtime.printable import printable
+from pem_edge.runtime.outside.printable import printable
 from pem_edge.runtime.results import coco_format, png
 from pem_edge.runtime.results.result import Result
 from pem_edge.runtime.results.timeline import Timeline

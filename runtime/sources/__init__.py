@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pem_edge.runtime import images
 from pem_edge.runtime.errors import InputError
-from pem_edge.runtime.foreign_files import reading
 from pem_edge.runtime.images import Image
+from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.sources.frame import Footage, Frame
 from pem_edge.runtime.sources.live import Address, Camera
 from pem_edge.runtime.sources.pictures import Pictures, pictures_in

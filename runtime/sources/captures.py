@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from pem_edge.runtime import images
 from pem_edge.runtime.errors import InputError
-from pem_edge.runtime.foreign_files import reading
 from pem_edge.runtime.handoff_queue import Closed, HandoffQueue
+from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.sources.frame import DEFAULT_FPS, Frame, frame_name
 from pem_edge.runtime.sources.tally import Tally
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from pem_edge.runtime.printable import printable
+from pem_edge.runtime.outside.printable import printable
 
 _MAX_BYTES, _KEPT_BYTES = 200, 180
 """Longest name, to which suffixes are added (file systems allow 255 bytes), and what is kept of a longer one."""

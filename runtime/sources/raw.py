@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pem_edge.runtime import images
 from pem_edge.runtime.errors import InputError
-from pem_edge.runtime.foreign_files import reading
+from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.sources.frame import Footage, Frame, format_count, frame_name
 from pem_edge.runtime.sources.names import usable
 

@@ -57,16 +57,17 @@ def _times(library: Path, size: tuple[int, int], form: Form, bandwidth: float, r
     }
 
 
-def graph_milliseconds(call: Callable[[], object]) -> float:
-    """Return median milliseconds of a call in a CUDA graph, which leaves out the cost of launches from Python."""
+def graph_milliseconds(call: Callable[[], object], calls: int = CALLS) -> float:
+    """Return median milliseconds of a call in a CUDA graph of ``calls``, without the cost of launches from Python."""
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
-        for _ in range(CALLS):
+        for _ in range(max(calls, 3)):
             call()
     side.synchronize()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        for _ in range(CALLS):
+        for _ in range(calls):
             call()
     graph.replay()
     times = []
@@ -76,7 +77,7 @@ def graph_milliseconds(call: Callable[[], object]) -> float:
         graph.replay()
         end.record()
         end.synchronize()
-        times.append(start.elapsed_time(end) / CALLS)
+        times.append(start.elapsed_time(end) / calls)
     return float(statistics.median(times))
 
 

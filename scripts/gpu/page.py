@@ -11,6 +11,7 @@ SECTIONS = {
     "kernels": "The plugin's kernels, without TensorRT",
     "pipeline": "The kernels before and after the model, without TensorRT",
     "tests": "Tests that need a GPU",
+    "networks": "Whole networks in PyTorch with the plugin's kernels, without TensorRT",
     "engines": "TensorRT engines",
 }
 

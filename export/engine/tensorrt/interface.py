@@ -70,7 +70,7 @@ class OnnxParser(Protocol):
     def num_errors(self) -> int:
         """The number of errors."""
 
-    def parse_from_file(self, model: str) -> bool:
+    def parse(self, model: bytes) -> bool:
         """Parse a file; return whether that succeeded."""
 
     def get_error(self, index: int) -> ParserError:

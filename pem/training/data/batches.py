@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,9 @@ from torch.utils import data
 from pem_edge.pem.training.data.augmentations import NO_SEGMENT, View, random_view
 from pem_edge.pem.training.processes import Processes
 from pem_edge.pem.training.settings import TrainingSettings
+from pem_edge.runtime.cli import signals
 from pem_edge.runtime.datasets.dataset import Dataset
+from pem_edge.runtime.machine import usable_cpus
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def make_loader(
     dataset: Dataset, settings: TrainingSettings, processes: Processes, start: int
 ) -> data.DataLoader[Batch]:
     """Return a loader of this process's part of the batches, from step ``start`` to the last one."""
-    workers = settings.workers if settings.workers is not None else (os.cpu_count() or 1) // processes.per_machine
+    workers = settings.workers if settings.workers is not None else usable_cpus() // processes.per_machine
     return data.DataLoader(
         _ViewDataset(dataset, settings),  # type: ignore[arg-type]  # its items are views until they are collated
         batch_sampler=_BatchSampler(settings, processes, start),  # type: ignore[arg-type]
@@ -106,6 +107,6 @@ class _BatchSampler:
 
 def _initialize_worker(_: int) -> None:
     """Make a worker ignore signals and use one thread; it stops when the trainer does."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in signals.ENDING:
         signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(0)

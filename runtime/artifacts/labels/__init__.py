@@ -10,9 +10,14 @@ from pathlib import Path
 import msgspec
 
 from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.outside import json_text
+from pem_edge.runtime.outside.reading import read_bytes, reading
 
 BUNDLED = {19: "cityscapes", 133: "coco_panoptic", 150: "ade20k"}
 """Names of the label sets that come with the package, by number of classes."""
+
+
+_LIMIT = 4_000_000_000  # the annotations of a large dataset also have its categories
 
 
 class Label(msgspec.Struct, frozen=True):
@@ -39,6 +44,12 @@ class _Category(msgspec.Struct):
     color: tuple[int, int, int] | None = None
 
 
+class _Document(msgspec.Struct):
+    """A COCO document, of which only the categories are read."""
+
+    categories: list[_Category]
+
+
 def load(source: str) -> tuple[Label, ...]:
     """Return the labels of a bundled set or of a JSON file.
 
@@ -52,10 +63,11 @@ def load(source: str) -> tuple[Label, ...]:
     if source in BUNDLED.values():
         return parse(resources.files(__name__).joinpath(f"{source}.json").read_bytes(), source)
     path = Path(source)
-    if not path.is_file():
-        known = ", ".join(BUNDLED.values())
-        raise InputError(f"no labels called {source!r}: name one of {known}, or a JSON file of COCO categories")
-    return parse(path.read_bytes(), source)
+    cure = f"name one of {', '.join(BUNDLED.values())}, or a JSON file of COCO categories"
+    with reading(source, InputError, expected="labels", cure=cure):
+        if not path.is_file():
+            raise InputError(f"no labels called {source!r}: {cure}")
+    return parse(read_bytes(path, InputError, limit=_LIMIT, expected="labels", cure=cure), source)
 
 
 def default(num_classes: int) -> tuple[Label, ...]:
@@ -89,15 +101,16 @@ def parse(data: bytes, source: str) -> tuple[Label, ...]:
     Raises:
         InputError: If it is not such a document or has no categories.
     """
-    try:
-        document = msgspec.json.decode(data, type=list[_Category] | dict[str, msgspec.Raw])
-        if isinstance(document, dict):
-            document = msgspec.json.decode(document.get("categories", msgspec.Raw(b"null")), type=list[_Category])
-    except msgspec.DecodeError as error:
-        raise InputError(f"{source} is not a list of COCO categories (name, isthing, color): {error}") from error
-    if not document:
+    expected = "a list of COCO categories (name, isthing, color)"
+    with reading(source, InputError, expected=expected, cure="correct it, or name a bundled set"):
+        document: _Document | list[_Category] = json_text.decode(data, _Document | list[_Category])
+    records = document.categories if isinstance(document, _Document) else document
+    if not records:
         raise InputError(f"{source} lists no categories, at least one is needed")
+    for record in records:
+        if record.color is not None and not all(0 <= value <= 255 for value in record.color):
+            raise InputError(f"{source} gives {record.name!r} the color {record.color}, expected 0 to 255")
     return tuple(
         Label(index, record.name, bool(record.isthing), record.color or distinct_color(index))
-        for index, record in enumerate(document)
+        for index, record in enumerate(records)
     )

@@ -5,18 +5,25 @@ The library is code, so its hash must be the expected one. A process can load on
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pem_edge.runtime.artifacts.sections import FileHash
+from pem_edge.runtime.artifacts.trust import VARIABLE, require_trusted
 from pem_edge.runtime.backends.tensorrt import log
 from pem_edge.runtime.backends.tensorrt.interface import TensorRt
 from pem_edge.runtime.errors import BackendError
-from pem_edge.runtime.files import sha256
+from pem_edge.runtime.outside.reading import reading
 
 _loaded: dict[str, str] = {}
 """SHA-256 of the library that was loaded, by the name of TensorRT's module."""
 _lock = threading.Lock()
+_log = logging.getLogger(__name__)
 
 
 def load(trt: TensorRt, folder: Path, plugin: FileHash, cure: str) -> None:
@@ -35,13 +42,16 @@ def load(trt: TensorRt, folder: Path, plugin: FileHash, cure: str) -> None:
     path = _resolve(folder, plugin.file, cure)
     if not path.is_file():
         raise BackendError(f"the plugin {path} is missing: put it back beside the engine, or {cure}")
-    if (found := sha256(path)) != plugin.sha256:
+    with reading(path, BackendError, expected="our plugin", cure=cure):
+        code = path.read_bytes()
+    if (found := hashlib.sha256(code).hexdigest()) != plugin.sha256:
         raise BackendError(
             f"the plugin {path} has SHA-256 {found[:12]}…, the engine needs {plugin.sha256[:12]}…, which is another "
             f"build: put that back beside the engine, or {cure}"
         )
+    require_trusted(path, found, BackendError)
     with _lock:
-        _register(trt, path, plugin.sha256)
+        _register(trt, path, code, found)
 
 
 def _resolve(folder: Path, file: str, cure: str) -> Path:
@@ -50,7 +60,7 @@ def _resolve(folder: Path, file: str, cure: str) -> Path:
     return (folder / file).resolve()  # TensorRT would search the system's folders for a bare name
 
 
-def _register(trt: TensorRt, path: Path, digest: str) -> None:
+def _register(trt: TensorRt, path: Path, code: bytes, digest: str) -> None:
     before = _loaded.get(trt.__name__)
     if before == digest:
         return
@@ -58,10 +68,31 @@ def _register(trt: TensorRt, path: Path, digest: str) -> None:
         raise BackendError(
             f"the plugin {path} cannot be loaded, as this process has loaded another build of it: start another process"
         )
+    if not os.environ.get(VARIABLE):
+        _log.warning(
+            "%s is code and runs with your rights; its hash comes from the same folder: load engines only from people "
+            "you trust, or list the files you trust in %s",
+            path,
+            VARIABLE,
+        )
     log.pop_error(trt)  # clears errors of earlier calls
-    if trt.get_plugin_registry().load_library(str(path)) is None:
+    with _private_copy(code) as copy:
+        library = trt.get_plugin_registry().load_library(str(copy))
+    if library is None:
         raise BackendError(
             f"TensorRT cannot load the plugin {path} ({log.pop_error(trt)}): build it again on this machine, "
             "with pem-export --build-plugin"
         )
     _loaded[trt.__name__] = digest
+
+
+@contextmanager
+def _private_copy(code: bytes) -> Iterator[Path]:
+    """Yield a file that nobody else can replace while it is loaded; the file that was checked may be replaced."""
+    descriptor = os.memfd_create("pem-edge-plugin")
+    try:
+        with open(descriptor, "wb", closefd=False) as file:  # pathlib opens no descriptors
+            file.write(code)
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from pem_edge.runtime.benchmark.machine import readers
+from pem_edge.runtime.machine import cpu_quota
 
 _ROOT = Path("/")
 
@@ -48,17 +49,9 @@ def ranges(numbers: list[int]) -> str:
 
 
 def quota(root: Path = _ROOT) -> str:
-    """Return how many CPUs' time the control group allows (cgroup v2's cpu.max, or v1's cpu.cfs_quota_us)."""
-    groups = root / "sys/fs/cgroup"
-    allowed, _, period = (readers.text(groups / "cpu.max") or "").partition(" ")
-    if not allowed:
-        allowed = readers.text(groups / "cpu/cpu.cfs_quota_us") or ""
-        period = readers.text(groups / "cpu/cpu.cfs_period_us") or ""
-    if allowed in ("max", "-1"):
-        return "none"
-    if not (allowed.isdecimal() and period.isdecimal() and int(period) > 0):
-        return readers.UNKNOWN
-    return f"{int(allowed) / int(period):g} CPUs"
+    """Return how many CPUs' time the control group allows, "none" if it sets no limit."""
+    allowed = cpu_quota(root / "sys/fs/cgroup")
+    return "none" if allowed is None else f"{allowed:g} CPUs"
 
 
 def governor(root: Path = _ROOT) -> str:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import errno
 import json
+import socket
+import time
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
-from threading import Event, Thread
+from threading import BoundedSemaphore, Event, Thread
 from types import TracebackType
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from pem_edge.runtime.errors import OutputError
+from pem_edge.runtime.serving.live.addresses import is_ours
 from pem_edge.runtime.serving.live.board import Board
+
+Request: TypeAlias = "socket.socket | tuple[bytes, socket.socket]"
 
 PORT = 8080
 """Default port of the page."""
@@ -21,7 +28,14 @@ PORT = 8080
 HOST = "127.0.0.1"
 """Default address of the page, which only this machine can reach."""
 
-_LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost"})
+MAX_VIEWERS = 32
+"""Maximum number of connections at a time; a browser's page takes two."""
+
+_NO_FILES_PAUSE = 0.2  # seconds
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Type: text/plain\r\n\r\n"
+    b"Too many viewers; try again later.\n"
+)
 _BOUNDARY = "drawing"
 _VIEWER_TIMEOUT = 10.0  # seconds after which a viewer that receives nothing is disconnected
 _CLOSING_TIMEOUT = 1.0  # seconds that closing waits for an open page to read that the run has ended
@@ -29,7 +43,11 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; "
     "script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
 }
 
 
@@ -51,16 +69,16 @@ class LivePage:
     def __init__(self, board: Board, host: str = HOST, port: int = PORT) -> None:
         self._board = board
         self._end_read = Event()
-        handler = partial(_Handler, board, self._end_read, _LOCAL_HOSTS if host in _LOCAL_HOSTS else None)
         try:
-            self._server = _Server((host, port), handler)
+            self._server = _Server((host, port), partial(_Handler, board, self._end_read, host))
         except OSError as error:
             in_use = error.errno == errno.EADDRINUSE
             reason = "is in use" if in_use else f"is not available ({error.strerror or error})"
             raise OutputError(f"port {port} on {host} {reason}: choose another with --live PORT") from error
         except OverflowError as error:
             raise OutputError(f"{port} is not a port: choose one from 1 to 65535 with --live PORT") from error
-        self.address = f"http://{host}:{self._server.server_address[1]}"
+        shown = f"[{host}]" if ":" in host else host
+        self.address = f"http://{shown}:{self._server.server_address[1]}"
         Thread(target=self._server.serve_forever, args=(0.1,), name="pem-live", daemon=True).start()
 
     def close(self) -> None:
@@ -82,11 +100,46 @@ class LivePage:
 
 
 class _Server(ThreadingHTTPServer):
-    """The HTTP server. ``watched`` is whether a page has read the state."""
+    """The HTTP server, which answers a limited number of connections at a time and refuses those beyond.
+
+    ``watched`` is whether a page has read the state.
+    """
 
     daemon_threads = True  # a viewer that does not receive data must not keep the process alive
     block_on_close = False
     watched = False
+
+    def __init__(self, address: tuple[str, int], handler: partial[_Handler]) -> None:
+        self._places = BoundedSemaphore(MAX_VIEWERS)
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
+        super().__init__(address, handler)
+
+    def process_request(self, request: Request, client_address: object) -> None:
+        """Answer in a thread if there is a place, or refuse at once."""
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+            return
+        with suppress(OSError):
+            request.setblocking(False)  # type: ignore[union-attr]  # a stream's, not a datagram's
+            request.send(_FULL)  # type: ignore[union-attr]
+        self.shutdown_request(request)
+
+    def process_request_thread(self, request: Request, client_address: object) -> None:
+        """Answer, then give the place back."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
+    def get_request(self) -> tuple[socket.socket, object]:
+        """Accept a connection; wait a little if the process has no files left for it, rather than spin."""
+        try:
+            return super().get_request()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                time.sleep(_NO_FILES_PAUSE)
+            raise
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Ignore errors such as disconnected viewers: standard error belongs to the run."""
@@ -98,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
     Args:
         board: The state to show.
         end_read: An event to set once a page has read that the run has ended.
-        hosts: The host names that requests may be addressed to; None for all.
+        host: The host name or address that the server listens on.
         arguments: The arguments of the base class.
     """
 
@@ -107,15 +160,13 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = _VIEWER_TIMEOUT
     server: _Server
 
-    def __init__(self, board: Board, end_read: Event, hosts: frozenset[str] | None, *arguments: object) -> None:
-        self._board, self._end_read, self._hosts = board, end_read, hosts
+    def __init__(self, board: Board, end_read: Event, host: str, *arguments: object) -> None:
+        self._board, self._end_read, self._host = board, end_read, host
         super().__init__(*arguments)  # type: ignore[arg-type]  # answers the requests
 
     def do_GET(self) -> None:
-        if self._hosts is not None and urlsplit(f"//{self.headers.get('Host', '')}").hostname not in self._hosts:
-            self.send_error(
-                HTTPStatus.FORBIDDEN
-            )  # DNS rebinding: a foreign page whose host name resolves to this machine
+        if not is_ours(self.headers.get("Host", ""), self._host):
+            self.send_error(HTTPStatus.FORBIDDEN, explain="Open the page by this machine's address or host name.")
             return
         answers = {"/": self._send_page, "/status.json": self._send_status, "/stream": self._send_drawings}
         answer = answers.get(urlsplit(self.path).path)

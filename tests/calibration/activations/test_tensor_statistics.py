@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import json
+import resource
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from pem_edge.calibration.activations import tensor_statistics as files
 from pem_edge.calibration.activations.tensor_statistics import Statistics, TensorStatistics
@@ -50,7 +55,9 @@ def test_means_are_those_of_the_channels_over_all_images() -> None:
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut off"])
 def test_a_damaged_file_is_one_line(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "s.npz").write_bytes(content)
-    with pytest.raises(CalibrationError, match=r"s\.npz is damaged or has no calibration statistics: remove it.*$"):
+    with pytest.raises(
+        CalibrationError, match=r"s\.npz is damaged or not a file of calibration statistics .*: remove it.*$"
+    ):
         files.load(tmp_path / "s.npz")
 
 
@@ -65,12 +72,14 @@ def test_a_file_cut_off_anywhere_is_one_line(statistics: Statistics, tmp_path: P
 
 def test_arrays_of_another_kind_are_one_line(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", weights=np.zeros(3))
-    with pytest.raises(CalibrationError, match="no calibration statistics"):
+    with pytest.raises(CalibrationError, match="not a file of calibration statistics"):
         files.load(tmp_path / "other.npz")
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(CalibrationError, match=r"cannot read .*none\.npz: No such file or directory; calibrate again"):
+    with pytest.raises(
+        CalibrationError, match=r"cannot read .*none\.npz: No such file or directory; remove it and calibrate again"
+    ):
         files.load(tmp_path / "none.npz")
 
 
@@ -88,3 +97,57 @@ def test_the_table_has_a_line_for_each_tensor(statistics: Statistics) -> None:
     assert [line.split()[0] for line in lines] == list(statistics.tensors)
     minimum = statistics.tensors["backbone/Relu"].histogram.minimum
     assert f"{minimum:.4g}" in lines[0]
+
+
+def lie(path: Path, name: str, content: bytes) -> None:
+    """Replace an array in the archive."""
+    with zipfile.ZipFile(path) as archive:
+        arrays = {entry.filename: archive.read(entry) for entry in archive.infolist()}
+    arrays[f"{name}.npy"] = content
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for key, value in arrays.items():
+            archive.writestr(key, value)
+
+
+def array(values: NDArray[np.generic]) -> bytes:
+    np.save(buffer := io.BytesIO(), values)
+    return buffer.getvalue()
+
+
+def header(**fields: object) -> bytes:
+    full = {"format": 1, "model": "m", "images": "i", "count": 2, "size": [64, 96], "macs": {}, "keys": ["a"], **fields}
+    return array(np.frombuffer(json.dumps(full).encode(), np.uint8))
+
+
+LIES: dict[str, tuple[str, bytes]] = {
+    "a shape of 4 GB": ("0.counts", array(np.zeros(8192, np.int64)).replace(b"(8192,)", b"(536870912,)")),
+    "a zip bomb": ("0.sums", array(np.zeros(200_000_000))),
+    "objects": ("0.sums", array(np.array([None], object))),
+    "negative counts": ("0.counts", array(np.full(8192, -1, np.int64))),
+    "few counts": ("0.counts", array(np.zeros(3, np.int64))),
+    "no numbers": ("0.sums", array(np.full(3, np.nan))),
+    "no reach": ("0.scalars", array(np.array([0.0, -1.0, 1.0, 3.0]))),
+    "an infinite reach": ("0.scalars", array(np.array([np.inf, -1.0, 1.0, 3.0]))),
+    "deep JSON": ("header", array(np.frombuffer(b"[" * 100_000, np.uint8))),
+    "bad UTF-8": ("header", array(np.frombuffer(b'{"format": 1, "model": "\xff"}', np.uint8))),
+    "no images": ("header", header(count=0)),
+    "a size of text": ("header", header(size="64x96")),
+    "keys without arrays": ("header", header(keys=[str(number) for number in range(10_000)])),
+    "a key that is none": ("header", header(keys=[7])),
+    "a number of 5000 digits": ("header", header().replace(b'"count": 2', b'"count": ' + b"2" * 5000)),
+}
+
+
+@pytest.mark.parametrize("kind", LIES)
+def test_a_file_that_lies_is_one_line_and_takes_no_memory(kind: str, statistics: Statistics, tmp_path: Path) -> None:
+    path = tmp_path / "s.npz"
+    statistics.save(path)
+    lie(path, *LIES[kind])
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30), limits[1]))
+    try:
+        with pytest.raises(CalibrationError, match=r"^[^\n]*s\.npz[^\n]*$"):
+            files.load(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)

@@ -17,7 +17,7 @@ from pem_edge.export.cli import export
 from pem_edge.export.graph.operation_forms import Forms
 from pem_edge.export.graph.rewrites import prepare
 from pem_edge.export.parity import sample_image
-from pem_edge.runtime.artifacts import onnx_metadata
+from pem_edge.runtime.artifacts import onnx_file, pairs
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, parse_manifest
 from pem_edge.runtime.artifacts.sections import Work
@@ -62,7 +62,7 @@ def test_an_artifact_is_a_model_and_its_manifest(exported: Path, weights: Path) 
 
 def test_the_model_carries_the_manifest_less_its_own_hash(exported: Path) -> None:
     beside = parse_manifest(exported.with_suffix(".json").read_bytes(), "beside")
-    inside = parse_manifest(onnx_metadata.read(exported)[METADATA_KEY].encode(), "inside")
+    inside = parse_manifest(onnx_file.metadata(memoryview(exported.read_bytes()))[METADATA_KEY].encode(), "inside")
     assert inside.model is None
     assert beside.model is not None
     assert {**vars_of(beside), "model": None} == vars_of(inside)
@@ -140,6 +140,13 @@ def test_an_onnx_with_our_plugin_is_proved_here_and_runs_nowhere_but_in_an_engin
         runtime.load(tmp_path / "pem-nano.onnx")
 
 
+def test_a_second_export_to_a_name_is_told(weights: Path, tmp_path: Path, refusal: Refusal) -> None:
+    with pairs.claim(tmp_path / "street.onnx"):  # as a first export does
+        said = refusal("--weights", weights, *SMALL, "-o", tmp_path / "street.onnx", "--overwrite")
+    assert f"another process is writing {tmp_path / 'street'}: wait until it has ended" in said
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_half_precision_goes_by_another_name(weights: Path, tmp_path: Path) -> None:
     half = ["--precision", "fp16", "--outputs", "float16"]
     assert export.main(["--weights", str(weights), *SMALL, *half, "-o", str(tmp_path)]) == 0
@@ -193,7 +200,7 @@ def test_wrong_options_are_refused_before_anything_is_written(
 
 def test_a_bad_checkpoint_is_refused(tmp_path: Path, refusal: Refusal) -> None:
     (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04 and no more")
-    assert "truncated" in refusal("--weights", tmp_path / "cut.pth", "-o", tmp_path / "out")
+    assert "is damaged or not a checkpoint" in refusal("--weights", tmp_path / "cut.pth", "-o", tmp_path / "out")
 
 
 def test_an_existing_artifact_is_kept_unless_told_otherwise(exported: Path, weights: Path, refusal: Refusal) -> None:

@@ -50,7 +50,7 @@ def test_the_builder_gets_what_was_asked_for() -> None:
     here = machine()
     trt: Any = here.trt
     demo = artifact.read(artifact.DEMO)
-    parsed = network.parse(trt, here.target, demo.model)
+    parsed = network.parse(trt, here.target, demo)
     settings = Settings(workspace=3 << 20, optimization_level=1, version_compatible=True, hardware_compatible="ampere+")
     made: Any = config.create(here, parsed, demo.manifest.input, settings, None)
     assert made.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE) == 3 << 20
@@ -65,7 +65,7 @@ def test_the_builder_gets_what_was_asked_for() -> None:
 def test_the_network_is_strongly_typed_and_takes_eight_bit_images() -> None:
     here = machine()
     trt: Any = here.trt
-    parsed: Any = network.parse(here.trt, here.target, artifact.read(artifact.DEMO).model)
+    parsed: Any = network.parse(here.trt, here.target, artifact.read(artifact.DEMO))
     assert parsed.network.get_flag(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     assert parsed.network.get_input(0).dtype == trt.DataType.UINT8
 
@@ -103,7 +103,7 @@ def test_times_are_written_and_read_again_and_rubbish_does_no_harm(
     assert path.stat().st_size > 0
     path.write_bytes(b"rubbish")
     assert len(build.build(here, demo, Settings(), remarks.append).data) > 1 << 20
-    layers = network.parse(here.trt, here.target, demo.model).network.num_layers
+    layers = network.parse(here.trt, here.target, demo).network.num_layers
     assert any(f"{layers} layers for NVIDIA Orin (nvgpu)" in remark for remark in remarks)
     assert any("cannot be asked for its layers here" in remark for remark in remarks) is not has_gpu()
 

@@ -10,7 +10,7 @@ import onnx as onnx_package
 import pytest
 
 from pem_edge.export.cli import export
-from pem_edge.runtime.artifacts import artifact, onnx_metadata
+from pem_edge.runtime.artifacts import artifact, onnx_file, pairs
 from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, Thresholds, manifest_path, parse_manifest
 from pem_edge.runtime.artifacts.sections import FileHash
 from pem_edge.runtime.files import sha256
@@ -27,7 +27,7 @@ def build(onnx: Path, *options: str) -> Manifest:
 
 
 def embedded(onnx: Path) -> Manifest:
-    return parse_manifest(onnx_metadata.read(onnx)[METADATA_KEY].encode(), "inside")
+    return parse_manifest(onnx_file.metadata(memoryview(onnx.read_bytes()))[METADATA_KEY].encode(), "inside")
 
 
 def with_manifest(onnx: Path, **changes: object) -> Path:
@@ -113,6 +113,19 @@ def test_an_engine_is_built_again_only_when_told_so(onnx: Path, refusal: Refusal
     assert "street.engine exists already: add --overwrite" in refusal("--weights", onnx, "--to", "trt-rtx")
     assert onnx.with_suffix(".engine").stat().st_mtime_ns == before
     assert build(onnx, "--overwrite").engine is not None
+
+
+def test_a_second_build_of_a_name_is_told(onnx: Path, refusal: Refusal) -> None:
+    with pairs.claim(onnx):  # as a first export or build does
+        assert "another process is writing" in refusal("--weights", onnx, "--to", "trt-rtx", "--overwrite")
+    assert names(onnx.parent) == ["street.onnx"]
+
+
+def test_a_list_of_layers_is_that_of_the_engine(onnx: Path) -> None:
+    build(onnx, "--inspect")
+    assert names(onnx.parent) == ["street.engine", "street.json", "street.layers.json", "street.onnx"]
+    build(onnx, "--overwrite")
+    assert names(onnx.parent) == ["street.engine", "street.json", "street.onnx"]
 
 
 def test_fp32_that_claims_to_be_fp16_is_refused(onnx: Path, refusal: Refusal) -> None:

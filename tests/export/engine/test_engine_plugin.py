@@ -7,12 +7,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pem_edge.export.engine.artifact import refuse_another_plugin
-from pem_edge.export.engine.build import build
+from pem_edge.export.engine import artifact as artifact_of_engine
+from pem_edge.export.engine.artifact import export_engine
+from pem_edge.export.engine.build import Built, build
+from pem_edge.export.engine.layers import Report
 from pem_edge.export.engine.settings import Settings
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.artifact import Artifact
-from pem_edge.runtime.errors import BackendError, ExportError, OutputError
+from pem_edge.runtime.errors import BackendError, ExportError
 from tests.export.engine.conftest import machine
 
 
@@ -40,13 +42,20 @@ def test_a_library_that_is_none_is_refused(needy: Artifact, tmp_path: Path, monk
 def test_the_plugin_of_another_engine_is_not_replaced(
     needy: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Both builds lie in the folder then, and each engine names its own."""
     ours, theirs = tmp_path / "built" / "plugin.so", tmp_path / "out" / "plugin.so"
     for path, content in ((ours, b"new"), (theirs, b"old")):
         path.parent.mkdir()
         path.write_bytes(content)
-    monkeypatch.setenv("PEM_EDGE_PLUGIN", str(ours))
-    engine = tmp_path / "out" / "street.engine"
-    with pytest.raises(OutputError, match=r"plugin.so exists already: add --overwrite"):
-        refuse_another_plugin(machine(), needy.manifest, engine)
-    theirs.write_bytes(b"new")
-    refuse_another_plugin(machine(), needy.manifest, engine)
+    report = Report("network", [], [])
+    monkeypatch.setattr(artifact_of_engine, "build", lambda *_: Built(memoryview(b"engine"), report, ours, 1.0))
+    written = export_engine(machine(), needy, tmp_path / "out" / "street.engine", Settings(), lambda _: None)
+    assert written.manifest.engine is not None
+    plugin = written.manifest.engine.plugin
+    assert plugin is not None
+    assert plugin.file.startswith("plugin-")
+    assert (theirs.read_bytes(), (tmp_path / "out" / plugin.file).read_bytes()) == (b"old", b"new")
+    again = export_engine(machine(), needy, tmp_path / "out" / "lane.engine", Settings(), lambda _: None)
+    assert again.manifest.engine is not None
+    assert again.manifest.engine.plugin == plugin
+    assert len(list(tmp_path.glob("out/*.so"))) == 2

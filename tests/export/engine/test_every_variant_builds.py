@@ -17,7 +17,7 @@ from pem_edge.export import artifact
 from pem_edge.export.cli import export
 from pem_edge.export.int8 import quantize
 from pem_edge.pem.variants import VARIANTS
-from pem_edge.runtime.artifacts import onnx_metadata
+from pem_edge.runtime.artifacts import onnx_file
 from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, parse_manifest, verify_manifest
 from pem_edge.runtime.artifacts.sections import Engine
 from pem_edge.runtime.datasets.toy_streets import ToyStreets
@@ -87,7 +87,7 @@ def check_export(weights: Path, precision: str, sizes: str, tmp_path: Path) -> N
 
 
 def check_engine(manifest: Manifest, path: Path) -> None:
-    verify_manifest(manifest, path)
+    verify_manifest(manifest, path, sha256(path))
     engine = engine_of(manifest)
     assert engine.version == trt.__version__
     assert engine.compute_capabilities[:3] == ("8.0", "8.6", "8.9")
@@ -109,7 +109,7 @@ def check_layers(manifest: Manifest) -> None:
 def check_source(manifest: Manifest, onnx: Path) -> None:
     source = engine_of(manifest).source
     assert (source.file, source.sha256) == (onnx.name, sha256(onnx))
-    inside = parse_manifest(onnx_metadata.read(onnx)[METADATA_KEY].encode(), "inside")
+    inside = parse_manifest(onnx_file.metadata(memoryview(onnx.read_bytes()))[METADATA_KEY].encode(), "inside")
     for field in ("input", "outputs", "classes", "thresholds", "precision", "deform_conv", "checkpoint", "parity"):
         assert getattr(manifest, field) == getattr(inside, field)
     before, after = (msgspec.to_builtins(each.built_by) for each in (inside, manifest))

@@ -22,6 +22,8 @@ from pem_edge.pem.cli.train import main
 from pem_edge.pem.cli.train_options import TrainRequest
 from pem_edge.pem.training.backbone_weights import load_backbone
 from pem_edge.pem.training.settings import QAT_SETTINGS, TrainingSettings
+from pem_edge.pem.training.snapshots import FILE_NAME
+from pem_edge.runtime import files
 from pem_edge.runtime.datasets.opening import DatasetLocation
 from pem_edge.runtime.errors import CheckpointError, TrainingError
 from pem_edge.runtime.results import coco_format
@@ -82,9 +84,11 @@ def test_a_run_leaves_weights_metrics_and_a_picture(run: Run, tmp_path: Path) ->
     out = tmp_path / "out"
     assert json.loads(printed) == {"weights": str(out / "pem-nano.safetensors"), "metrics": str(out / "metrics.csv")}
     lines = said.splitlines()
-    assert len(lines) == 2
-    assert "step 4/4: loss" in lines[1]
-    assert "images/s" in lines[1]
+    assert len(lines) == 4
+    assert "pem-nano learns from" in lines[0]
+    assert "the first step took" in lines[1]
+    assert "step 4/4: loss" in lines[3]
+    assert "images/s" in lines[3]
     assert len((out / "metrics.csv").read_text().splitlines()) == 3
     picture = cv2.imread(str(out / "pictures" / "step-000004.png"))
     assert picture is not None
@@ -93,6 +97,15 @@ def test_a_run_leaves_weights_metrics_and_a_picture(run: Run, tmp_path: Path) ->
     assert (model.variant, model.num_classes) == ("pem-nano", 3)
     assert checkpoints.labels(out / "pem-nano.safetensors") == LABELS
     assert (out / "pem-nano.safetensors").stat().st_size < 8_000_000
+
+
+def test_a_second_run_in_a_folder_is_told(run: Run, tmp_path: Path) -> None:
+    with files.claim(tmp_path / "out" / FILE_NAME):  # as a first run does
+        for option in ("--overwrite", "--resume"):
+            code, _, said = run(option)
+            assert code == 1
+            assert "another process is writing" in said.splitlines()[-1]
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_half_precision_keeps_the_weights_to_its_rounding(tmp_path: Path) -> None:
@@ -195,17 +208,17 @@ def test_a_run_of_other_classes_is_not_resumed(run: Run, folder: Path, tmp_path:
     assert "other classes" in said
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_leaves_a_checkpoint_and_says_where(folder: Path, tmp_path: Path, number: signal.Signals) -> None:
     """The whole process group gets the signal, as from a terminal or a scheduler: workers too."""
     command = [*COMMAND, *arguments(folder, tmp_path / "out", "--steps", "100000", "--workers", "2")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, start_new_session=True)
     assert process.stderr is not None
-    first = process.stderr.readline()
-    assert "step 2/100000" in first
+    assert any("step 2/100000" in line for line in process.stderr)
     os.killpg(process.pid, number)
     said = process.stderr.read()
-    assert process.wait(60) == 130
+    assert process.wait(60) == 128 + number
+    assert "stopping after this step; ask again to stop at once" in said
     last = said.splitlines()[-1]
     assert "stopped after step" in last
     assert str(tmp_path / "out" / "checkpoint.pth") in last
@@ -239,11 +252,11 @@ def test_a_resnet_of_torchvision_fills_the_backbone(tmp_path: Path) -> None:
     assert {"conv1.weight", "bn1.running_mean", "layer1.0.downsample.0.weight", "layer4.2.bn3.weight"} <= state.keys()
     torch.save({**state, "fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}, tmp_path / "r50.pth")
     model = pem.build("pem-r50", 2)
-    load_backbone(model, tmp_path / "r50.pth")
+    load_backbone(model, tmp_path / "r50.pth", print)
     expected = source.backbone.state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in model.backbone.state_dict().items())
     with pytest.raises(CheckpointError, match=r"does not fit the backbone of pem-stdc1: \d+ tensors are missing"):
-        load_backbone(pem.build("pem-stdc1", 2), tmp_path / "r50.pth")
+        load_backbone(pem.build("pem-stdc1", 2), tmp_path / "r50.pth", print)
 
 
 def test_a_published_stdc_fills_the_backbone(tmp_path: Path) -> None:
@@ -255,7 +268,7 @@ def test_a_published_stdc_fills_the_backbone(tmp_path: Path) -> None:
         state[published] = tensor
     torch.save({"state_dict": {**state, "fc.weight": torch.zeros(1024, 1024)}}, tmp_path / "STDCNet813M_73.91.tar")
     model = pem.build("pem-stdc1", 2)
-    load_backbone(model, tmp_path / "STDCNet813M_73.91.tar")
+    load_backbone(model, tmp_path / "STDCNet813M_73.91.tar", print)
     expected = source.backbone.state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in model.backbone.state_dict().items())
 
@@ -284,6 +297,6 @@ def test_a_published_swin_fills_the_backbone_but_for_norms_it_lacks(tmp_path: Pa
     assert {"patch_embed.norm.bias", "layers.1.blocks.0.attn.qkv.weight", "layers.2.downsample.norm.bias"} <= set(state)
     state["layers.0.blocks.0.attn.relative_position_index"] = torch.zeros(49, 49)
     torch.save({"model": {**state, "norm.weight": torch.zeros(128), "head.bias": torch.zeros(2)}}, tmp_path / "s.pth")
-    load_backbone(model, tmp_path / "s.pth")
+    load_backbone(model, tmp_path / "s.pth", print)
     filled = model.backbone.state_dict()
     assert all(torch.equal(tensor, filled[name]) for name, tensor in expected.items())

@@ -28,11 +28,17 @@ def test_maps_are_those_that_version_0_1_0_made(name: str) -> None:
     assert len(np.unique(panoptic)) > 2
     with runtime.load(FOLDER / f"{name}.onnx", "onnxruntime", threads=1) as segmenter:
         result = segmenter(image)
-    assert np.mean(result.panoptic == panoptic) > AGREEMENT[name]
+    assert agreement(result.panoptic, panoptic) > AGREEMENT[name]
     assert np.mean(result.semantic == semantic) > AGREEMENT[name]
     if name == "single":
         for found, recorded in zip(result.outputs(), outputs(name), strict=True):
             np.testing.assert_allclose(found, recorded, rtol=0, atol=1e-3)
+
+
+def agreement(found: NDArray[np.int32], expected: NDArray[np.int32]) -> float:
+    """Return the fraction of pixels in the same segments, whatever the segments' numbers."""
+    in_same = (np.bincount(found[expected == number]).max() for number in np.unique(expected))
+    return float(sum(in_same) / expected.size)
 
 
 @pytest.mark.parametrize("name", ["single", "int8"])

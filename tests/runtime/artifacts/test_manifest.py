@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import onnx
 import pytest
 
 from pem_edge.runtime.artifacts import artifact
-from pem_edge.runtime.artifacts.manifest import SCHEMA_VERSION, Range, manifest_path, parse_manifest
+from pem_edge.runtime.artifacts.manifest import SCHEMA_VERSION, InputSpec, Range, manifest_path, parse_manifest
 from pem_edge.runtime.artifacts.sections import Engine, FileHash
 from pem_edge.runtime.errors import ArtifactError, ManifestError
 from pem_edge.runtime.files import sha256
@@ -190,7 +191,7 @@ def test_no_manifest_anywhere(tiny: Path, beside: Path) -> None:
         ("model.tflite", "has the suffix '.tflite'"),
         ("model", "has the suffix ''"),
         ("empty.onnx", "has no manifest"),
-        ("text.onnx", "is truncated or no ONNX model"),
+        ("text.onnx", "is damaged or not a model of pem-edge"),
     ],
 )
 def test_what_is_no_model(tmp_path: Path, name: str, message: str) -> None:
@@ -210,6 +211,54 @@ def test_weights_in_other_files_are_refused(build: Callable[..., Path], lone: bo
 
     with pytest.raises(ArtifactError, match="keeps weights in other files"):
         artifact.read(build(lone=lone, rewrite=scatter))
+
+
+def test_a_size_that_is_not_the_models_is_refused_before_memory_is_taken_for_it(build: Callable[..., Path]) -> None:
+    path = build(InputSpec(height=64, width=96))
+    beside = manifest_path(path)
+    beside.write_text(beside.read_text().replace('"height": 64', '"height": 8192'))
+    with pytest.raises(ManifestError, match=r"takes images of shape \(1, 64, 96, 3\), its manifest says \(1, 8192, 96"):
+        artifact.read(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"height": 64', '"height": 1048576', "batches|pixels|shape"),
+        ('"width": 96', '"width": 320000000', "images have more than"),
+        ('"batch": 1', '"batch": 1000000', "batches have more than"),
+        ('"queries": 3', '"queries": 1000000000', "there are more than"),
+        ('"score": 0.8', '"score": 80', "thresholds must be between 0 and 1"),
+    ],
+)
+def test_what_a_manifest_claims_has_limits(build: Callable[..., Path], old: str, new: str, message: str) -> None:
+    path = build(InputSpec(height=64, width=96))
+    beside = manifest_path(path)
+    text = re.sub(re.escape(old.partition(": ")[0]) + r": ?[\d.]+", new, beside.read_text(), count=1)
+    assert new in text
+    beside.write_text(text)
+    with pytest.raises(ManifestError, match=message):
+        artifact.read(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"[" * 100_000, b"{" * 100_000, b"\xff\xfe{}", b'{"schema_version": "\xff"}', b"", b"null"]
+)
+def test_a_manifest_that_is_no_json_of_ours_is_one_line(build: Callable[..., Path], content: bytes) -> None:
+    path = build()
+    manifest_path(path).write_bytes(content)
+    with pytest.raises(ManifestError) as caught:
+        artifact.read(path)
+    assert "\n" not in str(caught.value)
+    assert manifest_path(path).name in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".onnx", "loop.onnx", "a\0b.onnx"])
+def test_paths_that_cannot_be_opened_are_one_line(name: str, tmp_path: Path) -> None:
+    (tmp_path / "loop.onnx").symlink_to(tmp_path / "loop.onnx")
+    with pytest.raises(ArtifactError) as caught:
+        artifact.read(tmp_path / name)
+    assert "\n" not in str(caught.value)
 
 
 def test_range_membership() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from pem_edge.runtime.artifacts.manifest import InputSpec, Range
 from pem_edge.runtime.artifacts.sections import Quantization
 from pem_edge.runtime.backends import Settings
 from pem_edge.runtime.backends.base import Backend
-from pem_edge.runtime.errors import BackendError, InputError
+from pem_edge.runtime.errors import ArtifactError, BackendError, InputError
 from pem_edge.runtime.machine import usable_cpus
 
 needs_tensorrt_rtx = pytest.mark.skipif(find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed")
@@ -158,8 +159,20 @@ def test_names_that_differ_from_the_manifest(engine: str, build: Callable[..., P
         load(engine, build(spec))
 
 
+def test_a_model_replaced_after_its_manifest_was_read_is_not_run(engine: str, build: Callable[..., Path]) -> None:
+    found = artifact.read(build())
+    build(InputSpec(height=96, width=64), name="other").replace(found.model)
+    with pytest.raises(ArtifactError, match="has changed since its manifest was read: load it again"):
+        backends.create(engine, found)
+
+
 def test_a_damaged_model_is_one_line(engine: str, build: Callable[..., Path]) -> None:
-    path = build(rewrite=lambda path: path.write_bytes(path.read_bytes()[:200]))
+    def damage(path: Path) -> None:
+        model = onnx.load(path)
+        model.graph.node[0].op_type = "Nonsense"
+        onnx.save(model, path)
+
+    path = build(rewrite=damage)
     with pytest.raises(BackendError, match=f"{engine} cannot load") as caught:
         load(engine, path)
     assert "\n" not in str(caught.value)
@@ -273,6 +286,36 @@ def test_a_backend_for_another_kind_of_model(tiny: Path) -> None:
 def test_unknown_backend(tiny: Path) -> None:
     with pytest.raises(BackendError, match=r"no backend is called 'abacus': choose one of .*openvino, onnxruntime"):
         backends.create("abacus", artifact.read(tiny))
+
+
+def chosen(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Load the demo in a process that looks for modules in ``folder`` first; prints the backend."""
+    return subprocess.run(
+        [sys.executable, "-c", "import pem_edge; print(pem_edge.load('demo').backend.name)"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])},
+    )
+
+
+@needs_openvino
+def test_a_backend_that_cannot_be_imported_is_said_and_the_next_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "openvino").mkdir()
+    (tmp_path / "openvino" / "__init__.py").write_text("raise ImportError('libopenvino.so: cannot open')")
+    done = chosen(tmp_path)
+    assert done.stdout == "onnxruntime\n"
+    assert done.stderr == (
+        "backend openvino is installed but cannot be imported (libopenvino.so: cannot open): install it again, with "
+        "pip install --force-reinstall openvino; the next backend is tried\n"
+    )
+
+
+def test_a_folder_with_the_name_of_a_backend_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("openvino", "tensorrt"):
+        (tmp_path / module).mkdir()
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert not {"openvino", "tensorrt"} & set(backends.available())
 
 
 def test_backends_that_are_not_installed(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,9 +102,11 @@ def spoil(*keys: str | int, value: object) -> Callable[[Document], None]:
 
 
 SPOILED = {
-    r"is not a COCO panoptic JSON .*annotations": spoil("annotations", value=None),
-    r"is not a COCO panoptic JSON .*Expected `int`": spoil("annotations", 0, "segments_info", 0, "id", value="a"),
-    r"is not a list of COCO categories": spoil("categories", 0, value={"id": 1, "name": "thingless"}),
+    r"is damaged or not a COCO panoptic JSON .*annotations": spoil("annotations", value=None),
+    r"is damaged or not a COCO panoptic JSON .*Expected `int`": spoil(
+        "annotations", 0, "segments_info", 0, "id", value="a"
+    ),
+    r"is damaged or not a list of COCO categories": spoil("categories", 0, value={"id": 1, "name": "thingless"}),
     r"names the image 9\.png, which is not in .*images": spoil("images", 0, "file_name", value="9.png"),
     r"names the map 9\.png, which is not in .*panoptic": spoil("annotations", 0, "file_name", value="9.png"),
     r"annotates image 5, which is none of its 2": spoil("annotations", 0, "image_id", value=5),
@@ -131,12 +133,12 @@ def test_a_document_that_cannot_be_right_is_refused_at_once(message: str, tmp_pa
 def test_what_is_no_document(text: str, tmp_path: Path) -> None:
     coco_folder.write(tmp_path)
     (tmp_path / "panoptic.json").write_text(text)
-    refused(lambda: open_dataset(str(tmp_path)), r"panoptic\.json is not a COCO panoptic JSON")
+    refused(lambda: open_dataset(str(tmp_path)), r"panoptic\.json is damaged or not a COCO panoptic JSON")
 
 
 def test_missing_folder_and_missing_document(tmp_path: Path) -> None:
     refused(lambda: open_dataset(str(tmp_path / "nowhere")), "nowhere is not a folder")
-    refused(lambda: open_dataset(str(tmp_path)), r"cannot read .*panoptic\.json: No such file")
+    refused(lambda: open_dataset(str(tmp_path)), r"panoptic\.json does not exist, expected a COCO panoptic JSON")
 
 
 def test_a_color_that_matches_no_segment(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 
 from pem_edge.runtime.artifacts.artifact import Artifact
@@ -64,12 +63,10 @@ def deserialize(trt: TensorRt, artifact: Artifact) -> ICudaEngine:
     An engine may contain code for the host; ``engine_host_code_allowed`` stays False, so that such code cannot run.
 
     Raises:
-        BackendError: If the file's hash is not the manifest's, or TensorRT cannot load the file.
+        ArtifactError: If the file is not the one that its manifest vouches for.
+        BackendError: If TensorRT cannot load the file.
     """
-    data = artifact.model.read_bytes()
-    expected = artifact.manifest.model
-    if expected is None or hashlib.sha256(data).hexdigest() != expected.sha256:
-        raise BackendError(f"{artifact.model} has changed since its manifest was read: load it again")
+    data = artifact.read_model()
     log.pop_error(trt)  # clears errors of earlier calls
     runtime = trt.Runtime(log.logger(trt))
     engine = None if runtime is None else runtime.deserialize_cuda_engine(data)

@@ -45,7 +45,7 @@ class RtxContexts:
         """Save the kernels that were compiled; a cache that cannot be written is no error."""
         data = bytes(self._cache.serialize())
         if len(data) != self._saved_bytes:
-            with suppress(OutputError), write_atomically(self._path) as file:
+            with suppress(OutputError), write_atomically(self._path, durable=True) as file:
                 file.write_bytes(data)
                 self._saved_bytes = len(data)
 

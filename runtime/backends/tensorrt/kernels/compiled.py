@@ -35,7 +35,10 @@ def cubin(name: str, compute_capability: str) -> bytes:
     binary = _read_cached(path)
     if binary is None:
         binary = _compile(name, architecture)
-        with suppress(OutputError), write_atomically(path) as file:  # a cache that cannot be written is no error
+        with (
+            suppress(OutputError),
+            write_atomically(path, durable=True) as file,
+        ):  # a cache that cannot be written is no error
             file.write_bytes(hashlib.sha256(binary).digest() + binary)
     return binary
 

@@ -19,7 +19,8 @@ from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.sections import FileHash
 from pem_edge.runtime.backends.cuda import driver
 from pem_edge.runtime.backends.tensorrt import log
-from pem_edge.runtime.errors import BackendError, ManifestError
+from pem_edge.runtime.errors import ArtifactError, BackendError
+from pem_edge.runtime.files import sha256
 from tests.helpers.tensorrt_bindings.simulated_tensorrt import NVIDIAS, OURS
 from tests.runtime.backends.tensorrt.engine_bench import Bench, Builder, SimulatedBench, build_with
 
@@ -29,7 +30,7 @@ ONE = np.zeros((1, 64, 96, 3), np.uint8)
 
 def refusal(bench: Bench, path: Path) -> str:
     """Return the message, of one line, with which loading ``path`` fails."""
-    with pytest.raises((BackendError, ManifestError)) as caught:
+    with pytest.raises((ArtifactError, BackendError)) as caught:
         bench.load(path)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -90,7 +91,7 @@ def test_an_engine_replaced_after_its_manifest_was_read(simulated: SimulatedBenc
     path = simulated.engine()
     found = artifact.read(path)
     path.write_bytes(path.read_bytes() + b"x")
-    with pytest.raises(BackendError, match="has changed since its manifest was read: load it again"):
+    with pytest.raises(ArtifactError, match="has changed since its manifest was read: load it again"):
         backends.create(simulated.name, found)
 
 
@@ -158,7 +159,28 @@ class TestPlugin:
         path = self.engine(simulated)
         for _ in range(2):
             simulated.load(path)(ONE)
-        assert simulated.tensorrt.libraries == [str(simulated.folder / "deform_conv.so")]
+        assert len(simulated.tensorrt.libraries) == 1
+
+    def test_its_bytes_are_loaded_from_where_nobody_can_replace_them(
+        self, simulated: SimulatedBench, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        simulated.load(self.engine(simulated))
+        (loaded,) = simulated.tensorrt.libraries
+        assert not Path(loaded).is_relative_to(simulated.folder)
+        assert "is code and runs with your rights" in caplog.text
+
+    def test_only_listed_files_are_loaded_where_there_is_a_list(
+        self, simulated: SimulatedBench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path, listed = self.engine(simulated), simulated.folder / "trusted"
+        library = simulated.folder / "deform_conv.so"
+        monkeypatch.setenv("PEM_EDGE_TRUSTED", str(listed))
+        assert "trusted does not exist, expected a list of hashes" in refusal(simulated, path)
+        for lines, refused in (("", library), (f"{sha256(library)}  {library}\n", path)):
+            listed.write_text(lines)
+            assert re.search(rf"{refused} \(SHA-256 .*\) is not in {listed}", refusal(simulated, path))
+        listed.write_text(f"{sha256(library)}  {library}\n\n{sha256(path).upper()}\n")
+        simulated.load(path)(ONE)
 
     def test_missing(self, simulated: SimulatedBench) -> None:
         path = self.engine(simulated)

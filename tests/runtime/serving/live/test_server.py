@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import resource
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +19,7 @@ import pytest
 from pem_edge import runtime
 from pem_edge.runtime.errors import OutputError
 from pem_edge.runtime.serving.live import Board, LivePage
+from pem_edge.runtime.serving.live.server import MAX_VIEWERS
 
 
 def get(page: LivePage, path: str, **headers: str) -> tuple[int, bytes, dict[str, str]]:
@@ -108,11 +111,78 @@ def test_names_that_a_page_from_elsewhere_made_point_here_are_refused(page: Live
 
 
 def test_open_to_others_when_asked(board: Board) -> None:
+    name = socket.gethostname()
     with LivePage(board, "0.0.0.0", 0) as page:
-        port = urlsplit(page.address).port
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        connection.request("GET", "/status.json", headers={"Host": "board.local"})
-        assert connection.getresponse().status == 200
+        hosts = [
+            "localhost",
+            "127.0.0.1:80",
+            "192.168.7.7",
+            "[::1]:8080",
+            name.upper(),
+            f"{name.partition('.')[0]}.local",
+        ]
+        assert [get(page, "/status.json", Host=host)[0] for host in hosts] == [200] * len(hosts)
+        for host in ("evil.example", "localhost.evil.example", "[", ""):
+            assert get(page, "/status.json", Host=host)[0] == 403
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.2", "::1"])
+def test_the_address_that_was_asked_for_is_ours(host: str, board: Board) -> None:
+    try:
+        page = LivePage(board, host, 0)
+    except OutputError:
+        pytest.skip(f"this machine has no {host}")
+    with page:
+        assert get(page, "/status.json")[0] == 200
+        assert get(page, "/status.json", Host="192.168.7.7")[0] == 403
+
+
+def test_foreign_pages_can_neither_embed_nor_read_it(page: LivePage) -> None:
+    for path in ("/", "/status.json"):
+        headers = get(page, path)[2]
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert headers["X-Frame-Options"] == "DENY"
+
+
+def test_more_viewers_than_places_are_refused_and_the_others_go_on(
+    page: LivePage, board: Board, result: runtime.Result
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(list(Path("/proc/self/fd").iterdir()))
+    viewers = [Viewer(page) for _ in range(MAX_VIEWERS)]
+    watched(board, MAX_VIEWERS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 3 * MAX_VIEWERS, hard))
+    try:
+        for _ in range(200):
+            late = Viewer(page)
+            assert late.file.readline().startswith(b"HTTP/1.1 503 ")
+            late.file.close()
+            late.socket.close()
+        board.update(result, 0)
+        assert all(viewer.wait_for_drawing() is not None for viewer in viewers)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    for viewer in viewers[:2]:
+        viewer.file.close()
+        viewer.socket.close()
+    for _ in range(500):  # whoever left is noticed when a drawing is sent
+        board.update(result, 0)
+        if board.status()["viewers"] == MAX_VIEWERS - 2:
+            break
+        time.sleep(0.01)
+    assert get(page, "/status.json")[0] == 200
+
+
+def test_a_process_without_files_left_keeps_its_page(page: LivePage) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    connection = socket.create_connection((urlsplit(page.address).hostname, urlsplit(page.address).port), 10)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) - 1, limits[1]))
+    try:
+        time.sleep(0.5)  # the server cannot accept anyone
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        connection.close()
+    assert get(page, "/status.json")[0] == 200
 
 
 def test_a_port_in_use_is_one_line(page: LivePage, board: Board) -> None:

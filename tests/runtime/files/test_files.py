@@ -80,3 +80,20 @@ def test_sha256_of_files_around_the_chunk_size(tmp_path: Path, size: int) -> Non
     data = bytes(i % 251 for i in range(size))
     (tmp_path / "data").write_bytes(data)
     assert files.sha256(tmp_path / "data") == hashlib.sha256(data).hexdigest()
+
+
+def test_the_longest_names_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / ("ü" * 125 + ".json")
+    with files.write_atomically(path) as temporary:
+        temporary.write_text("x")
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    with pytest.raises(OutputError):
+        files.make_folder(files.cache_folder())

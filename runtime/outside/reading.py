@@ -1,4 +1,4 @@
-"""The door for files that others made: whatever their bytes cause becomes an error of this package, with the path."""
+"""The door for files that others made: whatever their bytes cause becomes one of this package's errors."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def reading(source: str | Path, error: type[PemError], *, expected: str, cure: s
     except PemError:
         raise
     except OSError as cause:
-        if cause.errno is None:  # raised by a parser, not by the system
+        if cause.errno is None:  # some libraries raise it for damaged content
             raise error(f"{source} is damaged or not {expected} ({_reason(cause)}): {cure}") from cause
-        raise error(f"cannot read {cause.filename or source}: {cause.strerror}; {cure}") from cause
+        raise error(f"cannot read {cause.filename or source}: {cause.strerror or cause}; {cure}") from cause
     except MemoryError as cause:
         raise error(f"{source} needs more memory than there is, expected {expected}: {cure}") from cause
     except RecursionError as cause:
@@ -54,12 +54,14 @@ def read_bytes(path: Path, error: type[PemError], *, limit: int, expected: str, 
             raise error(f"{path} does not exist, expected {expected}: {cure}")
         if not path.is_file():
             raise error(f"{path} is not a file, expected {expected}: {cure}")
+        size = path.stat().st_size
+        if size > limit:
+            raise error(f"{path} has {size} bytes, more than the {limit} of {expected}: {cure}")
         with path.open("rb") as file:
-            data = file.read(limit + 1)
-        if len(data) > limit:
-            raise error(f"{path} has more than {limit} bytes, too many for {expected}: {cure}")
-        return data
+            return file.read(size)
 
 
 def _reason(cause: Exception) -> str:
-    return f"{type(cause).__name__}: {' '.join(str(cause).split())}"[:_LONGEST_REASON].removesuffix(": ")
+    text = " ".join(str(cause).split())
+    named = text if type(cause) is ValueError and text else f"{type(cause).__name__}: {text}".removesuffix(": ")
+    return named[:_LONGEST_REASON]

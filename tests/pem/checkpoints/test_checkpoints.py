@@ -161,12 +161,6 @@ def test_pickles_reach_nothing_but_arrays(name: str, tmp_path: Path) -> None:
     assert f"asks to run {name}" in refusal(path)
 
 
-def test_pickled_text_codecs_other_than_latin1_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "bomb.pkl"
-    path.write_bytes(b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00hex\x86R.")
-    assert "codec 'hex'" in refusal(path)
-
-
 @pytest.mark.parametrize("suffix", [".pth", ".pkl", ".safetensors"])
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
 def test_truncated_checkpoints_are_refused(suffix: str, share: float, tmp_path: Path) -> None:
@@ -186,8 +180,8 @@ def test_truncated_checkpoints_are_refused(suffix: str, share: float, tmp_path: 
     ("name", "content", "expected"),
     [
         ("model.zip", b"PK", "expected a checkpoint"),
-        ("notes.pth", b"dear diary", "truncated or not a checkpoint"),
-        ("notes.pkl", b"dear diary", "truncated or not a checkpoint"),
+        ("notes.pth", b"dear diary", "is damaged or not a checkpoint"),
+        ("notes.pkl", b"dear diary", "is damaged or not a checkpoint"),
         ("list.pkl", pickle.dumps([1, 2]), "expected a dictionary of tensors"),
         ("empty.pkl", pickle.dumps({"model": {}}), "no tensors"),
         (

@@ -1,0 +1,137 @@
+"""Reads detectron2's ``.pkl`` files, which are pickled dictionaries of NumPy arrays.
+
+Nothing in them is run: NumPy's own constructors crash the process when a file calls them with the right arguments.
+Arrays are built here, from a shape, a plain numeric type, and exactly as many bytes as these take.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pem_edge.pem.checkpoints.inert_pickle import Call, Name, Value, read
+from pem_edge.runtime.errors import CheckpointError
+from pem_edge.runtime.outside.reading import reading
+
+_CORES = ("numpy.core", "numpy._core")
+_ADMITTED = {
+    Name("collections", "OrderedDict"),
+    Name("_codecs", "encode"),
+    Name("__builtin__", "bytes"),
+    Name("builtins", "bytes"),
+    Name("numpy", "ndarray"),
+    Name("numpy", "dtype"),
+    *(Name(f"{core}.multiarray", function) for core in _CORES for function in ("_reconstruct", "scalar")),
+    *(Name(f"{core}.numeric", "_frombuffer") for core in _CORES),
+}
+"""Names in pickles of arrays, of NumPy 1 and 2 and protocols 2 to 5."""
+
+_DTYPE = re.compile(r"[<>=|]?(f[248]|[iu][1248]|b1)")
+_MOST_DIMENSIONS = 32
+
+
+def read_numpy_pickle(path: Path) -> Value:
+    """Return the document in a ``.pkl`` file, with arrays as NumPy arrays. Raises CheckpointError."""
+
+    def admit(name: Name) -> None:
+        if name not in _ADMITTED:
+            raise CheckpointError(
+                f"{path} asks to run {name}, which arrays do not need: it was not loaded; do not trust this file"
+            )
+
+    with reading(path, CheckpointError, expected="a checkpoint", cure="download it again"):
+        data = path.read_bytes()
+        return _Arrays(budget=len(data)).interpret(read(io.BytesIO(data), admit))
+
+
+class _Arrays:
+    """Turns records of calls into arrays and dictionaries.
+
+    A pickle can refer to the same bytes any number of times. The arrays together may have no more bytes than the file.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+
+    def interpret(self, value: Value, depth: int = 4) -> Value:
+        """Return ``value`` with the arrays in its dictionaries built, down to ``depth``; the rest stays inert."""
+        if isinstance(value, Call):
+            value = self._call(value)
+        if isinstance(value, dict) and depth > 0:
+            return {key: self.interpret(each, depth - 1) for key, each in value.items()}
+        return value
+
+    def _call(self, call: Call) -> Value:
+        match str(call.function).rpartition(".")[2], call.arguments:
+            case "OrderedDict", ():
+                return call.items
+            case "OrderedDict", (list(pairs),):
+                return {str(key): each for key, each in pairs} | call.items
+            case "_reconstruct", _:
+                _, shape, dtype, columns_first, data = _tuple(call.state, 5)
+                return self._array(shape, dtype, data, "F" if columns_first else "C")
+            case "_frombuffer", (data, dtype, shape, str(order)):
+                return self._array(shape, dtype, data, order)
+            case "scalar", (dtype, data):
+                return self._array((), dtype, data, "C")
+            case _:
+                return call
+
+    def _array(self, shape: Value, dtype: Value, data: Value, order: str) -> NDArray[np.generic]:
+        kind, content = _dtype(dtype), _bytes(data)
+        if (
+            not isinstance(shape, tuple)
+            or len(shape) > _MOST_DIMENSIONS
+            or not all(isinstance(size, int) and size >= 0 for size in shape)
+        ):
+            raise ValueError("has an array without a shape")
+        if math.prod(shape) * kind.itemsize != len(content):
+            raise ValueError(f"has an array of shape {shape} and type {kind} in {len(content)} bytes")
+        self._budget -= len(content)
+        if self._budget < 0:
+            raise ValueError("has arrays of more bytes than the file")
+        array = np.frombuffer(content, kind).reshape(shape, order="F" if order == "F" else "C")
+        return array.astype(kind.newbyteorder("="), order="C")
+
+
+def _dtype(value: Value) -> np.dtype[np.generic]:
+    """Return the plain numeric type that a call of ``numpy.dtype`` stands for."""
+    if not isinstance(value, Call) or str(value.function) != "numpy.dtype" or not value.arguments:
+        raise ValueError("has an array without a type")
+    text, state = value.arguments[0], value.state
+    if not isinstance(text, str) or not _DTYPE.fullmatch(text):
+        raise ValueError("has an array of a type that is not a plain number")
+    if state is None:
+        return np.dtype(text)
+    _, order, *details = state if isinstance(state, tuple) and len(state) >= 2 else (None, None, True)
+    if order not in ("<", ">", "=", "|") or any(each not in (None, -1, 0) for each in details):
+        raise ValueError("has an array of a type that is not a plain number")
+    return np.dtype(text).newbyteorder(order)
+
+
+def _bytes(value: Value) -> bytes | bytearray:
+    match value:
+        case bytes() | bytearray():
+            return value
+        case str():  # of Python 2, as Latin-1
+            return value.encode("latin1")
+        case Call(function=Name(name="encode"), arguments=(str(text), *encoding)):
+            if codecs.lookup(str(encoding[0]) if encoding else "utf-8").name != "iso8859-1":
+                raise ValueError("encodes bytes other than as Latin-1")  # other codecs may decompress
+            return text.encode("latin1")
+        case Call(function=Name(name="bytes"), arguments=()):
+            return b""
+        case _:
+            raise ValueError("has an array without bytes")
+
+
+def _tuple(value: Value, length: int) -> tuple[Value, ...]:
+    if not isinstance(value, tuple) or len(value) != length:
+        raise ValueError("has an array without a state")
+    return value

@@ -1,0 +1,109 @@
+"""Kills commands at random moments and before renames, and sees that nothing is mixed, half written, lost or left."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import random
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from pem_edge.runtime.artifacts import artifact
+from scripts.campaign.kills.artifacts import Engine, Export, Int8
+from scripts.campaign.kills.attack import Attacks
+from scripts.campaign.kills.outputs import Bench, Run, make_clip
+from scripts.campaign.kills.subject import Inputs, Subject
+from scripts.campaign.kills.training import Train
+
+SUBJECTS: tuple[type[Subject], ...] = (Export, Int8, Engine, Train, Run, Bench)
+_PER_ROUND = 8
+"""Number of kills between two complete runs of a command."""
+
+
+@dataclass(frozen=True)
+class _Request:
+    count: int
+    seed: int
+    names: list[str]
+    output: Path | None
+
+
+def main() -> int:
+    """Run the campaign, and return 0 if nothing was spoiled."""
+    request = _parse()
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="pem-kill-") as folder:
+        reports = _attack_all(request, Path(folder))
+    faults = sum(len(report["faults"]) for report in reports.values())
+    whole = {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "seed": request.seed,
+        "versions": {"python": platform.python_version(), "pem-edge": version("pem-edge"), "torch": version("torch")},
+        "seconds": round(time.monotonic() - started),
+        "kills": sum(report["kills"] for report in reports.values()),
+        "faults": faults,
+        "commands": reports,
+    }
+    text = json.dumps(whole, indent=1)
+    print(text) if request.output is None else request.output.write_text(f"{text}\n")
+    return 1 if faults else 0
+
+
+def _attack_all(request: _Request, folder: Path) -> dict[str, dict[str, Any]]:
+    inputs = _make_inputs(folder)
+    chosen = [each for each in SUBJECTS if each.name in request.names and (not each.needs or find_spec(each.needs))]
+    total = sum(each.share for each in chosen)
+    reports, left = {}, request.count
+    for number, each in enumerate(chosen):
+        place = folder / each.name
+        place.mkdir()
+        attacks = Attacks(each(place, inputs), random.Random(f"{request.seed} {each.name}"))
+        count = left if number == len(chosen) - 1 else round(request.count * each.share / total)
+        _attack(attacks, count)
+        left -= attacks.kills.total()
+        reports[each.name] = attacks.report()
+    return reports
+
+
+def _attack(attacks: Attacks, count: int) -> None:
+    """Kill ``count`` runs of a command, with complete ones before, between and after them."""
+    attacks.run_whole()
+    while attacks.events and attacks.kills.total() < count:
+        before = attacks.kills.total()
+        while attacks.kills.total() < min(count, before + _PER_ROUND):
+            attacks.kill()
+        attacks.run_whole()
+        print(f"kill: {attacks.subject.name}: {attacks.kills.total()} of {count}", file=sys.stderr, flush=True)
+
+
+def _make_inputs(folder: Path) -> Inputs:
+    inputs = Inputs(folder / "inputs" / "street.onnx", folder / "inputs" / "clip.mp4", folder / "graphs")
+    inputs.graphs.mkdir()
+    inputs.onnx.parent.mkdir()
+    make_clip(inputs.clip)
+    shutil.copyfile(artifact.read(artifact.DEMO).model, inputs.onnx)
+    return inputs
+
+
+def _parse() -> _Request:
+    parser = argparse.ArgumentParser(prog="kill", description=__doc__)
+    parser.add_argument("--count", type=int, default=200, metavar="N", help="number of kills (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="default: %(default)s")
+    names = [each.name for each in SUBJECTS]
+    parser.add_argument("--only", nargs="+", choices=names, default=names, help="commands to kill (default: all)")
+    parser.add_argument("-o", "--output", type=Path, metavar="JSON", help="default: standard output")
+    options = parser.parse_args()
+    return _Request(options.count, options.seed, options.only, options.output)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""Checkpoints made to crash, run code or fill the memory end in one line, and cheaply."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import struct
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pem_edge import pem
+from pem_edge.pem.checkpoints.numpy_pickles import read_numpy_pickle
+from pem_edge.runtime.errors import CheckpointError
+from reference.hostile_pickles import HOSTILE
+
+MEMORY = 1 << 30
+"""Bytes that reading a hostile file may take beyond what PyTorch itself takes."""
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_pickle_is_refused(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "gift.pkl"
+    path.write_bytes(HOSTILE[kind])
+    refuse(path)
+
+
+def test_hostile_pickles_cost_no_memory(tmp_path: Path) -> None:
+    """All of them in one process, whose memory is limited."""
+    for index, content in enumerate(HOSTILE.values()):
+        (tmp_path / f"{index}.pkl").write_bytes(content)
+    for name, make in UNBELIEVABLE.items():
+        make(tmp_path / f"{name.replace(' ', '-')}.pth")
+    script = """if True:
+        import resource, sys
+        from pathlib import Path
+        from pem_edge import pem
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[2]),) * 2)
+        for path in Path(sys.argv[1]).iterdir():
+            try:
+                pem.load(path)
+            except pem.checkpoints.CheckpointError:
+                continue
+            sys.exit(f"{path.name} was loaded")
+        """
+    done = subprocess.run([sys.executable, "-c", script, tmp_path, str(MEMORY)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+@pytest.mark.parametrize("dtype", ["<f2", "<f4", ">f4", "f8", "i8", "u1", "?"])
+def test_arrays_of_plain_numbers_come_back_as_they_were(protocol: int, dtype: str, tmp_path: Path) -> None:
+    expected = {
+        "grid": np.arange(12).reshape(3, 4).astype(dtype),
+        "columns first": np.asfortranarray(np.arange(12).reshape(3, 4).astype(dtype)),
+        "none": np.zeros((0, 3), dtype),
+        "scalar": np.ones((), dtype),
+    }
+    path = tmp_path / "arrays.pkl"
+    path.write_bytes(pickle.dumps({"model": expected, "number": np.float32(3)}, protocol=protocol))
+    found = read_numpy_pickle(path)
+    assert found["number"] == 3
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found["model"][name], values)
+        assert found["model"][name].dtype == np.dtype(dtype).newbyteorder("=")
+
+
+def save(value: Any) -> Callable[[Path], None]:
+    return lambda path: torch.save({"model": {"fine": torch.ones(2), "odd": value()}}, path)
+
+
+def inflate(path: Path) -> None:
+    torch.save({"w": torch.zeros(50_000_000)}, buffer := io.BytesIO())
+    with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
+        for entry in source.infolist():
+            target.writestr(entry.filename, source.read(entry))
+
+
+def claim_in_old_format(path: Path) -> None:
+    """Write a tensor of 4 numbers as PyTorch did before 1.6, with a storage that claims 2 billion."""
+    torch.save({"w": torch.arange(4.0)}, buffer := io.BytesIO(), _use_new_zipfile_serialization=False)
+    content = buffer.getvalue()
+    start = content.index(b"cpu")
+    assert content[start + 5 : start + 7] == b"K\x04"  # the number of elements, after the name's place in the memo
+    path.write_bytes(content[: start + 5] + b"J" + struct.pack("<i", 2_000_000_000) + content[start + 7 :])
+
+
+UNBELIEVABLE: dict[str, Callable[[Path], None]] = {
+    "stride 0": save(lambda: torch.ones(1, dtype=torch.float16).expand(1 << 31)),
+    "a sparse tensor": save(lambda: torch.eye(3).to_sparse()),
+    "a compressed sparse tensor": save(lambda: torch.eye(3).to_sparse_csr()),
+    "a tensor without values": save(lambda: torch.ones(3, device="meta")),
+    "a quantized tensor": save(lambda: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)),
+    "complex numbers": save(lambda: torch.ones(3, dtype=torch.complex64)),
+    "a zip bomb": inflate,
+    "a storage of 8 GB": claim_in_old_format,
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # of PyTorch, about sparse and quantized tensors
+@pytest.mark.parametrize("kind", UNBELIEVABLE)
+def test_a_tensor_that_is_no_plain_array_is_refused(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "gift.pth"
+    UNBELIEVABLE[kind](path)
+    message = refuse(path)
+    assert "model.odd is" in message or "claims" in message
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pkl", ".safetensors"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_named(suffix: str, value: float, tmp_path: Path) -> None:
+    model = pem.build("pem-nano", num_classes=3)
+    model.state_dict()["decoder.class_head.weight"][1, 2] = value
+    path = tmp_path / f"diverged{suffix}"
+    if suffix == ".pth":
+        torch.save({"model": model.state_dict()}, path)
+    elif suffix == ".pkl":
+        path.write_bytes(pickle.dumps({"model": {name: each.numpy() for name, each in model.state_dict().items()}}))
+    else:
+        pem.save(model, path)
+    assert "decoder.class_head.weight holds values that are not finite" in refuse(path)
+
+
+def test_the_format_before_pytorch_1_6_loads(tmp_path: Path) -> None:
+    model = pem.build("pem-nano", num_classes=3)
+    path = tmp_path / "old.pth"
+    torch.save({"model": model.state_dict()}, path, _use_new_zipfile_serialization=False)
+    torch.testing.assert_close(dict(pem.load(path).state_dict()), dict(model.state_dict()), rtol=0, atol=0)
+
+
+def refuse(path: Path) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        pem.load(path)
+    message = str(caught.value)
+    assert path.name in message
+    assert "\n" not in message
+    return message

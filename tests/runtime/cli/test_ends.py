@@ -1,0 +1,172 @@
+"""Commands end in good order whoever ends them, and whatever their streams lead to. Real processes and signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pem_edge.runtime.cli import output
+
+PEM_RUN = [sys.executable, "-m", "pem_edge.runtime.cli.run"]
+ENDS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    path = tmp_path / "drive.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (128, 64))
+    for value in range(2000):
+        writer.write(np.full((64, 128, 3), value % 255, np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index in range(3):
+        cv2.imwrite(str(folder / f"{index}.png"), np.full((64, 128, 3), 80 * index, np.uint8))
+    return folder
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    start = time.monotonic()
+    while not happened():
+        assert time.monotonic() - start < PATIENCE
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", ENDS)
+def test_a_signal_keeps_what_was_done(number: signal.Signals, video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [*PEM_RUN, "demo", str(video), "-o", str(out), "--save", "overlay,panoptic,json"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: len(list(out.glob("drive_panoptic/*.png"))) > 2)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == ENDS[number]
+    assert errors.splitlines()[-1] == "pem-run: interrupted"
+    names = {path.name for path in out.iterdir()}
+    assert names == {"drive_overlay.mp4", "drive_panoptic", "panoptic.json"}
+    frames = len(list((out / "drive_panoptic").iterdir()))
+    assert len(json.loads((out / "panoptic.json").read_bytes())["annotations"]) == frames
+    assert int(cv2.VideoCapture(str(out / "drive_overlay.mp4")).get(cv2.CAP_PROP_FRAME_COUNT)) == frames
+
+
+def test_a_second_signal_ends_native_code_that_never_returns() -> None:
+    script = """if True:
+        from pem_edge.runtime.cli import console
+        def hang(_):
+            print("here", flush=True)
+            sum(range(10**15))  # native code that keeps the interpreter's lock, so that no handler in Python can run
+        console.run(console.Parser("pem-try"), vars, hang, [])
+        """
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.2)  # into the call
+        for _ in range(2):
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+        assert process.wait(PATIENCE) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_what_is_ignored_from_outside_stays_ignored(number: signal.Signals) -> None:
+    script = f"""if True:
+        import signal
+        signal.signal({number}, signal.SIG_IGN)
+        from pem_edge.runtime.cli import console
+        def action(_):
+            signal.raise_signal({number})
+            return {{}}
+        raise SystemExit(console.run(console.Parser("pem-try"), vars, action, []))
+        """
+    assert subprocess.run([sys.executable, "-c", script], timeout=PATIENCE).returncode == 0
+
+
+def shell(line: str, *arguments: object) -> tuple[int, str]:
+    """Run ``line`` in bash, with Python as "$0" and ``arguments`` as "$1" and so on.
+
+    Returns:
+        The exit code of the first command in the pipe, and what was written on standard error.
+    """
+    command = ["bash", "-c", f"{line}; exit ${{PIPESTATUS[0]}}", sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    return done.returncode, done.stderr.strip()
+
+
+RUN = '"$0" -m pem_edge.runtime.cli.run demo "$1" -o "$2" --save panoptic'
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "message"),
+    [
+        (f"{RUN} | head -1", 0, ""),
+        (f"{RUN} > /dev/full", 1, "pem-run: cannot write to standard output: No space left on device"),
+        (f"{RUN} --json > /dev/full", 1, "pem-run: cannot write to standard output: No space left on device"),
+        (f"{RUN} 2> /dev/full", 0, ""),
+        (f"{RUN} >&-", 0, ""),
+        (f"{RUN} --json >&-", 0, ""),
+        (f"{RUN} 2>&-", 0, ""),
+        (f"{RUN} <&-", 0, ""),
+        (f"{RUN} <&- >&- 2>&-", 0, ""),
+    ],
+)
+def test_streams_that_lead_nowhere_do_not_stop_the_work(
+    line: str, code: int, message: str, pictures: Path, tmp_path: Path
+) -> None:
+    assert shell(line, pictures, tmp_path / "out") == (code, message)
+    assert len(list((tmp_path / "out").glob("*.png"))) == 3
+
+
+@pytest.mark.parametrize("target", ["| true", ">&-"])
+def test_help_ends_quietly_where_nobody_reads(target: str) -> None:
+    assert shell(f'"$0" -m pem_edge.runtime.cli.run --help {target}') == (0, "")
+
+
+def test_names_cannot_command_the_terminal(pictures: Path, tmp_path: Path) -> None:
+    (pictures / "0.png").rename(pictures / "a\x1b[31m\rb\nc.png")
+    (pictures / "1.png").rename(os.fsdecode(bytes(pictures) + b"/d\xff.png"))
+    done = subprocess.run(
+        [*PEM_RUN, "demo", pictures, "-o", tmp_path / "out"],
+        capture_output=True,
+        timeout=PATIENCE,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.decode("ascii").splitlines()
+    assert len(lines) == 3
+    assert any(r"a\x1b[31m\rb\nc.png: " in line for line in lines)
+    assert any(r"d\udcff.png: " in line for line in lines)
+
+
+def test_only_one_module_prints() -> None:
+    """Everything else goes through it, so that names from outside are made printable."""
+    root = Path(output.__file__).parents[2]
+    printing = {
+        path.relative_to(root).as_posix()
+        for room in ("runtime", "pem", "export", "calibration")
+        for path in (root / room).rglob("*.py")
+        if any(line.strip().startswith("print(") for line in path.read_text().splitlines())
+    }
+    assert printing == {
+        "runtime/cli/output.py",
+        "runtime/cli/console.py",  # JSON, which escapes what terminals obey
+        "runtime/cli/bench.py",
+        "runtime/cli/bench_options.py",
+        "pem/training/interruption.py",  # a fixed text
+        "runtime/inference/postprocess/native/build.py",  # a program of its own, for developers
+    }

@@ -1,0 +1,32 @@
+"""A short soak finds no frame lost and nothing that grows, and it would see both."""
+
+from __future__ import annotations
+
+import pem_edge
+from pem_edge.runtime.artifacts import artifact
+from scripts.campaign import soak
+
+
+def test_a_stream_with_faults_loses_no_frame() -> None:
+    with pem_edge.load(artifact.DEMO, "onnxruntime", threads=1) as segmenter:
+        report = soak.run(segmenter, 120, 3, 20, lambda _: None)
+    assert report["failed"] == []
+    faults = report["faults"]
+    assert isinstance(faults, dict)
+    assert report["segmented"] == 120 - faults["corrupt frames"]
+    assert faults["corrupt frames"] > 0
+    assert faults["size changes"] > 0
+
+
+def test_what_should_not_be_is_seen() -> None:
+    source = soak.FaultySource(0, 0)
+    source.readable = [0, 1, 2]
+    flat = [soak.Sample(frames, 100, 9, 4) for frames in range(8)]
+    growing = [soak.Sample(frames, frames * 10_000_000, 9 + frames, 4) for frames in range(8)]
+    assert list(soak._failures([0, 1, 2], source, 0, flat)) == []
+    assert list(soak._failures([0, 2, 1], source, 0, flat)) == ["frames were lost, changed, or out of order"]
+    assert list(soak._failures([0, 1, 2], source, 1, flat)) == ["1 errors were reported, of 0 corrupt frames"]
+    assert list(soak._failures([0, 1, 2], source, 0, growing)) == [
+        "memory grew by 50.0 MB",
+        "the number of files changed",
+    ]
