@@ -51,6 +51,11 @@ class Backend(ABC):
             self._load(artifact)
         self._closed = False
 
+    def __reduce__(self) -> tuple[type[Backend], tuple[Artifact, Settings]]:
+        """Return what is pickled: the process that gets it loads the artifact again, from where it is."""
+        self._require_open()
+        return type(self), (self.artifact, self._asked)
+
     def __call__(self, images: Images) -> BatchOutputs:
         """Run a batch.
 

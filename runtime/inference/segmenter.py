@@ -33,7 +33,7 @@ ImageT = TypeVar("ImageT", bound=Image)
 class Segmenter:
     """Segments images with a loaded artifact. Several threads may use it at the same time.
 
-    A ``with`` block closes the segmenter at its end.
+    A ``with`` block closes the segmenter at its end. It can be pickled; another process loads the artifact again.
 
     Attributes:
         manifest: The artifact's manifest.
@@ -124,6 +124,9 @@ class Segmenter:
     def close(self) -> None:
         """Free the backend. Later calls raise BackendError."""
         self.backend.close()
+
+    def __reduce__(self) -> tuple[type[Segmenter], tuple[SegmenterBackend, Thresholds]]:
+        return type(self), (self.backend, self.thresholds)
 
     def __enter__(self) -> Segmenter:
         return self

@@ -142,6 +142,8 @@ def _pictures() -> Iterator[bytes]:
         yield buffer.getvalue()
     Image.fromarray(noise[..., 0].astype(np.uint16) * 200).save(buffer := io.BytesIO(), "PNG")
     yield buffer.getvalue()
+    for suffix in (".png", ".tiff"):  # 12 bits of color, whose low bytes OpenCV gives
+        yield cv2.imencode(suffix, noise.astype(np.uint16) * 16)[1].tobytes()
 
 
 def _video(folder: Path) -> bytes:

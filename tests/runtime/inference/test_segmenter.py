@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -150,6 +151,18 @@ def test_results_come_back_from_worker_processes(tiny: Path, flag: NDArray[np.ui
             np.testing.assert_array_equal(found.mask, wanted.mask)
             assert (found.label, found.score) == (wanted.label, wanted.score)
         np.testing.assert_array_equal(result.draw(), expected.draw())
+
+
+def test_a_segmenter_goes_to_worker_processes(tiny: Path, flag: NDArray[np.uint8]) -> None:
+    with runtime.load(tiny, "onnxruntime", threads=1, score_threshold=0.9999) as segmenter:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            result = pool.submit(segmenter, flag, overlap_threshold=0.5).result(timeout=120)
+        again = pickle.loads(pickle.dumps(segmenter))
+    np.testing.assert_array_equal(result.panoptic, np.zeros((64, 96)))  # the tiny model is sure to 0.9998
+    assert (again.thresholds, again.backend.settings()["threads"]) == (segmenter.thresholds, 1)
+    assert len(again(flag, score_threshold=0.5).segments) == 3
+    with pytest.raises(BackendError, match="is closed"):
+        pickle.dumps(segmenter)
 
 
 def test_a_lone_onnx_works(build: Callable[..., Path], flag: NDArray[np.uint8]) -> None:
