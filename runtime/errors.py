@@ -15,9 +15,15 @@ PemError
 Each message is one line: what was found, what was expected, and how to fix it.
 """
 
+from __future__ import annotations
+
 
 class PemError(Exception):
     """Base class of the errors that a user can cause, as opposed to bugs."""
+
+    def __str__(self) -> str:
+        """Return the message as one line, whatever names and foreign messages are in it."""
+        return " ".join(super().__str__().splitlines())
 
 
 class InputError(PemError):

@@ -211,6 +211,7 @@ def test_a_name_of_any_bytes_is_read(tmp_path: Path, name: bytes) -> None:
         ("loop/a.png", "cannot read .*loop/a.png: Too many levels of symbolic links"),
         ("file/a.png", "file/a.png does not exist: give an image"),
         ("a\0b", "embedded null byte"),
+        ("a\nb\r\nc", "a b c does not exist: give an image"),
         ("socket", "socket is neither a file nor a folder"),
     ],
 )
@@ -221,7 +222,7 @@ def test_names_that_lead_nowhere(tmp_path: Path, name: str, message: str) -> Non
         listening.bind(str(tmp_path / "socket"))
         with pytest.raises(InputError, match=message) as caught:
             sources.find(tmp_path / name)
-    assert "\n" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_links_that_lead_nowhere_cost_only_themselves(tmp_path: Path) -> None:
