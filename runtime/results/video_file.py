@@ -70,8 +70,8 @@ class VideoFile:
     def _open(self, height: int, width: int) -> cv2.VideoWriter:
         with ExitStack() as file:
             self._temporary = file.enter_context(files.write_atomically(self.path))
-            name = file.enter_context(encodable(self._temporary))
-            writer = cv2.VideoWriter(name, cv2.VideoWriter.fourcc(*"mp4v"), self._fps, (width, height))
+            with encodable(self._temporary) as name:
+                writer = cv2.VideoWriter(name, cv2.VideoWriter.fourcc(*"mp4v"), self._fps, (width, height))
             if not writer.isOpened():
                 raise OutputError(f"OpenCV cannot encode {self.path} of {height}x{width}: leave overlay out of --save")
             file.callback(self._finish)
