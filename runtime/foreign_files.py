@@ -1,7 +1,8 @@
-"""The door for files that others made: whatever their bytes cause becomes one of this package's errors, with the path."""
+"""The door for files that others made: whatever their bytes cause becomes an error of this package, with the path."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,9 @@ def reading(source: str | Path, error: type[PemError], *, expected: str, cure: s
     except PemError:
         raise
     except OSError as cause:
-        raise error(f"cannot read {cause.filename or source}: {cause.strerror or cause}; {cure}") from cause
+        if cause.errno is None:  # raised by a parser, not by the system
+            raise error(f"{source} is damaged or not {expected} ({_reason(cause)}): {cure}") from cause
+        raise error(f"cannot read {cause.filename or source}: {cause.strerror}; {cure}") from cause
     except MemoryError as cause:
         raise error(f"{source} needs more memory than there is, expected {expected}: {cure}") from cause
     except RecursionError as cause:
@@ -53,10 +56,9 @@ def read_bytes(path: Path, error: type[PemError], *, limit: int, expected: str, 
         if not path.is_file():
             raise error(f"{path} is not a file, expected {expected}: {cure}")
         with path.open("rb") as file:
-            data = file.read(limit + 1)
-        if len(data) > limit:
-            raise error(f"{path} has more than {limit} bytes, too many for {expected}: {cure}")
-        return data
+            if os.fstat(file.fileno()).st_size > limit:
+                raise error(f"{path} has more than {limit} bytes, too many for {expected}: {cure}")
+            return file.read()  # without a length, as Python allocates a length before it reads
 
 
 def _reason(cause: Exception) -> str:

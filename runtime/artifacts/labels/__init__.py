@@ -6,13 +6,18 @@ import colorsys
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
+from pem_edge.runtime import foreign_json
 from pem_edge.runtime.errors import InputError
 
 BUNDLED = {19: "cityscapes", 133: "coco_panoptic", 150: "ade20k"}
 """Names of the label sets that come with the package, by number of classes."""
+
+_EXPECTED = "a list of COCO categories (name, isthing, color)"
+_Brightness = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
 
 class Label(msgspec.Struct, frozen=True):
@@ -35,8 +40,14 @@ class _Category(msgspec.Struct):
     """A record of COCO's ``categories``. Its id is ignored: class indices follow the order of the records."""
 
     name: str
-    isthing: bool | int
-    color: tuple[int, int, int] | None = None
+    isthing: bool | int | float
+    color: tuple[_Brightness, _Brightness, _Brightness] | None = None
+
+
+class _Document(msgspec.Struct):
+    """A document of COCO's, such as annotations."""
+
+    categories: list[_Category]
 
 
 def load(source: str) -> tuple[Label, ...]:
@@ -89,12 +100,16 @@ def parse(data: bytes, source: str) -> tuple[Label, ...]:
     Raises:
         InputError: If it is not such a document or has no categories.
     """
-    try:
-        document = msgspec.json.decode(data, type=list[_Category] | dict[str, msgspec.Raw])
-        if isinstance(document, dict):
-            document = msgspec.json.decode(document.get("categories", msgspec.Raw(b"null")), type=list[_Category])
-    except msgspec.DecodeError as error:
-        raise InputError(f"{source} is not a list of COCO categories (name, isthing, color): {error}") from error
+    document: list[_Category] | _Document = foreign_json.decode(
+        data,
+        list[_Category] | _Document,
+        source,
+        InputError,
+        expected=_EXPECTED,
+        cure="correct it or name another file",
+    )
+    if isinstance(document, _Document):
+        document = document.categories
     if not document:
         raise InputError(f"{source} lists no categories, at least one is needed")
     return tuple(
