@@ -85,9 +85,10 @@ class NamedFiles:
         """
         for last in (parts[-1], parts[-1].replace("_gtFine_leftImg8bit", "_leftImg8bit")):
             wanted = (*parts[:-1], last)
-            if matches := [path for path in self._below.get(last, ()) if _common(path, wanted)]:
+            matches = [path for path in self._below.get(last, ()) if _common(path, wanted) and self._is_file(path)]
+            if matches:
                 return self._folder.joinpath(*self._longest(matches, wanted, name))
-        raise InputError(f"{self._says(brief(name))}, which is not in {self._folder}{self._hint(parts[-1])}")
+        raise InputError(f"{self._says(brief(name))}, which is not in {self._folder}{self._hint(parts)}")
 
     def _longest(self, matches: Sequence[_Parts], wanted: _Parts, name: str) -> _Parts:
         most = max(_common(path, wanted) for path in matches)
@@ -99,9 +100,12 @@ class NamedFiles:
             )
         return best[0]
 
-    def _hint(self, last: str) -> str:
-        others = self._below.get(last)
+    def _hint(self, parts: _Parts) -> str:
+        others = [path for path in self._below.get(parts[-1], ()) if path != parts]
         return f", only {brief('/'.join(others[0]))}: correct its folders" if others else ""
+
+    def _is_file(self, path: _Parts) -> bool:
+        return self._folder.joinpath(*path).is_file()
 
     @cached_property
     def _below(self) -> dict[str, list[_Parts]]:

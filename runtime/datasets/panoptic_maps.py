@@ -87,12 +87,17 @@ def _choose(image: Image.Image, depth: int, listed: Set[int], path: Path, annota
 
 def _readings(image: Image.Image, depth: int) -> Iterator[_Map]:
     """Yield the ids that the colors of a map are, if it has any, and those that its values are."""
-    if not image.mode.startswith("I"):
+    if not image.mode.startswith("I") and not _lacks_colors(image):
         yield coco_format.decode(np.asarray(image.convert("RGB")))
     if image.mode not in _COLORS:
         values = np.asarray(image).reshape(image.height, image.width, -1)[..., 0].astype(np.int32)
         scale = 255 // ((1 << depth) - 1) if image.mode == "L" else 1  # Pillow scales gray of 2 and 4 bits to 255
         yield values // scale
+
+
+def _lacks_colors(image: Image.Image) -> bool:
+    """Return whether a palette is shorter than the values; Pillow would take black for the colors that it lacks."""
+    return image.palette is not None and 3 * int(np.asarray(image).max()) >= len(image.palette.palette)
 
 
 def _distinct_ids(panoptic: _Map) -> set[int]:
