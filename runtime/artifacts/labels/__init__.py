@@ -12,10 +12,12 @@ import msgspec
 
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.outside import foreign_json
+from pem_edge.runtime.outside.reading import read_bytes, reading
 
 BUNDLED = {19: "cityscapes", 133: "coco_panoptic", 150: "ade20k"}
 """Names of the label sets that come with the package, by number of classes."""
 
+_MAX_BYTES = 2_000_000_000  # the annotations of a large dataset also have its categories
 _EXPECTED = "a list of COCO categories (name, isthing, color)"
 _Brightness = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
@@ -63,10 +65,11 @@ def load(source: str) -> tuple[Label, ...]:
     if source in BUNDLED.values():
         return parse(resources.files(__name__).joinpath(f"{source}.json").read_bytes(), source)
     path = Path(source)
-    if not path.is_file():
-        known = ", ".join(BUNDLED.values())
-        raise InputError(f"no labels called {source!r}: name one of {known}, or a JSON file of COCO categories")
-    return parse(path.read_bytes(), source)
+    cure = f"name one of {', '.join(BUNDLED.values())}, or a JSON file of COCO categories"
+    with reading(source, InputError, expected="labels", cure=cure):
+        if not path.is_file():
+            raise InputError(f"no labels called {source!r}: {cure}")
+    return parse(read_bytes(path, InputError, limit=_MAX_BYTES, expected="labels", cure=cure), source)
 
 
 def default(num_classes: int) -> tuple[Label, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.datasets.opening import has_labels, open_dataset
 from pem_edge.runtime.errors import InputError
 from tests.runtime.helpers import coco_folder
@@ -66,6 +67,7 @@ def test_annotations_of_other_tools_are_read(kind: str, encoding: str, tmp_path:
     coco_folder.write(tmp_path, edit=HARMLESS[kind])
     rewrite(tmp_path, encoding)
     dataset = open_dataset(str(tmp_path))
+    assert labels.load(str(tmp_path / "panoptic.json")) == tuple(dataset.labels)
     assert len(dataset) == 2
     np.testing.assert_array_equal(dataset[1].panoptic, coco_folder.stripes(8)[1])
     assert [segment.id for segment in dataset[1].segments] == [70000, 300, 5]
