@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pem_edge.runtime import images
 from pem_edge.runtime.datasets.coco_panoptic import CocoPanoptic
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.datasets.toy_streets import ToyStreets
 from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.outside.printable import brief
+from pem_edge.runtime.outside.reading import reading
+
+_EXPECTED = "a folder in COCO's panoptic format, or toy:COUNT[:HxW[:SEED]]"
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,7 @@ class DatasetLocation:
 
     Attributes:
         text: A folder in COCO's panoptic format, with ``panoptic.json`` and the folders ``images`` and ``panoptic``;
-            or ``toy:COUNT[:HxW[:SEED]]`` for toy streets, 256x512 with seed 0 unless given.
+            or ``toy:COUNT[:HxW[:SEED]]`` for toy streets, 256x512 with seed 0 unless given, COUNT at most 9999999.
         annotations: The JSON file, if it is not in the folder.
         images: The folder of images, if it is not in the folder.
         panoptic: The folder of panoptic PNGs, if it is not in the folder.
@@ -47,8 +54,9 @@ class DatasetLocation:
         if _names_toy_streets(text):
             return _toy_streets(text)
         folder = Path(text)
-        if not folder.is_dir():
-            raise InputError(f"{text} is not a folder: give one in COCO's panoptic format, or toy:COUNT[:HxW[:SEED]]")
+        with _reading_folder(text):
+            if not folder.is_dir():
+                raise InputError(f"{text} is not a folder: give {_EXPECTED}")
         return CocoPanoptic(
             self.annotations or folder / "panoptic.json",
             self.images or folder / "images",
@@ -62,8 +70,13 @@ def open_dataset(text: str) -> Dataset:
 
 
 def has_labels(text: str) -> bool:
-    """Return whether ``text`` names a labeled dataset, rather than a folder of images alone."""
-    return _names_toy_streets(text) or (Path(text) / "panoptic.json").is_file()
+    """Return whether ``text`` names a labeled dataset, rather than a folder of images alone. Raises InputError."""
+    with _reading_folder(text):
+        return _names_toy_streets(text) or (Path(text) / "panoptic.json").is_file()
+
+
+def _reading_folder(text: str) -> AbstractContextManager[None]:
+    return reading(brief(text), InputError, expected="a folder", cure=f"give {_EXPECTED}")
 
 
 def _names_toy_streets(text: str) -> bool:
@@ -71,7 +84,13 @@ def _names_toy_streets(text: str) -> bool:
 
 
 def _toy_streets(text: str) -> Dataset:
-    match = re.fullmatch(r"toy:([1-9]\d{0,8})(?::([1-9]\d{0,4})x([1-9]\d{0,4})(?::(\d{1,18}))?)?", text)
+    match = re.fullmatch(r"toy:([1-9]\d{0,6})(?::([1-9]\d{0,4})x([1-9]\d{0,4})(?::(\d{1,18}))?)?", text)
     if match is None:
-        raise InputError(f"{text!r} is not a dataset: expected toy:COUNT[:HxW[:SEED]], such as toy:200:256x512:7")
-    return ToyStreets(*(int(number) for number in match.groups() if number is not None))
+        raise InputError(
+            f"{brief(text)} is not a dataset: expected toy:COUNT[:HxW[:SEED]], such as toy:200:256x512:7, with a COUNT "
+            "of at most 7 digits"
+        )
+    numbers = [int(number) for number in match.groups() if number is not None]
+    if math.prod(numbers[1:3]) > images.MAX_PIXELS:
+        raise InputError(f"{text} has more than {images.MAX_PIXELS} pixels an image, the limit: give a smaller HxW")
+    return ToyStreets(*numbers)

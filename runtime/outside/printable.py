@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import reprlib
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxlong = _BRIEF.maxother = 100
+
 
 def printable(text: str) -> str:
     r"""Return ``text`` with what a terminal would obey or cannot show written as escapes, such as ``\x1b``.
@@ -10,3 +15,8 @@ def printable(text: str) -> str:
     stand for the bytes of file names that are not UTF-8. Everything else, accents and emoji included, stays.
     """
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def brief(value: object) -> str:
+    """Return ``value`` as Python writes it, on one line; of what is long, the beginning and the end."""
+    return _BRIEF.repr(value)

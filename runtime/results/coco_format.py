@@ -12,7 +12,7 @@ from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.results.segments import Segment
 from pem_edge.runtime.versioned_json import JsonObject
 
-_MAX_ID = (1 << 24) - 1
+MAX_ID = (1 << 24) - 1
 """Largest id that the three bytes of a color can hold."""
 
 
@@ -22,8 +22,8 @@ def encode(panoptic: NDArray[np.integer]) -> NDArray[np.uint8]:
     Raises:
         ValueError: If an id is out of range.
     """
-    if panoptic.size and not 0 <= panoptic.min() <= panoptic.max() <= _MAX_ID:
-        raise ValueError(f"ids run from {panoptic.min()} to {panoptic.max()}, expected 0 to {_MAX_ID}")
+    if panoptic.size and not 0 <= panoptic.min() <= panoptic.max() <= MAX_ID:
+        raise ValueError(f"ids run from {panoptic.min()} to {panoptic.max()}, expected 0 to {MAX_ID}")
     return panoptic.astype("<u4")[..., None].view(np.uint8)[..., :3].copy()
 
 
@@ -35,8 +35,9 @@ def decode(colors: NDArray[np.uint8]) -> NDArray[np.int32]:
     """
     if colors.dtype != np.uint8 or colors.ndim != 3 or colors.shape[2] != 3:
         raise ValueError(f"the map is {colors.dtype} {colors.shape}, expected RGB uint8 (H, W, 3)")
-    ids: NDArray[np.int32] = colors.astype(np.int32) @ np.array([1, 1 << 8, 1 << 16], np.int32)
-    return ids
+    padded = np.zeros((*colors.shape[:2], 4), np.uint8)
+    padded[..., :3] = colors
+    return padded.view("<i4")[..., 0].astype(np.int32, copy=False)
 
 
 def image(image_id: str | int, file_name: str, size: tuple[int, int]) -> JsonObject:

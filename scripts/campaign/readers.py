@@ -26,7 +26,7 @@ from pem_edge.runtime.artifacts import artifact, labels, manifest, pairs
 from pem_edge.runtime.benchmark import run as benchmark
 from pem_edge.runtime.benchmark import schema
 from pem_edge.runtime.benchmark.options import Options
-from pem_edge.runtime.datasets import panoptic_map
+from pem_edge.runtime.datasets import panoptic_maps
 from pem_edge.runtime.datasets.coco_panoptic import CocoPanoptic
 from pem_edge.runtime.results import coco_format
 from pem_edge.runtime.sources.raw import RawFrames
@@ -66,7 +66,7 @@ def table(folder: Path) -> list[Reader]:
         Reader("lone model", ".onnx", [_small_onnx()], [b"", b"\x3a\xff\xff\xff\xff\x0f"], artifact.read, 4),
         Reader("labels", ".json", [_labels()], DEEP, lambda path: labels.load(str(path)), 4),
         Reader("annotations", ".json", [_annotations(folder)], DEEP, lambda path: _open_coco(folder, path), 6),
-        Reader("panoptic map", ".png", list(_maps()), [b""], panoptic_map.read, 6),
+        Reader("panoptic map", ".png", list(_maps()), [b""], _read_map, 6),
         Reader("picture", ".img", list(_pictures()), [b""], images.read, 10),
         Reader("video", ".avi", [_video(folder)], [b"", b"RIFF\xff\xff\xff\xffAVI LIST"], _play, 4),
         Reader("raw frames", ".rgb", _RAW, [b"", b"\xff" * 64], _play_raw, 3),
@@ -130,6 +130,10 @@ def _maps() -> Iterator[bytes]:
         for kind in ("PNG", "TIFF"):
             image.save(buffer := io.BytesIO(), kind)
             yield buffer.getvalue()
+
+
+def _read_map(path: Path) -> object:
+    return panoptic_maps.read(path, (32, 32), frozenset(range(1024)), Path("panoptic.json"))
 
 
 def _pictures() -> Iterator[bytes]:

@@ -19,6 +19,7 @@ from pem_edge.pem.training.processes import Processes
 from pem_edge.pem.training.settings import TrainingSettings
 from pem_edge.runtime.cli import signals
 from pem_edge.runtime.datasets.dataset import Dataset
+from pem_edge.runtime.errors import PemError
 from pem_edge.runtime.machine import usable_cpus
 
 
@@ -45,19 +46,25 @@ class Batch:
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in vars(self).values()))
 
 
-def make_loader(
-    dataset: Dataset, settings: TrainingSettings, processes: Processes, start: int
-) -> data.DataLoader[Batch]:
-    """Return a loader of this process's part of the batches, from step ``start`` to the last one."""
+def make_loader(dataset: Dataset, settings: TrainingSettings, processes: Processes, start: int) -> Iterator[Batch]:
+    """Yield this process's part of the batches, from step ``start`` to the last one.
+
+    Raises:
+        PemError: If a sample cannot be read.
+    """
     workers = settings.workers if settings.workers is not None else usable_cpus() // processes.per_machine
-    return data.DataLoader(
+    loader: data.DataLoader[Batch | PemError] = data.DataLoader(
         _ViewDataset(dataset, settings),  # type: ignore[arg-type]  # its items are views until they are collated
         batch_sampler=_BatchSampler(settings, processes, start),  # type: ignore[arg-type]
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=_collate_or_fail,
         worker_init_fn=_initialize_worker,
         pin_memory=processes.device.type == "cuda",
     )
+    for batch in loader:
+        if isinstance(batch, PemError):
+            raise batch
+        yield batch
 
 
 def collate(views: Sequence[View]) -> Batch:
@@ -71,18 +78,32 @@ def collate(views: Sequence[View]) -> Batch:
     return Batch(torch.from_numpy(images), torch.from_numpy(segment_map), torch.from_numpy(classes))
 
 
-class _ViewDataset(data.Dataset[View]):
+def _collate_or_fail(views: Sequence[View | PemError]) -> Batch | PemError:
+    """Return the views as a batch, or the first error among them."""
+    good = []
+    for view in views:
+        if isinstance(view, PemError):
+            return view
+        good.append(view)
+    return collate(good)
+
+
+class _ViewDataset(data.Dataset[View | PemError]):
     """The views of a run, numbered from 0 without an end: each epoch goes through the dataset in a new order."""
 
     def __init__(self, dataset: Dataset, settings: TrainingSettings) -> None:
         self.dataset = dataset
         self.settings = settings
 
-    def __getitem__(self, number: int) -> View:
+    def __getitem__(self, number: int) -> View | PemError:
+        """Return a view, or the error that prevents it: raised in a worker, it would come with a traceback in it."""
         epoch, position = divmod(number, len(self.dataset))
         index = int(_shuffle(len(self.dataset), self.settings.seed, epoch)[position])
         random = np.random.default_rng([self.settings.seed, 1, number])
-        return random_view(self.dataset[index], self.settings.size, self.settings.scale, random)
+        try:
+            return random_view(self.dataset[index], self.settings.size, self.settings.scale, random)
+        except PemError as error:
+            return error
 
 
 @lru_cache(maxsize=2)

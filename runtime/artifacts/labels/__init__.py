@@ -6,18 +6,20 @@ import colorsys
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
 from pem_edge.runtime.errors import InputError
-from pem_edge.runtime.outside import json_text
+from pem_edge.runtime.outside import foreign_json
 from pem_edge.runtime.outside.reading import read_bytes, reading
 
 BUNDLED = {19: "cityscapes", 133: "coco_panoptic", 150: "ade20k"}
 """Names of the label sets that come with the package, by number of classes."""
 
-
-_LIMIT = 4_000_000_000  # the annotations of a large dataset also have its categories
+_MAX_BYTES = 2_000_000_000  # the annotations of a large dataset also have its categories
+_EXPECTED = "a list of COCO categories (name, isthing, color)"
+_Brightness = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
 
 class Label(msgspec.Struct, frozen=True):
@@ -40,12 +42,12 @@ class _Category(msgspec.Struct):
     """A record of COCO's ``categories``. Its id is ignored: class indices follow the order of the records."""
 
     name: str
-    isthing: bool | int
-    color: tuple[int, int, int] | None = None
+    isthing: bool | int | float
+    color: tuple[_Brightness, _Brightness, _Brightness] | None = None
 
 
 class _Document(msgspec.Struct):
-    """A COCO document, of which only the categories are read."""
+    """A document of COCO's, such as annotations."""
 
     categories: list[_Category]
 
@@ -67,7 +69,7 @@ def load(source: str) -> tuple[Label, ...]:
     with reading(source, InputError, expected="labels", cure=cure):
         if not path.is_file():
             raise InputError(f"no labels called {source!r}: {cure}")
-    return parse(read_bytes(path, InputError, limit=_LIMIT, expected="labels", cure=cure), source)
+    return parse(read_bytes(path, InputError, limit=_MAX_BYTES, expected="labels", cure=cure), source)
 
 
 def default(num_classes: int) -> tuple[Label, ...]:
@@ -101,16 +103,19 @@ def parse(data: bytes, source: str) -> tuple[Label, ...]:
     Raises:
         InputError: If it is not such a document or has no categories.
     """
-    expected = "a list of COCO categories (name, isthing, color)"
-    with reading(source, InputError, expected=expected, cure="correct it, or name a bundled set"):
-        document: _Document | list[_Category] = json_text.decode(data, _Document | list[_Category])
-    records = document.categories if isinstance(document, _Document) else document
-    if not records:
+    document: list[_Category] | _Document = foreign_json.decode(
+        data,
+        list[_Category] | _Document,
+        source,
+        InputError,
+        expected=_EXPECTED,
+        cure="correct it or name another file",
+    )
+    if isinstance(document, _Document):
+        document = document.categories
+    if not document:
         raise InputError(f"{source} lists no categories, at least one is needed")
-    for record in records:
-        if record.color is not None and not all(0 <= value <= 255 for value in record.color):
-            raise InputError(f"{source} gives {record.name!r} the color {record.color}, expected 0 to 255")
     return tuple(
         Label(index, record.name, bool(record.isthing), record.color or distinct_color(index))
-        for index, record in enumerate(records)
+        for index, record in enumerate(document)
     )
