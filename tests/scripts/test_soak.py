@@ -28,5 +28,5 @@ def test_what_should_not_be_is_seen() -> None:
     assert list(soak._failures([0, 1, 2], source, 1, flat)) == ["1 errors were reported, of 0 corrupt frames"]
     assert list(soak._failures([0, 1, 2], source, 0, growing)) == [
         "memory grew by 50.0 MB",
-        "the number of files changed",
+        "the number of files grew",
     ]
