@@ -9,7 +9,7 @@ from scripts.campaign import soak
 
 def test_a_stream_with_faults_loses_no_frame() -> None:
     with pem_edge.load(artifact.DEMO, "onnxruntime", threads=1) as segmenter:
-        report = soak.run(segmenter, 120, 3, 20, lambda _: None)
+        report = soak.run(segmenter, 120, 9, 20, lambda _: None)
     assert report["failed"] == []
     faults = report["faults"]
     assert isinstance(faults, dict)
