@@ -24,10 +24,13 @@ import os, sys, time
 from pathlib import Path
 from pem_edge.runtime import files
 with {block}:
-    child = os.fork() if {forking} else os.getpid()
-    if child == 0:
+    child, (running, started) = os.getpid(), os.pipe()
+    if {forking} and (child := os.fork()) == 0:
+        os.write(started, b".")
         time.sleep(60)
         os._exit(0)
+    if {forking}:
+        os.read(running, 1)
     print(child, flush=True)
     sys.stdin.read()
 """
