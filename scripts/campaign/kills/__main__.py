@@ -8,7 +8,6 @@ import platform
 import random
 import shutil
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pem_edge.runtime.artifacts import artifact
+from pem_edge.runtime.files import temporary_folder
 from scripts.campaign.kills.artifacts import Engine, Export, Int8
 from scripts.campaign.kills.attack import Attacks
 from scripts.campaign.kills.outputs import Bench, Run, make_clip
@@ -41,8 +41,8 @@ def main() -> int:
     """Run the campaign, and return 0 if nothing was spoiled."""
     request = _parse()
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="pem-kill-") as folder:
-        reports = _attack_all(request, Path(folder))
+    with temporary_folder() as folder:
+        reports = _attack_all(request, folder)
     faults = sum(len(report["faults"]) for report in reports.values())
     whole = {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -21,7 +21,7 @@ SIZE = "64x96"
 class Export(Subject):
     """An export to ONNX, whose score threshold tells the runs apart."""
 
-    name, command, share = "export", "pem-export", 0.17
+    name, command, share = "export", "pem-export", 0.12
     suffix = ".onnx"
 
     def __init__(self, folder: Path, inputs: Inputs) -> None:
@@ -66,7 +66,7 @@ class Export(Subject):
 class Int8(Export):
     """An INT8 export, and the file of its calibration statistics, which every other run writes anew."""
 
-    name, share = "int8", 0.1
+    name, share = "int8", 0.08
 
     def arguments(self) -> list[str]:
         if self.run % 2:
@@ -90,7 +90,7 @@ class Int8(Export):
 class Engine(Export):
     """A build of an engine from an ONNX artifact in another folder, of other weights than the run before."""
 
-    name, share, needs = "engine", 0.17, "tensorrt_rtx"
+    name, share, needs = "engine", 0.2, "tensorrt_rtx"
     suffix = ".engine"
 
     def arguments(self) -> list[str]:

@@ -65,7 +65,7 @@ class Attacks:
             return
         self.kills[number.name] += 1
         self.moments["random" if at_random else "before a rename or removal"] += 1
-        self._note(f"{number.name} {moment}", self.subject.faults())
+        self._note(f"{number.name} {moment}", [*self._errors(code), *self.subject.faults()])
 
     def report(self) -> dict[str, Any]:
         """Return counts and faults."""
@@ -103,6 +103,11 @@ class Attacks:
         for fault in faults:
             print(f"kill: {self.subject.name}, {moment}: {fault}", file=sys.stderr)
             self.faults.append({"moment": moment, "fault": fault})
+
+    def _errors(self, code: int) -> list[str]:
+        """Return the error with which the command ended by itself, such as the claim of a process that is gone."""
+        line = self._last_line()
+        return [f"failed: {line}"] if code == 1 and line.startswith(f"{self.subject.command}: ") else []
 
     def _last_line(self) -> str:
         lines = (self.subject.folder / "log").read_text(errors="replace").splitlines()

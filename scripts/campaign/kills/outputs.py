@@ -20,7 +20,7 @@ FRAMES = 8
 class Run(Subject):
     """Drawings as a video, maps as PNGs, and their JSON."""
 
-    name, command, share = "run", "pem-run", 0.2
+    name, command, share = "run", "pem-run", 0.3
 
     def arguments(self) -> list[str]:
         save = ["--save", "overlay,panoptic,json", "--overwrite"]
@@ -46,7 +46,7 @@ class Run(Subject):
 class Bench(Subject):
     """Reports of a measurement."""
 
-    name, command, share = "bench", "pem-bench", 0.11
+    name, command, share = "bench", "pem-bench", 0.08
 
     def arguments(self) -> list[str]:
         quick = ["--rounds", "1", "--scenarios", "none", "--no-cold-start", "--no-profile", "--overwrite"]

@@ -21,7 +21,7 @@ WEIGHTS, METRICS = "pem-nano.safetensors", "metrics.csv"
 class Train(Subject):
     """A run of a few steps with a checkpoint after each; its first complete run, which is not killed, is the model."""
 
-    name, command, share = "train", "pem-train", 0.25
+    name, command, share = "train", "pem-train", 0.22
 
     def __init__(self, folder: Path, inputs: Inputs) -> None:
         super().__init__(folder, inputs)

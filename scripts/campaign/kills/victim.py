@@ -34,17 +34,17 @@ class Events:
 
     def __init__(self, folder: Path, fatal: int, number: int) -> None:
         self.count = 0
-        self._folder, self._fatal, self._number = f"{folder}{os.sep}", fatal, number
-        for name in ("replace", "rename", "unlink", "remove", "rmdir"):
-            setattr(os, name, self._counting(getattr(os, name)))
+        self._folder, self._fatal, self._number = folder, fatal, number
+        for name in ("replace", "rename", "unlink", "rmdir"):
+            setattr(Path, name, self._counting(getattr(Path, name)))
 
-    def _counting(self, act: Callable[..., None]) -> Callable[..., None]:
-        def call(path: Any, *arguments: Any, **options: Any) -> None:
-            if os.path.abspath(os.fspath(path)).startswith(self._folder):  # noqa: PTH100  # it may be a descriptor's
+    def _counting(self, act: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Path, *arguments: Any, **options: Any) -> Any:
+            if self._folder in path.absolute().parents:
                 self.count += 1
                 if self.count == self._fatal:
                     os.kill(os.getpid(), self._number)
-            act(path, *arguments, **options)
+            return act(path, *arguments, **options)
 
         return call
 

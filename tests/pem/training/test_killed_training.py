@@ -32,16 +32,16 @@ settings = TrainingSettings(
 )
 torch.manual_seed(0)
 trainer = Trainer(TINY.build(len(LABELS)), Boxes(), settings, folder, Processes(0, 1, 1, torch.device("cpu")))
-rename = os.replace
+rename = Path.replace
 
 def rename_or_die(source, target):
     global renames
     renames -= 1
     if renames == 0:
         os.kill(os.getpid(), signal.SIGKILL)
-    rename(source, target)
+    return rename(source, target)
 
-os.replace = rename_or_die
+Path.replace = rename_or_die
 signal.setitimer(signal.ITIMER_REAL, seconds)  # its signal ends the process at once
 if (folder / "checkpoint.pth").exists():
     trainer.resume()

@@ -25,18 +25,19 @@ from pem_edge.runtime.artifacts.manifest import parse_manifest
 
 left = int(sys.argv[1])
 
-def killing(name):
-    act = getattr(os, name)
+def killing(owner, name):
+    act = getattr(owner, name)
     def call(*arguments, **options):
         global left
         left -= 1
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
         return act(*arguments, **options)
-    setattr(os, name, call)
+    setattr(owner, name, call)
 
-for name in ("replace", "unlink", "fsync"):
-    killing(name)
+killing(Path, "replace")
+killing(Path, "unlink")
+killing(os, "fsync")
 model, content, manifest = map(Path, sys.argv[2:5])
 companions = {Path(path): lambda file: file.write_bytes(content.read_bytes()) for path in sys.argv[5:]}
 pairs.write(

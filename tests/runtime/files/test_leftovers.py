@@ -151,18 +151,18 @@ def test_a_promise_is_flushed_before_the_rename_and_the_folder_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[str] = []
-    flush, replace = os.fsync, os.replace
+    flush, replace = os.fsync, Path.replace
 
     def note_flush(descriptor: int) -> None:
         events.append("folder" if os.path.isdir(f"/proc/self/fd/{descriptor}") else "file")  # noqa: PTH112
         flush(descriptor)
 
-    def note_rename(source: Path, target: Path) -> None:
+    def note_rename(source: Path, target: Path) -> Path:
         events.append("rename")
-        replace(source, target)
+        return replace(source, target)
 
     monkeypatch.setattr(os, "fsync", note_flush)
-    monkeypatch.setattr(os, "replace", note_rename)
+    monkeypatch.setattr(Path, "replace", note_rename)
     for durable in (True, False):
         with files.write_atomically(tmp_path / "out.txt", durable=durable) as file:
             file.write_text("done")
