@@ -22,6 +22,9 @@ MEMORY = 2 << 30
 SECONDS = 10.0
 """CPU time that reading one input may take."""
 
+PATIENCE = 60.0
+"""Time that reading one input may take on a busy machine, in seconds."""
+
 _CANARIES = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "pty.spawn", "socket.connect")
 _NO_MEMORY = "needs more memory than there is"
 
@@ -52,13 +55,15 @@ class Worker:
     def try_input(self, content: bytes) -> Outcome:
         """Return what happened on reading ``content``."""
         self._path.write_bytes(content)
-        before = _cpu_seconds(self._pid)
+        before, started = _cpu_seconds(self._pid), time.monotonic()
         self._pipe.send(None)
         while not self._pipe.poll(0.5):
             if not self._process.is_alive():
                 return self._replace("crash", f"ended by {self._process.exitcode}")
             if _cpu_seconds(self._pid) - before > SECONDS:
                 return self._replace("hang", f"more than {SECONDS:.0f} s of CPU time")
+            if time.monotonic() - started > PATIENCE:
+                return self._replace("hang", f"more than {PATIENCE:.0f} s")
         try:
             return Outcome(*self._pipe.recv())
         except EOFError:
