@@ -28,8 +28,15 @@ def refuse(_: Path) -> None:
     raise InputError("no")
 
 
+class LongError(InputError):
+    """An error that does not keep to one line."""
+
+    def __str__(self) -> str:
+        return "no\nand no again"
+
+
 def refuse_at_length(_: Path) -> None:
-    raise InputError("no\nand no again")
+    raise LongError
 
 
 def stumble(_: Path) -> None:
