@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 Value = Any  # a tree of what the next lines list, told apart by `match`
-"""What a pickle may hold: numbers, text, bytes, lists, tuples and dictionaries of values, and the records below."""
+"""Content of a pickle: numbers, text, bytes, lists, tuples and dictionaries of values, and the records below."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ _UNSAFE = re.compile(r"GLOBAL (\S+)")
 """Finds, in the error message of ``torch.load``, the name of what it refused to call."""
 
 _INFLATION = 4
-"""How many times the bytes of its file a compressed checkpoint may have; ``torch.save`` does not compress."""
+"""Limit on the bytes of a compressed checkpoint, in sizes of its file; ``torch.save`` does not compress."""
 
 _PICKLES_AHEAD = 3  # magic number, protocol, and byte order, before the document in files of PyTorch before 1.6
 _WIDTHS = {

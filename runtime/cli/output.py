@@ -1,4 +1,4 @@
-"""What commands print: text made safe for terminals, on streams that may be closed, full, or read by nobody."""
+"""Prints text, made safe for terminals, on streams that may be closed, full, or read by nobody."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def _describe(result: Result) -> str:
     more = [f"{len(counts) - len(shown)} more"] if len(counts) > len(shown) else []
     number = f"{len(largest)} segment{'' if len(largest) == 1 else 's'}"
     classes = f" ({', '.join(shown + more)})" if shown else ""
-    return f"{printable(result.name)}: {number}{classes}, {sum(result.milliseconds.values()):.1f} ms"
+    return f"{result.name}: {number}{classes}, {sum(result.milliseconds.values()):.1f} ms"
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 PREFIX = ".pem-edge-"
-"""How the names of temporary files and locks begin."""
+"""Beginning of the names of temporary files and locks."""
 
 _TRIES, _PAUSE = 5, 0.02
 """For a lock that is free, but that another process holds for a moment to see whether it was left behind; seconds."""

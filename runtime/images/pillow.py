@@ -32,7 +32,7 @@ _TURNS: dict[object, Callable[[Pixels], Pixels]] = {
     7: lambda pixels: np.rot90(pixels, 2).transpose(1, 0, 2),
     8: np.rot90,
 }
-"""What makes an image upright, by its orientation in EXIF."""
+"""Turns that make an image upright, by its orientation in EXIF."""
 
 _DEPTHS = (8, 10, 12, 14, 16)
 """Bits that cameras and scanners use of the 16 bits of a file."""

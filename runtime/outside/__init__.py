@@ -1,1 +1,1 @@
-"""What comes from outside: files that others made, text that others wrote, libraries that call home."""
+"""Deals with what comes from outside: files that others made, text that others wrote, libraries that call home."""

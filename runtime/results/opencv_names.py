@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from pem_edge.runtime.files import temporary_folder
 
 
 @contextmanager
@@ -16,13 +17,14 @@ def encodable(path: Path) -> Iterator[str]:
 
     Raises:
         OSError: If the link cannot be made.
+        OutputError: If there is no place for temporary files.
     """
     name = str(path.absolute())
     if _is_utf8(name):
         yield name
         return
-    with tempfile.TemporaryDirectory(prefix="pem-") as folder:
-        link = Path(folder) / f"link{path.suffix if _is_utf8(path.suffix) else ''}"
+    with temporary_folder() as folder:
+        link = folder / f"link{path.suffix if _is_utf8(path.suffix) else ''}"
         link.symlink_to(name)
         yield str(link)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import platform
 import random
 import sys
@@ -20,7 +19,7 @@ from pathlib import Path
 import cv2
 import torch
 
-from pem_edge.runtime import files
+from scripts.campaign.delivery import deliver
 from scripts.campaign.mutations import mutate
 from scripts.campaign.readers import Reader, table
 from scripts.campaign.worker import Outcome, Worker
@@ -36,11 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     end = started + 60 * options.minutes
     report = run(options.seed, options.inputs, end, options.reader)
     report["seconds"] = round(time.monotonic() - started, 1)
-    text = json.dumps(report, indent=1) + "\n"
-    if options.out:
-        with files.write_atomically(options.out) as file:
-            file.write_text(text)
-    print(text, end="")
+    deliver(report, options.out)
     return int(bool(report["faults"]))
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import pem_edge
-from pem_edge.runtime import files
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.inference.segmenter import Segmenter
 from pem_edge.runtime.sources.frame import Footage, Frame, frame_name
+from scripts.campaign.delivery import deliver
+from scripts.campaign.process import resident_memory
 
 SIZES = ((48, 96), (64, 128), (90, 60), (33, 200))
 STALL = 0.05  # seconds
@@ -35,7 +34,7 @@ _MOST_GROWTH = 16_000_000
 
 @dataclass(frozen=True)
 class Sample:
-    """What the process holds after a number of frames: bytes of memory, open files, threads."""
+    """A count of what the process holds after a number of frames: bytes of memory, open files, threads."""
 
     frames: int
     memory: int
@@ -138,8 +137,9 @@ def _fail() -> NDArray[np.uint8]:
 
 def _sample(frames: int) -> Sample:
     process = Path("/proc/self")
-    memory = int((process / "statm").read_text().split()[1]) * resource.getpagesize()
-    return Sample(frames, memory, len(list((process / "fd").iterdir())), len(list((process / "task").iterdir())))
+    return Sample(
+        frames, resident_memory(), len(list((process / "fd").iterdir())), len(list((process / "task").iterdir()))
+    )
 
 
 def small_artifact(folder: Path) -> Path:
@@ -161,11 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with pem_edge.load(model, "onnxruntime", threads=1) as segmenter:
             every = max(1, options.frames // 50)
             report = run(segmenter, options.frames, options.seed, every, lambda line: print(line, file=sys.stderr))
-    text = json.dumps(report, indent=1) + "\n"
-    if options.out:
-        with files.write_atomically(options.out) as file:
-            file.write_text(text)
-    print(text, end="")
+    deliver(report, options.out)
     return int(bool(report["failed"]))
 
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from pem_edge.runtime.errors import PemError
+from scripts.campaign.process import address_space, resident_memory
 
 MEMORY = 2 << 30
 """Bytes that reading one input may take."""
@@ -30,7 +31,7 @@ _NO_MEMORY = "needs more memory than there is"
 
 
 class Outcome(NamedTuple):
-    """What an input did: ``kind`` is "read", "refused" or a fault; ``text`` says more."""
+    """The outcome of an input: ``kind`` is "read", "refused" or a fault; ``text`` says more."""
 
     kind: str
     text: str = ""
@@ -101,8 +102,8 @@ def _serve(read: Callable[[Path], object], path: Path, pipe: Connection) -> None
         os.dup2(null, descriptor)
     touched: list[str] = []
     _set_canary(path.parent, touched)
-    used = _rss()
-    resource.setrlimit(resource.RLIMIT_AS, (_address_space() + MEMORY, resource.RLIM_INFINITY))
+    used = resident_memory()
+    resource.setrlimit(resource.RLIMIT_AS, (address_space() + MEMORY, resource.RLIM_INFINITY))
     while True:
         pipe.recv()
         touched.clear()
@@ -150,11 +151,3 @@ def _cpu_seconds(pid: int) -> float:
     except OSError:
         return time.monotonic()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _address_space() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-
-
-def _rss() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
