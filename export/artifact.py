@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import onnx
 
+from pem_edge import __version__
 from pem_edge.export import parity, workload
 from pem_edge.export.graph import passes, tracing
 from pem_edge.export.graph.operation_forms import Forms
@@ -159,7 +160,7 @@ def _describe(request: OnnxExport) -> Manifest:
         deform_conv=request.forms.deform_conv,
         checkpoint=FileHash(request.checkpoint.name, sha256(request.checkpoint)),
         built_by=BuiltBy(
-            pem_edge=version("pem-edge"),
+            pem_edge=__version__,
             torch=version("torch"),
             onnx=version("onnx"),
             onnxscript=version("onnxscript"),
@@ -198,5 +199,5 @@ def _check_parity(request: OnnxExport, proto: onnx.ModelProto, manifest: Manifes
 
 def _write(output: Path, proto: onnx.ModelProto, manifest: Manifest) -> Manifest:
     onnx.helper.set_model_props(proto, {METADATA_KEY: manifest.to_json().decode()})
-    proto.producer_name, proto.producer_version = "pem-edge", version("pem-edge")
+    proto.producer_name, proto.producer_version = "pem-edge", __version__
     return pairs.write(output, lambda path: onnx.save(proto, path), manifest)

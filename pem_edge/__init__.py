@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from pem_edge import calibration, export, pem, runtime
     from pem_edge.runtime import Instance, PemError, Result, Segment, Segmenter, load
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Instance",
     "PemError",
     "Result",
     "Segment",
     "Segmenter",
+    "__version__",
     "calibration",
     "export",
     "load",

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pem_edge
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.files import temporary_folder
 from scripts.campaign.kills.artifacts import Engine, Export, Int8
@@ -47,7 +48,7 @@ def main() -> int:
     whole = {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "seed": request.seed,
-        "versions": {"python": platform.python_version(), "pem-edge": version("pem-edge"), "torch": version("torch")},
+        "versions": {"python": platform.python_version(), "pem-edge": pem_edge.__version__, "torch": version("torch")},
         "seconds": round(time.monotonic() - started),
         "kills": sum(report["kills"] for report in reports.values()),
         "faults": faults,
