@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 _MOST_BYTES = 1 << 30
 """Limit on the bytes of an archive once decompressed; statistics of the largest variant take a twentieth."""
 
+_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""The compressions that NumPy writes. Of others, zipfile cannot decompress a part."""
+
 
 class ArrayArchive:
     """An ``.npz`` archive, to be used in a ``with`` block.
@@ -22,16 +25,17 @@ class ArrayArchive:
         path: The file.
 
     Raises:
-        ValueError: If the arrays claim more than the limit.
+        ValueError: If the arrays claim more than the limit, or are compressed in a way that sets no bound on memory.
         zipfile.BadZipFile: If it is no archive.
     """
 
     def __init__(self, path: Path) -> None:
         self._zip = zipfile.ZipFile(path)
-        claimed = sum(entry.file_size for entry in self._zip.infolist())
-        if claimed > _MOST_BYTES:
+        try:
+            self._require_bounds(self._zip.infolist())
+        except ValueError:
             self._zip.close()
-            raise ValueError(f"claims {claimed} bytes of arrays")
+            raise
 
     def read(self, name: str, kind: type[np.generic], length: int | None = None) -> NDArray[np.generic]:
         """Return an array of one dimension.
@@ -45,7 +49,8 @@ class ArrayArchive:
             KeyError: If there is no such array.
             ValueError: If it has another type or shape, or fewer bytes than its shape claims.
         """
-        data = self._zip.read(f"{name}.npy")
+        with self._zip.open(f"{name}.npy") as entry:
+            data = entry.read(self._zip.getinfo(f"{name}.npy").file_size)  # read() alone would decompress it all
         file = io.BytesIO(data)
         version = np.lib.format.read_magic(file)
         if version != (1, 0):
@@ -56,6 +61,14 @@ class ArrayArchive:
         if math.prod(shape) * dtype.itemsize != len(data) - file.tell():
             raise ValueError(f"{name} has {len(data) - file.tell()} bytes, its shape is {shape}")
         return np.frombuffer(data, dtype, offset=file.tell()).copy()
+
+    @staticmethod
+    def _require_bounds(entries: list[zipfile.ZipInfo]) -> None:
+        claimed = sum(entry.file_size for entry in entries)
+        if claimed > _MOST_BYTES:
+            raise ValueError(f"claims {claimed} bytes of arrays")
+        if any(entry.compress_type not in _BOUNDED for entry in entries):
+            raise ValueError("is compressed in an unusual way")
 
     def __enter__(self) -> ArrayArchive:
         return self

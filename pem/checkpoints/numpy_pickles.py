@@ -58,14 +58,22 @@ class _Arrays:
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
+        self._interpreted: dict[tuple[int, int], Value] = {}
 
     def interpret(self, value: Value, depth: int = 4) -> Value:
-        """Return ``value`` with the arrays in its dictionaries built, down to ``depth``; the rest stays inert."""
-        if isinstance(value, Call):
-            value = self._call(value)
-        if isinstance(value, dict) and depth > 0:
-            return {key: self.interpret(each, depth - 1) for key, each in value.items()}
-        return value
+        """Return ``value`` with the arrays in its dictionaries built, down to ``depth``; the rest stays inert.
+
+        Whatever the file refers to several times is built once.
+        """
+        if not isinstance(value, Call | dict):
+            return value
+        key = (id(value), depth)
+        if key not in self._interpreted:
+            found = self._call(value) if isinstance(value, Call) else value
+            if isinstance(found, dict) and depth > 0:
+                found = {name: self.interpret(each, depth - 1) for name, each in found.items()}
+            self._interpreted[key] = found
+        return self._interpreted[key]
 
     def _call(self, call: Call) -> Value:
         match str(call.function).rpartition(".")[2], call.arguments:

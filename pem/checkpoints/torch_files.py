@@ -28,6 +28,9 @@ _UNSAFE = re.compile(r"GLOBAL (\S+)")
 _INFLATION = 4
 """Limit on the bytes of a compressed checkpoint, in sizes of its file; ``torch.save`` does not compress."""
 
+_ARCHIVE = b"PK\x03\x04"
+"""First bytes of what PyTorch reads as an archive; zipfile looks at the end instead."""
+
 _PICKLES_AHEAD = 3  # magic number, protocol, and byte order, before the document in files of PyTorch before 1.6
 _WIDTHS = {
     "ByteStorage": 1, "CharStorage": 1, "BoolStorage": 1, "HalfStorage": 2, "BFloat16Storage": 2, "ShortStorage": 2,
@@ -97,7 +100,9 @@ def _tensors(value: Value, name: str = "") -> Iterator[tuple[str, Tensor]]:
 def _require_honest_sizes(path: Path) -> None:
     """Raise ValueError if the file claims more bytes than it has."""
     size = path.stat().st_size
-    if zipfile.is_zipfile(path):
+    with path.open("rb") as opened:
+        is_archive = opened.read(len(_ARCHIVE)) == _ARCHIVE
+    if is_archive:
         with zipfile.ZipFile(path) as archive:
             claimed = sum(entry.file_size for entry in archive.infolist())
         if claimed > _INFLATION * size:

@@ -51,7 +51,7 @@ def unwrap(document: Value, say: Say) -> dict[str, Tensor]:
     Raises:
         ValueError: If there are no tensors.
     """
-    parts = list(_parts(document, ()))
+    parts = list(_parts(document, (), set()))
     if not parts:
         found = "no tensors" if isinstance(document, Mapping) else f"a {type(document).__name__}"
         raise ValueError(f"holds {found}, expected a dictionary of tensors by name")
@@ -60,15 +60,17 @@ def unwrap(document: Value, say: Say) -> dict[str, Tensor]:
     return _without_prefix(chosen.tensors, say)
 
 
-def _parts(value: Value, path: tuple[str, ...]) -> Iterator[_Part]:
-    if not isinstance(value, Mapping) or len(path) > _DEPTH:
+def _parts(value: Value, path: tuple[str, ...], seen: set[int]) -> Iterator[_Part]:
+    """Yield the parts in ``value``, each once, however often the file refers to it; ``seen`` holds their ids."""
+    if not isinstance(value, Mapping) or len(path) > _DEPTH or id(value) in seen:
         return
+    seen.add(id(value))
     tensors = {key: _tensor(each) for key, each in value.items() if isinstance(key, str) and _is_tensor(each)}
     if tensors:
         yield _Part(path, tensors)
     for key, each in value.items():
         if isinstance(key, str) and not _NOT_WEIGHTS.search(key):
-            yield from _parts(each, (*path, key))
+            yield from _parts(each, (*path, key), seen)
 
 
 def _tell_choice(chosen: _Part, others: list[_Part], say: Say) -> None:

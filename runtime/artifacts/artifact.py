@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,13 +64,34 @@ class Artifact:
 def read(path: str | Path) -> Artifact:
     """Return the artifact whose model file is ``path``, or the one that comes with the package for "demo".
 
-    The manifest is the file beside the model, whose hash must match, or is inside a lone ``.onnx`` file.
+    The manifest is the file beside the model, whose hash must match, or is inside a lone ``.onnx`` file. While another
+    process replaces both, it is the old artifact or the new one.
 
     Raises:
         ArtifactError: If the file is missing or is not a model.
         ManifestError: If the manifest is missing, damaged, newer than this version, or another file's.
     """
     model = Path(__file__).parent / "demo" / "pem-nano.onnx" if str(path) == DEMO else Path(path)
+    while True:
+        before = _state(model)
+        try:
+            return _read(model)
+        except ManifestError:
+            if _state(model) == before:
+                raise
+
+
+def _state(model: Path) -> list[tuple[int, int]]:
+    """Return what changes when ``model`` or its manifest is replaced."""
+    found = []
+    for path in (model, manifest_path(model)):
+        with suppress(OSError):
+            status = path.stat()
+            found.append((status.st_ino, status.st_mtime_ns))
+    return found
+
+
+def _read(model: Path) -> Artifact:
     with _reading(model):
         _check_kind(model)
         data = memoryview(model.read_bytes())
@@ -92,6 +113,8 @@ def _check_kind(model: Path) -> None:
         raise ArtifactError(f"{model} does not exist: give the path of an exported model, such as out/pem.onnx")
     if model.is_dir():
         raise ArtifactError(f"{model} is a folder: give the path of the model file in it")
+    if not model.is_file():
+        raise ArtifactError(f"{model} is not a regular file: give the path of an exported model")
     if suffix in _CHECKPOINTS:
         raise ArtifactError(f"{model} is a checkpoint: export it first, with pem-export --weights {model} --to onnx")
     if suffix == ".json":
@@ -103,6 +126,8 @@ def _check_kind(model: Path) -> None:
 def _read_beside(model: Path, digest: str) -> Manifest | None:
     """Return the manifest in the file beside ``model``, or None if there is none or it is an engine's."""
     path = pairs.manifest_beside(model)
+    if not path.exists():
+        path = manifest_path(model)  # to which the waiting one may have been renamed by now
     if not path.exists():
         return None
     manifest = read_manifest(path)

@@ -8,7 +8,7 @@ or with the next `settle` if the process is killed in between.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -62,8 +62,11 @@ def write(model: Path, save: Save, manifest: Manifest, companions: Mapping[Path,
                 manifest = msgspec.structs.replace(manifest, model=FileHash(model.name, files.sha256(file)))
                 if manifest.engine is not None or not _describes_engine(manifest_path(model)):
                     _write_waiting(manifest, model)
-        finally:
-            settle(model)
+        except BaseException:
+            with suppress(OutputError):  # the first error tells more
+                settle(model)
+            raise
+        settle(model)
     return manifest
 
 

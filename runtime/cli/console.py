@@ -111,7 +111,7 @@ def say(program: str, text: str) -> None:
     Raises:
         KeyboardInterrupt: If the process was asked to end earlier and a library suppressed the exception.
     """
-    if signals.received() is not None:
+    if signals.must_stop():
         raise KeyboardInterrupt
     output.complain(program, text)
 

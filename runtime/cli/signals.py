@@ -23,10 +23,18 @@ _received: list[int] = []
 _hearing: list[bool] = []
 """Not empty within `heard`, that is within a command; training can also be called as a library."""
 
+_deferring: list[bool] = []
+"""Not empty within `deferred`."""
+
 
 def received() -> int | None:
     """Return the first signal that asked this command to end, or None."""
     return _received[0] if _received else None
+
+
+def must_stop() -> bool:
+    """Return whether this command was asked to end and does not defer that."""
+    return bool(_received) and not _deferring
 
 
 @contextmanager
@@ -64,9 +72,11 @@ def deferred(note: Callable[[], None]) -> Iterator[None]:
         note()
 
     before = _handle(defer)
+    _deferring.append(True)
     try:
         yield
     finally:
+        _deferring.clear()
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if _received and _hearing else handler)
             if _hearing:

@@ -94,7 +94,7 @@ def claim(path: Path) -> Iterator[None]:
     """
     make_folder(path.parent)
     locks.remove_leftovers(path.parent)
-    lock = path.with_name(f"{locks.PREFIX}{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.lock")
+    lock = locks.path_for(path)
     try:
         held = locks.acquire(lock)
     except BlockingIOError as error:
@@ -132,7 +132,6 @@ def write_atomically(path: Path, *, durable: bool = False) -> Iterator[Path]:
         raise _unwritable(path, error) from error
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
         replace(temporary, path, durable=durable)
     except OSError as error:
         raise _unwritable(path, error) from error
@@ -197,9 +196,3 @@ def _flush(path: Path) -> None:
 
 def _unwritable(path: Path, error: OSError) -> OutputError:
     return OutputError(f"cannot write {path}: {error.strerror or error}; choose another place with -o")
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
+import re
+import secrets
 import shutil
 import stat
 import tempfile
@@ -19,6 +22,9 @@ from pathlib import Path
 
 PREFIX = ".pem-edge-"
 """Beginning of the names of temporary files and locks."""
+
+_NAME = re.compile(re.escape(PREFIX) + r"[0-9a-f]{16}(\..*)?", re.DOTALL)
+"""Matches such a name as a whole: a user's file may begin like one."""
 
 _TRIES, _PAUSE = 5, 0.02
 """For a lock that is free, but that another process holds for a moment to see whether it was left behind; seconds."""
@@ -31,17 +37,24 @@ _open: set[int] = set()
 def create(folder: Path, suffix: str) -> tuple[Path, int]:
     """Create a locked temporary file whose name ends in ``suffix``; returns its path and lock. Raises OSError."""
     while True:
-        descriptor, name = tempfile.mkstemp(suffix, PREFIX, folder)
-        if _keep(descriptor, Path(name)):
-            return Path(name), descriptor
+        path = folder / f"{PREFIX}{secrets.token_hex(8)}{suffix}"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        if _keep(descriptor, path):
+            return path, descriptor
 
 
 def create_folder() -> tuple[Path, int]:
     """Create a locked folder among the system's temporary files; returns its path and lock. Raises OSError."""
     while True:
-        path = Path(tempfile.mkdtemp(prefix=PREFIX))
+        path = Path(tempfile.gettempdir(), f"{PREFIX}{secrets.token_hex(8)}")
+        path.mkdir(0o700)
         if _keep(descriptor := os.open(path, os.O_RDONLY), path):
             return path, descriptor
+
+
+def path_for(claimed: Path) -> Path:
+    """Return the path of the lock that claims ``claimed``."""
+    return claimed.with_name(f"{PREFIX}{hashlib.sha256(os.fsencode(claimed.name)).hexdigest()[:16]}.lock")
 
 
 def acquire(path: Path) -> int:
@@ -67,16 +80,17 @@ def release(descriptor: int) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left in ``folder``."""
+    """Remove what killed processes left in ``folder``: files, and folders among the system's temporary files."""
     with suppress(OSError):
-        for path in folder.glob(f"{PREFIX}*"):
-            _remove_if_left(path)
+        for path in folder.iterdir():
+            if _NAME.fullmatch(path.name):
+                _remove_if_left(path)
 
 
 def _remove_if_left(path: Path) -> None:
     with suppress(OSError):
         kind = path.lstat()
-        is_folder = stat.S_ISDIR(kind.st_mode)
+        is_folder = stat.S_ISDIR(kind.st_mode) and path.parent == Path(tempfile.gettempdir())
         if kind.st_uid != os.geteuid() or not (is_folder or stat.S_ISREG(kind.st_mode)):
             return
         descriptor = os.open(path, (os.O_RDONLY if is_folder else os.O_RDWR) | os.O_NOFOLLOW)

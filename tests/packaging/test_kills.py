@@ -64,5 +64,5 @@ def test_half_a_video_and_what_is_left_behind_are_found(inputs: Inputs, tmp_path
     data = (subject.out / "clip_overlay.mp4").read_bytes()
     (subject.out / "clip_overlay.mp4").write_bytes(data[: len(data) // 2])
     assert subject.faults() == ["half: out/clip_overlay.mp4"]
-    (subject.out / ".pem-edge-12345678.png").touch()
-    assert "leftover: out/.pem-edge-12345678.png" in subject.faults_at_end()
+    (subject.out / ".pem-edge-0123456789abcdef.png").touch()
+    assert "leftover: out/.pem-edge-0123456789abcdef.png" in subject.faults_at_end()

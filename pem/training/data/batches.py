@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +19,6 @@ from torch.utils import data
 from pem_edge.pem.training.data.augmentations import NO_SEGMENT, View, random_view
 from pem_edge.pem.training.processes import Processes
 from pem_edge.pem.training.settings import TrainingSettings
-from pem_edge.runtime.cli import signals
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.errors import PemError
 from pem_edge.runtime.machine import usable_cpus
@@ -38,7 +39,7 @@ class Batch:
     classes: Tensor
 
     def pin_memory(self) -> Batch:
-        """Return the batch in pinned memory; PyTorch's loader calls this to make copies to a GPU asynchronous."""
+        """Return the batch in pinned memory, from which copies to a GPU are asynchronous."""
         return Batch(*(tensor.pin_memory() for tensor in vars(self).values()))
 
     def to(self, device: torch.device) -> Batch:
@@ -53,18 +54,18 @@ def make_loader(dataset: Dataset, settings: TrainingSettings, processes: Process
         PemError: If a sample cannot be read.
     """
     workers = settings.workers if settings.workers is not None else usable_cpus() // processes.per_machine
-    loader: data.DataLoader[Batch | PemError] = data.DataLoader(
+    loader: data.DataLoader[list[View | PemError]] = data.DataLoader(
         _ViewDataset(dataset, settings),  # type: ignore[arg-type]  # its items are views until they are collated
         batch_sampler=_BatchSampler(settings, processes, start),  # type: ignore[arg-type]
         num_workers=workers,
-        collate_fn=_collate_or_fail,
+        # Workers send arrays. For tensors they need shared memory and sockets below TMPDIR; a batch for which there is
+        # too little of one, or too long a path to the other, would be lost, and be waited for without end.
+        collate_fn=list,
         worker_init_fn=_initialize_worker,
-        pin_memory=processes.device.type == "cuda",
     )
-    for batch in loader:
-        if isinstance(batch, PemError):
-            raise batch
-        yield batch
+    for views in loader:
+        batch = collate(_require_views(views))
+        yield batch.pin_memory() if processes.device.type == "cuda" else batch
 
 
 def collate(views: Sequence[View]) -> Batch:
@@ -78,14 +79,14 @@ def collate(views: Sequence[View]) -> Batch:
     return Batch(torch.from_numpy(images), torch.from_numpy(segment_map), torch.from_numpy(classes))
 
 
-def _collate_or_fail(views: Sequence[View | PemError]) -> Batch | PemError:
-    """Return the views as a batch, or the first error among them."""
+def _require_views(views: Sequence[View | PemError]) -> list[View]:
+    """Return the views, or raise the first error among them."""
     good = []
     for view in views:
         if isinstance(view, PemError):
-            return view
+            raise view
         good.append(view)
-    return collate(good)
+    return good
 
 
 class _ViewDataset(data.Dataset[View | PemError]):
@@ -127,7 +128,16 @@ class _BatchSampler:
 
 
 def _initialize_worker(_: int) -> None:
-    """Make a worker ignore signals and use one thread; it stops when the trainer does."""
-    for number in signals.ENDING:
-        signal.signal(number, signal.SIG_IGN)
+    """Make a worker use one thread, and end when the trainer says so, not when a whole process group is asked to."""
     cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    threading.Thread(target=_obey_trainer, daemon=True).start()
+
+
+def _obey_trainer() -> None:
+    """End this process on a SIGTERM of the trainer, even while it waits for a file."""
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != os.getppid():
+        pass
+    os._exit(0)

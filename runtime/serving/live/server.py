@@ -118,7 +118,11 @@ class _Server(ThreadingHTTPServer):
     def process_request(self, request: Request, client_address: object) -> None:
         """Answer in a thread if there is a place, or refuse at once."""
         if self._places.acquire(blocking=False):
-            super().process_request(request, client_address)
+            try:
+                super().process_request(request, client_address)
+            except BaseException:  # no thread was started, which would have given the place back
+                self._places.release()
+                raise
             return
         with suppress(OSError):
             request.setblocking(False)  # type: ignore[union-attr]  # a stream's, not a datagram's

@@ -154,6 +154,52 @@ def test_an_onnx_beside_an_engine_leaves_the_manifest_to_it(tmp_path: Path) -> N
     assert artifact.read(onnx).manifest.engine is None
 
 
+@pytest.mark.parametrize("early", [True, False])
+def test_a_reader_during_a_replacement_gets_the_old_or_the_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, early: bool
+) -> None:
+    model = tmp_path / "street.onnx"
+    write(model, 0.1)
+    find = pairs.manifest_beside
+
+    def find_meanwhile(model: Path) -> Path:
+        monkeypatch.setattr(pairs, "manifest_beside", find)
+        if early:
+            write(model, 0.2)
+        found = find(model)
+        if not early:
+            write(model, 0.2)
+        return found
+
+    monkeypatch.setattr(pairs, "manifest_beside", find_meanwhile)
+    assert score_of(model) == 0.2
+
+
+def test_a_reader_finds_the_manifest_that_waited_until_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tmp_path / "street.onnx"
+    write(model, 0.1)
+    monkeypatch.setattr(pairs, "manifest_beside", lambda model: model.with_name(".street.json.new"))
+    assert score_of(model) == 0.1
+
+
+def test_the_first_error_of_a_replacement_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tmp_path / "street.onnx"
+    write(model, 0.1)
+    settle = pairs.settle
+
+    def fail(_: Path) -> None:
+        monkeypatch.setattr(pairs, "settle", refuse)
+        raise ZeroDivisionError
+
+    def refuse(_: Path) -> None:
+        raise OutputError("cannot write")
+
+    with pytest.raises(ZeroDivisionError):
+        pairs.write(model, fail, describe(0.2, engine=False))
+    monkeypatch.setattr(pairs, "settle", settle)
+    assert score_of(model) == 0.1
+
+
 def test_an_engine_that_is_gone_keeps_no_manifest(tmp_path: Path) -> None:
     engine, onnx = tmp_path / "street.engine", tmp_path / "street.onnx"
     write(engine, 0.1)

@@ -49,6 +49,9 @@ def holding(block: str, folder: Path, *, forking: bool = False) -> Iterator[int]
         process.kill()
 
 
+OURS = f"{locks.PREFIX}0123456789abcdef"
+"""A name as temporary files have them."""
+
 WRITING = "files.write_atomically(Path(sys.argv[1])) as file, file.open('w')"
 
 
@@ -57,7 +60,10 @@ def left_behind(folder: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("block", [WRITING, "files.claim(Path(sys.argv[1]))", "files.temporary_folder()"])
-def test_what_a_killed_process_left_is_removed_and_not_before(tmp_path: Path, block: str) -> None:
+def test_what_a_killed_process_left_is_removed_and_not_before(
+    tmp_path: Path, block: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # as the other process has it
     with holding(block, tmp_path):
         locks.remove_leftovers(tmp_path)
         assert len(left_behind(tmp_path)) == 1
@@ -124,21 +130,31 @@ def test_without_locks_files_are_written_and_nothing_is_removed(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    (tmp_path / f"{locks.PREFIX}someones.txt").touch()
+    (tmp_path / OURS).touch()
     with files.claim(tmp_path / "out.txt"), files.write_atomically(tmp_path / "out.txt", durable=True) as file:
         file.write_text("done")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{locks.PREFIX}someones.txt", "out.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [OURS, "out.txt"]
 
 
 def test_links_and_other_files_are_none_of_ours(tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "file").touch()
-    (tmp_path / f"{locks.PREFIX}link").symlink_to(tmp_path / "precious")
-    os.mkfifo(tmp_path / f"{locks.PREFIX}pipe")
+    (tmp_path / OURS).symlink_to(tmp_path / "precious")
+    os.mkfifo(tmp_path / f"{OURS}.pipe")
     (tmp_path / ".street-abcdefgh.onnx").touch()
     before = sorted(tmp_path.rglob("*"))
     locks.remove_leftovers(tmp_path)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_merely_begins_like_a_leftover_stays(tmp_path: Path) -> None:
+    for name in ("models", "notes.txt", "0123456789abcde", "0123456789abcdef0", "0123456789ABCDEF.png"):
+        (tmp_path / f"{locks.PREFIX}{name}").touch()
+    (tmp_path / OURS).mkdir()  # folders are only made among the system's temporary files
+    before = sorted(tmp_path.iterdir())
+    with files.write_atomically(tmp_path / "out.txt") as file:
+        file.touch()
+    assert sorted(tmp_path.iterdir()) == [*before, tmp_path / "out.txt"]
 
 
 def test_a_full_temporary_folder_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
