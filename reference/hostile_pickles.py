@@ -33,6 +33,15 @@ def array(shape: bytes, dtype: bytes, content: bytes) -> bytes:
     return RECONSTRUCT + b"(K\x01" + shape + dtype + b"\x89" + content + b"tb"
 
 
+def dictionaries(levels: int, width: int) -> bytes:
+    """Return the pickle of dictionaries in dictionaries, each of which refers ``width`` times to the next one."""
+    content = b"\x80\x03N" + b"q\x00"
+    for level in range(levels):
+        entries = (text(str(index)) + b"h" + bytes([level]) for index in range(width))
+        content += b"}(" + b"".join(entries) + b"uq" + bytes([level + 1])
+    return content + b"."
+
+
 OBJECTS = DTYPE + b"(" + text("O8") + b"\x89\x88tR"
 HIDDEN = (  # a type that says float64, and whose state has a field of objects
     DTYPE + b"(" + text("V8") + b"\x89\x88tR(K\x03" + text("|") + b"N" + text("x") + b"\x85}"
@@ -56,6 +65,7 @@ HOSTILE = {
     "keys that hash forever": b"\x80\x03}" + b"(K\x01K\x01t" + b"2\x86" * 60 + b"K\x01s.",
     "brackets without end": b"\x80\x03" + b"(" * 200_000,
     "lists in lists": b"\x80\x03" + b"]" * 200_000 + b"a" * 199_999 + b".",
+    "a dictionary referred to a hundred million times": dictionaries(6, 100),
     "a set": b"\x80\x04\x8f.",
     "another codec": document(array(b"K\x01\x85", PLAIN, ENCODE + text("a") + text("zip") + b"\x86R")),
     "one array a million times": b"\x80\x03}"

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 from tqdm import tqdm
 
 from pem_edge.runtime import files
@@ -21,6 +20,7 @@ from pem_edge.runtime.evaluation import error_pictures, table
 from pem_edge.runtime.evaluation.evaluate import Evaluation, evaluate
 from pem_edge.runtime.inference.segmenter import Segmenter
 from pem_edge.runtime.loading import load
+from pem_edge.runtime.results import png
 from pem_edge.runtime.versioned_json import JsonObject
 
 DESCRIPTION = (
@@ -151,8 +151,7 @@ def _draw_worst(
     for index, path in zip(evaluation.worst(len(paths)), paths, strict=False):
         sample = dataset[index]
         drawing = error_pictures.draw(sample, segmenter(sample.image))
-        with files.write_atomically(path) as temporary:
-            temporary.write_bytes(cv2.imencode(".png", cv2.cvtColor(drawing, cv2.COLOR_RGB2BGR))[1].tobytes())
+        png.write(path, drawing)
         yield {"image": sample.name, "pq": evaluation.image_quality[index], "picture": str(path)}
 
 

@@ -20,8 +20,6 @@ from pem_edge.runtime.results import coco_format
 EXPECTED = "a COCO panoptic JSON (images, annotations, categories)"
 CURE = "correct it, or name another file"
 
-_MAX_BYTES = 2_000_000_000  # COCO's own training annotations have a fifth of this
-
 _Number = int | float  # pandas writes whole numbers as 1.0
 _Id = int | float | str
 _Flag = bool | int | float | None
@@ -76,7 +74,7 @@ def read(path: Path) -> tuple[Sequence[Label], Sequence[Annotation]]:
     Raises:
         InputError: If the file is missing, is no such document, or contradicts itself.
     """
-    data = read_bytes(path, InputError, limit=_MAX_BYTES, expected=EXPECTED, cure=CURE)
+    data = read_bytes(path, InputError, limit=labels.MAX_BYTES, expected=EXPECTED, cure=CURE)
     document = foreign_json.decode(data, _Document, path, InputError, expected=EXPECTED, cure=CURE)
     _refuse_duplicates((image.id for image in document.images), "image id", path)
     _refuse_duplicates((record.image_id for record in document.annotations), "annotation of image", path)

@@ -19,7 +19,6 @@ from pem_edge.runtime.results import coco_format
 
 _EXPECTED = "a panoptic map, an RGB PNG of 8 bits"
 _CURE = "write it again"
-_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "PPM", "GIF")  # opened to name them; only PNGs are decoded
 _COLORS = ("RGB", "RGBA")
 
 _Map = NDArray[np.int32]
@@ -43,7 +42,7 @@ def read(path: Path, size: tuple[int, int], listed: Set[int], annotations: Path)
     data = read_bytes(path, InputError, limit=images.MAX_BYTES, expected=_EXPECTED, cure=_CURE)
     with warnings.catch_warnings(), reading(path, InputError, expected=_EXPECTED, cure=_CURE):
         warnings.simplefilter("ignore")  # Pillow warns of large sizes and odd palettes, which are handled here
-        image = Image.open(BytesIO(data), formats=_FORMATS)
+        image = Image.open(BytesIO(data), formats=images.FORMATS)  # to name those that are not PNGs
         _require_ids(image, data, path)
         if sorted(image.size) == sorted(size):
             image.load()

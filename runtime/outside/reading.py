@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,10 +55,10 @@ def read_bytes(path: Path, error: type[PemError], *, limit: int, expected: str, 
             raise error(f"{path} does not exist, expected {expected}: {cure}")
         if not path.is_file():
             raise error(f"{path} is not a file, expected {expected}: {cure}")
-        size = path.stat().st_size
-        if size > limit:
-            raise error(f"{path} has {size} bytes, more than the {limit} of {expected}: {cure}")
         with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > limit:
+                raise error(f"{path} has {size} bytes, more than the {limit} of {expected}: {cure}")
             return file.read(size)
 
 

@@ -19,5 +19,5 @@ def write(path: Path, image: NDArray[np.uint8]) -> None:
     Raises:
         OutputError: If the folder cannot be written or the disk is full.
     """
-    with files.write_atomically(path, durable=False) as temporary:
+    with files.write_atomically(path) as temporary:
         temporary.write_bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())

@@ -17,7 +17,8 @@ from pem_edge.runtime.outside.reading import read_bytes, reading
 BUNDLED = {19: "cityscapes", 133: "coco_panoptic", 150: "ade20k"}
 """Names of the label sets that come with the package, by number of classes."""
 
-_MAX_BYTES = 2_000_000_000  # the annotations of a large dataset also have its categories
+MAX_BYTES = 2_000_000_000
+"""Limit on annotations, which also have categories; COCO's own for training have a fifth of this."""
 _EXPECTED = "a list of COCO categories (name, isthing, color)"
 _Brightness = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
@@ -69,7 +70,7 @@ def load(source: str) -> tuple[Label, ...]:
     with reading(source, InputError, expected="labels", cure=cure):
         if not path.is_file():
             raise InputError(f"no labels called {source!r}: {cure}")
-    return parse(read_bytes(path, InputError, limit=_MAX_BYTES, expected="labels", cure=cure), source)
+    return parse(read_bytes(path, InputError, limit=MAX_BYTES, expected="labels", cure=cure), source)
 
 
 def default(num_classes: int) -> tuple[Label, ...]:

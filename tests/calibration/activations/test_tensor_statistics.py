@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import json
 import resource
+import struct
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -99,12 +102,12 @@ def test_the_table_has_a_line_for_each_tensor(statistics: Statistics) -> None:
     assert f"{minimum:.4g}" in lines[0]
 
 
-def lie(path: Path, name: str, content: bytes) -> None:
+def lie(path: Path, name: str, content: bytes, compression: int = zipfile.ZIP_DEFLATED) -> None:
     """Replace an array in the archive."""
     with zipfile.ZipFile(path) as archive:
         arrays = {entry.filename: archive.read(entry) for entry in archive.infolist()}
     arrays[f"{name}.npy"] = content
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w", compression) as archive:
         for key, value in arrays.items():
             archive.writestr(key, value)
 
@@ -138,16 +141,34 @@ LIES: dict[str, tuple[str, bytes]] = {
 }
 
 
+@contextmanager
+def memory(limit: int) -> Iterator[None]:
+    """Let this process take ``limit`` bytes more."""
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + limit, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
 @pytest.mark.parametrize("kind", LIES)
 def test_a_file_that_lies_is_one_line_and_takes_no_memory(kind: str, statistics: Statistics, tmp_path: Path) -> None:
     path = tmp_path / "s.npz"
     statistics.save(path)
     lie(path, *LIES[kind])
-    limits = resource.getrlimit(resource.RLIMIT_AS)
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30), limits[1]))
-    try:
-        with pytest.raises(CalibrationError, match=r"^[^\n]*s\.npz[^\n]*$"):
-            files.load(path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, limits)
+    with memory(1 << 30), pytest.raises(CalibrationError, match=r"^[^\n]*s\.npz[^\n]*$"):
+        files.load(path)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_bomb_that_denies_its_size_takes_no_memory(compression: int, statistics: Statistics, tmp_path: Path) -> None:
+    path = tmp_path / "s.npz"
+    statistics.save(path)
+    bomb = array(np.zeros(50_000_000))
+    lie(path, "0.sums", bomb, compression)
+    path.write_bytes(path.read_bytes().replace(struct.pack("<I", len(bomb)), struct.pack("<I", 200)))
+    del bomb
+    with memory(256 << 20), pytest.raises(CalibrationError, match=r"^[^\n]*s\.npz[^\n]*$"):
+        files.load(path)

@@ -93,6 +93,14 @@ def claim_in_old_format(path: Path) -> None:
     path.write_bytes(content[: start + 5] + b"J" + struct.pack("<i", 2_000_000_000) + content[start + 7 :])
 
 
+def claim_before_an_archive(path: Path) -> None:
+    """Write the same with an empty archive at its end, where zipfile looks for one."""
+    claim_in_old_format(path)
+    with zipfile.ZipFile(archive := io.BytesIO(), "w"):
+        pass
+    path.write_bytes(path.read_bytes() + archive.getvalue())
+
+
 UNBELIEVABLE: dict[str, Callable[[Path], None]] = {
     "stride 0": save(lambda: torch.ones(1, dtype=torch.float16).expand(1 << 31)),
     "a sparse tensor": save(lambda: torch.eye(3).to_sparse()),
@@ -102,6 +110,7 @@ UNBELIEVABLE: dict[str, Callable[[Path], None]] = {
     "complex numbers": save(lambda: torch.ones(3, dtype=torch.complex64)),
     "a zip bomb": inflate,
     "a storage of 8 GB": claim_in_old_format,
+    "a storage of 8 GB before an archive": claim_before_an_archive,
 }
 
 
@@ -112,6 +121,15 @@ def test_a_tensor_that_is_no_plain_array_is_refused(kind: str, tmp_path: Path) -
     UNBELIEVABLE[kind](path)
     message = refuse(path)
     assert "model.odd is" in message or "claims" in message
+
+
+def test_dictionaries_referred_to_often_take_no_time(tmp_path: Path) -> None:
+    shared: dict[str, Any] = {"w": torch.ones(2)}
+    for _ in range(6):
+        shared = {str(index): shared for index in range(100)}
+    path = tmp_path / "gift.pth"
+    torch.save(shared, path)
+    refuse(path)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".pkl", ".safetensors"])
