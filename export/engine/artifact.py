@@ -16,12 +16,12 @@ from pem_edge.export.engine.machine import Machine
 from pem_edge.export.engine.settings import Settings
 from pem_edge.runtime.artifacts import artifact as artifacts
 from pem_edge.runtime.artifacts import onnx_file, pairs
-from pem_edge.runtime.artifacts.artifact import Artifact
+from pem_edge.runtime.artifacts.artifact import MAX_BYTES, Artifact
 from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, manifest_path, parse_manifest, read_manifest
 from pem_edge.runtime.artifacts.sections import Engine, FileHash
 from pem_edge.runtime.errors import ArtifactError, ExportError, ManifestError
 from pem_edge.runtime.files import make_folder, refuse_existing, remove, sha256, write_atomically
-from pem_edge.runtime.outside.reading import reading
+from pem_edge.runtime.outside.reading import read_bytes, reading
 from pem_edge.runtime.progress import Say
 
 INSPECTION = ".layers.json"
@@ -155,5 +155,7 @@ def _is_inside(beside: Path, onnx: Path) -> bool:
 
 
 def _metadata(onnx: Path) -> dict[str, str]:
-    with reading(onnx, ArtifactError, expected="an ONNX model", cure="export it again"):
-        return onnx_file.metadata(memoryview(onnx.read_bytes()))
+    expected, cure = "an ONNX model", "export it again"
+    with reading(onnx, ArtifactError, expected=expected, cure=cure):
+        data = read_bytes(onnx, ArtifactError, limit=MAX_BYTES, expected=expected, cure=cure)
+        return onnx_file.metadata(memoryview(data))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from pem_edge.runtime.artifacts.manifest import (
 )
 from pem_edge.runtime.artifacts.trust import require_trusted
 from pem_edge.runtime.errors import ArtifactError, ManifestError
-from pem_edge.runtime.outside.reading import reading
+from pem_edge.runtime.outside.reading import read_bytes, reading
 
 SUFFIXES = (".onnx", ".engine")
 """Suffixes of model files."""
@@ -26,6 +26,10 @@ SUFFIXES = (".onnx", ".engine")
 DEMO = "demo"
 """Name of the model that comes with the package: pem-nano at 256x512, trained on toy streets."""
 
+MAX_BYTES = 1 << 32
+"""Limit on a model file; the largest published model of the family, in single precision, has a fifth of this."""
+
+_EXPECTED, _CURE = "a model of pem-edge", "export it again"
 _CHECKPOINTS = frozenset({".pth", ".pt", ".pkl", ".ckpt", ".safetensors"})
 
 
@@ -51,8 +55,7 @@ class Artifact:
             ArtifactError: If the file cannot be read, has changed since its manifest was checked, or is not in the
                 user's list of files to trust.
         """
-        with _reading(self.model):
-            data = self.model.read_bytes()
+        data = read_bytes(self.model, ArtifactError, limit=MAX_BYTES, expected=_EXPECTED, cure=_CURE)
         if self.sha256 is not None:
             digest = hashlib.sha256(data).hexdigest()
             if digest != self.sha256:
@@ -85,25 +88,21 @@ def _state(model: Path) -> list[tuple[int, int]]:
     """Return what changes when ``model`` or its manifest is replaced."""
     found = []
     for path in (model, manifest_path(model)):
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # the latter for names that no file can have
             status = path.stat()
             found.append((status.st_ino, status.st_mtime_ns))
     return found
 
 
 def _read(model: Path) -> Artifact:
-    with _reading(model):
+    with reading(model, ArtifactError, expected=_EXPECTED, cure=_CURE):
         _check_kind(model)
-        data = memoryview(model.read_bytes())
+        data = memoryview(read_bytes(model, ArtifactError, limit=MAX_BYTES, expected=_EXPECTED, cure=_CURE))
         digest = hashlib.sha256(data).hexdigest()
         manifest = _read_beside(model, digest) or _read_inside(model, data)
         if manifest.engine is None:
             _require_consistent(model, data, manifest)
     return Artifact(model, manifest, digest)
-
-
-def _reading(model: Path) -> AbstractContextManager[None]:
-    return reading(model, ArtifactError, expected="a model of pem-edge", cure="export it again")
 
 
 def _check_kind(model: Path) -> None:
@@ -113,8 +112,6 @@ def _check_kind(model: Path) -> None:
         raise ArtifactError(f"{model} does not exist: give the path of an exported model, such as out/pem.onnx")
     if model.is_dir():
         raise ArtifactError(f"{model} is a folder: give the path of the model file in it")
-    if not model.is_file():
-        raise ArtifactError(f"{model} is not a regular file: give the path of an exported model")
     if suffix in _CHECKPOINTS:
         raise ArtifactError(f"{model} is a checkpoint: export it first, with pem-export --weights {model} --to onnx")
     if suffix == ".json":

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from pem_edge.runtime import files
-from pem_edge.runtime.artifacts.manifest import Manifest, manifest_path, parse_manifest
+from pem_edge.runtime.artifacts.manifest import Manifest, manifest_path, read_manifest
 from pem_edge.runtime.artifacts.sections import FileHash
 from pem_edge.runtime.errors import ManifestError, OutputError
 
@@ -132,6 +132,6 @@ def _describes_engine(manifest: Path) -> bool:
 def _read(manifest: Path) -> Manifest | None:
     """Return the manifest in a file, or None if there is none that can be read."""
     try:
-        return parse_manifest(manifest.read_bytes(), str(manifest))
-    except (OSError, ManifestError):
+        return read_manifest(manifest)
+    except ManifestError:
         return None

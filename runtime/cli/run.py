@@ -14,7 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pem_edge.runtime import files, sources
-from pem_edge.runtime.cli import console, output, run_options
+from pem_edge.runtime.cli import console, output, run_options, signals
 from pem_edge.runtime.cli.run_options import RunRequest
 from pem_edge.runtime.inference.segmenter import Segmenter
 from pem_edge.runtime.inference.stream import Stream
@@ -56,11 +56,12 @@ def _segment(request: RunRequest, segmenter: Segmenter, outputs: Outputs) -> Jso
     with ExitStack() as stack:
         stack.enter_context(segmenter)
         board = stack.enter_context(_serve_page(request, segmenter))
-        stack.enter_context(outputs)
+        stack.enter_context(_finished(outputs))
         stream = stack.enter_context(segmenter.stream(request.source, on_error=lambda error: errors.append(str(error))))
         stack.enter_context(_print_summary(request, stream))
         for result in tqdm(islice(stream, request.frames), total=_total(request), unit="image", disable=None):
-            paths = outputs.save(result)
+            with signals.held():  # a frame is in all of the files, or in none
+                paths = outputs.save(result)
             if board is not None:
                 board.update(result, stream.dropped)
             if request.json:
@@ -69,6 +70,19 @@ def _segment(request: RunRequest, segmenter: Segmenter, outputs: Outputs) -> Jso
                 with tqdm.external_write_mode():
                     output.show(_describe(result))
     return {"images": images, "dropped": stream.dropped, "errors": errors}
+
+
+@contextmanager
+def _finished(outputs: Outputs) -> Iterator[None]:
+    """Finish the files after the ``with`` block, even if the process is asked to end then."""
+    try:
+        with outputs:
+            try:
+                yield
+            finally:
+                signals.hold()
+    finally:
+        signals.release()
 
 
 def _total(request: RunRequest) -> int | None:

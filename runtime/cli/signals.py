@@ -23,8 +23,8 @@ _received: list[int] = []
 _hearing: list[bool] = []
 """Not empty within `heard`, that is within a command; training can also be called as a library."""
 
-_deferring: list[bool] = []
-"""Not empty within `deferred`."""
+_waiting: list[bool] = []
+"""Not empty within `held` and `deferred`, where the end has to wait."""
 
 
 def received() -> int | None:
@@ -33,8 +33,8 @@ def received() -> int | None:
 
 
 def must_stop() -> bool:
-    """Return whether this command was asked to end and does not defer that."""
-    return bool(_received) and not _deferring
+    """Return whether this command was asked to end, and that need not wait."""
+    return bool(_received) and not _waiting
 
 
 @contextmanager
@@ -47,7 +47,8 @@ def heard() -> Iterator[None]:
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
         _received.append(number)
-        raise KeyboardInterrupt
+        if not _waiting:
+            raise KeyboardInterrupt
 
     _received.clear()
     _hearing.append(True)
@@ -58,6 +59,28 @@ def heard() -> Iterator[None]:
         _hearing.clear()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def hold() -> None:
+    """Let the end wait until `release`, as files would be left in disorder otherwise."""
+    _waiting.append(True)
+
+
+def release() -> None:
+    """Let the end wait no longer."""
+    _waiting.clear()
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Raise KeyboardInterrupt after the ``with`` block, not in it, when the process is asked to end."""
+    hold()
+    try:
+        yield
+    finally:
+        release()
+    if must_stop():
+        raise KeyboardInterrupt
 
 
 @contextmanager
@@ -72,11 +95,11 @@ def deferred(note: Callable[[], None]) -> Iterator[None]:
         note()
 
     before = _handle(defer)
-    _deferring.append(True)
+    _waiting.append(True)
     try:
         yield
     finally:
-        _deferring.clear()
+        _waiting.clear()
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if _received and _hearing else handler)
             if _hearing:

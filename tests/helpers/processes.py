@@ -9,10 +9,10 @@ from typing import Any
 
 
 @contextmanager
-def started(command: Sequence[str], **popen: Any) -> Iterator[subprocess.Popen[str]]:
+def started(command: Sequence[str], **popen: Any) -> Iterator[subprocess.Popen[Any]]:
     """``command`` in a process that is gone afterwards, whatever it hangs in; pipes are as ``popen`` says, or ours."""
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **popen}
-    process = subprocess.Popen(command, text=True, **pipes)
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, **{"text": True, **pipes, **popen})
     try:
         yield process
     finally:

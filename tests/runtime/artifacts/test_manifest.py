@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -259,6 +260,24 @@ def test_paths_that_cannot_be_opened_are_one_line(name: str, tmp_path: Path) -> 
     with pytest.raises(ArtifactError) as caught:
         artifact.read(tmp_path / name)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".engine"])
+def test_a_pipe_is_not_waited_for(suffix: str, tmp_path: Path) -> None:
+    model = tmp_path / f"street{suffix}"
+    os.mkfifo(model)
+    with pytest.raises(
+        ArtifactError, match=r"street\.\w+ is not a file, expected a model of pem-edge: export it again"
+    ):
+        artifact.read(model)
+
+
+def test_a_model_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
+    model = tmp_path / "street.onnx"
+    model.touch()
+    os.truncate(model, 50 << 30)
+    with pytest.raises(ArtifactError, match=r"street\.onnx has 53687091200 bytes, more than the 4294967296 of a model"):
+        artifact.read(model)
 
 
 def test_range_membership() -> None:

@@ -16,6 +16,7 @@ from pem_edge.runtime.artifacts.manifest import Manifest, Thresholds, manifest_p
 from pem_edge.runtime.artifacts.sections import Engine, FileHash
 from pem_edge.runtime.errors import ManifestError, OutputError
 from pem_edge.runtime.files import sha256
+from tests.helpers.processes import started
 
 KILLED = """
 import os, signal, sys
@@ -212,9 +213,7 @@ def test_a_second_writer_of_a_name_is_told(tmp_path: Path) -> None:
     code = "import sys; from pathlib import Path; from pem_edge.runtime.artifacts import pairs\n"
     code += "with pairs.claim(Path(sys.argv[1])): print('claimed', flush=True); sys.stdin.read()"
     engine = tmp_path / "street.engine"
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(engine)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as first:
+    with started([sys.executable, "-c", code, str(engine)], stdin=subprocess.PIPE) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "claimed\n"
         with (

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from pem_edge.runtime.cli import output
+from tests.helpers.processes import started
 
 PEM_RUN = [sys.executable, "-m", "pem_edge.runtime.cli.run"]
 ENDS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -24,12 +25,7 @@ PATIENCE = 60.0
 
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
-    path = tmp_path / "drive.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (128, 64))
-    for value in range(2000):
-        writer.write(np.full((64, 128, 3), value % 255, np.uint8))
-    writer.release()
-    return path
+    return make_video(tmp_path, 2000)
 
 
 @pytest.fixture
@@ -39,6 +35,26 @@ def pictures(tmp_path: Path) -> Path:
     for index in range(3):
         cv2.imwrite(str(folder / f"{index}.png"), np.full((64, 128, 3), 80 * index, np.uint8))
     return folder
+
+
+def make_video(folder: Path, frames: int) -> Path:
+    path = folder / "drive.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (128, 64))
+    for value in range(frames):
+        writer.write(np.full((64, 128, 3), value % 255, np.uint8))
+    writer.release()
+    return path
+
+
+def count_frames(out: Path) -> int:
+    """Return the number of frames in each of the files of a run."""
+    counts = {
+        len(list((out / "drive_panoptic").iterdir())),
+        len(json.loads((out / "panoptic.json").read_bytes())["annotations"]),
+        round(cv2.VideoCapture(str(out / "drive_overlay.mp4")).get(cv2.CAP_PROP_FRAME_COUNT)),
+    }
+    (frames,) = counts
+    return frames
 
 
 def wait_until(happened: Callable[[], bool]) -> None:
@@ -52,17 +68,15 @@ def wait_until(happened: Callable[[], bool]) -> None:
 def test_a_signal_keeps_what_was_done(number: signal.Signals, video: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [*PEM_RUN, "demo", str(video), "-o", str(out), "--save", "overlay,panoptic,json"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: len(list(out.glob("drive_panoptic/*.png"))) > 2)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=PATIENCE)
+    with started(command, stdout=subprocess.DEVNULL) as process:
+        wait_until(lambda: len(list(out.glob("drive_panoptic/*.png"))) > 2)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == ENDS[number]
     assert errors.splitlines()[-1] == "pem-run: interrupted"
     names = {path.name for path in out.iterdir()}
     assert names == {"drive_overlay.mp4", "drive_panoptic", "panoptic.json"}
-    frames = len(list((out / "drive_panoptic").iterdir()))
-    assert len(json.loads((out / "panoptic.json").read_bytes())["annotations"]) == frames
-    assert int(cv2.VideoCapture(str(out / "drive_overlay.mp4")).get(cv2.CAP_PROP_FRAME_COUNT)) == frames
+    assert count_frames(out) > 2
 
 
 def test_a_second_signal_ends_native_code_that_never_returns() -> None:
@@ -73,14 +87,75 @@ def test_a_second_signal_ends_native_code_that_never_returns() -> None:
             sum(range(10**15))  # native code that keeps the interpreter's lock, so that no handler in Python can run
         console.run(console.Parser("pem-try"), vars, hang, [])
         """
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
+    with started([sys.executable, "-c", script]) as process:
         assert process.stdout is not None
         process.stdout.readline()
         time.sleep(0.2)  # into the call
-        for _ in range(2):
-            process.send_signal(signal.SIGTERM)
-            time.sleep(0.2)
-        assert process.wait(PATIENCE) == -signal.SIGTERM
+
+        def ends() -> bool:
+            process.send_signal(signal.SIGTERM)  # two that come at once are one
+            return process.poll() is not None
+
+        wait_until(ends)
+        assert process.returncode == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", ENDS)
+def test_a_frame_is_in_all_files_or_in_none(number: signal.Signals, tmp_path: Path) -> None:
+    """A signal at any moment of saving lets that go on to its end."""
+    script = """if True:
+        import os, sys
+        from pem_edge.runtime.results import video_file
+        from pem_edge.runtime.cli.run import main
+        write = video_file.VideoFile.write
+        def interrupted(self, image):
+            if self.frames == 3:
+                os.kill(os.getpid(), int(sys.argv[1]))
+            write(self, image)
+        video_file.VideoFile.write = interrupted
+        sys.exit(main(["demo", sys.argv[2], "-o", sys.argv[3], "--save", "overlay,panoptic,json", "--overwrite"]))
+        """
+    video, out = make_video(tmp_path, 20), tmp_path / "out"
+    command = [sys.executable, "-c", script, str(int(number)), str(video), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (ENDS[number], "pem-run: interrupted")
+    assert count_frames(out) == 4
+
+
+@pytest.mark.parametrize("number", ENDS)
+def test_a_signal_while_files_are_finished_lets_them_be_finished(number: signal.Signals, tmp_path: Path) -> None:
+    script = """if True:
+        import os, sys
+        from pem_edge.runtime.results import video_file
+        from pem_edge.runtime.cli.run import main
+        finish = video_file.VideoFile._finish
+        def interrupted(self):
+            os.kill(os.getpid(), int(sys.argv[1]))
+            finish(self)
+        video_file.VideoFile._finish = interrupted
+        sys.exit(main(["demo", sys.argv[2], "-o", sys.argv[3], "--save", "overlay,panoptic,json"]))
+        """
+    video, out = make_video(tmp_path, 5), tmp_path / "out"
+    command = [sys.executable, "-c", script, str(int(number)), str(video), str(out)]
+    subprocess.run(command, capture_output=True, timeout=PATIENCE)
+    assert count_frames(out) == 5
+
+
+@pytest.mark.parametrize("command", ["bench", "eval", "export", "run", "train"])
+def test_ctrl_c_while_a_command_is_imported_is_quiet(command: str) -> None:
+    script = f"""if True:
+        import builtins, os, signal
+        from pem_edge import commands
+        real = builtins.__import__
+        def importing(name, *rest):
+            if name == "argparse":
+                os.kill(os.getpid(), signal.SIGINT)
+            return real(name, *rest)
+        builtins.__import__ = importing
+        commands.pem_{command}()
+        """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])

@@ -18,6 +18,7 @@ import pytest
 from pem_edge.runtime import files
 from pem_edge.runtime.errors import OutputError
 from pem_edge.runtime.files import locks
+from tests.helpers.processes import started
 
 HOLDING = """
 import os, sys, time
@@ -41,12 +42,10 @@ def holding(block: str, folder: Path, *, forking: bool = False) -> Iterator[int]
     """Keep a process within a ``with`` block, in which it is killed at the end; yields its number, or its child's."""
     code = HOLDING.format(block=block, forking=forking)
     environment = {**os.environ, "TMPDIR": str(folder)}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     command = [sys.executable, "-c", code, str(folder / "out.txt")]
-    with subprocess.Popen(command, **pipes, text=True, env=environment) as process:  # type: ignore[call-overload]
+    with started(command, stdin=subprocess.PIPE, env=environment) as process:
         assert process.stdout is not None
         yield int(process.stdout.readline())
-        process.kill()
 
 
 OURS = f"{locks.PREFIX}0123456789abcdef"

@@ -6,7 +6,6 @@ import multiprocessing
 import pickle
 import threading
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -137,8 +136,8 @@ def segment_in_worker(model: Path, pictures: list[NDArray[np.uint8]]) -> list[ru
 
 def test_results_come_back_from_worker_processes(tiny: Path, flag: NDArray[np.uint8]) -> None:
     pictures = [flag, np.rot90(flag).copy()]
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        came = pool.submit(segment_in_worker, tiny, pictures).result(timeout=120)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        came = pool.apply_async(segment_in_worker, (tiny, pictures)).get(timeout=120)
     for result, expected in zip(came, segment_in_worker(tiny, pictures), strict=True):
         for name in ("image", "panoptic", "semantic"):
             np.testing.assert_array_equal(getattr(result, name), getattr(expected, name))
@@ -155,8 +154,8 @@ def test_results_come_back_from_worker_processes(tiny: Path, flag: NDArray[np.ui
 
 def test_a_segmenter_goes_to_worker_processes(tiny: Path, flag: NDArray[np.uint8]) -> None:
     with runtime.load(tiny, "onnxruntime", threads=1, score_threshold=0.9999) as segmenter:
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            result = pool.submit(segmenter, flag, overlap_threshold=0.5).result(timeout=120)
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            result = pool.apply_async(segmenter, (flag,), {"overlap_threshold": 0.5}).get(timeout=120)
         again = pickle.loads(pickle.dumps(segmenter))
     np.testing.assert_array_equal(result.panoptic, np.zeros((64, 96)))  # the tiny model is sure to 0.9998
     assert (again.thresholds, again.backend.settings()["threads"]) == (segmenter.thresholds, 1)

@@ -13,6 +13,7 @@ import pytest
 
 from pem_edge.runtime import sources
 from pem_edge.runtime.errors import InputError
+from tests.helpers.processes import started
 from tests.runtime.helpers.footage import image
 
 SIZE = (64, 96)
@@ -136,12 +137,11 @@ print("ready", flush=True)
 print(len(list(sources.RawFrames(Path("-"), (64, 96)))))
 """
     command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with started(command, stdin=subprocess.PIPE, text=False) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         for half in (image(0)[:32], image(0)[32:], image(1)):
             process.stdin.write(half.tobytes())
             process.stdin.flush()
-        process.stdin.close()
-        assert process.stdout.read() == b"2\n"
+        assert process.communicate(timeout=60)[0] == b"2\n"

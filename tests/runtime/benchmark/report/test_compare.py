@@ -157,7 +157,7 @@ def without_values(report: Report) -> bytes:
 
 
 BAD = {
-    "cannot read": None,
+    "does not exist": None,
     "is not a report of pem-bench": lambda _: b'{"schema_version": 1}',
     "is not a report of pem-bench (": lambda _: b"\xff\xfe",
     "has report schema 99, this pem-edge reads up to 1": other_version,
