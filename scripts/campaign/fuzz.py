@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,6 +19,7 @@ from pathlib import Path
 import cv2
 import torch
 
+from pem_edge.runtime.errors import PemError
 from scripts.campaign.delivery import deliver
 from scripts.campaign.mutations import mutate
 from scripts.campaign.readers import Reader, table
@@ -59,6 +60,7 @@ def run(seed: int, inputs: int | None, end: float, only: str | None = None) -> d
         for number, reader in enumerate(readers):
             place = Path(folder) / str(number)
             place.mkdir()
+            _import_all(reader, place)
             workers[reader.name] = stack.enter_context(Worker(reader.read, place / f"input{reader.suffix}"))
         for done, (reader, content) in enumerate(_inputs(readers, rng)):
             if done == inputs or time.monotonic() > end:
@@ -77,6 +79,15 @@ def run(seed: int, inputs: int | None, end: float, only: str | None = None) -> d
         "faults": faults,
         "versions": {"python": platform.python_version(), **_versions()},
     }
+
+
+def _import_all(reader: Reader, place: Path) -> None:
+    """Let ``reader`` import what it needs, as code that runs later is suspicious."""
+    for number, content in enumerate([*reader.seeds, b""]):
+        path = place / f"seed{number}{reader.suffix}"
+        path.write_bytes(content)
+        with suppress(PemError):
+            reader.read(path)
 
 
 def _inputs(readers: Sequence[Reader], rng: random.Random) -> Iterator[tuple[Reader, bytes]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import os
 import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,23 +13,27 @@ from itertools import islice
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import save as to_safetensors
 
+from pem_edge import pem
 from pem_edge.calibration.activations import tensor_statistics
 from pem_edge.pem import checkpoints
 from pem_edge.pem.training import snapshots
 from pem_edge.pem.training.optimization import make_optimizer, restore_optimizer
 from pem_edge.pem.training.settings import TrainingSettings
 from pem_edge.runtime import images, sources
-from pem_edge.runtime.artifacts import artifact, labels, manifest, pairs
+from pem_edge.runtime.artifacts import artifact, labels, manifest, pairs, trust
+from pem_edge.runtime.artifacts.sections import Engine, FileHash
 from pem_edge.runtime.benchmark import run as benchmark
 from pem_edge.runtime.benchmark import schema
 from pem_edge.runtime.benchmark.options import Options
 from pem_edge.runtime.datasets import panoptic_maps
 from pem_edge.runtime.datasets.coco_panoptic import CocoPanoptic
+from pem_edge.runtime.errors import ArtifactError
 from pem_edge.runtime.results import coco_format
 from pem_edge.runtime.sources.raw import RawFrames
 from pem_edge.runtime.versioned_json import to_json
@@ -78,7 +84,10 @@ def table(folder: Path) -> list[Reader]:
         Reader("training checkpoint", ".pth", [_Training().save()], [], _Training().restore, 8),
         Reader("calibration cache", ".npz", [_statistics(folder)], [b""], tensor_statistics.load, 8),
         Reader("benchmark report", ".json", [_report()], DEEP, _read_report, 4),
-        Reader("waiting manifest", ".json", [_demo(".json")], DEEP, _settle, 2),
+        Reader("waiting manifest", ".json", [_describe(engine=False)], DEEP, _settle, 2),
+        Reader("manifest of an engine", ".json", [_describe(engine=True)], DEEP, _read_engine, 3),
+        Reader("classes of a checkpoint", ".safetensors", [_with_classes(folder)], [], checkpoints.labels, 3),
+        Reader("list of trusted files", ".txt", [_HASHES], [b"", b"\xff" * 64, b"\0"], _trust, 2),
     ]
 
 
@@ -250,9 +259,38 @@ def _read_report(path: Path) -> object:
     return schema.parse(path.read_bytes(), str(path))
 
 
+_MODEL = b"any"
+_HASHES = f"{hashlib.sha256(_MODEL).hexdigest()}  street.engine\n".encode()
+
+
+def _describe(*, engine: bool) -> bytes:
+    """Return the manifest of a file whose content is `_MODEL`."""
+    demo = manifest.parse_manifest(_demo(".json"), "demo")
+    model = FileHash("model.engine" if engine else "model.onnx", hashlib.sha256(_MODEL).hexdigest())
+    about = Engine(target="trt", version="1", gpu="none", compute_capabilities=(), source=model) if engine else None
+    return msgspec.structs.replace(demo, model=model, engine=about).to_json()
+
+
+def _read_engine(path: Path) -> object:
+    model = path.with_suffix(".engine")
+    model.write_bytes(_MODEL)
+    return artifact.read(model)
+
+
+def _with_classes(folder: Path) -> bytes:
+    path = folder / "classes.safetensors"
+    checkpoints.save(pem.build("pem-nano", num_classes=19), path, labels=labels.load("cityscapes"))
+    return path.read_bytes()
+
+
+def _trust(path: Path) -> None:
+    os.environ[trust.VARIABLE] = str(path)
+    trust.require_trusted(Path("street.engine"), hashlib.sha256(_MODEL).hexdigest(), ArtifactError)
+
+
 def _settle(path: Path) -> object:
     model = path.with_name("model.onnx")
-    model.write_bytes(b"any")
+    model.write_bytes(_MODEL)
     path.rename(path.with_name(".model.json.new"))
     pairs.settle(model)
     return model.exists()

@@ -154,10 +154,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__)
     parser.add_argument("--frames", type=int, default=50_000, metavar="N")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--model", metavar="FILE", help="default: the demo weights, exported at a small size")
     parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="also write the report there, as JSON")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="pem-soak-") as folder:
-        model = small_artifact(Path(folder))
+        model = options.model or small_artifact(Path(folder))
         with pem_edge.load(model, "onnxruntime", threads=1) as segmenter:
             every = max(1, options.frames // 50)
             report = run(segmenter, options.frames, options.seed, every, lambda line: print(line, file=sys.stderr))

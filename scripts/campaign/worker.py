@@ -8,10 +8,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import NamedTuple
 
 from pem_edge.runtime.errors import PemError
@@ -21,12 +22,17 @@ MEMORY = 2 << 30
 """Bytes that reading one input may take."""
 
 SECONDS = 10.0
-"""CPU time that reading one input may take."""
+"""Seconds of CPU time that reading one input may take."""
 
 PATIENCE = 60.0
-"""Time that reading one input may take on a busy machine, in seconds."""
+"""Seconds that reading one input may take in all; other processes may be using the CPU."""
 
-_CANARIES = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "pty.spawn", "socket.connect")
+_CANARIES = (
+    "os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "pty.spawn", "socket.connect", "exec",
+)  # fmt: skip
+"""Events that mean that code was run; imports raise "exec", too, but from files."""
+
+_CHANGES = ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.symlink", "os.link", "os.truncate", "os.chmod")
 _NO_MEMORY = "needs more memory than there is"
 
 
@@ -56,6 +62,13 @@ class Worker:
     def try_input(self, content: bytes) -> Outcome:
         """Return what happened on reading ``content``."""
         self._path.write_bytes(content)
+        try:
+            return self._ask()
+        except (EOFError, OSError):
+            self._process.join()
+            return self._replace("crash", f"ended by {self._process.exitcode}")
+
+    def _ask(self) -> Outcome:
         before, started = _cpu_seconds(self._pid), time.monotonic()
         self._pipe.send(None)
         while not self._pipe.poll(0.5):
@@ -65,11 +78,7 @@ class Worker:
                 return self._replace("hang", f"more than {SECONDS:.0f} s of CPU time")
             if time.monotonic() - started > PATIENCE:
                 return self._replace("hang", f"more than {PATIENCE:.0f} s")
-        try:
-            return Outcome(*self._pipe.recv())
-        except EOFError:
-            self._process.join()
-            return self._replace("crash", f"ended by {self._process.exitcode}")
+        return Outcome(*self._pipe.recv())
 
     def __enter__(self) -> Worker:
         return self
@@ -100,19 +109,23 @@ def _serve(read: Callable[[Path], object], path: Path, pipe: Connection) -> None
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):  # native libraries complain on standard error
         os.dup2(null, descriptor)
+    # Whoever waits for the end of a pipe of the parent must not wait for this process, nor this one for its own pipe.
+    os.closerange(3, pipe.fileno())
+    os.closerange(pipe.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
     touched: list[str] = []
     _set_canary(path.parent, touched)
     used = resident_memory()
     resource.setrlimit(resource.RLIMIT_AS, (address_space() + MEMORY, resource.RLIM_INFINITY))
-    while True:
-        pipe.recv()
-        touched.clear()
-        outcome = _outcome(read, path)
-        if touched:
-            outcome = Outcome("canary", touched[0])
-        elif resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - used > MEMORY:
-            outcome = Outcome("memory", outcome.text)
-        pipe.send(tuple(outcome))
+    with suppress(EOFError):  # at the end of the parent
+        while True:
+            pipe.recv()
+            touched.clear()
+            outcome = _outcome(read, path)
+            if touched:
+                outcome = Outcome("canary", touched[0])
+            elif resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - used > MEMORY:
+                outcome = Outcome("memory", outcome.text)
+            pipe.send(tuple(outcome))
 
 
 def _outcome(read: Callable[[Path], object], path: Path) -> Outcome:
@@ -131,23 +144,33 @@ def _outcome(read: Callable[[Path], object], path: Path) -> Outcome:
 
 
 def _set_canary(folder: Path, touched: list[str]) -> None:
-    """Note in ``touched`` programs started, connections made, and files written outside ``folder``."""
+    """Note in ``touched`` what Python runs, starts and connects to, and what it changes outside ``folder``.
+
+    Native code raises no such events.
+    """
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:
-        if event in _CANARIES:
+        if event in _CANARIES and not _is_import(event, arguments):
             touched.append(f"{event} {arguments!r}"[:200])
-        elif event == "open" and len(arguments) == 3 and isinstance(arguments[2], int):
+        elif event in _CHANGES or (event == "open" and _writes(arguments)):
             name = arguments[0]
-            writes = arguments[2] & (os.O_WRONLY | os.O_RDWR)
-            if writes and isinstance(name, str | bytes) and not os.fsdecode(name).startswith((f"{folder}/", "/dev/")):
-                touched.append(f"writes {os.fsdecode(name)}"[:200])
+            if isinstance(name, str | bytes | Path) and not os.fsdecode(name).startswith((f"{folder}/", "/dev/")):
+                touched.append(f"{event} {os.fsdecode(name)}"[:200])
 
     sys.addaudithook(watch)
+
+
+def _is_import(event: str, arguments: tuple[object, ...]) -> bool:
+    return event == "exec" and isinstance(arguments[0], CodeType) and Path(arguments[0].co_filename).is_file()
+
+
+def _writes(arguments: tuple[object, ...]) -> bool:
+    return len(arguments) == 3 and isinstance(arguments[2], int) and bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
 
 
 def _cpu_seconds(pid: int) -> float:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return time.monotonic()
+        return 0.0  # it has ended, which is noticed elsewhere
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
-import time
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pem_edge.runtime.errors import InputError
-from scripts.campaign import fuzz
 from scripts.campaign.worker import Worker
+from tests.helpers.processes import started
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_no_reader_of_foreign_bytes_has_a_fault() -> None:
-    report = fuzz.run(seed=1, inputs=1500, end=time.monotonic() + 120)
-    assert report["faults"] == []
+    command = [sys.executable, "-m", "scripts.campaign.fuzz", "--seed", "1", "--inputs", "1500"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["faults"]) == (0, []), done.stderr
     assert report["inputs"] == 1500
-    outcomes = report["outcomes"]
-    assert isinstance(outcomes, dict)
-    assert set(outcomes) == {"read", "refused"}
+    assert set(report["outcomes"]) == {"read", "refused"}
 
 
 def refuse(_: Path) -> None:
@@ -60,6 +64,14 @@ def run_code(_: Path) -> None:
     os.system("true")
 
 
+def evaluate(path: Path) -> None:
+    eval(path.read_text().replace("x", "1"))
+
+
+def make_elsewhere(path: Path) -> None:
+    path.parent.with_suffix(".elsewhere").mkdir(exist_ok=True)
+
+
 def write_elsewhere(path: Path) -> None:
     path.parent.with_suffix(".elsewhere").write_text("x")
 
@@ -75,7 +87,9 @@ def write_elsewhere(path: Path) -> None:
         (fill_memory, "memory"),
         (hang, "hang"),
         (run_code, "canary"),
+        (evaluate, "canary"),
         (write_elsewhere, "canary"),
+        (make_elsewhere, "canary"),
     ],
 )
 def test_each_kind_of_fault_is_seen(read: Callable[[Path], object], kind: str, tmp_path: Path) -> None:
@@ -83,3 +97,20 @@ def test_each_kind_of_fault_is_seen(read: Callable[[Path], object], kind: str, t
     folder.mkdir()
     with Worker(read, folder / "input") as worker:
         assert [worker.try_input(b"x").kind for _ in range(2)] == [kind] * 2
+
+
+def test_a_worker_ends_with_whoever_asks_it(tmp_path: Path) -> None:
+    """One that lived on would keep the pipes of a test run open, whose end is then waited for without end."""
+    code = """if True:
+        import os
+        from pathlib import Path
+        from scripts.campaign.worker import Worker
+        os.mkdir("inputs")
+        worker = Worker(Path.read_bytes, Path("inputs/input"))
+        worker.try_input(b"x")
+        print("read", flush=True)
+        os._exit(0)
+        """
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with started([sys.executable, "-c", code], cwd=tmp_path, env=environment, text=False) as asking:
+        assert asking.communicate(timeout=60)[0] == b"read\n"

@@ -45,11 +45,11 @@ class Attacks:
         code = self._run(0, signal.SIGKILL, None)
         self.seconds = time.monotonic() - started
         if code != 0:
-            self._note("complete run", [f"failed with {code}: {self._last_line()}"])
+            self.note("complete run", [f"failed with {code}: {self._last_line()}"])
             return
         self.events = int((self.subject.folder / COUNT_FILE).read_text())
         self.complete += 1
-        self._note("complete run", self.subject.faults_at_end())
+        self.note("complete run", self.subject.faults_at_end())
 
     def kill(self) -> None:
         """Run the command, and kill it before a rename or removal or, every second time, at a random moment."""
@@ -61,11 +61,11 @@ class Attacks:
         code = self._run(event, number, delay)
         if code == 0:
             self.moments["too late"] += 1
-            self._note(f"{number.name} too late, {moment}", self.subject.faults_at_end())
+            self.note(f"{number.name} too late, {moment}", self.subject.faults_at_end())
             return
         self.kills[number.name] += 1
         self.moments["random" if at_random else "before a rename or removal"] += 1
-        self._note(f"{number.name} {moment}", [*self._errors(code), *self.subject.faults()])
+        self.note(f"{number.name} {moment}", [*self._errors(code), *self.subject.faults()])
 
     def report(self) -> dict[str, Any]:
         """Return counts and faults."""
@@ -86,20 +86,25 @@ class Attacks:
                 start_new_session=True,
             )  # fmt: skip
             try:
-                return process.wait(delay or _LIMIT)
-            except subprocess.TimeoutExpired:
-                process.send_signal(number)
-            try:
-                return process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                self.stubborn += 1
-                return -signal.SIGKILL
-            finally:
+                return self._wait(process, number, delay)
+            finally:  # children, too
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
 
-    def _note(self, moment: str, faults: list[str]) -> None:
+    def _wait(self, process: subprocess.Popen[bytes], number: signal.Signals, delay: float | None) -> int:
+        try:
+            return process.wait(delay or _LIMIT)
+        except subprocess.TimeoutExpired:
+            process.send_signal(number)
+        try:
+            return process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.stubborn += 1
+            return -signal.SIGKILL
+
+    def note(self, moment: str, faults: list[str]) -> None:
+        """Record faults, and the moment of the kill to which they are due."""
         for fault in faults:
             print(f"kill: {self.subject.name}, {moment}: {fault}", file=sys.stderr)
             self.faults.append({"moment": moment, "fault": fault})
