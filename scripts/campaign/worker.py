@@ -15,6 +15,7 @@ from pathlib import Path
 from types import CodeType, TracebackType
 from typing import NamedTuple
 
+from pem_edge.runtime.benchmark.measures.memory import peak_resident
 from pem_edge.runtime.errors import PemError
 from scripts.campaign.process import address_space, resident_memory
 
@@ -123,7 +124,7 @@ def _serve(read: Callable[[Path], object], path: Path, pipe: Connection) -> None
             outcome = _outcome(read, path)
             if touched:
                 outcome = Outcome("canary", touched[0])
-            elif resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - used > MEMORY:
+            elif (peak_resident() or 0) - used > MEMORY:
                 outcome = Outcome("memory", outcome.text)
             pipe.send(tuple(outcome))
 
