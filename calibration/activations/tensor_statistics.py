@@ -87,7 +87,7 @@ class Statistics:
         arrays: dict[str, NDArray[np.generic]] = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
         for number, key in enumerate(keys):
             arrays.update(_to_arrays(str(number), self.tensors[key]))
-        with write_atomically(path, durable=True) as temporary, temporary.open("wb") as file:
+        with write_atomically(path, durable=True, option="--calib-cache") as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
     def table(self) -> str:

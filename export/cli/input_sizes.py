@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF, InputSpec, Range
+from pem_edge.runtime.artifacts.manifest import MAX_BATCH, MULTIPLE_OF, InputSpec, Range
 from pem_edge.runtime.errors import ExportError
+from pem_edge.runtime.images import MAX_PIXELS
 
 DEFAULT_SIZE, DEFAULT_MIN_SIZE, DEFAULT_MAX_BATCH = (512, 1024), (128, 128), 4
 
@@ -32,10 +33,13 @@ def dynamic(size: Size, batch: int, min_size: Size | None, max_size: Size | None
 def check(spec: InputSpec) -> None:
     """Raise ExportError unless a model can take these sizes.
 
-    Heights and widths must be multiples of 32, batches positive, and each range must contain its default.
+    Heights and widths must be multiples of 32, sizes and batches within the limits of a manifest, and each range must
+    contain its default.
     """
-    if spec.batch < 1:
-        raise ExportError(f"--batch is {spec.batch}, expected 1 or more")
+    if not 1 <= spec.batch <= MAX_BATCH:
+        raise ExportError(f"--batch is {spec.batch}, expected 1 to {MAX_BATCH}")
+    if spec.dynamic_batch is not None and spec.dynamic_batch.most > MAX_BATCH:
+        raise ExportError(f"--max-batch is {spec.dynamic_batch.most}, expected 1 to {MAX_BATCH}")
     _check_size("--size", spec.height, spec.width)
     if spec.dynamic_height is not None and spec.dynamic_width is not None:
         _check_size("--min-size", spec.dynamic_height.least, spec.dynamic_width.least)
@@ -46,9 +50,18 @@ def check(spec: InputSpec) -> None:
 
 
 def _check_size(option: str, height: int, width: int) -> None:
+    if height * width > MAX_PIXELS:
+        raise ExportError(
+            f"{option} is {height}x{width}, more than {MAX_PIXELS} pixels, the limit: choose a smaller {option}"
+        )
     if any(side < MULTIPLE_OF or side % MULTIPLE_OF for side in (height, width)):
-        near = "x".join(str(max(MULTIPLE_OF, round(side / MULTIPLE_OF) * MULTIPLE_OF)) for side in (height, width))
+        near = "x".join(str(_nearest_multiple(side)) for side in (height, width))
         raise ExportError(f"{option} is {height}x{width}, expected multiples of {MULTIPLE_OF}: try {near}")
+
+
+def _nearest_multiple(side: int) -> int:
+    """Return the nearest multiple of 32 that `console.size` takes, which has at most six digits."""
+    return min(max(round(side / MULTIPLE_OF), 1), 999_999 // MULTIPLE_OF) * MULTIPLE_OF
 
 
 def _check_range(name: str, sizes: Range) -> None:

@@ -9,10 +9,11 @@ from typing import Any, get_args
 
 from pem_edge.calibration.images.calibration_set import COUNT
 from pem_edge.export.engine.settings import DEFAULT_CACHE, HARDWARE_LEVELS, NO_CACHE
-from pem_edge.runtime.artifacts.manifest import Thresholds
+from pem_edge.runtime.artifacts.manifest import MAX_BATCH, Thresholds
 from pem_edge.runtime.artifacts.sections import Placement, RangeMethod
 from pem_edge.runtime.cli import console
 
+_PEBIBYTE = 1 << 50
 _FLAG: dict[str, Any] = {"action": "store_true", "default": None}  # Any: add_argument's keywords; None if not given
 
 
@@ -54,7 +55,7 @@ def parser() -> console.Parser:
 
 def _add_graph(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--size", type=console.size, metavar="HxW", help="input size (default: 512x1024)")
-    group.add_argument("--batch", type=int, metavar="N", help="images per run (default: 1)")
+    group.add_argument("--batch", type=console.whole(1, MAX_BATCH), metavar="N", help="images per run (default: 1)")
     group.add_argument(
         "--labels",
         help="cityscapes, ade20k, coco_panoptic, or a JSON file of COCO categories (default: the checkpoint's, or by "
@@ -89,7 +90,9 @@ def _add_dynamic(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--dynamic", **_FLAG, help="take any size and batch within the ranges below")
     group.add_argument("--min-size", type=console.size, metavar="HxW", help="smallest (default: 128x128)")
     group.add_argument("--max-size", type=console.size, metavar="HxW", help="largest (default: twice --size)")
-    group.add_argument("--max-batch", type=int, metavar="N", help="maximum images per run (default: 4)")
+    group.add_argument(
+        "--max-batch", type=console.whole(1, MAX_BATCH), metavar="N", help="maximum images per run (default: 4)"
+    )
 
 
 def _add_thresholds(group: argparse._ArgumentGroup) -> None:
@@ -130,12 +133,13 @@ def _add_engine(group: argparse._ArgumentGroup) -> None:
 
 
 def _bytes(text: str) -> int:
-    match = re.fullmatch(r"(\d+)\s*([KMGT]?)(i?B)?", text, re.IGNORECASE)
-    if match is None or int(match[1]) == 0:
+    match = re.fullmatch(r"(\d{1,16})\s*([KMGT]?)(i?B)?", text, re.IGNORECASE)
+    value = int(match[1]) << " KMGT".index(match[2].upper() or " ") * 10 if match else 0
+    if not 0 < value < _PEBIBYTE:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not an amount of memory: give a number with a unit, such as 2G or 512M"
         )
-    return int(match[1]) << " KMGT".index(match[2].upper() or " ") * 10
+    return value
 
 
 def _add_int8(group: argparse._ArgumentGroup) -> None:
@@ -145,7 +149,9 @@ def _add_int8(group: argparse._ArgumentGroup) -> None:
         help="images like those the model will see: a folder, a folder in COCO's panoptic format, on which PQ is then "
         "measured, too, or toy:COUNT[:HxW[:SEED]]",
     )
-    group.add_argument("--calib-images", type=int, metavar="N", help=f"how many of them to use (default: {COUNT})")
+    group.add_argument(
+        "--calib-images", type=console.positive, metavar="N", help=f"how many of them to use (default: {COUNT})"
+    )
     group.add_argument(
         "--calib-method",
         choices=get_args(RangeMethod),

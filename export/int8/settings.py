@@ -25,7 +25,7 @@ class Calibration:
         cache: The file that keeps the statistics; None for a file in the user's cache folder.
 
     Raises:
-        ExportError: If ``max_drop`` is negative.
+        ExportError: If ``max_drop`` is not a number from 0 to 100.
     """
 
     source: str
@@ -36,5 +36,5 @@ class Calibration:
     cache: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.max_drop is not None and self.max_drop < 0:
-            raise ExportError(f"--max-pq-drop is {self.max_drop:g}, expected 0 or more")
+        if self.max_drop is not None and not 0 <= self.max_drop <= 100:
+            raise ExportError(f"--max-pq-drop is {self.max_drop:g}, expected 0 to 100, percentage points")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -80,14 +81,12 @@ def join_processes(device: str | None = None) -> Iterator[Processes]:
     """Join the process group if torchrun started one; otherwise run alone.
 
     Args:
-        device: "cpu" or "cuda"; defaults to "cuda" if available.
+        device: "cpu", "cuda" or "cuda:N", the GPU of number N; defaults to "cuda" if available.
 
     Raises:
-        TrainingError: If the device is not available.
+        TrainingError: If the device is another one, or not available.
     """
-    wanted = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise TrainingError(f"--device is {wanted}, but PyTorch finds no GPU: leave out --device")
+    wanted = _choose_device(device)
     world_size, local_rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_RANK", 0))
     if world_size == 1:
         yield Processes(0, 1, 1, torch.device(wanted))
@@ -101,3 +100,16 @@ def join_processes(device: str | None = None) -> Iterator[Processes]:
         yield Processes(distributed.get_rank(), world_size, per_machine, torch.device(wanted))
     finally:
         distributed.destroy_process_group()
+
+
+def _choose_device(asked: str | None) -> str:
+    """Return the device asked for, or else "cuda" if available. Raises TrainingError if there is no such device."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    chosen = asked or ("cuda" if gpus else "cpu")
+    match = re.fullmatch(r"cpu|cuda(?::(\d{1,3}))?", chosen)
+    if match is None:
+        raise TrainingError(f"--device is {chosen}, expected cpu, cuda, or one GPU of several, such as cuda:1")
+    if chosen != "cpu" and int(match[1] or 0) >= gpus:
+        found = f"the GPUs 0 to {gpus - 1}" if gpus else "no GPU"
+        raise TrainingError(f"--device is {chosen}, but PyTorch finds {found}: leave out --device")
+    return chosen

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF
 from pem_edge.runtime.errors import TrainingError
+from pem_edge.runtime.images import MAX_PIXELS
+
+MAX_STEPS, MAX_BATCH, MAX_POINTS, MAX_WORKERS = 1_000_000_000, 65_536, 1_000_000, 1024
+MAX_SEED = 2**32 - 1
+
+
+def _expect(name: str, value: object, holds: bool, expected: str) -> None:
+    if not holds:
+        raise TrainingError(f"{name} is {value}, expected {expected}")
 
 
 @dataclass(frozen=True)
@@ -18,12 +28,19 @@ class LossWeights:
         entropy: Weight of the cross-entropy of masks.
         dice: Weight of the Dice loss of masks.
         no_object: Weight of the class "no object" within the cross-entropy of classes, where other classes have 1.
+
+    Raises:
+        TrainingError: If a weight is negative or not finite.
     """
 
     classes: float = 2.0
     entropy: float = 5.0
     dice: float = 5.0
     no_object: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, weight in asdict(self).items():
+            _expect(f"loss weight {name}", weight, 0 <= weight < math.inf, "0 or more")
 
 
 @dataclass(frozen=True)
@@ -77,23 +94,30 @@ class TrainingSettings:
     checkpoint_minutes: float = 10.0
 
     def __post_init__(self) -> None:
-        self._expect("steps", self.steps >= 1, "1 or more")
-        self._expect("batch", self.batch >= 2, "2 or more, because BatchNorm needs several images")
+        self._expect("steps", 1 <= self.steps <= MAX_STEPS, f"1 to {MAX_STEPS}")
+        self._expect(
+            "batch",
+            2 <= self.batch <= MAX_BATCH,
+            f"2 or more, because BatchNorm needs several images, up to {MAX_BATCH}",
+        )
         self._expect("size", all(s >= MULTIPLE_OF and s % MULTIPLE_OF == 0 for s in self.size), "multiples of 32")
+        self._expect("size", math.prod(self.size) <= MAX_PIXELS, f"up to {MAX_PIXELS} pixels")
         self._expect("learning_rate", 0 < self.learning_rate < 10, "above 0 and below 10")
+        self._expect("backbone_factor", 0 <= self.backbone_factor <= 1000, "0 to 1000")
+        self._expect("weight_decay", 0 <= self.weight_decay <= 100, "0 to 100")
         self._expect("clip", self.clip > 0, "above 0")
         self._expect("scale", 0 < self.scale[0] <= self.scale[1] <= 100, "two factors from 0 to 100, the smaller first")
-        self._expect("points", self.points >= 4, "4 or more")
+        self._expect("points", 4 <= self.points <= MAX_POINTS, f"4 to {MAX_POINTS}")
         self._expect("ema", 0 <= self.ema < 1, "0 or more and below 1")
-        self._expect("seed", self.seed >= 0, "0 or more")
-        self._expect("warmup", self.warmup >= 0, "0 or more")
-        self._expect("workers", self.workers is None or self.workers >= 0, "0 or more")
-        self._expect("log_every", self.log_every >= 1, "1 or more")
-        self._expect("picture_every", self.picture_every >= 1, "1 or more")
+        self._expect("seed", 0 <= self.seed <= MAX_SEED, f"0 to {MAX_SEED}")
+        self._expect("warmup", 0 <= self.warmup <= MAX_STEPS, f"0 to {MAX_STEPS}")
+        self._expect("workers", self.workers is None or 0 <= self.workers <= MAX_WORKERS, f"0 to {MAX_WORKERS}")
+        self._expect("log_every", 1 <= self.log_every <= MAX_STEPS, f"1 to {MAX_STEPS}")
+        self._expect("picture_every", 1 <= self.picture_every <= MAX_STEPS, f"1 to {MAX_STEPS}")
+        self._expect("checkpoint_minutes", self.checkpoint_minutes >= 0, "0 or more")
 
     def _expect(self, name: str, holds: bool, expected: str) -> None:
-        if not holds:
-            raise TrainingError(f"{name.replace('_', ' ')} is {getattr(self, name)}, expected {expected}")
+        _expect(name.replace("_", " "), getattr(self, name), holds, expected)
 
 
 QAT_SETTINGS = TrainingSettings(qat=True, steps=2000, learning_rate=7e-5, precision="fp32")

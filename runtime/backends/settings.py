@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from pem_edge.runtime.errors import InputError
 
+MAX_THREADS = 1024
+"""Limit on the threads of a backend, which starts them all; more than any CPU runs."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -14,18 +17,20 @@ class Settings:
     `Backend.settings` returns the settings in force.
 
     Attributes:
-        threads: CPU threads for one run of the model, 1 or more; None for as many as there are usable CPUs.
+        threads: CPU threads for one run of the model, 1 to 1024; None for as many as there are usable CPUs.
         arena: Whether ONNX Runtime keeps the memory of a run for the next one. Without it, a run takes a sixth more
             CPU time, and the process is about 170 MB smaller between runs (pem-stdc1, 512x1024), though its peak is
             nearly the same.
 
     Raises:
-        InputError: If ``threads`` is less than 1.
+        InputError: If ``threads`` is out of range.
     """
 
     threads: int | None = None
     arena: bool = True
 
     def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"{self.threads} threads cannot run a model: give 1 or more, or none for all of the CPU")
+        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
+            raise InputError(
+                f"{self.threads} threads cannot run a model: give 1 to {MAX_THREADS}, or none for all of the CPU"
+            )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from pem_edge.runtime.backends.settings import MAX_THREADS
 from pem_edge.runtime.benchmark import writing
 from pem_edge.runtime.benchmark.options import SCENARIOS, Options
 from pem_edge.runtime.benchmark.schema import Report
@@ -80,7 +81,10 @@ def _add_subject_options(parser: console.Parser) -> None:
     parser.add_argument("--dataset-limit", metavar="N", type=console.positive, help="score only the first N of them")
     console.add_backend(parser)
     parser.add_argument(
-        "--threads", metavar="N", type=console.positive, help="threads of a CPU backend; default: the backend's choice"
+        "--threads",
+        metavar="N",
+        type=console.whole(1, MAX_THREADS),
+        help="threads of a CPU backend; default: the backend's choice",
     )
 
 

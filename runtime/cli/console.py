@@ -55,11 +55,21 @@ def fraction(text: str) -> float:
     return value
 
 
+def whole(least: int, most: int = 1_000_000_000) -> Callable[[str], int]:
+    """Return an argument's type: a whole number from ``least``, 0 or more, to ``most``."""
+
+    def parse(text: str) -> int:
+        value = int(text) if re.fullmatch(r"[0-9]{1,20}", text) else -1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from {least} to {most}")
+        return value
+
+    return parse
+
+
 def positive(text: str) -> int:
     """Parse an integer of at least 1, for use as an argument's type."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of 1 or more")
-    return int(text)
+    return whole(1)(text)
 
 
 def missing_companion(option: str, companion: str) -> InputError:

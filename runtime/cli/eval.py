@@ -27,7 +27,7 @@ DESCRIPTION = (
     "pem-eval: score an exported model on labeled images: PQ, SQ and RQ as the COCO panoptic API, and mean IoU."
 )
 
-_DEFAULT_WORST = 10
+_DEFAULT_WORST, _SAVE_ERRORS = 10, "--save-errors"
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _parser() -> console.Parser:
     dataset_options.add(parser)
     group = parser.add_argument_group("drawings of errors")
     group.add_argument(
-        "--save-errors",
+        _SAVE_ERRORS,
         metavar="DIR",
         type=Path,
         help="draw the images of lowest PQ into this folder: image, truth, prediction and errors (red: wrong class, "
@@ -135,7 +135,7 @@ def _plan_drawings(request: EvalRequest, folder: Path, count: int) -> list[Path]
     Raises:
         OutputError: If the folder cannot be created, or a drawing exists and must not be replaced.
     """
-    files.make_folder(folder)
+    files.make_folder(folder, option=_SAVE_ERRORS)
     worst = min(request.worst or _DEFAULT_WORST, count)
     paths = [folder / f"worst_{rank:02d}.png" for rank in range(1, worst + 1)]
     for path in paths:
@@ -151,7 +151,7 @@ def _draw_worst(
     for index, path in zip(evaluation.worst(len(paths)), paths, strict=False):
         sample = dataset[index]
         drawing = error_pictures.draw(sample, segmenter(sample.image))
-        png.write(path, drawing)
+        png.write(path, drawing, option=_SAVE_ERRORS)
         yield {"image": sample.name, "pq": evaluation.image_quality[index], "picture": str(path)}
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pem_edge.runtime import sources
+from pem_edge.runtime.backends.settings import MAX_THREADS
 from pem_edge.runtime.cli import console
 from pem_edge.runtime.results.saving import KINDS
 from pem_edge.runtime.serving import live
@@ -139,7 +140,10 @@ def parser() -> console.Parser:
     parser.add_argument("--frames", metavar="N", type=console.positive, help="stop after that many images")
     console.add_backend(parser)
     parser.add_argument(
-        "--threads", metavar="N", type=console.positive, help="CPU threads that run the model; default: all"
+        "--threads",
+        metavar="N",
+        type=console.whole(1, MAX_THREADS),
+        help="CPU threads that run the model; default: all",
     )
     parser.add_argument(
         "--score-threshold", metavar="P", type=console.fraction, help="minimum class probability, 0 to 1"
@@ -158,7 +162,7 @@ def _add_live_options(parser: console.Parser) -> None:
         "--live",
         metavar="PORT",
         nargs="?",
-        type=int,
+        type=console.whole(0, 65535),
         const=live.PORT,
         help="show drawings, frame rate and classes on a web page; default port: %(const)s, 0: any free port",
     )

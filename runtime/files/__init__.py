@@ -49,8 +49,12 @@ def refuse_existing(path: Path) -> None:
         raise OutputError(f"{path} exists already: add --overwrite, or choose another name with -o")
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, *, option: str = "-o") -> None:
     """Create ``folder`` and its parents if missing, and remove what killed processes left in it.
+
+    Args:
+        folder: The folder.
+        option: The option of the command that names it, for the message.
 
     Raises:
         OutputError: If no file can be written in it.
@@ -58,8 +62,12 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
+    except FileExistsError as error:
+        raise OutputError(
+            f"cannot write {folder}: {error.filename} is not a folder; choose another place with {option}"
+        ) from error
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise _unwritable(folder, error, option) from error
     _tidy_once(folder)
 
 
@@ -112,7 +120,7 @@ def claim(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def write_atomically(path: Path, *, durable: bool = False) -> Iterator[Path]:
+def write_atomically(path: Path, *, durable: bool = False, option: str = "-o") -> Iterator[Path]:
     """Yield a temporary file to write, which replaces ``path`` at the end of the ``with`` block.
 
     If the block raises, the temporary file is removed and ``path`` stays as it was. If the process is killed, whatever
@@ -121,20 +129,21 @@ def write_atomically(path: Path, *, durable: bool = False) -> Iterator[Path]:
     Args:
         path: The file.
         durable: Whether the file must outlast a loss of power as soon as the block has ended, which takes time.
+        option: The option of the command that names the file, for the message.
 
     Raises:
         OutputError: If the folder cannot be written or the disk is full.
     """
-    make_folder(path.parent)
+    make_folder(path.parent, option=option)
     try:
         temporary, lock = locks.create(path.parent, path.suffix)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise _unwritable(path, error, option) from error
     try:
         yield temporary
         replace(temporary, path, durable=durable)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise _unwritable(path, error, option) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -194,5 +203,5 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _unwritable(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"cannot write {path}: {error.strerror or error}; choose another place with -o")
+def _unwritable(path: Path, error: OSError, option: str = "-o") -> OutputError:
+    return OutputError(f"cannot write {path}: {error.strerror or error}; choose another place with {option}")

@@ -179,7 +179,7 @@ def test_pictures_that_do_not_calibrate(tmp_path: Path, refusal: Refusal) -> Non
     assert "has no images in it" in refused(refusal, out, "--calib", empty)
     assert "does not exist" in refused(refusal, out, "--calib", tmp_path / "none")
     assert "are identical: give different images" in refused(refusal, out, "--calib", same)
-    assert "expected 0 or more" in refused(refusal, out, "--calib", STREETS, "--max-pq-drop", "-1")
+    assert "expected 0 to 100" in refused(refusal, out, "--calib", STREETS, "--max-pq-drop", "-1")
 
 
 def test_statistics_of_another_checkpoint(tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:

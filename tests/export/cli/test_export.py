@@ -178,7 +178,6 @@ def test_the_checkpoints_own_labels_are_the_default(tmp_path: Path) -> None:
         (["--size", "100x150"], "expected multiples of 32: try 96x160"),
         (["--labels", "ade20k"], "the labels name 150 classes"),
         (["--labels", "nowhere"], "no labels called 'nowhere'"),
-        (["--batch", "0"], "--batch is 0"),
         (["--max-batch", "2"], "--max-batch is for sizes that vary: add --dynamic"),
         (["--dynamic", "--max-size", "32x32"], "expected a range that contains the default"),
         (["--dynamic", "--min-size", "40x64"], "--min-size is 40x64"),

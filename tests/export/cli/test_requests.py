@@ -33,7 +33,13 @@ HALF_HEIGHTS = InputSpec(height=64, width=96, dynamic_height=Range(64, 64, 100),
         ({"output": Path("x.engine")}, "names an engine"),
         ({"settings": Settings(workspace=1)}, "--workspace is for engines"),
         ({"input": InputSpec(height=100, width=160)}, "expected multiples of 32: try 96x160"),
-        ({"input": InputSpec(height=64, width=96, batch=0)}, "--batch is 0"),
+        ({"input": InputSpec(height=64, width=96, batch=0)}, "--batch is 0, expected 1 to 1024"),
+        ({"input": InputSpec(height=64, width=96, batch=1025)}, "--batch is 1025, expected 1 to 1024"),
+        ({"input": InputSpec(height=64, width=96, dynamic_batch=Range(1, 1, 1025))}, "--max-batch is 1025, expected"),
+        (
+            {"input": InputSpec(height=32, width=3_200_000)},
+            "--size is 32x3200000, more than 100000000 pixels, the limit",
+        ),
         ({"input": HALF_HEIGHTS}, "--max-size is 100x128"),
         ({"input": InputSpec(height=64, width=96, dynamic_batch=Range(2, 1, 4))}, "that contains the default"),
         ({"thresholds": Thresholds(score=1.5)}, "--score-threshold is 1.5, expected a number between 0 and 1"),
@@ -94,3 +100,42 @@ def test_an_engine_is_built_from_onnx(source: str, to: str, message: str) -> Non
 def test_an_option_without_its_partner_is_refused(arguments: list[str], message: str) -> None:
     with pytest.raises(ExportError, match=message):
         options.read(parser.parser().parse_args(arguments))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--batch", "0"],
+        ["--batch", "1025"],
+        ["--batch", f"{10**25}"],
+        ["--max-batch", "1025"],
+        ["--calib-images", f"{10**25}"],
+        ["--workspace", "1024T"],
+        ["--workspace", f"{10**25}"],
+        ["--optimization-level", f"{10**25}"],
+    ],
+)
+def test_numbers_beyond_all_use_are_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parser.parser().parse_args(["--weights", "demo", *arguments])
+    assert arguments[0] in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_largest_numbers_are_taken() -> None:
+    assert graph_request("--dynamic", "--batch", "1024", "--max-batch", "1024").input.batch == 1024
+    assert parser.parser().parse_args(["--list", "--workspace", "1023T"]).workspace == 1023 << 40
+
+
+@pytest.mark.parametrize("most", ["nan", "inf", "-1", "100.5"])
+def test_a_maximum_loss_is_in_percentage_points(most: str) -> None:
+    with pytest.raises(ExportError, match=r"--max-pq-drop is .*, expected 0 to 100, percentage points"):
+        graph_request("--precision", "int8", "--calib", "images", f"--max-pq-drop={most}")
+
+
+def test_a_size_beyond_the_limit_of_pixels_says_the_limit() -> None:
+    with pytest.raises(
+        ExportError, match="--size is 999999x999999, more than 100000000 pixels, the limit: choose a sma"
+    ):
+        graph_request("--size", "999999x999999")
+    with pytest.raises(ExportError, match="--size is 100x999999, expected multiples of 32: try 96x999968"):
+        graph_request("--size", "100x999999")

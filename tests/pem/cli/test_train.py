@@ -142,6 +142,10 @@ def test_weights_of_an_earlier_run_are_a_start(run: Run, tmp_path: Path) -> None
         (["--weights", "demo", "--backbone", "resnet50.pth"], "--weights include a backbone"),
         (["--weights", "/nowhere.pth"], "no checkpoint at /nowhere.pth"),
         (["-o", "/proc/out"], "cannot write"),
+        (["--device", "gpu"], "--device is gpu, expected cpu, cuda, or one GPU of several"),
+        (["--device", "mps"], "--device is mps, expected cpu"),
+        (["--device", "cuda:999"], "--device is cuda:999, but PyTorch finds "),
+        (["--learning-rate", "nan"], "learning rate is nan, expected above 0"),
     ],
 )
 def test_bad_input_is_one_line(run: Run, options: list[str], complaint: str) -> None:
@@ -150,6 +154,17 @@ def test_bad_input_is_one_line(run: Run, options: list[str], complaint: str) -> 
     assert len(said.splitlines()) == 1
     assert complaint in said
     assert "unexpected" not in said
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--steps", "--batch", "--warmup", "--points", "--seed", "--workers", "--log-every", "--picture-every"],
+)
+@pytest.mark.parametrize("value", [f"{10**25}", "-1", "1.5"])
+def test_numbers_beyond_all_use_are_wrong_usage(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--dataset", "toy:4", option, value])
+    assert f"argument {option}: '{value}' must be a whole number from 0 to " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -307,6 +307,9 @@ def test_groups_and_schedule_are_the_recipes() -> None:
         assert seen["backbone.features.0.conv.weight"]["lr"] == pytest.approx(1e-3 * factor)
 
 
+FLOATS = ("learning_rate", "backbone_factor", "weight_decay", "ema", "clip", "checkpoint_minutes")
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
@@ -315,8 +318,24 @@ def test_groups_and_schedule_are_the_recipes() -> None:
         ({"size": (100, 64)}, "multiples of 32"),
         ({"scale": (2.0, 1.0)}, "the smaller first"),
         ({"ema": 1.0}, "below 1"),
+        ({"steps": 10**25}, "expected 1 to 1000000000"),
+        ({"batch": 10**25}, "up to 65536"),
+        ({"workers": 10**25}, "expected 0 to 1024"),
+        ({"seed": 10**25}, "expected 0 to 4294967295"),
+        ({"points": 10**25}, "expected 4 to 1000000"),
+        ({"size": (999968, 999968)}, "expected up to 100000000 pixels"),
+        *(({name: math.nan}, f"{name.replace('_', ' ')} is nan") for name in FLOATS),
+        *(({name: math.inf}, f"{name.replace('_', ' ')} is inf") for name in FLOATS[:4]),
+        *(({name: -1.0}, f"{name.replace('_', ' ')} is -1") for name in FLOATS),
+        ({"scale": (0.5, math.nan)}, "scale is .*nan"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(change: dict[str, Any], complaint: str) -> None:
     with pytest.raises(TrainingError, match=complaint):
         replace(SETTINGS, **change)
+
+
+@pytest.mark.parametrize("weight", [-1.0, math.nan, math.inf])
+def test_weights_of_losses_that_cannot_work_are_refused(weight: float) -> None:
+    with pytest.raises(TrainingError, match=r"loss weight dice is .*, expected 0 or more"):
+        LossWeights(dice=weight)

@@ -201,9 +201,10 @@ def test_onnxruntimes_arena_can_be_turned_off(tiny: Path) -> None:
     np.testing.assert_allclose(backend(noise(0)[None])[1][0, 0], expected_masks(noise(0)), atol=1e-3)
 
 
-def test_no_threads_is_an_error() -> None:
-    with pytest.raises(InputError, match="0 threads cannot run a model: give 1 or more"):
-        Settings(threads=0)
+@pytest.mark.parametrize("threads", [0, 1025, 10**25])
+def test_threads_that_cannot_be_started_are_an_error(threads: int) -> None:
+    with pytest.raises(InputError, match=f"^{threads} threads cannot run a model: give 1 to 1024, or none"):
+        Settings(threads=threads)
 
 
 def test_available_names_what_is_installed_and_imports_nothing() -> None:

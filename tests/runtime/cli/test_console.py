@@ -82,11 +82,19 @@ def test_what_is_no_size(text: str) -> None:
         console.size(text)
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "two"])
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "two", "1000000001", "9" * 5000])
 def test_what_is_no_count(text: str) -> None:
     assert console.positive("12") == 12
-    with pytest.raises(argparse.ArgumentTypeError, match="must be a whole number of 1 or more"):
+    assert console.positive("1000000000") == 10**9
+    with pytest.raises(argparse.ArgumentTypeError, match="must be a whole number from 1 to 1000000000"):
         console.positive(text)
+
+
+@pytest.mark.parametrize("text", ["-1", "6", "1e0", "0x1", "٣"])
+def test_a_whole_number_has_its_limits(text: str) -> None:
+    assert [console.whole(0, 5)(each) for each in ("0", "05", "5")] == [0, 5, 5]
+    with pytest.raises(argparse.ArgumentTypeError, match="must be a whole number from 0 to 5"):
+        console.whole(0, 5)(text)
 
 
 def test_an_interrupt_that_a_library_swallowed_counts_at_the_next_remark(capsys: pytest.CaptureFixture[str]) -> None:

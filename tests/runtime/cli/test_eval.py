@@ -156,6 +156,12 @@ BAD = {
     "nowhere is not a folder": ["--dataset", "nowhere"],
     "'toy:x' is not a dataset": ["--dataset", "toy:x"],
     r"'nonsense'": ["--dataset", "DATASET", "--backend", "nonsense"],
+    "cannot write /dev/null: /dev/null is not a folder; choose another place with --save-errors": [
+        "--dataset",
+        "DATASET",
+        "--save-errors",
+        "/dev/null",
+    ],
     "cannot write DATASET/panoptic.json/deeper": [
         "--dataset",
         "DATASET",

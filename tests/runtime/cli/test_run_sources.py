@@ -86,7 +86,20 @@ def test_standard_input_needs_a_size(tiny: Path) -> None:
     assert finished(tiny, "-") == (1, "", "pem-run: - gives raw frames: give their size with --raw-size HxW\n")
 
 
-@pytest.mark.parametrize("option", [("--raw-size", "big"), ("--frames", "0"), ("--timeout", "soon"), ("--live", "x")])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--raw-size", "big"),
+        ("--frames", "0"),
+        ("--frames", f"{10**20}"),
+        ("--threads", "1025"),
+        ("--timeout", "soon"),
+        ("--timeout", "nan"),
+        ("--live", "x"),
+        ("--live", "-1"),
+        ("--live", "65536"),
+    ],
+)
 def test_wrong_usage(tiny: Path, option: tuple[str, str]) -> None:
     code, out, error = finished(tiny, "0", *option)
     assert (code, out) == (2, "")

@@ -59,6 +59,18 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
         pytest.fail("the block must not run")
 
 
+@pytest.mark.parametrize("inside", ["", "deeper"])
+def test_what_is_no_folder_is_said(tmp_path: Path, inside: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    for place in (Path("/dev/full"), tmp_path / "file", tmp_path / "link"):
+        with pytest.raises(OutputError) as caught:
+            files.make_folder(place / inside, option="--save-errors")
+        assert str(caught.value).startswith(f"cannot write {place / inside}: ")
+        assert str(caught.value).endswith("; choose another place with --save-errors")
+        assert inside or f"{place} is not a folder" in str(caught.value)
+
+
 def test_a_folder_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "out.txt").mkdir()
     with (
