@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
-from typing import Generic, TypeAlias, TypeVar
+from typing import Annotated, Generic, TypeAlias, TypeVar
 
 import msgspec
 
 from pem_edge.runtime.errors import PemError
+from pem_edge.runtime.outside.reading import reading
 
 Content = TypeVar("Content", bound=msgspec.Struct)
 JsonObject: TypeAlias = dict[str, object]
@@ -49,6 +51,10 @@ class Schema(Generic[Content]):
         Raises:
             PemError: If it is damaged, too new, or another kind of document. The type is ``self.error``.
         """
+        with reading(source, self.error, expected=f"a {self.name} of {self.maker}", cure=self.cure):
+            return self._parse(data.removeprefix(codecs.BOM_UTF8), source)  # the mark is what editors add
+
+    def _parse(self, data: bytes, source: str) -> Content:
         try:
             version = msgspec.json.decode(data, type=_Versioned).schema_version
             if version > self.version:
@@ -62,4 +68,4 @@ class Schema(Generic[Content]):
 
 
 class _Versioned(msgspec.Struct):
-    schema_version: int
+    schema_version: Annotated[int, msgspec.Meta(ge=1)]

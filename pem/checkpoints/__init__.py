@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from pem_edge.pem.checkpoints.wrappings import unwrap
 from pem_edge.pem.model import PEM
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.errors import CheckpointError
+from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.progress import Say
 
@@ -52,7 +54,9 @@ def load(path: str | Path, say: Say = _log.warning) -> PEM:
 
 
 def locate(path: str | Path) -> Path:
-    """Return ``path``, or for "demo" the path of the weights that come with the package."""
+    """Return ``path``, or for "demo" the path of the weights that come with the package. Raises CheckpointError."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise CheckpointError(f"the checkpoint is {brief(path)}, expected a path: give it as a str or a Path")
     return Path(__file__).parents[1] / "weights" / "demo.safetensors" if str(path) == DEMO else Path(path)
 
 

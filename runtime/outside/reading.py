@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pem_edge.runtime.errors import PemError
 
 _LONGEST_REASON = 160
 
+_POINTER = b"version https://git-lfs.github.com/spec/"
+"""First bytes of what Git LFS leaves in place of a file that it has not fetched."""
+
 
 @contextmanager
 def reading(source: str | Path, error: type[PemError], *, expected: str, cure: str) -> Iterator[None]:
     """Turn every exception of the ``with`` block, which reads a foreign file, into ``error``.
 
-    A parser given damaged bytes may raise anything. Errors of this package pass through as they are, and so do
-    interruptions.
+    A parser given damaged bytes may raise anything. Errors of this package pass through as they are, unless the file is
+    a pointer of Git LFS, and so do interruptions.
 
     Args:
         source: The file, or a name for it in messages.
@@ -30,18 +33,12 @@ def reading(source: str | Path, error: type[PemError], *, expected: str, cure: s
     """
     try:
         yield
-    except PemError:
-        raise
-    except OSError as cause:
-        if cause.errno is None:  # some libraries raise it for damaged content
-            raise error(f"{source} is damaged or not {expected} ({_reason(cause)}): {cure}") from cause
-        raise error(f"cannot read {cause.filename or source}: {cause.strerror or cause}; {cure}") from cause
-    except MemoryError as cause:
-        raise error(f"{source} needs more memory than there is, expected {expected}: {cure}") from cause
-    except RecursionError as cause:
-        raise error(f"{source} is nested too deeply, expected {expected}: {cure}") from cause
     except Exception as cause:
-        raise error(f"{source} is damaged or not {expected} ({_reason(cause)}): {cure}") from cause
+        if _is_pointer(source):
+            raise error(f"{source} only stands for a file in Git LFS, expected {expected}: git lfs pull") from cause
+        if isinstance(cause, PemError):
+            raise
+        raise error(_message(cause, source, expected, cure)) from cause
 
 
 def read_bytes(path: Path, error: type[PemError], *, limit: int, expected: str, cure: str) -> bytes:
@@ -60,6 +57,26 @@ def read_bytes(path: Path, error: type[PemError], *, limit: int, expected: str, 
             if size > limit:
                 raise error(f"{path} has {size} bytes, more than the {limit} of {expected}: {cure}")
             return file.read(size)
+
+
+def _message(cause: Exception, source: str | Path, expected: str, cure: str) -> str:
+    match cause:
+        case OSError(errno=int()):  # some libraries raise it without a number, for damaged content
+            return f"cannot read {cause.filename or source}: {cause.strerror or cause}; {cure}"
+        case MemoryError():
+            return f"{source} needs more memory than there is, expected {expected}: close other programs, or {cure}"
+        case RecursionError():
+            return f"{source} is nested too deeply, expected {expected}: {cure}"
+        case _:
+            return f"{source} is damaged or not {expected} ({_reason(cause)}): {cure}"
+
+
+def _is_pointer(source: str | Path) -> bool:
+    with suppress(OSError, ValueError):  # a name that is no path may hold anything
+        if Path(source).is_file():
+            with Path(source).open("rb") as file:
+                return file.read(len(_POINTER)) == _POINTER
+    return False
 
 
 def _reason(cause: Exception) -> str:

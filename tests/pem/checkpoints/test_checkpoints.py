@@ -264,3 +264,19 @@ def test_images_of_a_wrong_shape_are_refused(shape: tuple[int, ...]) -> None:
     model = pem.build("pem-nano", num_classes=2).eval()
     with pytest.raises(ValueError, match=r"expected \(N, H, W, 3\)"):
         model(torch.zeros(shape, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize("name", ["model.pth", "model.pkl", "model.safetensors", "model.ckpt"])
+def test_a_checkpoint_that_git_lfs_has_not_fetched_is_said(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n")
+    with pytest.raises(CheckpointError, match=r"model\.\w+ only stands for a file in Git LFS, .*: git lfs pull$"):
+        pem.load(path)
+
+
+@pytest.mark.parametrize("path", [5, None, b"model.pth"])
+def test_a_checkpoint_is_named_by_its_path(path: object) -> None:
+    with pytest.raises(
+        CheckpointError, match=f"the checkpoint is {path!r}, expected a path: give it as a str or a Path"
+    ):
+        pem.load(path)  # type: ignore[arg-type]
