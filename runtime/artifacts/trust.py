@@ -30,9 +30,13 @@ def require_trusted(path: Path, sha256: str, error: type[PemError]) -> None:
     if not listed:
         return
     data = read_bytes(Path(listed), error, limit=_LIMIT, expected="a list of hashes", cure=f"correct {VARIABLE}")
-    hashes = {line.split()[0].lower() for line in data.decode(errors="replace").splitlines() if line.split()}
-    if sha256 not in hashes:
+    if sha256 not in _hashes(data.decode("utf-8-sig", errors="replace")):
         raise error(
             f"{path} (SHA-256 {sha256[:12]}…) is not in {listed}, the list of files to trust: if you trust it, "
             f"sha256sum {path} >> {listed}"
         )
+
+
+def _hashes(text: str) -> set[str]:
+    """Return the hashes in a list. ``sha256sum`` puts a backslash before those of files with odd names."""
+    return {line.split()[0].lower().removeprefix("\\") for line in text.splitlines() if line.split()}

@@ -66,6 +66,18 @@ def test_the_work_of_a_run_is_optional(beside: Path) -> None:
     assert parse_manifest(with_work.to_json(), "again") == with_work
 
 
+def test_a_byte_order_mark_is_no_part_of_it(tiny: Path, beside: Path) -> None:
+    before = artifact.read(tiny).manifest
+    beside.write_text(beside.read_text(), "utf-8-sig")
+    assert artifact.read(tiny).manifest == before
+
+
+@pytest.mark.parametrize("version", [0, -1])
+def test_schemas_count_from_one(beside: Path, version: int) -> None:
+    with pytest.raises(ManifestError, match=r"Expected `int` >= 1 - at `\$\.schema_version`"):
+        parse_manifest(edited(beside, schema_version=version), "m")
+
+
 def test_newer_schema_asks_for_an_upgrade(tiny: Path, beside: Path) -> None:
     beside.write_bytes(edited(beside, schema_version=SCHEMA_VERSION + 1, classes="no longer a list"))
     with pytest.raises(ManifestError, match=rf"manifest schema {SCHEMA_VERSION + 1}.*pip install --upgrade pem-edge"):
