@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Set
 from contextlib import suppress
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +41,7 @@ def read(path: Path, size: tuple[int, int], listed: Set[int], annotations: Path)
     data = read_bytes(path, InputError, limit=images.MAX_BYTES, expected=_EXPECTED, cure=_CURE)
     with warnings.catch_warnings(), reading(path, InputError, expected=_EXPECTED, cure=_CURE):
         warnings.simplefilter("ignore")  # Pillow warns of large sizes and odd palettes, which are handled here
-        image = Image.open(BytesIO(data), formats=images.FORMATS)  # to name those that are not PNGs
+        image = images.open_bytes(data, path, expected=_EXPECTED, cure=_CURE)  # of any format, to name it
         _require_ids(image, data, path)
         if sorted(image.size) == sorted(size):
             image.load()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pem_edge.runtime.images.arrays import from_array
 from pem_edge.runtime.images.conversion import Image, convert
-from pem_edge.runtime.images.files import FORMATS, MAX_BYTES, SUFFIXES, read, recognizes
+from pem_edge.runtime.images.files import FORMATS, MAX_BYTES, SUFFIXES, open_bytes, read, recognizes
 from pem_edge.runtime.images.limits import MAX_PIXELS, require_pixels
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Image",
     "convert",
     "from_array",
+    "open_bytes",
     "read",
     "recognizes",
     "require_pixels",

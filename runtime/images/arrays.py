@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.images.limits import require_pixels
 from pem_edge.runtime.outside.reading import reading
 
 _EXPECTED = "a path, a PIL image, or an array of uint8, RGB, (height, width, 3)"
@@ -21,9 +22,11 @@ def from_array(image: object) -> NDArray[np.uint8]:
             array, or of another library that shares arrays through NumPy's protocols, a memoryview or DLPack.
 
     Raises:
-        InputError: If ``image`` is anything else.
+        InputError: If ``image`` is anything else, or above the limit of pixels.
     """
     array = _to_numpy(image)
+    if array.ndim in (2, 3):  # before anything looks at the pixels, of which a view of few bytes may have any number
+        require_pixels(array.shape[0], array.shape[1], "the image")
     if array.dtype != np.uint8:
         raise InputError(f"the image is a {array.dtype} array, expected {_EXPECTED}: {_type_cure(array)}")
     if array.ndim == 2:

@@ -51,9 +51,27 @@ def read(path: Path, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
         InputError: If the file is missing, not an image, damaged, or above a limit.
     """
     data = read_bytes(path, InputError, limit=max_bytes, expected=_EXPECTED, cure="give another file")
+    return pillow.to_rgb(open_bytes(data, path, max_pixels=max_pixels), path, max_pixels, data)
+
+
+def open_bytes(
+    data: bytes, path: Path, *, expected: str = _EXPECTED, cure: str = "replace it", max_pixels: int = MAX_PIXELS
+) -> Image.Image:
+    """Return the image in the content of a file, whose pixels are not decoded yet.
+
+    Args:
+        data: The content.
+        path: The file, for messages.
+        expected: What it should be, see `reading`.
+        cure: The advice at the end of messages.
+        max_pixels: The limit to name where Pillow finds that there are far too many pixels.
+
+    Raises:
+        InputError: If it is empty or not an image.
+    """
     if not data:
-        raise InputError(f"{path} has 0 bytes, expected {_EXPECTED}: replace it")
-    return pillow.to_rgb(_open(BytesIO(data), path, max_pixels), path, max_pixels, data)
+        raise InputError(f"{path} has 0 bytes, expected {expected}: {cure}")
+    return _open(BytesIO(data), path, expected, cure, max_pixels)
 
 
 def recognizes(path: Path) -> bool:
@@ -64,17 +82,16 @@ def recognizes(path: Path) -> bool:
         if head[4:8] == b"ftyp":
             return head[8:] in _STILL_BRANDS
         with suppress(InputError):
-            return _open(file, path, MAX_PIXELS) is not None
+            return _open(file, path, _EXPECTED, "replace it", MAX_PIXELS) is not None
     return False
 
 
-def _open(file: IO[bytes], path: Path, max_pixels: int) -> Image.Image:
-    """Return the image, whose pixels are not decoded yet."""
-    with warnings.catch_warnings(), reading(path, InputError, expected=_EXPECTED, cure="replace it"):
+def _open(file: IO[bytes], path: Path, expected: str, cure: str, max_pixels: int) -> Image.Image:
+    with warnings.catch_warnings(), reading(path, InputError, expected=expected, cure=cure):
         warnings.simplefilter("ignore")  # of large sizes, which are handled here
         try:
             return Image.open(file, formats=FORMATS)
         except Image.DecompressionBombError as error:
             raise InputError(f"{path} claims more than {max_pixels} pixels, the limit: scale it down") from error
         except UnidentifiedImageError as error:
-            raise InputError(f"{path} is not {_EXPECTED}, or is cut off at its start: replace it") from error
+            raise InputError(f"{path} is not {expected}, or is cut off at its start: {cure}") from error

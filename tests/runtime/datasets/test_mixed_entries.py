@@ -48,7 +48,7 @@ def named(record: str, name: str) -> Callable[[Path], object]:
 WHEN_READ = {
     "gray": (gray_of_no_segment, "panoptic/2.png has the value 9"),
     "JPEG": (lossy, "panoptic/2.png is a JPEG"),
-    "map of text": (text_in("panoptic"), "panoptic/2.png is damaged"),
+    "map of text": (text_in("panoptic"), "panoptic/2.png is not a panoptic map"),
     "image of text": (text_in("images"), "images/2.png is not an image"),
     "size": (other_size, "panoptic/2.png is 64x96 and its image 32x32"),
 }

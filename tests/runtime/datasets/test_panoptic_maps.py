@@ -154,8 +154,8 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         "has the value 7, which is none",
     ),
     "another size": (lambda path: gray(IDS[:, :2]).save(path), "is 2x2 and its image 2x3, expected the same size"),
-    "no image": (lambda path: path.write_text("ids"), "is damaged or not a panoptic map, an RGB PNG of 8 bits"),
-    "empty": (lambda path: path.touch(), "is damaged or not a panoptic map"),
+    "no image": (lambda path: path.write_text("ids"), "is not a panoptic map, an RGB PNG of 8 bits, or is cut off"),
+    "empty": (lambda path: path.touch(), "has 0 bytes, expected a panoptic map"),
     "missing": (lambda path: path.unlink(missing_ok=True), "does not exist, expected a panoptic map"),
     "a folder": (lambda path: path.mkdir(), "is not a file"),
     "cut off": (lambda path: path.write_bytes(encoded(gray(IDS))[:50]), "is damaged or not a panoptic map"),
@@ -184,7 +184,21 @@ def test_a_size_that_is_claimed_takes_no_memory(tmp_path: Path) -> None:
             [sys.executable, "-c", code], capture_output=True, text=True, check=False, preexec_fn=_limit_memory
         )
         assert "InputError" in done.stderr.splitlines()[-1]
-        assert f"map.png is {width}x{width} and its image 2x3" in done.stderr or "damaged" in done.stderr
+        assert "map.png claims more than 100000000 pixels, the limit: scale it down" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "has 0 bytes, expected a panoptic map, an RGB PNG of 8 bits: write it again"),
+        (b"nonsense", "is not a panoptic map, an RGB PNG of 8 bits, or is cut off at its start: write it again"),
+    ],
+)
+def test_what_is_no_picture_is_said_without_names_of_python(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "map.png").write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read(tmp_path / "map.png")
+    assert str(caught.value) == f"{tmp_path / 'map.png'} {message}"
 
 
 def _limit_memory() -> None:

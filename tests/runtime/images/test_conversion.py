@@ -137,6 +137,14 @@ def test_what_is_no_image_is_refused_in_one_line(image: object, message: str) ->
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("shape", [(100_000, 100_000, 3), (100_000, 100_000), (20_000, 5_001, 1)])
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_a_view_of_few_bytes_takes_no_memory(shape: tuple[int, ...], kind: type) -> None:
+    size = f"{shape[0]}x{shape[1]}"
+    with pytest.raises(InputError, match=f"^the image claims {size}, more than 100000000 pixels, the limit: scale it"):
+        images.convert(np.broadcast_to(np.zeros(1, kind), shape))
+
+
 def test_tensors_of_pytorch_in_host_memory_and_no_others() -> None:
     torch = pytest.importorskip("torch")
     tensor = torch.from_numpy(COLORS.copy())
