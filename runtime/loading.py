@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.backends import Settings
+from pem_edge.runtime.errors import ArtifactError
 from pem_edge.runtime.inference.segmenter import Segmenter, choose_thresholds
+from pem_edge.runtime.outside.printable import brief
+from pem_edge.runtime.outside.reading import reading
 
 
 def load(
@@ -36,11 +40,14 @@ def load(
         A segmenter, which takes images and returns results. Close it, or use it in a ``with`` block, to free the model.
 
     Raises:
-        ArtifactError: If the model file is missing or is not an exported model.
+        ArtifactError: If ``path`` is no path, or the model file is missing or is not an exported model.
         ManifestError: If the manifest is missing, damaged, newer than this version, or belongs to another file.
         BackendError: If no backend can run the model.
         InputError: If a threshold is out of range.
     """
-    found = artifact.read(path)
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArtifactError(f"the model is {brief(path)}, expected a path such as out/pem.onnx: give a str or a Path")
+    with reading(brief(str(path)), ArtifactError, expected="a path of a model", cure="give one such as out/pem.onnx"):
+        found = artifact.read(path)
     thresholds = choose_thresholds(found.manifest.thresholds, score_threshold, overlap_threshold)
     return Segmenter(backends.create(backend, found, Settings(threads=threads)), thresholds)

@@ -13,7 +13,6 @@ from pem_edge.export.cli import options, parser, summary, variant_list
 from pem_edge.export.cli.requests import EngineRequest, GraphRequest, ListRequest, PluginRequest, Request, model_file
 from pem_edge.export.graph.operation_forms import Forms, resolve
 from pem_edge.runtime.artifacts import labels, pairs
-from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Manifest, manifest_path
 from pem_edge.runtime.backends.tensorrt import plugins
 from pem_edge.runtime.cli import console, output
@@ -95,6 +94,7 @@ def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitSta
     """
     forms, suffix = _forms(machine, request), ".onnx" if machine is None else ".engine"
     make_folder(model_file(request.output, "", suffix, Path()).parent)
+    chosen = labels.load(request.labels) if request.labels else None
     from pem_edge.pem import checkpoints  # imports torch, which takes seconds: wrong options are reported sooner
 
     weights = checkpoints.locate(request.weights)
@@ -114,20 +114,13 @@ def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitSta
         checkpoint=weights,
         output=output.with_suffix(".onnx"),
         input=request.input,
-        labels=_labels(request.labels, weights, model.num_classes),
+        labels=chosen or checkpoints.labels(weights) or labels.default(model.num_classes),
         forms=forms,
         compact=request.compact,
         calibration=request.calibration,
         thresholds=request.thresholds,
     )
     return export.output, export_onnx(export, _say)
-
-
-def _labels(asked: str | None, weights: Path, num_classes: int) -> tuple[Label, ...]:
-    """Return the labels asked for, or those of the checkpoint, or the default ones for the number of classes."""
-    from pem_edge.pem import checkpoints  # imports torch
-
-    return labels.load(asked) if asked else checkpoints.labels(weights) or labels.default(num_classes)
 
 
 def _forms(machine: Machine | None, request: GraphRequest) -> Forms:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,13 @@ from pem_edge.runtime.artifacts.geometry import STRIDE
 from pem_edge.runtime.errors import BackendError, PemError
 
 Shape = tuple[int, ...]
+
+_OUT_OF_MEMORY = re.compile(
+    r"bad_alloc|(not enough|out of|insufficient) memory|allocate (.* )?memory|alloc.* fail", re.I
+)
+"""Finds, in the messages of the libraries, that memory ran out."""
+
+_MORE_MEMORY = "there is not enough memory; close other programs, or export it with a smaller --size or --batch"
 
 
 class Contract:
@@ -65,9 +73,14 @@ class Contract:
         except PemError:
             raise
         except Exception as error:
-            reason = " ".join(str(error).split())[:300]
-            raise BackendError(f"{self._backend} cannot {action} {self._model} ({reason}): export it again") from error
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            cure = _MORE_MEMORY if _lacks_memory(error) else "export it again"
+            raise BackendError(f"{self._backend} cannot {action} {self._model} ({reason}): {cure}") from error
 
     def closed(self) -> BackendError:
         """Return the error for a backend that is used after it was closed."""
         return BackendError(f"the backend of {self._model} is closed: load the model again")
+
+
+def _lacks_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)) is not None

@@ -30,7 +30,7 @@ class Settings:
     arena: bool = True
 
     def __post_init__(self) -> None:
-        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
+        if self.threads is not None and not (isinstance(self.threads, int) and 1 <= self.threads <= MAX_THREADS):
             raise InputError(
                 f"{self.threads} threads cannot run a model: give 1 to {MAX_THREADS}, or none for all of the CPU"
             )

@@ -199,6 +199,6 @@ def _seconds(text: str) -> float | None:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 <= value <= 1e6:
+    if not 0 <= value <= sources.MAX_TIMEOUT:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
     return value or None

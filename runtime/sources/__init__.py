@@ -11,6 +11,7 @@ from pathlib import Path
 from pem_edge.runtime import images
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.images import Image
+from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.sources.frame import Footage, Frame
 from pem_edge.runtime.sources.live import Address, Camera
@@ -20,6 +21,7 @@ from pem_edge.runtime.sources.video import JPEG_SUFFIXES, Video
 
 __all__ = [
     "FORMATS",
+    "MAX_TIMEOUT",
     "TIMEOUT",
     "Address",
     "Camera",
@@ -34,8 +36,8 @@ __all__ = [
 
 Source = Pictures | Footage
 
-TIMEOUT = 10.0
-"""Default limit on the seconds that a camera or an address may yield nothing."""
+TIMEOUT, MAX_TIMEOUT = 10.0, 1e6
+"""Default and largest limit on the seconds that a camera or an address may yield nothing."""
 
 _SCHEMES = ("rtsp", "rtsps", "http", "https")
 _CAMERA = re.compile(r"(?:camera:)?(\d{1,4})")
@@ -52,9 +54,13 @@ def find(source: str | Path | int | Sequence[Image], *, timeout: float | None = 
         timeout: The maximum seconds that a camera or an address may yield nothing, or None for no limit.
 
     Raises:
-        InputError: If the source does not exist, is empty or cannot be opened.
+        InputError: If the source does not exist, is empty or cannot be opened, or the timeout is out of range.
     """
+    if timeout is not None and not 0 <= timeout <= MAX_TIMEOUT:
+        raise InputError(f"the timeout is {timeout}, expected 0 to {MAX_TIMEOUT:.0f} seconds, or None for no limit")
     if not isinstance(source, (str, Path, int)):
+        if isinstance(source, bytes) or not hasattr(source, "__len__"):
+            raise InputError(f"the source is {brief(source)}, expected a path, a camera's number or images: {_CURE}")
         return Pictures(source)
     text = str(source)
     scheme, separator, _ = text.partition("://")

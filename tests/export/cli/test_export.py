@@ -197,6 +197,12 @@ def test_wrong_options_are_refused_before_anything_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_labels_that_are_not_there_are_refused_before_the_checkpoint_is_read(tmp_path: Path, refusal: Refusal) -> None:
+    (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04 and no more")
+    complaint = refusal("--weights", tmp_path / "cut.pth", "--labels", "nowhere", "-o", tmp_path / "out")
+    assert "no labels called 'nowhere'" in complaint
+
+
 def test_a_bad_checkpoint_is_refused(tmp_path: Path, refusal: Refusal) -> None:
     (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04 and no more")
     assert "is damaged or not a checkpoint" in refusal("--weights", tmp_path / "cut.pth", "-o", tmp_path / "out")

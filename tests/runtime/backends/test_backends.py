@@ -24,6 +24,7 @@ from pem_edge.runtime.artifacts.manifest import InputSpec, Range
 from pem_edge.runtime.artifacts.sections import Quantization
 from pem_edge.runtime.backends import Settings
 from pem_edge.runtime.backends.base import Backend
+from pem_edge.runtime.backends.contract import Contract
 from pem_edge.runtime.errors import ArtifactError, BackendError, InputError
 from pem_edge.runtime.machine import usable_cpus
 
@@ -333,3 +334,25 @@ def test_backends_that_are_not_installed(tiny: Path, monkeypatch: pytest.MonkeyP
 
 def test_threads_follow_the_cpus_this_process_may_use() -> None:
     assert 1 <= usable_cpus() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Exception during initialization: std::bad_alloc"),
+        RuntimeError("bfc_arena.cc:360 Failed to allocate memory for requested buffer of size 1572864" + " " * 400),
+        RuntimeError("CUDA error: out of memory"),
+    ],
+)
+def test_too_little_memory_is_no_fault_of_the_model(tiny: Path, error: Exception) -> None:
+    with (
+        pytest.raises(BackendError, match=r"there is not enough memory; close other programs, or export it with a"),
+        Contract(artifact.read(tiny), "onnxruntime").wrap_errors("run"),
+    ):
+        raise error
+    with (
+        pytest.raises(BackendError, match=r"onnxruntime cannot run .* \(KeyError\): export it again"),
+        Contract(artifact.read(tiny), "onnxruntime").wrap_errors("run"),
+    ):
+        raise KeyError

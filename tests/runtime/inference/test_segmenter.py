@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from pem_edge import runtime
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range, Thresholds
 from pem_edge.runtime.backends.base import RawOutputs
 from pem_edge.runtime.backends.onnxruntime import OnnxRuntime
-from pem_edge.runtime.errors import BackendError, InputError
+from pem_edge.runtime.errors import ArtifactError, BackendError, InputError
 
 STAGES = ["preprocess", "inference", "postprocess"]
 SIDES = Range(32, 64, 96)
@@ -255,6 +256,18 @@ def test_overlap_threshold_is_passed_on(tiny: Path) -> None:
     segmenter = runtime.load(tiny)
     assert label_at(segmenter(image, overlap_threshold=0.4), 32, 80) == "black"
     assert label_at(segmenter(image, overlap_threshold=0.6), 32, 80) == ""
+
+
+@pytest.mark.parametrize("path", [5, None, b"out/pem.onnx", [], 1.5])
+def test_a_model_is_named_by_its_path(path: object) -> None:
+    with pytest.raises(ArtifactError, match=re.escape(f"the model is {path!r}, expected a path such as out/pem.onnx")):
+        runtime.load(path)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", ["", "a\0b"])
+def test_what_no_file_can_be_called_is_one_line(path: str) -> None:
+    with pytest.raises(ArtifactError, match=r"is damaged or not a path of a model \("):
+        runtime.load(path)
 
 
 def test_threads_are_passed_on(tiny: Path) -> None:

@@ -64,6 +64,18 @@ def test_a_bad_picture_in_a_folder_fails_when_it_is_read_not_before(tmp_path: Pa
         second.read()
 
 
+@pytest.mark.parametrize("source", [None, 1.5, b"street.jpg", object()])
+def test_what_names_no_source(source: object) -> None:
+    with pytest.raises(InputError, match=r"^the source is .*, expected a path, a camera's number or images: give"):
+        sources.find(source)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), float("inf"), -1.0, 1e10])
+def test_a_timeout_that_nobody_can_wait_for(timeout: float) -> None:
+    with pytest.raises(InputError, match=r"^the timeout is .*, expected 0 to 1000000 seconds, or None for no limit$"):
+        sources.find("rtsp://127.0.0.1:1/street", timeout=timeout)
+
+
 def test_a_video_gives_its_frames_as_rgb(tmp_path: Path) -> None:
     found = sources.find(video(tmp_path / "clip.mp4", 5))
     assert isinstance(found, sources.Video)

@@ -157,7 +157,7 @@ def without_values(report: Report) -> bytes:
 
 
 BAD = {
-    "does not exist": None,
+    "does not exist, expected a report of pem-bench": None,
     "is not a report of pem-bench": lambda _: b'{"schema_version": 1}',
     "is not a report of pem-bench (": lambda _: b"\xff\xfe",
     "has report schema 99, this pem-edge reads up to 1": other_version,
@@ -175,6 +175,13 @@ def test_bad_reports_are_one_line(message: str, capsys: Capture, tmp_path: Path)
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert message in err
+
+
+def test_a_byte_order_mark_is_no_part_of_a_report(capsys: Capture, tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(made_up.report(1).to_json().decode(), "utf-8-sig")
+    assert bench.main(["compare", str(path), str(path)]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_nothing_in_common_is_no_success(capsys: Capture, tmp_path: Path) -> None:
