@@ -18,6 +18,7 @@ from pem_edge.calibration.images.calibration_set import CalibrationSet
 from pem_edge.calibration.placement import tensors
 from pem_edge.runtime.errors import CalibrationError, OutputError
 from pem_edge.runtime.files import cache_folder
+from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say
 
 
@@ -46,9 +47,9 @@ def statistics(
     path = cache or cache_folder() / "calibration" / f"{fingerprint[:16]}-{images.digest[:16]}.npz"
     known = _read_known(path, fingerprint, images.digest, named=cache is not None)
     if known is not None:
-        say(f"statistics of {known.count} images are known already, from {path}")
+        say(f"statistics of {plural(known.count, 'image')} are known already, from {path}")
         return known
-    say(f"calibrating {len(wanted)} tensors on {len(images)} images")
+    say(f"calibrating {plural(len(wanted), 'tensor')} on {plural(len(images), 'image')}")
     graph = Graph(model)
     costs = macs(graph, shapes(graph, next(iter(images))))
     found = Statistics(collect(model, wanted, images), fingerprint, images.digest, len(images), images.size, costs)

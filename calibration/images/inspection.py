@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.labels import Label
+from pem_edge.runtime.plurals import plural
 
 MEAN = np.array([123.675, 116.280, 103.530])
 """Mean of red, green and blue, 0 to 255, in ImageNet, which every variant of the model normalizes with."""
@@ -125,7 +126,8 @@ def _find_near_duplicates(picked: Sequence[ImageSummary], number: int) -> Iterat
 
 
 def _warn_of_small_set(picked: Sequence[ImageSummary]) -> str:
-    return f"only {len(picked)} images: {FEW} or more make ranges that hold for others" if len(picked) < FEW else ""
+    few = plural(len(picked), "image")
+    return f"only {few}: {FEW} or more make ranges that hold for others" if len(picked) < FEW else ""
 
 
 def _warn_of_domain(picked: Sequence[ImageSummary]) -> str:

@@ -28,6 +28,7 @@ from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.errors import TrainingError
 from pem_edge.runtime.files import make_folder, remove
+from pem_edge.runtime.plurals import plural
 
 _PICTURES = "pictures"
 
@@ -136,8 +137,8 @@ class Trainer:
         work = f"{self.settings.batch} crops of {height}x{width}"
         left = self.settings.steps - self.step
         return (
-            f"{self.model.variant} learns from {len(self.dataset)} images: {left} steps of {work} on "
-            f"{self.processes.device.type}; if a step takes too long or too much memory, lower --batch or --size"
+            f"{self.model.variant} learns from {plural(len(self.dataset), 'image')}: {plural(left, 'step')} of {work} "
+            f"on {self.processes.device.type}; if a step takes too long or too much memory, lower --batch or --size"
         )
 
     def save(self, *, half: bool = False) -> Path:

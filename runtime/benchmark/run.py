@@ -18,6 +18,7 @@ from pem_edge.runtime.benchmark.schema import ArtifactReport, Comparison, Report
 from pem_edge.runtime.datasets import opening
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.datasets.relabeling import Relabeled
+from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say
 
 __all__ = ["Interrupted", "NoiseLimits", "Options", "comparisons", "run"]
@@ -30,7 +31,7 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C; ``report`` has what was measured before."""
 
     def __init__(self, report: Report) -> None:
-        super().__init__(f"interrupted; what was measured in {report.rounds} rounds is reported")
+        super().__init__(f"interrupted; what was measured in {plural(report.rounds, 'round')} is reported")
         self.report = report
 
 

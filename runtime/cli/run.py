@@ -20,6 +20,7 @@ from pem_edge.runtime.inference.segmenter import Segmenter
 from pem_edge.runtime.inference.stream import Stream
 from pem_edge.runtime.loading import load
 from pem_edge.runtime.outside.printable import printable
+from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.results.result import Result
 from pem_edge.runtime.results.saving import Outputs
 from pem_edge.runtime.serving import live
@@ -136,9 +137,8 @@ def _describe(result: Result) -> str:
     counts = Counter(segment.label for segment in largest)
     shown = [label if count == 1 else f"{count} {label}" for label, count in counts.items()][:_MAX_LABELS]
     more = [f"{len(counts) - len(shown)} more"] if len(counts) > len(shown) else []
-    number = f"{len(largest)} segment{'' if len(largest) == 1 else 's'}"
     classes = f" ({', '.join(shown + more)})" if shown else ""
-    return f"{result.name}: {number}{classes}, {sum(result.milliseconds.values()):.1f} ms"
+    return f"{result.name}: {plural(len(largest), 'segment')}{classes}, {sum(result.milliseconds.values()):.1f} ms"
 
 
 if __name__ == "__main__":

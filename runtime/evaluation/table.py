@@ -8,6 +8,7 @@ from typing import TypedDict
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.evaluation.evaluate import Evaluation
 from pem_edge.runtime.evaluation.metrics import ClassQuality, Quality
+from pem_edge.runtime.plurals import plural
 
 _HEADER = ("PQ", "SQ", "RQ", "IoU", "TP", "FP", "FN")
 _NAME_WIDTH = 24
@@ -68,7 +69,7 @@ def format_table(evaluation: Evaluation, labels: Sequence[Label]) -> str:
     lines += ["-" * len(lines[0])]
     lines += [_line(row["name"], _cells(row)) for row in classes]
     times = ", ".join(f"{stage} {time:.1f} ms" for stage, time in record["milliseconds"].items())
-    return "\n".join([*lines, f"{record['images']} images, median times: {times}"])
+    return "\n".join([*lines, f"{plural(record['images'], 'image')}, median times: {times}"])
 
 
 def _class_ious(evaluation: Evaluation, labels: Sequence[Label]) -> Sequence[float | None]:

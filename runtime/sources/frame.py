@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pem_edge.runtime.plurals import plural
+
 DEFAULT_FPS = 25.0
 """Frames per second of a source that does not state its rate."""
 
@@ -60,4 +62,4 @@ def frame_name(index: int) -> str:
 
 def format_count(frames: int) -> str:
     """Return a number of frames for a message, such as "1 frame" or "2 frames"."""
-    return f"{frames} frame{'' if frames == 1 else 's'}"
+    return plural(frames, "frame")

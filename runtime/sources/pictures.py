@@ -12,6 +12,7 @@ from pem_edge.runtime import images
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.images import Image
 from pem_edge.runtime.outside.reading import reading
+from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.sources.frame import Frame, frame_name
 from pem_edge.runtime.sources.names import unique_stems
 
@@ -37,7 +38,7 @@ class Pictures:
         self._given = [Path(each) if isinstance(each, (str, os.PathLike)) else each for each in given]
         self._names = [str(each) if isinstance(each, Path) else frame_name(i) for i, each in enumerate(self._given)]
         self.paths = [each for each in self._given if isinstance(each, Path)]
-        self.name = self._names[0] if len(given) == len(self.paths) == 1 else f"{len(given)} images"
+        self.name = self._names[0] if len(given) == len(self.paths) == 1 else plural(len(given), "image")
         self.length = len(given)
         distinct = list(dict.fromkeys(self._names))
         self.stems = dict(zip(distinct, unique_stems([Path(name) for name in distinct]), strict=True))

@@ -9,6 +9,7 @@ from pem_edge.runtime.benchmark.options import NoiseLimits
 from pem_edge.runtime.benchmark.report import tables, wording
 from pem_edge.runtime.benchmark.report.wording import Name, Words, joined
 from pem_edge.runtime.benchmark.schema import ArtifactReport, Report
+from pem_edge.runtime.plurals import plural
 
 _FEW_ROUNDS = 10
 _WORTH_NAMING = 0.01  # of the total
@@ -97,7 +98,8 @@ def doubts(report: Report) -> Iterator[Words]:
     if noisy:
         yield ("The times of ", *joined(noisy), " vary much: measure again on a quieter machine. ")
     if report.rounds < _FEW_ROUNDS:
-        yield (f"Only {wording.plural(report.rounds, 'round')} were measured: intervals are wide. ",)
+        were = "was" if report.rounds == 1 else "were"
+        yield (f"Only {plural(report.rounds, 'round')} {were} measured: intervals are wide. ",)
     shift = drift(report)
     if shift is not None and abs(shift - 1) > _SHIFT:
         pace = "slower" if shift > 1 else "faster"
@@ -184,4 +186,4 @@ def _shown_pq(report: Report, name: Name) -> float:
 
 def _images(artifact: ArtifactReport) -> str:
     assert artifact.accuracy is not None
-    return f"{wording.plural(artifact.accuracy.images, 'image')} of {wording.printable(artifact.accuracy.dataset)}"
+    return f"{plural(artifact.accuracy.images, 'image')} of {wording.printable(artifact.accuracy.dataset)}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pem_edge.runtime.benchmark.schema import ArtifactReport, Comparison, Interval, Report
+from pem_edge.runtime.plurals import plural
 
 UNKNOWN = "-"
 
@@ -78,11 +79,6 @@ def joined(parts: Sequence[Words | Cell], last: str = " and ") -> Words:
             words.append(last if index == len(parts) - 1 else ", ")
         words.extend(part if isinstance(part, tuple) else (part,))
     return tuple(words)
-
-
-def plural(count: int, noun: str) -> str:
-    """Return "1 image", "2 images"."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def milliseconds(value: float) -> str:

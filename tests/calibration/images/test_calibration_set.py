@@ -108,6 +108,7 @@ def test_few_images_are_said() -> None:
     few, enough = (gather(f"toy:{count}:64x96:1", SPEC).findings for count in (8, 40))
     assert any(finding.startswith("only 8 images") for finding in few)
     assert not any(finding.startswith("only") for finding in enough)
+    assert any(finding.startswith("only 1 image: ") for finding in gather("toy:1:64x96:1", SPEC).findings)
 
 
 @pytest.mark.parametrize("color", [(5, 5, 5), (250, 250, 250), (20, 20, 230)])

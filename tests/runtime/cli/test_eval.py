@@ -110,6 +110,8 @@ def test_mean_iou_can_be_left_out(tiny: Path, dataset: Path, capsys: Capture) ->
 def test_limit(tiny: Path, dataset: Path, capsys: Capture) -> None:
     assert scores(capsys, tiny, "--dataset", dataset, "--limit", "2")["images"] == 2
     assert scores(capsys, tiny, "--dataset", dataset, "--limit", "9")["images"] == 3
+    _, out, _ = evaluated(capsys, tiny, "--dataset", dataset, "--limit", "1")
+    assert out.splitlines()[-1].startswith("1 image, median times: ")
 
 
 def test_the_worst_images_are_drawn(tiny: Path, dataset: Path, capsys: Capture, tmp_path: Path) -> None:

@@ -143,6 +143,7 @@ def test_a_list_of_paths_pictures_and_arrays(tmp_path: Path) -> None:
         ("000002", 9),
         ("000003", 9),
     ]
+    assert (found.name, sources.find([np.zeros((1, 1, 3), np.uint8)]).name) == ("4 images", "1 image")
     with pytest.raises(InputError, match="the image is a dict"):
         next(iter(sources.find([{}]))).read()  # type: ignore[list-item]
 

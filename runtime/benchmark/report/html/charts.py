@@ -11,6 +11,7 @@ from pem_edge.runtime.benchmark.report.html.element import Markup, tag
 from pem_edge.runtime.benchmark.report.html.scale import Scale, around, from_zero
 from pem_edge.runtime.benchmark.report.wording import Name
 from pem_edge.runtime.benchmark.schema import ArtifactReport, Report, Times
+from pem_edge.runtime.plurals import plural
 
 _BAR, _BAR_ROW = 22, 42
 _HISTOGRAM, _SERIES = 46, 54
@@ -127,9 +128,8 @@ def _histogram(name: Name, times: Times, scale: Scale) -> Markup:
         for at, kind in ((scale.percent(1.0), "median"), (scale.percent(times.p99 / times.p50), "tail"))
     )
     marks = svg.grid(scale, _HISTOGRAM), svg.stretched(path, class_="area"), *lines
-    description = (
-        f"{times.samples} images; p50 {wording.milliseconds(times.p50)} ms, p99 {wording.milliseconds(times.p99)} ms"
-    )
+    percentiles = f"p50 {wording.milliseconds(times.p50)} ms, p99 {wording.milliseconds(times.p99)} ms"
+    description = f"{plural(times.samples, 'image')}; {percentiles}"
     return svg.chart(f"Distribution of the times of {name.text}", description, _HISTOGRAM, *marks)
 
 
@@ -142,7 +142,7 @@ def _series(name: Name | None, times: Times, scale: Scale) -> Markup:
         marks += [tag("line", x1="0", x2="100%", y1=y, y2=y, class_="grid"),
                   tag("text", f"{tick:.4g}", x="100%", dx=4, y=y, dy="0.35em")]  # fmt: skip
     who = name.text if name else "the reference work"
-    description = f"{len(times.values)} rounds, from {wording.times(min(times.values) / times.p50)} to "
+    description = f"{plural(len(times.values), 'round')}, from {wording.times(min(times.values) / times.p50)} to "
     description += f"{wording.times(max(times.values) / times.p50)} times the median"
     line = svg.stretched(svg.curve(points), class_="line")
     return svg.chart(f"Times of {who} over the rounds", description, _SERIES, *marks, line)

@@ -78,6 +78,7 @@ def test_rounding_is_no_gain_in_accuracy() -> None:
 def test_doubts() -> None:
     report = made_up.report(2, rounds=6)
     assert "Only 6 rounds were measured" in said(report)
+    assert "Only 1 round was measured" in said(msgspec.structs.replace(report, rounds=1))
     assert "vary much" not in said(report)
     noisy = report.artifacts[1]
     stages = noisy.stages | {"total": msgspec.structs.replace(noisy.stages["total"], noisy=True)}
