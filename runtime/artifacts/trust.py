@@ -7,6 +7,7 @@ elsewhere tells which models and plugins may be loaded at all.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from pem_edge.runtime.errors import PemError
@@ -16,6 +17,7 @@ VARIABLE = "PEM_EDGE_TRUSTED"
 """Environment variable: a file of SHA-256 hashes as ``sha256sum`` prints them, one line for each trusted file."""
 
 _LIMIT = 10_000_000
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def require_trusted(path: Path, sha256: str, error: type[PemError]) -> None:
@@ -30,7 +32,10 @@ def require_trusted(path: Path, sha256: str, error: type[PemError]) -> None:
     if not listed:
         return
     data = read_bytes(Path(listed), error, limit=_LIMIT, expected="a list of hashes", cure=f"correct {VARIABLE}")
-    if sha256 not in _hashes(data.decode("utf-8-sig", errors="replace")):
+    hashes = _hashes(data.decode("utf-8-sig", errors="replace"))
+    if not all(_HASH.fullmatch(each) for each in hashes):
+        raise error(f"{listed} has a line that does not begin with a SHA-256: write it with sha256sum FILE >> {listed}")
+    if sha256 not in hashes:
         raise error(
             f"{path} (SHA-256 {sha256[:12]}…) is not in {listed}, the list of files to trust: if you trust it, "
             f"sha256sum {path} >> {listed}"
@@ -38,5 +43,6 @@ def require_trusted(path: Path, sha256: str, error: type[PemError]) -> None:
 
 
 def _hashes(text: str) -> set[str]:
-    """Return the hashes in a list. ``sha256sum`` puts a backslash before those of files with odd names."""
-    return {line.split()[0].lower().removeprefix("\\") for line in text.splitlines() if line.split()}
+    """Return the first words of a list's lines. ``sha256sum`` puts a backslash before those of files with odd names."""
+    lines = (line.split() for line in text.splitlines() if not line.startswith("#"))
+    return {words[0].lower().removeprefix("\\") for words in lines if words}

@@ -82,6 +82,18 @@ def missing_companion(option: str, companion: str) -> InputError:
     return InputError(f"{option} was given without {companion}: add {companion}, or leave out {option}")
 
 
+class Interrupted(KeyboardInterrupt):
+    """An end before its time that leaves something to report.
+
+    Args:
+        report: The object that ``--json`` prints.
+    """
+
+    def __init__(self, report: JsonObject) -> None:
+        super().__init__()
+        self.report = report
+
+
 def run(
     parser: Parser,
     read: Callable[[argparse.Namespace], Request],
@@ -93,8 +105,8 @@ def run(
     Args:
         parser: The command's parser.
         read: Builds the request from the parsed options. Raises PemError if they contradict each other.
-        action: Carries out the request. Returns the object that ``--json`` prints. Its entry "errors", if any, lists
-            what could not be done, one line each.
+        action: Carries out the request. Returns the object that ``--json`` prints, or raises `Interrupted` with it. Its
+            entry "errors", if any, lists what could not be done, one line each.
         arguments: The command-line arguments; ``sys.argv[1:]`` if None.
 
     Returns:
@@ -131,6 +143,8 @@ def _run_until_asked_to_end(program: str, act: Callable[[], JsonObject], *, as_j
         with signals.heard():
             return _run(program, act, as_json=as_json, debug=debug)
     except KeyboardInterrupt as interruption:
+        if isinstance(interruption, Interrupted):
+            _print_report(program, interruption.report, as_json=as_json)
         output.complain(program, str(interruption.args[0]) if interruption.args else "interrupted")
         return ENDED_BY_SIGNAL + (signals.received() or signal.SIGINT)
 
@@ -143,6 +157,10 @@ def _run(program: str, act: Callable[[], JsonObject], *, as_json: bool, debug: b
             traceback.print_exc()
         output.complain(program, _one_line(error))
         return FAILURE
+    return _print_report(program, report, as_json=as_json)
+
+
+def _print_report(program: str, report: JsonObject, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(report))
     errors = cast("list[str]", report.get("errors", []))

@@ -54,23 +54,35 @@ def _run(request: RunRequest) -> JsonObject:
 def _segment(request: RunRequest, segmenter: Segmenter, outputs: Outputs) -> JsonObject:
     images: list[JsonObject] = []
     errors: list[str] = []
+    report: JsonObject = {"images": images, "dropped": 0, "errors": errors}
     with ExitStack() as stack:
+        stack.enter_context(_reporting(report))
         stack.enter_context(segmenter)
         board = stack.enter_context(_serve_page(request, segmenter))
         stack.enter_context(_finished(outputs))
         stream = stack.enter_context(segmenter.stream(request.source, on_error=lambda error: errors.append(str(error))))
         stack.enter_context(_print_summary(request, stream))
         for result in tqdm(islice(stream, request.frames), total=_total(request), unit="image", disable=None):
-            with signals.held():  # a frame is in all of the files, or in none
+            with signals.held():  # a frame is in all of the files and in the report, or in none
                 paths = outputs.save(result)
+                report["dropped"] = stream.dropped
+                if request.json:
+                    images.append(_make_record(result, paths))
             if board is not None:
                 board.update(result, stream.dropped)
-            if request.json:
-                images.append(_make_record(result, paths))
-            else:
+            if not request.json:
                 with tqdm.external_write_mode():
                     output.show(_describe(result))
-    return {"images": images, "dropped": stream.dropped, "errors": errors}
+    return report
+
+
+@contextmanager
+def _reporting(report: JsonObject) -> Iterator[None]:
+    """Let the report be printed even if the process is asked to end in the ``with`` block."""
+    try:
+        yield
+    except KeyboardInterrupt as interruption:
+        raise console.Interrupted(report) from interruption
 
 
 @contextmanager

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from threading import current_thread, main_thread
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from threading import Event, Thread, current_thread, main_thread
 from types import FrameType
 from typing import TypeAlias
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that ask a command to end."""
 
-_RESET_AFTER_FIRST = 0x8000_0000  # SA_RESETHAND, signal.h
-_SIGNAL_MASK_BYTES = 128  # sigset_t in glibc and musl
+REPEATS = 0.5
+"""Seconds in which further signals are the first one again: ``timeout`` and others signal a process and its group."""
 
 Handler: TypeAlias = "Callable[[int, FrameType | None], object] | int | signal.Handlers | None"
 
-_received: list[int] = []
+_received: list[tuple[int, float]] = []
+"""The signals that asked this command to end, and when they came."""
+
 _hearing: list[bool] = []
 """Not empty within `heard`, that is within a command; training can also be called as a library."""
 
 _waiting: list[bool] = []
 """Not empty within `held` and `deferred`, where the end has to wait."""
 
+_escalated: list[bool] = []
+"""Not empty once the next signal ends the process."""
+
 
 def received() -> int | None:
     """Return the first signal that asked this command to end, or None."""
-    return _received[0] if _received else None
+    return _received[0][0] if _received else None
 
 
 def must_stop() -> bool:
@@ -41,24 +47,29 @@ def must_stop() -> bool:
 def heard() -> Iterator[None]:
     """Raise KeyboardInterrupt in the ``with`` block when the process is asked to end.
 
-    A second signal of the same kind ends the process at once, even in native code that never returns. A signal that is
-    ignored, as under ``nohup``, stays ignored.
+    A second signal, half a second later or more, ends the process at once, even in native code that never returns,
+    unless that keeps the interpreter's lock. A signal that is ignored, as under ``nohup``, stays ignored.
     """
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
-        _received.append(number)
-        if not _waiting:
+        if _is_first(number) and not _waiting:
             raise KeyboardInterrupt
 
     _received.clear()
+    _escalated.clear()
     _hearing.append(True)
-    before = _handle(interrupt)
-    try:
-        yield
-    finally:
-        _hearing.clear()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with ExitStack() as stack:
+        before = _handle(interrupt)
+        if before:
+            stack.enter_context(_escalating(before))
+        try:
+            yield
+        finally:
+            if _received:  # a repeat must not end what is left to do, such as to say that this was interrupted
+                time.sleep(max(0.0, _received[0][1] + REPEATS - time.monotonic()))
+            _hearing.clear()
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def hold() -> None:
@@ -87,49 +98,85 @@ def held() -> Iterator[None]:
 def deferred(note: Callable[[], None]) -> Iterator[None]:
     """Call ``note`` in the ``with`` block, rather than raise an exception, when the process is asked to end.
 
-    A second signal ends the process at once, then and after the block.
+    A second signal ends the process at once, or raises KeyboardInterrupt outside of `heard`.
     """
 
     def defer(number: int, _frame: FrameType | None) -> None:
-        _received.append(number)
-        note()
+        if _is_first(number):
+            note()
 
     before = _handle(defer)
-    _waiting.append(True)
+    hold()
     try:
         yield
     finally:
-        _waiting.clear()
+        release()
         for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if _received and _hearing else handler)
-            if _hearing:
-                _reset_after_first(number)
+            signal.signal(number, signal.SIG_DFL if _escalated else handler)
         if not _hearing:
             _received.clear()
 
 
+def _is_first(number: int) -> bool:
+    """Note a signal, and return whether it is the first. Raises KeyboardInterrupt if it is one too many."""
+    now = time.monotonic()
+    _received.append((number, now))
+    if now - _received[0][1] > REPEATS:
+        raise KeyboardInterrupt
+    return len(_received) == 1
+
+
 def _handle(handler: Callable[[int, FrameType | None], None]) -> dict[signal.Signals, Handler]:
-    """Handle the first signal of each kind by ``handler``; return the handlers that it replaces."""
+    """Handle the signals by ``handler``; return the handlers that it replaces."""
     if current_thread() is not main_thread():  # only the main thread may handle signals
         return {}
     before = {number: signal.getsignal(number) for number in ENDING}
     heeded = {number: old for number, old in before.items() if old is not signal.SIG_IGN}
     for number in heeded:
         signal.signal(number, handler)
-        _reset_after_first(number)
     return heeded
 
 
-def _reset_after_first(number: int) -> None:
-    """Let the kernel restore the default action of a signal when it comes, whatever Python is doing then.
+@contextmanager
+def _escalating(numbers: Iterable[int]) -> Iterator[None]:
+    """Let any of the signals end the process at once as soon as the first one is `REPEATS` seconds old."""
+    ended = Event()
+    listening, told = os.pipe()
+    os.set_blocking(told, False)
+    before = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    thread = Thread(target=_escalate, args=(listening, frozenset(numbers), ended), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        signal.set_wakeup_fd(before)
+        os.write(told, bytes(1))  # forked processes may keep the pipe from ending
+        thread.join()
+        os.close(told)
+        os.close(listening)
 
-    Python calls handlers between bytecodes, so a second signal would wait for native code to return, as the first does.
-    """
-    if sys.platform != "linux":
-        return
-    libc = ctypes.CDLL(None)
-    action = (ctypes.c_byte * 256)()  # struct sigaction: the handler, the mask, the flags
-    if libc.sigaction(number, None, action) == 0:
-        flags = ctypes.c_uint32.from_buffer(action, ctypes.sizeof(ctypes.c_void_p) + _SIGNAL_MASK_BYTES)
-        flags.value |= _RESET_AFTER_FIRST
-        libc.sigaction(number, action, None)
+
+def _escalate(listening: int, numbers: frozenset[int], ended: Event) -> None:
+    """Wait for a signal, then let the kernel end the process at the next one, as Python waits for native code."""
+    while os.read(listening, 1)[0] not in numbers:
+        if ended.is_set():
+            return
+    if not ended.wait(REPEATS):
+        _escalated.append(True)
+        for number in numbers:
+            ctypes.CDLL(None).signal(number, None)  # SIG_DFL; Python's own function needs the main thread
+
+
+def _leave_to_parent() -> None:
+    """Give a forked process the handlers that it would have without a command around it."""
+    if _hearing:
+        _hearing.clear()
+        _received.clear()
+        signal.set_wakeup_fd(-1)
+        for number in ENDING:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)

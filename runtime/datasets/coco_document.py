@@ -105,8 +105,8 @@ def _convert_segment(segment: _Segment, classes: Mapping[_Id, int], what: str, p
         )
     if segment.category_id not in classes:
         raise InputError(
-            f"{path} has the {what} {brief(segment.id)} of category {brief(segment.category_id)}, which is none of its "
-            f"{len(classes)} categories"
+            f"{path} has the {what} {brief(segment.id)} with the category {brief(segment.category_id)}, which is none "
+            f"of its {len(classes)}"
         )
     return TrueSegment(int(segment.id), classes[segment.category_id], bool(segment.iscrowd))
 

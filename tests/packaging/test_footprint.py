@@ -125,12 +125,12 @@ def test_a_user_without_a_home_can_run_and_export(home: str | None, tmp_path: Pa
     if home is not None:
         environment["HOME"] = home if home.startswith("/") else str(tmp_path / home)
     coco_folder.save(tmp_path / "a.png", ToyStreets(1, 64, 128)[0].image)
-    for module, *arguments in (
-        ("runtime.cli.run", "demo", str(tmp_path / "a.png"), "-o", str(tmp_path / "out")),
-        ("export.cli.export", "--list"),
-    ):
+    commands = [["runtime.cli.run", "demo", str(tmp_path / "a.png"), "-o", str(tmp_path / "out")]]
+    if home is None:  # without a cache
+        commands.append([*COMMANDS["pem-export --precision int8"][:-1], str(tmp_path / "int8")])
+    for module, *arguments in commands:
         script = (
-            "import os, pathlib, pwd, runpy, sys\n"
+            "import pwd, runpy, sys\n"
             "def unknown(_): raise KeyError('uid not found')\n"
             "pwd.getpwuid = unknown\n"
             f"sys.argv = ['x', *{arguments!r}]\n"

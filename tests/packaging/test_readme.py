@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from pkgutil import resolve_name
 
 import cv2
 import numpy as np
@@ -36,6 +37,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(manifest_path(demo), "out/pem-stdc1.json")
     published_models.write_checkpoint("pem_stdc1_cityscapes", tmp_path).rename("model_final.pth")
     return tmp_path
+
+
+def test_names_in_the_docs_exist() -> None:
+    pages = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
+    found = {
+        name
+        for page in [*pages, *(ROOT / "docs").glob("*.md")]
+        for name in re.findall(r"\bpem_edge(?:\.[A-Za-z_]\w*)+", page.read_text())
+    }
+    assert len(found) > 5
+    for name in found:
+        resolve_name(name)
 
 
 def test_there_are_examples() -> None:

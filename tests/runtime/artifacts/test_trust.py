@@ -17,6 +17,7 @@ LISTS = {
     "hashes alone": f"\n  {HASH}",
     "a byte order mark": f"\ufeff{HASH}  b.onnx\n",
     "line ends of Windows": f"{OTHER}\r\n{HASH}\r\n",
+    "a comment": f"# of the line in hall 3\n{HASH}  b.onnx\n",
     "all of it": f"\ufeff\\{HASH.upper()}  b\\\\c.onnx\r\n",
 }
 
@@ -28,3 +29,11 @@ def test_whatever_writes_the_list(kind: str, tmp_path: Path, monkeypatch: pytest
     require_trusted(Path("b.onnx"), HASH, ArtifactError)
     with pytest.raises(ArtifactError, match=r"c\.onnx .* is not in .*trusted"):
         require_trusted(Path("c.onnx"), "ef" * 32, ArtifactError)
+
+
+@pytest.mark.parametrize("content", ["garbage\n", f"{HASH[:-1]}  b.onnx\n", f"{HASH}  b.onnx\nand c.onnx\n"])
+def test_a_list_of_anything_else_is_said(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "trusted").write_text(content)
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "trusted"))
+    with pytest.raises(ArtifactError, match=r"trusted has a line that does not begin with a SHA-256: write it with"):
+        require_trusted(Path("b.onnx"), HASH, ArtifactError)

@@ -79,12 +79,14 @@ def test_a_signal_keeps_what_was_done(number: signal.Signals, video: Path, tmp_p
     assert count_frames(out) > 2
 
 
-def test_a_second_signal_ends_native_code_that_never_returns() -> None:
+@pytest.mark.parametrize("number", ENDS)
+def test_a_second_signal_ends_native_code_that_never_returns(number: signal.Signals) -> None:
     script = """if True:
+        import hashlib
         from pem_edge.runtime.cli import console
         def hang(_):
             print("here", flush=True)
-            sum(range(10**15))  # native code that keeps the interpreter's lock, so that no handler in Python can run
+            hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # handlers in Python wait for native code
         console.run(console.Parser("pem-try"), vars, hang, [])
         """
     with started([sys.executable, "-c", script]) as process:
@@ -92,12 +94,11 @@ def test_a_second_signal_ends_native_code_that_never_returns() -> None:
         process.stdout.readline()
         time.sleep(0.2)  # into the call
 
-        def ends() -> bool:
-            process.send_signal(signal.SIGTERM)  # two that come at once are one
-            return process.poll() is not None
-
-        wait_until(ends)
-        assert process.returncode == -signal.SIGTERM
+        process.send_signal(signal.SIGTERM)
+        time.sleep(1)
+        assert process.poll() is None
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == -number
 
 
 @pytest.mark.parametrize("number", ENDS)
@@ -139,6 +140,46 @@ def test_a_signal_while_files_are_finished_lets_them_be_finished(number: signal.
     command = [sys.executable, "-c", script, str(int(number)), str(video), str(out)]
     subprocess.run(command, capture_output=True, timeout=PATIENCE)
     assert count_frames(out) == 5
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.0005, 0.01, 0.1, 0.3])
+def test_a_signal_that_comes_twice_at_once_is_one(gap: float, video: Path, tmp_path: Path) -> None:
+    """As `timeout` does, which signals its child and then the group, and whatever passes a signal on."""
+    out = tmp_path / "out"
+    command = [*PEM_RUN, "demo", str(video), "-o", str(out), "--save", "overlay,panoptic,json"]
+    with started(command, stdout=subprocess.DEVNULL) as process:
+        wait_until(lambda: len(list(out.glob("drive_panoptic/*.png"))) > 2)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(gap)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, errors.splitlines()[-1]) == (143, "pem-run: interrupted")
+    assert count_frames(out) > 2
+    assert {path.name for path in out.iterdir()} == {"drive_overlay.mp4", "drive_panoptic", "panoptic.json"}
+
+
+def test_what_was_done_is_reported(video: Path, tmp_path: Path) -> None:
+    command = [*PEM_RUN, "demo", str(video), "-o", str(tmp_path / "out"), "--save", "panoptic", "--json"]
+    with started(command) as process:
+        wait_until(lambda: len(list(tmp_path.glob("out/drive_panoptic/*.png"))) > 2)
+        process.send_signal(signal.SIGTERM)
+        report, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 143
+    assert len(json.loads(report)["images"]) == len(list(tmp_path.glob("out/drive_panoptic/*.png"))) > 2
+
+
+def test_forked_workers_end_quietly_when_they_are_told_to() -> None:
+    script = """if True:
+        import multiprocessing
+        from pem_edge.runtime.cli import console
+        def act(_):
+            with multiprocessing.get_context("fork").Pool(2) as pool:
+                print(sum(pool.map(abs, range(4))), flush=True)
+            return {}
+        raise SystemExit(console.run(console.Parser("pem-try"), vars, act, []))
+        """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "6\n", "")
 
 
 @pytest.mark.parametrize("command", ["bench", "eval", "export", "run", "train"])

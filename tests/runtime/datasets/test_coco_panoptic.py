@@ -116,7 +116,7 @@ SPOILED = {
     r"segment id of '0\.png' 0, expected a whole number from 1 to": spoil(
         "annotations", 0, "segments_info", 0, "id", value=0
     ),
-    r"has the segment id of '0\.png' 70000 of category 8, which is none of its 5": spoil(
+    r"has the segment id of '0\.png' 70000 with the category 8, which is none of its 5": spoil(
         "annotations", 0, "segments_info", 0, "category_id", value=8
     ),
     r"has no annotations, at least one is needed": spoil("annotations", value=[]),
