@@ -28,11 +28,13 @@ def test_a_few_kills_spoil_nothing(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     options = ["--count", "8", "--seed", "3", "--only", "run", "engine", "-o", str(report)]
     command = [sys.executable, "-m", "scripts.campaign.kills", *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    in_background = ["bash", "-c", "trap '' INT HUP; exec \"$@\"", "bash"]
+    done = subprocess.run([*in_background, *command], cwd=ROOT, capture_output=True, text=True, timeout=900)
     found = json.loads(report.read_text())
     assert (done.returncode, found["faults"]) == (0, 0), done.stderr
     assert found["kills"] == 8
     assert all(each["complete_runs"] >= 2 for each in found["commands"].values())
+    assert {"SIGINT", "SIGHUP"} & {name for each in found["commands"].values() for name in each["signals"]}
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -71,6 +72,8 @@ def _trace_once(graphs: Path) -> None:
 def main() -> int:
     """Run the command and return its exit code."""
     command, folder, fatal, number, graphs, *arguments = sys.argv[1:]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a campaign in the background may have to ignore them
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if command == "pem-export" and "trt-rtx" not in arguments:
         _trace_once(Path(graphs))
     events = Events(Path(folder), int(fatal), int(number))
