@@ -50,4 +50,12 @@ def load(
     with reading(brief(str(path)), ArtifactError, expected="a path of a model", cure="give one such as out/pem.onnx"):
         found = artifact.read(path)
     thresholds = choose_thresholds(found.manifest.thresholds, score_threshold, overlap_threshold)
-    return Segmenter(backends.create(backend, found, Settings(threads=threads)), thresholds)
+    settings = Settings(threads=threads)
+    try:
+        created = backends.create(backend, found, settings)
+    except ArtifactError:
+        again = artifact.read(path)
+        if again.sha256 == found.sha256:
+            raise
+        created = backends.create(backend, again, settings)  # the artifact was replaced meanwhile
+    return Segmenter(created, thresholds)

@@ -58,6 +58,7 @@ class _Arrays:
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
+        self._called: dict[int, Value] = {}
         self._interpreted: dict[tuple[int, int], Value] = {}
 
     def interpret(self, value: Value, depth: int = 4) -> Value:
@@ -65,14 +66,15 @@ class _Arrays:
 
         Whatever the file refers to several times is built once.
         """
-        if not isinstance(value, Call | dict):
+        if isinstance(value, Call):
+            if id(value) not in self._called:
+                self._called[id(value)] = self._call(value)
+            value = self._called[id(value)]
+        if not isinstance(value, dict) or depth == 0:
             return value
         key = (id(value), depth)
         if key not in self._interpreted:
-            found = self._call(value) if isinstance(value, Call) else value
-            if isinstance(found, dict) and depth > 0:
-                found = {name: self.interpret(each, depth - 1) for name, each in found.items()}
-            self._interpreted[key] = found
+            self._interpreted[key] = {name: self.interpret(each, depth - 1) for name, each in value.items()}
         return self._interpreted[key]
 
     def _call(self, call: Call) -> Value:

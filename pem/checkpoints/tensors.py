@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as save_bytes
 from torch import Tensor
 
 from pem_edge.runtime.artifacts.labels import Label, parse
@@ -55,6 +56,6 @@ def write(state: dict[str, Tensor], path: Path, *, labels: Sequence[Label] = (),
     metadata = {_CLASSES: json.dumps(categories(labels))} if labels else None
     with write_atomically(path, durable=True) as temporary:
         try:
-            save_file(tensors, temporary, metadata)
+            temporary.write_bytes(save_bytes(tensors, metadata))  # save_file would replace the file and lose its lock
         except SafetensorError as error:  # safetensors raises it for OSErrors, too, such as a full disk
             raise OutputError(f"cannot write {path}: {error}; choose another place with -o") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -51,7 +52,7 @@ def unwrap(document: Value, say: Say) -> dict[str, Tensor]:
     Raises:
         ValueError: If there are no tensors.
     """
-    parts = list(_parts(document, (), set()))
+    parts = list(_parts(document))
     if not parts:
         found = "no tensors" if isinstance(document, Mapping) else f"a {type(document).__name__}"
         raise ValueError(f"holds {found}, expected a dictionary of tensors by name")
@@ -60,17 +61,25 @@ def unwrap(document: Value, say: Say) -> dict[str, Tensor]:
     return _without_prefix(chosen.tensors, say)
 
 
-def _parts(value: Value, path: tuple[str, ...], seen: set[int]) -> Iterator[_Part]:
-    """Yield the parts in ``value``, each once, however often the file refers to it; ``seen`` holds their ids."""
-    if not isinstance(value, Mapping) or len(path) > _DEPTH or id(value) in seen:
-        return
-    seen.add(id(value))
-    tensors = {key: _tensor(each) for key, each in value.items() if isinstance(key, str) and _is_tensor(each)}
-    if tensors:
-        yield _Part(path, tensors)
-    for key, each in value.items():
-        if isinstance(key, str) and not _NOT_WEIGHTS.search(key):
-            yield from _parts(each, (*path, key), seen)
+def _parts(document: Value) -> Iterator[_Part]:
+    """Yield the parts of ``document``, each once under its shortest path, however often the file refers to it.
+
+    Those that are called averages come last: what has another name, too, is no average.
+    """
+    seen: set[int] = set()
+    plain: deque[tuple[tuple[str, ...], Value]] = deque([((), document)])
+    averages: deque[tuple[tuple[str, ...], Value]] = deque()
+    while plain or averages:
+        path, value = (plain or averages).popleft()
+        if not isinstance(value, Mapping) or len(path) > _DEPTH or id(value) in seen:
+            continue
+        seen.add(id(value))
+        tensors = {key: _tensor(each) for key, each in value.items() if isinstance(key, str) and _is_tensor(each)}
+        if tensors:
+            yield _Part(path, tensors)
+        for key, each in value.items():
+            if isinstance(key, str) and not _NOT_WEIGHTS.search(key):
+                (averages if _AVERAGE.search(key) else plain).append(((*path, key), each))
 
 
 def _tell_choice(chosen: _Part, others: list[_Part], say: Say) -> None:

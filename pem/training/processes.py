@@ -106,10 +106,10 @@ def _choose_device(asked: str | None) -> str:
     """Return the device asked for, or else "cuda" if available. Raises TrainingError if there is no such device."""
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     chosen = asked or ("cuda" if gpus else "cpu")
-    match = re.fullmatch(r"cpu|cuda(?::(\d{1,3}))?", chosen)
+    match = re.fullmatch(r"cpu|cuda(?::(0|[1-9]\d{0,2}))?", chosen)
     if match is None:
         raise TrainingError(f"--device is {chosen}, expected cpu, cuda, or one GPU of several, such as cuda:1")
     if chosen != "cpu" and int(match[1] or 0) >= gpus:
-        found = f"the GPUs 0 to {gpus - 1}" if gpus else "no GPU"
+        found = {0: "no GPU", 1: "one GPU, cuda:0"}.get(gpus, f"the GPUs cuda:0 to cuda:{gpus - 1}")
         raise TrainingError(f"--device is {chosen}, but PyTorch finds {found}: leave out --device")
     return chosen

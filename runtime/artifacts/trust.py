@@ -43,6 +43,9 @@ def require_trusted(path: Path, sha256: str, error: type[PemError]) -> None:
 
 
 def _hashes(text: str) -> set[str]:
-    """Return the first words of a list's lines. ``sha256sum`` puts a backslash before those of files with odd names."""
-    lines = (line.split() for line in text.splitlines() if not line.startswith("#"))
+    """Return the first words of a list's lines. ``sha256sum`` puts a backslash before those of files with odd names.
+
+    Only a line feed ends a line: names of files may have every other separator in them.
+    """
+    lines = (line.split() for line in text.split("\n") if not line.startswith("#"))
     return {words[0].lower().removeprefix("\\") for words in lines if words}

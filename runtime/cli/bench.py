@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -44,10 +43,7 @@ def _measure(request: BenchRequest) -> JsonObject:
     try:
         report = run(request.models, request.options, lambda line: console.say(PROGRAM, line))
     except Interrupted as interruption:
-        record = _deliver(interruption.report, request)
-        if request.json:
-            print(json.dumps(record))
-        raise
+        raise console.Interrupted(_deliver(interruption.report, request)) from interruption
     return _deliver(report, request)
 
 

@@ -143,8 +143,6 @@ def _run_until_asked_to_end(program: str, act: Callable[[], JsonObject], *, as_j
         with signals.heard():
             return _run(program, act, as_json=as_json, debug=debug)
     except KeyboardInterrupt as interruption:
-        if isinstance(interruption, Interrupted):
-            _print_report(program, interruption.report, as_json=as_json)
         output.complain(program, str(interruption.args[0]) if interruption.args else "interrupted")
         return ENDED_BY_SIGNAL + (signals.received() or signal.SIGINT)
 
@@ -152,6 +150,9 @@ def _run_until_asked_to_end(program: str, act: Callable[[], JsonObject], *, as_j
 def _run(program: str, act: Callable[[], JsonObject], *, as_json: bool, debug: bool) -> int:
     try:
         report = act()
+    except Interrupted as interruption:
+        _print_report(program, interruption.report, as_json=as_json)
+        raise
     except Exception as error:
         if debug:
             traceback.print_exc()

@@ -61,11 +61,11 @@ def _segment(request: RunRequest, segmenter: Segmenter, outputs: Outputs) -> Jso
         board = stack.enter_context(_serve_page(request, segmenter))
         stack.enter_context(_finished(outputs))
         stream = stack.enter_context(segmenter.stream(request.source, on_error=lambda error: errors.append(str(error))))
+        stack.callback(lambda: report.update(dropped=stream.dropped))
         stack.enter_context(_print_summary(request, stream))
         for result in tqdm(islice(stream, request.frames), total=_total(request), unit="image", disable=None):
             with signals.held():  # a frame is in all of the files and in the report, or in none
                 paths = outputs.save(result)
-                report["dropped"] = stream.dropped
                 if request.json:
                     images.append(_make_record(result, paths))
             if board is not None:
@@ -96,6 +96,8 @@ def _finished(outputs: Outputs) -> Iterator[None]:
                 signals.hold()
     finally:
         signals.release()
+    if signals.must_stop():
+        raise KeyboardInterrupt
 
 
 def _total(request: RunRequest) -> int | None:

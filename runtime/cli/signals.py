@@ -55,8 +55,7 @@ def heard() -> Iterator[None]:
         if _is_first(number) and not _waiting:
             raise KeyboardInterrupt
 
-    _received.clear()
-    _escalated.clear()
+    _forget()
     _hearing.append(True)
     with ExitStack() as stack:
         before = _handle(interrupt)
@@ -117,6 +116,11 @@ def deferred(note: Callable[[], None]) -> Iterator[None]:
             _received.clear()
 
 
+def _forget() -> None:
+    for each in (_received, _hearing, _waiting, _escalated):
+        each.clear()
+
+
 def _is_first(number: int) -> bool:
     """Note a signal, and return whether it is the first. Raises KeyboardInterrupt if it is one too many."""
     now = time.monotonic()
@@ -171,8 +175,7 @@ def _escalate(listening: int, numbers: frozenset[int], ended: Event) -> None:
 def _leave_to_parent() -> None:
     """Give a forked process the handlers that it would have without a command around it."""
     if _hearing:
-        _hearing.clear()
-        _received.clear()
+        _forget()
         signal.set_wakeup_fd(-1)
         for number in ENDING:
             if signal.getsignal(number) is not signal.SIG_IGN:

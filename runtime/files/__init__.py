@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -142,7 +141,6 @@ def write_atomically(path: Path, *, durable: bool = False, option: str = "-o") -
         raise _unwritable(path, error, option) from error
     try:
         yield temporary
-        temporary.chmod(stat.S_IMODE(os.fstat(lock).st_mode))  # libraries may have put a private file in its place
         replace(temporary, path, durable=durable)
     except OSError as error:
         raise _unwritable(path, error, option) from error

@@ -48,8 +48,9 @@ def create_folder() -> tuple[Path, int]:
     while True:
         path = Path(tempfile.gettempdir(), f"{PREFIX}{secrets.token_hex(8)}")
         path.mkdir(0o700)
-        if _keep(descriptor := os.open(path, os.O_RDONLY), path):
-            return path, descriptor
+        with suppress(FileNotFoundError):  # another process took it for a leftover before it was locked
+            if _keep(descriptor := os.open(path, os.O_RDONLY), path):
+                return path, descriptor
 
 
 def path_for(claimed: Path) -> Path:

@@ -285,7 +285,10 @@ def _with_classes(folder: Path) -> bytes:
 
 def _trust(path: Path) -> None:
     os.environ[trust.VARIABLE] = str(path)
-    trust.require_trusted(Path("street.engine"), hashlib.sha256(_MODEL).hexdigest(), ArtifactError)
+    try:
+        trust.require_trusted(Path("street.engine"), hashlib.sha256(_MODEL).hexdigest(), ArtifactError)
+    finally:
+        del os.environ[trust.VARIABLE]
 
 
 def _settle(path: Path) -> object:

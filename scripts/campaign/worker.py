@@ -33,7 +33,12 @@ _CANARIES = (
 )  # fmt: skip
 """Events that mean that code was run; imports raise "exec", too, but from files."""
 
-_CHANGES = ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.symlink", "os.link", "os.truncate", "os.chmod")
+_ONE, _OTHER, _BOTH = slice(1), slice(1, 2), slice(2)
+_CHANGES = {
+    "os.remove": _ONE, "os.mkdir": _ONE, "os.rmdir": _ONE, "os.truncate": _ONE, "os.chmod": _ONE, "os.rename": _BOTH,
+    "os.symlink": _OTHER, "os.link": _OTHER,
+}  # fmt: skip
+"""Events of changes, and which of their arguments are the paths that are changed."""
 _NO_MEMORY = "needs more memory than there is"
 
 
@@ -111,8 +116,10 @@ def _serve(read: Callable[[Path], object], path: Path, pipe: Connection) -> None
     for descriptor in (0, 1, 2):  # native libraries complain on standard error
         os.dup2(null, descriptor)
     # Whoever waits for the end of a pipe of the parent must not wait for this process, nor this one for its own pipe.
-    os.closerange(3, pipe.fileno())
-    os.closerange(pipe.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+    for descriptor in [int(path.name) for path in Path("/proc/self/fd").iterdir()]:
+        if descriptor > 2 and descriptor != pipe.fileno():
+            with suppress(OSError):  # that of the listing itself
+                os.close(descriptor)
     touched: list[str] = []
     _set_canary(path.parent, touched)
     used = resident_memory()
@@ -154,9 +161,12 @@ def _set_canary(folder: Path, touched: list[str]) -> None:
         if event in _CANARIES and not _is_import(event, arguments):
             touched.append(f"{event} {arguments!r}"[:200])
         elif event in _CHANGES or (event == "open" and _writes(arguments)):
-            name = arguments[0]
-            if isinstance(name, str | bytes | Path) and not os.fsdecode(name).startswith((f"{folder}/", "/dev/")):
-                touched.append(f"{event} {os.fsdecode(name)}"[:200])
+            names = (each for each in arguments[_CHANGES.get(event, _ONE)] if isinstance(each, str | bytes | Path))
+            touched.extend(
+                f"{event} {os.fsdecode(name)}"[:200]
+                for name in names
+                if not os.fsdecode(name).startswith((f"{folder}/", "/dev/"))
+            )
 
     sys.addaudithook(watch)
 

@@ -72,6 +72,15 @@ def make_elsewhere(path: Path) -> None:
     path.parent.with_suffix(".elsewhere").mkdir(exist_ok=True)
 
 
+def move_elsewhere(path: Path) -> None:
+    path.rename(path.parent.with_suffix(".moved"))
+
+
+def link_elsewhere(path: Path) -> None:
+    path.parent.with_suffix(".link").unlink(missing_ok=True)
+    path.parent.with_suffix(".link").symlink_to(path)
+
+
 def write_elsewhere(path: Path) -> None:
     path.parent.with_suffix(".elsewhere").write_text("x")
 
@@ -90,6 +99,8 @@ def write_elsewhere(path: Path) -> None:
         (evaluate, "canary"),
         (write_elsewhere, "canary"),
         (make_elsewhere, "canary"),
+        (move_elsewhere, "canary"),
+        (link_elsewhere, "canary"),
     ],
 )
 def test_each_kind_of_fault_is_seen(read: Callable[[Path], object], kind: str, tmp_path: Path) -> None:

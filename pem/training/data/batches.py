@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -138,6 +139,8 @@ def _initialize_worker(_: int) -> None:
 
 def _obey_trainer() -> None:
     """End this process on a SIGTERM of the trainer, even while it waits for a file."""
-    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != os.getppid():
+    parent = multiprocessing.parent_process()
+    trainer = parent.pid if parent is not None else None
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != trainer:
         pass
     os._exit(0)

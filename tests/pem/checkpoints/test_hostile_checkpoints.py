@@ -73,6 +73,15 @@ def test_arrays_of_plain_numbers_come_back_as_they_were(protocol: int, dtype: st
         assert found["model"][name].dtype == np.dtype(dtype).newbyteorder("=")
 
 
+def test_an_array_under_several_names_is_under_all_of_them(tmp_path: Path) -> None:
+    array = np.arange(1000, dtype=np.float32)
+    path = tmp_path / "arrays.pkl"
+    path.write_bytes(pickle.dumps({"w": array, "model": {"b": array, "deep": {"c": array}}}))
+    found = read_numpy_pickle(path)
+    for each in (found["w"], found["model"]["b"], found["model"]["deep"]["c"]):
+        np.testing.assert_array_equal(each, array)
+
+
 def save(value: Any) -> Callable[[Path], None]:
     return lambda path: torch.save({"model": {"fine": torch.ones(2), "odd": value()}}, path)
 

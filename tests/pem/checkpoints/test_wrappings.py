@@ -66,6 +66,11 @@ WRAPPINGS: dict[str, Wrapping] = {
         lambda state: {"step": torch.tensor(7), "net": state},
         ["left out 1 tensors in the top"],
     ),
+    "an average that is the model itself": (
+        "same.pth",
+        lambda state: {"ema": state, "run": {"last": {"net": state}}},
+        [],
+    ),
     "an optimizer beside": (
         "optimizer.pth",
         lambda state: {"model": state, "optimizer": {"state": {0: {"exp_avg": torch.ones(3)}}}},

@@ -31,6 +31,17 @@ def test_whatever_writes_the_list(kind: str, tmp_path: Path, monkeypatch: pytest
         require_trusted(Path("c.onnx"), "ef" * 32, ArtifactError)
 
 
+@pytest.mark.parametrize("separator", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\r"])
+def test_a_name_of_a_file_adds_nothing_to_the_list(
+    separator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "trusted").write_bytes(f"{HASH}  good{separator}{OTHER} x.so\n".encode())
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "trusted"))
+    require_trusted(Path("good"), HASH, ArtifactError)
+    with pytest.raises(ArtifactError, match="is not in"):
+        require_trusted(Path("evil.engine"), OTHER, ArtifactError)
+
+
 @pytest.mark.parametrize("content", ["garbage\n", f"{HASH[:-1]}  b.onnx\n", f"{HASH}  b.onnx\nand c.onnx\n"])
 def test_a_list_of_anything_else_is_said(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "trusted").write_text(content)

@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any  # whatever backends.create takes
 
 import numpy as np
 import onnx
@@ -17,8 +18,10 @@ from onnx import numpy_helper
 from PIL import Image
 
 from pem_edge import runtime
+from pem_edge.runtime import backends
+from pem_edge.runtime.artifacts import artifact, pairs
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range, Thresholds
-from pem_edge.runtime.backends.base import RawOutputs
+from pem_edge.runtime.backends.base import Backend, RawOutputs
 from pem_edge.runtime.backends.onnxruntime import OnnxRuntime
 from pem_edge.runtime.errors import ArtifactError, BackendError, InputError
 
@@ -153,6 +156,23 @@ def test_results_come_back_from_worker_processes(tiny: Path, flag: NDArray[np.ui
         np.testing.assert_array_equal(result.draw(), expected.draw())
 
 
+def test_a_model_that_is_replaced_while_it_is_loaded_is_loaded(
+    tiny: Path, flag: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "street.onnx"
+    old, new = artifact.read(artifact.DEMO), artifact.read(tiny)
+    pairs.write(model, lambda path: path.write_bytes(old.model.read_bytes()), old.manifest)
+    create = backends.create
+
+    def create_later(*arguments: Any) -> Backend:
+        monkeypatch.setattr(backends, "create", create)
+        pairs.write(model, lambda path: path.write_bytes(new.model.read_bytes()), new.manifest)
+        return create(*arguments)
+
+    monkeypatch.setattr(backends, "create", create_later)
+    np.testing.assert_array_equal(runtime.load(model)(flag).panoptic, runtime.load(tiny)(flag).panoptic)
+
+
 def test_a_segmenter_goes_to_worker_processes(tiny: Path, flag: NDArray[np.uint8]) -> None:
     with runtime.load(tiny, "onnxruntime", threads=1, score_threshold=0.9999) as segmenter:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -266,7 +286,7 @@ def test_a_model_is_named_by_its_path(path: object) -> None:
 
 @pytest.mark.parametrize("path", ["", "a\0b"])
 def test_what_no_file_can_be_called_is_one_line(path: str) -> None:
-    with pytest.raises(ArtifactError, match=r"is damaged or not a path of a model \("):
+    with pytest.raises(ArtifactError, match=r"is damaged or not a path of a model \(|does not exist: give"):
         runtime.load(path)
 
 
