@@ -43,7 +43,7 @@ def _measure(request: BenchRequest) -> JsonObject:
     try:
         report = run(request.models, request.options, lambda line: console.say(PROGRAM, line))
     except Interrupted as interruption:
-        raise console.Interrupted(_deliver(interruption.report, request)) from interruption
+        raise console.Interrupted(_deliver(interruption.report, request), str(interruption)) from interruption
     return _deliver(report, request)
 
 

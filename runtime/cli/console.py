@@ -87,10 +87,11 @@ class Interrupted(KeyboardInterrupt):
 
     Args:
         report: The object that ``--json`` prints.
+        message: What to say about the end.
     """
 
-    def __init__(self, report: JsonObject) -> None:
-        super().__init__()
+    def __init__(self, report: JsonObject, message: str = "interrupted") -> None:
+        super().__init__(message)
         self.report = report
 
 
@@ -134,7 +135,7 @@ def say(program: str, text: str) -> None:
         KeyboardInterrupt: If the process was asked to end earlier and a library suppressed the exception.
     """
     if signals.must_stop():
-        raise KeyboardInterrupt
+        raise signals.AskedToEnd
     output.complain(program, text)
 
 

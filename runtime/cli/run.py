@@ -97,7 +97,7 @@ def _finished(outputs: Outputs) -> Iterator[None]:
     finally:
         signals.release()
     if signals.must_stop():
-        raise KeyboardInterrupt
+        raise signals.AskedToEnd
 
 
 def _total(request: RunRequest) -> int | None:

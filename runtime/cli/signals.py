@@ -33,6 +33,14 @@ _escalated: list[bool] = []
 """Not empty once the next signal ends the process."""
 
 
+class AskedToEnd(KeyboardInterrupt):
+    """A signal asked the command to end.
+
+    Not KeyboardInterrupt itself: Python takes one that passes through ``exec`` of text, as when dataclasses are
+    defined, for one that nobody handles, and in the end kills the process by SIGINT rather than return an exit code.
+    """
+
+
 def received() -> int | None:
     """Return the first signal that asked this command to end, or None."""
     return _received[0][0] if _received else None
@@ -53,7 +61,7 @@ def heard() -> Iterator[None]:
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
         if _is_first(number) and not _waiting:
-            raise KeyboardInterrupt
+            raise AskedToEnd
 
     _forget()
     _hearing.append(True)
@@ -90,7 +98,7 @@ def held() -> Iterator[None]:
     finally:
         release()
     if must_stop():
-        raise KeyboardInterrupt
+        raise AskedToEnd
 
 
 @contextmanager
@@ -126,7 +134,7 @@ def _is_first(number: int) -> bool:
     now = time.monotonic()
     _received.append((number, now))
     if now - _received[0][1] > REPEATS:
-        raise KeyboardInterrupt
+        raise AskedToEnd
     return len(_received) == 1
 
 

@@ -165,6 +165,19 @@ def test_a_signal_that_comes_twice_at_once_is_one(gap: float, video: Path, tmp_p
     assert {path.name for path in out.iterdir()} == {"drive_overlay.mp4", "drive_panoptic", "panoptic.json"}
 
 
+def test_ctrl_c_while_classes_are_defined_ends_with_its_exit_code(tmp_path: Path) -> None:
+    """Dataclasses and named tuples are defined by running text."""
+    (tmp_path / "command.py").write_text("""if True:
+        from pem_edge.runtime.cli import console
+        def act(_):
+            exec("import os, signal; os.kill(os.getpid(), signal.SIGINT); print(1)")
+        raise SystemExit(console.run(console.Parser("pem-try"), vars, act, []))
+        """)
+    command = [sys.executable, "-m", "command"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stderr) == (130, "pem-try: interrupted\n")
+
+
 def test_what_was_done_is_reported(video: Path, tmp_path: Path) -> None:
     command = [*PEM_RUN, "demo", str(video), "-o", str(tmp_path / "out"), "--save", "panoptic", "--json"]
     with started(command) as process:
@@ -288,7 +301,6 @@ def test_only_one_module_prints() -> None:
     assert printing == {
         "runtime/cli/output.py",
         "runtime/cli/console.py",  # JSON, which escapes what terminals obey
-        "runtime/cli/bench.py",
         "runtime/cli/bench_options.py",
         "pem/training/interruption.py",  # a fixed text
         "runtime/inference/postprocess/native/build.py",  # a program of its own, for developers
