@@ -223,6 +223,7 @@ def test_a_run_of_other_classes_is_not_resumed(run: Run, folder: Path, tmp_path:
     assert "other classes" in said
 
 
+@pytest.mark.usefixtures("hangup_heard")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_leaves_a_checkpoint_and_says_where(folder: Path, tmp_path: Path, number: signal.Signals) -> None:
     """The whole process group gets the signal, as from a terminal or a scheduler: workers too."""

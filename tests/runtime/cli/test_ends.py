@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -21,17 +21,7 @@ from tests.helpers.processes import started
 PEM_RUN = [sys.executable, "-m", "pem_edge.runtime.cli.run"]
 ENDS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 PATIENCE = 60.0
-
-
-@pytest.fixture(autouse=True)
-def heeded() -> Iterator[None]:
-    """Let commands hear signals that a test run in the background has to ignore, and its children with it."""
-    ignored = [number for number in ENDS if signal.getsignal(number) is signal.SIG_IGN]
-    for number in ignored:
-        signal.signal(number, signal.SIG_DFL)
-    yield
-    for number in ignored:
-        signal.signal(number, signal.SIG_IGN)
+pytestmark = pytest.mark.usefixtures("hangup_heard")
 
 
 @pytest.fixture
