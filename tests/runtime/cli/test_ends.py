@@ -108,46 +108,41 @@ def test_a_second_signal_ends_native_code_that_never_returns(number: signal.Sign
         assert process.wait(PATIENCE) == -number
 
 
-@pytest.mark.parametrize("number", ENDS)
-def test_a_frame_is_in_all_files_or_in_none(number: signal.Signals, tmp_path: Path) -> None:
-    """A signal at any moment of saving lets that go on to its end."""
+def run_interrupted(method: str, frame: int, frames: int, number: signal.Signals, folder: Path) -> int:
+    """Segment ``frames`` frames with a signal just before ``VideoFile.method``, once there are ``frame`` frames.
+
+    Returns:
+        The number of frames in each of the files.
+    """
     script = """if True:
         import os, sys
         from pem_edge.runtime.results import video_file
         from pem_edge.runtime.cli.run import main
-        write = video_file.VideoFile.write
-        def interrupted(self, image):
-            if self.frames == 3:
-                os.kill(os.getpid(), int(sys.argv[1]))
-            write(self, image)
-        video_file.VideoFile.write = interrupted
-        sys.exit(main(["demo", sys.argv[2], "-o", sys.argv[3], "--save", "overlay,panoptic,json", "--overwrite"]))
+        name, frame, number, *arguments = sys.argv[1:]
+        act = getattr(video_file.VideoFile, name)
+        def interrupted(self, *images):
+            if self.frames == int(frame):
+                os.kill(os.getpid(), int(number))
+            act(self, *images)
+        setattr(video_file.VideoFile, name, interrupted)
+        sys.exit(main(["demo", *arguments, "--save", "overlay,panoptic,json"]))
         """
-    video, out = make_video(tmp_path, 20), tmp_path / "out"
-    command = [sys.executable, "-c", script, str(int(number)), str(video), str(out)]
+    video, out = make_video(folder, frames), folder / "out"
+    command = [sys.executable, "-c", script, method, str(frame), str(int(number)), str(video), "-o", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert (done.returncode, done.stderr.splitlines()[-1]) == (ENDS[number], "pem-run: interrupted")
-    assert count_frames(out) == 4
+    return count_frames(out)
+
+
+@pytest.mark.parametrize("number", ENDS)
+def test_a_frame_is_in_all_files_or_in_none(number: signal.Signals, tmp_path: Path) -> None:
+    """A signal at any moment of saving lets that go on to its end."""
+    assert run_interrupted("write", 3, 20, number, tmp_path) == 4
 
 
 @pytest.mark.parametrize("number", ENDS)
 def test_a_signal_while_files_are_finished_lets_them_be_finished(number: signal.Signals, tmp_path: Path) -> None:
-    script = """if True:
-        import os, sys
-        from pem_edge.runtime.results import video_file
-        from pem_edge.runtime.cli.run import main
-        finish = video_file.VideoFile._finish
-        def interrupted(self):
-            os.kill(os.getpid(), int(sys.argv[1]))
-            finish(self)
-        video_file.VideoFile._finish = interrupted
-        sys.exit(main(["demo", sys.argv[2], "-o", sys.argv[3], "--save", "overlay,panoptic,json"]))
-        """
-    video, out = make_video(tmp_path, 5), tmp_path / "out"
-    command = [sys.executable, "-c", script, str(int(number)), str(video), str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
-    assert (done.returncode, done.stderr.splitlines()[-1]) == (ENDS[number], "pem-run: interrupted")
-    assert count_frames(out) == 5
+    assert run_interrupted("_finish", 5, 5, number, tmp_path) == 5
 
 
 @pytest.mark.parametrize("gap", [0.0, 0.0005, 0.01, 0.1])

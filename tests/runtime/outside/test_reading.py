@@ -1,4 +1,4 @@
-"""What a foreign file causes is one line that says what to do about it."""
+"""Foreign files end in one line, which says what to do about them."""
 
 from __future__ import annotations
 
