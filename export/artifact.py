@@ -31,6 +31,7 @@ from pem_edge.runtime.artifacts.sections import FileHash
 from pem_edge.runtime.errors import BrokenBackend, ExportError
 from pem_edge.runtime.files import sha256, temporary_folder
 from pem_edge.runtime.progress import Say
+from pem_edge.runtime.verification.differences import TOLERANCES
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ def _check_parity(request: OnnxExport, proto: onnx.ModelProto, manifest: Manifes
             request.model,
             loaded,
             parity.sizes_for(request.input),
-            parity.TOLERANCES[manifest.precision],
+            TOLERANCES[manifest.precision],
             progress=lambda done, total: say(f"parity: {done} of {total} images"),
         )
     parity.require(measured)

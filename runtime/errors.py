@@ -6,6 +6,7 @@ PemError
 │   └── ManifestError   a manifest that is missing, newer than this version, or does not match
 ├── BackendError        a backend that is not installed or cannot run the artifact
 │   └── BrokenBackend   a backend that is installed, but cannot be imported
+├── VerificationError   a model that computes something else than its ONNX model, or cannot be compared with it
 ├── CheckpointError     trained weights that cannot be read or do not fit the model
 ├── ExportError         an export that is not possible, or whose result fails the parity check
 ├── CalibrationError    a calibration that is not possible, or statistics of another model
@@ -44,6 +45,10 @@ class BackendError(PemError):
 
 class BrokenBackend(BackendError):  # noqa: N818  # its name says what is wrong
     """A backend that is installed, but cannot be imported."""
+
+
+class VerificationError(PemError):
+    """A model that computes something else than its ONNX model, or cannot be compared with it."""
 
 
 class CheckpointError(PemError):

@@ -8,10 +8,11 @@ from pathlib import Path
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.backends import Settings
-from pem_edge.runtime.errors import ArtifactError
+from pem_edge.runtime.errors import ArtifactError, VerificationError
 from pem_edge.runtime.inference.segmenter import Segmenter, choose_thresholds
 from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.outside.reading import reading
+from pem_edge.runtime.verification.standing import require_standing
 
 
 def load(
@@ -43,6 +44,7 @@ def load(
         ArtifactError: If ``path`` is no path, or the model file is missing or is not an exported model.
         ManifestError: If the manifest is missing, damaged, newer than this version, or belongs to another file.
         BackendError: If no backend can run the model.
+        VerificationError: If the model was found to compute something else than its ONNX model on this GPU.
         InputError: If a threshold is out of range.
     """
     if not isinstance(path, (str, os.PathLike)):
@@ -58,4 +60,9 @@ def load(
         if again.sha256 == found.sha256:
             raise
         created = backends.create(backend, again, settings)  # the artifact was replaced meanwhile
+    try:
+        require_standing(created)
+    except VerificationError:
+        created.close()
+        raise
     return Segmenter(created, thresholds)

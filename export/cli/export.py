@@ -10,14 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pem_edge.export.cli import options, parser, summary, variant_list
-from pem_edge.export.cli.requests import EngineRequest, GraphRequest, ListRequest, PluginRequest, Request, model_file
+from pem_edge.export.cli.requests import (
+    EngineRequest,
+    GraphRequest,
+    ListRequest,
+    PluginRequest,
+    Request,
+    VerifyRequest,
+    model_file,
+)
 from pem_edge.export.graph.operation_forms import Forms, resolve
-from pem_edge.runtime.artifacts import labels, pairs
+from pem_edge.runtime.artifacts import artifact, labels, pairs
 from pem_edge.runtime.artifacts.manifest import Manifest, manifest_path
 from pem_edge.runtime.backends.tensorrt import plugins
 from pem_edge.runtime.cli import console, output
 from pem_edge.runtime.errors import ExportError
 from pem_edge.runtime.files import make_folder, refuse_existing
+from pem_edge.runtime.verification import verify as verification
 from pem_edge.runtime.versioned_json import JsonObject
 
 if TYPE_CHECKING:
@@ -35,6 +44,8 @@ def _run(request: Request) -> JsonObject:
             return _list(request)
         case PluginRequest():
             return _build_plugin(request)
+        case VerifyRequest():
+            return _verify(request)
         case EngineRequest():
             return _engine_from_onnx(request)
         case GraphRequest():
@@ -54,6 +65,15 @@ def _build_plugin(request: PluginRequest) -> JsonObject:
     if not request.json:
         output.show(f"Built {library}. --to trt will use it from now on.")
     return {"plugin": str(library)}
+
+
+def _verify(request: VerifyRequest) -> JsonObject:
+    found = artifact.read(request.model)
+    outcome = verification.verify(found, None, _say)
+    verification.require(outcome, found)
+    if not request.json:
+        output.show_text(summary.of_verification(found.model, outcome.verification))
+    return summary.report_verification(found.model, outcome.verification)
 
 
 def _engine_from_onnx(request: EngineRequest) -> JsonObject:

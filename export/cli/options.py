@@ -8,7 +8,15 @@ from dataclasses import fields
 
 from pem_edge.calibration.images.calibration_set import COUNT
 from pem_edge.export.cli import input_sizes
-from pem_edge.export.cli.requests import EngineRequest, GraphRequest, ListRequest, PluginRequest, Request, is_onnx
+from pem_edge.export.cli.requests import (
+    EngineRequest,
+    GraphRequest,
+    ListRequest,
+    PluginRequest,
+    Request,
+    VerifyRequest,
+    is_onnx,
+)
 from pem_edge.export.engine.settings import Settings
 from pem_edge.export.graph.operation_forms import Target
 from pem_edge.export.int8.settings import Calibration
@@ -32,6 +40,9 @@ def read(options: argparse.Namespace) -> Request:
     if options.list:
         _refuse(options, (*_EXPORT, *_PLUGIN), "has no meaning for --list: leave it out")
         return ListRequest(options.json)
+    if options.verify is not None:
+        _refuse(options, (*_EXPORT, *_PLUGIN), "has no meaning for --verify: leave it out")
+        return VerifyRequest(options.verify, options.json)
     if options.build_plugin:
         _refuse(options, _EXPORT, "has no meaning for --build-plugin: leave it out")
         return PluginRequest(options.tensorrt_include, options.cuda_arch, options.json)

@@ -25,7 +25,8 @@ def parser() -> console.Parser:
         epilog="examples:\n"
         "  pem-export --weights model_final.pth --to onnx --size 512x1024 -o out\n"
         "  pem-export --weights model_final.pth --to trt --precision fp16 -o out\n"
-        "  pem-export --weights out/pem-stdc1-fp16.onnx --to trt     # on the machine where it will run",
+        "  pem-export --weights out/pem-stdc1-fp16.onnx --to trt     # on the machine where it will run\n"
+        "  pem-export --verify out/pem-stdc1-fp16.engine",
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
@@ -34,6 +35,9 @@ def parser() -> console.Parser:
         help="checkpoint (.pth, .pkl, .safetensors), or demo; for engines also an .onnx exported before",
     )
     source.add_argument("--list", action="store_true", help="list the variants and what a run of each takes")
+    source.add_argument(
+        "--verify", type=Path, metavar="MODEL", help="compare an engine with the .onnx beside it, on this machine's GPU"
+    )
     source.add_argument("--build-plugin", action="store_true", help="build the plugin for TensorRT, and nothing else")
     parser.add_argument("--to", choices=["onnx", "trt", "trt-rtx"], help="kind of artifact (default: onnx)")
     parser.add_argument(

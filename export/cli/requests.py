@@ -1,4 +1,4 @@
-"""The four requests that ``pem-export`` carries out. A request that contradicts itself cannot be constructed."""
+"""The five requests that ``pem-export`` carries out. A request that contradicts itself cannot be constructed."""
 
 from __future__ import annotations
 
@@ -37,6 +37,19 @@ class PluginRequest:
 
     tensorrt_include: Path | None
     cuda_arch: str | None
+    json: bool
+
+
+@dataclass(frozen=True)
+class VerifyRequest:
+    """Compare a model with its ONNX model.
+
+    Attributes:
+        model: The engine, or an ONNX artifact that a GPU runs.
+        json: Whether JSON is printed.
+    """
+
+    model: Path
     json: bool
 
 
@@ -170,7 +183,7 @@ class GraphRequest:
                 )
 
 
-Request = ListRequest | PluginRequest | EngineRequest | GraphRequest
+Request = ListRequest | PluginRequest | VerifyRequest | EngineRequest | GraphRequest
 
 
 def is_onnx(path: Path) -> bool:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pem_edge.runtime.artifacts.manifest import Manifest, manifest_path
+from pem_edge.runtime.artifacts.provenance import Verification
+from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.versioned_json import JsonObject
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ def report_engine(written: EngineArtifact) -> JsonObject:
     return {
         **report(written.model, written.manifest),
         "onnx": str(written.source),
+        "verified": msgspec.to_builtins(written.manifest.verified),
         "engine": {**msgspec.to_builtins(written.manifest.engine), "seconds": round(written.seconds, 3)},
         **found,
     }
@@ -48,11 +51,39 @@ def of_engine(written: EngineArtifact) -> str:
         f"{', '.join(engine.compute_capabilities)}",
         f"layers by type, as listed by the {written.manifest.built_by.layers_from}: {layers}",
     ]
-    return "\n".join([*lines, *_parity(written.manifest)])
+    return "\n".join([*lines, *_parity(written.manifest), *_verified(written)])
+
+
+def report_verification(model: Path, found: Verification) -> JsonObject:
+    """Return the report of a verification, as ``--json`` prints it."""
+    return {"model": str(model), "verification": msgspec.to_builtins(found)}
+
+
+def of_verification(model: Path, found: Verification) -> str:
+    """Return a line about a verification that was passed."""
+    return f"{model} is verified on {found.gpu}, {_figures(found)}"
 
 
 def _files(model: Path) -> str:
     return f"{model} ({model.stat().st_size / 1e6:.1f} MB), manifest {manifest_path(model)}"
+
+
+def _verified(written: EngineArtifact) -> Iterator[str]:
+    for found in written.manifest.verified.values():
+        if isinstance(found, str):
+            yield f"{found}: run pem-export --verify {written.model} on the machine where it will run"
+        else:
+            yield f"the engine is verified on {found.gpu}, {_figures(found)}"
+
+
+def _figures(found: Verification) -> str:
+    parity = found.parity
+    return (
+        f"against the ONNX in {found.reference}: {parity.within_tolerance} of {parity.images} images within tolerance, "
+        f"at {plural(len({each.size for each in parity.each}), 'size')} and every slot of the batch; largest "
+        f"difference {parity.worst.logits:.1e} in class logits, {parity.worst.masks:.1e} in mask logits; at least "
+        f"{parity.worst.agreement:.3%} of pixels agree"
+    )
 
 
 def _parity(manifest: Manifest) -> Iterator[str]:

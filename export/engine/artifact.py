@@ -11,9 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from pem_edge.export.engine import trial
 from pem_edge.export.engine.build import Built, build
 from pem_edge.export.engine.machine import Machine
 from pem_edge.export.engine.settings import Settings
+from pem_edge.export.engine.trial import Candidate
 from pem_edge.runtime.artifacts import artifact as artifacts
 from pem_edge.runtime.artifacts import onnx_file, pairs
 from pem_edge.runtime.artifacts.artifact import MAX_BYTES, Artifact
@@ -63,8 +65,12 @@ def refuse_overwriting(source: Path, engine: Path) -> None:
         refuse_existing(beside)
 
 
-def export_engine(machine: Machine, source: Artifact, engine: Path, settings: Settings, say: Say) -> EngineArtifact:
+def export_engine(
+    machine: Machine, source: Artifact, engine: Path, settings: Settings, say: Say, *, verify: bool = True
+) -> EngineArtifact:
     """Build ``engine`` from ``source``, and write it, its manifest, and what it came from and needs.
+
+    Where the GPU can run it, it is compared with ``source`` before anything is written.
 
     Args:
         machine: The machine that builds.
@@ -72,41 +78,47 @@ def export_engine(machine: Machine, source: Artifact, engine: Path, settings: Se
         engine: The file to write.
         settings: How to build.
         say: Takes remarks on progress.
+        verify: Whether to compare the engine with ``source``.
 
     Returns:
         What was written.
 
     Raises:
         ExportError: If the engine cannot be built, or has not the precision claimed.
+        VerificationError: If it computes something else than ``source``.
+        BackendError: If it cannot be run, or ``source`` cannot.
         OutputError: If a file cannot be written. After any error, nothing new is left.
     """
     make_folder(engine.parent)
     built = build(machine, source, settings, say)
-    say(f"writing {engine}")
     onnx, layers = engine.with_name(f"{engine.stem}{source.model.suffix}"), engine.with_suffix(INSPECTION)
     companions: dict[Path, pairs.Save] = {}
     if not (onnx.exists() and onnx.samefile(source.model)):
         companions[onnx] = partial(_write_bytes, source.read_model())
     if settings.inspect:
         companions[layers] = partial(_write_inspection, built)
-    plugin = None if built.plugin is None else _place(built.plugin, engine.parent)
-    manifest = _describe(machine, source.manifest, settings, built, FileHash(onnx.name, sha256(source.model)), plugin)
+    manifest = _describe(machine, source.manifest, settings, built, FileHash(onnx.name, sha256(source.model)))
+    runs_here = machine.gpu is not None and machine.gpu.compute_capability in machine.compute_capabilities(settings)
+    if verify and runs_here:
+        verified = trial.run(Candidate(engine, built, manifest), source, say)
+        manifest = msgspec.structs.replace(manifest, verified=verified)
+    say(f"writing {engine}")
+    if built.plugin is not None:
+        manifest = _with_plugin(manifest, _place(built.plugin, engine.parent))
     manifest = pairs.write(engine, partial(_write_bytes, built.data), manifest, companions)
     if not settings.inspect:
         remove([layers])  # of an earlier engine
     return EngineArtifact(machine.title, engine, manifest, onnx, layers if settings.inspect else None, built.seconds)
 
 
-def _describe(
-    machine: Machine, manifest: Manifest, settings: Settings, built: Built, source: FileHash, plugin: FileHash | None
-) -> Manifest:
+def _describe(machine: Machine, manifest: Manifest, settings: Settings, built: Built, source: FileHash) -> Manifest:
     engine = Engine(
         target=machine.target.name,
         version=machine.trt.__version__,
         gpu=machine.gpu_name,
         compute_capabilities=machine.compute_capabilities(settings),
         source=source,
-        plugin=plugin,
+        plugin=None if built.plugin is None else FileHash(built.plugin.name, sha256(built.plugin)),
         version_compatible=settings.version_compatible,
         hardware_compatible=settings.hardware_compatible,
         layers=built.report.counts(),
@@ -122,7 +134,13 @@ def _describe(
         optimization_level="default" if level is None else str(level),
         layers_from=built.report.source,
     )
-    return msgspec.structs.replace(manifest, engine=engine, built_by=built_by)
+    verified = {trial.backend_name(machine.target): trial.NOT_YET}
+    return msgspec.structs.replace(manifest, engine=engine, built_by=built_by, verified=verified)
+
+
+def _with_plugin(manifest: Manifest, plugin: FileHash) -> Manifest:
+    assert manifest.engine is not None
+    return msgspec.structs.replace(manifest, engine=msgspec.structs.replace(manifest.engine, plugin=plugin))
 
 
 def _write_bytes(content: bytes | memoryview, path: Path) -> None:

@@ -13,24 +13,8 @@ from pem_edge.export.engine.settings import HARDWARE_LEVELS, Settings
 from pem_edge.export.engine.tensorrt import rtx_interface
 from pem_edge.export.engine.tensorrt.interface import Builder, IBuilderConfig
 from pem_edge.runtime import files
-from pem_edge.runtime.artifacts.manifest import InputSpec, Range
+from pem_edge.runtime.artifacts.manifest import InputSpec
 from pem_edge.runtime.errors import OutputError
-
-Shape = tuple[int, int, int, int]
-
-
-def shapes(spec: InputSpec) -> tuple[Shape, Shape, Shape]:
-    """Return the least, the usual and the largest shape of the input, (N, H, W, 3)."""
-    sizes = [
-        dynamic or Range(fixed, fixed, fixed)
-        for dynamic, fixed in (
-            (spec.dynamic_batch, spec.batch),
-            (spec.dynamic_height, spec.height),
-            (spec.dynamic_width, spec.width),
-        )
-    ]
-    least, usual, most = ((*(getattr(size, end) for size in sizes), 3) for end in ("least", "usual", "most"))
-    return least, usual, most
 
 
 def create(machine: Machine, parsed: Parsed, spec: InputSpec, settings: Settings, monitor: object) -> IBuilderConfig:
@@ -40,7 +24,7 @@ def create(machine: Machine, parsed: Parsed, spec: InputSpec, settings: Settings
     """
     from polygraphy.backend.trt import CreateConfig, Profile
 
-    least, usual, most = shapes(spec)
+    least, usual, most = ((*shape, 3) for shape in spec.shapes())
     trt, workspace, level = machine.trt, settings.workspace, settings.hardware_compatible
     creator = CreateConfig(
         profiles=[Profile().add(spec.name, min=least, opt=usual, max=most)],

@@ -48,7 +48,8 @@ def measure_gain(machine: Machine, written: EngineArtifact, settings: Settings, 
     with temporary_folder() as folder:
         source = folder / "floating.onnx"
         _write_without_int8(source, written, remainder)
-        floating = export_engine(machine, artifact.read(source), source.with_suffix(".engine"), settings, say)
+        engine = source.with_suffix(".engine")
+        floating = export_engine(machine, artifact.read(source), engine, settings, say, verify=False)
         with (
             closing(backends.create(None, artifact.read(floating.model))) as before,
             closing(backends.create(None, artifact.read(written.model))) as after,

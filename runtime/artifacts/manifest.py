@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from pem_edge.runtime.artifacts.labels import Label
-from pem_edge.runtime.artifacts.provenance import BuiltBy, Parity, Precision
+from pem_edge.runtime.artifacts.provenance import BuiltBy, Parity, Precision, Verification
 from pem_edge.runtime.artifacts.sections import Engine, FileHash, Quantization, Work
 from pem_edge.runtime.errors import ManifestError
 from pem_edge.runtime.images import MAX_PIXELS
@@ -73,6 +73,17 @@ class InputSpec(msgspec.Struct, frozen=True):
         """Whether any dimension may vary."""
         return any(sizes is not None for sizes in (self.dynamic_batch, self.dynamic_height, self.dynamic_width))
 
+    def shapes(self) -> tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]:
+        """Return the least, the usual and the largest (batch, height, width), all the same for a static model."""
+        batch = self.dynamic_batch or Range(*[self.batch] * 3)
+        height = self.dynamic_height or Range(*[self.height] * 3)
+        width = self.dynamic_width or Range(*[self.width] * 3)
+        return (
+            (batch.least, height.least, width.least),
+            (batch.usual, height.usual, width.usual),
+            (batch.most, height.most, width.most),
+        )
+
 
 class Thresholds(msgspec.Struct, frozen=True):
     """The thresholds of the panoptic merge, each 0 to 1.
@@ -107,6 +118,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         work: The amount of computation, if counted.
         built_by: The versions and settings of the build.
         parity: The comparison with the PyTorch model by each backend, by the backend's name.
+        verified: The comparison with the ONNX model on a GPU, by the backend's name, or that there was none yet.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -126,6 +138,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     work: Work | None = None
     built_by: BuiltBy
     parity: dict[str, Parity] = {}
+    verified: dict[str, Verification | Literal["not verified yet"]] = {}
 
     @property
     def target(self) -> Literal["onnx", "trt", "trt-rtx"]:

@@ -60,7 +60,7 @@ def write(model: Path, save: Save, manifest: Manifest, companions: Mapping[Path,
             with files.write_atomically(model, durable=True) as file:
                 save(file)
                 manifest = msgspec.structs.replace(manifest, model=FileHash(model.name, files.sha256(file)))
-                if manifest.engine is not None or not _describes_engine(manifest_path(model)):
+                if manifest.engine is not None or not describes_engine(manifest_path(model)):
                     _write_waiting(manifest, model)
         except BaseException:
             with suppress(OutputError):  # the first error tells more
@@ -123,7 +123,7 @@ def _vouches(manifest: Manifest | None, model: Path) -> bool:
     return manifest.model.sha256 == files.sha256(model)
 
 
-def _describes_engine(manifest: Path) -> bool:
+def describes_engine(manifest: Path) -> bool:
     """Return whether ``manifest`` describes an engine that exists."""
     found = _read(manifest)
     return found is not None and found.engine is not None and manifest.with_suffix(".engine").exists()

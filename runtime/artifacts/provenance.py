@@ -83,7 +83,7 @@ class WorstDifference(msgspec.Struct, frozen=True):
     agreement: float
 
 
-class Difference(msgspec.Struct, frozen=True):
+class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
     """The differences of one image's outputs.
 
     Attributes:
@@ -91,16 +91,20 @@ class Difference(msgspec.Struct, frozen=True):
         logits: The largest difference of a class logit.
         masks: The largest difference of a mask logit.
         agreement: The fraction of pixels that agree as `Tolerance` defines it, 0 to 1.
+        batch: The number of images in the batch; None if the whole batch was compared as one.
+        slot: The image's place in the batch, from 0; None likewise.
     """
 
     size: str
     logits: float
     masks: float
     agreement: float
+    batch: int | None = None
+    slot: int | None = None
 
 
 class Parity(msgspec.Struct, frozen=True, kw_only=True):
-    """The comparison of one backend's outputs with those of the PyTorch model.
+    """The comparison of one backend's outputs with those of a reference.
 
     Attributes:
         passed: Whether the comparison passed.
@@ -119,3 +123,19 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
     median: TypicalDifference
     worst: WorstDifference
     each: tuple[Difference, ...]
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True):
+    """The comparison of a model on a GPU with its ONNX model in ONNX Runtime on the CPU.
+
+    Attributes:
+        version: The version of the library that ran the model.
+        gpu: The GPU.
+        reference: What ran the ONNX model, such as "onnxruntime 1.25.0".
+        parity: The differences, at each size and each place in the batch.
+    """
+
+    version: str
+    gpu: str
+    reference: str
+    parity: Parity

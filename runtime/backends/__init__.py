@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pem_edge.runtime.backends.settings import Settings
@@ -30,6 +31,7 @@ class Row(NamedTuple):
         target: The target of the artifacts that the backend runs, see `Manifest.target`.
         deform_convs: The forms of deformable convolution that the backend runs, see `Manifest.deform_conv`.
         placements: The placements of Q/DQ pairs that the backend runs accurately, see `Quantization.placement`.
+        library: A file in the module's folder that the backend also needs; None if the module is enough.
     """
 
     implementation: str
@@ -38,6 +40,7 @@ class Row(NamedTuple):
     target: str
     deform_convs: frozenset[str]
     placements: frozenset[str] = frozenset({"cpu", "tensorrt"})
+    library: str | None = None
 
 
 _ALL = frozenset({"standard", "native", "plugin", "nvidia"})
@@ -61,13 +64,21 @@ BACKENDS = {
         "onnx",
         frozenset({"standard", "native"}),
     ),
+    "onnxruntime-tensorrt": Row(  # builds for minutes when it loads a model, so it is last: used where it is named
+        "pem_edge.runtime.backends.onnxruntime:OnnxRuntimeTensorRt",
+        "onnxruntime",
+        "ort-gpu",
+        "onnx",
+        frozenset({"standard", "native"}),
+        library="capi/libonnxruntime_providers_tensorrt.so",
+    ),
 }
-"""The backends by name, fastest first."""
+"""The backends by name, those first that are to be preferred."""
 
 
 def available() -> list[str]:
     """Return the names of the installed backends, fastest first, without importing them."""
-    return [name for name, row in BACKENDS.items() if _is_installed(row.needs)]
+    return [name for name, row in BACKENDS.items() if _is_installed(row)]
 
 
 def available_for(artifact: Artifact) -> list[str]:
@@ -119,12 +130,13 @@ def _import(name: str) -> type[Backend]:
     return implementation
 
 
-def _is_installed(module: str) -> bool:
-    """Return whether there is such a module, and not just a folder of that name."""
-    spec = find_spec(module)
-    if spec is None:
+def _is_installed(row: Row) -> bool:
+    """Return whether there are such a module, and not just a folder of that name, and such a library."""
+    spec = find_spec(row.needs)
+    if spec is None or (spec.origin is None and spec.submodule_search_locations is not None):
         return False
-    return spec.origin is not None or spec.submodule_search_locations is None
+    folders = spec.submodule_search_locations or []
+    return row.library is None or any((Path(folder) / row.library).is_file() for folder in folders)
 
 
 def _can_run(name: str, artifact: Artifact) -> bool:

@@ -31,7 +31,7 @@ class Backend(ABC):
     Several threads may call a backend at the same time; each call returns arrays of its own.
 
     A new backend implements `_load`, `_run` and `_unload`, and gets a row in `backends.BACKENDS`. To offer more, it
-    overrides `device`, `profile`, `open_bare`, `pipeline` and `_settings`.
+    overrides `gpu`, `profile`, `open_bare`, `pipeline` and `_settings`.
 
     Args:
         artifact: The model and its manifest.
@@ -77,8 +77,13 @@ class Backend(ABC):
 
     @property
     def device(self) -> Device:
-        """The device that the model runs on; a backend that uses a GPU overrides this."""
-        return "cpu"
+        """The device that the model runs on."""
+        return "cpu" if self.gpu is None else "gpu"
+
+    @property
+    def gpu(self) -> str | None:
+        """The name of the GPU that the model runs on; None for the CPU. A backend that uses a GPU overrides this."""
+        return None
 
     def pipeline(self) -> AnyPipeline:
         """Return the stages from an image to its panoptic map."""

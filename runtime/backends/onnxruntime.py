@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.artifact import Artifact
+from pem_edge.runtime.artifacts.operator_definitions import with_definitions
 from pem_edge.runtime.backends.base import Backend, RawOutputs
-from pem_edge.runtime.backends.settings import Settings
+from pem_edge.runtime.backends.cuda.driver import Gpu
+from pem_edge.runtime.backends.ort_sessions import CUDA, VERSION, Provider, open_session
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.files import temporary_folder
-from pem_edge.runtime.inference.backend import BareModel, Device, Nodes
-from pem_edge.runtime.machine import usable_cpus
-from pem_edge.runtime.outside.quiet_imports import without_telemetry
-
-with without_telemetry():
-    import onnxruntime as ort
+from pem_edge.runtime.inference.backend import BareModel, Nodes
 
 _DEFORM_CONV_SINCE = (1, 25)
-_FATAL = 4  # less severe messages would repeat on standard error what exceptions say
-_CUDA = "CUDAExecutionProvider"
 _KERNEL = "_kernel_time"
 
 FUSES_QDQ_PAIRS = "QDQSelectorActionTransformer"
@@ -45,25 +40,27 @@ class OnnxRuntime(Backend):
     """Runs ONNX models with ONNX Runtime."""
 
     name = "onnxruntime"
+    _provider: ClassVar[Provider] = "best"
 
     @property
-    def device(self) -> Device:
-        """The device that the model runs on: a GPU if the session uses one."""
+    def gpu(self) -> str | None:
+        """The name of the GPU, "GPU" where CUDA's bindings are not installed; None if the session uses none."""
         self._require_open()
-        return "gpu" if _CUDA in self._session.get_providers() else "cpu"
+        return _gpu_name() if CUDA in self._session.get_providers() else None
 
     def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:
         """See `inference.backend.SegmenterBackend.profile`."""
-        if self.device == "gpu":
+        if self.gpu is not None:
             raise BackendError(
                 f"{self.name} times the launches of kernels on a GPU, not the kernels: see NVIDIA's nsys"
             )
         with temporary_folder() as folder:
             session = open_session(
-                self.artifact.read_model(),
+                self._read_model(),
                 self._asked,
                 _disabled_optimizers(self.artifact),
                 folder / "profile",
+                provider=self._provider,
             )
             for _ in range(1 + runs):
                 session.run(None, {self.artifact.manifest.input.name: images})
@@ -71,14 +68,19 @@ class OnnxRuntime(Backend):
 
     def open_bare(self, model: bytes) -> BareModel:
         """See `inference.backend.SegmenterBackend.open_bare`."""
-        return partial(open_session(model, self._asked).run, None)
+        return partial(open_session(model, self._asked, provider=self._provider).run, None)
 
     def _load(self, artifact: Artifact) -> None:
         _check_version(artifact)
-        self._session = open_session(artifact.read_model(), self._asked, _disabled_optimizers(artifact))
+        self._session = open_session(
+            self._read_model(), self._asked, _disabled_optimizers(artifact), provider=self._provider
+        )
         self._contract.require_names(
             {node.name for node in (*self._session.get_inputs(), *self._session.get_outputs())}
         )
+
+    def _read_model(self) -> bytes:
+        return with_definitions(self.artifact.read_model())
 
     def _run(self, images: NDArray[np.uint8]) -> RawOutputs:
         logits, masks = self._session.run(["logits", "masks"], {self.artifact.manifest.input.name: images})
@@ -96,48 +98,33 @@ class OnnxRuntime(Backend):
         }
 
 
+class OnnxRuntimeOnCpu(OnnxRuntime):
+    """Runs ONNX models on the CPU, even if there is a GPU."""
+
+    _provider = "cpu"
+
+
+class OnnxRuntimeTensorRt(OnnxRuntime):
+    """Runs ONNX models with ONNX Runtime's TensorRT provider, which builds engines when it loads a model."""
+
+    name = "onnxruntime-tensorrt"
+    _provider = "tensorrt"
+
+
+def _gpu_name() -> str:
+    try:
+        return Gpu().name
+    except BackendError:
+        return "GPU"
+
+
 def _check_version(artifact: Artifact) -> None:
-    version = tuple(int(part) for part in ort.__version__.split(".")[:2])
+    version = tuple(int(part) for part in VERSION.split(".")[:2])
     if artifact.manifest.deform_conv == "native" and version < _DEFORM_CONV_SINCE:
         raise BackendError(
-            f"{artifact.model} has deformable convolutions in the form 'native', which onnxruntime {ort.__version__} "
+            f"{artifact.model} has deformable convolutions in the form 'native', which onnxruntime {VERSION} "
             "cannot run: export with --deform-conv standard, or pip install 'onnxruntime>=1.25'"
         )
-
-
-def open_session(
-    model: bytes,
-    settings: Settings,
-    disabled_optimizers: Sequence[str] = (),
-    profile: Path | None = None,
-    *,
-    on_cpu: bool = False,
-) -> ort.InferenceSession:
-    """Open a model with the options that all sessions share.
-
-    Args:
-        model: A serialized ONNX model.
-        settings: How the session may use the machine.
-        disabled_optimizers: Names of ONNX Runtime's optimizers that must not change the graph.
-        profile: The prefix of the path of the profile that the session writes; None for no profile.
-        on_cpu: Whether to run on the CPU even if there is a GPU.
-    """
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.intra_op_num_threads = settings.threads or usable_cpus()
-    options.enable_cpu_mem_arena = settings.arena
-    options.enable_mem_pattern = False  # it would keep a tenth more memory and be no faster
-    options.log_severity_level = _FATAL
-    options.add_session_config_entry("session.force_spinning_stop", "1")  # idle threads burn no CPU between calls
-    if profile is not None:
-        options.enable_profiling = True
-        options.profile_file_prefix = str(profile)
-    return ort.InferenceSession(
-        model,
-        options,
-        providers=["CPUExecutionProvider"] if on_cpu else _providers(),
-        disabled_optimizers=[*disabled_optimizers],
-    )
 
 
 def profiled_nodes(profile: bytes) -> Nodes:
@@ -166,12 +153,3 @@ def _disabled_optimizers(artifact: Artifact) -> list[str]:
     quantization = artifact.manifest.quantization
     for_tensorrt = quantization is not None and quantization.placement == "tensorrt"
     return [FUSES_QDQ_PAIRS] if for_tensorrt else []
-
-
-def _providers() -> list[str | tuple[str, dict[str, str]]]:
-    """Return the GPU's execution provider, if there is one, and the CPU's."""
-    if _CUDA not in ort.get_available_providers():
-        return ["CPUExecutionProvider"]
-    ort.preload_dlls()  # loads CUDA and cuDNN from pip's packages
-    # TF32 is only as precise as half precision, which is not enough for what a graph keeps in single precision.
-    return [(_CUDA, {"use_tf32": "0"}), "CPUExecutionProvider"]

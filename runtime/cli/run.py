@@ -14,6 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pem_edge.runtime import files, sources
+from pem_edge.runtime.artifacts import artifact as artifacts
 from pem_edge.runtime.cli import console, output, run_options, signals
 from pem_edge.runtime.cli.run_options import RunRequest
 from pem_edge.runtime.inference.segmenter import Segmenter
@@ -25,6 +26,7 @@ from pem_edge.runtime.results.result import Result
 from pem_edge.runtime.results.saving import Outputs
 from pem_edge.runtime.serving import live
 from pem_edge.runtime.sources.frame import format_count
+from pem_edge.runtime.verification.verify import require, verify
 from pem_edge.runtime.versioned_json import JsonObject
 
 _MAX_LABELS = 5
@@ -39,6 +41,8 @@ def _run(request: RunRequest) -> JsonObject:
     outputs = Outputs(request.kinds, request.output, request.source)
     if not request.overwrite:
         outputs.refuse_existing()
+    if request.verify:
+        _verify(request)
     segmenter = load(
         request.model,
         request.backend,
@@ -49,6 +53,16 @@ def _run(request: RunRequest) -> JsonObject:
     if request.kinds:
         files.make_folder(request.output)
     return _segment(request, segmenter, outputs)
+
+
+def _verify(request: RunRequest) -> None:
+    artifact = artifacts.read(request.model)
+    parity = require(verify(artifact, request.backend, _say), artifact)
+    _say(f"{artifact.model} is verified: {plural(parity.images, 'image')}, at least {parity.worst.agreement:.2%} agree")
+
+
+def _say(text: str) -> None:
+    console.say("pem-run", text)
 
 
 def _segment(request: RunRequest, segmenter: Segmenter, outputs: Outputs) -> JsonObject:
@@ -114,7 +128,7 @@ def _serve_page(request: RunRequest, segmenter: Segmenter) -> Iterator[live.Boar
         return
     board = live.Board(request.source.name, f"{Path(request.model).name} in {segmenter.backend.name}")
     with live.LivePage(board, request.live_host or live.HOST, request.live_port) as page:
-        console.say("pem-run", f"live at {page.address}")
+        _say(f"live at {page.address}")
         yield board
 
 

@@ -74,6 +74,7 @@ class RunRequest:
         overlap_threshold: The minimum visible fraction of a mask, 0 to 1; None for the manifest's.
         live_port: The port of the live page, 0 for any free port; None for no page.
         live_host: The host name or address of the live page; None for the default.
+        verify: Whether to compare the model with its ONNX model first.
         json: Whether to print JSON instead of text.
 
     Raises:
@@ -92,6 +93,7 @@ class RunRequest:
     overlap_threshold: float | None
     live_port: int | None
     live_host: str | None
+    verify: bool
     json: bool
 
     def __post_init__(self) -> None:
@@ -115,6 +117,7 @@ def read(options: argparse.Namespace) -> RunRequest:
         overlap_threshold=options.overlap_threshold,
         live_port=options.live,
         live_host=options.live_host,
+        verify=options.verify,
         json=options.json,
     )
 
@@ -152,6 +155,9 @@ def parser() -> console.Parser:
         "--overlap-threshold", metavar="P", type=console.fraction, help="minimum visible fraction of a mask, 0 to 1"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
+    parser.add_argument(
+        "--verify", action="store_true", help="first compare what the model computes here with its ONNX model"
+    )
     _add_live_options(parser)
     return parser
 

@@ -28,7 +28,8 @@ from pem_edge.runtime import loading
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.backends import Settings
-from pem_edge.runtime.backends.onnxruntime import OnnxRuntime, open_session
+from pem_edge.runtime.backends.onnxruntime import OnnxRuntime
+from pem_edge.runtime.backends.ort_sessions import open_session
 from pem_edge.runtime.benchmark import machine, pictures, rounds, statistics
 from pem_edge.runtime.benchmark.measures import convolutions
 from pem_edge.runtime.benchmark.measures.convolutions import Shape

@@ -21,6 +21,7 @@ from pem_edge.export import parity
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.backends.base import Backend
+from pem_edge.runtime.verification.differences import TOLERANCES
 from reference.weights import randomized
 from scripts.gpu import stages
 
@@ -74,7 +75,7 @@ def _measure(model: pem.PEM, path: Path) -> dict[str, Any]:
     found = artifact.read(path)
     engine = backends.create(None, found)
     try:
-        tolerance = parity.TOLERANCES[found.manifest.precision]
+        tolerance = TOLERANCES[found.manifest.precision]
         agreed = parity.measure(model, [engine], parity.sizes_for(found.manifest.input), tolerance)[engine.name]
         assert found.manifest.engine is not None
         return {

@@ -23,7 +23,7 @@ from pem_edge.runtime.backends.tensorrt.engine.session import Contexts
 from pem_edge.runtime.backends.tensorrt.engine.trt_contexts import TrtContexts
 from pem_edge.runtime.backends.tensorrt.interface import ICudaEngine, TensorRt
 from pem_edge.runtime.errors import BackendError
-from pem_edge.runtime.inference.backend import Device, Nodes
+from pem_edge.runtime.inference.backend import Nodes
 from pem_edge.runtime.inference.host_pipeline import HostPipeline
 from pem_edge.runtime.inference.pipeline import AnyPipeline
 
@@ -38,9 +38,9 @@ class TensorRtBackend(Backend):
     _module: ClassVar[str] = "tensorrt"
 
     @property
-    def device(self) -> Device:
-        """The device that the model runs on: always a GPU."""
-        return "gpu"
+    def gpu(self) -> str:
+        """The name of the GPU that the engine was loaded on."""
+        return self._engine.gpu.name
 
     def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:  # noqa: ARG002
         """Raise BackendError, because only NVIDIA's tools time the layers of an engine."""

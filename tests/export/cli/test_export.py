@@ -16,12 +16,12 @@ from pem_edge.export import artifact
 from pem_edge.export.cli import export
 from pem_edge.export.graph.operation_forms import Forms
 from pem_edge.export.graph.rewrites import prepare
-from pem_edge.export.parity import sample_image
 from pem_edge.runtime.artifacts import onnx_file, pairs
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, parse_manifest
 from pem_edge.runtime.artifacts.sections import Work
 from pem_edge.runtime.errors import BackendError
+from pem_edge.runtime.verification.sample_images import sample_image
 from reference.weights import randomized
 from tests.export.conftest import Refusal
 from tests.helpers.interruption import interrupt_export

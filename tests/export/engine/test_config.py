@@ -11,39 +11,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pem_edge.export.engine import build, config, network
 from pem_edge.export.engine.settings import Settings, require
 from pem_edge.export.engine.tensorrt.targets import TARGETS
 from pem_edge.runtime.artifacts import artifact
-from pem_edge.runtime.artifacts.manifest import InputSpec, Range
 from pem_edge.runtime.errors import ExportError
 from tests.export.engine.conftest import machine
 from tests.helpers.gpu import has_gpu
-
-SIZES = st.integers(1, 40)
-
-
-@given(batch=SIZES, rows=SIZES, columns=SIZES)
-def test_a_fixed_size_is_least_usual_and_most_in_one(batch: int, rows: int, columns: int) -> None:
-    spec = InputSpec(height=32 * rows, width=32 * columns, batch=batch)
-    assert set(config.shapes(spec)) == {(batch, 32 * rows, 32 * columns, 3)}
-
-
-@given(ranges=st.lists(st.lists(SIZES, min_size=3, max_size=3).map(sorted), min_size=3, max_size=3))
-def test_ranges_become_the_profile(ranges: list[list[int]]) -> None:
-    batches, heights, widths = (Range(*numbers) for numbers in ranges)
-    spec = InputSpec(
-        height=heights.usual,
-        width=widths.usual,
-        batch=batches.usual,
-        dynamic_batch=batches,
-        dynamic_height=heights,
-        dynamic_width=widths,
-    )
-    assert config.shapes(spec) == tuple((*(numbers[i] for numbers in ranges), 3) for i in range(3))
 
 
 def test_the_builder_gets_what_was_asked_for() -> None:

@@ -54,6 +54,9 @@ class Cuda(Kernels):
             return Error.cudaErrorInsufficientDriver, None
         return Error.cudaSuccess, len(self.names)
 
+    def cudaDriverGetVersion(self) -> Any:
+        return Error.cudaSuccess, 13020
+
     def cudaGetLastError(self) -> Any:
         return (Error.cudaSuccess,)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tests.helpers.tensorrt_bindings.simulated_engine import DataType, ICudaEngine
+from tests.helpers.tensorrt_bindings.simulated_engine import DataType, Fault, ICudaEngine
 from tests.helpers.tensorrt_bindings.simulated_installation import ILogger, Installation
 from tests.helpers.tensorrt_bindings.simulated_machine import Machine
 from tests.helpers.tensorrt_bindings.simulated_rtx import CudaGraphStrategy, ExecutionContextAllocationStrategy
@@ -31,6 +31,7 @@ def engine_bytes(
     half: bool = False,
     needs: str = "",
     recordable: bool = True,
+    fault: Fault | None = None,
 ) -> bytes:
     """Return a serialized engine.
 
@@ -42,6 +43,7 @@ def engine_bytes(
         half: Whether the outputs are in half precision.
         needs: The name of the plugin that the engine needs, or "".
         recordable: Whether the engine's runs can be recorded as a CUDA graph.
+        fault: How the engine answers wrongly; None for an engine that is right.
     """
     header = {
         "version": version,
@@ -50,6 +52,7 @@ def engine_bytes(
         "output": "HALF" if half else "FLOAT",
         "needs": needs,
         "recordable": recordable,
+        "fault": fault,
         "size": len(model),
     }
     return _MAGIC + json.dumps(header).encode() + b"\n" + model

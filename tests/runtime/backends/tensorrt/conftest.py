@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from pem_edge.runtime.backends.cuda import driver
-from pem_edge.runtime.backends.tensorrt import plugin_library
 from pem_edge.runtime.errors import BackendError
 from tests.helpers.tensorrt_bindings.simulated_cuda import Cuda
-from tests.runtime.backends.tensorrt.engine_bench import MODULES, Bench, Builder, SimulatedBench
+from tests.runtime.backends.tensorrt.engine_bench import MODULES, Bench, Builder, SimulatedBench, simulation
 
 
 def _skip_without_gpu(name: str) -> None:
@@ -30,19 +27,6 @@ def _skip_without_gpu(name: str) -> None:
         pytest.skip(f"{name} knows no compute capability {capability}")
 
 
-@contextmanager
-def _simulation(bench: SimulatedBench, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedBench]:
-    """Replace CUDA and TensorRT by the simulation during the block, and check the simulation at the end."""
-    module = bench.tensorrt.module
-    for name, contents in {**bench.machine.modules(), module.__name__: module}.items():
-        monkeypatch.setitem(sys.modules, name, contents)
-    monkeypatch.setattr(plugin_library, "_loaded", {})
-    driver._library.cache_clear()
-    yield bench
-    bench.finish()
-    driver._library.cache_clear()
-
-
 @pytest.fixture(autouse=True)
 def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -53,7 +37,7 @@ def simulated(
     request: pytest.FixtureRequest, build: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[SimulatedBench]:
     """Yield each target of TensorRT on a simulated machine."""
-    with _simulation(SimulatedBench(request.param, build, tmp_path, Cuda()), monkeypatch) as bench:
+    with simulation(SimulatedBench(request.param, build, tmp_path, Cuda()), monkeypatch) as bench:
         yield bench
 
 
@@ -64,7 +48,7 @@ def bench(
     """Yield each target of TensorRT, on a simulated machine and on this machine's GPU."""
     kind, name = request.param.split()
     if kind == "simulated":
-        with _simulation(SimulatedBench(name, build, tmp_path, Cuda()), monkeypatch) as bench:
+        with simulation(SimulatedBench(name, build, tmp_path, Cuda()), monkeypatch) as bench:
             yield bench
         return
     _skip_without_gpu(name)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 import importlib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
@@ -16,7 +19,7 @@ from pem_edge.runtime.artifacts.manifest import InputSpec, manifest_path, parse_
 from pem_edge.runtime.artifacts.sections import Engine, FileHash
 from pem_edge.runtime.backends.base import Backend
 from pem_edge.runtime.backends.cuda import driver
-from pem_edge.runtime.backends.tensorrt import log
+from pem_edge.runtime.backends.tensorrt import log, plugin_library
 from pem_edge.runtime.files import sha256
 from pem_edge.runtime.inference.backend import SegmenterBackend
 from tests.helpers.tensorrt_bindings.simulated_cuda import Cuda
@@ -75,7 +78,8 @@ class Bench:
             **fields: Replacements for other fields of the manifest.
         """
         spec = spec or InputSpec(height=64, width=96)
-        onnx = self._build(spec, name, **fields)
+        onnx = self._build(spec, name, lone=True, **fields)
+        manifest_path(onnx).write_bytes(artifact.read(onnx).manifest.to_json())  # which becomes the engine's
         path = onnx.with_suffix(".engine")
         path.write_bytes(self.serialize(onnx.read_bytes(), spec, **(options or {})))
         self.describe(path, about or {})
@@ -129,6 +133,19 @@ class SimulatedBench(Bench):
         gc.collect()
         assert self.machine.faults == []
         assert self.machine.leaks() == []
+
+
+@contextmanager
+def simulation(bench: SimulatedBench, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedBench]:
+    """Replace CUDA and TensorRT by the simulation during the block, and check the simulation at the end."""
+    module = bench.tensorrt.module
+    for name, contents in {**bench.machine.modules(), module.__name__: module}.items():
+        monkeypatch.setitem(sys.modules, name, contents)
+    monkeypatch.setattr(plugin_library, "_loaded", {})
+    driver._library.cache_clear()
+    yield bench
+    bench.finish()
+    driver._library.cache_clear()
 
 
 def profile(spec: InputSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:

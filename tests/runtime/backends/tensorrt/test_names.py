@@ -134,7 +134,7 @@ def test_a_removed_name_is_noticed(bindings: Bindings) -> None:
 SIMULATED = [
     (simulated_tensorrt.Runtime, ""),
     (simulated_engine.ICudaEngine, "shape_of session trt header"),
-    (simulated_engine.IExecutionContext, "tensors"),
+    (simulated_engine.IExecutionContext, "spoil tensors"),
     (simulated_tensorrt.IPluginRegistry, ""),
     (simulated_installation.ILogger, ""),
     (simulated_engine.DataType, ""),

@@ -1,0 +1,1 @@
+"""Compares what a loaded model computes with what it should compute."""

@@ -1,0 +1,108 @@
+"""Verifies models: compares them with their ONNX models, and keeps the result in their manifests."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from importlib import import_module
+from typing import NamedTuple
+
+import msgspec
+
+from pem_edge.runtime import backends
+from pem_edge.runtime.artifacts import artifact as artifacts
+from pem_edge.runtime.artifacts import pairs
+from pem_edge.runtime.artifacts.artifact import Artifact
+from pem_edge.runtime.artifacts.manifest import manifest_path
+from pem_edge.runtime.artifacts.provenance import Parity, Verification
+from pem_edge.runtime.artifacts.sections import FileHash
+from pem_edge.runtime.backends.base import Backend
+from pem_edge.runtime.errors import OutputError, VerificationError
+from pem_edge.runtime.files import write_atomically
+from pem_edge.runtime.progress import Say
+from pem_edge.runtime.verification import gate, source
+from pem_edge.runtime.verification.differences import TOLERANCES, judge
+from pem_edge.runtime.verification.verdict import describe
+
+
+class Outcome(NamedTuple):
+    """The figures of a comparison, and what is wrong and what to try, see `verdict.describe`; None if nothing is."""
+
+    verification: Verification
+    complaint: str | None
+
+
+def verify(artifact: Artifact, backend: str | None, say: Say) -> Outcome:
+    """Compare an artifact with its ONNX model, and keep the result in its manifest.
+
+    Args:
+        artifact: The engine, or an ONNX artifact that a backend other than ONNX Runtime on the CPU runs.
+        backend: The backend to load it with; None for the fastest installed one that can run it.
+        say: Takes remarks on progress.
+
+    Raises:
+        VerificationError: If there is nothing to compare with.
+        BackendError: If the model cannot be loaded or run.
+    """
+    onnx = source.find(artifact)
+    with closing(backends.create(backend, artifact)) as loaded:
+        outcome = examine(loaded, onnx, say)
+    try:
+        _keep(artifact, loaded.name, outcome.verification)
+    except OutputError as error:
+        say(f"the result cannot be kept in the manifest: {error}")
+    return outcome
+
+
+def examine(loaded: Backend, onnx: Artifact, say: Say) -> Outcome:
+    """Compare a loaded model with its ONNX model, see `verify`."""
+    manifest = loaded.artifact.manifest
+    if loaded.name == "onnxruntime" and loaded.gpu is None:
+        raise VerificationError(
+            f"{loaded.artifact.model} runs in onnxruntime on the CPU, which is what others are compared with: "
+            "verify an engine, or verify it on a machine with a GPU"
+        )
+    with closing(source.load(onnx)) as reference:
+        tolerance = TOLERANCES[manifest.precision]
+
+        def progress(done: int, total: int) -> None:
+            say(f"verifying against {onnx.model.name}: {done} of {total} sizes")
+
+        findings = gate.check(loaded, reference, manifest.input, tolerance, progress)
+    complaint = describe(findings, manifest, tolerance)
+    parity = judge([finding.difference for finding in findings], tolerance)
+    verification = Verification(
+        version=_version(loaded.name),
+        gpu=loaded.gpu or "none",
+        reference=f"onnxruntime {_version('onnxruntime')}",
+        parity=msgspec.structs.replace(parity, passed=complaint is None),
+    )
+    return Outcome(verification, complaint)
+
+
+def require(outcome: Outcome, artifact: Artifact) -> Parity:
+    """Return the figures of an artifact's verification. Raises VerificationError if the artifact is wrong."""
+    if outcome.complaint is not None:
+        raise VerificationError(f"{artifact.model} computes something else than its ONNX model: {outcome.complaint}")
+    return outcome.verification.parity
+
+
+def _version(backend: str) -> str:
+    return str(import_module(backends.BACKENDS[backend].needs).__version__)
+
+
+def _keep(artifact: Artifact, backend: str, verification: Verification) -> None:
+    """Write the verification into the manifest beside the model, if that is still the model that was verified."""
+    with pairs.claim(artifact.model):
+        current = artifacts.read(artifact.model)
+        if current.sha256 != artifact.sha256:
+            raise OutputError(f"{artifact.model} has been replaced meanwhile: verify it again")
+        beside = manifest_path(artifact.model)
+        if pairs.describes_engine(beside) and artifact.manifest.engine is None:
+            raise OutputError(f"{beside} is the manifest of the engine beside {artifact.model}")
+        manifest = msgspec.structs.replace(
+            current.manifest,
+            model=FileHash(artifact.model.name, str(current.sha256)),
+            verified={**current.manifest.verified, backend: verification},
+        )
+        with write_atomically(beside, durable=True) as file:
+            file.write_bytes(manifest.to_json())
