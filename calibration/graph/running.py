@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import onnx
 
 from pem_edge.runtime.backends import Settings
-from pem_edge.runtime.backends.onnxruntime import FUSES_QDQ_PAIRS
-from pem_edge.runtime.backends.ort_sessions import open_session
+from pem_edge.runtime.backends.ort_sessions import QDQ_OPTIMIZERS, open_session
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -16,4 +15,4 @@ if TYPE_CHECKING:
 
 def session(model: onnx.ModelProto) -> ort.InferenceSession:
     """Open ``model`` in ONNX Runtime on the CPU, without fusing Q/DQ pairs into INT8 kernels."""
-    return open_session(model.SerializeToString(), Settings(), [FUSES_QDQ_PAIRS], provider="cpu")
+    return open_session(model.SerializeToString(), Settings(), QDQ_OPTIMIZERS, provider="cpu")

@@ -14,16 +14,13 @@ from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.operator_definitions import with_definitions
 from pem_edge.runtime.backends.base import Backend, RawOutputs
 from pem_edge.runtime.backends.cuda.driver import Gpu
-from pem_edge.runtime.backends.ort_sessions import CUDA, VERSION, Provider, open_session
+from pem_edge.runtime.backends.ort_sessions import CUDA, QDQ_OPTIMIZERS, VERSION, Provider, open_session
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.files import temporary_folder
 from pem_edge.runtime.inference.backend import BareModel, Nodes
 
 _DEFORM_CONV_SINCE = (1, 25)
 _KERNEL = "_kernel_time"
-
-FUSES_QDQ_PAIRS = "QDQSelectorActionTransformer"
-"""The name of the optimizer that turns Q/DQ pairs and the operators between them into integer operators."""
 
 
 class _TraceEvent(msgspec.Struct):
@@ -145,11 +142,7 @@ def profiled_nodes(profile: bytes) -> Nodes:
 
 
 def _disabled_optimizers(artifact: Artifact) -> list[str]:
-    """Return the names of the optimizers that must not change the artifact's graph.
-
-    Around Q/DQ pairs that were placed for TensorRT, values may be in half precision. `FUSES_QDQ_PAIRS` would then make
-    operators that have no CPU kernels.
-    """
+    """Return the names of the optimizers that must not change the artifact's graph."""
     quantization = artifact.manifest.quantization
     for_tensorrt = quantization is not None and quantization.placement == "tensorrt"
-    return [FUSES_QDQ_PAIRS] if for_tensorrt else []
+    return [*QDQ_OPTIMIZERS] if for_tensorrt else []

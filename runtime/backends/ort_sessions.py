@@ -21,6 +21,11 @@ VERSION: str = ort.__version__
 CUDA, TENSORRT, _CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
 _FATAL = 4  # less severe messages would repeat on standard error what exceptions say
 
+QDQ_OPTIMIZERS = ("QDQSelectorActionTransformer", "WeightBiasQuantization")
+"""ONNX Runtime's optimizers that must not see Q/DQ pairs that were placed for TensorRT, around which values may be in
+half precision: the first makes integer operators of them that have no CPU kernels, the second quantizes biases that the
+graph keeps in floating point, and in half precision computes them wrongly (up to 1.32)."""
+
 _OPTIONS: Mapping[str, dict[str, str]] = {
     # TF32 is only as precise as half precision, which is not enough for what a graph keeps in single precision.
     CUDA: {"use_tf32": "0"},
