@@ -14,7 +14,7 @@ import onnx
 
 from pem_edge import __version__
 from pem_edge.export import parity, workload
-from pem_edge.export.graph import passes, tracing
+from pem_edge.export.graph import operator_functions, passes, tracing
 from pem_edge.export.graph.operation_forms import Forms
 from pem_edge.export.graph.rewrites import adapt_forms, prepare
 from pem_edge.export.int8.quantize import Quantizer, for_one_image
@@ -22,7 +22,7 @@ from pem_edge.export.int8.settings import Calibration
 from pem_edge.export.int8.speed import measure_gain
 from pem_edge.pem import PEM
 from pem_edge.runtime import backends
-from pem_edge.runtime.artifacts import pairs
+from pem_edge.runtime.artifacts import operator_definitions, pairs
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import METADATA_KEY, InputSpec, Manifest, Thresholds
@@ -199,6 +199,8 @@ def _check_parity(request: OnnxExport, proto: onnx.ModelProto, manifest: Manifes
 
 
 def _write(output: Path, proto: onnx.ModelProto, manifest: Manifest) -> Manifest:
-    onnx.helper.set_model_props(proto, {METADATA_KEY: manifest.to_json().decode()})
+    defined = operator_functions.definitions(proto)
+    properties = {} if defined is None else {operator_definitions.KEY: defined}
+    onnx.helper.set_model_props(proto, {METADATA_KEY: manifest.to_json().decode(), **properties})
     proto.producer_name, proto.producer_version = "pem-edge", __version__
     return pairs.write(output, lambda path: onnx.save(proto, path), manifest)
