@@ -25,6 +25,7 @@ from pem_edge.runtime.errors import ArtifactError, ExportError, ManifestError
 from pem_edge.runtime.files import make_folder, refuse_existing, remove, sha256, write_atomically
 from pem_edge.runtime.outside.reading import read_bytes, reading
 from pem_edge.runtime.progress import Say
+from pem_edge.runtime.verification.source import require_onnxruntime
 
 INSPECTION = ".layers.json"
 
@@ -90,25 +91,30 @@ def export_engine(
         OutputError: If a file cannot be written. After any error, nothing new is left.
     """
     make_folder(engine.parent)
+    verify = verify and _runs_here(machine, settings)
+    if verify:
+        require_onnxruntime()  # which is told before the build
     built = build(machine, source, settings, say)
     onnx, layers = engine.with_name(f"{engine.stem}{source.model.suffix}"), engine.with_suffix(INSPECTION)
-    companions: dict[Path, pairs.Save] = {}
-    if not (onnx.exists() and onnx.samefile(source.model)):
-        companions[onnx] = partial(_write_bytes, source.read_model())
-    if settings.inspect:
-        companions[layers] = partial(_write_inspection, built)
     manifest = _describe(machine, source.manifest, settings, built, FileHash(onnx.name, sha256(source.model)))
-    runs_here = machine.gpu is not None and machine.gpu.compute_capability in machine.compute_capabilities(settings)
-    if verify and runs_here:
+    if verify:
         verified = trial.run(Candidate(engine, built, manifest), source, say)
         manifest = msgspec.structs.replace(manifest, verified=verified)
     say(f"writing {engine}")
     if built.plugin is not None:
         manifest = _with_plugin(manifest, _place(built.plugin, engine.parent))
+    companions: dict[Path, pairs.Save] = {layers: partial(_write_inspection, built)} if settings.inspect else {}
+    if not (onnx.exists() and onnx.samefile(source.model)):
+        companions[onnx] = partial(_write_bytes, source.read_model())
     manifest = pairs.write(engine, partial(_write_bytes, built.data), manifest, companions)
     if not settings.inspect:
         remove([layers])  # of an earlier engine
     return EngineArtifact(machine.title, engine, manifest, onnx, layers if settings.inspect else None, built.seconds)
+
+
+def _runs_here(machine: Machine, settings: Settings) -> bool:
+    """Return whether there is a GPU that the engine is for; TensorRT-RTX builds for others, too."""
+    return machine.gpu is not None and machine.gpu.compute_capability in machine.compute_capabilities(settings)
 
 
 def _describe(machine: Machine, manifest: Manifest, settings: Settings, built: Built, source: FileHash) -> Manifest:

@@ -41,12 +41,15 @@ def find(artifact: Artifact) -> Artifact:
     return source
 
 
+def require_onnxruntime() -> None:
+    """Raise BackendError if ONNX Runtime is not installed."""
+    if find_spec("onnxruntime") is None:
+        raise BackendError("onnxruntime is not installed, with which engines are compared: pip install onnxruntime")
+
+
 def load(source: Artifact) -> Backend:
     """Load an ONNX artifact in ONNX Runtime, on the CPU. Raises BackendError if that is not possible."""
-    if find_spec("onnxruntime") is None:
-        raise BackendError(
-            f"onnxruntime is not installed, in which {source.model} runs to compare with: pip install onnxruntime"
-        )
+    require_onnxruntime()
     from pem_edge.runtime.backends.onnxruntime import OnnxRuntimeOnCpu  # imports the library
 
     return OnnxRuntimeOnCpu(source)

@@ -29,7 +29,8 @@ SIZES = st.integers(1, 6)
 
 def run(domain: str, operator: str, inputs: dict[str, NDArray[Any]], **attributes: int) -> Array:
     """Run a graph of one node by its definition."""
-    node = helper.make_node(operator, [*inputs], ["found"], domain=domain, **attributes)
+    node = helper.make_node(operator, [*inputs], ["found"], domain=domain)
+    node.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
     tensors = [
         helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(each.dtype), each.shape)
         for name, each in inputs.items()
