@@ -72,8 +72,8 @@ def _verify(request: VerifyRequest) -> JsonObject:
     outcome = verification.verify(found, None, _say)
     verification.require(outcome, found)
     if not request.json:
-        output.show_text(summary.of_verification(found.model, outcome.verification))
-    return summary.report_verification(found.model, outcome.verification)
+        output.show_text(summary.of_verification(found.model, outcome))
+    return summary.report_verification(found.model, outcome)
 
 
 def _engine_from_onnx(request: EngineRequest) -> JsonObject:

@@ -11,6 +11,7 @@ import msgspec
 from pem_edge.runtime.artifacts.manifest import Manifest, manifest_path
 from pem_edge.runtime.artifacts.provenance import Verification
 from pem_edge.runtime.plurals import plural
+from pem_edge.runtime.verification.verify import Outcome
 from pem_edge.runtime.versioned_json import JsonObject
 
 if TYPE_CHECKING:
@@ -54,14 +55,14 @@ def of_engine(written: EngineArtifact) -> str:
     return "\n".join([*lines, *_parity(written.manifest), *_verified(written)])
 
 
-def report_verification(model: Path, found: Verification) -> JsonObject:
+def report_verification(model: Path, found: Outcome) -> JsonObject:
     """Return the report of a verification, as ``--json`` prints it."""
-    return {"model": str(model), "verification": msgspec.to_builtins(found)}
+    return {"model": str(model), "verified": {found.backend: msgspec.to_builtins(found.verification)}}
 
 
-def of_verification(model: Path, found: Verification) -> str:
+def of_verification(model: Path, found: Outcome) -> str:
     """Return a line about a verification that was passed."""
-    return f"{model} is verified on {found.gpu}, {_figures(found)}"
+    return f"{model} is verified in {found.place}, {_figures(found.verification)}"
 
 
 def _files(model: Path) -> str:
@@ -80,7 +81,7 @@ def _figures(found: Verification) -> str:
     parity = found.parity
     return (
         f"against the ONNX in {found.reference}: {parity.within_tolerance} of {parity.images} images within tolerance, "
-        f"at {plural(len({each.size for each in parity.each}), 'size')} and every slot of the batch; largest "
+        f"at {plural(len({each.size for each in parity.each}), 'size')} and each slot of the batch; largest "
         f"difference {parity.worst.logits:.1e} in class logits, {parity.worst.masks:.1e} in mask logits; at least "
         f"{parity.worst.agreement:.3%} of pixels agree"
     )

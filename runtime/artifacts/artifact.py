@@ -26,6 +26,8 @@ SUFFIXES = (".onnx", ".engine")
 DEMO = "demo"
 """Name of the model that comes with the package: pem-nano at 256x512, trained on toy streets."""
 
+_DEMO_MODEL = Path(__file__).parent / "demo" / "pem-nano.onnx"
+
 MAX_BYTES = 1 << 32
 """Limit on a model file; the largest published model of the family, in single precision, has a fifth of this."""
 
@@ -47,6 +49,11 @@ class Artifact:
     model: Path
     manifest: Manifest
     sha256: str | None = None
+
+    @property
+    def packaged(self) -> bool:
+        """Whether it is the model that comes with the package, whose files stay as they are."""
+        return self.model == _DEMO_MODEL
 
     def read_model(self) -> bytes:
         """Return the bytes of the model file, which are what must be loaded: the file may be another one later.
@@ -74,7 +81,7 @@ def read(path: str | Path) -> Artifact:
         ArtifactError: If the file is missing or is not a model.
         ManifestError: If the manifest is missing, damaged, newer than this version, or another file's.
     """
-    model = Path(__file__).parent / "demo" / "pem-nano.onnx" if str(path) == DEMO else Path(path)
+    model = _DEMO_MODEL if str(path) == DEMO else Path(path)
     while True:
         before = _state(model)
         try:

@@ -126,11 +126,11 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
-    """The comparison of a model on a GPU with its ONNX model in ONNX Runtime on the CPU.
+    """The comparison of a model with its ONNX model in ONNX Runtime on the CPU.
 
     Attributes:
         version: The version of the library that ran the model.
-        gpu: The GPU.
+        gpu: The GPU that it ran on; "none" for the CPU.
         reference: What ran the ONNX model, such as "onnxruntime 1.25.0".
         parity: The differences, at each size and each place in the batch.
     """

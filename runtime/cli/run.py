@@ -57,8 +57,11 @@ def _run(request: RunRequest) -> JsonObject:
 
 def _verify(request: RunRequest) -> None:
     artifact = artifacts.read(request.model)
-    parity = require(verify(artifact, request.backend, _say), artifact)
-    _say(f"{artifact.model} is verified: {plural(parity.images, 'image')}, at least {parity.worst.agreement:.2%} agree")
+    outcome = verify(artifact, request.backend, _say)
+    require(outcome, artifact)
+    parity = outcome.verification.parity
+    figures = f"{plural(parity.images, 'image')}, of which at least {parity.worst.agreement:.2%} of the pixels agree"
+    _say(f"{artifact.model} is verified in {outcome.place}: {figures}")
 
 
 def _say(text: str) -> None:

@@ -13,7 +13,7 @@ from pem_edge.runtime.artifacts import artifact as artifacts
 from pem_edge.runtime.artifacts import pairs
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.manifest import manifest_path
-from pem_edge.runtime.artifacts.provenance import Parity, Verification
+from pem_edge.runtime.artifacts.provenance import Verification
 from pem_edge.runtime.artifacts.sections import FileHash
 from pem_edge.runtime.backends.base import Backend
 from pem_edge.runtime.errors import OutputError, VerificationError
@@ -25,10 +25,23 @@ from pem_edge.runtime.verification.verdict import describe
 
 
 class Outcome(NamedTuple):
-    """The figures of a comparison, and what is wrong and what to try, see `verdict.describe`; None if nothing is."""
+    """The outcome of a comparison.
 
+    Attributes:
+        backend: The backend that ran the model.
+        verification: The figures.
+        complaint: What is wrong and what to try, see `verdict.describe`; None if nothing is wrong.
+    """
+
+    backend: str
     verification: Verification
     complaint: str | None
+
+    @property
+    def place(self) -> str:
+        """Where the model ran, such as "tensorrt on Orin"."""
+        gpu = self.verification.gpu
+        return f"{self.backend} on {'the CPU' if gpu == 'none' else gpu}"
 
 
 def verify(artifact: Artifact, backend: str | None, say: Say) -> Outcome:
@@ -47,7 +60,8 @@ def verify(artifact: Artifact, backend: str | None, say: Say) -> Outcome:
     with closing(backends.create(backend, artifact)) as loaded:
         outcome = examine(loaded, onnx, say)
     try:
-        _keep(artifact, loaded.name, outcome.verification)
+        if not artifact.packaged:
+            _keep(artifact, outcome)
     except OutputError as error:
         say(f"the result cannot be kept in the manifest: {error}")
     return outcome
@@ -76,21 +90,22 @@ def examine(loaded: Backend, onnx: Artifact, say: Say) -> Outcome:
         reference=f"onnxruntime {_version('onnxruntime')}",
         parity=msgspec.structs.replace(parity, passed=complaint is None),
     )
-    return Outcome(verification, complaint)
+    return Outcome(loaded.name, verification, complaint)
 
 
-def require(outcome: Outcome, artifact: Artifact) -> Parity:
-    """Return the figures of an artifact's verification. Raises VerificationError if the artifact is wrong."""
+def require(outcome: Outcome, artifact: Artifact) -> None:
+    """Raise VerificationError if the artifact was found to be wrong."""
     if outcome.complaint is not None:
-        raise VerificationError(f"{artifact.model} computes something else than its ONNX model: {outcome.complaint}")
-    return outcome.verification.parity
+        raise VerificationError(
+            f"{artifact.model} in {outcome.place} computes something else than its ONNX model: {outcome.complaint}"
+        )
 
 
 def _version(backend: str) -> str:
     return str(import_module(backends.BACKENDS[backend].needs).__version__)
 
 
-def _keep(artifact: Artifact, backend: str, verification: Verification) -> None:
+def _keep(artifact: Artifact, outcome: Outcome) -> None:
     """Write the verification into the manifest beside the model, if that is still the model that was verified."""
     with pairs.claim(artifact.model):
         current = artifacts.read(artifact.model)
@@ -102,7 +117,7 @@ def _keep(artifact: Artifact, backend: str, verification: Verification) -> None:
         manifest = msgspec.structs.replace(
             current.manifest,
             model=FileHash(artifact.model.name, str(current.sha256)),
-            verified={**current.manifest.verified, backend: verification},
+            verified={**current.manifest.verified, outcome.backend: outcome.verification},
         )
         with write_atomically(beside, durable=True) as file:
             file.write_bytes(manifest.to_json())

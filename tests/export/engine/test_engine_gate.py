@@ -144,7 +144,7 @@ def test_verify_of_what_is_right_is_kept_and_the_runtime_is_silent_then(
 ) -> None:
     engine = bench.engine(SPEC)
     assert export.main(["--verify", str(engine)]) == 0
-    assert "is verified on Simulated GPU A" in capsys.readouterr().out
+    assert f"is verified in {bench.name} on Simulated GPU A" in capsys.readouterr().out
     with caplog.at_level(logging.WARNING), runtime.load(engine):
         assert caplog.messages == []
 
