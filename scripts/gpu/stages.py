@@ -39,5 +39,5 @@ def _medians(pipeline: AnyPipeline, size: tuple[int, int]) -> dict[str, float]:
 
 def _run(pipeline: AnyPipeline, image: Any) -> dict[str, float]:
     start = time.perf_counter()
-    (merged,) = pipeline.merge(pipeline.infer([pipeline.prepare(image)]), EVERYBODY)
+    (merged,) = pipeline.merge(pipeline.infer([pipeline.prepare(image)], EVERYBODY))
     return {**merged.milliseconds, "total": 1000 * (time.perf_counter() - start)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import platform
 import sys
 import threading
 from functools import partial
@@ -22,60 +21,21 @@ from pem_edge.runtime.backends.base import Backend
 from pem_edge.runtime.backends.cuda import driver as cuda_driver
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.inference.host_pipeline import HostPipeline
-from pem_edge.runtime.inference.pipeline import AnyPipeline, Merged
 from tests.helpers.tensorrt_bindings.simulated_machine import Work
+from tests.runtime.backends.tensorrt.device_runs import (
+    ATOL,
+    DEFAULT,
+    STAGES,
+    assert_alike,
+    assert_same,
+    make_image,
+    pipelines,
+    run_batch,
+    run_image,
+)
 from tests.runtime.backends.tensorrt.engine_bench import Bench, SimulatedBench
 from tests.runtime.backends.tensorrt.gpu_arrays import CudaArray, DlpackArray
 from tests.runtime.backends.tensorrt.runs import DYNAMIC, FAULTY, run_in_threads
-
-STAGES = ["host to device", "preprocess", "inference", "postprocess", "device to host"]
-DEFAULT = Thresholds()
-OPENCV_IS_MATCHED = platform.machine() == "x86_64"
-"""Whether OpenCV scales exactly as the kernels do; on other processors it may differ by a gray level."""
-
-ATOL = 1e-4 if OPENCV_IS_MATCHED else 0.2
-"""Absolute tolerance for mask logits, of which a gray level is 0.16."""
-
-
-def make_image(seed: int, height: int = 64, width: int = 96) -> NDArray[np.uint8]:
-    """Return an image with patches of the colors that the tiny model knows, and a little noise."""
-    rng = np.random.default_rng(seed)
-    colors = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (90, 90, 90)])
-    patches = rng.integers(0, len(colors), (4, 5))
-    image = colors[patches[np.arange(height) * 4 // height][:, np.arange(width) * 5 // width]]
-    return np.asarray((image + rng.integers(-9, 9, image.shape)).clip(0, 255), np.uint8)
-
-
-def pipelines(backend: Backend) -> tuple[AnyPipeline, AnyPipeline]:
-    """Return the backend's pipeline, and one that merges on the host."""
-    return backend.pipeline(), HostPipeline(backend)
-
-
-def run_image(pipeline: AnyPipeline, image: Any, thresholds: Thresholds = DEFAULT) -> Merged:
-    (merged,) = run_batch(pipeline, [image], thresholds)
-    return merged
-
-
-def run_batch(pipeline: AnyPipeline, images: list[Any], thresholds: Thresholds = DEFAULT) -> list[Merged]:
-    return pipeline.merge(pipeline.infer([pipeline.prepare(image) for image in images]), thresholds)
-
-
-def assert_alike(found: NDArray[np.int32], expected: NDArray[np.int32]) -> None:
-    """Check that maps are equal or, if OpenCV scales differently from the kernels, nearly equal."""
-    if OPENCV_IS_MATCHED:
-        np.testing.assert_array_equal(found, expected)
-    assert np.count_nonzero(found != expected) <= found.size / 100
-
-
-def assert_same(found: Merged, expected: Merged) -> None:
-    assert_alike(found.panoptic, expected.panoptic)
-    assert found.panoptic.dtype == np.int32
-    assert [segment.category_id for segment in found.segments] == [segment.category_id for segment in expected.segments]
-    if not OPENCV_IS_MATCHED:
-        return
-    for ours, theirs in zip(found.segments, expected.segments, strict=True):
-        assert ours.score == pytest.approx(theirs.score, rel=1e-6)
-        assert vars(ours) | {"score": 0} == vars(theirs) | {"score": 0}
 
 
 @pytest.mark.parametrize("size", [(64, 96), (128, 192), (192, 288), (100, 70), (33, 47), (7, 90), (1, 1), (300, 451)])
@@ -144,6 +104,14 @@ def test_half_outputs(simulated: SimulatedBench) -> None:
     found, expected = run_image(device, make_image(0, 100, 100)), run_image(host, make_image(0, 100, 100))
     assert_same(found, expected)
     assert {array.dtype for array in found.outputs()} == {np.dtype(np.float32)}
+
+
+def test_maps_of_a_model_with_more_queries_than_a_byte_can_count(
+    simulated: SimulatedBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pem_edge.runtime.backends.tensorrt.device.stages.map_dtype", lambda _: np.dtype(np.uint16))
+    device, host = pipelines(simulated.load(simulated.engine()))
+    assert_same(run_image(device, make_image(0, 100, 70)), run_image(host, make_image(0, 100, 70)))
 
 
 def test_the_outputs_are_an_images_own_even_after_later_calls(bench: Bench) -> None:
@@ -218,7 +186,7 @@ def test_closed_between_stages(bench: Bench) -> None:
     prepared = device.prepare(make_image(0))
     backend.close()
     with pytest.raises(BackendError, match="is closed: load the model again"):
-        device.merge(device.infer([prepared]), DEFAULT)
+        device.infer([prepared], DEFAULT)
 
 
 def test_threads_sharing_a_pipeline(bench: Bench) -> None:
@@ -236,9 +204,9 @@ def test_threads_sharing_a_pipeline(bench: Bench) -> None:
 def test_neighboring_images_in_different_stages(bench: Bench) -> None:
     device, host = pipelines(bench.load(bench.engine()))
     prepared = [device.prepare(make_image(seed, 70, 70)) for seed in range(3)]
-    inferred = [device.infer([each]) for each in prepared]
+    inferred = [device.infer([each], DEFAULT) for each in prepared]
     for seed in (2, 0, 1):
-        assert_same(device.merge(inferred[seed], DEFAULT)[0], run_image(host, make_image(seed, 70, 70)))
+        assert_same(device.merge(inferred[seed])[0], run_image(host, make_image(seed, 70, 70)))
 
 
 def test_closing_waits_for_a_call_that_has_begun(simulated: SimulatedBench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,7 +303,8 @@ def test_a_gpu_in_trouble_is_one_line_and_the_pipeline_lives_on(
         "cuLaunchKernel",
         "cudaMemcpyAsync",
         "cudaEventRecord",
-        "cudaStreamSynchronize",
+        "cudaStreamWaitEvent",
+        "cudaEventSynchronize",
         "cudaEventElapsedTime",
     ):
         module = sys.modules[f"cuda.bindings.{'driver' if name == 'cuLaunchKernel' else 'runtime'}"]
