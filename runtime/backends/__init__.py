@@ -40,7 +40,7 @@ class Row(NamedTuple):
     placements: frozenset[str] = frozenset({"cpu", "tensorrt"})
 
 
-_ALL = frozenset({"standard", "native", "plugin", "nvidia"})
+_ALL = frozenset({"standard", "gather", "native", "plugin", "nvidia"})
 BACKENDS = {
     "tensorrt": Row("pem_edge.runtime.backends.tensorrt:TensorRtBackend", "tensorrt", "trt", "trt", _ALL),
     "tensorrt-rtx": Row(
@@ -51,7 +51,7 @@ BACKENDS = {
         "openvino",
         "openvino",
         "onnx",
-        frozenset({"standard"}),
+        frozenset({"standard", "gather"}),
         frozenset({"cpu"}),
     ),
     "onnxruntime": Row(
@@ -59,7 +59,7 @@ BACKENDS = {
         "onnxruntime",
         "ort",
         "onnx",
-        frozenset({"standard", "native"}),
+        frozenset({"standard", "gather", "native"}),
     ),
 }
 """The backends by name, fastest first."""
