@@ -63,11 +63,11 @@ class GatherSampling(nn.Module):
     def forward(self, values: Tensor, offsets: Tensor, logits: Tensor, sizes: Sequence[LevelSize]) -> Tensor:
         """See `DeformableSampling.forward`."""
         levels = torch.split(values, [height * width for height, width in sizes], 1)
-        attended = [
-            _sample(level.unflatten(1, size), corners).sum(3)
+        samples = (
+            _sample(level.unflatten(1, size), corners)
             for level, size, corners in zip(levels, sizes, self.corners(offsets, logits, sizes), strict=True)
-        ]
-        return reduce(torch.add, attended).flatten(2)
+        )
+        return reduce(torch.add, samples).sum(3).flatten(2)
 
 
 class PointCorners(nn.Module):
