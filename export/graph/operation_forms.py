@@ -35,9 +35,9 @@ class Forms:
 DEFAULTS: dict[Target, Forms] = {"onnx": Forms(), "trt": Forms("gather", "transposed"), "trt-rtx": Forms("gather")}
 """The forms that ``auto`` stands for, by target, where no plugin serves.
 
-ONNX: every backend runs ``standard`` and ``phases``, and ONNX Runtime runs ``phases`` faster than ConvTranspose. TensorRT
-has kernels for ``transposed``. Some of its releases build engines whose GridSample is wrong, and TensorRT-RTX has no
-plugins, which leaves ``gather``.
+ONNX: every backend runs ``standard`` and ``phases``, and ONNX Runtime runs ``phases`` faster than ConvTranspose.
+TensorRT has kernels for ``transposed``. Some of its releases build engines whose GridSample is wrong, and TensorRT-RTX
+has no plugins, which leaves ``gather``.
 """
 
 

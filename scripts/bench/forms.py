@@ -94,9 +94,7 @@ def engines(model: pem.PEM, spec: InputSpec, folder: Path) -> Iterator[tuple[tup
 def manifest(model: pem.PEM, spec: InputSpec, form: DeformConvForm) -> Manifest:
     demo = artifact.read("demo").manifest
     labels = tuple(msgspec.structs.replace(demo.classes[0], id=index) for index in range(CLASSES))
-    return msgspec.structs.replace(
-        demo, input=spec, classes=labels, queries=model.num_queries, deform_conv=form
-    )
+    return msgspec.structs.replace(demo, input=spec, classes=labels, queries=model.num_queries, deform_conv=form)
 
 
 def report(times: Times) -> str:

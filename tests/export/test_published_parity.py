@@ -72,16 +72,16 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 FIXED = [
-    (model, form, "static")
-    for model in published_models.MODELS
-    for form in FORMS
-    if "pem" in model or form != "native"
+    (model, form, "static") for model in published_models.MODELS for form in FORMS if "pem" in model or form != "native"
 ]
 # Sizes that vary take minutes to trace. These models have every module that the others have.
 VARYING = [
     ("pem_r50_cityscapes", "native", "dynamic"),
-    *((model, form, "dynamic") for model in ("pem_r50_cityscapes", "pem_stdc1_cityscapes", "proscale_swint_coco")
-    for form in ("standard", "gather")),
+    *(
+        (model, form, "dynamic")
+        for model in ("pem_r50_cityscapes", "pem_stdc1_cityscapes", "proscale_swint_coco")
+        for form in ("standard", "gather")
+    ),
 ]
 
 

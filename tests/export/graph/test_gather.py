@@ -1,4 +1,4 @@
-"""Samples that are gathered are those that GridSample takes, wherever they lie, and no graph holds a GridSample then."""
+"""Samples that are gathered are those that GridSample takes, wherever they lie, and no GridSample is left."""
 
 from __future__ import annotations
 
