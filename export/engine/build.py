@@ -40,6 +40,11 @@ def build(machine: Machine, artifact: Artifact, settings: Settings, say: Say) ->
     """
     _require_source(machine, artifact)
     started = time.perf_counter()
+    if artifact.manifest.deform_conv == "standard":
+        say(
+            f"{artifact.model} holds GridSample, which some releases of TensorRT compute wrongly: if results are "
+            "wrong, export the checkpoint with --deform-conv gather"
+        )
     plugin = _register_plugins(machine, artifact)
     say(f"{machine.title} reads {artifact.model}")
     parsed = network.parse(machine.trt, machine.target, artifact)

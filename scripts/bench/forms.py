@@ -50,13 +50,16 @@ def main() -> None:
         f"{', '.join(f'{name} {version(name)}' for name in packages)}; {date.today()}"
     )
     for variant in options.variants:
-        before = os.getloadavg()[0]
-        times = clock(variant, InputSpec(height=options.size[0], width=options.size[1]), options.runs)
-        print(
-            f"\n## {variant} at {options.size[0]}x{options.size[1]}\n\n{options.runs} runs of each, in turns; load of the "
-            f"machine {before:.1f} before and {os.getloadavg()[0]:.1f} after\n\n{report(times)}",
-            flush=True,
-        )
+        print(section(variant, InputSpec(height=options.size[0], width=options.size[1]), options.runs), flush=True)
+
+
+def section(variant: str, spec: InputSpec, runs: int) -> str:
+    before = os.getloadavg()[0]
+    times = clock(variant, spec, runs)
+    return (
+        f"\n## {variant} at {spec.height}x{spec.width}\n\n{runs} runs of each, in turns. Load of the machine, of which "
+        f"these runs make up to 2: {before:.1f} before, {os.getloadavg()[0]:.1f} after.\n\n{report(times)}"
+    )
 
 
 def parse() -> argparse.Namespace:

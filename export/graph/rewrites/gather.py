@@ -64,7 +64,7 @@ class GatherSampling(nn.Module):
         """See `DeformableSampling.forward`."""
         levels = torch.split(values, [height * width for height, width in sizes], 1)
         samples = (
-            _sample(level.unflatten(1, size), corners)
+            _sample(level.reshape(level.shape[0], *size, *level.shape[2:]), corners)
             for level, size, corners in zip(levels, sizes, self.corners(offsets, logits, sizes), strict=True)
         )
         return reduce(torch.add, samples).sum(3).flatten(2)

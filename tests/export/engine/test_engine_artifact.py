@@ -55,6 +55,14 @@ def test_the_engine_lies_beside_the_onnx_and_its_manifest_describes_both(onnx: P
     )
 
 
+def test_gridsample_in_an_engine_is_warned_of(onnx: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    build(onnx)
+    assert "holds GridSample" in capsys.readouterr().err
+    with_manifest(onnx, deform_conv="gather")
+    build(onnx, "--overwrite")
+    assert "holds GridSample" not in capsys.readouterr().err
+
+
 def test_in_another_folder_the_onnx_comes_along(onnx: Path) -> None:
     build(onnx, "-o", str(onnx.parent / "deep" / "car"))
     assert names(onnx.parent) == ["deep", "street.onnx"]
