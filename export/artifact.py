@@ -16,7 +16,7 @@ from pem_edge import __version__
 from pem_edge.export import parity, workload
 from pem_edge.export.graph import operator_functions, passes, tracing
 from pem_edge.export.graph.operation_forms import Forms
-from pem_edge.export.graph.rewrites import adapt_forms, prepare
+from pem_edge.export.graph.rewrites import prepare
 from pem_edge.export.int8.quantize import Quantizer, for_one_image
 from pem_edge.export.int8.settings import Calibration
 from pem_edge.export.int8.speed import measure_gain
@@ -44,7 +44,7 @@ class OnnxExport:
         output: The file to write.
         input: The image and batch sizes that the artifact takes.
         labels: The classes, in the order of the outputs.
-        forms: The implementation of each operation, and the floating-point precision.
+        forms: The implementation of each operation, out of those that the model has, and the floating-point precision.
         thresholds: The default thresholds of the panoptic merge.
         compact: Whether to store weights in half precision where that loses nothing.
         calibration: The calibration settings for INT8, or None to export in floating point. With INT8, ``forms`` gives
@@ -81,7 +81,6 @@ def export_onnx(request: OnnxExport, say: Say = lambda _text: None) -> Manifest:
         OutputError: If a file cannot be written. After any error, the files are as they were.
     """
     _check_labels(request)
-    request = replace(request, forms=adapt_forms(request.forms, request.model))
     say("tracing the graph")
     proto = _trace(request.model, request.forms, request.input)
     manifest = _describe(request)

@@ -1,7 +1,8 @@
 """Counts the multiply-accumulates of a graph.
 
 Convolutions, matrix products and bilinear sampling (four per output element) are counted. Elementwise operations,
-normalization, pooling, resizing and biases are not.
+normalization, pooling, resizing and biases are not; nor is bilinear sampling that consists of gathers and elementwise
+operations.
 """
 
 from __future__ import annotations

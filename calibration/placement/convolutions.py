@@ -23,13 +23,18 @@ def is_convolution(graph: Graph, node: ir.Node) -> bool:
     return node.op_type == "Conv" and (graph.shape(names(node.outputs)[0]) or ())[2:] != (1, 1)
 
 
+def is_deformable(node: ir.Node) -> bool:
+    """Return whether ``node`` is part of a deformable convolution, whatever its form."""
+    return _DEFORMABLE.search(str(node.name)) is not None
+
+
 def is_ordinary(graph: Graph, node: ir.Node) -> bool:
     """Return whether `is_convolution` holds for ``node`` and it is not part of a deformable convolution."""
-    return is_convolution(graph, node) and _DEFORMABLE.search(str(node.name)) is None
+    return is_convolution(graph, node) and not is_deformable(node)
 
 
 def is_linear(graph: Graph, node: ir.Node) -> bool:
-    """Return whether ``node`` is the matrix product of a linear layer in the backbone or pixel decoder."""
+    """Return whether ``node`` is a matrix product with weights in the backbone or pixel decoder."""
     if node.op_type != "MatMul" or _LINEAR.match(str(node.name)) is None:
         return False
     weights = graph.constant(names(node.inputs)[1])

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from pem_edge.calibration.graph.index import Graph, names
 from pem_edge.calibration.placement.block_names import block_of
-from pem_edge.calibration.placement.convolutions import is_convolution, is_linear, is_ordinary
+from pem_edge.calibration.placement.convolutions import is_convolution, is_deformable, is_linear
 from pem_edge.calibration.placement.rules import PASSING, Rules
 
 
@@ -48,15 +48,16 @@ class Plan:
 def make(graph: Graph, rules: Rules, keep: Collection[str] = ()) -> Plan:
     """Plan to quantize all convolutions and linear layers that ``rules`` allow, except in the blocks ``keep``."""
     plan = Plan()
-    takes = is_convolution if rules.deformable else is_ordinary
-    real = (node for node in graph.nodes if takes(graph, node) and graph.constant(names(node.inputs)[1]) is not None)
-    plan.convolutions = [node for node in real if block_of(str(node.name)) not in keep]
+    plain = (node for node in graph.nodes if rules.deformable or not is_deformable(node))
+    allowed = [node for node in plain if block_of(str(node.name)) not in keep]
+    convolutions = (node for node in allowed if is_convolution(graph, node))
+    plan.convolutions = [node for node in convolutions if graph.constant(names(node.inputs)[1]) is not None]
     chosen = {str(node.name) for node in plan.convolutions}
     for node in plan.convolutions:
         _trace_back(graph, rules, plan, node, names(node.inputs)[0], chosen)
         if rules.outputs:
             _quantize_output(graph, plan, node)
-    plan.linears = [node for node in graph.nodes if is_linear(graph, node) and block_of(str(node.name)) not in keep]
+    plan.linears = [node for node in allowed if is_linear(graph, node)]
     for node in plan.linears:
         plan.read(names(node.inputs)[0], node)
     return plan

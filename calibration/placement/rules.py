@@ -26,8 +26,7 @@ class Rules:
         outputs: Whether the output of a quantized convolution is quantized for all its readers.
         both_summands: Whether both summands of a residual sum are quantized; otherwise, only the one that a
             convolution's kernel adds to its own output.
-        deformable: Whether the convolution that multiplies a deformable convolution's samples with its weights is
-            quantized.
+        deformable: Whether the product of a deformable convolution's samples with its weights is quantized.
         bias: Whether biases become int32.
     """
 

@@ -31,6 +31,7 @@ from pem_edge.runtime.versioned_json import JsonObject
 
 if TYPE_CHECKING:
     from pem_edge.export.engine.machine import Machine
+    from pem_edge.pem import PEM
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -112,7 +113,7 @@ def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitSta
 
     Options that cannot work are rejected first, before the slow part.
     """
-    forms, suffix = _forms(machine, request), ".onnx" if machine is None else ".engine"
+    has_plugin, suffix = _find_plugin(machine, request), ".onnx" if machine is None else ".engine"
     make_folder(model_file(request.output, "", suffix, Path()).parent)
     chosen = labels.load(request.labels) if request.labels else None
     from pem_edge.pem import checkpoints  # imports torch, which takes seconds: wrong options are reported sooner
@@ -135,7 +136,7 @@ def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitSta
         output=output.with_suffix(".onnx"),
         input=request.input,
         labels=chosen or checkpoints.labels(weights) or labels.default(model.num_classes),
-        forms=forms,
+        forms=_forms(request, model, has_plugin),
         compact=request.compact,
         calibration=request.calibration,
         thresholds=request.thresholds,
@@ -143,11 +144,18 @@ def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitSta
     return export.output, export_onnx(export, _say)
 
 
-def _forms(machine: Machine | None, request: GraphRequest) -> Forms:
+def _find_plugin(machine: Machine | None, request: GraphRequest) -> bool:
+    """Return whether the engine can use our plugin. Raises ExportError if that is asked for and it is not built."""
     version = machine.trt.__version__ if machine is not None and request.to == "trt" else None
-    has_plugin = version is not None and plugins.find(version) is not None
-    if request.deform_conv == "plugin" and request.to == "trt" and not has_plugin:
+    found = version is not None and plugins.find(version) is not None
+    if request.deform_conv == "plugin" and request.to == "trt" and not found:
         raise ExportError(f"the plugin is not built for TensorRT {version}: pem-export --build-plugin")
+    return found
+
+
+def _forms(request: GraphRequest, model: PEM, has_plugin: bool) -> Forms:
+    from pem_edge.pem.layers.deformable_attention import DeformableAttention  # imports torch, too
+
     return resolve(
         request.to,
         request.deform_conv,
@@ -155,6 +163,7 @@ def _forms(machine: Machine | None, request: GraphRequest) -> Forms:
         precision=request.floating,
         outputs=request.outputs,
         plugin=has_plugin,
+        attention=any(isinstance(module, DeformableAttention) for module in model.modules()),
         int8=request.precision == "int8",
     )
 

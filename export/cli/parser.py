@@ -73,10 +73,10 @@ def _add_graph(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--outputs", choices=["float32", "float16"], help="type of logits and masks (float32)")
     group.add_argument(
         "--deform-conv",
-        choices=["auto", "native", "standard", "plugin"],
-        help="deformable convolution: ONNX's DeformConv; GridSample and a product, which runs everywhere; or our "
+        choices=["auto", "native", "standard", "gather", "plugin"],
+        help="deformable convolution: ONNX's DeformConv; GridSample and a product; gathers and a product; or our "
         "plugin, for an engine of TensorRT to be built here or elsewhere (default: what suits --to). Deformable "
-        "attention uses GridSample, or the plugin that comes with TensorRT",
+        "attention uses GridSample, gathers, or, with native and plugin, the plugin that comes with TensorRT",
     )
     group.add_argument(
         "--upsample",

@@ -158,8 +158,7 @@ class GraphRequest:
                 raise ExportError(f"--{option} is for engines: leave it out, or add --to trt or --to trt-rtx")
         if self.to == "trt-rtx" and self.deform_conv in ("native", "plugin"):
             raise ExportError(
-                f"--deform-conv {self.deform_conv} cannot run there: trt-rtx has no plugins; choose standard, or "
-                "--to trt"
+                f"--deform-conv {self.deform_conv} cannot run there: trt-rtx has no plugins; choose gather, or --to trt"
             )
 
     def _check_precision(self) -> None:

@@ -61,10 +61,10 @@ def _require_source(machine: Machine, artifact: Artifact) -> None:
             f"{artifact.model} is quantized for CPUs, which TensorRT refuses: export the checkpoint with --placement "
             "tensorrt"
         )
-    if target == "trt-rtx" and manifest.deform_conv != "standard":
+    if target == "trt-rtx" and manifest.deform_conv not in ("standard", "gather"):
         raise ExportError(
             f"{artifact.model} has its deformable convolutions in the form {manifest.deform_conv!r}, and TensorRT-RTX "
-            "has no plugins: export the checkpoint with --deform-conv standard"
+            "has no plugins: export the checkpoint with --deform-conv gather"
         )
 
 

@@ -11,7 +11,7 @@ _CURES = (
     (r"out ?of ?memory|insufficient (memory|workspace)|cudaErrorMemoryAllocation", _MEMORY),
     (r"for Turing", "leave 7.5 out of --compute-capability, or build on the Turing GPU with --to trt"),
     (r"PemDeformConv", "build the plugin for this TensorRT, with pem-export --build-plugin"),
-    (r"plugin not found|no importer registered|unsupported", "export with --deform-conv standard, or update TensorRT"),
+    (r"plugin not found|no importer registered|unsupported", "export with --deform-conv gather, or update TensorRT"),
     (
         r"could not find any implementation",
         "raise --workspace or --optimization-level, or export with --precision fp32",

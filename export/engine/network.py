@@ -32,8 +32,7 @@ def parse(trt: TensorRt, target: Target, artifact: Artifact) -> Parsed:
     if target.name == "trt-rtx" and "DeformConv" in onnx_file.operators(memoryview(model)):
         # Its parser ends the process when it looks for a plugin.
         raise ExportError(
-            f"{artifact.model} holds DeformConv, for which TensorRT-RTX has no plugin: export with --deform-conv "
-            "standard"
+            f"{artifact.model} holds DeformConv, for which TensorRT-RTX has no plugin: export with --deform-conv gather"
         )
     logger = log.logger(trt)
     logger.errors.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-DeformConvForm = Literal["native", "standard", "plugin", "nvidia"]
+DeformConvForm = Literal["native", "standard", "gather", "plugin", "nvidia"]
 UpsampleForm = Literal["transposed", "phases"]
 Precision = Literal["fp32", "fp16"]
 OutputType = Literal["float32", "float16"]
@@ -17,8 +17,9 @@ class Forms:
     """The implementation of each operation that has several, and the floating-point precision.
 
     Attributes:
-        deform_conv: ``native`` is ONNX's DeformConv, ``standard`` GridSample and a matrix product, ``plugin`` the
-            operator of our TensorRT plugin, and ``nvidia`` TensorRT's own plugin for deformable attention.
+        deform_conv: ``native`` is ONNX's DeformConv, ``standard`` GridSample and a matrix product, ``gather`` Gather
+            in place of GridSample, ``plugin`` the operator of our TensorRT plugin, and ``nvidia`` TensorRT's own plugin
+            for deformable attention.
         upsample: ``transposed`` is ConvTranspose, ``phases`` its ordinary convolutions, interleaved.
         precision: ``fp16`` computes in half precision except for the modules that
             `pem_edge.export.graph.rewrites.half` keeps in single precision.
@@ -31,12 +32,12 @@ class Forms:
     outputs: OutputType = "float32"
 
 
-DEFAULTS: dict[Target, Forms] = {"onnx": Forms(), "trt": Forms("native", "transposed"), "trt-rtx": Forms()}
-"""The forms that ``auto`` stands for, by target.
+DEFAULTS: dict[Target, Forms] = {"onnx": Forms(), "trt": Forms("gather", "transposed"), "trt-rtx": Forms("gather")}
+"""The forms that ``auto`` stands for, by target, where no plugin serves.
 
-ONNX: every backend runs ``standard``, and ONNX Runtime runs it as fast as ``native``; it runs ``phases`` faster than
-ConvTranspose. TensorRT has kernels for ``native`` and ``transposed``. TensorRT-RTX has no plugins, which leaves
-``standard`` alone.
+ONNX: every backend runs ``standard`` and ``phases``, and ONNX Runtime runs ``phases`` faster than ConvTranspose.
+TensorRT has kernels for ``transposed``. Some of its releases build engines whose GridSample is wrong, and TensorRT-RTX
+has no plugins, which leaves ``gather``.
 """
 
 
@@ -48,6 +49,7 @@ def resolve(
     precision: Precision = "fp32",
     outputs: OutputType = "float32",
     plugin: bool = False,
+    attention: bool = False,
     int8: bool = False,
 ) -> Forms:
     """Return the forms for ``target``, with ``auto`` replaced by the default of that target.
@@ -59,13 +61,17 @@ def resolve(
         precision: The floating-point precision of the graph.
         outputs: The data type of the class and mask logits.
         plugin: Whether our TensorRT plugin is built; if so, it is the default for ``trt``.
+        attention: Whether the model has deformable attention, and so no deformable convolution. NVIDIA's plugin then
+            takes the place of ours and of DeformConv, and is the default for ``trt``.
         int8: Whether convolutions will be quantized; ``phases`` is then the default, as there are no INT8 kernels for
             transposed convolutions.
     """
     default = replace(DEFAULTS[target], upsample="phases") if int8 else DEFAULTS[target]
-    default_deform_conv = "plugin" if plugin and target == "trt" else default.deform_conv
+    if target == "trt" and (plugin or attention):
+        default = replace(default, deform_conv="plugin")
+    form = default.deform_conv if deform_conv == "auto" else deform_conv
     return Forms(
-        deform_conv=default_deform_conv if deform_conv == "auto" else deform_conv,
+        deform_conv="nvidia" if attention and form in ("native", "plugin") else form,
         upsample=default.upsample if upsample == "auto" else upsample,
         precision=precision,
         outputs=outputs,

@@ -51,13 +51,24 @@ class DeformConv2d(nn.Module):
         return F.conv2d(self.sampling(data, offsets, mask), weight.flatten(1)[:, :, None, None], bias)
 
 
-def _sampling_grid(offsets: Tensor, height: int, width: int) -> Tensor:
-    """Return the taps' sampling locations (x, y), (N, 9, H, W, 2); the outer edges of the input lie at -1 and 1."""
+def tap_locations(offsets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the rows and the columns at which the taps sample, in pixels, each (N, 9, H, W).
+
+    Args:
+        offsets: Offsets in pixels, (N, 18, H, W): dy and dx of each tap in row-major order.
+    """
+    height, width = offsets.shape[2:]
     steps = torch.arange(KERNEL, dtype=offsets.dtype, device=offsets.device) - KERNEL // 2
     rows = torch.arange(height, dtype=offsets.dtype, device=offsets.device)[:, None]
     columns = torch.arange(width, dtype=offsets.dtype, device=offsets.device)
     y = offsets[:, 0::2] + steps.repeat_interleave(KERNEL)[:, None, None] + rows
     x = offsets[:, 1::2] + steps.repeat(KERNEL)[:, None, None] + columns
+    return y, x
+
+
+def _sampling_grid(offsets: Tensor, height: int, width: int) -> Tensor:
+    """Return the taps' sampling locations (x, y), (N, 9, H, W, 2); the outer edges of the input lie at -1 and 1."""
+    y, x = tap_locations(offsets)
     return torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
 
 

@@ -130,7 +130,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     classes: tuple[Label, ...]
     thresholds: Thresholds = Thresholds()
     precision: Precision = "fp32"
-    deform_conv: Literal["native", "standard", "plugin", "nvidia"]
+    deform_conv: Literal["native", "standard", "gather", "plugin", "nvidia"]
     checkpoint: FileHash
     model: FileHash | None = None
     engine: Engine | None = None

@@ -43,7 +43,7 @@ class Row(NamedTuple):
     library: str | None = None
 
 
-_ALL = frozenset({"standard", "native", "plugin", "nvidia"})
+_ALL = frozenset({"standard", "gather", "native", "plugin", "nvidia"})
 BACKENDS = {
     "tensorrt": Row("pem_edge.runtime.backends.tensorrt:TensorRtBackend", "tensorrt", "trt", "trt", _ALL),
     "tensorrt-rtx": Row(
@@ -54,7 +54,7 @@ BACKENDS = {
         "openvino",
         "openvino",
         "onnx",
-        frozenset({"standard"}),
+        frozenset({"standard", "gather"}),
         frozenset({"cpu"}),
     ),
     "onnxruntime": Row(
@@ -62,7 +62,7 @@ BACKENDS = {
         "onnxruntime",
         "ort",
         "onnx",
-        frozenset({"standard", "native"}),
+        frozenset({"standard", "gather", "native"}),
     ),
     "onnxruntime-tensorrt": Row(  # builds for minutes when it loads a model, so it is last: used where it is named
         "pem_edge.runtime.backends.onnxruntime:OnnxRuntimeTensorRt",

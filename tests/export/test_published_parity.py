@@ -22,7 +22,7 @@ from pem_edge.runtime.backends.openvino import core
 from reference import published_models
 from tests.helpers.exhaustive import mostly
 
-FORMS: tuple[DeformConvForm, ...] = ("standard", "native")
+FORMS: tuple[DeformConvForm, ...] = ("standard", "gather", "native")
 SPECS = {
     "static": InputSpec(height=128, width=256),
     "dynamic": InputSpec(
@@ -61,7 +61,7 @@ def with_openvino(path: Path, image: NDArray[Any]) -> Arrays:
 
 def runners(form: DeformConvForm) -> list[Any]:
     """Return the backends that have the form's operators."""
-    return [with_onnxruntime, with_openvino] if form == "standard" else [with_onnxruntime]
+    return [with_onnxruntime] if form == "native" else [with_onnxruntime, with_openvino]
 
 
 @pytest.fixture(scope="module")
@@ -72,26 +72,27 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 FIXED = [
-    (model, form, "static")
-    for model in published_models.MODELS
-    for form in FORMS
-    if "pem" in model or form == "standard"
+    (model, form, "static") for model in published_models.MODELS for form in FORMS if "pem" in model or form != "native"
 ]
 # Sizes that vary take minutes to trace. These models have every module that the others have.
 VARYING = [
     ("pem_r50_cityscapes", "native", "dynamic"),
-    ("pem_r50_cityscapes", "standard", "dynamic"),
-    ("pem_stdc1_cityscapes", "standard", "dynamic"),
-    ("proscale_swint_coco", "standard", "dynamic"),
+    *(
+        (model, form, "dynamic")
+        for model in ("pem_r50_cityscapes", "pem_stdc1_cityscapes", "proscale_swint_coco")
+        for form in ("standard", "gather")
+    ),
 ]
 
 
 USUAL = [
     ("pem_stdc1_cityscapes", "standard", "static"),
+    ("pem_stdc1_cityscapes", "gather", "static"),
     ("pem_stdc1_cityscapes", "native", "static"),
     ("proscale_swint_coco", "standard", "static"),
+    ("proscale_swint_coco", "gather", "static"),
 ]
-"""Between them, they have every module and both forms."""
+"""Between them, they have every module and every form."""
 
 
 @pytest.mark.parametrize(("model", "form", "spec"), mostly([*FIXED, *VARYING], USUAL), indirect=["model"])

@@ -100,6 +100,12 @@ def test_every_form_is_the_same_work(counted: Work) -> None:
     assert counted.macs.keys() == {"Conv", "MatMul", "GridSample"}
 
 
+def test_gathers_leave_the_products_and_count_no_sampling(counted: Work) -> None:
+    found = workload.count(traced(Forms("gather")), SPEC, 0)
+    assert found.macs.keys() == {"Conv", "MatMul"}
+    assert found.macs_total == counted.macs_total - counted.macs["GridSample"]
+
+
 def test_sizes_that_vary_count_as_the_usual_one() -> None:
     varying = residual()
     for axis in (1, 2):

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pem_edge.export.graph.rewrites.deform_conv import NativeDeformConv, PluginDeformConv
+from pem_edge.export.graph.rewrites.gather import PointCorners, TapCorners
 from pem_edge.pem import PEM
 from pem_edge.pem.layers.attention import BiasedAttention, DotProductAttention, PrototypeSelection
 from pem_edge.pem.layers.blocks import GlobalAverage, UnitNorm
@@ -39,6 +40,8 @@ ISLANDS = (
     Island(BiasedAttention, "softmax, as above"),
     Island(DeformableSampling, "softmax; sampling coordinates, as below"),
     Island(TapSampling, "half has no 1/100 of a pixel beyond column 16, and none at all beyond 2048"),
+    Island(TapCorners, "sampling coordinates, as above; pixels are gathered and summed up in half"),
+    Island(PointCorners, "softmax and sampling coordinates, as above"),
     Island(NativeDeformConv, "engines round the sampling coordinates to the type of the data"),
     Island(GlobalAverage, "the sum over all pixels overflows where an engine adds up in half"),
 )

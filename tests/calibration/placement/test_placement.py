@@ -272,6 +272,17 @@ def test_linear_layers_over_pixels_are_quantized_but_for_those_that_say_where_to
         assert np.abs(found - expected).mean() < 0.02 * np.abs(expected).max()
 
 
+@pytest.mark.parametrize(("placement", "expected"), [("tensorrt", False), ("cpu", True)])
+def test_the_product_of_gathered_samples_is_quantized_for_cpus_alone(placement: Placement, expected: bool) -> None:
+    build, name = GraphBuilder(TensorProto.FLOAT), "pixel_decoder.levels.0.deform.operator/MatMul"
+    samples = build.node("Transpose", [build.image], "backbone/Transpose", perm=[0, 2, 3, 1])
+    weights = build.constant("weights", np.random.default_rng(0).normal(size=(3, 8)))
+    model = build.model(build.node("MatMul", [samples, weights], name))
+    quantized, report = calibration.quantize(model, statistics_of(model), placement)
+    assert reads_quantized(Graph(quantized), name) is expected
+    assert report.int8 == ((name,) if expected else ())
+
+
 def test_weights_of_linear_layers_are_rounded_to_half_a_step_of_their_output() -> None:
     model = transformer()
     before, graph = Graph(model), Graph(calibration.quantize(model, statistics_of(model), "tensorrt")[0])

@@ -13,9 +13,11 @@ import torch
 
 from pem_edge import pem, runtime
 from pem_edge.export import artifact
-from pem_edge.export.cli import export
+from pem_edge.export.cli import export, options, parser
+from pem_edge.export.cli.requests import GraphRequest
 from pem_edge.export.graph.operation_forms import Forms
 from pem_edge.export.graph.rewrites import prepare
+from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import onnx_file, pairs
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, parse_manifest
@@ -125,6 +127,24 @@ def test_the_forms_asked_for_are_the_forms_in_the_graph(weights: Path, tmp_path:
     manifest = parse_manifest((tmp_path / "pem-nano.json").read_bytes(), "manifest")
     assert (manifest.deform_conv, manifest.built_by.upsample) == ("native", "transposed")
     assert list(manifest.parity) == ["onnxruntime"], "no other backend has DeformConv"
+
+
+def test_gathers_run_in_every_backend(weights: Path, tmp_path: Path) -> None:
+    assert export.main(["--weights", str(weights), *SMALL, "--deform-conv", "gather", "-o", str(tmp_path)]) == 0
+    manifest = parse_manifest((tmp_path / "pem-nano.json").read_bytes(), "manifest")
+    assert manifest.deform_conv == "gather"
+    assert "GridSample" not in {node.op_type for node in onnx.load(tmp_path / "pem-nano.onnx").graph.node}
+    assert list(manifest.parity) == [name for name in backends.available() if backends.BACKENDS[name].target == "onnx"]
+    assert all(result.passed for result in manifest.parity.values())
+
+
+@pytest.mark.parametrize(("variant", "expected"), [("pem-nano", "gather"), ("proscale-r50", "nvidia")])
+def test_auto_goes_by_what_the_model_samples_with(variant: str, expected: str) -> None:
+    request = options.read(parser.parser().parse_args(["--weights", "street.pth", "--to", "trt"]))
+    assert isinstance(request, GraphRequest)
+    with torch.device("meta"):
+        model = pem.build(variant, num_classes=2)
+    assert export._forms(request, model, has_plugin=False).deform_conv == expected
 
 
 def test_an_onnx_with_our_plugin_is_proved_here_and_runs_nowhere_but_in_an_engine(

@@ -139,7 +139,7 @@ def test_fp32_that_claims_to_be_fp16_is_refused(onnx: Path, refusal: Refusal) ->
 @pytest.mark.parametrize("form", ["native", "plugin"])
 def test_plugins_are_refused_where_there_are_none(onnx: Path, form: str, refusal: Refusal) -> None:
     with_manifest(onnx, deform_conv=form)
-    assert "--deform-conv standard" in refusal("--weights", onnx, "--to", "trt-rtx")
+    assert "--deform-conv gather" in refusal("--weights", onnx, "--to", "trt-rtx")
 
 
 def test_a_graph_with_plugins_under_another_name_is_refused_before_it_ends_the_process(

@@ -39,7 +39,7 @@ def test_options_that_contradict_are_refused(arguments: list[str], expected: str
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--to", "trt-rtx", "--deform-conv", "native"], "trt-rtx has no plugins"),
+        (["--to", "trt-rtx", "--deform-conv", "native"], "trt-rtx has no plugins; choose gather, or --to trt"),
         (["--to", "trt-rtx", "--deform-conv", "plugin"], "trt-rtx has no plugins"),
         (["--to", "onnx", "--workspace", "1G"], "--workspace is for engines"),
         (["--to", "onnx", "--compute-capability", "8.6"], "--compute-capability is for engines"),

@@ -19,7 +19,7 @@ from pem_edge.export.engine.failures import failure
         ),
         ("Error Code 10: Internal Error (Could not find any implementation for node A)", "--optimization-level"),
         ("PemDeformConv at a/b: creator && Plugin not found, are the name, version and namespace correct?", "plugin"),
-        ("Foo at a/b: creator && Plugin not found", "--deform-conv standard"),
+        ("Foo at a/b: creator && Plugin not found", "--deform-conv gather"),
         ("Cannot compile operation 'a/MatMul' for Turing (SM75): FP32 GEMM is not supported.", "7.5"),
         ("Error Code 1: Cuda Runtime (cudaError 35: CUDA driver version is insufficient)", "nvidia-smi"),
         ("Error Code 4: Internal Error", "report it"),

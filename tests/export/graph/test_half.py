@@ -24,6 +24,7 @@ from pem_edge.export.graph import tracing
 from pem_edge.export.graph.operation_forms import Precision, resolve
 from pem_edge.export.graph.rewrites import half
 from pem_edge.export.graph.rewrites.deform_conv import NativeDeformConv
+from pem_edge.export.graph.rewrites.gather import GatherDeformConv, GatherSampling, PointCorners, TapCorners
 from pem_edge.export.graph.rewrites.half import ISLANDS, Island
 from pem_edge.pem import checkpoints
 from pem_edge.pem.layers.attention import BiasedAttention, DotProductAttention, PrototypeSelection
@@ -66,9 +67,9 @@ class Sampling(nn.Module):
 class LevelSampling(nn.Module):
     """Deformable attention to one wide level, with one head."""
 
-    def __init__(self) -> None:
+    def __init__(self, operator: nn.Module) -> None:
         super().__init__()
-        self.operator = DeformableSampling()
+        self.operator = operator
 
     def forward(self, values: Tensor, offsets: Tensor, scores: Tensor) -> Tensor:
         sampled: Tensor = self.operator(values, offsets, scores, [(2, 200)])
@@ -90,10 +91,15 @@ NEEDED: dict[type[nn.Module], tuple[nn.Module, list[Tensor]]] = {
         [normal(1, 8, 100, 32, scale=8), normal(1, 8, 32, 100, scale=8, seed=1), normal(1, 8, 100, 32, seed=2)],
     ),
     DeformableSampling: (
-        LevelSampling(),
+        LevelSampling(DeformableSampling()),
         [normal(1, 400, 1, 4), normal(1, 400, 1, 1, 4, 2, seed=1), normal(1, 400, 1, 4, seed=2)],
     ),
     TapSampling: (Sampling(DeformConv2d()), [normal(1, 4, 2, 200), normal(1, 18, 2, 200)]),
+    PointCorners: (
+        LevelSampling(GatherSampling()),
+        [normal(1, 400, 1, 4), normal(1, 400, 1, 1, 4, 2, seed=1), normal(1, 400, 1, 4, seed=2)],
+    ),
+    TapCorners: (Sampling(GatherDeformConv()), [normal(1, 4, 2, 200), normal(1, 18, 2, 200)]),
     NativeDeformConv: (Sampling(NativeDeformConv()), [normal(1, 4, 2, 200), normal(1, 18, 2, 200)]),
 }
 """By island: a module it protects and inputs as trained models have them. Norms of 840 have been seen in keys."""

@@ -19,9 +19,8 @@ from torch import Tensor, nn
 
 from pem_edge import pem
 from pem_edge.export.graph import tracing
-from pem_edge.export.graph.operation_forms import Forms, Target, resolve
+from pem_edge.export.graph.operation_forms import DeformConvForm, Forms, Target, resolve
 from pem_edge.export.graph.rewrites import (
-    adapt_forms,
     fold_batchnorm,
     prepare,
     use_deform_conv_node,
@@ -121,17 +120,35 @@ def test_the_model_given_is_left_alone(nano: pem.PEM) -> None:
 
 
 @pytest.mark.parametrize("target", ["onnx", "trt", "trt-rtx"])
-def test_auto_is_resolved_to_one_form_and_a_choice_is_kept(target: Target) -> None:
-    assert resolve(target).deform_conv in ("native", "standard")
-    assert resolve(target, deform_conv="native").deform_conv == "native"
+@pytest.mark.parametrize("attention", [False, True])
+@pytest.mark.parametrize("plugin", [False, True])
+def test_a_choice_is_kept(target: Target, attention: bool, plugin: bool) -> None:
+    forms: tuple[DeformConvForm, ...] = ("standard", "gather", "native", "plugin")
+    for form in forms:
+        expected = "nvidia" if attention and form in ("native", "plugin") else form
+        assert resolve(target, form, plugin=plugin, attention=attention).deform_conv == expected
     assert resolve(target, upsample="transposed").upsample == "transposed"
 
 
-def test_auto_takes_the_plugin_for_tensorrt_alone_and_where_it_is_built() -> None:
-    assert resolve("trt", plugin=True).deform_conv == "plugin"
-    assert resolve("trt").deform_conv == "native"
-    assert {resolve(target, plugin=True).deform_conv for target in ("onnx", "trt-rtx")} == {"standard"}
-    assert resolve("trt", deform_conv="native", plugin=True).deform_conv == "native"
+@pytest.mark.parametrize(
+    ("target", "attention", "plugin", "expected"),
+    [
+        ("onnx", False, False, "standard"),
+        ("onnx", True, False, "standard"),
+        ("trt-rtx", False, False, "gather"),
+        ("trt-rtx", True, False, "gather"),
+        ("trt-rtx", False, True, "gather"),
+        ("trt", False, False, "gather"),
+        ("trt", False, True, "plugin"),
+        ("trt", True, False, "nvidia"),
+        ("trt", True, True, "nvidia"),
+    ],
+)
+def test_auto_is_the_form_that_serves_the_target(
+    target: Target, attention: bool, plugin: bool, expected: DeformConvForm
+) -> None:
+    """No engine gets GridSample unless it is asked for; plugins serve TensorRT alone, ours where it is built."""
+    assert resolve(target, attention=attention, plugin=plugin).deform_conv == expected
 
 
 class NvidiaNode(OpRun):
@@ -175,11 +192,3 @@ def test_nvidia_s_node_gets_what_the_sampling_it_stands_for_gets() -> None:
     evaluator: Any = ReferenceEvaluator(program.model_proto, new_ops=[NvidiaNode])
     found = evaluator.run(None, dict(zip(("x", "p"), (x.numpy() for x in inputs), strict=True)))[0]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
-
-
-@pytest.mark.parametrize(("variant", "expected"), [("pem-nano", "native"), ("proscale-r50", "nvidia")])
-def test_engines_own_operators_are_chosen_by_what_the_model_is_made_of(variant: str, expected: str) -> None:
-    with torch.device("meta"):
-        model = pem.build(variant, num_classes=2)
-    assert adapt_forms(resolve("trt"), model).deform_conv == expected
-    assert adapt_forms(resolve("onnx"), model).deform_conv == "standard"

@@ -48,11 +48,17 @@ def test_at_a_fixed_size_nothing_is_computed_from_constants_alone(static: onnx.M
     assert computed_from_constants(static) == []
 
 
-@pytest.mark.parametrize("form", ["standard", "native", "plugin"])
+@pytest.mark.parametrize("form", ["standard", "native", "gather", "plugin"])
 def test_nor_in_half_precision_whatever_the_form(form: DeformConvForm) -> None:
     model = randomized(pem.build("pem-nano", num_classes=5))
     half = tracing.to_onnx(prepare(model, Forms(deform_conv=form, precision="fp16")), tracing.example_for(SPEC))
     assert computed_from_constants(half) == []
+
+
+def test_gridsample_is_the_one_of_opset_16_whose_successor_tensorrt_computes_wrongly(static: onnx.ModelProto) -> None:
+    assert "GridSample" in operators(static)
+    assert {each.domain: each.version for each in static.opset_import} == {"": tracing.OPSET}
+    assert 16 <= tracing.OPSET < 20
 
 
 def test_the_plugin_form_is_the_native_one_under_another_name() -> None:
