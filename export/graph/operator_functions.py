@@ -16,10 +16,10 @@ from onnxscript import opset19 as op
 from onnxscript import script
 from onnxscript.values import OnnxFunction, Opset
 
-from pem_edge.export.graph.rewrites.deform_conv import PLUGIN_DOMAIN, PLUGIN_OPERATOR
 from pem_edge.export.graph.rewrites.deformable_attention import NVIDIA_DOMAIN, NVIDIA_OPERATOR
+from pem_edge.runtime.backends.tensorrt.plugins import operator as plugin
 
-_ours, _nvidias = Opset(PLUGIN_DOMAIN, 1), Opset(NVIDIA_DOMAIN, 1)
+_ours, _nvidias = Opset(plugin.DOMAIN, 1), Opset(NVIDIA_DOMAIN, 1)
 
 
 @script(_ours)
@@ -115,7 +115,7 @@ def nvidia_attention(values, shapes, starts, places, weights):
 
 
 _FUNCTIONS: dict[str, tuple[OnnxFunction[..., object], ...]] = {
-    PLUGIN_OPERATOR: (neighbors, sampled, tap_samples, plugin_deform_conv),
+    plugin.NAME: (neighbors, sampled, tap_samples, plugin_deform_conv),
     NVIDIA_OPERATOR: (neighbors, sampled, level_samples, nvidia_attention),
 }
 """The functions that define an operator, by its name; the last is the operator's own."""
@@ -130,7 +130,7 @@ def definitions(proto: onnx.ModelProto) -> str | None:
     known = {opset.domain for opset in proto.opset_import}
     model = onnx.ModelProto(
         functions=functions.values(),
-        opset_import=[] if PLUGIN_DOMAIN in known else [onnx.helper.make_opsetid(PLUGIN_DOMAIN, 1)],
+        opset_import=[] if plugin.DOMAIN in known else [onnx.helper.make_opsetid(plugin.DOMAIN, 1)],
     )
     return b64encode(model.SerializeToString()).decode()
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from reference.deform_conv_cases import Case, make
-from scripts.gpu.enqueue import FLOAT, HALF_HWC8, PEM_SIZES, WIDTH, Call, Form, Row
+from scripts.gpu.enqueue import FLOAT, HALF_HWC8, PEM_SIZES, WIDTH, Call, Form, Row, attributes_of
 from scripts.gpu.harness import Plugin
 
 CALLS, REPLAYS = 20, 50
@@ -38,7 +38,7 @@ def measure(library: Path) -> Row:
 
 def _times(library: Path, size: tuple[int, int], form: Form, bandwidth: float, rate: float) -> Row:
     case = make(np.random.default_rng(1), channels=WIDTH, out_channels=WIDTH, size=size).astype(form.dtype)
-    with Plugin(library, case) as plugin:
+    with Plugin(library, attributes_of(case)) as plugin:
         call = Call(plugin, case, form, "cuda")
         fused = graph_milliseconds(call)
     torchvision, onnxruntime = _torchvision(case), _onnxruntime(case)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from base64 import b64encode
 from typing import Any
 
@@ -14,14 +15,21 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import helper
 
+from pem_edge.export.graph import tracing
+from pem_edge.export.graph.operation_forms import DeformConvForm, Forms, Precision
 from pem_edge.export.graph.operator_functions import definitions
-from pem_edge.export.graph.rewrites.deform_conv import PLUGIN_DOMAIN, PLUGIN_OPERATOR
+from pem_edge.export.graph.rewrites import prepare
 from pem_edge.export.graph.rewrites.deformable_attention import NVIDIA_DOMAIN, NVIDIA_OPERATOR
 from pem_edge.pem.layers.deform_conv import DeformConv2d
 from pem_edge.pem.layers.deformable_attention import DeformableSampling, pixel_centers, pixel_sizes
+from pem_edge.pem.variants import Variant
 from pem_edge.runtime.artifacts.operator_definitions import KEY, with_definitions
 from pem_edge.runtime.backends.ort_sessions import open_session
 from pem_edge.runtime.backends.settings import Settings
+from pem_edge.runtime.backends.tensorrt.plugins import operator as plugin
+from pem_edge.runtime.verification.sample_images import sample_batch
+from reference.weights import randomized
+from tests.helpers.tiny import TINY, TINY_MASK2FORMER
 
 Array = NDArray[np.floating]
 SIZES = st.integers(1, 6)
@@ -65,10 +73,10 @@ def test_the_deformable_convolution(
     tensors[2] = tensors[2].sigmoid()
     expected = DeformConv2d()(*tensors).numpy()
     inputs = {"x": x, "weight": pack(weight, channels + 3, outputs + 5), "raw": raw, "bias": bias}
-    found = run(PLUGIN_DOMAIN, PLUGIN_OPERATOR, inputs, relu=int(relu))
+    found = run(plugin.DOMAIN, plugin.NAME, inputs, relu=int(relu))
     np.testing.assert_allclose(found, np.maximum(expected, 0) if relu else expected, atol=1e-4)
     halves = {name: each.astype(np.float16) for name, each in inputs.items()}
-    assert run(PLUGIN_DOMAIN, PLUGIN_OPERATOR, halves, relu=int(relu)).dtype == np.float16
+    assert run(plugin.DOMAIN, plugin.NAME, halves, relu=int(relu)).dtype == np.float16
 
 
 @settings(deadline=None, max_examples=40)
@@ -122,3 +130,26 @@ def test_damaged_definitions_are_an_error(damaged: str) -> None:
     helper.set_model_props(model, {KEY: damaged})
     with pytest.raises(ValueError):  # noqa: PT011  # base64's and ours
         with_definitions(model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("variant", "form", "precision", "atol"),
+    [
+        (TINY, "plugin", "fp32", 1e-3),
+        (TINY, "plugin", "fp16", 0.5),
+        (TINY_MASK2FORMER, "nvidia", "fp32", 1e-3),
+        (TINY_MASK2FORMER, "nvidia", "fp16", 0.5),
+    ],
+)
+def test_a_graph_for_plugins_runs_as_it_is_exported(
+    variant: Variant, form: DeformConvForm, precision: Precision, atol: float
+) -> None:
+    model = randomized(variant.build(5))
+    image = sample_batch(2, 64, 96, 0)
+    with torch.inference_mode():
+        expected = copy.deepcopy(model).double().eval()(torch.from_numpy(image))
+    proto = tracing.to_onnx(prepare(model, Forms(form, precision=precision)), torch.from_numpy(image))
+    helper.set_model_props(proto, {KEY: str(definitions(proto))})
+    session = open_session(with_definitions(proto.SerializeToString()), Settings(threads=1), provider="cpu")
+    for found, right in zip(session.run(["logits", "masks"], {"image": image}), expected, strict=True):
+        np.testing.assert_allclose(found, right.numpy(), atol=atol)

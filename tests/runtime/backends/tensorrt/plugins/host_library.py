@@ -53,6 +53,7 @@ class Attributes(ctypes.Structure):
         ("dilations", ctypes.c_int32 * 2),
         ("group", ctypes.c_int32),
         ("offset_group", ctypes.c_int32),
+        ("relu", ctypes.c_int32),
     ]
 
     def as_dict(self) -> dict[str, Any]:
@@ -75,9 +76,7 @@ class Problem(ctypes.Structure):
 
 
 class Pointers(ctypes.Structure):
-    _fields_: ClassVar[Sequence[Any]] = [
-        (name, ctypes.c_void_p) for name in ("x", "weight", "offset", "bias", "mask", "y")
-    ]
+    _fields_: ClassVar[Sequence[Any]] = [(name, ctypes.c_void_p) for name in ("x", "weight", "raw", "bias", "y")]
 
 
 class Field(ctypes.Structure):
@@ -111,6 +110,7 @@ def compile_for_host(folder: Path, *, headers: str | None = None, options: Seque
     target = folder / "plugin_on_host.so"
     sources = ["kernels/simple_kernel.cu", "kernels/fused_kernel.cu", "launch.cpp", "fields.cpp", "negotiation.cpp"]
     sources += ["plugin.cpp", "enqueue_harness.cpp"] if headers else []
+    options = [*options, '-DPEM_EDGE_SOURCES="test"']
     command = [compiler, "-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
     command += [
         "-fno-strict-aliasing",
@@ -130,7 +130,6 @@ def load(path: Path) -> ctypes.CDLL:
     """Load the library, and declare the types of its functions."""
     library = ctypes.CDLL(str(path))
     library.allocate.restype = ctypes.c_void_p
-    library.workspace.restype = ctypes.c_size_t
     library.output_extent.restype = ctypes.c_int64
     library.supported.restype = ctypes.c_bool
     return library
@@ -138,7 +137,8 @@ def load(path: Path) -> ctypes.CDLL:
 
 def attributes_of(case: Case) -> Attributes:
     kernel, strides, dilations = ((ctypes.c_int32 * 2)(*v) for v in (case.kernel_shape, case.strides, case.dilations))
-    return Attributes(kernel, strides, (ctypes.c_int32 * 4)(*case.pads), dilations, case.group, case.offset_group)
+    groups = case.group, case.offset_group
+    return Attributes(kernel, strides, (ctypes.c_int32 * 4)(*case.pads), dilations, *groups, int(case.relu))
 
 
 def problem_of(case: Case) -> Problem:
@@ -155,7 +155,7 @@ def run(
 ) -> Array:
     """Run one of the plugin's kernels on a case in float32 or float16, and return the output, (N, C', OH, OW)."""
     message = ctypes.create_string_buffer(1024)
-    with device_arrays(library, case, layout) as (tensors, workspace):
+    with device_arrays(library, case, layout) as tensors:
         error = library.run(
             ctypes.byref(problem_of(case)),
             Element.HALF if case.x.dtype == np.float16 else Element.FLOAT,
@@ -163,7 +163,6 @@ def run(
             kernel,
             ctypes.byref(Device(multiprocessors, shared_bytes)),
             ctypes.byref(Pointers(*(tensor.ctypes.data for tensor in tensors))),
-            ctypes.c_void_p(workspace.ctypes.data),
             message,
         )
         assert error == 0, f"error {error}: {message.value.decode()}"
@@ -171,16 +170,13 @@ def run(
 
 
 @contextmanager
-def device_arrays(library: ctypes.CDLL, case: Case, layout: Layout) -> Iterator[tuple[list[Any], Any]]:
-    """Give the block X, W, offset, B, mask and Y, and the workspace. Memory to be written holds NaN."""
-    hwc8 = layout is Layout.HWC8
-    n, channels, height, width = case.output_shape
-    shape = (n, height, width, -(-channels // 8) * 8) if hwc8 else case.output_shape
-    arrays = [to_hwc8(case.x) if hwc8 else case.x, *case.inputs[1:], np.full(shape, np.nan, case.x.dtype)]
-    garbage = np.full(_workspace_bytes(library, case), 0xFF, np.uint8)
+def device_arrays(library: ctypes.CDLL, case: Case, layout: Layout) -> Iterator[list[Any]]:
+    """Give the block X, W, raw, B and Y, of which Y and all padding hold NaN."""
+    arrays = [*case.plugin_inputs, np.full(case.output_shape, np.nan, case.x.dtype)]
+    if layout is Layout.HWC8:
+        arrays = [to_hwc8(array) if array.ndim == 4 else array for array in arrays]
     with ExitStack() as stack:
-        *tensors, workspace = [stack.enter_context(_device_array(library, array)) for array in (*arrays, garbage)]
-        yield tensors, workspace
+        yield [stack.enter_context(_device_array(library, array)) for array in arrays]
 
 
 def result_of(output: Any, case: Case, layout: Layout) -> Array:
@@ -192,12 +188,6 @@ def result_of(output: Any, case: Case, layout: Layout) -> Array:
     assert not output[..., channels:].any()
     result: Array = output[..., :channels].transpose(0, 3, 1, 2).copy()
     return result
-
-
-def _workspace_bytes(library: ctypes.CDLL, case: Case) -> int:
-    taps = case.kernel_shape[0] * case.kernel_shape[1]
-    sizes = (ctypes.c_int64(size) for size in (case.weight.shape[0], case.x.shape[1], taps))
-    return int(library.workspace(*sizes))
 
 
 @contextmanager
