@@ -123,11 +123,9 @@ def test_the_model_given_is_left_alone(nano: pem.PEM) -> None:
 @pytest.mark.parametrize("attention", [False, True])
 @pytest.mark.parametrize("plugin", [False, True])
 def test_a_choice_is_kept(target: Target, attention: bool, plugin: bool) -> None:
-    for form in ("standard", "gather"):
-        assert resolve(target, form, plugin=plugin, attention=attention).deform_conv == form
-    for form in ("native", "plugin"):
-        expected = "nvidia" if attention else form
-        assert resolve(target, form, plugin=plugin, attention=attention).deform_conv == expected
+    chosen: tuple[DeformConvForm, ...] = ("standard", "gather", "native", "plugin")
+    found = [resolve(target, form, plugin=plugin, attention=attention).deform_conv for form in chosen]
+    assert found == ["standard", "gather", *(["nvidia", "nvidia"] if attention else ["native", "plugin"])]
     assert resolve(target, upsample="transposed").upsample == "transposed"
 
 
