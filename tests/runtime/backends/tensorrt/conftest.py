@@ -14,7 +14,8 @@ import pytest
 from pem_edge.runtime.backends.cuda import driver
 from pem_edge.runtime.backends.tensorrt import plugin_library
 from pem_edge.runtime.errors import BackendError
-from tests.helpers.tensorrt_bindings.simulated_cuda import Cuda
+from reference.cuda_simulation.cuda import Cuda
+from tests.helpers.host_compiler import require_host_compiler
 from tests.runtime.backends.tensorrt.engine_bench import MODULES, Bench, Builder, SimulatedBench
 
 
@@ -33,6 +34,7 @@ def _skip_without_gpu(name: str) -> None:
 @contextmanager
 def _simulation(bench: SimulatedBench, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedBench]:
     """Replace CUDA and TensorRT by the simulation during the block, and check the simulation at the end."""
+    require_host_compiler()
     module = bench.tensorrt.module
     for name, contents in {**bench.machine.modules(), module.__name__: module}.items():
         monkeypatch.setitem(sys.modules, name, contents)

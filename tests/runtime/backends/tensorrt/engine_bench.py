@@ -19,7 +19,7 @@ from pem_edge.runtime.backends.cuda import driver
 from pem_edge.runtime.backends.tensorrt import log
 from pem_edge.runtime.files import sha256
 from pem_edge.runtime.inference.backend import SegmenterBackend
-from tests.helpers.tensorrt_bindings.simulated_cuda import Cuda
+from reference.cuda_simulation.cuda import Cuda
 from tests.helpers.tensorrt_bindings.simulated_tensorrt import TensorRt, engine_bytes
 
 Builder = Callable[..., Path]

@@ -23,7 +23,7 @@ from pem_edge.runtime.backends.cuda import driver as cuda_driver
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.inference.host_pipeline import HostPipeline
 from pem_edge.runtime.inference.pipeline import AnyPipeline, Merged
-from tests.helpers.tensorrt_bindings.simulated_machine import Work
+from reference.cuda_simulation.machine import Work
 from tests.runtime.backends.tensorrt.engine_bench import Bench, SimulatedBench
 from tests.runtime.backends.tensorrt.gpu_arrays import CudaArray, DlpackArray
 from tests.runtime.backends.tensorrt.runs import DYNAMIC, FAULTY, run_in_threads
