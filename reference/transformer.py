@@ -71,7 +71,8 @@ def deformable_attend(module: DeformableAttention, queries: Tensor, tokens: Tens
     values = module.values(tokens).view(batch, length, heads, width // heads)
     offsets = module.offsets(queries).view(batch, length, heads, levels, -1, 2)
     weights = module.scores(queries).view(batch, length, heads, -1).softmax(-1)
-    normalizer = torch.tensor([[columns, rows] for rows, columns in sizes], dtype=queries.dtype)
+    sides = [queries.new_full((1,), side) for rows, columns in sizes for side in (columns, rows)]
+    normalizer = torch.cat(sides).reshape(-1, 2)
     places = reference_points(sizes, queries)[None, :, None, None, None] + offsets / normalizer[:, None]
     samples = []
     for level, (rows, columns) in enumerate(sizes):
@@ -90,8 +91,8 @@ def reference_points(sizes: Sizes, like: Tensor) -> Tensor:
     points = []
     for rows, columns in sizes:
         y, x = torch.meshgrid(
-            torch.linspace(0.5, rows - 0.5, rows, dtype=like.dtype),
-            torch.linspace(0.5, columns - 0.5, columns, dtype=like.dtype),
+            torch.linspace(0.5, rows - 0.5, rows, dtype=like.dtype, device=like.device),
+            torch.linspace(0.5, columns - 0.5, columns, dtype=like.dtype, device=like.device),
             indexing="ij",
         )
         points.append(torch.stack([x.reshape(-1) / columns, y.reshape(-1) / rows], dim=-1))

@@ -1,108 +1,150 @@
-"""Engines of every variant: built as a user builds them, held against the module, and timed."""
+"""Engines as a user builds them, by pem-export and its gates, for whichever engine is installed; parity and times."""
 
 from __future__ import annotations
 
 import json
-import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
-import torch
-from safetensors.torch import save_file
 
-from pem_edge import pem
-from pem_edge.export import parity
-from pem_edge.runtime import backends
-from pem_edge.runtime.artifacts import artifact
-from pem_edge.runtime.backends.base import Backend
-from reference.weights import randomized
-from scripts.gpu import stages
+from pem_edge.runtime.errors import BackendError
+from scripts.gpu.bench import Bench
+from scripts.gpu.devices.device import random_frame
+from scripts.gpu.pipeline import stages
+from scripts.gpu.tasks import Row, Skipped, Task
 
-RUNS, WARM_UP = 200, 30
-CLASSES = 19
+VARIANTS, SIZES, PRECISIONS = ("pem-r50", "pem-stdc1", "pem-stdc2"), ("1024x2048", "512x1024"), ("fp16", "fp32")
+DRY_VARIANTS, DRY_SIZES, DRY_PRECISIONS = ("pem-nano",), ("64x96",), ("fp32",)
+SECONDS = 60.0
+RUNS, DRY_RUNS = 200, 3
 
 
-def run(out: Path, variants: list[str], sizes: list[str]) -> dict[str, Any]:
-    """Return one row for each variant, size and precision; "failed" names those that did not build or lost parity."""
-    rows = [
-        _check(out / "engines", variant, size, precision)
-        for variant, size, precision in product(variants, sizes, ("fp32", "fp16"))
-    ]
-    failed = [f"{row['variant']} {row['size']} {row['precision']}: {row['failed']}" for row in rows if "failed" in row]
-    return {"rows": rows, **({"failed": failed} if failed else {})}
+class Engine(NamedTuple):
+    """An engine: what to call it, its module, what pem-export calls it, and the backend that runs it."""
+
+    name: str
+    module: str
+    target: str
+    backend: str
 
 
-def _check(folder: Path, variant: str, size: str, precision: str) -> dict[str, Any]:
-    row: dict[str, Any] = {"variant": variant, "size": size, "precision": precision}
-    print(f"gpu_check: {variant} {size} {precision}", file=sys.stderr)
-    try:
-        weights = _weights(folder, variant)
-        built = _export(weights, size, precision, folder / f"{variant}-{size}-{precision}")
-        return {**row, **_measure(pem.load(weights), Path(built["model"]))}
-    except Exception as error:  # one engine must not take the others with it
-        return {**row, "failed": str(error)}
+ENGINES = (
+    Engine("TensorRT", "tensorrt", "trt", "tensorrt"),
+    Engine("ONNX Runtime", "onnxruntime", "onnx", "onnxruntime"),
+    Engine("TensorRT-RTX", "tensorrt_rtx", "trt-rtx", "tensorrt-rtx"),
+)
+"""All that this section knows; where one is missing, that is no failure, and where all are, the section is skipped."""
+
+
+def tasks(bench: Bench) -> Iterator[Task]:
+    """Yield a task for each network that each installed engine builds."""
+    reasons = {engine: _missing(engine, bench) for engine in ENGINES}
+    installed = [engine for engine, reason in reasons.items() if reason is None]
+    if not installed:
+        raise Skipped("; ".join(f"{engine.name}: {reason}" for engine, reason in reasons.items()))
+    for engine, reason in reasons.items():
+        if reason is not None:
+            yield Task("not installed", {"engine": engine.name, "why": reason}, 0, dict)
+    choices = (DRY_VARIANTS, DRY_SIZES, DRY_PRECISIONS) if bench.device.dry else (VARIANTS, SIZES, PRECISIONS)
+    for variant, size, precision in product(*choices):
+        for engine in installed:
+            key = {"engine": engine.name, "variant": variant, "size": size, "precision": precision}
+            yield Task("engines", key, SECONDS, partial(_check, engine, variant, size, precision, bench))
+
+
+def _missing(engine: Engine, bench: Bench) -> str | None:
+    """Return why an engine cannot be used, None if it can."""
+    if find_spec(engine.module) is None:
+        return f"no module {engine.module}"
+    if engine.module == "onnxruntime" and not bench.device.dry:
+        providers = import_module("onnxruntime").get_available_providers()
+        return None if "CUDAExecutionProvider" in providers else "built without CUDA's provider"
+    return None
+
+
+def _check(engine: Engine, variant: str, size: str, precision: str, bench: Bench) -> Row:
+    folder = bench.folder / "engines"
+    folder.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    said = _export(engine, _weights(folder, variant), size, precision, folder, bench.deadline.remaining())
+    built = {"built in s": time.perf_counter() - start, "gates": _gates(said)}
+    return {**built, **_measure(engine, folder / f"{variant}.safetensors", Path(said["model"]), bench)}
 
 
 def _weights(folder: Path, variant: str) -> Path:
     """Return random weights, the same every time: neither speed nor parity depends on training."""
+    from safetensors.torch import save_file
+
+    from pem_edge import pem
+    from reference.weights import randomized
+    from scripts.gpu.networks.forms import CLASSES
+
     path = folder / f"{variant}.safetensors"
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
         save_file(randomized(pem.build(variant, num_classes=CLASSES)).state_dict(), path)
     return path
 
 
-def _export(weights: Path, size: str, precision: str, out: Path) -> dict[str, Any]:
-    options = ["--weights", str(weights), "--to", "trt", "--size", size, "--precision", precision, "-o", str(out)]
-    done = subprocess.run(
-        [sys.executable, "-m", "pem_edge.export.cli.export", *options, "--overwrite", "--json"],
-        capture_output=True,
-        text=True,
-    )
+def _export(engine: Engine, weights: Path, size: str, precision: str, folder: Path, seconds: float) -> dict[str, Any]:
+    """Return what pem-export says as JSON."""
+    stem = folder / f"{weights.stem}-{size}-{precision}-{engine.target}"
+    options = ["--weights", weights, "--to", engine.target, "--size", size, "--precision", precision, "-o", stem]
+    command = [sys.executable, "-m", "pem_edge.export.cli.export", *map(str, options), "--overwrite", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=max(seconds, 1))
     if done.returncode:
-        raise RuntimeError(done.stderr.strip().splitlines()[-1])
+        raise RuntimeError((done.stderr.strip().splitlines() or ["pem-export said nothing"])[-1])
     return dict(json.loads(done.stdout))
 
 
-def _measure(model: pem.PEM, path: Path) -> dict[str, Any]:
-    found = artifact.read(path)
-    engine = backends.create(None, found)
+def _gates(said: dict[str, Any]) -> dict[str, Any]:
+    """Return what pem-export's gates found: of the graph in each backend, and of the engine where it has been run."""
+    return {name: said[name] for name in ("parity", "engine_parity") if said.get(name)}
+
+
+def _measure(engine: Engine, weights: Path, model: Path, bench: Bench) -> Row:
+    """Return parity with the module, and times; an engine that this machine cannot load was built, no more."""
+    from pem_edge import pem
+    from pem_edge.export import parity
+    from pem_edge.runtime import backends
+    from pem_edge.runtime.artifacts import artifact
+
+    found = artifact.read(model)
     try:
-        tolerance = parity.TOLERANCES[found.manifest.precision]
-        agreed = parity.measure(model, [engine], parity.sizes_for(found.manifest.input), tolerance)[engine.name]
-        assert found.manifest.engine is not None
-        return {
-            "deform_conv": found.manifest.deform_conv,
-            "layers": found.manifest.engine.layers,
-            "parity": msgspec.to_builtins(agreed),
-            "milliseconds": _times(engine, found.manifest.input.height, found.manifest.input.width),
-            "stages": stages.measure(engine),
-            **({} if agreed.passed else {"failed": "parity with the module"}),
+        backend = backends.create(engine.backend, found)
+    except BackendError as reason:
+        if bench.device.dry and engine.target != "onnx":
+            return {"built only": str(reason)}
+        raise
+    manifest, runs = found.manifest, DRY_RUNS if bench.device.dry else RUNS
+    with closing(backend):
+        tolerance = parity.TOLERANCES[manifest.precision]
+        agreed = parity.measure(pem.load(weights), [backend], parity.sizes_for(manifest.input), tolerance)
+        row: Row = {
+            "deform_conv": manifest.deform_conv,
+            "within tolerance": f"{agreed[backend.name].within_tolerance} of {agreed[backend.name].images}",
+            **_times(backend, (manifest.input.height, manifest.input.width), runs),
+            "stages": stages.measure(backend, max(2, runs // 4)),
         }
-    finally:
-        engine.close()
+    return row if agreed[backend.name].passed else {**row, "failed": "parity with the module"}
 
 
-def _times(engine: Backend, height: int, width: int) -> dict[str, dict[str, float]]:
-    """Return the times from host to host, transfers included, and from an image that is on the GPU already."""
-    image = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
-    return {"host": _clock(engine, image), "device": _clock(engine, torch.from_numpy(image).cuda())}
-
-
-def _clock(engine: Backend, image: Any) -> dict[str, float]:
-    for _ in range(WARM_UP):
-        engine(image)
+def _times(backend: Any, size: tuple[int, int], runs: int) -> Row:
+    """Return milliseconds from host to host, transfers included."""
+    image = random_frame(size)[None]
     times = []
-    for _ in range(RUNS):
+    for _ in range(runs + max(1, runs // 5)):
         start = time.perf_counter()
-        engine(image)
+        backend(image)
         times.append(1000 * (time.perf_counter() - start))
-    mean = statistics.fmean(times)
-    p50, p90, p99 = np.percentile(times, [50, 90, 99]).tolist()
-    return {"p50": p50, "p90": p90, "p99": p99, "mean": mean, "fps": 1000 / mean, "cv": statistics.stdev(times) / mean}
+    p50, p90, p99 = np.percentile(times[-runs:], [50, 90, 99]).tolist()
+    return {"ms, p50": p50, "p90": p90, "p99": p99, "FPS": 1000 / float(np.mean(times[-runs:]))}
