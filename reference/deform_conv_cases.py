@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +12,18 @@ Array = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Case:
-    """One call of ONNX's DeformConv: attributes, and inputs in the layouts of the standard."""
+    """One call of the plugin's operator, and of ONNX's DeformConv, of which the plugin's is made."""
 
     strides: tuple[int, int]
     pads: tuple[int, int, int, int]
     dilations: tuple[int, int]
     group: int
     offset_group: int
+    relu: bool
     x: Array  # (N, C, H, W)
     weight: Array  # (C', C / group, kh, kw)
-    offset: Array  # (N, 2 * offset_group * kh * kw, OH, OW)
+    raw: Array  # (N, 3 * offset_group * kh * kw, OH, OW): offsets, and then the mask's logits
     bias: Array  # (C',)
-    mask: Array  # (N, offset_group * kh * kw, OH, OW)
 
     @property
     def kernel_shape(self) -> tuple[int, int]:
@@ -31,22 +31,57 @@ class Case:
 
     @property
     def output_shape(self) -> tuple[int, int, int, int]:
-        return self.x.shape[0], self.weight.shape[0], self.offset.shape[2], self.offset.shape[3]
+        return self.x.shape[0], self.weight.shape[0], self.raw.shape[2], self.raw.shape[3]
 
-    def astype(self, dtype: type[np.floating]) -> Case:
-        """Return the same with inputs of another type."""
-        return self._with(*(array.astype(dtype) for array in self.inputs))
+    @property
+    def offset(self) -> Array:
+        """The offsets as a view, (N, 2 * offset_group * kh * kw, OH, OW): dy and dx of each tap."""
+        return self.raw[:, : self.raw.shape[1] // 3 * 2]
 
-    def absolute(self) -> Case:
-        """Return the same with every product positive: what it gives bounds the rounding errors."""
-        return self._with(np.abs(self.x), np.abs(self.weight), self.offset, np.abs(self.bias), np.abs(self.mask))
+    @property
+    def logits(self) -> Array:
+        """The mask's logits as a view, (N, offset_group * kh * kw, OH, OW)."""
+        return self.raw[:, self.raw.shape[1] // 3 * 2 :]
+
+    @property
+    def mask(self) -> Array:
+        """The modulation of each tap, from 0 to 1, in the type of ``raw``."""
+        with np.errstate(over="ignore"):
+            return np.asarray(1 / (1 + np.exp(-self.logits)))
 
     @property
     def inputs(self) -> tuple[Array, Array, Array, Array, Array]:
-        return self.x, self.weight, self.offset, self.bias, self.mask
+        """The inputs of ONNX's DeformConv."""
+        return self.x, self.weight, np.ascontiguousarray(self.offset), self.bias, self.mask
 
-    def _with(self, *inputs: Array) -> Case:
-        return Case(self.strides, self.pads, self.dilations, self.group, self.offset_group, *inputs)
+    @property
+    def plugin_inputs(self) -> tuple[Array, Array, Array, Array]:
+        """The inputs of the plugin's operator."""
+        return self.x, pack(self.weight), self.raw, self.bias
+
+    def astype(self, dtype: type[np.floating]) -> Case:
+        """Return the same with inputs of another type."""
+        return self._with(*(array.astype(dtype) for array in (self.x, self.weight, self.raw, self.bias)))
+
+    def absolute(self) -> Case:
+        """Return the same with every product positive: what it gives bounds the rounding errors."""
+        return self._with(np.abs(self.x), np.abs(self.weight), self.raw, np.abs(self.bias))
+
+    def _with(self, x: Array, weight: Array, raw: Array, bias: Array) -> Case:
+        return replace(self, x=x, weight=weight, raw=raw, bias=bias)
+
+
+def pack(weight: Array) -> Array:
+    """Return (C', C / group, kh, kw) as the plugin reads it: [tap][input channel][output channel], padded with zeros.
+
+    Input channels are padded to a multiple of 128, output channels to 64 or to a multiple of 128.
+    """
+    out_channels, channels, kh, kw = weight.shape
+    columns = 64 if 0 < out_channels <= 64 else -(-out_channels // 128) * 128
+    packed = np.zeros((kh * kw, -(-channels // 128) * 128, columns), weight.dtype)
+    for tap, (row, column) in enumerate(np.ndindex(kh, kw)):
+        packed[tap, :channels, :out_channels] = weight[:, :, row, column].T
+    return packed
 
 
 def make(
@@ -62,9 +97,10 @@ def make(
     dilations: tuple[int, int] = (1, 1),
     group: int = 1,
     offset_group: int = 1,
+    relu: bool = False,
     reach: float = 2.0,
 ) -> Case:
-    """Return random inputs in float32; offsets of a standard deviation of ``reach`` pixels."""
+    """Return random inputs in float32; offsets of a standard deviation of ``reach`` pixels, logits of 1."""
     height, width = (
         (size[i] + pads[i] + pads[i + 2] - dilations[i] * (kernel[i] - 1) - 1) // strides[i] + 1 for i in (0, 1)
     )
@@ -79,16 +115,18 @@ def make(
         dilations,
         group,
         offset_group,
+        relu,
         x=normal(batch, channels, *size),
         weight=normal(out_channels, channels // group, *kernel),
-        offset=normal(batch, 2 * taps, height, width) * np.float32(reach),
+        raw=np.concatenate(
+            [normal(batch, 2 * taps, height, width) * np.float32(reach), normal(batch, taps, height, width)], axis=1
+        ),
         bias=normal(out_channels),
-        mask=rng.random((batch, taps, height, width), dtype=np.float32),
     )
 
 
 def reference(case: Case) -> NDArray[np.float64]:
-    """Return (N, C', OH, OW) by the definition of the standard, in double precision."""
+    """Return (N, C', OH, OW) by the definition of the standard and ReLU if asked for, in double precision."""
     case = case.astype(np.float64)
     (n, channels, _, _), (out_channels, _, kh, kw) = case.x.shape, case.weight.shape
     plane = case.output_shape[2:]
@@ -105,7 +143,7 @@ def reference(case: Case) -> NDArray[np.float64]:
     weight = case.weight.reshape(case.group, out_channels // case.group, channels // case.group, kh, kw)
     product = np.einsum("ngcijhw,gocij->ngohw", grouped, weight, optimize=True)
     output: NDArray[np.float64] = product.reshape(n, out_channels, *plane) + case.bias[:, None, None]
-    return output
+    return np.maximum(output, 0) if case.relu else output
 
 
 def _bilinear(x: Array, rows: Array, columns: Array) -> Array:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from reference.deform_conv_cases import Case
-from scripts.gpu.harness import Plugin
+from scripts.gpu.harness import Attributes, Buffer, Plugin
 
 Row = dict[str, Any]
 WIDTH = 128  # PEM's channels
@@ -39,18 +39,15 @@ class Call:
         n, channels, height, width = case.output_shape
         padded = -(-channels // 8) * 8 if form.hwc8 else channels
         self._shape = (n, height, width, padded) if form.hwc8 else case.output_shape
-        x = torch.from_numpy(case.x).to(device)
-        inputs = [_hwc8(x) if form.hwc8 else x, *(torch.from_numpy(array).to(device) for array in case.inputs[1:])]
-        output = torch.full((int(np.prod(self._shape)) + GUARD,), torch.nan, dtype=x.dtype, device=device)
-        self._tensors = [*inputs, output]
-        size = plugin.workspace(case, half=x.dtype == torch.float16, hwc8=form.hwc8)
-        self._workspace = torch.empty(size, dtype=torch.uint8, device=device)
+        inputs = [torch.from_numpy(array).to(device) for array in case.plugin_inputs]
+        output = torch.full((int(np.prod(self._shape)) + GUARD,), torch.nan, dtype=inputs[0].dtype, device=device)
+        self._tensors = [*(_hwc8(each) if form.hwc8 and each.ndim == 4 else each for each in inputs), output]
+        shapes = [*(tuple(each.shape) for each in inputs), case.output_shape]
+        self._buffers = [Buffer(tensor.data_ptr(), shape) for tensor, shape in zip(self._tensors, shapes, strict=True)]
 
     def __call__(self) -> None:
         stream = torch.cuda.current_stream().cuda_stream if self._device == "cuda" else 0
-        pointers = [tensor.data_ptr() for tensor in self._tensors]
-        half = self._form.dtype is np.float16
-        self._plugin.enqueue(self._case, pointers, self._workspace.data_ptr(), stream, half=half, hwc8=self._form.hwc8)
+        self._plugin.enqueue(self._buffers, stream, half=self._form.dtype is np.float16, hwc8=self._form.hwc8)
 
     def result(self) -> NDArray[np.float64]:
         """Return (N, C', OH, OW); NaN everywhere if anything was written past the output's end."""
@@ -61,6 +58,13 @@ class Call:
         if self._form.hwc8:
             result = result[..., : self._case.output_shape[1]].transpose(0, 3, 1, 2)
         return np.asarray(result)
+
+
+def attributes_of(case: Case) -> Attributes:
+    """Return the attributes of a plugin for ``case``."""
+    return Attributes(
+        case.kernel_shape, case.strides, case.pads, case.dilations, case.group, case.offset_group, case.relu
+    )
 
 
 def _hwc8(x: torch.Tensor) -> torch.Tensor:

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from reference.deform_conv_cases import Case, make, reference
-from scripts.gpu import kernel_times
-from scripts.gpu.enqueue import FLOAT, HALF, HALF_HWC8, PEM_SIZES, WIDTH, Call, Form, Row
+from scripts.gpu.enqueue import FLOAT, HALF, HALF_HWC8, PEM_SIZES, WIDTH, Call, Form, Row, attributes_of
 from scripts.gpu.harness import Plugin
 
 LIMITS = {"float32": 2e-5, "float16": 2e-2}  # largest error over largest result
@@ -27,6 +26,7 @@ CASES: dict[str, list[Row]] = {
     "strides, pads, dilations": [
         {"size": (35, 50), "kernel": (3, 5), "strides": (2, 1), "pads": (0, 3, 2, 1), "dilations": (1, 3)}
     ],
+    "relu": [{"channels": 64, "out_channels": 64, "size": (64, 128), "relu": True}],
     "groups": [{"channels": 24, "out_channels": 18, "size": (20, 30), "group": 3}],
     "offset groups": [{"channels": 24, "out_channels": 16, "size": (20, 30), "offset_group": 4}],
 }
@@ -60,7 +60,7 @@ def check(library: Path, device: str) -> list[Row]:
 
 
 def _errors(library: Path, cases: list[Case], form: Form, device: str) -> Iterator[float]:
-    with Plugin(library, cases[0]) as plugin:
+    with Plugin(library, attributes_of(cases[0])) as plugin:
         for case in cases:
             call = Call(plugin, case, form, device)
             call()

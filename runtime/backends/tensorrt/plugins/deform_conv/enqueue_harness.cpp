@@ -15,14 +15,14 @@ Dims dims_of(const int64_t* sizes, int32_t rank) {
     return dims;
 }
 
-// Fills `tensors`. `shapes` has the sizes of X, W, offset (4 each), B (1), mask and Y (4 each).
+// Fills `tensors`. `shapes` has the sizes of X (4), W (3), raw (4), B (1) and Y (4), as if all were kLINEAR.
 void describe(const int64_t* shapes, int32_t half, int32_t hwc8, PluginTensorDesc* tensors) {
+    constexpr int32_t kRanks[kTensorCount] = {4, 3, 4, 1, 4};
     for (int32_t i = 0; i < kTensorCount; ++i) {
-        const int32_t rank = i == pem_edge::kBias ? 1 : 4;
-        const bool follows_x = i == pem_edge::kX || i == pem_edge::kY;
+        const int32_t rank = kRanks[i];
         tensors[i].dims = dims_of(shapes, rank);
         tensors[i].type = half ? DataType::kHALF : DataType::kFLOAT;
-        tensors[i].format = hwc8 && follows_x ? TensorFormat::kHWC8 : TensorFormat::kLINEAR;
+        tensors[i].format = hwc8 && rank == 4 ? TensorFormat::kHWC8 : TensorFormat::kLINEAR;
         tensors[i].scale = 1.0F;
         shapes += rank;
     }
@@ -33,7 +33,7 @@ void describe(const int64_t* shapes, int32_t half, int32_t hwc8, PluginTensorDes
 extern "C" {
 
 // Returns a plugin, or null if the plugin refuses the attributes: kernel_shape (2), strides (2), pads (4), dilations
-// (2), group, offset_group.
+// (2), group, offset_group, relu.
 PEM_EXPORT void* harness_create(const int32_t* attributes) {
     int32_t count = 0;
     auto* creator = static_cast<IPluginCreatorV3One*>(getCreators(count)[0]);
@@ -51,28 +51,17 @@ PEM_EXPORT void* harness_create(const int32_t* attributes) {
 
 PEM_EXPORT void harness_destroy(void* plugin) { delete static_cast<IPluginV3*>(plugin); }
 
-// Returns the bytes of workspace that the plugin needs.
-PEM_EXPORT size_t harness_workspace(void* plugin, const int64_t* shapes, int32_t half, int32_t hwc8) {
-    auto* build = static_cast<IPluginV3OneBuild*>(
-        static_cast<IPluginV3*>(plugin)->getCapabilityInterface(PluginCapabilityType::kBUILD));
-    PluginTensorDesc tensors[kTensorCount];
-    describe(shapes, half, hwc8, tensors);
-    DynamicPluginTensorDesc dynamic[kTensorCount];
-    for (int32_t i = 0; i < kTensorCount; ++i)
-        dynamic[i] = {tensors[i], tensors[i].dims, tensors[i].dims, tensors[i].dims};
-    return build->getWorkspaceSize(dynamic, kInputCount, dynamic + kInputCount, 1);
-}
-
-// Enqueues a run, and returns 0 on success. `pointers` has X, W, offset, B, mask and Y on the device.
+// Enqueues a run, and returns 0 on success. `pointers` has X, W, raw, B and Y on the device, all of half or single
+// precision; X, raw and Y are in kHWC8 if `hwc8`.
 PEM_EXPORT int32_t harness_enqueue(void* plugin, const int64_t* shapes, int32_t half, int32_t hwc8,
-                                    void* const* pointers, void* workspace, void* stream) {
+                                   void* const* pointers, void* stream) {
     auto* runtime = static_cast<IPluginV3OneRuntime*>(
         static_cast<IPluginV3*>(plugin)->getCapabilityInterface(PluginCapabilityType::kRUNTIME));
     PluginTensorDesc tensors[kTensorCount];
     describe(shapes, half, hwc8, tensors);
     const int32_t refused = runtime->onShapeChange(tensors, kInputCount, tensors + kInputCount, 1);
     if (refused != 0) return refused;
-    return runtime->enqueue(tensors, tensors + kInputCount, pointers, pointers + kInputCount, workspace,
+    return runtime->enqueue(tensors, tensors + kInputCount, pointers, pointers + kInputCount, nullptr,
                             static_cast<cudaStream_t>(stream));
 }
 }
