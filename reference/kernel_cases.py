@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.backends.tensorrt.kernels import launches, tables
-from pem_edge.runtime.backends.tensorrt.kernels.arguments import CANDIDATE, SEGMENT, SUMMARY, MergeArguments
+from pem_edge.runtime.backends.tensorrt.kernels.arguments import (
+    CANDIDATE,
+    SEGMENT,
+    SUMMARY,
+    MergeArguments,
+    map_dtype,
+)
 from pem_edge.runtime.backends.tensorrt.kernels.launches import Launch
 from reference.scenes import Scene
 
@@ -30,21 +36,31 @@ Place = Callable[[NDArray[Any]], Placed]
 
 
 class Merged(NamedTuple):
-    """What the kernels leave on the device."""
+    """What the kernels leave on the device. The map is uint8 or uint16."""
 
-    map: NDArray[np.int32]
+    map: NDArray[Any]
     segments: NDArray[np.void]
     candidates: NDArray[np.void]
     problems: int
 
 
 class MergeCase:
-    """A scene's outputs to be merged: run ``launches``, then ask for the `result`."""
+    """A scene's outputs to be merged: run ``launches``, then ask for the `result`.
+
+    The map's pixels are as wide as the number of queries needs, unless ``pixel`` is another type.
+    """
 
     def __init__(
-        self, scene: Scene, things: Collection[int], score_threshold: float, overlap_threshold: float, place: Place
+        self,
+        scene: Scene,
+        things: Collection[int],
+        score_threshold: float,
+        overlap_threshold: float,
+        place: Place,
+        pixel: np.dtype[np.generic] | None = None,
     ) -> None:
         geometry, (queries, classes) = scene.geometry, scene.logits.shape
+        pixel = pixel or map_dtype(queries)
         taps = tables.grid_taps(geometry)
         is_thing = np.isin(np.arange(classes - 1), list(things)).astype(np.uint8)
         self.placed = [place(array) for array in (scene.logits, scene.masks, is_thing, taps.rows, taps.columns)]
@@ -54,7 +70,7 @@ class MergeCase:
                 (queries, CANDIDATE),
                 (1, SUMMARY),
                 (queries, SEGMENT),
-                (int(np.prod(geometry.output_size)), np.dtype(np.int32)),
+                (int(np.prod(geometry.output_size)), pixel),
             )
         ]
         self.placed += self._left
@@ -68,7 +84,7 @@ class MergeCase:
             *geometry.mask_size,
             *geometry.output_size,
         )
-        self.launches = launches.merge(argument, scene.logits.dtype, scene.masks.dtype, taps.count)
+        self.launches = launches.merge(argument, scene.logits.dtype, scene.masks.dtype, taps.count, pixel)
 
     def result(self) -> Merged:
         """Return what was merged."""

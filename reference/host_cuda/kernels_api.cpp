@@ -34,12 +34,17 @@ const std::map<std::string, Kernel> kernels{
     {"fit_interpolation", kernel(fit_interpolation)},
     {"merge_classify_float32", kernel(merge_classify_float32)},
     {"merge_classify_float16", kernel(merge_classify_float16)},
-    {"merge_assignment_float32_2", kernel(merge_assignment_float32_2)},
-    {"merge_assignment_float32_3", kernel(merge_assignment_float32_3)},
-    {"merge_assignment_float16_2", kernel(merge_assignment_float16_2)},
-    {"merge_assignment_float16_3", kernel(merge_assignment_float16_3)},
+    {"merge_assignment_float32_2_uint8", kernel(merge_assignment_float32_2_uint8)},
+    {"merge_assignment_float32_2_uint16", kernel(merge_assignment_float32_2_uint16)},
+    {"merge_assignment_float32_3_uint8", kernel(merge_assignment_float32_3_uint8)},
+    {"merge_assignment_float32_3_uint16", kernel(merge_assignment_float32_3_uint16)},
+    {"merge_assignment_float16_2_uint8", kernel(merge_assignment_float16_2_uint8)},
+    {"merge_assignment_float16_2_uint16", kernel(merge_assignment_float16_2_uint16)},
+    {"merge_assignment_float16_3_uint8", kernel(merge_assignment_float16_3_uint8)},
+    {"merge_assignment_float16_3_uint16", kernel(merge_assignment_float16_3_uint16)},
     {"merge_accept", kernel(merge_accept)},
-    {"merge_paint", kernel(merge_paint)},
+    {"merge_paint_uint8", kernel(merge_paint_uint8)},
+    {"merge_paint_uint16", kernel(merge_paint_uint16)},
 };
 
 }  // namespace

@@ -106,7 +106,7 @@ class DevicePipeline:
         if not found.finite:  # raises the error that says what is wrong
             return self._on_host.merge([Inferred(outputs(), geometry, total)], thresholds)[0]
         segments = [self._make_segment(number, *row) for number, row in enumerate(found.segments.tolist(), 1)]
-        return Merged(found.panoptic, segments, geometry, outputs, total)
+        return Merged(found.widen(), segments, geometry, outputs, total)
 
     def _run_again(self, image: Image, geometry: Geometry, shape: Shape) -> ModelOutputs:
         """Return the model's outputs for an image that was already in a batch of ``shape``."""

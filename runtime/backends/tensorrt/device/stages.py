@@ -19,13 +19,19 @@ from pem_edge.runtime.backends.cuda.pinned_pool import PinnedPool
 from pem_edge.runtime.backends.tensorrt.device.tables import GeometryTables, TableSet, UploadedArrays
 from pem_edge.runtime.backends.tensorrt.engine.session import Plan, Session
 from pem_edge.runtime.backends.tensorrt.kernels import compiled, launches
-from pem_edge.runtime.backends.tensorrt.kernels.arguments import CANDIDATE, SEGMENT, SUMMARY, THREADS, MergeArguments
+from pem_edge.runtime.backends.tensorrt.kernels.arguments import (
+    CANDIDATE,
+    SEGMENT,
+    SUMMARY,
+    THREADS,
+    MergeArguments,
+    map_dtype,
+)
 from pem_edge.runtime.backends.tensorrt.kernels.launches import Launch
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.inference import batches
 
 _CHANNELS = 3
-_MAP = np.dtype(np.int32)
 Image = NDArray[np.uint8] | DeviceArray
 """An image, RGB uint8 (H, W, 3), in page-locked memory (see `DeviceStages.pin`) or on the GPU."""
 
@@ -35,14 +41,18 @@ class DownloadedMap:
     """The panoptic map of one image, in host memory.
 
     Attributes:
-        panoptic: The panoptic map, int32 (H, W).
+        panoptic: The panoptic map, uint8 or uint16 (H, W), in page-locked memory, see `widen`.
         segments: The map's segments, of the dtype SEGMENT.
         finite: Whether all outputs of the model were finite; if not, the map and the segments are meaningless.
     """
 
-    panoptic: NDArray[np.int32]
+    panoptic: NDArray[np.generic]
     segments: NDArray[np.void]
     finite: bool
+
+    def widen(self) -> NDArray[np.int32]:
+        """Return the map in the type that results have, in ordinary memory."""
+        return self.panoptic.astype(np.int32)
 
 
 class DeviceStages:
@@ -64,6 +74,7 @@ class DeviceStages:
         binaries = {name: compiled.cubin(name, gpu.compute_capability) for name in compiled.NAMES}
         self._gpu, self._session, self._spec = gpu, session, manifest.input
         self._queries, self._classes = manifest.queries, len(manifest.classes)
+        self._pixel = map_dtype(manifest.queries)
         self._report_bytes = SUMMARY.itemsize + SEGMENT.itemsize * manifest.queries
         is_thing = np.array([label.isthing for label in manifest.classes], np.uint8)
         max_batch = batches.largest(manifest.input)
@@ -109,8 +120,8 @@ class DeviceStages:
             BackendError: If a call of CUDA or TensorRT fails.
         """
         with self._gpu.current():
-            self._map.reserve(max(math.prod(geometry.output_size) * _MAP.itemsize for _, geometry in images))
-            maps = [self._maps.allocate(geometry.output_size, _MAP) for _, geometry in images]
+            self._map.reserve(max(math.prod(geometry.output_size) * self._pixel.itemsize for _, geometry in images))
+            maps = [self._maps.allocate(geometry.output_size, self._pixel) for _, geometry in images]
             with self._session.work(plan):
                 tables = self._enqueue_model(plan, images)
                 for index, ((_, geometry), table, map_) in enumerate(zip(images, tables, maps, strict=True)):
@@ -184,7 +195,7 @@ class DeviceStages:
             height,
             width,
         )
-        for launch in launches.merge(argument, dtypes["logits"], dtypes["masks"], tables.grid.count):
+        for launch in launches.merge(argument, dtypes["logits"], dtypes["masks"], tables.grid.count, self._pixel):
             self._launch("panoptic_merge", launch)
         self._timer.end("postprocess")
 
@@ -199,8 +210,7 @@ class DeviceStages:
         """Return the downloaded map of the image at ``index``. The stream must have been synchronized."""
         report = HostView(self._report_address(index), (self._report_bytes,), np.uint8).array().copy()
         summary, segments = report[: SUMMARY.itemsize].view(SUMMARY)[0], report[SUMMARY.itemsize :].view(SEGMENT)
-        map_ = np.asarray(self._maps.keep(panoptic), np.int32)
-        return DownloadedMap(map_, segments[: summary["segments"]], finite=not summary["problems"])
+        return DownloadedMap(panoptic, segments[: summary["segments"]], finite=not summary["problems"])
 
     def _report_address(self, index: int) -> int:
         return self._reports_on_host.address + index * self._report_bytes

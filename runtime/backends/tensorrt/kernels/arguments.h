@@ -57,6 +57,10 @@ struct Summary {
     unsigned problems;
 };
 
+// The types of a map's pixels. A map is as narrow as its ids allow, because it is copied to the host.
+using Byte = unsigned char;
+using Word = unsigned short;
+
 struct MergeArguments {
     const void* logits;             // (queries, classes + 1)
     const void* masks;              // (queries, grid_height, grid_width)
@@ -66,7 +70,7 @@ struct MergeArguments {
     Candidate* candidates;          // (queries)
     Summary* summary;
     Segment* segments;  // (queries)
-    int* map;           // (height, width): candidates, -1 for none; `paint` replaces them by segment ids, 0 for none
+    void* map;          // (height, width) of Byte or Word: candidates from 1, then segment ids from 1; 0 for none
     double overlap_threshold;
     float score_threshold;
     int queries, classes;

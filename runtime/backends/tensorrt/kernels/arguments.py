@@ -105,3 +105,8 @@ class MergeArguments(ctypes.Structure):
         ("height", ctypes.c_int),
         ("width", ctypes.c_int),
     ]
+
+
+def map_dtype(queries: int) -> np.dtype[np.generic]:
+    """Return the smallest type of unsigned integers for the pixels of a map of up to ``queries`` segments."""
+    return np.min_scalar_type(queries)

@@ -204,7 +204,7 @@ __device__ void report(const MergeArguments& merge, const Block& block) {
     }
 }
 
-template <typename T, int kTaps>
+template <typename T, int kTaps, typename Pixel>
 __device__ void assignment(const MergeArguments& merge) {
     const Block block(merge);
     begin(merge, block);
@@ -220,7 +220,8 @@ __device__ void assignment(const MergeArguments& merge) {
     for (int i = threadIdx.x; i < kTileWidth * kTileHeight; i += kThreads) {
         const int x = block.pixels.left + i % kTileWidth, y = block.pixels.top + i / kTileWidth;
         if (x < block.pixels.right && y < block.pixels.bottom)
-            merge.map[size_t(y) * merge.width + x] = assign<T, kTaps>(merge, block, y, x);
+            static_cast<Pixel*>(merge.map)[size_t(y) * merge.width + x] =
+                static_cast<Pixel>(assign<T, kTaps>(merge, block, y, x) + 1);
     }
     __syncthreads();
     report(merge, block);

@@ -75,7 +75,11 @@ def fit(
 
 
 def merge(
-    argument: MergeArguments, logits: np.dtype[np.generic], masks: np.dtype[np.generic], taps: int
+    argument: MergeArguments,
+    logits: np.dtype[np.generic],
+    masks: np.dtype[np.generic],
+    taps: int,
+    pixel: np.dtype[np.generic],
 ) -> list[Launch]:
     """Return the launches, in order, that merge a model's outputs into a panoptic map.
 
@@ -84,15 +88,16 @@ def merge(
         logits: The type of the class logits, float32 or float16.
         masks: The type of the mask logits, float32 or float16.
         taps: The number of taps per side, see `GridTaps.count`.
+        pixel: The type of the map's pixels, see `map_dtype`.
     """
     pixels = argument.height * argument.width
     assignment = TILE_BYTES + CONTENDER_BYTES * argument.queries
-    size = (argument.height, argument.width)
+    tiles = _blocks((argument.height, argument.width), ASSIGNMENT_TILE)
     return [
         Launch(f"merge_classify_{logits.name}", (1, 1), CLASS_BYTES * argument.queries, argument),
-        Launch(f"merge_assignment_{masks.name}_{taps}", _blocks(size, ASSIGNMENT_TILE), assignment, argument),
+        Launch(f"merge_assignment_{masks.name}_{taps}_{pixel.name}", tiles, assignment, argument),
         Launch("merge_accept", (1, 1), MEMBER_BYTES * argument.queries, argument),
-        Launch("merge_paint", (-(-pixels // PAINT_PIXELS), 1), 0, argument),
+        Launch(f"merge_paint_{pixel.name}", (-(-pixels // PAINT_PIXELS), 1), 0, argument),
     ]
 
 

@@ -105,6 +105,16 @@ __device__ void make_segments(const MergeArguments& merge) {
         if (firsts[i] >= 0) extend(merge.segments[merge.candidates[i].id - 1], merge.candidates[i]);
 }
 
+// Replaces the candidates in the map by the ids of their segments.
+template <typename Pixel>
+__device__ void paint(const MergeArguments& merge) {
+    const size_t first = size_t(blockIdx.x) * kPaintPixels, pixels = size_t(merge.height) * merge.width;
+    for (size_t i = first + threadIdx.x; i < min(first + kPaintPixels, pixels); i += kThreads) {
+        Pixel& pixel = static_cast<Pixel*>(merge.map)[i];
+        if (pixel > 0) pixel = static_cast<Pixel>(merge.candidates[pixel - 1].id);
+    }
+}
+
 }  // namespace
 }  // namespace pem_edge
 
@@ -118,31 +128,24 @@ PEM_KERNEL merge_classify_float16(pem_edge::MergeArguments merge) {
     pem_edge::classify<pem_edge::Half>(merge);
 }
 
-PEM_KERNEL merge_assignment_float32_2(pem_edge::MergeArguments merge) {
-    pem_edge::assignment<float, 2>(merge);
-}
-
-PEM_KERNEL merge_assignment_float32_3(pem_edge::MergeArguments merge) {
-    pem_edge::assignment<float, 3>(merge);
-}
-
-PEM_KERNEL merge_assignment_float16_2(pem_edge::MergeArguments merge) {
-    pem_edge::assignment<pem_edge::Half, 2>(merge);
-}
-
-PEM_KERNEL merge_assignment_float16_3(pem_edge::MergeArguments merge) {
-    pem_edge::assignment<pem_edge::Half, 3>(merge);
-}
-
 PEM_KERNEL merge_accept(pem_edge::MergeArguments merge) {
     pem_edge::make_segments(merge);
 }
 
-PEM_KERNEL merge_paint(pem_edge::MergeArguments merge) {
-    const size_t first = size_t(blockIdx.x) * pem_edge::kPaintPixels, pixels = size_t(merge.height) * merge.width;
-    for (size_t i = threadIdx.x; i < pem_edge::kPaintPixels; i += pem_edge::kThreads) {
-        if (first + i >= pixels) return;
-        int& pixel = merge.map[first + i];
-        pixel = pixel < 0 ? 0 : merge.candidates[pixel].id;
-    }
-}
+#define PEM_KERNELS_THAT_WRITE(pixel, Pixel)                                                                         \
+    PEM_KERNEL merge_assignment_float32_2_##pixel(pem_edge::MergeArguments merge) {                                  \
+        pem_edge::assignment<float, 2, Pixel>(merge);                                                                \
+    }                                                                                                                \
+    PEM_KERNEL merge_assignment_float32_3_##pixel(pem_edge::MergeArguments merge) {                                  \
+        pem_edge::assignment<float, 3, Pixel>(merge);                                                                \
+    }                                                                                                                \
+    PEM_KERNEL merge_assignment_float16_2_##pixel(pem_edge::MergeArguments merge) {                                  \
+        pem_edge::assignment<pem_edge::Half, 2, Pixel>(merge);                                                       \
+    }                                                                                                                \
+    PEM_KERNEL merge_assignment_float16_3_##pixel(pem_edge::MergeArguments merge) {                                  \
+        pem_edge::assignment<pem_edge::Half, 3, Pixel>(merge);                                                       \
+    }                                                                                                                \
+    PEM_KERNEL merge_paint_##pixel(pem_edge::MergeArguments merge) { pem_edge::paint<Pixel>(merge); }
+
+PEM_KERNELS_THAT_WRITE(uint8, pem_edge::Byte)
+PEM_KERNELS_THAT_WRITE(uint16, pem_edge::Word)

@@ -146,6 +146,14 @@ def test_half_outputs(simulated: SimulatedBench) -> None:
     assert {array.dtype for array in found.outputs()} == {np.dtype(np.float32)}
 
 
+def test_maps_of_a_model_with_more_queries_than_a_byte_can_count(
+    simulated: SimulatedBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pem_edge.runtime.backends.tensorrt.device.stages.map_dtype", lambda _: np.dtype(np.uint16))
+    device, host = pipelines(simulated.load(simulated.engine()))
+    assert_same(run_image(device, make_image(0, 100, 70)), run_image(host, make_image(0, 100, 70)))
+
+
 def test_the_outputs_are_an_images_own_even_after_later_calls(bench: Bench) -> None:
     device, host = pipelines(bench.load(bench.engine()))
     images = [make_image(seed, 80, 90) for seed in range(8)]

@@ -48,9 +48,10 @@ def merge(
     things: Collection[int],
     score_threshold: float = 0.8,
     overlap_threshold: float = 0.8,
+    pixel: np.dtype[np.generic] | None = None,
 ) -> Merged:
-    """Merge a scene's outputs."""
-    case = MergeCase(scene, things, score_threshold, overlap_threshold, Guarded)
+    """Merge a scene's outputs into a map whose pixels are of the type ``pixel``; None for the pipeline's choice."""
+    case = MergeCase(scene, things, score_threshold, overlap_threshold, Guarded, pixel)
     for launch in case.launches:
         kernels.run(launch, THREADS)
     _check(case.placed)

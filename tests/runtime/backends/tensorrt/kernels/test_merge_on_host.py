@@ -24,6 +24,7 @@ from tests.runtime.helpers import published
 
 CASES = [(dataset, case) for dataset, cases in GOLDEN.items() for case in cases]
 THRESHOLDS = st.sampled_from([0.0, 0.3, 0.5, 0.8, 0.9])
+PIXELS = [np.dtype(np.uint8), np.dtype(np.uint16)]
 TIE = 1e-5
 """Maximum relative effect of rounding on a confidence, and on a mask logit."""
 
@@ -85,13 +86,20 @@ def test_golden(kernels: HostKernels, dataset: str, case: str, half: bool) -> No
 
 
 @settings(max_examples=200, deadline=None)
-@given(scenes(), st.sets(st.integers(0, 5)), THRESHOLDS, THRESHOLDS, st.booleans())
+@given(scenes(), st.sets(st.integers(0, 5)), THRESHOLDS, THRESHOLDS, st.booleans(), st.sampled_from(PIXELS))
 def test_any_scene(
-    kernels: HostKernels, scene: Scene, things: set[int], score: float, overlap: float, half: bool
+    kernels: HostKernels,
+    scene: Scene,
+    things: set[int],
+    score: float,
+    overlap: float,
+    half: bool,
+    pixel: np.dtype[np.generic],
 ) -> None:
     if half:
         scene = Scene(scene.logits.astype(np.float16), scene.masks.astype(np.float16), scene.geometry)
-    found = merge(kernels, scene, things, score, overlap)
+    found = merge(kernels, scene, things, score, overlap, pixel)
+    assert found.map.dtype == pixel
     check(found, scene, things, score_threshold=score, overlap_threshold=overlap)
 
 
@@ -161,6 +169,18 @@ def test_as_many_queries_as_fit_into_shared_memory(kernels: HostKernels) -> None
     many = [np.concatenate([array] * times)[:MAX_QUERIES] for array in (logits, masks)]
     scene = Scene(many[0], many[1], Geometry((64, 96), (64, 96), (64, 96)))
     check(merge(kernels, scene, {11}, 0.0), scene, {11}, score_threshold=0.0)
+
+
+@pytest.mark.parametrize(("queries", "pixel"), [(255, PIXELS[0]), (256, PIXELS[1]), (384, PIXELS[1])])
+def test_every_query_can_be_a_segment_of_its_own(
+    kernels: HostKernels, queries: int, pixel: np.dtype[np.generic]
+) -> None:
+    cells = np.arange(16 * 24).reshape(16, 24)
+    scene = scene_of([[9, 0]] * queries, np.where(cells == np.arange(queries)[:, None, None], 60, -60))
+    found = merge(kernels, scene, {0})
+    assert found.map.dtype == pixel
+    np.testing.assert_array_equal(np.unique(found.map), np.arange(queries + 1))
+    check(found, scene, {0})
 
 
 def test_the_full_size(kernels: HostKernels) -> None:
