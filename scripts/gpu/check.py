@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.gpu import machine, tasks
-from scripts.gpu.report import Report
+from scripts.gpu.reporting.report import Report
 
 SECTIONS = {
     "kernels": "scripts.gpu.kernel_tasks",

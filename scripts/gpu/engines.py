@@ -21,7 +21,7 @@ from pem_edge.runtime.errors import BackendError
 from scripts.gpu.bench import Bench
 from scripts.gpu.devices.device import random_frame
 from scripts.gpu.pipeline import stages
-from scripts.gpu.tasks import Row, Skipped, Task
+from scripts.gpu.tasks import OutOfTime, Row, Skipped, Task
 
 VARIANTS, SIZES, PRECISIONS = ("pem-r50", "pem-stdc1", "pem-stdc2"), ("1024x2048", "512x1024"), ("fp16", "fp32")
 DRY_VARIANTS, DRY_SIZES, DRY_PRECISIONS = ("pem-nano",), ("64x96",), ("fp32",)
@@ -69,6 +69,10 @@ def _missing(engine: Engine, bench: Bench) -> str | None:
     if engine.module == "onnxruntime" and not bench.device.dry:
         providers = import_module("onnxruntime").get_available_providers()
         return None if "CUDAExecutionProvider" in providers else "built without CUDA's provider"
+    if engine.module == "tensorrt_rtx" and not bench.device.dry:
+        capability = bench.device.compute_capability()
+        known = hasattr(import_module("tensorrt_rtx").ComputeCapability, f"SM{capability.replace('.', '')}")
+        return None if known else f"knows no compute capability {capability}"
     return None
 
 
@@ -77,7 +81,7 @@ def _check(engine: Engine, variant: str, size: str, precision: str, bench: Bench
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     said = _export(engine, _weights(folder, variant), size, precision, folder, bench.deadline.remaining())
-    built = {"built in s": time.perf_counter() - start, "gates": _gates(said)}
+    built = {"built in s": time.perf_counter() - start, "pem-export": _figures(said)}
     return {**built, **_measure(engine, folder / f"{variant}.safetensors", Path(said["model"]), bench)}
 
 
@@ -100,15 +104,22 @@ def _export(engine: Engine, weights: Path, size: str, precision: str, folder: Pa
     stem = folder / f"{weights.stem}-{size}-{precision}-{engine.target}"
     options = ["--weights", weights, "--to", engine.target, "--size", size, "--precision", precision, "-o", stem]
     command = [sys.executable, "-m", "pem_edge.export.cli.export", *map(str, options), "--overwrite", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=max(seconds, 1))
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
+    except subprocess.TimeoutExpired as late:
+        raise OutOfTime from late
     if done.returncode:
         raise RuntimeError((done.stderr.strip().splitlines() or ["pem-export said nothing"])[-1])
     return dict(json.loads(done.stdout))
 
 
-def _gates(said: dict[str, Any]) -> dict[str, Any]:
-    """Return what pem-export's gates found: of the graph in each backend, and of the engine where it has been run."""
-    return {name: said[name] for name in ("parity", "engine_parity") if said.get(name)}
+def _figures(said: dict[str, Any]) -> dict[str, Any]:
+    """Return what pem-export found out, of the graph in each backend and of the engine, without single images."""
+    return {
+        name: _figures(value) if isinstance(value, dict) else value
+        for name, value in said.items()
+        if isinstance(value, (bool, int, float, dict))
+    }
 
 
 def _measure(engine: Engine, weights: Path, model: Path, bench: Bench) -> Row:

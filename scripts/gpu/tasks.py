@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from scripts.gpu.report import Findings
+from scripts.gpu.reporting.report import Findings
 
 Row = dict[str, Any]
 
 
 class Skipped(Exception):  # noqa: N818  # no error: the reason why a section says nothing here
     """An engine is not installed."""
+
+
+class OutOfTime(Exception):  # noqa: N818  # no error: the reason why a row is missing
+    """What was begun did not end before the deadline."""
 
 
 class Deadline:
@@ -55,9 +60,11 @@ def run(tasks: Callable[[], Iterable[Task]], deadline: Deadline, found: Findings
     """Run the tasks of a section in their order, each row being kept as it ends; ``tasks`` may raise `Skipped`."""
     try:
         for task in tasks():
-            if deadline.allows(task.seconds):
+            try:
+                if not deadline.allows(task.seconds):
+                    raise OutOfTime
                 found.add(task.table, _attempt(task))
-            else:
+            except OutOfTime:
                 found.miss(task.name)
     except Skipped as reason:
         found.end("skipped", str(reason))
@@ -70,9 +77,13 @@ def run(tasks: Callable[[], Iterable[Task]], deadline: Deadline, found: Findings
 def _attempt(task: Task) -> Row:
     try:
         return {**task.key, **task.run()}
+    except OutOfTime:
+        raise
     except Exception as error:  # one row must not take the others with it
         return {**task.key, "failed": _line(error)}
 
 
 def _line(error: Exception) -> str:
+    """Return an error as one line; standard error has all of it."""
+    traceback.print_exception(error)
     return f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple, SupportsInt
+from typing import ClassVar, Literal, SupportsInt
 
 import numpy as np
 import torch
@@ -58,7 +58,7 @@ class CudaDevice(Device):
 
     def at(self, address: int, shape: Sequence[int], dtype: type[np.generic]) -> Tensor:
         """See `Device.at`."""
-        return torch.as_tensor(_Memory.of(address, shape, dtype), device="cuda")
+        return torch.as_tensor(_Memory(address, shape, dtype), device="cuda")
 
     def compile_harness(self, headers: Path | None, folder: Path) -> Path:
         """See `Device.compile_harness`; nvcc, CMake and TensorRT's headers are needed."""
@@ -86,19 +86,9 @@ class CudaDevice(Device):
         return float(start.elapsed_time(end))
 
 
-class _Memory(NamedTuple):
+class _Memory:
     """Memory on the GPU for those who read ``__cuda_array_interface__``."""
 
-    __cuda_array_interface__: dict[str, object]
-
-    @classmethod
-    def of(cls, address: int, shape: Sequence[int], dtype: type[np.generic]) -> _Memory:
-        return cls(
-            {
-                "data": (address, False),
-                "shape": tuple(shape),
-                "typestr": np.dtype(dtype).str,
-                "strides": None,
-                "version": 2,
-            }
-        )
+    def __init__(self, address: int, shape: Sequence[int], dtype: type[np.generic]) -> None:
+        about = {"data": (address, False), "shape": tuple(shape), "typestr": np.dtype(dtype).str, "strides": None}
+        self.__cuda_array_interface__ = {**about, "version": 2}

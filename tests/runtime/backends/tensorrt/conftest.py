@@ -59,7 +59,13 @@ def simulated(
         yield bench
 
 
-@pytest.fixture(params=["simulated tensorrt", "simulated tensorrt-rtx", "real tensorrt", "real tensorrt-rtx"])
+@pytest.fixture(
+    params=[
+        "simulated tensorrt",
+        "simulated tensorrt-rtx",
+        *(pytest.param(f"real {name}", marks=pytest.mark.gpu) for name in MODULES),
+    ]
+)
 def bench(
     request: pytest.FixtureRequest, build: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Bench]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from scripts.gpu import summary
+from scripts.gpu.reporting import summary
 from scripts.reports.markdown import table
 
 TITLES = {

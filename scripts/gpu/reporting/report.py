@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pem_edge.runtime.files import write_atomically
-from scripts.gpu import page
+from scripts.gpu.reporting import page
 
 State = Literal["not asked for", "not reached", "running", "skipped", "done"]
 

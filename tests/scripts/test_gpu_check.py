@@ -1,0 +1,111 @@
+"""The GPU check goes through all of its sections without a GPU, and keeps what it found whatever ends it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.gpu.check import SECTIONS
+from tests.helpers.processes import started
+
+ROOT = Path(__file__).parents[2]
+COMMAND = str(ROOT / "scripts" / "gpu_check")
+
+
+def environment(*first: Path) -> dict[str, str]:
+    """Return this environment, with folders that come first when Python imports."""
+    from sys import executable
+
+    path = os.pathsep.join(map(str, (*first, ROOT)))
+    return {**os.environ, "PYTHON": executable, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def run(folder: Path, *options: str, first: tuple[Path, ...] = ()) -> subprocess.CompletedProcess[str]:
+    command = [COMMAND, "-o", str(folder), *options]
+    return subprocess.run(command, env=environment(*first), capture_output=True, text=True, timeout=600)
+
+
+def report(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "gpu_check.json").read_text())
+    return found
+
+
+def states(folder: Path) -> dict[str, str]:
+    return {name: section["state"] for name, section in report(folder)["sections"].items()}
+
+
+def test_a_dry_run_goes_through_every_section(tmp_path: Path) -> None:
+    done = run(tmp_path, "--dry")
+    assert done.returncode == 0, done.stderr
+    assert states(tmp_path) == dict.fromkeys(SECTIONS, "done")
+    sections = report(tmp_path)["sections"]
+    assert [section["not reached"] for section in sections.values()] == [[]] * len(SECTIONS)
+    tables = {name: set(section["tables"]) for name, section in sections.items()}
+    assert {"times", "errors"} <= tables["kernels"]
+    assert {"end to end", "merge", "fit"} <= tables["pipeline"]
+    compiled = [row["form"] for row in sections["networks"]["tables"]["in CUDA graphs"] if row["compiled"]]
+    assert sorted(compiled) == ["ours", "published"]
+    page = (tmp_path / "gpu_check.md").read_text()
+    assert page.index("times mean nothing") < page.index("**kernels**") < page.index("| machine |")
+
+
+def test_a_kill_leaves_what_was_found_until_then(tmp_path: Path) -> None:
+    command = [COMMAND, "-o", str(tmp_path), "--dry", "--only", "pipeline", "networks"]
+    with started(command, env=environment()) as process:
+        give_up = time.monotonic() + 120
+        while time.monotonic() < give_up and process.poll() is None:
+            if (tmp_path / "gpu_check.json").exists() and states(tmp_path)["networks"] == "done":
+                break
+            time.sleep(0.05)
+        process.kill()
+        process.wait()
+    found = report(tmp_path)["sections"]
+    assert (found["networks"]["state"], found["pipeline"]["state"] in ("not reached", "running")) == ("done", True)
+    assert all("failed" not in row for row in found["networks"]["tables"]["in CUDA graphs"])
+    page = (tmp_path / "gpu_check.md").read_text()
+    assert "**networks**: 10 of 10 rows right" in page
+
+
+def test_only_engines_may_be_missing(tmp_path: Path) -> None:
+    stub = tmp_path / "stub"
+    stub.mkdir()
+    (stub / "msgspec.py").write_text("raise ModuleNotFoundError('No module named msgspec', name='msgspec')\n")
+    done = run(tmp_path / "out", "--dry", "--only", "pipeline", first=(stub,))
+    assert done.returncode == 1
+    section = report(tmp_path / "out")["sections"]["pipeline"]
+    assert section["failed"] == ["ModuleNotFoundError: No module named msgspec"]
+
+
+def test_the_deadline_ends_it_in_good_order(tmp_path: Path) -> None:
+    done = run(tmp_path, "--dry", "--minutes", "0.01")
+    assert done.returncode == 0, done.stderr
+    assert set(states(tmp_path).values()) == {"not reached"}
+
+
+def test_what_would_not_end_in_time_is_not_begun(tmp_path: Path) -> None:
+    done = run(tmp_path, "--dry", "--minutes", "0.6", "--only", "engines")
+    assert done.returncode == 0, done.stderr
+    section = report(tmp_path)["sections"]["engines"]
+    assert section["not reached"]
+    assert "engines" not in section["tables"]
+
+
+def test_a_section_that_there_is_not_is_one_line(tmp_path: Path) -> None:
+    done = run(tmp_path, "--only", "kernels", "engine")
+    assert done.returncode != 0
+    assert done.stderr == f"gpu_check: no section 'engine', there are {', '.join(SECTIONS)}\n"
+
+
+def test_no_gpu_is_one_line(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    done = run(tmp_path)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "PyTorch finds no NVIDIA GPU here" in done.stderr
