@@ -23,8 +23,9 @@ SECTIONS = {
     "pipeline": "scripts.gpu.pipeline.tasks",
     "engines": "scripts.gpu.engines",
     "tests": "scripts.gpu.gpu_tests",
+    "compiled": "scripts.gpu.networks.compiled",
 }
-"""The module of each section, whose function `tasks` takes a `Bench`; what they import may be missing here."""
+"""The module of each section, whose function `tasks` takes a `Bench`. Last comes what takes longest."""
 
 
 class Options(NamedTuple):

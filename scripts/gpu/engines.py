@@ -82,20 +82,20 @@ def _check(engine: Engine, variant: str, size: str, precision: str, bench: Bench
     start = time.perf_counter()
     said = _export(engine, _weights(folder, variant), size, precision, folder, bench.deadline.remaining())
     built = {"built in s": time.perf_counter() - start, "pem-export": _figures(said)}
-    return {**built, **_measure(engine, folder / f"{variant}.safetensors", Path(said["model"]), bench)}
+    return {**built, **_measure(engine, folder / f"{variant}.pth", Path(said["model"]), bench)}
 
 
 def _weights(folder: Path, variant: str) -> Path:
     """Return random weights, the same every time: neither speed nor parity depends on training."""
-    from safetensors.torch import save_file
+    import torch
 
     from pem_edge import pem
     from reference.weights import randomized
     from scripts.gpu.networks.forms import CLASSES
 
-    path = folder / f"{variant}.safetensors"
+    path = folder / f"{variant}.pth"
     if not path.exists():
-        save_file(randomized(pem.build(variant, num_classes=CLASSES)).state_dict(), path)
+        torch.save(randomized(pem.build(variant, num_classes=CLASSES)).state_dict(), path)
     return path
 
 

@@ -69,8 +69,9 @@ def _times(bench: Bench, size: Size, form: Form, rates: Rates) -> Row:
         "with sigmoid and ReLU, ms": device.warm(theirs.whole),
         "roofline ms": rates.least_milliseconds(case),
     }
-    times = {"times torchvision": row["torchvision ms"] / warm, "cold": row["torchvision ms, cold"] / max(cold, 1e-9)}
-    return {**row, **times, "of the roofline": row["roofline ms"] / warm}
+    row["times torchvision"] = row["torchvision ms"] / warm
+    row["times torchvision, cold"] = row["torchvision ms, cold"] / max(cold, 1e-9)
+    return {**row, "of the roofline": row["roofline ms"] / warm}
 
 
 class Theirs:

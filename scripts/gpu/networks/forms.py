@@ -23,6 +23,10 @@ from scripts.gpu.devices.device import Device
 CLASSES = 19
 Network = Callable[[Tensor], tuple[Tensor, Tensor]]
 Size = tuple[int, int]
+Precision = Literal["fp16", "tf32", "fp32"]
+Form = Literal["ours", "published"]
+PRECISIONS: tuple[Precision, ...] = ("fp16", "tf32", "fp32")
+FORMS: tuple[Form, ...] = ("ours", "published")
 
 
 class Case(NamedTuple):
@@ -38,8 +42,8 @@ class Case(NamedTuple):
 
     variant: str
     size: Size
-    precision: Literal["fp16", "fp32", "tf32"]
-    form: Literal["ours", "published"]
+    precision: Precision
+    form: Form
     compiled: bool = False
 
 

@@ -14,6 +14,7 @@ TITLES = {
     "pipeline": "From a frame to its panoptic map, without TensorRT",
     "engines": "Engines",
     "tests": "Tests that use a GPU",
+    "compiled": "Whole networks by torch.compile",
 }
 DRY = "**A dry run on a CPU: it shows that the check itself works. Its times mean nothing.**"
 

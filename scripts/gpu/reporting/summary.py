@@ -15,7 +15,8 @@ def lines(sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Yield the lines, without bullets."""
     yield from (f"**{name}**: {_state(section)}" for name, section in sections.items())
     yield from _kernels(_rows(sections["kernels"], "times"))
-    yield from _networks(_rows(sections["networks"], "in CUDA graphs"))
+    networks = [row for name in ("networks", "compiled") for row in _rows(sections[name], "in CUDA graphs")]
+    yield from _networks(networks)
     yield from _end_to_end(_rows(sections["pipeline"], "end to end"))
 
 
@@ -38,7 +39,9 @@ def _rows(section: Mapping[str, Any], table: str) -> Rows:
 def _kernels(rows: Rows) -> Iterator[str]:
     half = [row for row in rows if row["form"].startswith("float16")]
     if half:
-        found = ", ".join(f"{row['size']} {row['times torchvision']:.2f} (cold {row['cold']:.2f})" for row in half)
+        found = ", ".join(
+            f"{row['size']} {row['times torchvision']:.2f} (cold {row['times torchvision, cold']:.2f})" for row in half
+        )
         least = min(row["times torchvision"] for row in half)
         yield f"Our kernel in half, times torchvision's: {found}; {_aim(least, TIMES_TORCHVISION, 'at least')}"
 
