@@ -14,6 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
+from pem_edge.runtime.errors import PemError
+from pem_edge.runtime.files import temporary_folder
 from scripts.gpu import machine, tasks
 from scripts.gpu.reporting.report import Report
 
@@ -45,6 +47,18 @@ def main() -> int:
     if reason is not None:
         print(f"gpu_check: {reason}; --dry tries it on the CPU", file=sys.stderr)
         return 1
+    try:
+        with temporary_folder() as folder:
+            report = _run(options, folder)
+    except PemError as error:
+        print(f"gpu_check: {error}", file=sys.stderr)
+        return 1
+    print(report.page)
+    return int(report.failed())
+
+
+def _run(options: Options, folder: Path) -> Report:
+    """Run the sections, which may leave files in ``folder``."""
     deadline = tasks.Deadline(60 * options.minutes)
     date = datetime.now(timezone.utc).isoformat(timespec="seconds")
     facts = {"date": date, "dry": options.dry, "minutes": options.minutes, "machine": machine.describe()}
@@ -52,16 +66,15 @@ def main() -> int:
     for name in (name for name in SECTIONS if name in options.only):
         if deadline.allows(0):
             print(f"gpu_check: {name}, {deadline.remaining():.0f} s left", file=sys.stderr)
-            tasks.run(_tasks(name, options, deadline), deadline, report.begin(name))
-    print(report.page)
-    return int(report.failed())
+            tasks.run(_tasks(name, options, folder, deadline), deadline, report.begin(name))
+    return report
 
 
-def _tasks(name: str, options: Options, deadline: tasks.Deadline) -> Callable[[], Iterable[tasks.Task]]:
+def _tasks(name: str, options: Options, folder: Path, deadline: tasks.Deadline) -> Callable[[], Iterable[tasks.Task]]:
     """Return what yields a section's tasks; nothing that may be missing is imported before that is called."""
 
     def found() -> Iterable[tasks.Task]:
-        bench = import_module("scripts.gpu.bench").open_bench(options.out, options.headers, options.dry, deadline)
+        bench = import_module("scripts.gpu.bench").open_bench(folder, options.headers, options.dry, deadline)
         yield from import_module(SECTIONS[name]).tasks(bench)
 
     return found

@@ -83,7 +83,7 @@ class Theirs:
             torch.from_numpy(np.ascontiguousarray(array)).to(device.name)
             for array in (case.x, case.weight, case.raw, case.bias)
         )
-        self._offsets, logits = (each.contiguous() for each in self._raw.split([18, 9], dim=1))
+        self._offsets, logits = (each.contiguous() for each in torch.split(self._raw, [18, 9], dim=1))
         self._mask = logits.sigmoid()
 
     def convolve(self) -> torch.Tensor:
@@ -92,7 +92,7 @@ class Theirs:
 
     def whole(self) -> torch.Tensor:
         """Return all that our kernel computes."""
-        offsets, logits = self._raw.split([18, 9], dim=1)
+        offsets, logits = torch.split(self._raw, [18, 9], dim=1)
         return self._device.deform_conv(self._x, offsets, logits.sigmoid(), self._weight, self._bias).relu()
 
 
@@ -105,9 +105,10 @@ class Rates:
 
     def least_milliseconds(self, case: Case) -> float:
         """Return how long the inputs, the output and the products of a case take at least."""
-        moved = (sum(array.nbytes for array in case.plugin_inputs) + case.x.nbytes) / self._moved
+        values = sum(array.size for array in case.plugin_inputs) + case.x.size
+        moved = values * case.x.itemsize / self._moved
         computed = 2 * case.offset[0, 0].size * case.weight.size / self._products(case.x)
-        return 1000 * max(moved, computed)
+        return 1000 * float(max(moved, computed))
 
     @cached_property
     def _moved(self) -> float:

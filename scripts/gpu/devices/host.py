@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import math
 import os
 import sys
 import time
@@ -16,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pem_edge.pem.layers.deform_conv import DeformConv2d
+from pem_edge.runtime.backends.cuda.driver import HostView
 from reference.cuda_simulation.cuda import Cuda
 from reference.cuda_simulation.machine import Work
 from reference.host_cuda.plugin.host_library import compile_for_host
@@ -66,9 +65,7 @@ class HostDevice(Device):
 
     def at(self, address: int, shape: Sequence[int], dtype: type[np.generic]) -> Tensor:
         """See `Device.at`."""
-        size = math.prod(shape) * np.dtype(dtype).itemsize
-        memory = np.frombuffer((ctypes.c_char * size).from_address(address), dtype)
-        return torch.from_numpy(memory.reshape(shape))
+        return torch.from_numpy(HostView(address, tuple(shape), dtype).array())
 
     def compile_harness(self, headers: Path | None, folder: Path) -> Path:
         """See `Device.compile_harness`; g++ is needed, and with TensorRT's headers the plugin is compiled, too."""

@@ -51,6 +51,7 @@ def _dry_cases() -> Iterator[Case]:
 
 def _measure(case: Case, bench: Bench) -> Row:
     device, batch = bench.device, images(case.size, bench.device)
+    _forget(device.name)
     with torch.inference_mode():
         _allow_tf32(False)
         truth = expected(case.variant, case.size, device)
@@ -62,7 +63,6 @@ def _measure(case: Case, bench: Bench) -> Row:
         row: Row = {"first call s": time.perf_counter() - start, **_agreement(found, truth)}
         replay = device.graph(lambda: network(batch))
         times = sorted(device.times(replay, device.repetitions))
-    _forget(device.name)
     median = times[len(times) // 2]
     same = min(row["same classes"], row["same mask signs"])
     wrong = {"failed": f"{same:.4f} as published, expected {SAME[case.precision]}"}
@@ -83,7 +83,7 @@ def _agreement(found: list[Tensor], truth: list[Tensor]) -> Row:
 
 
 def _forget(device: str) -> None:
-    """Free what the network held, so that the next one has the memory."""
+    """Free what the networks before held."""
     torch.compiler.reset()
     if device == "cuda":
         torch.cuda.empty_cache()

@@ -9,7 +9,9 @@ from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from pem_edge import __version__
 from pem_edge.pem.variants import VARIANTS
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.artifact import Artifact
@@ -124,7 +126,7 @@ class TorchBackend(Backend):
         with self._engine.acquire_session() as session:
             self._stages = DeviceStages(gpu, session, artifact.manifest)
 
-    def _run(self, images: np.ndarray) -> RawOutputs:  # type: ignore[type-arg]
+    def _run(self, images: NDArray[np.uint8]) -> RawOutputs:
         return self._engine.run(images)
 
     def _settings(self) -> dict[str, str | int | bool]:
@@ -143,5 +145,5 @@ def _manifest(case: Case) -> Manifest:
         classes=labels.default(CLASSES),
         deform_conv="plugin",
         checkpoint=FileHash("none", ""),
-        built_by={},
+        built_by=BuiltBy(pem_edge=__version__),
     )

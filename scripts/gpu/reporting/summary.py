@@ -22,7 +22,7 @@ def lines(sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 def _state(section: Mapping[str, Any]) -> str:
     if section["state"] in ("skipped", "not asked for", "not reached"):
-        return section["state"] + (f", {section['reason']}" if section["reason"] else "")
+        return ", ".join(filter(None, (str(section["state"]), section["reason"])))
     rows = [row for table in section["tables"].values() for row in table]
     wrong = len(section["failed"])
     parts = [f"{len(rows) - sum('failed' in row for row in rows)} of {len(rows)} rows right"]
