@@ -96,15 +96,15 @@ class Cuda(Kernels):
     def cudaMemcpyAsync(self, dst: int, src: int, count: int, kind: Any, stream: Any) -> Any:
         if kind != "default":
             return (Error.cudaErrorInvalidValue,)
-        blocks = [block for block in (self.block(dst, count), self.block(src, count)) if block is not None]
-        if len(blocks) < 2:
+        target, source = self.block(dst, count), self.block(src, count)
+        if target is None or source is None:
             self.fault("a copy from or to memory that is not CUDA's")
             return (Error.cudaErrorInvalidValue,)
 
         def run() -> None:
             self.view(dst, count)[:] = self.view(src, count)
 
-        return (self.enqueue(stream, Work(run, blocks)),)
+        return (self.enqueue(stream, Work(run, [source], [target])),)
 
     # streams and events
 
@@ -126,6 +126,7 @@ class Cuda(Kernels):
             target.spoiled = True
             return (Error.cudaErrorStreamCaptureUnsupported,)
         self.finish(target)
+        self.order.wait_for_stream(target)
         return (Error.cudaSuccess,)
 
     def cudaEventCreateWithFlags(self, flags: int) -> Any:
@@ -138,6 +139,12 @@ class Cuda(Kernels):
         event.work = Work(run)
         return (self.enqueue(stream, event.work),)
 
+    def cudaEventSynchronize(self, event: Event) -> Any:
+        if event.work is not None:
+            self._finish(event.work)
+            self.order.wait(event.work.end)
+        return (Error.cudaSuccess,)
+
     def cudaEventElapsedTime(self, start: Event, end: Event) -> Any:
         if not (start.timed and end.timed and start.work and end.work):
             return Error.cudaErrorInvalidResourceHandle, 0.0
@@ -146,12 +153,11 @@ class Cuda(Kernels):
         return Error.cudaSuccess, 1000 * (end.time - start.time)
 
     def cudaStreamWaitEvent(self, stream: Any, event: Event, flags: int) -> Any:  # noqa: ARG002
-        awaited = event.work
-        others = [self.default, *(item for item in self.handles if isinstance(item, Stream))]
-        source = next((other for other in others if awaited in other.pending), None)
-        if awaited is None or source is None:
+        awaited, target = event.work, self.stream(stream)
+        if awaited is None or target is None:
             return (Error.cudaSuccess,)
-        return (self.enqueue(stream, Work(lambda: self.finish(source, awaited))),)
+        self.order.hold(target, awaited.end)
+        return (self.enqueue(stream, Work(lambda: self._finish(awaited))),)
 
     def cudaEventDestroy(self, event: Event) -> Any:
         return (self.remove_handle(event),)
@@ -179,11 +185,17 @@ class Cuda(Kernels):
             self.fault("a graph is launched after it was destroyed")
         self.launches += 1
         for work in graphExec.works:
-            self.enqueue(stream, Work(work.run, work.blocks))
+            self.enqueue(stream, Work(work.run, work.reads, work.writes))
         return (Error.cudaSuccess,)
 
     def cudaGraphExecDestroy(self, graphExec: Graph) -> Any:
         return (self.remove_handle(graphExec),)
+
+    def _finish(self, work: Work) -> None:
+        """Do the work of a stream up to ``work``."""
+        for stream in self.streams():
+            if work in stream.pending:
+                self.finish(stream, work)
 
     def _allocate(self, kind: Kind, size: int) -> int:
         if size <= 0:
@@ -198,8 +210,7 @@ class Cuda(Kernels):
         if block is None or block.context is not self.current():
             self.fault("what is freed was freed before, is another kind of memory or another context's")
             return Error.cudaErrorInvalidValue
-        streams = [item for item in self.handles if isinstance(item, Stream)]
-        if any(block in work.blocks for stream in streams for work in stream.pending):
+        if any(block in work.blocks for stream in self.streams() for work in stream.pending):
             self.fault(f"{kind.name} memory is freed while a stream will use it")
         block.live = False
         block.data[:] = 0xDD

@@ -11,6 +11,7 @@ from typing import Any
 
 from pem_edge.runtime.backends.tensorrt.kernels.arguments import FitArguments, MergeArguments
 from reference.cuda_simulation.machine import (
+    Block,
     CompilerError,
     Context,
     DriverError,
@@ -24,6 +25,8 @@ from reference.host_cuda.kernels import SOURCES, host_kernels
 _MAGIC = b"simulated cubin"
 _LOG = b"no such architecture\0"
 _SUCCESS = DriverError.CUDA_SUCCESS
+_WRITTEN = frozenset({"target", "candidates", "summary", "segments", "map"})
+"""The members of the kernels' arguments that point to what the kernels write."""
 
 
 @dataclass(eq=False)
@@ -141,18 +144,26 @@ class Kernels(Machine):
         argument = structure.from_buffer_copy(given)  # the caller may change it after the call
 
         def run() -> None:
-            for address in _pointers(argument):
+            for _, address in _pointers(argument):
                 self.block(address)  # reports a fault if it has been freed
             copied = ctypes.addressof(argument)
             if problem := host_kernels().launch(f.name, (gridDimX, gridDimY), blockDimX, sharedMemBytes, copied):
                 self.fault(f"{f.name}: {problem}")
 
-        blocks = [self.block(address) for address in _pointers(argument)]
-        if None in blocks:
+        reads, writes = self._uses(argument)
+        if None in reads or None in writes:
             self.fault(f"{f.name} is given memory that is not CUDA's")
             return (DriverError.CUDA_ERROR_INVALID_VALUE,)
-        work = Work(run, [block for block in blocks if block is not None])
+        work = Work(run, [block for block in reads if block], [block for block in writes if block])
         return (DriverError(int(self.enqueue(hStream, work))),)
+
+    def _uses(self, argument: ctypes.Structure) -> tuple[list[Block | None], list[Block | None]]:
+        """Return the memory that a kernel reads, and what it writes."""
+        reads: list[Block | None] = []
+        writes: list[Block | None] = []
+        for name, address in _pointers(argument):
+            (writes if name in _WRITTEN else reads).append(self.block(address))
+        return reads, writes
 
 
 def _overwrite(target: bytes, source: bytes) -> None:
@@ -160,11 +171,11 @@ def _overwrite(target: bytes, source: bytes) -> None:
     ctypes.memmove(ctypes.cast(ctypes.c_char_p(target), ctypes.c_void_p), source, len(source))
 
 
-def _pointers(structure: ctypes.Structure) -> Iterator[int]:
-    """Yield the pointers in a structure and its nested structures."""
+def _pointers(structure: ctypes.Structure) -> Iterator[tuple[str, int]]:
+    """Yield the names and values of the pointers in a structure and its nested structures."""
     for name, *_ in structure._fields_:
         value = getattr(structure, name)
         if isinstance(value, ctypes.Structure):
             yield from _pointers(value)
         elif getattr(type(structure), name).size == ctypes.sizeof(ctypes.c_void_p) and isinstance(value, int):
-            yield value
+            yield name, value

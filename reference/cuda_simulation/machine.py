@@ -2,8 +2,9 @@
 
 A stream does its work only when someone waits for it, so that reading results too early gives wrong numbers. What would
 be undefined on a GPU (using memory after it was freed, freeing memory in use, copying from memory that is not
-page-locked, calls in another context) is recorded in `Machine.faults`. `Machine.leaks` returns what was not freed. The
-simulation shows nothing about speed, nor that a real GPU behaves the same.
+page-locked, calls in another context, streams that use the same memory without waiting for each other) is recorded in
+`Machine.faults`. `Machine.leaks` returns what was not freed. The simulation shows nothing about speed, nor that a real
+GPU behaves the same.
 """
 # ruff: noqa: N815  # CUDA's names
 
@@ -19,6 +20,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from reference.cuda_simulation.order import Clock, Order
 
 _LEGACY = 1
 
@@ -94,11 +97,18 @@ class Block:
 
 @dataclass(eq=False)
 class Work:
-    """Work of a stream, and the memory that it uses."""
+    """Work of a stream, and the memory that it reads and writes."""
 
     run: Callable[[], None]
-    blocks: list[Block] = field(default_factory=list)
+    reads: list[Block] = field(default_factory=list)
+    writes: list[Block] = field(default_factory=list)
     done: bool = False
+    end: Clock = field(default_factory=dict)
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The memory that the work uses."""
+        return [*self.reads, *self.writes]
 
 
 @dataclass(eq=False)
@@ -144,6 +154,7 @@ class Machine:
         self.handles: list[Handle] = []
         self.launches = 0
         self.default = Stream(None)
+        self.order = Order(self.fault)
         self.lock = threading.RLock()
         self._thread = threading.local()
 
@@ -192,14 +203,18 @@ class Machine:
             return Error.cudaErrorInvalidResourceHandle
         if target.recorded is None:
             target.pending.append(work)
+            work.end = self.order.add(target, work.reads, work.writes)
         else:
             target.recorded.append(work)
         return Error.cudaSuccess
 
     def stream(self, handle: Any) -> Stream | None:
         """Return the stream with the given handle."""
-        streams = [self.default, *(item for item in self.handles if isinstance(item, Stream))]
-        return next((stream for stream in streams if int(stream) == int(handle)), None)
+        return next((stream for stream in self.streams() if int(stream) == int(handle)), None)
+
+    def streams(self) -> list[Stream]:
+        """Return all streams."""
+        return [self.default, *(item for item in self.handles if isinstance(item, Stream))]
 
     def finish(self, stream: Stream, last: Work | None = None) -> None:
         """Do the stream's pending work, up to ``last``."""

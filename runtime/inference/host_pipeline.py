@@ -40,11 +40,13 @@ class Inferred:
     Attributes:
         outputs: Class logits (Q, K+1) and mask logits (Q, h, w).
         geometry: The sizes of the input, of the image within it, and of the original image.
+        thresholds: The thresholds of the merge.
         milliseconds: The time of each stage so far.
     """
 
     outputs: ModelOutputs
     geometry: Geometry
+    thresholds: Thresholds
     milliseconds: dict[str, float]
 
 
@@ -62,24 +64,26 @@ class HostPipeline:
             fitted, geometry = preprocess.prepare(image, self._spec)
         return FittedImage(fitted, geometry, milliseconds)
 
-    def infer(self, batch: Sequence[FittedImage]) -> list[Inferred]:
+    def infer(self, batch: Sequence[FittedImage], thresholds: Thresholds) -> list[Inferred]:
         """See `Pipeline.infer`."""
         inference: dict[str, float] = {}
         with record_time(inference, "inference", len(batch)):
             logits, masks = self._model(stack([fitted.image for fitted in batch], self._spec))
         return [
-            Inferred((logits[index], masks[index]), fitted.geometry, fitted.milliseconds | inference)
+            Inferred((logits[index], masks[index]), fitted.geometry, thresholds, fitted.milliseconds | inference)
             for index, fitted in enumerate(batch)
         ]
 
-    def merge(self, inferred: Sequence[Inferred], thresholds: Thresholds) -> list[Merged]:
+    def merge(self, inferred: Sequence[Inferred]) -> list[Merged]:
         """See `Pipeline.merge`."""
-        return [self._merge(each, thresholds) for each in inferred]
+        return [self._merge(each) for each in inferred]
 
-    def _merge(self, inferred: Inferred, thresholds: Thresholds) -> Merged:
+    def _merge(self, inferred: Inferred) -> Merged:
         with record_time(milliseconds := dict(inferred.milliseconds), "postprocess"):
             try:
-                panoptic, segments = postprocess.merge(*inferred.outputs, inferred.geometry, self._things, thresholds)
+                panoptic, segments = postprocess.merge(
+                    *inferred.outputs, inferred.geometry, self._things, inferred.thresholds
+                )
             except ValueError as error:
                 raise BackendError(f"the outputs of {self._model.artifact.model} cannot be merged: {error}") from error
         return Merged(panoptic, segments, inferred.geometry, lambda: inferred.outputs, milliseconds)

@@ -61,10 +61,15 @@ class Pipeline(Protocol[PreparedT, InferredT]):
     def prepare(self, image: NDArray[np.uint8]) -> PreparedT:
         """Fit ``image``, RGB uint8 (H, W, 3), to the model's input."""
 
-    def infer(self, batch: Sequence[PreparedT]) -> InferredT:
-        """Run the model on a batch of images of one padded size, no more than the model's maximum batch size."""
+    def infer(self, batch: Sequence[PreparedT], thresholds: Thresholds) -> InferredT:
+        """Run the model on a batch of images, or start to.
 
-    def merge(self, inferred: InferredT, thresholds: Thresholds) -> list[Merged]:
+        Args:
+            batch: Images of one padded size, no more than the model's maximum batch size.
+            thresholds: The thresholds of the merge.
+        """
+
+    def merge(self, inferred: InferredT) -> list[Merged]:
         """Merge the model's outputs for each image of the batch into a panoptic map of the image's size."""
 
 

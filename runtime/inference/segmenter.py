@@ -141,8 +141,8 @@ class Segmenter:
         results: dict[int, Result] = {}
         prepared = (self._prepare(each, jobs) for each in given)
         for batch in batches.group(prepared, batches.largest(self.manifest.input)):
-            inferred = self._pipeline.infer([image for _, image in batch])
-            merged = self._pipeline.merge(inferred, thresholds)
+            inferred = self._pipeline.infer([image for _, image in batch], thresholds)
+            merged = self._pipeline.merge(inferred)
             for (index, _), found in zip(batch, merged, strict=True):
                 results[index] = self._make_result(jobs[index], found)
         return [results[index] for index in range(len(given))]
@@ -155,10 +155,10 @@ class Segmenter:
         return prepared
 
     def _infer_one(self, prepared: object) -> object:
-        return self._pipeline.infer([prepared])
+        return self._pipeline.infer([prepared], self.thresholds)
 
     def _finish(self, job: Job) -> Result:
-        (merged,) = self._pipeline.merge(job.state, self.thresholds)
+        (merged,) = self._pipeline.merge(job.state)
         return self._make_result(job, merged)
 
     def _make_result(self, job: Job, merged: Merged) -> Result:

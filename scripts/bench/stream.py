@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from itertools import cycle, islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -131,12 +132,13 @@ def measure(segmenter: runtime.Segmenter, video: Source, frames: int) -> dict[st
     for image in images[:WARM_UP]:
         segmenter(image)
     prepared = [[pipeline.prepare(image)] for image in images]
-    inferred = [pipeline.infer(one) for one in prepared]
+    infer = partial(pipeline.infer, thresholds=segmenter.thresholds)
+    inferred = [infer(one) for one in prepared]
     alone = {
         "decode": paced(frame.read() for frame in islice(video, part)),
         "preprocess": paced(map(pipeline.prepare, islice(cycle(images), part))),
-        "inference": paced(map(pipeline.infer, islice(cycle(prepared), part))),
-        "postprocess": paced(pipeline.merge(one, segmenter.thresholds) for one in islice(cycle(inferred), part)),
+        "inference": paced(map(infer, islice(cycle(prepared), part))),
+        "postprocess": paced(map(pipeline.merge, islice(cycle(inferred), part))),
     }
     one_by_one = paced(segmenter(frame.read()) for frame in islice(video, part))
     with segmenter.stream(video) as stream:

@@ -1,16 +1,17 @@
-"""Wraps the CUDA calls that the TensorRT backends need: the GPU, memory and graphs, with errors of one line.
+"""Wraps calls of CUDA, with errors of one line: the GPU and its memory.
 
 ``cuda-bindings`` is imported on the first call, because it is installed only along with TensorRT.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
+from itertools import accumulate
 from types import ModuleType
-from typing import Any, SupportsInt
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -18,6 +19,9 @@ from numpy.typing import DTypeLike, NDArray
 from pem_edge.runtime.errors import BackendError
 
 _MIB = 1 << 20
+
+_ALIGNMENT = 256
+"""Alignment in bytes of arrays that share a block, as CUDA aligns blocks. The kernels' loads of `Taps` need 16."""
 
 
 class CudaError(BackendError):
@@ -133,16 +137,21 @@ class Memory:
 
 
 class GrowingMemory:
-    """Memory on the GPU that is replaced by a larger block when more is needed; freed by `close`."""
+    """Memory that is replaced by a larger block when more is needed; freed by `close`.
 
-    def __init__(self) -> None:
+    Args:
+        pinned: Whether the memory is page-locked memory on the host, see `Memory`.
+    """
+
+    def __init__(self, *, pinned: bool = False) -> None:
+        self._pinned = pinned
         self._memory: Memory | None = None
 
     def reserve(self, size: int) -> None:
         """Ensure a size of at least ``size`` bytes. The contents may be lost, so no pending work may use them."""
-        if self._memory is None or self._memory.size < size:
+        if size > (self._memory.size if self._memory else 0):
             self.close()
-            self._memory = Memory(size)
+            self._memory = Memory(size, pinned=self._pinned)
 
     @property
     def address(self) -> int:
@@ -179,44 +188,9 @@ class HostView:
         return np.asarray(self)
 
 
-class Graph:
-    """A CUDA graph: work that is recorded once and launched as a whole.
-
-    Args:
-        stream: The stream to record from.
-        enqueue: Enqueues the work on ``stream``.
-
-    Raises:
-        BackendError: If ``enqueue`` does, or its work cannot be recorded.
-    """
-
-    def __init__(self, stream: SupportsInt, enqueue: Callable[[], None]) -> None:
-        # In the stricter modes, memory freed meanwhile by Python's garbage collector would invalidate the recording.
-        call("cudaStreamBeginCapture", stream, constant("cudaStreamCaptureMode", "cudaStreamCaptureModeRelaxed"))
-        try:
-            enqueue()
-        except BaseException:
-            with suppress(CudaError):  # the recording must end in any case
-                call("cudaGraphDestroy", call("cudaStreamEndCapture", stream))
-            raise
-        graph = call("cudaStreamEndCapture", stream)
-        try:
-            self._executable = call("cudaGraphInstantiate", graph, 0)
-        finally:
-            call("cudaGraphDestroy", graph)
-
-    def launch(self, stream: SupportsInt) -> None:
-        """Enqueue the recorded work on ``stream``."""
-        call("cudaGraphLaunch", self._executable, stream)
-
-    def close(self) -> None:
-        """Free the graph."""
-        call("cudaGraphExecDestroy", self._executable)
-
-
-def copy(target: int, source: int, size: int, stream: SupportsInt) -> None:
-    """Enqueue on ``stream`` a copy of ``size`` bytes between two addresses on the GPU or in page-locked host memory."""
-    call("cudaMemcpyAsync", target, source, size, constant("cudaMemcpyKind", "cudaMemcpyDefault"), stream)
+def offsets(sizes: Iterable[int]) -> list[int]:
+    """Return the offset of each array in a block that holds them all, given their bytes, and then the block's size."""
+    return [0, *accumulate(-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes)]
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Launches compiled kernels on a GPU, and times the stages of a stream."""
+"""Launches compiled kernels on a GPU."""
 
 from __future__ import annotations
 
@@ -53,39 +53,3 @@ class Module:
     def close(self) -> None:
         """Unload the kernels."""
         call("cuModuleUnload", self._module)
-
-
-class StageTimer:
-    """Times consecutive stages of a stream's work with CUDA events, without waiting for the stream."""
-
-    def __init__(self, stream: SupportsInt) -> None:
-        self._stream = stream
-        self._events: list[object] = []
-        self._names: list[str] = []
-
-    def start(self) -> None:
-        """Begin the first stage, and forget the stages before."""
-        self._names = []
-        self._record(0)
-
-    def end(self, stage: str) -> None:
-        """End the current stage, under the name ``stage``, and begin the next. Times of equal names add up."""
-        self._names.append(stage)
-        self._record(len(self._names))
-
-    def milliseconds(self) -> dict[str, float]:
-        """Return the milliseconds of each stage, in order. The stream must have been synchronized."""
-        found: dict[str, float] = {}
-        for name, start, end in zip(self._names, self._events, self._events[1:], strict=False):
-            found[name] = found.get(name, 0.0) + float(call("cudaEventElapsedTime", start, end))
-        return found
-
-    def _record(self, index: int) -> None:
-        if index == len(self._events):
-            self._events.append(call("cudaEventCreateWithFlags", 0))
-        call("cudaEventRecord", self._events[index], self._stream)
-
-    def close(self) -> None:
-        """Free the events."""
-        for event in self._events:
-            call("cudaEventDestroy", event)

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import cache
 from itertools import pairwise
 
@@ -80,21 +81,22 @@ def bandwidth() -> float:
 def gpu_bandwidth() -> float:
     """Return bytes per second that the GPU reads and writes when it copies within its memory. Raises BackendError."""
     # Needs cuda-bindings, which only GPU machines have.
-    from pem_edge.runtime.backends.cuda.driver import Gpu, Memory, call, copy
+    from pem_edge.runtime.backends.cuda.driver import Gpu, Memory
+    from pem_edge.runtime.backends.cuda.streams import Stream
 
-    with Gpu().current():
-        source, target = Memory(_COPIED), Memory(_COPIED)
-        try:
+    with (
+        Gpu().current(),
+        closing(Memory(_COPIED)) as source,
+        closing(Memory(_COPIED)) as target,
+        closing(Stream()) as stream,
+    ):
 
-            def copies() -> None:
-                for _ in range(_RUNS):
-                    copy(target.address, source.address, _COPIED, 0)
-                call("cudaDeviceSynchronize")
+        def copies() -> None:
+            for _ in range(_RUNS):
+                stream.copy(target.address, source.address, _COPIED)
+            stream.synchronize()
 
-            return 2 * _RUNS * _COPIED / _median(copies)
-        finally:
-            source.close()
-            target.close()
+        return 2 * _RUNS * _COPIED / _median(copies)
 
 
 def _seconds(backend: SegmenterBackend, precision: str, shape: Shape) -> float:

@@ -61,7 +61,12 @@ class HostDevice(Device):
 
     def on_stream(self, stream: SupportsInt, call: Call) -> None:
         """See `Device.on_stream`."""
-        self._machine.enqueue(stream, Work(lambda: (call(), None)[1]))
+
+        def run() -> None:
+            call()
+
+        with self._machine.exclusive():
+            self._machine.enqueue(stream, Work(run))
 
     def at(self, address: int, shape: Sequence[int], dtype: type[np.generic]) -> Tensor:
         """See `Device.at`."""

@@ -38,5 +38,5 @@ def _medians(pipeline: AnyPipeline, size: tuple[int, int], runs: int) -> dict[st
 
 def _run(pipeline: AnyPipeline, image: Any) -> dict[str, float]:
     start = time.perf_counter()
-    (merged,) = pipeline.merge(pipeline.infer([pipeline.prepare(image)]), EVERYBODY)
+    (merged,) = pipeline.merge(pipeline.infer([pipeline.prepare(image)], EVERYBODY))
     return {**merged.milliseconds, "total": 1000 * (time.perf_counter() - start)}

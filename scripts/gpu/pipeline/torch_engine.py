@@ -16,6 +16,7 @@ from pem_edge.pem.variants import VARIANTS
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.manifest import InputSpec, Manifest
+from pem_edge.runtime.artifacts.provenance import BuiltBy
 from pem_edge.runtime.artifacts.sections import FileHash
 from pem_edge.runtime.backends.base import Backend, RawOutputs
 from pem_edge.runtime.backends.contract import Contract

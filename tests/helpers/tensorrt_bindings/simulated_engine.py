@@ -155,16 +155,12 @@ class IExecutionContext:
 
     def _work(self) -> Work:
         scratch = self._machine.block(self._scratch, _SCRATCH)
-        used = [self._machine.block(address) for address in self._addresses.values()]
-        blocks = [block for block in (scratch, *used) if block is not None]
-        streams = [handle for handle in self._machine.handles if isinstance(handle, Stream)]
-        owners = [stream for stream in streams for work in stream.pending if scratch in work.blocks]
-        if len(owners) > 1:
-            self._machine.fault("two contexts use the same memory at once")
+        image, *outputs = (self._machine.block(self._addresses[name]) for name in ("image", "logits", "masks"))
+        writes = [block for block in (scratch, *outputs) if block is not None]
         run = partial(_compute, weakref.ref(self), self._version, self._shape, dict(self._addresses), self._machine)
         if self._config is not None:
             self._config.add_kernels(self._shape)
-        return Work(run, blocks)
+        return Work(run, [image] if image is not None else [], writes)
 
     def tensors(
         self, shape: tuple[int, ...], addresses: dict[str, int], version: int

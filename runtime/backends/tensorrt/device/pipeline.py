@@ -14,15 +14,15 @@ from pem_edge.runtime.artifacts.manifest import Thresholds
 from pem_edge.runtime.backends.contract import Shape
 from pem_edge.runtime.backends.cuda import device_arrays
 from pem_edge.runtime.backends.cuda.device_arrays import Images
-from pem_edge.runtime.backends.tensorrt.device.stages import DeviceStages, DownloadedMap, Image
+from pem_edge.runtime.backends.tensorrt.device.maps import DownloadedMap, PendingMaps
+from pem_edge.runtime.backends.tensorrt.device.slots import STAGES
+from pem_edge.runtime.backends.tensorrt.device.stages import DeviceStages, Image
 from pem_edge.runtime.backends.tensorrt.engine.loaded import LoadedEngine
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.inference import batches, preprocess
 from pem_edge.runtime.inference.host_pipeline import HostPipeline, Inferred
 from pem_edge.runtime.inference.pipeline import Merged, ModelOutputs, record_time
 from pem_edge.runtime.results.segments import Segment
-
-_UPLOAD = "host to device"
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,17 +40,36 @@ class StagedImage:
     milliseconds: dict[str, float]
 
 
+@dataclass(frozen=True, eq=False)
+class StartedBatch:
+    """A batch on which the GPU works.
+
+    Attributes:
+        images: The batch's images.
+        shape: The shape of the model's input.
+        thresholds: The thresholds of the merge.
+        pending: The maps to come.
+    """
+
+    images: Sequence[StagedImage]
+    shape: Shape
+    thresholds: Thresholds
+    pending: PendingMaps
+
+
 class DevicePipeline:
     """A `Pipeline` that runs all stages on the GPU.
 
-    `prepare` copies an image into page-locked memory, which another thread may do while the GPU is busy. All work on
-    the GPU happens in `merge`, because the thresholds are known only there.
+    `prepare` copies an image into page-locked memory. `infer` enqueues all of a batch's work on the GPU, from upload to
+    download, and does not wait for it; `merge` does. So the GPU may have work of several batches before it, and
+    transfers overlap the kernels of other batches. Each batch between `infer` and the end of `merge` has memory of its
+    own for images and maps: one batch if a single thread calls, three in a stream.
 
     The model's outputs are not copied to the host. Instead, `Merged.outputs` runs the model again on the copied image,
-    for which the backend must still be open. An image that was on the GPU is not copied, so it must not change until
-    then.
+    for which the backend must still be open. An image that was on the GPU is not copied, so it must neither change nor
+    be freed until then.
 
-    Times are measured by the GPU, except that of the copy, which is added to "host to device".
+    Times are measured by the GPU, except that of the copy, which is added to the first stage.
 
     Args:
         engine: The engine.
@@ -70,43 +89,39 @@ class DevicePipeline:
             ready: Image = self._engine.locate(image) if device_arrays.on_gpu(image) else np.asarray(image)
             self._engine.require_image(ready.shape, ready.dtype)
             if isinstance(ready, np.ndarray):
-                with record_time(milliseconds, _UPLOAD):
+                with record_time(milliseconds, STAGES[0]):
                     ready = self._stages.pin(ready)
         size = ready.shape[0], ready.shape[1]
         return StagedImage(ready, preprocess.geometry(size, self._spec), milliseconds)
 
-    def infer(self, batch: Sequence[StagedImage]) -> Sequence[StagedImage]:
-        """Return ``batch``; starting work before the thresholds are known would not save time."""
-        return batch
-
-    def merge(self, inferred: Sequence[StagedImage], thresholds: Thresholds) -> list[Merged]:
-        """Run all stages for a batch, see `Pipeline.merge`."""
-        images = [(staged.image, staged.geometry) for staged in inferred]
+    def infer(self, batch: Sequence[StagedImage], thresholds: Thresholds) -> StartedBatch:
+        """Start all work for a batch, see `Pipeline.infer`."""
+        images = [(staged.image, staged.geometry) for staged in batch]
         shape = max(len(images), batches.smallest(self._spec)), *images[0][1].padded_size, 3
         with self._engine.wrap_errors(), self._engine.acquire_plan(shape) as plan:
-            maps, milliseconds = self._stages.run(plan, images, thresholds)
-        per_image = {stage: time / len(images) for stage, time in milliseconds.items()}
+            return StartedBatch(batch, shape, thresholds, self._stages.start(plan, images, thresholds))
+
+    def merge(self, inferred: StartedBatch) -> list[Merged]:
+        """Wait for the maps of a batch, see `Pipeline.merge`."""
+        with self._engine.wrap_errors(), self._engine.keep_open():
+            maps, milliseconds = inferred.pending.collect()
+        per_image = {stage: time / len(maps) for stage, time in milliseconds.items()}
         return [
-            self._make_result(staged, found, shape, per_image, thresholds)
-            for staged, found in zip(inferred, maps, strict=True)
+            self._make_result(staged, found, inferred, per_image)
+            for staged, found in zip(inferred.images, maps, strict=True)
         ]
 
     def _make_result(
-        self,
-        staged: StagedImage,
-        found: DownloadedMap,
-        shape: Shape,
-        milliseconds: dict[str, float],
-        thresholds: Thresholds,
+        self, staged: StagedImage, found: DownloadedMap, batch: StartedBatch, milliseconds: dict[str, float]
     ) -> Merged:
         image, geometry = staged.image, staged.geometry
         kept = self._stages.keep(image) if isinstance(image, np.ndarray) else image
-        outputs = partial(self._run_again, kept, geometry, shape)
+        outputs = partial(self._run_again, kept, geometry, batch.shape)
         total = _add_times(staged.milliseconds, milliseconds)
         if not found.finite:  # raises the error that says what is wrong
-            return self._on_host.merge([Inferred(outputs(), geometry, total)], thresholds)[0]
+            return self._on_host.merge([Inferred(outputs(), geometry, batch.thresholds, total)])[0]
         segments = [self._make_segment(number, *row) for number, row in enumerate(found.segments.tolist(), 1)]
-        return Merged(found.widen(), segments, geometry, outputs, total)
+        return Merged(found.panoptic, segments, geometry, outputs, total)
 
     def _run_again(self, image: Image, geometry: Geometry, shape: Shape) -> ModelOutputs:
         """Return the model's outputs for an image that was already in a batch of ``shape``."""

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from itertools import accumulate
-from typing import SupportsInt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.geometry import Geometry
-from pem_edge.runtime.backends.cuda.driver import HostView, Memory, copy
+from pem_edge.runtime.backends.cuda.driver import HostView, Memory, offsets
+from pem_edge.runtime.backends.cuda.streams import Stream
 from pem_edge.runtime.backends.tensorrt.kernels import tables
-
-_ALIGNMENT = 16
-"""Alignment of each array in bytes, which the kernels' loads of `Taps` need."""
 
 _MIN_KEPT_SETS = 8
 
@@ -32,8 +28,8 @@ class UploadedArrays:
         addresses: The address of each array on the GPU.
     """
 
-    def __init__(self, arrays: Sequence[NDArray[np.generic]], stream: SupportsInt) -> None:
-        starts = [0, *accumulate(-(-array.nbytes // _ALIGNMENT) * _ALIGNMENT for array in arrays)]
+    def __init__(self, arrays: Sequence[NDArray[np.generic]], stream: Stream) -> None:
+        starts = offsets(array.nbytes for array in arrays)
         with ExitStack() as cleanup:
             # Kept as long as the arrays, so that nothing has to wait for the end of the copy.
             staging = cleanup.enter_context(closing(Memory(starts[-1], pinned=True)))
@@ -41,7 +37,7 @@ class UploadedArrays:
             bytes_ = HostView(staging.address, (staging.size,), np.uint8).array()
             for start, array in zip(starts, arrays, strict=False):
                 bytes_[start : start + array.nbytes] = np.frombuffer(array.tobytes(), np.uint8)
-            copy(memory.address, staging.address, memory.size, stream)
+            stream.copy(memory.address, staging.address, memory.size)
             self.addresses = [memory.address + start for start in starts[:-1]]
             self._cleanup = cleanup.pop_all()
 
@@ -64,7 +60,7 @@ class TableSet:
         grid_addresses: The addresses of the taps of the rows and of the columns.
     """
 
-    def __init__(self, geometry: Geometry, stream: SupportsInt) -> None:
+    def __init__(self, geometry: Geometry, stream: Stream) -> None:
         self.scaling, self.grid = tables.scaling(geometry), tables.grid_taps(geometry)
         rows, columns = self.scaling.rows, self.scaling.columns
         arrays = [rows.first, rows.weights, columns.first, columns.weights, self.grid.rows, self.grid.columns]
@@ -81,19 +77,22 @@ class GeometryTables:
     """Keeps the table sets of the geometries used most recently.
 
     Args:
+        stream: The stream that copies the tables to the GPU. Only work put on it afterward may read them.
         max_batch: The maximum number of images of a batch, all of whose table sets are kept.
     """
 
-    def __init__(self, max_batch: int) -> None:
+    def __init__(self, stream: Stream, max_batch: int) -> None:
+        self._stream = stream
         self._max_sets = max(_MIN_KEPT_SETS, max_batch)
         self._sets: OrderedDict[Geometry, TableSet] = OrderedDict()
 
-    def get(self, geometry: Geometry, stream: SupportsInt) -> TableSet:
-        """Return the tables of ``geometry``, which only work put on ``stream`` afterward may read."""
+    def get(self, geometry: Geometry) -> TableSet:
+        """Return the tables of ``geometry``."""
         if geometry not in self._sets:
             if len(self._sets) == self._max_sets:
+                self._stream.synchronize()  # earlier work may still read the tables that go
                 self._sets.popitem(last=False)[1].close()
-            self._sets[geometry] = TableSet(geometry, stream)
+            self._sets[geometry] = TableSet(geometry, self._stream)
         self._sets.move_to_end(geometry)
         return self._sets[geometry]
 

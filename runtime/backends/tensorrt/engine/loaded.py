@@ -35,7 +35,7 @@ _ON_DEVICE = "cudaMemoryTypeDevice"
 
 
 class LoadedEngine:
-    """An engine on the GPU. Thread-safe: only one call at a time uses the session.
+    """An engine on the GPU. Thread-safe: only one thread at a time uses the session.
 
     Args:
         artifact: The engine's file and manifest.
@@ -53,7 +53,8 @@ class LoadedEngine:
         self, artifact: Artifact, contract: Contract, gpu: Gpu, trt: TensorRt, engine: ICudaEngine, contexts: Contexts
     ) -> None:
         self.artifact, self.gpu, self._contract = artifact, gpu, contract
-        self._lock = threading.Lock()
+        self._lock, self._left = threading.Lock(), threading.Condition()
+        self._inside = 0
         self.closed = False
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         dtypes = {name: engine.get_tensor_dtype(name).name for name in names}
@@ -116,6 +117,24 @@ class LoadedEngine:
             self._contract.require_outputs((plan.outputs["logits"], plan.outputs["masks"]), shape)
             yield plan
 
+    @contextmanager
+    def keep_open(self) -> Iterator[None]:
+        """Make `close` wait for the end of the block, in which other threads may use the session.
+
+        Raises:
+            BackendError: If the engine is closed.
+        """
+        with self._left:
+            if self.closed:
+                raise self._contract.closed()
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._left:
+                self._inside -= 1
+                self._left.notify_all()
+
     def require_image(self, shape: Shape, dtype: np.dtype[np.generic]) -> None:
         """Raise BackendError unless an image is uint8 (H, W, 3)."""
         self._contract.require_images((1, *shape), dtype)
@@ -127,14 +146,16 @@ class LoadedEngine:
             BackendError: If the array is not contiguous or not in memory that this GPU can access.
         """
         with self.acquire_session() as session, self.gpu.current():
-            array = device_arrays.read(images, session.stream)
+            array = device_arrays.read(images, int(session.stream))
             self._require_reachable(array)
         return array
 
     def close(self) -> None:
-        """Free everything; later calls raise BackendError."""
+        """Free everything, once the calls that have begun are over; later calls raise BackendError."""
         with self._lock:
             self.closed = True
+            with self._left:
+                self._left.wait_for(lambda: not self._inside)
             self._release()
 
     def _start(

@@ -5,23 +5,18 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from typing import Protocol, SupportsInt
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.backends.contract import Shape
 from pem_edge.runtime.backends.cuda.device_arrays import DeviceArray
-from pem_edge.runtime.backends.cuda.driver import CudaError, Gpu, Graph, HostView, Memory, call, copy
+from pem_edge.runtime.backends.cuda.driver import CudaError, Gpu, HostView, Memory
 from pem_edge.runtime.backends.cuda.pinned_pool import PinnedPool
+from pem_edge.runtime.backends.cuda.streams import Event, Graph, Stream
 from pem_edge.runtime.backends.tensorrt.interface import IExecutionContext
 from pem_edge.runtime.errors import BackendError
-
-_NON_BLOCKING = 1
-"""``cudaStreamNonBlocking``: the stream and the default stream do not wait for each other."""
-
-_NO_TIMING = 2
-"""``cudaEventDisableTiming``."""
 
 _MAX_PLANS = 4
 """Maximum number of shapes whose plans are kept."""
@@ -70,7 +65,7 @@ class Plan:
         self.runs = 0
         self.outputs: dict[str, Shape] = {name: tuple(context.get_tensor_shape(name)) for name in outputs}
 
-    def launch(self, stream: SupportsInt) -> None:
+    def launch(self, stream: Stream) -> None:
         """Enqueue a run on ``stream``.
 
         Raises:
@@ -78,20 +73,20 @@ class Plan:
         """
         if self.runs == 1 and self._records:  # the first run does setup work that cannot be recorded
             with suppress(BackendError):
-                self._graph = Graph(stream, lambda: self._enqueue(stream))
+                self._graph = stream.record(lambda: self._enqueue(stream))
         if self._graph is None:
             self._enqueue(stream)
         else:
-            self._graph.launch(stream)
+            stream.launch(self._graph)
         self.runs += 1
 
     def close(self) -> None:
-        """Free the graph and the context."""
+        """Free the graph and the context. The stream must have been synchronized."""
         if self._graph is not None:
             self._graph.close()
         del self._context
 
-    def _enqueue(self, stream: SupportsInt) -> None:
+    def _enqueue(self, stream: Stream) -> None:
         if not self._context.execute_async_v3(int(stream)):
             raise BackendError(
                 f"TensorRT cannot run ({self._pop_error()}): look at the GPU with nvidia-smi, start again"
@@ -108,6 +103,10 @@ class Session:
         dtypes: The types of the engine's tensors by name, the input first.
         sizes: The maximum size of each tensor in bytes.
         pop_error: Returns TensorRT's latest error.
+
+    Attributes:
+        stream: The stream that the engine runs on.
+        dtypes: The types of the engine's tensors by name, the input first.
 
     Raises:
         BackendError: If there is not enough memory.
@@ -126,23 +125,17 @@ class Session:
         self._input, *outputs = dtypes
         self._plans: OrderedDict[Shape, Plan] = OrderedDict()
         with gpu.current(), ExitStack() as cleanup:
+            own = cleanup.enter_context
             cleanup.callback(contexts.close)
-            self._stream = call("cudaStreamCreateWithFlags", _NON_BLOCKING)
-            cleanup.callback(call, "cudaStreamDestroy", self._stream)
-            self._event = call("cudaEventCreateWithFlags", _NO_TIMING)
-            cleanup.callback(call, "cudaEventDestroy", self._event)
-            self._staging = cleanup.enter_context(closing(Memory(sizes[self._input], pinned=True)))
+            self.stream = own(closing(Stream()))
+            self._event = own(closing(Event()))
+            self._staging = own(closing(Memory(sizes[self._input], pinned=True)))
             # All contexts share the scratch memory, as they run one after another.
-            self._scratch = cleanup.enter_context(closing(Memory(max(scratch, 1))))
-            self._buffers = {name: cleanup.enter_context(closing(Memory(size))) for name, size in sizes.items()}
-            self._pools = {name: cleanup.enter_context(closing(PinnedPool(gpu))) for name in outputs}
+            self._scratch = own(closing(Memory(max(scratch, 1))))
+            self._buffers = {name: own(closing(Memory(size))) for name, size in sizes.items()}
+            self._pools = {name: own(closing(PinnedPool(gpu))) for name in outputs}
             cleanup.callback(self._drop_plans)
             self._cleanup = cleanup.pop_all()
-
-    @property
-    def stream(self) -> int:
-        """The handle of the session's stream."""
-        return int(self._stream)
 
     def plan(self, shape: Shape) -> Plan:
         """Return the plan for images of ``shape``, (N, H, W, 3).
@@ -153,6 +146,7 @@ class Session:
         if shape not in self._plans:
             with self._gpu.current():
                 if len(self._plans) == _MAX_PLANS:
+                    self.stream.synchronize()  # the plan's last run may not be over
                     self._plans.popitem(last=False)[1].close()
                 self._plans[shape] = self._new_plan(shape)
         self._plans.move_to_end(shape)
@@ -162,7 +156,7 @@ class Session:
         """Run a batch, and return the outputs, in arrays that the caller may keep."""
         with self.work(plan):
             self._upload(images)
-            self.launch(plan)
+            plan.launch(self.stream)
             arrays = self.download(plan)
         return self.keep(arrays)
 
@@ -173,23 +167,20 @@ class Session:
             try:
                 yield
             finally:  # also after an error, as pending work still reads the images and the staging buffer
-                self.synchronize()
-            if plan.runs == 1:
-                self._contexts.handle_first_run()
+                self.stream.synchronize()
+            self.complete_first_run(plan)
 
-    def launch(self, plan: Plan) -> None:
-        """Enqueue a run of the model on the stream."""
-        plan.launch(self._stream)
-
-    def synchronize(self) -> None:
-        """Wait until the stream has finished all its work."""
-        call("cudaStreamSynchronize", self._stream)
+    def complete_first_run(self, plan: Plan) -> None:
+        """Wait for the first run of ``plan``, and do what should follow it; do nothing after other runs."""
+        if plan.runs == 1:
+            self.stream.synchronize()
+            self._contexts.handle_first_run()
 
     def download(self, plan: Plan) -> dict[str, NDArray[np.generic]]:
         """Enqueue copies of the outputs to the host, and return the arrays by name, which the copies will fill."""
         arrays = {name: self._pools[name].allocate(shape, self.dtypes[name]) for name, shape in plan.outputs.items()}
         for name, array in arrays.items():
-            copy(array.ctypes.data, self._buffers[name].address, array.nbytes, self._stream)
+            self.stream.copy(array.ctypes.data, self._buffers[name].address, array.nbytes)
         return arrays
 
     def keep(self, arrays: dict[str, NDArray[np.generic]]) -> list[NDArray[np.generic]]:
@@ -199,8 +190,8 @@ class Session:
     def wait_for(self, stream: int | None) -> None:
         """Make later work on the session's stream wait for the pending work of another one; None for no stream."""
         if stream is not None:
-            call("cudaEventRecord", self._event, stream)
-            call("cudaStreamWaitEvent", self._stream, self._event, 0)
+            self._event.record(stream)
+            self.stream.wait_for(self._event)
 
     def address(self, tensor: str) -> int:
         """Return the address of a tensor on the GPU."""
@@ -236,7 +227,7 @@ class Session:
             staging = HostView(self._staging.address, images.shape, np.uint8).array()
             np.copyto(staging, images)
             source, size = self._staging.address, images.nbytes
-        copy(self._buffers[self._input].address, source, size, self._stream)
+        self.stream.copy(self._buffers[self._input].address, source, size)
 
     def _drop_plans(self) -> None:
         while self._plans:

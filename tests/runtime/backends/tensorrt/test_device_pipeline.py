@@ -57,7 +57,7 @@ def run_image(pipeline: AnyPipeline, image: Any, thresholds: Thresholds = DEFAUL
 
 
 def run_batch(pipeline: AnyPipeline, images: list[Any], thresholds: Thresholds = DEFAULT) -> list[Merged]:
-    return pipeline.merge(pipeline.infer([pipeline.prepare(image) for image in images]), thresholds)
+    return pipeline.merge(pipeline.infer([pipeline.prepare(image) for image in images], thresholds))
 
 
 def assert_alike(found: NDArray[np.int32], expected: NDArray[np.int32]) -> None:
@@ -226,7 +226,7 @@ def test_closed_between_stages(bench: Bench) -> None:
     prepared = device.prepare(make_image(0))
     backend.close()
     with pytest.raises(BackendError, match="is closed: load the model again"):
-        device.merge(device.infer([prepared]), DEFAULT)
+        device.infer([prepared], DEFAULT)
 
 
 def test_threads_sharing_a_pipeline(bench: Bench) -> None:
@@ -244,9 +244,9 @@ def test_threads_sharing_a_pipeline(bench: Bench) -> None:
 def test_neighboring_images_in_different_stages(bench: Bench) -> None:
     device, host = pipelines(bench.load(bench.engine()))
     prepared = [device.prepare(make_image(seed, 70, 70)) for seed in range(3)]
-    inferred = [device.infer([each]) for each in prepared]
+    inferred = [device.infer([each], DEFAULT) for each in prepared]
     for seed in (2, 0, 1):
-        assert_same(device.merge(inferred[seed], DEFAULT)[0], run_image(host, make_image(seed, 70, 70)))
+        assert_same(device.merge(inferred[seed])[0], run_image(host, make_image(seed, 70, 70)))
 
 
 def test_closing_waits_for_a_call_that_has_begun(simulated: SimulatedBench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 
 from pem_edge.runtime.backends.cuda import device_arrays, driver
-from pem_edge.runtime.backends.cuda.driver import Gpu, Graph, HostView, Memory, copy
-from pem_edge.runtime.backends.cuda.launching import StageTimer
+from pem_edge.runtime.backends.cuda.driver import Gpu, HostView, Memory
+from pem_edge.runtime.backends.cuda.streams import Interval, Stream
 from pem_edge.runtime.errors import BackendError
 from reference.cuda_simulation.cuda import Cuda
 from tests.runtime.backends.tensorrt.runs import noise
-
-NON_BLOCKING = 1
 
 
 @pytest.fixture(params=["simulated", pytest.param("real", marks=pytest.mark.gpu)])
@@ -35,36 +33,29 @@ def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     driver._library.cache_clear()
 
 
-@pytest.fixture
-def stream(gpu: Gpu) -> Iterator[int]:  # noqa: ARG001
-    """Yield a stream."""
-    created = driver.call("cudaStreamCreateWithFlags", NON_BLOCKING)
-    yield created
-    driver.call("cudaStreamDestroy", created)
-
-
-def test_recorded_copies_carry_what_is_there_when_they_are_launched(stream: int) -> None:
+@pytest.mark.usefixtures("gpu")
+def test_recorded_copies_carry_what_is_there_when_they_are_launched() -> None:
     with (
         closing(Memory(1024, pinned=True)) as host,
         closing(Memory(512)) as device,
-        closing(StageTimer(stream)) as timer,
+        closing(Stream()) as stream,
+        closing(Interval()) as interval,
     ):
         values = HostView(host.address, (512,), np.uint8).array()
         back = HostView(host.address + 512, (512,), np.uint8).array()
 
         def enqueue() -> None:
-            copy(device.address, host.address, 512, stream)
-            copy(host.address + 512, device.address, 512, stream)
+            stream.copy(device.address, host.address, 512)
+            stream.copy(host.address + 512, device.address, 512)
 
-        with closing(Graph(stream, enqueue)) as graph:
+        with closing(stream.record(enqueue)) as graph:
             for seed in range(3):
                 values[...] = np.random.default_rng(seed).integers(0, 256, 512)
-                timer.start()
-                graph.launch(stream)
-                timer.end("copies")
-                driver.call("cudaStreamSynchronize", stream)
+                with interval.on(stream):
+                    stream.launch(graph)
+                interval.end.synchronize()
                 np.testing.assert_array_equal(back, values)
-                assert timer.milliseconds()["copies"] > 0
+                assert interval.milliseconds() > 0
 
 
 @pytest.mark.gpu
@@ -77,11 +68,9 @@ def test_arrays_of_other_libraries_lie_where_they_say(library: str) -> None:
         pytest.skip(str(reason))
     images = noise(0)
     theirs = module.asarray(images) if library == "cupy" else module.from_numpy(images).cuda()
-    with gpu.current(), closing(Memory(images.nbytes, pinned=True)) as host:
-        stream = driver.call("cudaStreamCreateWithFlags", NON_BLOCKING)
+    with gpu.current(), closing(Memory(images.nbytes, pinned=True)) as host, closing(Stream()) as stream:
         found = device_arrays.read(theirs, int(stream))
         driver.call("cudaDeviceSynchronize")
-        copy(host.address, found.address, images.nbytes, stream)
-        driver.call("cudaStreamSynchronize", stream)
-        driver.call("cudaStreamDestroy", stream)
+        stream.copy(host.address, found.address, images.nbytes)
+        stream.synchronize()
         np.testing.assert_array_equal(HostView(host.address, images.shape, np.uint8).array(), images)
