@@ -26,12 +26,12 @@ extern "C" {
 
 // `kernel`: 0 what `launch` chooses, 1 simple, 2 fused. Returns the CUDA error; `message` says what went wrong.
 int run(const Problem* problem, int element, int layout, int kernel, const Device* device, const Pointers* pointers,
-        void* workspace, char* message) {
+        char* message) {
     const Form form{static_cast<Element>(element), static_cast<Layout>(layout)};
     host_cuda::device = *device;
     const cudaError_t error = kernel == 1   ? launch_simple(*problem, form, *pointers, nullptr)
-                              : kernel == 2 ? launch_fused(*problem, form, *pointers, workspace, nullptr)
-                                            : launch(*problem, form, *pointers, workspace, nullptr);
+                              : kernel == 2 ? launch_fused(*problem, form, *pointers, nullptr)
+                                            : launch(*problem, form, *pointers, nullptr);
     give(host_cuda::take_failure(), message);
     return error;
 }
@@ -50,10 +50,6 @@ void last_grid(unsigned* blocks) {
     blocks[1] = gridDim.y;
 }
 
-size_t workspace(int64_t out_channels, int64_t channels, int64_t taps) {
-    return workspace_bytes(out_channels, channels, taps);
-}
-
 void read(const Field* fields, int32_t count, Attributes* attributes, char* message) {
     give(read_fields(fields, count, *attributes), message);
 }
@@ -66,7 +62,9 @@ void reread(const Attributes* attributes, Attributes* again, char* message) {
 
 void describe_attributes(const Attributes* attributes, char* text) { give(describe(*attributes), text); }
 
-bool supported(int position, const Form* forms) { return supports(position, forms); }
+bool supported(const Attributes* attributes, int position, const Form* forms) {
+    return supports(*attributes, position, forms);
+}
 
 void check(const Attributes* attributes, const Shape* shapes, char* message) {
     give(check_shapes(*attributes, shapes), message);

@@ -19,30 +19,40 @@ HERE = Path(__file__).parent
 
 
 class Kernel(IntEnum):
+    """Which kernel runs."""
+
     CHOSEN = 0
     SIMPLE = 1
     FUSED = 2
 
 
 class Layout(IntEnum):
+    """The layout of X, raw and Y, by its number in the plugin's sources."""
+
     LINEAR = 0
     HWC8 = 1
     OTHER = 2
 
 
 class Element(IntEnum):
+    """The type of a tensor, by its number in the plugin's sources."""
+
     FLOAT = 0
     HALF = 1
     OTHER = 2
 
 
 class FieldType(IntEnum):
+    """The type of a field, by its number in the plugin's sources."""
+
     INT32 = 0
     INT64 = 1
     OTHER = 2
 
 
 class Attributes(ctypes.Structure):
+    """The operator's attributes."""
+
     _fields_: ClassVar[Sequence[Any]] = [
         ("kernel_shape", ctypes.c_int32 * 2),
         ("strides", ctypes.c_int32 * 2),
@@ -50,6 +60,7 @@ class Attributes(ctypes.Structure):
         ("dilations", ctypes.c_int32 * 2),
         ("group", ctypes.c_int32),
         ("offset_group", ctypes.c_int32),
+        ("relu", ctypes.c_int32),
     ]
 
     def as_dict(self) -> dict[str, Any]:
@@ -64,6 +75,8 @@ class Device(ctypes.Structure):
 
 
 class Problem(ctypes.Structure):
+    """The sizes of one call."""
+
     _fields_: ClassVar[Sequence[Any]] = [
         *((name, ctypes.c_int32) for name in ("batch", "channels", "height", "width")),
         *((name, ctypes.c_int32) for name in ("out_channels", "out_height", "out_width")),
@@ -72,12 +85,14 @@ class Problem(ctypes.Structure):
 
 
 class Pointers(ctypes.Structure):
-    _fields_: ClassVar[Sequence[Any]] = [
-        (name, ctypes.c_void_p) for name in ("x", "weight", "offset", "bias", "mask", "y")
-    ]
+    """The addresses of the tensors."""
+
+    _fields_: ClassVar[Sequence[Any]] = [(name, ctypes.c_void_p) for name in ("x", "weight", "raw", "bias", "y")]
 
 
 class Field(ctypes.Structure):
+    """A field, in which TensorRT hands on an attribute."""
+
     _fields_: ClassVar[Sequence[Any]] = [
         ("name", ctypes.c_char_p),
         ("data", ctypes.c_void_p),
@@ -87,10 +102,14 @@ class Field(ctypes.Structure):
 
 
 class Form(ctypes.Structure):
+    """The type and the layout of a tensor."""
+
     _fields_: ClassVar[Sequence[Any]] = [("element", ctypes.c_int), ("layout", ctypes.c_int)]
 
 
 class Shape(ctypes.Structure):
+    """The sizes of a tensor."""
+
     _fields_: ClassVar[Sequence[Any]] = [("rank", ctypes.c_int32), ("size", ctypes.c_int64 * 8)]
 
 
@@ -99,23 +118,23 @@ def compile_for_host(folder: Path, *, headers: str | None = None, options: Seque
 
     Args:
         folder: The folder to put the library into.
-        headers: The folder of TensorRT's headers, to compile the plugin and its harness, too; None for neither.
+        headers: The folder of TensorRT's headers, to compile the plugin and its harness, too; None for
+            a harness that calls the kernels without the plugin.
         options: Further options for g++.
     """
     names = ["kernels/simple_kernel.cu", "kernels/fused_kernel.cu", "launch.cpp", "fields.cpp", "negotiation.cpp"]
     names += ["plugin.cpp", "enqueue_harness.cpp"] if headers else []
     sources = [*(SOURCES / name for name in names), HERE / "host_api.cpp"]
+    sources += [] if headers else [HERE / "host_harness.cpp"]
     includes = [*(["-isystem", headers] if headers else []), f"-I{SOURCES}"]
-    return compile_library(
-        folder / "plugin_on_host.so", sources, ["-Wno-unknown-pragmas", *options, *includes, "-x", "c++"]
-    )
+    settings = ["-Wno-unknown-pragmas", '-DPEM_EDGE_SOURCES="test"', *options, *includes, "-x", "c++"]
+    return compile_library(folder / "plugin_on_host.so", sources, settings)
 
 
 def load(path: Path) -> ctypes.CDLL:
     """Load the library, and declare the types of its functions."""
     library = ctypes.CDLL(str(path))
     library.allocate.restype = ctypes.c_void_p
-    library.workspace.restype = ctypes.c_size_t
     library.output_extent.restype = ctypes.c_int64
     library.supported.restype = ctypes.c_bool
     return library
@@ -123,7 +142,8 @@ def load(path: Path) -> ctypes.CDLL:
 
 def attributes_of(case: Case) -> Attributes:
     kernel, strides, dilations = ((ctypes.c_int32 * 2)(*v) for v in (case.kernel_shape, case.strides, case.dilations))
-    return Attributes(kernel, strides, (ctypes.c_int32 * 4)(*case.pads), dilations, case.group, case.offset_group)
+    groups = case.group, case.offset_group
+    return Attributes(kernel, strides, (ctypes.c_int32 * 4)(*case.pads), dilations, *groups, int(case.relu))
 
 
 def problem_of(case: Case) -> Problem:
@@ -140,7 +160,7 @@ def run(
 ) -> Array:
     """Run one of the plugin's kernels on a case in float32 or float16, and return the output, (N, C', OH, OW)."""
     message = ctypes.create_string_buffer(1024)
-    with device_arrays(library, case, layout) as (tensors, workspace):
+    with device_arrays(library, case, layout) as tensors:
         error = library.run(
             ctypes.byref(problem_of(case)),
             Element.HALF if case.x.dtype == np.float16 else Element.FLOAT,
@@ -148,7 +168,6 @@ def run(
             kernel,
             ctypes.byref(Device(multiprocessors, shared_bytes)),
             ctypes.byref(Pointers(*(tensor.ctypes.data for tensor in tensors))),
-            ctypes.c_void_p(workspace.ctypes.data),
             message,
         )
         if error:
@@ -157,16 +176,13 @@ def run(
 
 
 @contextmanager
-def device_arrays(library: ctypes.CDLL, case: Case, layout: Layout) -> Iterator[tuple[list[Any], Any]]:
-    """Give the block X, W, offset, B, mask and Y, and the workspace. Memory to be written holds NaN."""
-    hwc8 = layout is Layout.HWC8
-    n, channels, height, width = case.output_shape
-    shape = (n, height, width, -(-channels // 8) * 8) if hwc8 else case.output_shape
-    arrays = [to_hwc8(case.x) if hwc8 else case.x, *case.inputs[1:], np.full(shape, np.nan, case.x.dtype)]
-    garbage = np.full(_workspace_bytes(library, case), 0xFF, np.uint8)
+def device_arrays(library: ctypes.CDLL, case: Case, layout: Layout) -> Iterator[list[Any]]:
+    """Give the block X, W, raw, B and Y, of which Y and all padding hold NaN."""
+    arrays = [*case.plugin_inputs, np.full(case.output_shape, np.nan, case.x.dtype)]
+    if layout is Layout.HWC8:
+        arrays = [to_hwc8(array) if array.ndim == 4 else array for array in arrays]
     with ExitStack() as stack:
-        *tensors, workspace = [stack.enter_context(_device_array(library, array)) for array in (*arrays, garbage)]
-        yield tensors, workspace
+        yield [stack.enter_context(_device_array(library, array)) for array in arrays]
 
 
 def result_of(output: Any, case: Case, layout: Layout) -> Array:
@@ -179,12 +195,6 @@ def result_of(output: Any, case: Case, layout: Layout) -> Array:
         raise RuntimeError("the padding of Y does not hold zeros")
     result: Array = output[..., :channels].transpose(0, 3, 1, 2).copy()
     return result
-
-
-def _workspace_bytes(library: ctypes.CDLL, case: Case) -> int:
-    taps = case.kernel_shape[0] * case.kernel_shape[1]
-    sizes = (ctypes.c_int64(size) for size in (case.weight.shape[0], case.x.shape[1], taps))
-    return int(library.workspace(*sizes))
 
 
 @contextmanager

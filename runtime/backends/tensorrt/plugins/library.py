@@ -42,13 +42,14 @@ def cached_path(tensorrt_version: str) -> Path:
 
 
 def source_hash() -> str:
-    """Return 12 hexadecimal digits of the SHA-256 of the names and contents of all sources."""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in SOURCES.rglob("*") if path.is_file()):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(SOURCES).as_posix()} {len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()[:12]
+    """Return 12 hexadecimal digits of the SHA-256 of the names and contents of all sources.
+
+    CMakeLists.txt computes the same, and the plugin tells it to TensorRT's timing cache.
+    """
+    files = [path for pattern in ("*", "kernels/*") for path in SOURCES.glob(pattern) if path.is_file()]
+    hashes = {path.relative_to(SOURCES).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    text = "".join(f"{name} {hashes[name]}\n" for name in sorted(hashes))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _require_file(path: Path) -> Path:

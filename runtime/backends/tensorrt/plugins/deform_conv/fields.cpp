@@ -10,18 +10,19 @@ constexpr int64_t kLargest = 1 << 15;  // makes all coordinates exact in FP32, a
 struct Row {
     const char* name;
     int32_t length;
-    int64_t smallest;
+    int64_t smallest, largest;
     int32_t* (*values)(Attributes&);
 };
 
 // The attributes, in the order of the fields.
 constexpr Row kRows[kAttributeCount] = {
-    {"kernel_shape", 2, 1, [](Attributes& a) { return a.kernel_shape; }},
-    {"strides", 2, 1, [](Attributes& a) { return a.strides; }},
-    {"pads", 4, 0, [](Attributes& a) { return a.pads; }},
-    {"dilations", 2, 1, [](Attributes& a) { return a.dilations; }},
-    {"group", 1, 1, [](Attributes& a) { return &a.group; }},
-    {"offset_group", 1, 1, [](Attributes& a) { return &a.offset_group; }},
+    {"kernel_shape", 2, 1, kLargest, [](Attributes& a) { return a.kernel_shape; }},
+    {"strides", 2, 1, kLargest, [](Attributes& a) { return a.strides; }},
+    {"pads", 4, 0, kLargest, [](Attributes& a) { return a.pads; }},
+    {"dilations", 2, 1, kLargest, [](Attributes& a) { return a.dilations; }},
+    {"group", 1, 1, kLargest, [](Attributes& a) { return &a.group; }},
+    {"offset_group", 1, 1, kLargest, [](Attributes& a) { return &a.offset_group; }},
+    {"relu", 1, 0, 1, [](Attributes& a) { return &a.relu; }},
 };
 
 const int32_t* values_of(const Row& row, const Attributes& attributes) {
@@ -30,7 +31,7 @@ const int32_t* values_of(const Row& row, const Attributes& attributes) {
 
 std::string expectation(const Row& row) {
     return "expected " + std::to_string(row.length) + (row.length == 1 ? " integer" : " integers") + " from " +
-           std::to_string(row.smallest) + " to " + std::to_string(kLargest);
+           std::to_string(row.smallest) + " to " + std::to_string(row.largest);
 }
 
 std::string refusal(const std::string& came, const Row& row) {
@@ -56,7 +57,7 @@ std::string read_row(const Row& row, const Field& field, Attributes& attributes)
         return refusal(name + " has " + std::to_string(field.data ? field.length : 0) + " values", row);
     for (int32_t i = 0; i < row.length; ++i) {
         const int64_t value = value_at(field, i);
-        if (value < row.smallest || value > kLargest)
+        if (value < row.smallest || value > row.largest)
             return refusal(name + " holds " + std::to_string(value), row);
         row.values(attributes)[i] = static_cast<int32_t>(value);
     }

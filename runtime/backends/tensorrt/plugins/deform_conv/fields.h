@@ -18,13 +18,13 @@ struct Field {
     int32_t length;
 };
 
-constexpr int kAttributeCount = 6;
+constexpr int kAttributeCount = 7;
 
 // Returns one int32 field per attribute, pointing into `attributes`. An engine file contains the same fields.
 std::array<Field, kAttributeCount> fields_of(const Attributes& attributes);
 
 // Reads fields from the ONNX parser (int32 or int64, depending on its version) or from an engine file, and copies their
-// data. Missing attributes get ONNX's defaults, except kernel_shape, which is required. Returns an empty string or, if
+// data. Missing attributes get ONNX's defaults, `relu` 0; kernel_shape is required. Returns an empty string or, if
 // a field is wrong, a message of one line with what came, what was expected and the cure; then `attributes` is
 // unchanged.
 std::string read_fields(const Field* fields, int32_t count, Attributes& attributes);

@@ -1,5 +1,15 @@
-// Shapes and index arithmetic of ONNX's modulated deformable convolution (DeformConv-19), for host and device. Does not
-// need CUDA's or TensorRT's headers.
+// Shapes and index arithmetic of the operator, for host and device. Does not need CUDA's or TensorRT's headers.
+//
+// The operator is ONNX's modulated deformable convolution (DeformConv-19) with what surrounds it in a network. Inputs:
+//
+//   X    (N, C, H, W)
+//   W    (taps, rows, columns): [tap][input channel of the group][output channel], padded with zeros to whole tiles of
+//        the fused kernel: rows to a multiple of 128, columns to 64 or to a multiple of 128
+//   raw  (N, 3 * offset_group * taps, OH, OW): dy and dx of each tap of each offset group, as in ONNX, and then the
+//        logits of the mask, to which the operator applies the sigmoid
+//   B    (C')
+//
+// The output is Y (N, C', OH, OW), behind ReLU if `relu` is 1.
 #pragma once
 
 #include <cmath>
@@ -20,6 +30,9 @@ struct Attributes {
     int32_t dilations[2] = {1, 1};
     int32_t group = 1;
     int32_t offset_group = 1;
+    int32_t relu = 0;
+
+    bool grouped() const { return group != 1 || offset_group != 1; }
 };
 
 // The sizes of one call. Every tensor has fewer than 2^31 values, as `check_shapes` ensures, so that indices fit 32
@@ -30,13 +43,38 @@ struct Problem {
     Attributes attributes;
 
     PEM_HOST_DEVICE int32_t taps() const { return attributes.kernel_shape[0] * attributes.kernel_shape[1]; }
+    PEM_HOST_DEVICE int32_t mask_channels() const { return attributes.offset_group * taps(); }
     PEM_HOST_DEVICE int32_t plane() const { return height * width; }
     PEM_HOST_DEVICE int32_t out_plane() const { return out_height * out_width; }
     PEM_HOST_DEVICE int32_t out_pixels() const { return batch * out_plane(); }
 };
 
-PEM_HOST_DEVICE constexpr int32_t divide_up(int32_t value, int32_t by) { return (value + by - 1) / by; }
-PEM_HOST_DEVICE constexpr int32_t round_up(int32_t value, int32_t to) { return divide_up(value, to) * to; }
+template <typename Size>
+PEM_HOST_DEVICE constexpr Size divide_up(Size value, int32_t by) {
+    return (value + by - 1) / by;
+}
+template <typename Size>
+PEM_HOST_DEVICE constexpr Size round_up(Size value, int32_t to) {
+    return divide_up(value, to) * to;
+}
+
+// Maximum numbers of input channels per step and of output channels per tile of the fused kernel.
+constexpr int32_t kLargestDepth = 128, kLargestOutputs = 128;
+
+// Returns the output channels per tile.
+PEM_HOST_DEVICE constexpr int32_t tile_outputs(int64_t out_channels) {
+    return out_channels <= kLargestOutputs / 2 ? kLargestOutputs / 2 : kLargestOutputs;
+}
+
+// Return the sizes of W for the input channels of a group, and for all output channels.
+template <typename Size>
+PEM_HOST_DEVICE constexpr Size weight_rows(Size channels) {
+    return round_up(channels, kLargestDepth);
+}
+template <typename Size>
+PEM_HOST_DEVICE constexpr Size weight_columns(Size out_channels) {
+    return round_up(out_channels, tile_outputs(out_channels));
+}
 
 // Returns the padding of a height or width minus the extent of the kernel.
 inline int64_t slack(const Attributes& attributes, int axis) {
@@ -44,11 +82,9 @@ inline int64_t slack(const Attributes& attributes, int axis) {
     return int64_t{attributes.pads[axis]} + attributes.pads[axis + 2] - span;
 }
 
-// Returns the height or width of the output. `Size` is an integer, or a symbolic dimension with + and / (rounding
-// down).
-template <typename Size>
-Size output_size(const Size& size, const Attributes& attributes, int axis) {
-    return (size + slack(attributes, axis)) / int64_t{attributes.strides[axis]} + int64_t{1};
+// Returns the height or width of the output, which is at least 1.
+inline int64_t output_size(int64_t size, const Attributes& attributes, int axis) {
+    return (size + slack(attributes, axis)) / attributes.strides[axis] + 1;
 }
 
 // The distance in memory between neighboring values along each axis. The index of a pixel is y * width + x.
@@ -74,29 +110,31 @@ PEM_HOST_DEVICE OutputPixel output_pixel(const Problem& problem, int32_t index) 
     return {index / problem.out_plane(), pixel, pixel / problem.out_width, pixel % problem.out_width};
 }
 
-// The values of the offset and mask tensors for one output pixel and one tap.
+// The values of the tensor raw for one output pixel and one tap.
 struct Displacement {
-    float dy, dx, modulation;
+    float dy, dx, logit;
 };
 
-PEM_HOST_DEVICE int32_t mask_index(const Problem& problem, const OutputPixel& at, int32_t offset_group, int32_t tap) {
-    const int32_t channel = (at.n * problem.attributes.offset_group + offset_group) * problem.taps() + tap;
-    return channel * problem.out_plane() + at.pixel;
-}
+PEM_HOST_DEVICE float sigmoid(float logit) { return 1.0f / (1.0f + expf(-logit)); }
 
-// Returns the index of dy; dx is one plane further.
-PEM_HOST_DEVICE int32_t offset_index(const Problem& problem, const OutputPixel& at, int32_t offset_group, int32_t tap) {
-    const int32_t channel = (at.n * problem.attributes.offset_group + offset_group) * problem.taps() + tap;
-    return 2 * channel * problem.out_plane() + at.pixel;
+// Returns what an output of the convolution becomes. NaN stays NaN.
+PEM_HOST_DEVICE float activated(const Problem& problem, float value) {
+    return problem.attributes.relu && value < 0 ? 0 : value;
 }
 
 // The four neighbors of a sample: their pixels, -1 for those outside the image (which count as zero), and weights.
-struct alignas(16) Corners {
-    int32_t pixel[4];
-    float weight[4];
+struct alignas(16) CornerPixels {
+    int32_t at[4];
+};
+struct alignas(16) CornerWeights {
+    float at[4];
+};
+struct Corners {
+    CornerPixels pixel;
+    CornerWeights weight;
 };
 
-PEM_HOST_DEVICE Corners no_corners() { return {{-1, -1, -1, -1}, {0, 0, 0, 0}}; }
+PEM_HOST_DEVICE Corners no_corners() { return {{{-1, -1, -1, -1}}, {{0, 0, 0, 0}}}; }
 
 PEM_HOST_DEVICE Corners corners_around(const Problem& problem, float y, float x, float modulation) {
     // This form of the condition also rejects NaN, and comes before conversions to integers, which could overflow.
@@ -107,10 +145,10 @@ PEM_HOST_DEVICE Corners corners_around(const Problem& problem, float y, float x,
     const bool upper = y0 >= 0, lower = y0 + 1 < problem.height;
     const bool near = x0 >= 0, far = x0 + 1 < problem.width;
     const int32_t first = y0 * problem.width + x0;
-    return {{upper && near ? first : -1, upper && far ? first + 1 : -1,
-             lower && near ? first + problem.width : -1, lower && far ? first + problem.width + 1 : -1},
-            {(1 - down) * (1 - right) * modulation, (1 - down) * right * modulation,
-             down * (1 - right) * modulation, down * right * modulation}};
+    return {{{upper && near ? first : -1, upper && far ? first + 1 : -1,
+              lower && near ? first + problem.width : -1, lower && far ? first + problem.width + 1 : -1}},
+            {{(1 - down) * (1 - right) * modulation, (1 - down) * right * modulation,
+              down * (1 - right) * modulation, down * right * modulation}}};
 }
 
 PEM_HOST_DEVICE Corners corners_of(const Problem& problem, const OutputPixel& at, int32_t tap,
@@ -119,7 +157,7 @@ PEM_HOST_DEVICE Corners corners_of(const Problem& problem, const OutputPixel& at
     const int32_t row = tap / a.kernel_shape[1], column = tap % a.kernel_shape[1];
     const int32_t y = at.y * a.strides[0] - a.pads[0] + row * a.dilations[0];
     const int32_t x = at.x * a.strides[1] - a.pads[1] + column * a.dilations[1];
-    return corners_around(problem, y + displacement.dy, x + displacement.dx, displacement.modulation);
+    return corners_around(problem, y + displacement.dy, x + displacement.dx, sigmoid(displacement.logit));
 }
 
 }  // namespace pem_edge

@@ -8,16 +8,14 @@ bool aligned(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) 
 }  // namespace
 
 bool fused_serves(const Problem& problem, const Form& form, const Pointers& pointers) {
-    if (problem.attributes.group != 1 || problem.attributes.offset_group != 1) return false;
-    if (workspace_bytes(problem.out_channels, problem.channels, problem.taps()) == 0) return false;
-    if (form.element == Element::kFloat) return true;
-    return form.layout == Layout::kHwc8 && aligned(pointers.x) && aligned(pointers.y);
+    if (problem.attributes.grouped() || problem.channels == 0 || !aligned(pointers.weight)) return false;
+    if (form.element == Element::kFloat) return form.layout == Layout::kLinear;
+    return form.layout == Layout::kHwc8 && aligned(pointers.x) && aligned(pointers.raw) && aligned(pointers.y);
 }
 
-cudaError_t launch(const Problem& problem, const Form& form, const Pointers& pointers, void* workspace,
-                   cudaStream_t stream) {
+cudaError_t launch(const Problem& problem, const Form& form, const Pointers& pointers, cudaStream_t stream) {
     if (problem.out_pixels() == 0 || problem.out_channels == 0) return cudaSuccess;
-    if (fused_serves(problem, form, pointers)) return launch_fused(problem, form, pointers, workspace, stream);
+    if (fused_serves(problem, form, pointers)) return launch_fused(problem, form, pointers, stream);
     return launch_simple(problem, form, pointers, stream);
 }
 

@@ -3,7 +3,7 @@
 namespace pem_edge {
 namespace {
 
-constexpr const char* kNames[kTensorCount] = {"X", "W", "offset", "B", "mask", "Y"};
+constexpr const char* kNames[kTensorCount] = {"X", "W", "raw", "B", "Y"};
 constexpr int64_t kUnknown = -1;
 
 std::string text_of(const Shape& shape) {
@@ -50,37 +50,41 @@ bool too_large(const Shape& shape) {
 
 }  // namespace
 
-bool supports(int position, const Form* forms) {
+bool supports(const Attributes& attributes, int position, const Form* forms) {
+    const Form& x = forms[kX];
     const Form& form = forms[position];
-    if (form.element != Element::kFloat && form.element != Element::kHalf) return false;
-    if (position != kX && form.element != forms[kX].element) return false;
-    if (position == kY) return form.layout == forms[kX].layout;
-    if (form.layout == Layout::kLinear) return true;
-    return position == kX && form.layout == Layout::kHwc8 && form.element == Element::kHalf;
+    if (position == kX) {
+        if (form.element == Element::kHalf && form.layout == Layout::kHwc8) return true;
+        const bool serves = form.element == Element::kFloat || (form.element == Element::kHalf && attributes.grouped());
+        return serves && form.layout == Layout::kLinear;
+    }
+    const bool always_linear = position == kWeight || position == kBias;
+    return form.element == x.element && form.layout == (always_linear ? Layout::kLinear : x.layout);
 }
 
 std::string check_shapes(const Attributes& a, const Shape* shapes) {
     const Shape& x = shapes[kX];
-    const Shape& weight = shapes[kWeight];
+    const Shape& bias = shapes[kBias];
     if (x.rank != 4) return mismatch(kX, x, {4, {kUnknown, kUnknown, kUnknown, kUnknown}});
-    if (weight.rank != 4) return mismatch(kWeight, weight, {4, {kUnknown, kUnknown, kUnknown, kUnknown}});
+    if (bias.rank != 1) return mismatch(kBias, bias, {1, {kUnknown}});
 
-    const int64_t channels = known(x.size[1]), out_channels = known(weight.size[0]);
+    const int64_t channels = known(x.size[1]), out_channels = known(bias.size[0]);
     std::string error = check_divisible("X", channels, "group", a.group);
     if (error.empty()) error = check_divisible("X", channels, "offset_group", a.offset_group);
-    if (error.empty()) error = check_divisible("W", out_channels, "group", a.group);
+    if (error.empty()) error = check_divisible("B", out_channels, "group", a.group);
     if (!error.empty()) return error;
 
-    const int64_t n = known(x.size[0]), taps = int64_t{a.kernel_shape[0]} * a.kernel_shape[1] * a.offset_group;
+    const int64_t n = known(x.size[0]), taps = int64_t{a.kernel_shape[0]} * a.kernel_shape[1];
     const int64_t height = output_extent(x.size[2], a, 0), width = output_extent(x.size[3], a, 1);
     if (height == 0 || width == 0)
         return "X of shape " + text_of(x) + " is smaller than the kernel: use a larger image";
+    const int64_t rows = channels < 0 ? kUnknown : weight_rows(channels / a.group);
+    const int64_t columns = out_channels < 0 ? kUnknown : weight_columns(out_channels);
     const Shape expected[kTensorCount] = {
         x,
-        {4, {out_channels, channels < 0 ? kUnknown : channels / a.group, a.kernel_shape[0], a.kernel_shape[1]}},
-        {4, {n, 2 * taps, height, width}},
+        {3, {taps, rows, columns}},
+        {4, {n, 3 * taps * a.offset_group, height, width}},
         {1, {out_channels}},
-        {4, {n, taps, height, width}},
         {4, {n, out_channels, height, width}},
     };
     for (int i = 0; i < kTensorCount; ++i) {

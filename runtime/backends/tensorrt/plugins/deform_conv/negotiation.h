@@ -8,8 +8,8 @@
 
 namespace pem_edge {
 
-// The inputs, in the order of ONNX's DeformConv, and the output.
-enum Tensor { kX, kWeight, kOffset, kBias, kMask, kY, kTensorCount };
+// The inputs and the output, as geometry.h describes them.
+enum Tensor { kX, kWeight, kRaw, kBias, kY, kTensorCount };
 constexpr int kInputCount = kY;
 
 enum class Element { kFloat, kHalf, kOther };
@@ -21,8 +21,9 @@ struct Form {
 };
 
 // Returns whether tensor `position` may have `forms[position]`, given the forms before it; later ones are not read.
-// All tensors have the same type. X and Y have the same layout; all other tensors are linear.
-bool supports(int position, const Form* forms);
+// All tensors have the same type. X, raw and Y have the same layout, W and B are linear. Without groups there is one
+// layout for each type: the one that the fused kernel takes.
+bool supports(const Attributes& attributes, int position, const Form* forms);
 
 struct Shape {
     int32_t rank;

@@ -12,7 +12,7 @@
 namespace pem_edge {
 
 constexpr const char* kPluginName = "PemDeformConv";
-constexpr const char* kPluginVersion = "1";
+constexpr const char* kPluginVersion = "2";  // export/graph/rewrites/deform_conv.py has it in the nodes
 constexpr const char* kPluginNamespace = "";  // where the ONNX parser searches for unknown operators
 
 class DeformConvPlugin final : public nvinfer1::IPluginV3,
@@ -36,14 +36,11 @@ public:
                                int32_t input_count) const noexcept override;
     int32_t getOutputShapes(const nvinfer1::DimsExprs* inputs, int32_t input_count, const nvinfer1::DimsExprs*, int32_t,
                             nvinfer1::DimsExprs* outputs, int32_t output_count,
-                            nvinfer1::IExprBuilder& builder) noexcept override;
+                            nvinfer1::IExprBuilder&) noexcept override;
     bool supportsFormatCombination(int32_t position, const nvinfer1::DynamicPluginTensorDesc* tensors,
                                    int32_t input_count, int32_t output_count) noexcept override;
     int32_t configurePlugin(const nvinfer1::DynamicPluginTensorDesc* inputs, int32_t input_count,
                             const nvinfer1::DynamicPluginTensorDesc* outputs, int32_t output_count) noexcept override;
-    size_t getWorkspaceSize(const nvinfer1::DynamicPluginTensorDesc* inputs, int32_t input_count,
-                            const nvinfer1::DynamicPluginTensorDesc* outputs,
-                            int32_t output_count) const noexcept override;
     const char* getTimingCacheID() noexcept override { return description_.c_str(); }
     const char* getMetadataString() noexcept override { return description_.c_str(); }
 

@@ -66,14 +66,17 @@ private:
 using Fields = std::vector<PluginField>;
 using Sizes = std::vector<int64_t>;
 
-const std::vector<int64_t> kKernel{3, 3}, kStrides{2, 1}, kPads{1, 0, 2, 1}, kDilations{1, 2}, kGroup{2}, kOffsetGroup{1};
+constexpr int32_t kInputs = 4;  // X, W, raw and B
+
+const std::vector<int64_t> kKernel{3, 3}, kStrides{2, 1}, kPads{1, 0, 2, 1}, kDilations{1, 2}, kGroup{2}, kOffsetGroup{1}, kRelu{1};
 
 Fields good_fields() {
     const auto field = [](const char* name, const std::vector<int64_t>& values) {
         return PluginField(name, values.data(), PluginFieldType::kINT64, static_cast<int32_t>(values.size()));
     };
     return {field("kernel_shape", kKernel), field("strides", kStrides), field("pads", kPads),
-            field("dilations", kDilations), field("group", kGroup),     field("offset_group", kOffsetGroup)};
+            field("dilations", kDilations), field("group", kGroup),     field("offset_group", kOffsetGroup),
+            field("relu", kRelu)};
 }
 
 IPluginV3* create(IPluginCreatorV3One* creator, const Fields& fields, TensorRTPhase phase) {
@@ -117,8 +120,8 @@ PluginTensorDesc tensor(const Sizes& sizes, DataType type = DataType::kHALF,
 }
 
 std::vector<PluginTensorDesc> tensors(int64_t batch, int64_t channels) {
-    return {tensor({batch, channels, 8, 16}), tensor({6, 2, 3, 3}),        tensor({batch, 18, 5, 13}),
-            tensor({6}),                      tensor({batch, 9, 5, 13}), tensor({batch, 6, 5, 13})};
+    return {tensor({batch, channels, 8, 16}), tensor({9, 128, 64}), tensor({batch, 27, 5, 13}), tensor({6}),
+            tensor({batch, 6, 5, 13})};
 }
 
 std::vector<DynamicPluginTensorDesc> dynamic(const std::vector<PluginTensorDesc>& tensors) {
@@ -129,13 +132,13 @@ std::vector<DynamicPluginTensorDesc> dynamic(const std::vector<PluginTensorDesc>
 
 void print_output_shape(IPluginV3* plugin, size_t axes) {
     Builder builder;
-    DimsExprs inputs[5]{}, output{};
+    DimsExprs inputs[kInputs]{}, output{};
     const std::vector<PluginTensorDesc> all = tensors(7, 4);
-    for (int i = 0; i < 5; ++i) {
+    for (int i = 0; i < kInputs; ++i) {
         inputs[i].nbDims = i == 0 ? static_cast<int32_t>(axes) : all[i].dims.nbDims;
         for (int32_t k = 0; k < inputs[i].nbDims; ++k) inputs[i].d[k] = builder.constant(all[i].dims.d[k]);
     }
-    const int32_t error = build(plugin)->getOutputShapes(inputs, 5, nullptr, 0, &output, 1, builder);
+    const int32_t error = build(plugin)->getOutputShapes(inputs, kInputs, nullptr, 0, &output, 1, builder);
     std::printf("output shape: %d", error);
     for (int32_t i = 0; i < output.nbDims; ++i) std::printf(" %d", static_cast<int>(output.d[i]->getConstantValue()));
     std::printf("\n");
@@ -144,17 +147,17 @@ void print_output_shape(IPluginV3* plugin, size_t axes) {
 void print_supported_formats(IPluginV3* plugin) {
     for (DataType type : {DataType::kFLOAT, DataType::kHALF, DataType::kINT8})
         for (TensorFormat x : {TensorFormat::kLINEAR, TensorFormat::kHWC8, TensorFormat::kCHW32})
-            for (TensorFormat y : {TensorFormat::kLINEAR, TensorFormat::kHWC8}) {
+            for (TensorFormat others : {TensorFormat::kLINEAR, TensorFormat::kHWC8}) {
                 std::vector<DynamicPluginTensorDesc> all = dynamic(tensors(1, 4));
                 bool supported = true;
-                for (int32_t i = 0; i < 6; ++i) {
+                for (int32_t i = 0; i <= kInputs; ++i) {
                     all[i].desc.type = type;
-                    all[i].desc.format = i == 0 ? x : i == 5 ? y : TensorFormat::kLINEAR;
-                    supported = supported && build(plugin)->supportsFormatCombination(i, all.data(), 5, 1);
+                    all[i].desc.format = i == 0 ? x : i % 2 == 0 ? others : TensorFormat::kLINEAR;
+                    supported = supported && build(plugin)->supportsFormatCombination(i, all.data(), kInputs, 1);
                 }
                 if (supported)
-                    std::printf("supports type %d, X in format %d, Y in %d\n", static_cast<int>(type),
-                                static_cast<int>(x), static_cast<int>(y));
+                    std::printf("supports type %d, X in format %d, raw and Y in %d\n", static_cast<int>(type),
+                                static_cast<int>(x), static_cast<int>(others));
             }
 }
 
@@ -163,21 +166,22 @@ void print_shape_checks(IPluginV3* plugin) {
         const std::vector<PluginTensorDesc> all = tensors(1, channels);
         const std::vector<DynamicPluginTensorDesc> bounds = dynamic(all);
         std::printf("configure with %d channels: %d\n", static_cast<int>(channels),
-                    build(plugin)->configurePlugin(bounds.data(), 5, bounds.data() + 5, 1));
+                    build(plugin)->configurePlugin(bounds.data(), kInputs, bounds.data() + kInputs, 1));
         std::printf("change to %d channels: %d\n", static_cast<int>(channels),
-                    runtime(plugin)->onShapeChange(all.data(), 5, all.data() + 5, 1));
+                    runtime(plugin)->onShapeChange(all.data(), kInputs, all.data() + kInputs, 1));
     }
     const std::vector<DynamicPluginTensorDesc> bounds = dynamic(tensors(1, 4));
-    std::printf("configure with 4 inputs: %d\n", build(plugin)->configurePlugin(bounds.data(), 4, bounds.data() + 4, 1));
-    std::printf("workspace %zu\n", build(plugin)->getWorkspaceSize(bounds.data(), 5, bounds.data() + 5, 1));
+    std::printf("configure with 3 inputs: %d\n", build(plugin)->configurePlugin(bounds.data(), 3, bounds.data() + 3, 1));
+    std::printf("workspace %zu\n",
+                build(plugin)->getWorkspaceSize(bounds.data(), kInputs, bounds.data() + kInputs, 1));
 }
 
 void print_enqueue(IPluginV3* plugin, int64_t batch, int64_t channels) {
     const std::vector<PluginTensorDesc> all = tensors(batch, channels);
-    const void* inputs[5]{};
+    const void* inputs[kInputs]{};
     void* outputs[1]{};
     std::printf("enqueue of batch %d with %d channels: %d\n", static_cast<int>(batch), static_cast<int>(channels),
-                runtime(plugin)->enqueue(all.data(), all.data() + 5, inputs, outputs, nullptr, nullptr));
+                runtime(plugin)->enqueue(all.data(), all.data() + kInputs, inputs, outputs, nullptr, nullptr));
 }
 
 void print_refusals(IPluginCreatorV3One* creator) {
@@ -224,9 +228,9 @@ int main(int, char** arguments) {
                 core(plugin.get())->getPluginVersion(), core(plugin.get())->getPluginNamespace(),
                 build(plugin.get())->getNbOutputs());
 
-    const DataType inputs[5] = {DataType::kHALF, DataType::kHALF, DataType::kHALF, DataType::kHALF, DataType::kHALF};
+    const DataType inputs[kInputs] = {DataType::kHALF, DataType::kHALF, DataType::kHALF, DataType::kHALF};
     DataType output = DataType::kFLOAT;
-    const int32_t error = build(plugin.get())->getOutputDataTypes(&output, 1, inputs, 5);
+    const int32_t error = build(plugin.get())->getOutputDataTypes(&output, 1, inputs, kInputs);
     std::printf("output type: %d %d\n", error, static_cast<int>(output));
     print_output_shape(plugin.get(), 4);
     print_output_shape(plugin.get(), 3);

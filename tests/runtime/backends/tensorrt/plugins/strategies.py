@@ -11,7 +11,7 @@ from reference.deform_conv_cases import Case, make
 
 @st.composite
 def cases(draw: st.DrawFn, *, grouped: bool = True) -> Case:
-    """Draw cases with odd sizes, strides, dilations, pads, offsets far outside and, if ``grouped``, groups."""
+    """Draw cases with odd sizes, strides, dilations, pads, offsets far outside, ReLU and, if ``grouped``, groups."""
 
     def pair(low: int, high: int) -> tuple[int, int]:
         return draw(st.integers(low, high)), draw(st.integers(low, high))
@@ -33,5 +33,6 @@ def cases(draw: st.DrawFn, *, grouped: bool = True) -> Case:
         dilations=dilations,
         group=group,
         offset_group=offset_group,
+        relu=draw(st.booleans()),
         reach=draw(st.sampled_from([0.0, 0.5, 3.0, 100.0])),
     )

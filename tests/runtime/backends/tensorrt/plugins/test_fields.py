@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from reference.host_cuda.plugin.host_library import Attributes, Field, FieldType
 
-LENGTHS = {"kernel_shape": 2, "strides": 2, "pads": 4, "dilations": 2, "group": 1, "offset_group": 1}
+LENGTHS = {"kernel_shape": 2, "strides": 2, "pads": 4, "dilations": 2, "group": 1, "offset_group": 1, "relu": 1}
 DEFAULTS: dict[str, Any] = {
     "strides": (1, 1),
     "pads": (0, 0, 0, 0),
     "dilations": (1, 1),
     "group": 1,
     "offset_group": 1,
+    "relu": 0,
 }
 Values = dict[str, tuple[int, ...]]
 
@@ -43,9 +44,9 @@ def read_raw(host: ctypes.CDLL, fields: Any) -> tuple[dict[str, Any], str]:
 
 @st.composite
 def valid(draw: st.DrawFn) -> Values:
-    smallest = {"pads": 0}
+    limits = {"pads": (0, 2**15), "relu": (0, 1)}
     values = {
-        name: tuple(draw(st.integers(smallest.get(name, 1), 2**15)) for _ in range(length))
+        name: tuple(draw(st.integers(*limits.get(name, (1, 2**15)))) for _ in range(length))
         for name, length in LENGTHS.items()
     }
     left_out = draw(st.sets(st.sampled_from(list(DEFAULTS))))
@@ -86,6 +87,7 @@ def test_attributes_survive_an_engine_file(host: ctypes.CDLL, values: Values) ->
         ({"dilations": (1, 32769)}, "dilations holds 32769, expected 2 integers from 1 to 32768"),
         ({"group": (0,)}, "group holds 0, expected 1 integer from 1 to 32768"),
         ({"offset_group": ()}, "offset_group has 0 values, expected 1 integer from 1 to 32768"),
+        ({"relu": (2,)}, "relu holds 2, expected 1 integer from 0 to 1"),
         ({"stride": (1, 1)}, "unknown attribute stride, expected only kernel_shape, strides, pads, dilations, group, "),
     ],
 )

@@ -38,7 +38,7 @@ def onnxruntime_result(case: Case) -> Array:
     except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented:
         pytest.skip(f"onnxruntime {onnxruntime.__version__} has no DeformConv")
     result: Array = session.run(None, dict(zip(names, case.inputs, strict=True)))[0]
-    return result
+    return np.maximum(result, 0) if case.relu else result
 
 
 def assert_close(actual: Array, case: Case, *, per_product: float, result: float) -> None:
@@ -131,7 +131,8 @@ def test_positions_are_computed_in_float(host: ctypes.CDLL) -> None:
     """Use positions that half precision would round to multiples of 0.25 or 0.5."""
     case = make(np.random.default_rng(3), size=(1, 700), kernel=(1, 1), pads=(0, 0, 0, 0), channels=1, out_channels=1)
     case.x[...] = np.arange(700) % 2
-    case.weight[...] = case.mask[...] = 1
+    case.weight[...] = 1
+    case.logits[...] = 50
     case.bias[...] = case.offset[...] = 0
     case.offset[:, 1] = 0.125
     actual = run(host, case.astype(np.float16), Kernel.FUSED, Layout.HWC8)
@@ -159,11 +160,32 @@ def test_the_kernel_is_chosen_by_the_table(
     assert blocks_of_last_launch(host)[0] == blocks
 
 
-def test_kernels_too_large_to_reorder_go_the_simple_way(host: ctypes.CDLL) -> None:
-    wide = (1, 2**14 + 1)
-    rng = np.random.default_rng(5)
-    case = make(rng, size=wide, kernel=wide, pads=(0, 0, 0, 0), channels=1, out_channels=1, reach=0.0)
+def test_a_kernel_of_many_taps(host: ctypes.CDLL) -> None:
+    wide = (1, 2**10)
+    case = make(np.random.default_rng(5), size=wide, kernel=wide, pads=(0, 0, 0, 0), channels=1, out_channels=1)
     np.testing.assert_allclose(run(host, case), reference(case), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("logit", [-np.inf, -1e4, -20, -0.5, 0, 3, 1e4, np.inf])
+@pytest.mark.parametrize("layout", [Layout.LINEAR, Layout.HWC8])
+def test_the_mask_is_the_sigmoid_of_its_logits(host: ctypes.CDLL, layout: Layout, logit: float) -> None:
+    """Sample ones in their places, so that every output is the mask."""
+    dtype = np.float32 if layout is Layout.LINEAR else np.float16
+    case = make(np.random.default_rng(7), kernel=(1, 1), pads=(0, 0, 0, 0), channels=1).astype(dtype)
+    case.x[...] = case.weight[...] = 1
+    case.bias[...] = case.offset[...] = 0
+    case.logits[...] = logit
+    actual = run(host, case, Kernel.FUSED, layout)
+    np.testing.assert_allclose(actual, reference(case), rtol=HALF if dtype is np.float16 else 4 * FLOAT, atol=2.0**-24)
+
+
+@pytest.mark.parametrize("kernel", [Kernel.SIMPLE, Kernel.FUSED])
+def test_relu_lets_nan_through(host: ctypes.CDLL, kernel: Kernel) -> None:
+    case = make(np.random.default_rng(8), relu=True)
+    case.bias[0] = np.nan
+    actual = run(host, case, kernel)
+    assert np.isnan(actual[:, 0]).all()
+    assert actual[:, 1:].min() == 0
 
 
 def test_an_empty_batch_is_no_error(host: ctypes.CDLL) -> None:

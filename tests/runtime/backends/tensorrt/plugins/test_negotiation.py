@@ -14,51 +14,61 @@ from reference.deform_conv_cases import Case, make
 from reference.host_cuda.plugin.host_library import Attributes, Element, Form, Layout, Shape, attributes_of
 from tests.runtime.backends.tensorrt.plugins.strategies import cases
 
-X, WEIGHT, OFFSET, BIAS, MASK, Y = range(6)
+X, WEIGHT, RAW, BIAS, Y = range(5)
 EVERY_FORM = [Form(element, layout) for element, layout in product(Element, Layout)]
 
 
 def combination(element: Element, layout: Layout) -> list[Form]:
-    return [Form(element, layout if position in (X, Y) else Layout.LINEAR) for position in range(6)]
+    return [Form(element, Layout.LINEAR if position in (WEIGHT, BIAS) else layout) for position in range(5)]
 
 
-COMBINATIONS = [
-    combination(Element.FLOAT, Layout.LINEAR),
-    combination(Element.HALF, Layout.LINEAR),
-    combination(Element.HALF, Layout.HWC8),
-]
+FLOAT = combination(Element.FLOAT, Layout.LINEAR)
+HALF = combination(Element.HALF, Layout.LINEAR)
+HALF_HWC8 = combination(Element.HALF, Layout.HWC8)
 
 
 def key(form: Form) -> tuple[int, int]:
     return form.element, form.layout
 
 
-def test_exactly_three_combinations_are_supported(host: ctypes.CDLL) -> None:
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        ((1, 1), [FLOAT, HALF_HWC8]),
+        ((2, 1), [FLOAT, HALF, HALF_HWC8]),
+        ((1, 2), [FLOAT, HALF, HALF_HWC8]),
+    ],
+)
+def test_exactly_the_combinations_that_a_kernel_serves_well_are_supported(
+    host: ctypes.CDLL, groups: tuple[int, int], expected: list[list[Form]]
+) -> None:
     """Ask as TensorRT does: position by position, with later forms undecided."""
+    case = make(np.random.default_rng(0), group=groups[0], offset_group=groups[1])
+    attributes = ctypes.byref(attributes_of(case))
     chosen: list[list[Form]] = [[]]
-    for position in range(6):
-        unknown = [Form(99, 99)] * (5 - position)
+    for position in range(5):
+        unknown = [Form(99, 99)] * (4 - position)
         chosen = [
             [*before, form]
             for before in chosen
             for form in EVERY_FORM
-            if host.supported(position, (Form * 6)(*before, form, *unknown))
+            if host.supported(attributes, position, (Form * 5)(*before, form, *unknown))
         ]
-    assert sorted([key(f) for f in forms] for forms in chosen) == sorted([key(f) for f in c] for c in COMBINATIONS)
+    assert sorted([key(f) for f in forms] for forms in chosen) == sorted([key(f) for f in c] for c in expected)
 
 
 def shapes_of(case: Case) -> list[tuple[int, ...]]:
-    return [*(array.shape for array in case.inputs), case.output_shape]
+    return [*(array.shape for array in case.plugin_inputs), case.output_shape]
 
 
 def complaint(host: ctypes.CDLL, attributes: Attributes, shapes: list[tuple[int, ...]]) -> str:
     message = ctypes.create_string_buffer(1024)
-    described = (Shape * 6)(*(Shape(len(shape), (ctypes.c_int64 * 8)(*shape)) for shape in shapes))
+    described = (Shape * 5)(*(Shape(len(shape), (ctypes.c_int64 * 8)(*shape)) for shape in shapes))
     host.check(ctypes.byref(attributes), described, message)
     return message.value.decode()
 
 
-@given(case=cases(), unknown=st.sets(st.tuples(st.integers(0, 5), st.integers(0, 3))))
+@given(case=cases(), unknown=st.sets(st.tuples(st.integers(0, 4), st.integers(0, 3))))
 def test_shapes_that_fit_are_accepted_known_or_not(
     host: ctypes.CDLL, case: Case, unknown: set[tuple[int, int]]
 ) -> None:
@@ -69,13 +79,15 @@ def test_shapes_that_fit_are_accepted_known_or_not(
     assert complaint(host, attributes_of(case), shapes) == ""
 
 
-@given(case=cases(), tensor=st.integers(0, 5), axis=st.integers(0, 3))
+@given(case=cases(), tensor=st.integers(0, 4), axis=st.integers(0, 3))
 def test_a_shape_that_does_not_fit_is_refused(host: ctypes.CDLL, case: Case, tensor: int, axis: int) -> None:
-    """Change one size by one, which contradicts another size unless a stride absorbs it."""
+    """Change one size by one, which contradicts another size unless a stride or W's padding absorbs it."""
     shapes = [list(shape) for shape in shapes_of(case)]
     axis %= len(shapes[tensor])
     shapes[tensor][axis] += 1
     absorbed = tensor == X and axis >= 2 and case.strides[axis - 2] > 1
+    if tensor == X and axis == 1:
+        absorbed = shapes[X][1] % case.group == shapes[X][1] % case.offset_group == 0
     if not absorbed:
         assert complaint(host, attributes_of(case), [tuple(shape) for shape in shapes]).endswith(
             "export the model again"
@@ -97,11 +109,11 @@ def test_output_size_is_the_standards(host: ctypes.CDLL, case: Case) -> None:
     ("tensor", "shape", "message"),
     [
         (X, (1, 8, 5), "X has shape (1, 8, 5), expected (-1, -1, -1, -1)"),
-        (WEIGHT, (8, 8, 3), "W has shape (8, 8, 3), expected (-1, -1, -1, -1)"),
-        (WEIGHT, (8, 8, 3, 5), "W has shape (8, 8, 3, 5), expected (8, 8, 3, 3)"),
-        (OFFSET, (1, 9, 5, 6), "offset has shape (1, 9, 5, 6), expected (1, 18, 5, 6)"),
-        (BIAS, (1, 8), "B has shape (1, 8), expected (8)"),
-        (MASK, (1, 18, 5, 6), "mask has shape (1, 18, 5, 6), expected (1, 9, 5, 6)"),
+        (WEIGHT, (8, 8, 3, 3), "W has shape (8, 8, 3, 3), expected (9, 128, 64)"),
+        (WEIGHT, (9, 8, 8), "W has shape (9, 8, 8), expected (9, 128, 64)"),
+        (RAW, (1, 18, 5, 6), "raw has shape (1, 18, 5, 6), expected (1, 27, 5, 6)"),
+        (BIAS, (1, 8), "B has shape (1, 8), expected (-1)"),
+        (Y, (1, 9, 5, 6), "Y has shape (1, 9, 5, 6), expected (1, 8, 5, 6)"),
     ],
 )
 def test_complaints_name_what_came_and_what_was_expected(
@@ -134,13 +146,13 @@ def test_channels_must_divide_into_groups(host: ctypes.CDLL, name: str) -> None:
 def test_tensors_beyond_32_bit_indices_are_refused(host: ctypes.CDLL) -> None:
     case = make(np.random.default_rng(0))
     height, width = 2**14, 2**14
-    shapes = [(1, 8, height, width), (8, 8, 3, 3), (1, 18, height, width), (8,), (1, 9, height, width)]
+    shapes = [(1, 8, height, width), (9, 128, 64), (1, 27, height, width), (8,)]
     message = complaint(host, attributes_of(case), [*shapes, (1, 8, height, width)])
     assert message == ("X of shape (1, 8, 16384, 16384) has 2^31 values or more: use a smaller batch or image")
 
 
-def test_workspace_holds_the_padded_weights_in_float(host: ctypes.CDLL) -> None:
-    assert host.workspace(ctypes.c_int64(128), ctypes.c_int64(128), ctypes.c_int64(9)) == 128 * 128 * 9 * 4
-    assert host.workspace(ctypes.c_int64(129), ctypes.c_int64(1), ctypes.c_int64(1)) == 256 * 128 * 4
-    assert host.workspace(ctypes.c_int64(1), ctypes.c_int64(1), ctypes.c_int64(2**14)) == 2**30
-    assert host.workspace(ctypes.c_int64(1), ctypes.c_int64(1), ctypes.c_int64(2**14 + 1)) == 0
+@given(channels=st.integers(1, 300), out_channels=st.integers(1, 300), group=st.integers(1, 3))
+def test_weights_are_padded_to_whole_tiles(host: ctypes.CDLL, channels: int, out_channels: int, group: int) -> None:
+    sizes = {"channels": group * channels, "out_channels": group * out_channels, "group": group}
+    case = make(np.random.default_rng(0), size=(1, 1), kernel=(1, 1), pads=(0, 0, 0, 0), **sizes)
+    assert complaint(host, attributes_of(case), shapes_of(case)) == ""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pem_edge.runtime.backends.tensorrt.plugins.library import SOURCES
+from pem_edge.runtime.backends.tensorrt.plugins.library import SOURCES, source_hash
 from reference.deform_conv_cases import make, reference
 from reference.host_cuda.plugin.host_library import (
     Layout,
@@ -20,39 +19,40 @@ from reference.host_cuda.plugin.host_library import (
     load,
     result_of,
 )
-from scripts.gpu.harness import Plugin
+from scripts.gpu.harness import Attributes, Buffer, Plugin
 
 HEADERS = [folder for folder in os.environ.get("TENSORRT_INCLUDE_DIR", "").split(":") if folder]
 CUDA_INCLUDE = "/usr/local/cuda/include"
 
 CONVERSATION = """\
-1 creator: PemDeformConv 1 "", PLUGIN CREATOR_V3ONE
+1 creator: PemDeformConv 2 "", PLUGIN CREATOR_V3ONE
 field kernel_shape
 field strides
 field pads
 field dilations
 field group
 field offset_group
-serialized kernel_shape=3,3 strides=2,1 pads=1,0,2,1 dilations=1,2 group=2 offset_group=1
-serialized kernel_shape=3,3 strides=2,1 pads=1,0,2,1 dilations=1,2 group=2 offset_group=1
-timing cache: kernel_shape=3,3 strides=2,1 pads=1,0,2,1 dilations=1,2 group=2 offset_group=1
-plugin PemDeformConv 1 "" with 1 output
+field relu
+serialized kernel_shape=3,3 strides=2,1 pads=1,0,2,1 dilations=1,2 group=2 offset_group=1 relu=1
+serialized kernel_shape=3,3 strides=2,1 pads=1,0,2,1 dilations=1,2 group=2 offset_group=1 relu=1
+timing cache: kernel_shape=3,3 strides=2,1 pads=1,0,2,1 dilations=1,2 group=2 offset_group=1 relu=1 sources=SOURCES
+plugin PemDeformConv 2 "" with 1 output
 output type: 0 1
 output shape: 0 7 6 5 13
-  logged 1: PemDeformConv: X and W have 3 and 4 axes, expected 4 each: export the model again
+  logged 1: PemDeformConv: X, raw and B have 3, 4 and 1 axes, expected 4, 4 and 1: export the model again
 output shape: 1
-supports type 0, X in format 0, Y in 0
-supports type 1, X in format 0, Y in 0
-supports type 1, X in format 2, Y in 2
+supports type 0, X in format 0, raw and Y in 0
+supports type 1, X in format 0, raw and Y in 0
+supports type 1, X in format 2, raw and Y in 2
 configure with 4 channels: 0
 change to 4 channels: 0
   logged 1: PemDeformConv: X has 5 channels, expected a multiple of group 2: export the model again
 configure with 5 channels: 1
   logged 1: PemDeformConv: X has 5 channels, expected a multiple of group 2: export the model again
 change to 5 channels: 1
-  logged 1: PemDeformConv: 4 inputs and 1 outputs came, expected X, W, offset, B, mask and Y: export the model again
-configure with 4 inputs: 1
-workspace 589824
+  logged 1: PemDeformConv: 3 inputs and 1 outputs came, expected X, W, raw, B and Y: export the model again
+configure with 3 inputs: 1
+workspace 0
 enqueue of batch 0 with 4 channels: 0
   logged 1: PemDeformConv: X has 5 channels, expected a multiple of group 2: export the model again
 enqueue of batch 1 with 5 channels: 1
@@ -104,19 +104,21 @@ def test_the_plugin_answers_tensorrt(built: Path, headers: str, tmp_path: Path) 
     source = Path(__file__).parent / "plugin_driver.cpp"
     includes = ["-isystem", headers, "-isystem", CUDA_INCLUDE]
     call("g++", "-std=c++17", "-Wall", "-Wextra", "-Werror", *includes, str(source), "-o", str(driver), "-ldl")
-    assert call(str(driver), str(built / "libdeform_conv.so")) == CONVERSATION
+    assert call(str(driver), str(built / "libdeform_conv.so")) == CONVERSATION.replace("SOURCES", source_hash())
 
 
 def test_the_harness_speaks_to_the_plugin(built: Path) -> None:
     """Call the harness with an empty batch, which needs no GPU."""
-    empty = make(np.random.default_rng(0), batch=0)
-    with Plugin(built / "libenqueue_harness.so", empty) as plugin:
-        assert plugin.workspace(empty, half=True, hwc8=True) == 9 * 128 * 128 * 4
-        plugin.enqueue(empty, [0] * 6, 0, 0, half=True, hwc8=True)
+    library = built / "libenqueue_harness.so"
+    empty = [Buffer(0, shape) for shape in ((0, 8, 5, 6), (9, 128, 64), (0, 27, 5, 6), (8,), (0, 8, 5, 6))]
+    with Plugin(library, Attributes()) as plugin:
+        plugin.enqueue(empty, 0, half=True, hwc8=True)
         with pytest.raises(RuntimeError, match="refused the call"):
-            plugin.enqueue(make(np.random.default_rng(0), batch=0, kernel=(1, 1)), [0] * 6, 0, 0, half=True, hwc8=True)
+            plugin.enqueue([*empty[:2], empty[0], *empty[3:]], 0, half=True, hwc8=True)
+        with pytest.raises(ValueError, match="expected X, W, raw, B and Y"):
+            plugin.enqueue(empty[:4], 0, half=True, hwc8=True)
     with pytest.raises(RuntimeError, match="refused the attributes"):
-        Plugin(built / "libenqueue_harness.so", replace(empty, strides=(0, 1)))
+        Plugin(library, Attributes(strides=(0, 1)))
 
 
 @pytest.fixture(scope="module")
@@ -137,11 +139,12 @@ def test_enqueue_computes_whatever_the_shape(
     form = {"half": dtype is np.float16, "hwc8": layout is Layout.HWC8}
     settings = [{"batch": n, "size": size, "channels": 12, "group": group} for n, size in ((1, (5, 6)), (3, (9, 4)))]
     cases = [make(np.random.default_rng(0), **setting).astype(dtype) for setting in settings]  # type: ignore[arg-type]
-    with Plugin(on_host, cases[0]) as plugin:
+    with Plugin(on_host, Attributes(group=group)) as plugin:
         for case in cases:
-            with device_arrays(library, case, layout) as (tensors, workspace):
-                assert plugin.workspace(case, **form) == workspace.nbytes
-                plugin.enqueue(case, [tensor.ctypes.data for tensor in tensors], workspace.ctypes.data, 0, **form)
+            with device_arrays(library, case, layout) as tensors:
+                shapes = [*(array.shape for array in case.plugin_inputs), case.output_shape]
+                buffers = [Buffer(array.ctypes.data, shape) for array, shape in zip(tensors, shapes, strict=True)]
+                plugin.enqueue(buffers, 0, **form)
                 actual = result_of(tensors[-1], case, layout)
             expected = reference(case)
             np.testing.assert_allclose(actual, expected, rtol=0, atol=limit * float(np.abs(expected).max()))

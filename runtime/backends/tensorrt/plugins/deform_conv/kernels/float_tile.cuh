@@ -20,28 +20,37 @@ struct FloatTile {
         return n * problem.channels * problem.plane();
     }
 
+    using Loaded = Displacement;
+
+    __device__ static Loaded load_displacement(const Problem& problem, const float* raw, int32_t out_pixel,
+                                               int32_t tap) {
+        const Strides strides = linear_strides(3 * problem.taps(), problem.out_plane());
+        return pem_edge::load_displacement(problem, strides, raw, output_pixel(problem, out_pixel), 0, tap);
+    }
+
     // The neighbors of this thread's samples, kept in registers from their load to their use one step later.
     class Gather {
     public:
-        __device__ void load(const Problem& problem, const float* x, const Corners* corners, int32_t first_channel) {
-            const Corners at = corners[column()];
+        __device__ void load(const Problem& problem, const float* x, const CornerTable<kPixels>& corners,
+                             int32_t first_channel) {
+            const CornerPixels pixels = corners.pixels[column()];
 #pragma unroll
             for (int i = 0; i < kItems; ++i) {
                 const int32_t channel = first_channel + depth(i);
 #pragma unroll
                 for (int k = 0; k < 4; ++k) {
-                    const bool inside = at.pixel[k] >= 0 && channel < problem.channels;
-                    values_[i][k] = inside ? __ldg(x + at.pixel[k] + channel * problem.plane()) : 0.0f;
+                    const bool inside = pixels.at[k] >= 0 && channel < problem.channels;
+                    values_[i][k] = inside ? __ldg(x + pixels.at[k] + channel * problem.plane()) : 0.0f;
                 }
             }
         }
 
-        __device__ void store(const Problem&, const Corners* corners, int32_t, Samples& samples) const {
-            const float(&weight)[4] = corners[column()].weight;
+        __device__ void store(const Problem&, const CornerTable<kPixels>& corners, int32_t, Samples& samples) const {
+            const CornerWeights weights = corners.weights[column()];
 #pragma unroll
             for (int i = 0; i < kItems; ++i)
-                samples[depth(i)][column()] = values_[i][0] * weight[0] + values_[i][1] * weight[1] +
-                                              values_[i][2] * weight[2] + values_[i][3] * weight[3];
+                samples[depth(i)][column()] = values_[i][0] * weights.at[0] + values_[i][1] * weights.at[1] +
+                                              values_[i][2] * weights.at[2] + values_[i][3] * weights.at[3];
         }
 
     private:
@@ -84,7 +93,8 @@ struct FloatTile {
                 for (int column = 0; column < kColumns; ++column) {
                     const int32_t c = first_output + output(column);
                     if (c < problem.out_channels)
-                        y[strides.at(at.n, c, at.pixel)] = sums_[row][column] + pem_edge::load(bias + c);
+                        y[strides.at(at.n, c, at.pixel)] =
+                            activated(problem, sums_[row][column] + pem_edge::load(bias + c));
                 }
             }
         }

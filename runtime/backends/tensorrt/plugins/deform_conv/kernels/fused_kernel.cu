@@ -8,7 +8,6 @@
 
 #include "float_tile.cuh"
 #include "half_tile.cuh"
-#include "../launch.h"
 
 namespace pem_edge {
 
@@ -16,46 +15,12 @@ extern __shared__ __align__(128) unsigned char shared_memory[];
 
 namespace {
 
-// Maximum numbers of input channels per step and of output channels per tile, to multiples of which the weights are
-// padded.
-constexpr int kLargestDepth = 128, kLargestOutputs = 128;
-constexpr int64_t kMostWorkspace = 1 << 30;
-
-template <typename T>
-struct Operands {
-    const T* x;
-    const T* weight;
-    const T* offset;
-    const T* bias;
-    const T* mask;
-    T* y;
-};
-
-template <typename T>
-Operands<T> typed(const Pointers& p) {
-    return {static_cast<const T*>(p.x),    static_cast<const T*>(p.weight), static_cast<const T*>(p.offset),
-            static_cast<const T*>(p.bias), static_cast<const T*>(p.mask),   static_cast<T*>(p.y)};
-}
-
-constexpr int kPackThreads = 256;
-
-// Reorders the weights to [tap][input channel][output channel], with both channels padded with zeros to whole tiles.
-template <typename T>
-__global__ void pack_weights(Problem problem, int32_t depth, int32_t outputs, const T* weight, T* packed) {
-    const int32_t index = blockIdx.x * kPackThreads + threadIdx.x;
-    if (index >= problem.taps() * depth * outputs) return;
-    const int32_t output = index % outputs, channel = index / outputs % depth, tap = index / outputs / depth;
-    const bool inside = output < problem.out_channels && channel < problem.channels;
-    store(packed + index,
-          inside ? load(weight + (output * problem.channels + channel) * problem.taps() + tap) : 0.0f);
-}
-
 template <typename Tile>
 struct Shared {
     struct Stages {
         alignas(128) typename Tile::Samples samples[2];
         alignas(128) typename Tile::Weights weights[2];
-        Corners corners[2][Tile::kPixels];
+        CornerTable<Tile::kPixels> corners[2];
     };
     union {
         Stages stages;
@@ -71,18 +36,20 @@ public:
 
     __device__ Locator(const Problem& problem, const Operands<T>& operands) : problem_(problem), operands_(operands) {}
 
-    __device__ Displacement load(int32_t tap) const {
+    __device__ typename Tile::Loaded load(int32_t tap) const {
         if (threadIdx.x >= Tile::kPixels || index() >= problem_.out_pixels()) return {};
-        return load_displacement(problem_, operands_.offset, operands_.mask, at(), 0, tap);
+        return Tile::load_displacement(problem_, operands_.raw, index(), tap);
     }
 
-    __device__ void store(int32_t tap, const Displacement& displacement, Corners* table) const {
+    __device__ void store(int32_t tap, const typename Tile::Loaded& displacement,
+                          CornerTable<Tile::kPixels>& table) const {
         if (threadIdx.x >= Tile::kPixels) return;
         Corners corners = no_corners();
         if (index() < problem_.out_pixels()) corners = corners_of(problem_, at(), tap, displacement);
-        for (int32_t& pixel : corners.pixel)
+        for (int32_t& pixel : corners.pixel.at)
             if (pixel >= 0) pixel += Tile::image_index(problem_, at().n);
-        table[threadIdx.x] = corners;
+        table.pixels[threadIdx.x] = corners.pixel;
+        table.weights[threadIdx.x] = corners.weight;
     }
 
 private:
@@ -95,12 +62,12 @@ private:
 };
 
 template <typename Tile>
-__device__ void copy_weights(const typename Tile::Value* packed, int32_t pitch, typename Tile::Weights& weights) {
+__device__ void copy_weights(const typename Tile::Value* from, int32_t pitch, typename Tile::Weights& weights) {
     constexpr int kValues = 16 / sizeof(typename Tile::Value), kVectors = Tile::kOutputs / kValues;
 #pragma unroll
     for (int item = threadIdx.x; item < Tile::kDepth * kVectors; item += Tile::kThreads) {
         const int row = item / kVectors, column = item % kVectors * kValues;
-        __pipeline_memcpy_async(&weights[row][column], packed + row * pitch + column, 16);
+        __pipeline_memcpy_async(&weights[row][column], from + row * pitch + column, 16);
     }
     __pipeline_commit();
 }
@@ -112,6 +79,10 @@ struct Step {
     template <typename Tile>
     __device__ bool ends_tap(const Problem& problem) const {
         return channel + Tile::kDepth >= problem.channels;
+    }
+
+    __device__ int32_t weight_row(const Problem& problem) const {
+        return tap * weight_rows(problem.channels) + channel;
     }
 
     template <typename Tile>
@@ -127,19 +98,20 @@ struct Step {
 
 template <typename Tile>
 __global__ void __launch_bounds__(Tile::kThreads, 2)
-    fused_kernel(Problem problem, Operands<typename Tile::Value> operands, const typename Tile::Value* packed) {
+    fused_kernel(Problem problem, Operands<typename Tile::Value> operands) {
+    static_assert(kLargestDepth % Tile::kDepth == 0 && kLargestOutputs % Tile::kOutputs == 0, "weights are whole tiles");
     auto& shared = *reinterpret_cast<Shared<Tile>*>(shared_memory);
     auto& stages = shared.stages;
 
     const int32_t first_output = blockIdx.y * Tile::kOutputs;
-    const int32_t pitch = gridDim.y * Tile::kOutputs;
+    const int32_t pitch = gridDim.y * Tile::kOutputs;  // takes no registers
+    const typename Tile::Value* weights = operands.weight + first_output;
     const Locator<Tile> locator(problem, operands);
     typename Tile::Gather gather;
     typename Tile::Product product;
-    packed += first_output;
 
     Step next;  // the step whose data is being loaded
-    copy_weights<Tile>(packed, pitch, stages.weights[0]);
+    copy_weights<Tile>(weights, pitch, stages.weights[0]);
     locator.store(0, locator.load(0), stages.corners[0]);
     if (problem.taps() > 1 && next.ends_tap<Tile>(problem)) locator.store(1, locator.load(1), stages.corners[1]);
     __syncthreads();
@@ -150,13 +122,12 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
         __pipeline_wait_prior(0);
         __syncthreads();  // this step's data is complete, and the buffers of the next step are no longer read
         next.advance<Tile>(problem);
-        const Corners* corners = stages.corners[next.tap % 2];
+        const CornerTable<Tile::kPixels>& corners = stages.corners[next.tap % 2];
         const bool fetch = next.tap < problem.taps();
         const bool locate = next.tap + 1 < problem.taps() && next.ends_tap<Tile>(problem);
-        Displacement displacement{};
+        typename Tile::Loaded displacement{};
         if (fetch) {
-            packed += Tile::kDepth * pitch;
-            copy_weights<Tile>(packed, pitch, stages.weights[parity ^ 1]);
+            copy_weights<Tile>(weights + next.weight_row(problem) * pitch, pitch, stages.weights[parity ^ 1]);
             gather.load(problem, operands.x, corners, next.channel);
         }
         if (locate) displacement = locator.load(next.tap + 1);
@@ -169,27 +140,17 @@ __global__ void __launch_bounds__(Tile::kThreads, 2)
 }
 
 template <typename Tile>
-cudaError_t start(const Problem& problem, const Pointers& pointers, void* workspace, cudaStream_t stream) {
-    using T = typename Tile::Value;
-    const int32_t depth = round_up(problem.channels, Tile::kDepth);
-    const int32_t outputs = round_up(problem.out_channels, Tile::kOutputs);
-    const Operands<T> operands = typed<T>(pointers);
-    T* packed = static_cast<T*>(workspace);
+cudaError_t start(const Problem& problem, const Pointers& pointers, cudaStream_t stream) {
     cudaLaunchConfig_t config{};
-    config.gridDim = dim3(divide_up(problem.taps() * depth * outputs, kPackThreads));
-    config.blockDim = dim3(kPackThreads);
-    config.stream = stream;
-    cudaError_t error = cudaLaunchKernelEx(&config, pack_weights<T>, problem, depth, outputs, operands.weight, packed);
-    if (error != cudaSuccess) return error;
-
-    config.gridDim = dim3(divide_up(problem.out_pixels(), Tile::kPixels), outputs / Tile::kOutputs);
+    config.gridDim = dim3(divide_up(problem.out_pixels(), Tile::kPixels),
+                          weight_columns(problem.out_channels) / Tile::kOutputs);
     config.blockDim = dim3(Tile::kThreads);
     config.dynamicSmemBytes = sizeof(Shared<Tile>);
-    error = cudaFuncSetAttribute(fused_kernel<Tile>, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                 static_cast<int>(sizeof(Shared<Tile>)));
+    config.stream = stream;
+    const cudaError_t error = cudaFuncSetAttribute(
+        fused_kernel<Tile>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(sizeof(Shared<Tile>)));
     if (error != cudaSuccess) return error;
-    const T* ready = packed;
-    return cudaLaunchKernelEx(&config, fused_kernel<Tile>, problem, operands, ready);
+    return cudaLaunchKernelEx(&config, fused_kernel<Tile>, problem, operands_of<typename Tile::Value>(pointers));
 }
 
 int64_t device_attribute(cudaDeviceAttr attribute) {
@@ -202,38 +163,31 @@ int64_t device_attribute(cudaDeviceAttr attribute) {
 // read the weights less often, but two blocks on a multiprocessor hide each other's latency. The smallest tile needs
 // more shared memory than the oldest GPUs have.
 template <template <int, int> class Tile, int kOutputs>
-cudaError_t start_tiled(const Problem& problem, const Pointers& pointers, void* workspace, cudaStream_t stream) {
+cudaError_t start_tiled(const Problem& problem, const Pointers& pointers, cudaStream_t stream) {
     const int64_t enough = device_attribute(cudaDevAttrMultiProcessorCount) * 7 / 4;
     const int64_t shared_bytes = device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
     const auto fills = [&](int32_t pixels) {
         return int64_t{divide_up(problem.out_pixels(), pixels)} * divide_up(problem.out_channels, kOutputs) >= enough;
     };
-    if (fills(128)) return start<Tile<128, kOutputs>>(problem, pointers, workspace, stream);
-    if (fills(64)) return start<Tile<64, kOutputs>>(problem, pointers, workspace, stream);
+    if (fills(128)) return start<Tile<128, kOutputs>>(problem, pointers, stream);
+    if (fills(64)) return start<Tile<64, kOutputs>>(problem, pointers, stream);
     if (fills(32) || shared_bytes < static_cast<int64_t>(sizeof(Shared<Tile<16, kOutputs>>)))
-        return start<Tile<32, kOutputs>>(problem, pointers, workspace, stream);
-    return start<Tile<16, kOutputs>>(problem, pointers, workspace, stream);
+        return start<Tile<32, kOutputs>>(problem, pointers, stream);
+    return start<Tile<16, kOutputs>>(problem, pointers, stream);
 }
 
 template <template <int, int> class Tile>
-cudaError_t start_any(const Problem& problem, const Pointers& pointers, void* workspace, cudaStream_t stream) {
-    if (problem.out_channels <= 64) return start_tiled<Tile, 64>(problem, pointers, workspace, stream);
-    return start_tiled<Tile, 128>(problem, pointers, workspace, stream);
+cudaError_t start_any(const Problem& problem, const Pointers& pointers, cudaStream_t stream) {
+    constexpr int kFew = tile_outputs(1);
+    if (tile_outputs(problem.out_channels) == kFew) return start_tiled<Tile, kFew>(problem, pointers, stream);
+    return start_tiled<Tile, kLargestOutputs>(problem, pointers, stream);
 }
 
 }  // namespace
 
-size_t workspace_bytes(int64_t out_channels, int64_t channels, int64_t taps) {
-    const auto padded = [](int64_t value, int64_t to) { return (value + to - 1) / to * to; };
-    const int64_t values = padded(channels, kLargestDepth) * padded(out_channels, kLargestOutputs);
-    const int64_t bytes_of_tap = values * static_cast<int64_t>(sizeof(float));
-    return values == 0 || taps > kMostWorkspace / bytes_of_tap ? 0 : static_cast<size_t>(taps * bytes_of_tap);
-}
-
-cudaError_t launch_fused(const Problem& problem, const Form& form, const Pointers& pointers, void* workspace,
-                         cudaStream_t stream) {
-    return form.element == Element::kHalf ? start_any<HalfTile>(problem, pointers, workspace, stream)
-                                          : start_any<FloatTile>(problem, pointers, workspace, stream);
+cudaError_t launch_fused(const Problem& problem, const Form& form, const Pointers& pointers, cudaStream_t stream) {
+    return form.element == Element::kHalf ? start_any<HalfTile>(problem, pointers, stream)
+                                          : start_any<FloatTile>(problem, pointers, stream);
 }
 
 }  // namespace pem_edge

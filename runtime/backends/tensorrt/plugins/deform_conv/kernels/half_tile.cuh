@@ -33,31 +33,52 @@ struct HalfTile {
 
     __device__ static int32_t image_index(const Problem& problem, int32_t n) { return n * problem.plane(); }
 
+    // A displacement as it is loaded, because registers are scarce.
+    struct Loaded {
+        __half2 offset;
+        __half logit;
+
+        __device__ operator Displacement() const {
+            const float2 pixels = __half22float2(offset);
+            return {pixels.x, pixels.y, __half2float(logit)};
+        }
+    };
+
+    // A pixel's values are adjacent, so that dy and dx of a tap are a single load. If there are nine taps, all take 64
+    // bytes, which the loads of the first tap bring into the cache.
+    __device__ static Loaded load_displacement(const Problem& problem, const __half* raw, int32_t out_pixel,
+                                               int32_t tap) {
+        const __half* values = raw + out_pixel * round_up(3 * problem.taps(), 8);
+        return {__ldg(reinterpret_cast<const __half2*>(values + 2 * tap)), __ldg(values + 2 * problem.taps() + tap)};
+    }
+
     // The neighbors of this thread's samples, kept in registers from their load to their use one step later.
     class Gather {
     public:
-        __device__ void load(const Problem& problem, const __half* x, const Corners* corners, int32_t first_channel) {
+        __device__ void load(const Problem& problem, const __half* x, const CornerTable<kPixels>& corners,
+                             int32_t first_channel) {
             const int32_t pitch = round_up(problem.channels, 8);
 #pragma unroll
             for (int i = 0; i < kItems; ++i) {
                 const int32_t channel = first_channel + vector(i) * 8;
-                const Corners at = corners[row(i)];  // a single load for all four neighbors
+                const CornerPixels pixels = corners.pixels[row(i)];  // a single load for all four neighbors
 #pragma unroll
                 for (int k = 0; k < 4; ++k) {
                     values_[i][k] = make_uint4(0, 0, 0, 0);
-                    if (at.pixel[k] >= 0 && channel < problem.channels)
-                        values_[i][k] = __ldg(reinterpret_cast<const uint4*>(x + at.pixel[k] * pitch + channel));
+                    if (pixels.at[k] >= 0 && channel < problem.channels)
+                        values_[i][k] = __ldg(reinterpret_cast<const uint4*>(x + pixels.at[k] * pitch + channel));
                 }
             }
         }
 
-        __device__ void store(const Problem& problem, const Corners* corners, int32_t first_channel,
+        __device__ void store(const Problem& problem, const CornerTable<kPixels>& corners, int32_t first_channel,
                               Samples& samples) const {
 #pragma unroll
             for (int i = 0; i < kItems; ++i) {
                 float sum[8] = {};
+                const CornerWeights weights = corners.weights[row(i)];
 #pragma unroll
-                for (int k = 0; k < 4; ++k) add(sum, values_[i][k], corners[row(i)].weight[k]);
+                for (int k = 0; k < 4; ++k) add(sum, values_[i][k], weights.at[k]);
                 clear_from(sum, problem.channels - first_channel - vector(i) * 8);
                 *reinterpret_cast<uint4*>(&samples[row(i)][vector(i) * 8]) = packed(sum);
             }
@@ -159,7 +180,9 @@ struct HalfTile {
 #pragma unroll
                 for (int i = 0; i < 8; ++i) {
                     const bool padding = output + i >= problem.out_channels;
-                    values[i] = padding ? 0 : staged[row][column + i] + pem_edge::load(bias + output + i);
+                    values[i] =
+                        padding ? 0
+                                : activated(problem, staged[row][column + i] + pem_edge::load(bias + output + i));
                 }
                 *reinterpret_cast<uint4*>(y + pixel * pitch + output) = Gather::packed(values);
             }
