@@ -60,12 +60,11 @@ def run(tasks: Callable[[], Iterable[Task]], deadline: Deadline, found: Findings
     """Run the tasks of a section in their order, each row being kept as it ends; ``tasks`` may raise `Skipped`."""
     try:
         for task in tasks():
-            try:
-                if not deadline.allows(task.seconds):
-                    raise OutOfTime
-                found.add(task.table, _attempt(task))
-            except OutOfTime:
+            row = _attempt(task) if deadline.allows(task.seconds) else None
+            if row is None:
                 found.miss(task.name)
+            else:
+                found.add(task.table, row)
     except Skipped as reason:
         found.end("skipped", str(reason))
     except Exception as error:  # one section must not take the others with it
@@ -74,11 +73,12 @@ def run(tasks: Callable[[], Iterable[Task]], deadline: Deadline, found: Findings
         found.end("done")
 
 
-def _attempt(task: Task) -> Row:
+def _attempt(task: Task) -> Row | None:
+    """Return the row, None if it did not end in time."""
     try:
         return {**task.key, **task.run()}
     except OutOfTime:
-        raise
+        return None
     except Exception as error:  # one row must not take the others with it
         return {**task.key, "failed": _line(error)}
 

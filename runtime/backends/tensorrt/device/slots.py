@@ -35,7 +35,8 @@ class Slot:
             self._cleanup = cleanup.pop_all()
 
     def close(self) -> None:
-        """Free memory and events. No work may be pending."""
+        """Free memory and events, and forget the images. No work may be pending."""
+        self.held = ()
         self._cleanup.close()
 
 
