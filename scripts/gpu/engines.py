@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from importlib import import_module
@@ -30,18 +30,35 @@ RUNS, DRY_RUNS = 200, 3
 
 
 class Engine(NamedTuple):
-    """An engine: what to call it, its module, what pem-export calls it, and the backend that runs it."""
+    """An engine.
+
+    Attributes:
+        name: What to call it.
+        module: The module that it needs.
+        target: What pem-export calls it.
+        backend: The name of the backend that runs it.
+        from_onnx: Whether it is built from the graph for ONNX Runtime, which saves tracing another one.
+    """
 
     name: str
     module: str
     target: str
     backend: str
+    from_onnx: bool = False
+
+
+class Network(NamedTuple):
+    """What an engine is built of."""
+
+    variant: str
+    size: str
+    precision: str
 
 
 ENGINES = (
     Engine("TensorRT", "tensorrt", "trt", "tensorrt"),
     Engine("ONNX Runtime", "onnxruntime", "onnx", "onnxruntime"),
-    Engine("TensorRT-RTX", "tensorrt_rtx", "trt-rtx", "tensorrt-rtx"),
+    Engine("TensorRT-RTX", "tensorrt_rtx", "trt-rtx", "tensorrt-rtx", from_onnx=True),
 )
 """All that this section knows; where one is missing, that is no failure, and where all are, the section is skipped."""
 
@@ -56,10 +73,9 @@ def tasks(bench: Bench) -> Iterator[Task]:
         if reason is not None:
             yield Task("not installed", {"engine": engine.name, "why": reason}, 0, dict)
     choices = (DRY_VARIANTS, DRY_SIZES, DRY_PRECISIONS) if bench.device.dry else (VARIANTS, SIZES, PRECISIONS)
-    for variant, size, precision in product(*choices):
-        for engine in installed:
-            key = {"engine": engine.name, "variant": variant, "size": size, "precision": precision}
-            yield Task("engines", key, SECONDS, partial(_check, engine, variant, size, precision, bench))
+    for network, engine in product(map(Network._make, product(*choices)), installed):
+        key = {"engine": engine.name, **network._asdict()}
+        yield Task("engines", key, SECONDS, partial(_check, engine, network, bench))
 
 
 def _missing(engine: Engine, bench: Bench) -> str | None:
@@ -76,13 +92,14 @@ def _missing(engine: Engine, bench: Bench) -> str | None:
     return None
 
 
-def _check(engine: Engine, variant: str, size: str, precision: str, bench: Bench) -> Row:
-    folder = bench.folder / "engines"
-    folder.mkdir(parents=True, exist_ok=True)
-    start = time.perf_counter()
-    said = _export(engine, _weights(folder, variant), size, precision, folder, bench.deadline.remaining())
+def _check(engine: Engine, network: Network, bench: Bench) -> Row:
+    weights, start = _weights(bench.folder, network.variant), time.perf_counter()
+    if engine.from_onnx:
+        said = _export(engine.target, _graph(network, weights, bench), [], bench)
+    else:
+        said = _from_weights(engine.target, network, weights, bench)
     built = {"built in s": time.perf_counter() - start, "pem-export": _figures(said)}
-    return {**built, **_measure(engine, folder / f"{variant}.pth", Path(said["model"]), bench)}
+    return {**built, **_measure(engine, weights, Path(said["model"]), bench)}
 
 
 def _weights(folder: Path, variant: str) -> Path:
@@ -99,18 +116,36 @@ def _weights(folder: Path, variant: str) -> Path:
     return path
 
 
-def _export(engine: Engine, weights: Path, size: str, precision: str, folder: Path, seconds: float) -> dict[str, Any]:
+def _graph(network: Network, weights: Path, bench: Bench) -> Path:
+    """Return the graph for ONNX Runtime, traced if it has not been."""
+    made = [*(bench.folder / _name("onnx", network)).glob("*.onnx")]
+    return made[0] if made else Path(_from_weights("onnx", network, weights, bench)["model"])
+
+
+def _from_weights(target: str, network: Network, weights: Path, bench: Bench) -> dict[str, Any]:
+    options = ["--size", network.size, "--precision", network.precision, "-o", _name(target, network)]
+    return _export(target, weights, options, bench)
+
+
+def _name(target: str, network: Network) -> str:
+    """Return the name of a folder; it ends in "/", as pem-export wants it."""
+    return f"{'-'.join(network)}-{target}/"
+
+
+def _export(target: str, source: Path, options: Sequence[str], bench: Bench) -> dict[str, Any]:
     """Return what pem-export says as JSON."""
-    stem = folder / f"{weights.stem}-{size}-{precision}-{engine.target}"
-    options = ["--weights", weights, "--to", engine.target, "--size", size, "--precision", precision, "-o", stem]
-    command = [sys.executable, "-m", "pem_edge.export.cli.export", *map(str, options), "--overwrite", "--json"]
+    command = [sys.executable, "-m", "pem_edge.export.cli.export", "--weights", str(source), "--to", target, *options]
+    seconds = bench.deadline.remaining()
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
+        done = subprocess.run(
+            [*command, "--overwrite", "--json"], cwd=bench.folder, capture_output=True, text=True, timeout=seconds
+        )
     except subprocess.TimeoutExpired as late:
         raise OutOfTime from late
     if done.returncode:
         raise RuntimeError((done.stderr.strip().splitlines() or ["pem-export said nothing"])[-1])
-    return dict(json.loads(done.stdout))
+    said = dict(json.loads(done.stdout))
+    return {**said, "model": str(bench.folder / said["model"])}
 
 
 def _figures(said: dict[str, Any]) -> dict[str, Any]:
