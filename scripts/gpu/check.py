@@ -53,8 +53,10 @@ def main() -> int:
     except PemError as error:
         print(f"gpu_check: {error}", file=sys.stderr)
         return 1
+    for line in report.failures():
+        print(f"gpu_check: {line}", file=sys.stderr)
     print(report.page)
-    return int(report.failed())
+    return int(bool(report.failures()))
 
 
 def _run(options: Options, folder: Path) -> Report:

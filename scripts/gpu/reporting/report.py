@@ -49,9 +49,10 @@ class Report:
         """Return where a section, which begins now, puts what it finds."""
         return Findings(self._contents["sections"][section], self.write)
 
-    def failed(self) -> bool:
-        """Return whether anything is wrong."""
-        return any(section["failed"] for section in self._contents["sections"].values())
+    def failures(self) -> list[str]:
+        """Return a line about each thing that is wrong."""
+        sections = self._contents["sections"].items()
+        return [f"{name}: {line}" for name, section in sections for line in section["failed"]]
 
 
 class Findings:
