@@ -122,7 +122,8 @@ class Rates:
         if like.dtype.name not in self._multiplied:
             torch.backends.cuda.matmul.allow_tf32 = False
             side = 64 if self._device.dry else 4096
-            matrix = torch.from_numpy(np.ones((side, side), like.dtype)).to(self._device.name)
+            dtype = getattr(torch, like.dtype.name)
+            matrix = torch.randn(side, side, dtype=dtype, device=self._device.name)
             milliseconds = self._device.warm(lambda: matrix @ matrix)
             self._multiplied[like.dtype.name] = 2 * side**3 / (milliseconds / 1000)
         return self._multiplied[like.dtype.name]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from scripts.gpu.check import SECTIONS
+from scripts.gpu.reporting import summary
 from tests.helpers.processes import started
 
 ROOT = Path(__file__).parents[2]
@@ -111,3 +112,30 @@ def test_no_gpu_is_one_line(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert "PyTorch finds no NVIDIA GPU here" in done.stderr
+
+
+def section(**tables: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"state": "done", "reason": "", "failed": [], "not reached": [], "tables": tables}
+
+
+def test_the_summary_holds_the_figures_against_the_aims() -> None:
+    r50 = {"variant": "pem-r50", "size": "1024x2048", "precision": "fp16", "compiled": False}
+    rows = [{**r50, "form": "ours", "ms": 2.0, "FPS": 500.0}, {**r50, "form": "published", "ms": 5.0, "FPS": 200.0}]
+    times = {"form": "float16 kHWC8", "times torchvision": 2.5, "times torchvision, cold": 2.0, "size": "32x64"}
+    frames = {**r50, "FPS": 310.0, "ms one by one, p50": 4.0, "ms one by one, p99": 5.0}
+    sections = {name: section() for name in SECTIONS} | {
+        "kernels": section(times=[times]),
+        "networks": section(**{"in CUDA graphs": rows}),
+        "pipeline": section(**{"end to end": [frames]}),
+        "compiled": section(**{"in CUDA graphs": [{**rows[1], "compiled": True, "ms": 3.0}]}),
+    }
+    said = [line for line in summary.lines(sections) if not line.startswith("**")]
+    aims = [
+        "3 or more, **missed**",
+        "400 or more, **reached**",
+        "",
+        "2 or more, **missed**",
+        "300 or more, **reached**",
+    ]
+    assert [line.partition("; aim ")[2] for line in said] == aims
+    assert said[2].endswith(": 2.50")
