@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pem_edge import runtime
 from pem_edge.runtime import Segmenter
-from pem_edge.runtime.artifacts.manifest import InputSpec, Range
+from pem_edge.runtime.artifacts.manifest import InputSpec, Range, Thresholds
 from pem_edge.runtime.benchmark.measures import scenarios
 from pem_edge.runtime.benchmark.measures.decoded_sources import FEWEST, InMemory, PacedCamera
 from pem_edge.runtime.benchmark.options import Options
@@ -30,9 +30,9 @@ class Slow(Segmenter):
         super().__init__(segmenter.backend, segmenter.thresholds)
         infer = self._pipeline.infer
 
-        def slowly(batch: Sequence[Any]) -> Any:
+        def slowly(batch: Sequence[Any], thresholds: Thresholds) -> Any:
             threading.Event().wait(0.1)
-            return infer(batch)
+            return infer(batch, thresholds)
 
         self._pipeline.infer = slowly  # type: ignore[method-assign]
 

@@ -81,10 +81,10 @@ def test_neighbors_are_worked_on_at_the_same_time(segmenter: runtime.Segmenter, 
     pipeline = segmenter._pipeline
     infer, merge, infers, merges = pipeline.infer, pipeline.merge, itertools.count(), itertools.count()
 
-    def slow_infer(prepared: Any) -> Any:
+    def slow_infer(*arguments: Any) -> Any:
         if next(infers) == 1:
             meeting.wait(20)
-        return infer(prepared)
+        return infer(*arguments)
 
     def slow_merge(*arguments: Any) -> Any:
         if next(merges) == 0:
