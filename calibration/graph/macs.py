@@ -44,6 +44,13 @@ def _deformable(node: ir.Node, inputs: Sequence[Shape], output: Shape) -> int:
     return _convolution(node, inputs, output) + _CORNERS * samples
 
 
+def _plugin(node: ir.Node, inputs: Sequence[Shape], output: Shape) -> int:
+    """Count the same for our plugin, whose weights are padded, (taps, rows, columns)."""
+    samples = _size(inputs[0][1:2]) * _size(inputs[1][:1])
+    products = _size(output) * samples // node.attributes.get_int("group", 1)
+    return products + _CORNERS * samples * _size(output[:1]) * _size(output[2:])
+
+
 def _convolution(_node: ir.Node, inputs: Sequence[Shape], output: Shape) -> int:
     """Count, for each output element, the weights of its kernel, (C / groups, kh, kw)."""
     return _size(output) * _size(inputs[1][1:])
@@ -89,7 +96,7 @@ def _size(shape: Shape) -> int:
 _RULES: dict[str, Callable[[ir.Node, Sequence[Shape], Shape], int]] = {
     "Conv": _convolution,
     "DeformConv": _deformable,
-    "PemDeformConv": _deformable,
+    "PemDeformConv": _plugin,
     "ConvTranspose": _transposed,
     "MatMul": _product,
     "Gemm": _gemm,

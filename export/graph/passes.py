@@ -6,27 +6,11 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from pem_edge.export.graph.rewrites.deform_conv import PLUGIN_OPERATOR
+from pem_edge.export.graph.plugin_operator import UseNativeDeformConv
 from pem_edge.export.graph.rewrites.deformable_attention import NVIDIA_OPERATOR
 
 _MIN_STORED_SIZE = 1024
 """Minimum number of elements of a constant that is stored in half precision."""
-
-
-class NativeDeformConv(ir.passes.InPlacePass):
-    """Replaces the operator of our plugin by ONNX's DeformConv, which takes the same inputs and attributes."""
-
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Rename the operator in place."""
-        found = [node for node in model.graph if node.op_type == PLUGIN_OPERATOR]
-        for node in found:
-            node.op_type, node.domain = "DeformConv", ""
-        return ir.passes.PassResult(model, modified=bool(found))
-
-    def ensures(self, model: ir.Model) -> None:
-        """Raise PostconditionError if an operator of the plugin is left."""
-        if any(node.op_type == PLUGIN_OPERATOR for node in model.graph):
-            raise ir.passes.PostconditionError(f"{PLUGIN_OPERATOR} is still in the graph")
 
 
 class ReplaceNvidiaAttention(ir.passes.InPlacePass):
@@ -74,12 +58,12 @@ class StoreConstantsAsFloat16(ir.passes.InPlacePass):
 
 def with_native_deform_conv(proto: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy of a graph with ONNX's DeformConv in place of our plugin, so that ONNX Runtime runs it."""
-    return _edit_copy(proto, NativeDeformConv())
+    return _edit_copy(proto, UseNativeDeformConv())
 
 
 def with_runnable_operators(proto: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy of a graph that ONNX Runtime runs, with tensors of the same shapes but not of the same values."""
-    return _edit_copy(proto, NativeDeformConv(), ReplaceNvidiaAttention())
+    return _edit_copy(proto, UseNativeDeformConv(), ReplaceNvidiaAttention())
 
 
 def with_float16_constants(proto: onnx.ModelProto) -> onnx.ModelProto:

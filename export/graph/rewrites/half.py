@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from pem_edge.export.graph.rewrites.deform_conv import NativeDeformConv, PluginDeformConv
+from pem_edge.export.graph.rewrites.deform_conv import NativeDeformConv
 from pem_edge.pem import PEM
 from pem_edge.pem.layers.attention import BiasedAttention, DotProductAttention, PrototypeSelection
 from pem_edge.pem.layers.blocks import GlobalAverage, UnitNorm
@@ -56,7 +56,7 @@ def compute_in_half(
 
 def convert(module: nn.Module, islands: Sequence[Island]) -> None:
     """Turn parameters and buffers to half, outside of islands, and put casts around these; in place."""
-    if isinstance(module, tuple(island.kind for island in islands)) and not isinstance(module, PluginDeformConv):
+    if isinstance(module, tuple(island.kind for island in islands)):
         module.register_forward_pre_hook(lambda _module, arguments: _cast(arguments, torch.float32))
         module.register_forward_hook(lambda _module, _arguments, found: _cast(found, torch.float16))
         return
