@@ -8,11 +8,10 @@ from functools import cache
 from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pem_edge import pem
 from pem_edge.export.graph.rewrites.batchnorm import fold_batchnorm
-from pem_edge.export.graph.rewrites.deform_conv import PluginDeformConv
 from pem_edge.export.graph.rewrites.half import compute_in_half
 from pem_edge.pem.layers.deform_conv import ModulatedDeformConv
 from reference.published_form import ReferenceForm
@@ -80,7 +79,7 @@ def expected(variant: str, size: Size, device: Device) -> list[Tensor]:
     return [each.float() for each in published(images(size, device))]
 
 
-class PublishedOperator(PluginDeformConv):  # a kind of it, so that `compute_in_half` leaves its data in half
+class PublishedOperator(nn.Module):
     """The operator of the published code, or what stands for it."""
 
     def __init__(self, device: Device) -> None:

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pem_edge.export.graph.rewrites.deform_conv import PluginLevel, use_deform_conv_node
 from pem_edge.pem.layers.deform_conv import TAPS
-from pem_edge.pem.pixel_decoders.pem import DeformableLevel
-from reference.deform_conv_cases import pack
 from scripts.gpu.devices.device import Device
 from scripts.gpu.harness import Attributes, Buffer, Plugin
 
@@ -20,54 +19,42 @@ _open: dict[str, tuple[Plugin, Device]] = {}
 
 
 def use_kernels(model: nn.Module, library: Path, device: Device, *, half: bool) -> None:
-    """Have the deformable levels of ``model``, whose BatchNorm is folded, call the kernels of ``library``; in place."""
+    """Compute what is the plugin's node in an exported graph by the kernels of ``library``; in place.
+
+    BatchNorm must have been folded before.
+    """
     _open["kernels"] = Plugin(library, Attributes(relu=True)), device
-    for name, level in [*model.named_modules()]:
-        if isinstance(level, DeformableLevel):
-            parent, _, child = name.rpartition(".")
-            model.get_submodule(parent).register_module(child, KernelLevel(level, half=half))
+    use_deform_conv_node(model, "plugin")
+    for level in model.modules():
+        if isinstance(level, PluginLevel):
+            level.register_module("deform", KernelDeformConv(level.deform.weight, level.deform.bias))
+            if half:  # kHWC8 has room for 32 channels, which the convolution fills in one go
+                level.offsets = _padded(level.offsets)
 
 
-class KernelLevel(nn.Module):
-    """A deformable level of which the kernel computes all but the convolutions before and after it."""
+class KernelDeformConv(nn.Module):
+    """The plugin's node, see `PluginDeformConv`; in half, ``raw`` has 32 channels, the last 5 of anything."""
 
-    def __init__(self, level: DeformableLevel, *, half: bool) -> None:
+    def __init__(self, weight: Tensor, bias: nn.Parameter) -> None:
         super().__init__()
-        padding = _PADDING if half else 0  # kHWC8 has room for 32 channels, which the convolution fills in one go
-        offsets = level.offsets
-        assert offsets.bias is not None
-        assert level.deform.bias is not None
-        self.register_buffer("raw_weight", F.pad(offsets.weight.detach(), (0, 0, 0, 0, 0, 0, 0, padding)))
-        self.register_buffer("raw_bias", F.pad(offsets.bias.detach(), (0, padding)))
-        self.register_buffer("weight", torch.from_numpy(pack(level.deform.weight.detach().numpy())))
-        self.register_buffer("bias", level.deform.bias.detach())
-        self.upsample = level.upsample
+        self.weight, self.bias = nn.Parameter(weight.contiguous(), requires_grad=False), bias
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """See `DeformableLevel.forward`."""
-        raw = F.conv2d(x, self.get_buffer("raw_weight"), self.get_buffer("raw_bias"), padding=1)
-        x = deform_conv(x, self.get_buffer("weight"), raw, self.get_buffer("bias"))
-        return x, self.upsample(x)
+    def forward(self, data: Tensor, raw: Tensor) -> Tensor:
+        """See `PluginDeformConv.forward`."""
+        result: Tensor = deform_conv(data, self.weight, raw, self.bias)
+        return result
 
 
 @torch.library.custom_op("pem_edge::deform_conv", mutates_args=())
 def deform_conv(x: Tensor, weight: Tensor, raw: Tensor, bias: Tensor) -> Tensor:
-    """Return the deformable convolution of ``x``, and ReLU of that, by the kernels.
-
-    Args:
-        x: The input, (N, C, H, W), float32 or float16.
-        weight: The weight as `pack` returns it.
-        raw: Offsets and logits of the mask, (N, 27, H, W); in half 32, of which the last 5 may hold anything.
-        bias: The bias, (C').
-    """
+    """Enqueue the kernels on PyTorch's stream; arguments as in `KernelDeformConv`, float32 or float16."""
     plugin, device = _open["kernels"]
     half = x.dtype == torch.float16
     x, raw = (each.contiguous(memory_format=_layout(x)) for each in (x, raw))
     y = _empty(x, bias)
     shapes = [x.shape, weight.shape, (len(raw), RAW, *raw.shape[2:]), bias.shape, y.shape]
-    buffers = [
-        Buffer(tensor.data_ptr(), tuple(shape)) for tensor, shape in zip((x, weight, raw, bias, y), shapes, strict=True)
-    ]
+    tensors = zip((x, weight, raw, bias, y), shapes, strict=True)
+    buffers = [Buffer(tensor.data_ptr(), tuple(shape)) for tensor, shape in tensors]
     plugin.enqueue(buffers, device.stream(), half=half, hwc8=half)
     return y
 
@@ -77,10 +64,17 @@ def _(x: Tensor, weight: Tensor, raw: Tensor, bias: Tensor) -> Tensor:  # noqa: 
     return _empty(x, bias)
 
 
+def _padded(convolution: nn.Conv2d) -> nn.Conv2d:
+    padded = nn.Conv2d(convolution.in_channels, RAW + _PADDING, convolution.kernel_size, padding=convolution.padding)  # type: ignore[arg-type]
+    assert convolution.bias is not None
+    padded.weight = nn.Parameter(F.pad(convolution.weight, (0, 0, 0, 0, 0, 0, 0, _PADDING)), requires_grad=False)
+    padded.bias = nn.Parameter(F.pad(convolution.bias, (0, _PADDING)), requires_grad=False)
+    return padded
+
+
 def _empty(x: Tensor, bias: Tensor) -> Tensor:
-    return torch.empty(
-        (x.shape[0], bias.shape[0], *x.shape[2:]), dtype=x.dtype, device=x.device, memory_format=_layout(x)
-    )
+    shape = (x.shape[0], bias.shape[0], *x.shape[2:])
+    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=_layout(x))
 
 
 def _layout(x: Tensor) -> torch.memory_format:

@@ -5,6 +5,7 @@ What torch.compile makes of them is in `compiled`, because it takes long.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -20,8 +21,8 @@ from scripts.gpu.tasks import Row, Task
 LARGE, SMALL = (1024, 2048), (512, 1024)
 VARIANTS = ("pem-r50", "pem-stdc1", "pem-stdc2", "mask2former-r50")
 DRY = (64, 96)
-SAME = {"fp16": 0.98, "tf32": 0.98, "fp32": 0.999}
-"""The least part of the classes and of the masks' signs that must be the published formulation's."""
+LIMITS = {"fp16": 1e-2, "tf32": 1e-2, "fp32": 1e-3}
+"""The largest error, as `_error` says. Weights are random: classes and signs stay the same even if a layer is wrong."""
 SECONDS = 6.0
 TABLE = "in CUDA graphs"
 
@@ -46,7 +47,8 @@ def _cases() -> Iterator[Case]:
 def _dry_cases() -> Iterator[Case]:
     for precision, form in product(PRECISIONS, FORMS):
         yield Case("pem-nano", DRY, precision, form)
-    yield from (Case("mask2former-r50", DRY, "fp16", form) for form in FORMS)
+    for variant, form in product(("pem-stdc1", "mask2former-r50"), FORMS):
+        yield Case(variant, DRY, "fp16", form)
 
 
 def _measure(case: Case, bench: Bench) -> Row:
@@ -64,10 +66,9 @@ def _measure(case: Case, bench: Bench) -> Row:
         replay = device.graph(lambda: network(batch))
         times = sorted(device.times(replay, device.repetitions))
     median = times[len(times) // 2]
-    same = min(row["same classes"], row["same mask signs"])
-    wrong = {"failed": f"{same:.4f} as published, expected {SAME[case.precision]}"}
     row |= {"ms": median, "p90 ms": times[int(0.9 * len(times))], "FPS": 1000 / median}
-    return {**row, **(wrong if same < SAME[case.precision] else {})}
+    error, limit = max(row["error of logits"], row["error of masks"]), LIMITS[case.precision]
+    return row if error <= limit else {**row, "failed": f"error {error:.2g}, expected {limit} or less"}
 
 
 def _allow_tf32(allowed: bool) -> None:
@@ -76,10 +77,17 @@ def _allow_tf32(allowed: bool) -> None:
 
 def _agreement(found: list[Tensor], truth: list[Tensor]) -> Row:
     return {
-        "largest difference of logits": float((found[0] - truth[0]).abs().max()),
+        "error of logits": _error(found[0], truth[0]),
+        "error of masks": _error(found[1], truth[1]),
         "same classes": float((found[0].argmax(-1) == truth[0].argmax(-1)).float().mean()),
         "same mask signs": float(((found[1] >= 0) == (truth[1] >= 0)).float().mean()),
     }
+
+
+def _error(found: Tensor, truth: Tensor) -> float:
+    """Return the root mean square of the differences, in parts of that of the values; infinite if one is NaN."""
+    error = float((found - truth).norm() / truth.norm())
+    return error if math.isfinite(error) else math.inf
 
 
 def _forget(device: str) -> None:
