@@ -10,6 +10,7 @@ from pem_edge.export.engine.tensorrt.targets import Target
 from pem_edge.runtime.artifacts import onnx_file
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.backends.tensorrt import log
+from pem_edge.runtime.backends.tensorrt.plugins import operator
 from pem_edge.runtime.errors import ExportError
 
 
@@ -35,6 +36,7 @@ def parse(trt: TensorRt, target: Target, artifact: Artifact) -> Parsed:
             f"{artifact.model} holds DeformConv, for which TensorRT-RTX has no plugin: export with --deform-conv "
             "standard"
         )
+    _require_plugin_version(artifact, memoryview(model))
     logger = log.logger(trt)
     logger.errors.clear()
     builder = trt.Builder(logger)
@@ -44,6 +46,16 @@ def parse(trt: TensorRt, target: Target, artifact: Artifact) -> Parsed:
         reason = _reason(parser.get_error(0)) if parser.num_errors else log.pop_error(trt)
         raise failure(f"{target.title} {trt.__version__} cannot read {artifact.model}", reason)
     return Parsed(builder, network, parser)
+
+
+def _require_plugin_version(artifact: Artifact, model: memoryview) -> None:
+    """Raise ExportError if a node is for another version of our plugin."""
+    for version in onnx_file.attributes(model, operator.NAME, "plugin_version"):
+        if version != operator.VERSION:
+            raise ExportError(
+                f"{artifact.model} is for version {version or 1} of our plugin, expected {operator.VERSION}: export "
+                "the checkpoint again"
+            )
 
 
 def _flags(trt: TensorRt) -> int:

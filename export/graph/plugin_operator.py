@@ -1,7 +1,7 @@
-"""What a graph says to our TensorRT plugin, and how to say the same to others. Does not import PyTorch.
+"""The operator of our TensorRT plugin: the layout of its weight, and the same in ONNX's operators.
 
 The operator takes X, a packed weight W, ``raw`` (the offsets and then the logits of the mask) and the bias B.
-`runtime/backends/tensorrt/plugins/deform_conv/geometry.h` describes it.
+runtime/backends/tensorrt/plugins/deform_conv/geometry.h describes it. Does not import PyTorch.
 """
 
 from __future__ import annotations
@@ -14,11 +14,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-DOMAIN, NAME = "pem_edge", "PemDeformConv"
-"""Domain and name of the operator. TensorRT's parser goes by the name alone."""
-
-VERSION = "2"
-"""The version of the plugin, by which TensorRT's parser finds it: the attribute plugin_version of the nodes."""
+from pem_edge.runtime.backends.tensorrt.plugins.operator import NAME
 
 _SHARED = ("kernel_shape", "strides", "pads", "dilations", "group", "offset_group")
 """Attributes that ONNX's DeformConv has, too."""

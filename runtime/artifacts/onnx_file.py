@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 METADATA_PROPS, GRAPH = 14, 7  # of ModelProto
 _GRAPH_INPUT = 11
-_OP_TYPE = 4  # of NodeProto
+_NODE = 1  # of GraphProto
+_OP_TYPE, _ATTRIBUTE = 4, 5  # of NodeProto
+_NAME, _TEXT = 1, 4  # of AttributeProto
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # of TensorProto
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
 _LONGEST_VARINT = 10
@@ -75,6 +77,27 @@ def has_external_data(model: memoryview) -> bool:
 def operators(model: memoryview) -> set[str]:
     """Return the operators of all nodes. Raises ValueError if ``model`` is no protocol buffer."""
     return {_text(field.value) for kind, field in _all_fields(model) if kind == "node" and field.number == _OP_TYPE}
+
+
+def attributes(model: memoryview, operator: str, name: str) -> list[str]:
+    """Return a text attribute of each node of an operator in the graph itself; "" for nodes that lack it.
+
+    Raises:
+        ValueError: If ``model`` is no protocol buffer.
+    """
+    nodes = (node for graph in _inside(model, GRAPH) for node in _inside(graph, _NODE))
+    return [
+        next((text for key, text in _attributes(node) if key == name), "")
+        for node in nodes
+        if [_text(value) for number, value in fields(node) if number == _OP_TYPE] == [operator]
+    ]
+
+
+def _attributes(node: memoryview) -> Iterator[tuple[str, str]]:
+    for attribute in _inside(node, _ATTRIBUTE):
+        found = dict(fields(attribute))
+        if _NAME in found and _TEXT in found:
+            yield _text(found[_NAME]), _text(found[_TEXT])
 
 
 def _all_fields(model: memoryview) -> Iterator[tuple[str, Field]]:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pem_edge.export.graph import plugin_operator
+from pem_edge.export.graph.plugin_operator import padded_sizes
 from pem_edge.pem.layers.deform_conv import KERNEL, ModulatedDeformConv
 from pem_edge.pem.pixel_decoders.pem import DeformableLevel
+from pem_edge.runtime.backends.tensorrt.plugins import operator
 
 _Attributes = dict[str, int | float | str | bool | Sequence[int] | Sequence[float] | Sequence[str] | Sequence[bool]]
 _ATTRIBUTES: _Attributes = {
@@ -87,9 +88,9 @@ class PluginDeformConv(nn.Module):
             raw: Offsets in pixels, 18 channels, dy and dx of each tap, and then the logits of the mask, 9 channels.
         """
         return torch.onnx.ops.symbolic(
-            f"{plugin_operator.DOMAIN}::{plugin_operator.NAME}",
+            f"{operator.DOMAIN}::{operator.NAME}",
             (data, self.weight, raw, self.bias),
-            {**_ATTRIBUTES, "relu": 1, "plugin_version": plugin_operator.VERSION},
+            {**_ATTRIBUTES, "relu": 1, "plugin_version": operator.VERSION},
             dtype=data.dtype,
             shape=(data.shape[0], self.bias.shape[0], *data.shape[2:]),
         )
@@ -100,6 +101,6 @@ def pack(weight: Tensor) -> Tensor:
 
     That is [tap][input channel][output channel], padded with zeros.
     """
-    rows, columns = plugin_operator.padded_sizes(weight.shape[1], weight.shape[0])
+    rows, columns = padded_sizes(weight.shape[1], weight.shape[0])
     packed = weight.flatten(2).permute(2, 1, 0)
     return F.pad(packed, (0, columns - packed.shape[2], 0, rows - packed.shape[1]))

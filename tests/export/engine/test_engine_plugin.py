@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import onnx as onnx_package
 import pytest
 
 from pem_edge.export.engine import artifact as artifact_of_engine
+from pem_edge.export.engine import network
 from pem_edge.export.engine.artifact import export_engine
 from pem_edge.export.engine.build import Built, build
 from pem_edge.export.engine.layers import Report
 from pem_edge.export.engine.settings import Settings
+from pem_edge.export.engine.tensorrt.targets import TARGETS
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.artifact import Artifact
+from pem_edge.runtime.backends.tensorrt.plugins import operator
 from pem_edge.runtime.errors import BackendError, ExportError
 from tests.export.engine.conftest import machine
 
@@ -37,6 +41,21 @@ def test_a_library_that_is_none_is_refused(needy: Artifact, tmp_path: Path, monk
     monkeypatch.setenv("PEM_EDGE_PLUGIN", str(tmp_path / "plugin.so"))
     with pytest.raises(BackendError, match=r"cannot load the plugin .*: build it again"):
         build(machine(), needy, Settings(), lambda _: None)
+
+
+@pytest.mark.parametrize(("attributes", "version"), [({}, "1"), ({"plugin_version": "3"}, "3")])
+def test_a_graph_for_another_version_of_the_plugin_is_refused(
+    onnx: Path, attributes: dict[str, str], version: str
+) -> None:
+    """Graphs of earlier releases have other inputs, and no version."""
+    proto = onnx_package.load(onnx)
+    node = onnx_package.helper.make_node(operator.NAME, ["a", "b", "c", "d", "e"], ["f"], **attributes)
+    proto.graph.node.append(node)
+    onnx_package.save(proto, onnx)
+    with pytest.raises(
+        ExportError, match=rf"is for version {version} of our plugin, expected 2: export the checkpoint again$"
+    ):
+        network.parse(machine().trt, TARGETS["trt"], artifact.read(onnx))
 
 
 def test_the_plugin_of_another_engine_is_not_replaced(

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from pem_edge.export.graph import passes, plugin_operator
+from pem_edge.export.graph import passes
 from pem_edge.export.graph.rewrites.deform_conv import pack
+from pem_edge.runtime.backends.tensorrt.plugins import operator
 from reference import deform_conv_cases
 from reference.deform_conv_cases import Array, Case, make, reference
 
@@ -31,12 +32,12 @@ def graph_of(case: Case, *, half_constants: bool = False) -> onnx.ModelProto:
     numbers = {"group": case.group, "offset_group": case.offset_group, "relu": int(case.relu)}
     nodes = [
         helper.make_node(
-            plugin_operator.NAME,
+            operator.NAME,
             ["x", "weight", "raw", "bias"],
             ["y"],
             name="deform",
-            domain=plugin_operator.DOMAIN,
-            plugin_version=plugin_operator.VERSION,
+            domain=operator.DOMAIN,
+            plugin_version=operator.VERSION,
             **attributes,
             **numbers,
         )
@@ -53,7 +54,7 @@ def graph_of(case: Case, *, half_constants: bool = False) -> onnx.ModelProto:
     x_, raw_, y = (helper.make_tensor_value_info(name, element, shape) for name, shape in shapes.items())
     stored = [numpy_helper.from_array(array, name) for name, array in constants.items()]
     graph = helper.make_graph(nodes, "one", [x_, raw_], [y], stored)
-    opsets = [helper.make_opsetid("", 19), helper.make_opsetid(plugin_operator.DOMAIN, 1)]
+    opsets = [helper.make_opsetid("", 19), helper.make_opsetid(operator.DOMAIN, 1)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=9)
 
 
@@ -96,8 +97,8 @@ def test_in_half_precision_it_is_expanded_in_single_precision() -> None:
     np.testing.assert_allclose(computed(graph_of(case), case), reference(case), rtol=2**-11, atol=2e-3)
 
 
-@pytest.mark.parametrize(("relu", "operator"), [(False, "DeformConv"), (True, "Relu")])
-def test_what_calibration_finds_by_name_keeps_its_name(relu: bool, operator: str) -> None:
+@pytest.mark.parametrize(("relu", "last"), [(False, "DeformConv"), (True, "Relu")])
+def test_what_calibration_finds_by_name_keeps_its_name(relu: bool, last: str) -> None:
     expanded = passes.with_native_deform_conv(graph_of(make(np.random.default_rng(0), relu=relu)))
     (named,) = (node for node in expanded.graph.node if node.name == "deform")
-    assert (named.op_type, list(named.output)) == (operator, ["y"])
+    assert (named.op_type, list(named.output)) == (last, ["y"])

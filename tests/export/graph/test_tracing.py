@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
 from pem_edge import pem
-from pem_edge.export.graph import passes, plugin_operator, tracing
+from pem_edge.export.graph import passes, tracing
 from pem_edge.export.graph.operation_forms import DeformConvForm, Forms
 from pem_edge.export.graph.rewrites import prepare
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
+from pem_edge.runtime.backends.tensorrt.plugins import operator
 from reference.published_form import ReferenceForm
 from reference.weights import randomized
 
@@ -60,8 +61,8 @@ def test_the_plugin_form_is_the_native_one_in_fewer_nodes() -> None:
     native = tracing.to_onnx(prepare(model, Forms(deform_conv="native")), tracing.example_for(SPEC))
     fewer = operators(native) - operators(plugin)
     assert fewer == {"DeformConv": 3, "Split": 3, "Sigmoid": 3, "Relu": 3}
-    ours = [node for node in plugin.graph.node if node.op_type == plugin_operator.NAME]
-    assert {node.domain for node in ours} == {plugin_operator.DOMAIN} <= {each.domain for each in plugin.opset_import}
+    ours = [node for node in plugin.graph.node if node.op_type == operator.NAME]
+    assert {node.domain for node in ours} == {operator.DOMAIN} <= {each.domain for each in plugin.opset_import}
     image = np.random.default_rng(0).integers(0, 256, (1, 96, 128, 3), dtype=np.uint8)
     expanded = passes.with_native_deform_conv(plugin)
     assert operators(expanded) == operators(native)

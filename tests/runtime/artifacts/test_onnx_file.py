@@ -137,3 +137,13 @@ def test_operators_are_found_in_branches_and_functions(tiny: Path) -> None:
     assert "DeformConv" not in onnx_file.operators(memoryview(tiny.read_bytes()))
     for model in (field(7, branch(6, field(1, node))), field(25, field(7, node))):
         assert onnx_file.operators(memoryview(model)) == {"DeformConv"}
+
+
+def test_text_attributes_are_found_by_operator_and_name(tiny: Path) -> None:
+    model = onnx.load(tiny)
+    for kind, attributes in (("A", {"version": "2", "count": 3}), ("A", {}), ("B", {"version": "5"})):
+        model.graph.node.append(helper.make_node(kind, ["x"], ["y"], **attributes))
+    whole = memoryview(model.SerializeToString())
+    assert onnx_file.attributes(whole, "A", "version") == ["2", ""]
+    assert onnx_file.attributes(whole, "A", "count") == ["", ""]
+    assert onnx_file.attributes(whole, "C", "version") == []

@@ -12,7 +12,7 @@
 namespace pem_edge {
 
 constexpr const char* kPluginName = "PemDeformConv";
-constexpr const char* kPluginVersion = "2";  // export/graph/rewrites/deform_conv.py has it in the nodes
+constexpr const char* kPluginVersion = "2";  // ../operator.py has it, too
 constexpr const char* kPluginNamespace = "";  // where the ONNX parser searches for unknown operators
 
 class DeformConvPlugin final : public nvinfer1::IPluginV3,

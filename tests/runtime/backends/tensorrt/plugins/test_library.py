@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pem_edge.runtime.backends.tensorrt import plugins
-from pem_edge.runtime.backends.tensorrt.plugins import library
+from pem_edge.runtime.backends.tensorrt.plugins import library, operator
 from pem_edge.runtime.errors import BackendError
 
 
@@ -67,3 +67,9 @@ def test_a_variable_that_names_nothing_is_one_line(monkeypatch: pytest.MonkeyPat
 def test_a_relative_cache_folder_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     assert library.cached_path("10.3.0").is_relative_to(Path.home() / ".cache")
+
+
+def test_graphs_and_the_plugin_agree_on_its_name_and_version() -> None:
+    header = (library.SOURCES / "plugin.h").read_text()
+    assert f'kPluginName = "{operator.NAME}";' in header
+    assert f'kPluginVersion = "{operator.VERSION}";' in header
