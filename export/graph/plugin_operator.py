@@ -1,4 +1,4 @@
-"""The operator of our TensorRT plugin: the layout of its weight, and the same in ONNX's operators.
+"""The operator of our TensorRT plugin in ONNX's operators.
 
 The operator takes X, a packed weight W, ``raw`` (the offsets and then the logits of the mask) and the bias B.
 runtime/backends/tensorrt/plugins/deform_conv/geometry.h describes it. Does not import PyTorch.
@@ -18,17 +18,6 @@ from pem_edge.runtime.backends.tensorrt.plugins.operator import NAME
 
 _SHARED = ("kernel_shape", "strides", "pads", "dilations", "group", "offset_group")
 """Attributes that ONNX's DeformConv has, too."""
-
-_TILE = 128
-
-
-def padded_sizes(channels: int, out_channels: int) -> tuple[int, int]:
-    """Return the rows and columns of a packed weight: the input channels (of a group) and the output channels, padded.
-
-    Input channels are padded to a multiple of 128, output channels to 64 or to a multiple of 128.
-    """
-    columns = _TILE // 2 if out_channels <= _TILE // 2 else math.ceil(out_channels / _TILE) * _TILE
-    return math.ceil(channels / _TILE) * _TILE, columns
 
 
 class UseNativeDeformConv(ir.passes.InPlacePass):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -9,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pem_edge.export.graph.plugin_operator import padded_sizes
 from pem_edge.pem.layers.deform_conv import KERNEL, ModulatedDeformConv
 from pem_edge.pem.pixel_decoders.pem import DeformableLevel
 from pem_edge.runtime.backends.tensorrt.plugins import operator
@@ -22,6 +22,8 @@ _ATTRIBUTES: _Attributes = {
     "dilations": [1, 1],
 }
 """The attributes that both operators have."""
+
+_TILE = 128
 
 
 def use_deform_conv_node(model: nn.Module, form: Literal["native", "plugin"]) -> None:
@@ -99,8 +101,10 @@ class PluginDeformConv(nn.Module):
 def pack(weight: Tensor) -> Tensor:
     """Return a weight (C', C, 3, 3) as our plugin reads it, (taps, rows, columns).
 
-    That is [tap][input channel][output channel], padded with zeros.
+    That is [tap][input channel][output channel], padded with zeros: input channels to a multiple of 128, output
+    channels to 64 or to a multiple of 128.
     """
-    rows, columns = padded_sizes(weight.shape[1], weight.shape[0])
+    rows = math.ceil(weight.shape[1] / _TILE) * _TILE
+    columns = _TILE // 2 if weight.shape[0] <= _TILE // 2 else math.ceil(weight.shape[0] / _TILE) * _TILE
     packed = weight.flatten(2).permute(2, 1, 0)
     return F.pad(packed, (0, columns - packed.shape[2], 0, rows - packed.shape[1]))

@@ -16,6 +16,7 @@ from scripts.gpu.harness import Attributes, Buffer, Plugin
 RAW = 3 * TAPS
 _PADDING = -RAW % 8
 _open: dict[str, tuple[Plugin, Device]] = {}
+"""What the operator calls: an operator of `torch.library` can hold nothing."""
 
 
 def use_kernels(model: nn.Module, library: Path, device: Device, *, half: bool) -> None:
@@ -23,7 +24,8 @@ def use_kernels(model: nn.Module, library: Path, device: Device, *, half: bool) 
 
     BatchNorm must have been folded before.
     """
-    _open["kernels"] = Plugin(library, Attributes(relu=True)), device
+    if "kernels" not in _open:
+        _open["kernels"] = Plugin(library, Attributes(relu=True)), device
     use_deform_conv_node(model, "plugin")
     for level in model.modules():
         if isinstance(level, PluginLevel):
