@@ -9,7 +9,7 @@ from pathlib import Path
 from scripts.gpu.devices.cuda import CudaDevice
 from scripts.gpu.devices.device import Device
 from scripts.gpu.devices.host import HostDevice
-from scripts.gpu.tasks import Deadline
+from scripts.gpu.tasks import Deadline, OutOfTime
 
 
 @dataclass
@@ -38,6 +38,8 @@ class Bench:
 
     @cached_property
     def _compiled(self) -> Path | Exception:
+        if not self.deadline.allows(self.device.compile_seconds):
+            raise OutOfTime
         folder = self.folder / "harness"
         folder.mkdir(parents=True, exist_ok=True)
         try:

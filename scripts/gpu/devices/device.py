@@ -25,6 +25,7 @@ class Device(ABC):
         compiler: The backend of `torch.compile`.
         calls: How many calls are timed at once, so that the clock's own time does not matter.
         repetitions: How often a time is taken.
+        compile_seconds: About how long `compile_harness` takes.
         cache_bytes: The size of the largest cache.
     """
 
@@ -33,12 +34,13 @@ class Device(ABC):
     compiler: ClassVar[str]
     calls: ClassVar[int]
     repetitions: ClassVar[int]
+    compile_seconds: ClassVar[float]
     cache_bytes: int
 
-    def warm(self, call: Call, calls: int | None = None) -> float:
+    def warm(self, call: Call) -> float:
         """Return the median milliseconds of a call that finds in the caches what the one before it left."""
-        calls = calls or self.calls
-        return statistics.median(self.times(self.graph(_repeated([call] * calls)), self.repetitions)) / calls
+        replay = self.graph(_repeated([call] * self.calls))
+        return statistics.median(self.times(replay, self.repetitions)) / self.calls
 
     def cold(self, call: Call) -> float:
         """Return the median milliseconds of a call that finds nothing in the caches.
@@ -50,7 +52,7 @@ class Device(ABC):
         def flush() -> object:
             return buffer.fill_(1)
 
-        both, alone = (self.warm(_repeated(each), self.calls) for each in ([flush, call], [flush]))
+        both, alone = (self.warm(_repeated(each)) for each in ([flush, call], [flush]))
         return max(both - alone, 0.0)
 
     @abstractmethod

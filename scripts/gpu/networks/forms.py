@@ -56,12 +56,14 @@ def build(case: Case, bench: Bench) -> Network:
             from scripts.gpu.networks.operators import use_kernels
 
             use_kernels(model, bench.harness, bench.device, half=half)
-    for module in model.modules():
-        if isinstance(module, ModulatedDeformConv):
-            module.operator = PublishedOperator(bench.device)
+    convolutions = [each for each in model.modules() if isinstance(each, ModulatedDeformConv)]
+    for convolution in convolutions:
+        convolution.operator = PublishedOperator(bench.device)
     if half:
         compute_in_half(model)
     model.to(bench.device.name).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for convolution in convolutions:  # as torchvision wants it, which would copy it at every call
+        convolution.weight.data = convolution.weight.data.contiguous()
     network = ReferenceForm(model).eval() if case.form == "published" else model
     return torch.compile(network, dynamic=False, backend=bench.device.compiler) if case.compiled else network
 
