@@ -139,3 +139,14 @@ def test_the_summary_holds_the_figures_against_the_aims() -> None:
     ]
     assert [line.partition("; aim ")[2] for line in said] == aims
     assert said[2].endswith(": 2.50")
+
+
+@pytest.mark.parametrize("variant", ["pem-nano", "mask2former-r50"])
+def test_the_published_form_makes_its_tensors_where_its_images_are(variant: str) -> None:
+    torch = pytest.importorskip("torch")
+    from pem_edge import pem
+    from reference.published_form import ReferenceForm
+
+    published = ReferenceForm(pem.build(variant, num_classes=3)).eval().to("meta")
+    logits, masks = published(torch.zeros(1, 64, 96, 3, dtype=torch.uint8, device="meta"))
+    assert (logits.device.type, tuple(masks.shape[2:])) == ("meta", (16, 24))
