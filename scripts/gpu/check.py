@@ -43,13 +43,14 @@ class Options(NamedTuple):
 def main() -> int:
     """Run the check and return the exit code."""
     options = _read(_parser())
+    deadline = tasks.Deadline(60 * options.minutes)
     reason = None if options.dry else machine.without_gpu()
     if reason is not None:
         print(f"gpu_check: {reason}; --dry tries it on the CPU", file=sys.stderr)
         return 1
     try:
         with temporary_folder() as folder:
-            report = _run(options, folder)
+            report = _run(options, folder, deadline)
     except PemError as error:
         print(f"gpu_check: {error}", file=sys.stderr)
         return 1
@@ -59,9 +60,8 @@ def main() -> int:
     return int(bool(report.failures()))
 
 
-def _run(options: Options, folder: Path) -> Report:
+def _run(options: Options, folder: Path, deadline: tasks.Deadline) -> Report:
     """Run the sections, which may leave files in ``folder``."""
-    deadline = tasks.Deadline(60 * options.minutes)
     date = datetime.now(timezone.utc).isoformat(timespec="seconds")
     facts = {"date": date, "dry": options.dry, "minutes": options.minutes, "machine": machine.describe()}
     report = Report(options.out, facts, SECTIONS, options.only)
