@@ -1,10 +1,13 @@
 // What the tests call through ctypes: the plugin's kernels and logic, compiled for the host.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <set>
 #include <string>
 
 #include "cuda_fp16.h"
 #include "fields.h"
+#include "kernels/half_tile.cuh"
 #include "launch.h"
 #include "negotiation.h"
 
@@ -20,9 +23,53 @@ using host_cuda::Device;
 // ctypes gets text in a buffer of the caller's, 1024 bytes.
 void give(const std::string& text, char* to) { std::strncpy(to, text.c_str(), 1023); }
 
+// The most words of one bank of shared memory that eight threads want, each of which reads or writes 16 bytes.
+template <typename Address>
+int bank_conflicts(unsigned threads, Address&& address) {
+    size_t most = 0;
+    for (unsigned first = 0; first < threads; first += 8) {
+        std::set<uintptr_t> words[32];
+        for (threadIdx.x = first; threadIdx.x < first + 8; ++threadIdx.x)
+            for (uintptr_t byte = 0; byte < 16; byte += 4) {
+                const uintptr_t word = (reinterpret_cast<uintptr_t>(address()) + byte) / 4;
+                words[word % 32].insert(word);
+            }
+        for (const auto& wanted : words) most = std::max(most, wanted.size());
+    }
+    return static_cast<int>(most);
+}
+
+template <int kPixels, int kOutputs>
+void count_conflicts(int* counts) {
+    using Tile = HalfTile<kPixels, kOutputs>;
+    alignas(128) static typename Tile::Samples samples;
+    alignas(128) static CornerTable<kPixels> corners;
+    std::fill_n(counts, 4, 0);
+    counts[0] = bank_conflicts(kPixels, [] { return &corners.pixels[threadIdx.x]; });
+    for (int i = 0; i < Tile::kItems; ++i) {
+        counts[1] = std::max(counts[1], bank_conflicts(Tile::kThreads, [&] {
+            return &corners.weights[Tile::Gather::row(i)];
+        }));
+        counts[2] = std::max(counts[2], bank_conflicts(Tile::kThreads, [&] {
+            return Tile::Gather::place(samples, i);
+        }));
+    }
+    counts[3] = bank_conflicts(kPixels, [] { return &samples[threadIdx.x][0]; });
+}
+
 }  // namespace
 
 extern "C" {
+
+// Counts `bank_conflicts` of the half tile where corners are written, corners are read, samples are written, and the
+// product reads rows of samples. 1 is none.
+void half_tile_conflicts(int pixels, int outputs, int* counts) {
+    const auto count = pixels == 128  ? (outputs == 128 ? count_conflicts<128, 128> : count_conflicts<128, 64>)
+                       : pixels == 64 ? (outputs == 128 ? count_conflicts<64, 128> : count_conflicts<64, 64>)
+                       : pixels == 32 ? (outputs == 128 ? count_conflicts<32, 128> : count_conflicts<32, 64>)
+                                      : (outputs == 128 ? count_conflicts<16, 128> : count_conflicts<16, 64>);
+    count(counts);
+}
 
 // `kernel`: 0 what `launch` chooses, 1 simple, 2 fused. Returns the CUDA error; `message` says what went wrong.
 int run(const Problem* problem, int element, int layout, int kernel, const Device* device, const Pointers* pointers,

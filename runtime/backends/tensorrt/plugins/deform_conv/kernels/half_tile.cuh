@@ -79,8 +79,9 @@ struct HalfTile {
                 const CornerWeights weights = corners.weights[row(i)];
 #pragma unroll
                 for (int k = 0; k < 4; ++k) add(sum, values_[i][k], weights.at[k]);
-                clear_from(sum, problem.channels - first_channel - vector(i) * 8);
-                *reinterpret_cast<uint4*>(&samples[row(i)][vector(i) * 8]) = packed(sum);
+                if (first_channel + kDepth > problem.channels)
+                    clear_from(sum, problem.channels - first_channel - vector(i) * 8);
+                *reinterpret_cast<uint4*>(place(samples, i)) = packed(sum);
             }
         }
 
@@ -92,8 +93,16 @@ struct HalfTile {
             return bits;
         }
 
+        __device__ static __half* place(Samples& samples, int i) { return &samples[row(i)][vector(i) * 8]; }
+
+        // Eight threads reach shared memory at a time. If they fill two rows, these are four apart, as the padding puts
+        // rows next to each other partly in the same banks.
+        __device__ static int row(int i) {
+            const int row = threadIdx.x / kVectors;
+            return (kVectors == 4 ? row / 8 * 8 + row % 2 * 4 + row / 2 % 4 : row) + i * (kThreads / kVectors);
+        }
+
     private:
-        __device__ static int row(int i) { return (threadIdx.x + i * kThreads) / kVectors; }
         __device__ static int vector(int i) { return (threadIdx.x + i * kThreads) % kVectors; }
 
         __device__ static void add(float (&sum)[8], const uint4& bits, float weight) {
