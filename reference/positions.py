@@ -17,4 +17,4 @@ def sine_positions(level: Tensor, channels: int, temperature: float = 10000.0) -
     for coordinate in (y, x):
         phases = coordinate[..., None] / divisor
         halves.append(torch.stack([phases[..., 0::2].sin(), phases[..., 1::2].cos()], dim=4).flatten(3))
-    return torch.cat(halves, dim=3).permute(0, 3, 1, 2)
+    return torch.cat(halves, dim=3).permute(0, 3, 1, 2).to(level.dtype)

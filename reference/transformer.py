@@ -68,11 +68,17 @@ def encoder_layer(layer: EncoderLayer, tokens: Tensor, positions: Tensor, sizes:
 def deformable_attend(module: DeformableAttention, queries: Tensor, tokens: Tensor, sizes: Sizes) -> Tensor:
     batch, length, width = queries.shape
     heads, levels = module.heads, module.levels
-    values = module.values(tokens).view(batch, length, heads, width // heads)
-    offsets = module.offsets(queries).view(batch, length, heads, levels, -1, 2)
-    weights = module.scores(queries).view(batch, length, heads, -1).softmax(-1)
-    normalizer = torch.tensor([[columns, rows] for rows, columns in sizes], dtype=queries.dtype)
-    places = reference_points(sizes, queries)[None, :, None, None, None] + offsets / normalizer[:, None]
+    # As published, sampling is in single precision where the layers are in half.
+    values, offsets, scores = (
+        each.float() if each.dtype == torch.float16 else each
+        for each in (module.values(tokens), module.offsets(queries), module.scores(queries))
+    )
+    values = values.view(batch, length, heads, width // heads)
+    offsets = offsets.view(batch, length, heads, levels, -1, 2)
+    weights = scores.view(batch, length, heads, -1).softmax(-1)
+    sides = [offsets.new_full((1,), side) for rows, columns in sizes for side in (columns, rows)]
+    normalizer = torch.cat(sides).reshape(-1, 2)
+    places = reference_points(sizes, offsets)[None, :, None, None, None] + offsets / normalizer[:, None]
     samples = []
     for level, (rows, columns) in enumerate(sizes):
         start = sum(h * w for h, w in sizes[:level])
@@ -82,7 +88,7 @@ def deformable_attend(module: DeformableAttention, queries: Tensor, tokens: Tens
         samples.append(F.grid_sample(data, grid, mode="bilinear", padding_mode="zeros", align_corners=False))
     by_head = weights.transpose(1, 2).reshape(batch * heads, 1, length, -1)
     summed = (torch.stack(samples, dim=-2).flatten(-2) * by_head).sum(-1).view(batch, width, length)
-    output: Tensor = module.output(summed.transpose(1, 2))
+    output: Tensor = module.output(summed.transpose(1, 2).to(tokens.dtype))
     return output
 
 
@@ -90,8 +96,8 @@ def reference_points(sizes: Sizes, like: Tensor) -> Tensor:
     points = []
     for rows, columns in sizes:
         y, x = torch.meshgrid(
-            torch.linspace(0.5, rows - 0.5, rows, dtype=like.dtype),
-            torch.linspace(0.5, columns - 0.5, columns, dtype=like.dtype),
+            torch.linspace(0.5, rows - 0.5, rows, dtype=like.dtype, device=like.device),
+            torch.linspace(0.5, columns - 0.5, columns, dtype=like.dtype, device=like.device),
             indexing="ij",
         )
         points.append(torch.stack([x.reshape(-1) / columns, y.reshape(-1) / rows], dim=-1))

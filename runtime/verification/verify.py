@@ -58,6 +58,11 @@ def verify(artifact: Artifact, backend: str | None, say: Say) -> Outcome:
     """
     onnx = source.find(artifact)
     with closing(backends.create(backend, artifact)) as loaded:
+        if loaded.name == "onnxruntime" and loaded.gpu is None:
+            raise VerificationError(
+                f"{artifact.model} runs in onnxruntime on the CPU, which is what others are compared with: verify an "
+                "engine, or verify it on a machine with a GPU"
+            )
         outcome = examine(loaded, onnx, say)
     try:
         if not artifact.packaged:
@@ -70,11 +75,6 @@ def verify(artifact: Artifact, backend: str | None, say: Say) -> Outcome:
 def examine(loaded: Backend, onnx: Artifact, say: Say) -> Outcome:
     """Compare a loaded model with its ONNX model, see `verify`."""
     manifest = loaded.artifact.manifest
-    if loaded.name == "onnxruntime" and loaded.gpu is None:
-        raise VerificationError(
-            f"{loaded.artifact.model} runs in onnxruntime on the CPU, which is what others are compared with: "
-            "verify an engine, or verify it on a machine with a GPU"
-        )
     with closing(source.load(onnx)) as reference:
         tolerance = TOLERANCES[manifest.precision]
 

@@ -1,16 +1,8 @@
-"""The plugin's kernels through `enqueue`, without TensorRT: are they right, and how fast are they?"""
+"""The cases that the plugin's kernels are held against, and how far off they may be."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import numpy as np
-
-from reference.deform_conv_cases import Case, make, reference
-from scripts.gpu import kernel_times
-from scripts.gpu.enqueue import FLOAT, HALF, HALF_HWC8, PEM_SIZES, WIDTH, Call, Form, Row, attributes_of
-from scripts.gpu.harness import Plugin
+from scripts.gpu.enqueue import PEM_SIZES, WIDTH, Row
 
 LIMITS = {"float32": 2e-5, "float16": 2e-2}  # largest error over largest result
 
@@ -31,40 +23,3 @@ CASES: dict[str, list[Row]] = {
     "groups": [{"channels": 24, "out_channels": 18, "size": (20, 30), "group": 3}],
     "offset groups": [{"channels": 24, "out_channels": 16, "size": (20, 30), "offset_group": 4}],
 }
-
-
-def run(library: Path) -> dict[str, object]:
-    """Return errors of every case, and times of PEM's shapes; key "failed" if an error is beyond its limit.
-
-    ``library`` is the compiled harness. All of the GPU should be ours meanwhile.
-    """
-    errors = check(library, "cuda")
-    failed = [f"{row['case']}, {row['form']}" for row in errors if not row["right"]]
-    return {
-        "errors": errors,
-        **({"failed": f"errors beyond the limit: {'; '.join(failed)}"} if failed else {}),
-        **kernel_times.measure(library),
-    }
-
-
-def check(library: Path, device: str) -> list[Row]:
-    """Return largest errors against double precision on the CPU, in parts of the largest result."""
-    rng = np.random.default_rng(0)
-    rows = []
-    for name, settings in CASES.items():
-        cases = [make(rng, **setting) for setting in settings]
-        for form in (FLOAT, HALF, HALF_HWC8):
-            error = max(_errors(library, [case.astype(form.dtype) for case in cases], form, device))
-            limit = LIMITS[np.dtype(form.dtype).name]
-            rows.append({"case": name, "form": form.name, "error": error, "limit": limit, "right": error <= limit})
-    return rows
-
-
-def _errors(library: Path, cases: list[Case], form: Form, device: str) -> Iterator[float]:
-    with Plugin(library, attributes_of(cases[0])) as plugin:
-        for case in cases:
-            call = Call(plugin, case, form, device)
-            call()
-            expected = reference(case)
-            error = float(np.abs(call.result() - expected).max() / np.abs(expected).max())
-            yield error if np.isfinite(error) else float("inf")

@@ -28,8 +28,8 @@ from pem_edge.runtime.backends.cuda.driver import Gpu
 from pem_edge.runtime.cli import run
 from pem_edge.runtime.errors import VerificationError
 from pem_edge.runtime.verification import standing
+from reference.cuda_simulation.cuda import Cuda
 from tests.export.conftest import Refusal
-from tests.helpers.tensorrt_bindings.simulated_cuda import Cuda
 from tests.helpers.tensorrt_bindings.simulated_engine import Fault
 from tests.runtime.backends.tensorrt.engine_bench import Builder, SimulatedBench, simulation
 from tests.runtime.conftest import build, flag

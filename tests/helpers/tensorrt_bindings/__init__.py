@@ -1,1 +1,1 @@
-"""Stand-ins for TensorRT and CUDA on machines without a GPU, and the names in TensorRT's Python bindings."""
+"""Stand-ins for TensorRT on the simulated CUDA of `reference`, and the names in TensorRT's Python bindings."""

@@ -17,8 +17,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from reference.cuda_simulation.machine import Machine, Stream, Work
 from tests.helpers.tensorrt_bindings.simulated_installation import Installation
-from tests.helpers.tensorrt_bindings.simulated_machine import Machine, Stream, Work
 from tests.helpers.tensorrt_bindings.simulated_rtx import ExecutionContextAllocationStrategy, IRuntimeConfig
 
 _SCRATCH = 1000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 
-from tests.helpers.tensorrt_bindings.simulated_machine import Handle, Machine
+from reference.cuda_simulation.machine import Handle, Machine
 
 
 class ILogger:

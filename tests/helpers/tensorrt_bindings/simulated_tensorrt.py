@@ -13,9 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from reference.cuda_simulation.machine import Machine
 from tests.helpers.tensorrt_bindings.simulated_engine import DataType, Fault, ICudaEngine
 from tests.helpers.tensorrt_bindings.simulated_installation import ILogger, Installation
-from tests.helpers.tensorrt_bindings.simulated_machine import Machine
 from tests.helpers.tensorrt_bindings.simulated_rtx import CudaGraphStrategy, ExecutionContextAllocationStrategy
 
 _MAGIC = b"simulated engine"

@@ -11,7 +11,7 @@ import pytest
 
 from pem_edge.runtime.backends.cuda import driver
 from pem_edge.runtime.errors import BackendError
-from tests.helpers.tensorrt_bindings.simulated_cuda import Cuda
+from reference.cuda_simulation.cuda import Cuda
 from tests.runtime.backends.tensorrt.engine_bench import MODULES, Bench, Builder, SimulatedBench, simulation
 
 
@@ -41,7 +41,13 @@ def simulated(
         yield bench
 
 
-@pytest.fixture(params=["simulated tensorrt", "simulated tensorrt-rtx", "real tensorrt", "real tensorrt-rtx"])
+@pytest.fixture(
+    params=[
+        "simulated tensorrt",
+        "simulated tensorrt-rtx",
+        *(pytest.param(f"real {name}", marks=pytest.mark.gpu) for name in MODULES),
+    ]
+)
 def bench(
     request: pytest.FixtureRequest, build: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Bench]:

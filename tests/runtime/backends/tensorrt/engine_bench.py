@@ -22,7 +22,8 @@ from pem_edge.runtime.backends.cuda import driver
 from pem_edge.runtime.backends.tensorrt import log, plugin_library
 from pem_edge.runtime.files import sha256
 from pem_edge.runtime.inference.backend import SegmenterBackend
-from tests.helpers.tensorrt_bindings.simulated_cuda import Cuda
+from reference.cuda_simulation.cuda import Cuda
+from tests.helpers.host_compiler import require_host_compiler
 from tests.helpers.tensorrt_bindings.simulated_tensorrt import TensorRt, engine_bytes
 
 Builder = Callable[..., Path]
@@ -138,6 +139,7 @@ class SimulatedBench(Bench):
 @contextmanager
 def simulation(bench: SimulatedBench, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedBench]:
     """Replace CUDA and TensorRT by the simulation during the block, and check the simulation at the end."""
+    require_host_compiler()
     module = bench.tensorrt.module
     for name, contents in {**bench.machine.modules(), module.__name__: module}.items():
         monkeypatch.setitem(sys.modules, name, contents)

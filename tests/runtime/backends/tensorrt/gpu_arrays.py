@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.backends.cuda import device_arrays
-from tests.helpers.tensorrt_bindings.simulated_cuda import Cuda
+from reference.cuda_simulation.cuda import Cuda
 
 
 class CudaArray:

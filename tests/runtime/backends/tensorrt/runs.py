@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
-from tests.helpers.tensorrt_bindings.simulated_machine import Error
+from reference.cuda_simulation.machine import Error
 
 FAULTY = Error.cudaErrorIllegalAddress
 DYNAMIC = InputSpec(

@@ -21,7 +21,7 @@ from pem_edge.runtime.backends.base import Backend
 from pem_edge.runtime.backends.cuda import driver as cuda_driver
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.inference.host_pipeline import HostPipeline
-from tests.helpers.tensorrt_bindings.simulated_machine import Work
+from reference.cuda_simulation.machine import Work
 from tests.runtime.backends.tensorrt.device_runs import (
     ATOL,
     DEFAULT,

@@ -13,7 +13,7 @@ from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.backends.cuda import device_arrays
 from pem_edge.runtime.errors import BackendError
-from tests.helpers.tensorrt_bindings.simulated_machine import Work
+from reference.cuda_simulation.machine import Work
 from tests.runtime.backends.tensorrt.engine_bench import Bench, Builder, SimulatedBench
 from tests.runtime.backends.tensorrt.gpu_arrays import ALIVE, CudaArray, DlpackArray
 from tests.runtime.backends.tensorrt.runs import DYNAMIC, assert_right, noise

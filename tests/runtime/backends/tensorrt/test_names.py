@@ -18,12 +18,10 @@ import pytest
 from pem_edge.export.engine.tensorrt import interface as build_interface
 from pem_edge.export.engine.tensorrt import rtx_interface as rtx_build_interface
 from pem_edge.runtime.backends.tensorrt import interface, rtx_interface
+from reference.cuda_simulation import cuda, kernels, machine
 from tests.helpers.tensorrt_bindings import (
-    simulated_cuda,
     simulated_engine,
     simulated_installation,
-    simulated_kernels,
-    simulated_machine,
     simulated_rtx,
     simulated_tensorrt,
 )
@@ -189,7 +187,7 @@ def test_names_exist_in_cuda() -> None:
 
 @needs_cuda
 def test_what_is_simulated_exists_in_cuda_with_the_same_parameters() -> None:
-    for name, method in {**vars(simulated_cuda.Cuda), **vars(simulated_kernels.Kernels)}.items():
+    for name, method in {**vars(cuda.Cuda), **vars(kernels.Kernels)}.items():
         if found := re.match("(cuda|cu|nvrtc)[A-Z]", name):
             module = {"cuda": "runtime", "cu": "driver", "nvrtc": "nvrtc"}[found[1]]
             ours = list(inspect.signature(method).parameters)[1:]
@@ -200,10 +198,10 @@ def test_what_is_simulated_exists_in_cuda_with_the_same_parameters() -> None:
 @needs_cuda
 def test_what_is_simulated_has_the_values_of_cuda() -> None:
     for module, kind, ours in (
-        ("runtime", "cudaError_t", simulated_machine.Error),
-        ("runtime", "cudaMemoryType", simulated_machine.Kind),
-        ("driver", "CUresult", simulated_machine.DriverError),
-        ("nvrtc", "nvrtcResult", simulated_machine.CompilerError),
+        ("runtime", "cudaError_t", machine.Error),
+        ("runtime", "cudaMemoryType", machine.Kind),
+        ("driver", "CUresult", machine.DriverError),
+        ("nvrtc", "nvrtcResult", machine.CompilerError),
     ):
         for member in ours:
             assert int(getattr(getattr(import_module(f"cuda.bindings.{module}"), kind), member.name)) == member

@@ -17,8 +17,9 @@ from pem_edge import runtime
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
 from pem_edge.runtime.backends.tensorrt.device.pipeline import StartedBatch
 from pem_edge.runtime.errors import BackendError
-from tests.helpers.tensorrt_bindings import simulated_cuda, simulated_engine
-from tests.helpers.tensorrt_bindings.simulated_machine import Stream, Work
+from reference.cuda_simulation import cuda as simulated_cuda
+from reference.cuda_simulation.machine import Stream, Work
+from tests.helpers.tensorrt_bindings import simulated_engine
 from tests.runtime.backends.tensorrt.device_runs import DEFAULT, STAGES, assert_same, make_image, pipelines, run_image
 from tests.runtime.backends.tensorrt.engine_bench import SimulatedBench
 from tests.runtime.backends.tensorrt.gpu_arrays import CudaArray

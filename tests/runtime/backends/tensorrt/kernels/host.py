@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.backends.tensorrt.kernels.arguments import THREADS
+from reference.host_cuda.kernels import HostKernels
 from reference.kernel_cases import FitCase, MergeCase, Merged, Placed
 from reference.scenes import Scene
-from tests.helpers.host_kernels import HostKernels
 
 GUARD = 64
 """Bytes on either side of an array, which must not be read or written."""

@@ -24,7 +24,7 @@ from pem_edge.runtime.backends.tensorrt.kernels.arguments import (
 )
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.files import cache_folder
-from tests.helpers.host_kernels import HostKernels
+from reference.host_cuda.kernels import HostKernels
 from tests.helpers.nvcc import ARCHITECTURES, check_compilation
 
 

@@ -15,10 +15,10 @@ from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.backends.tensorrt.kernels.launches import MAX_QUERIES
 from pem_edge.runtime.inference import postprocess
 from pem_edge.runtime.results.segments import Segment
+from reference.host_cuda.kernels import HostKernels
 from reference.kernel_cases import Merged
 from reference.scenes import GOLDEN, Scene, golden, scenes
 from reference.synthetic import synthetic
-from tests.helpers.host_kernels import HostKernels
 from tests.runtime.backends.tensorrt.kernels.host import merge
 from tests.runtime.helpers import published
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
 from pem_edge.runtime.inference import preprocess
-from tests.helpers.host_kernels import HostKernels
+from reference.host_cuda.kernels import HostKernels
 from tests.runtime.backends.tensorrt.kernels.host import fit
 
 PAD = (124, 116, 104)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.runtime.backends.tensorrt.plugins.host_library import Attributes, Field, FieldType
+from reference.host_cuda.plugin.host_library import Attributes, Field, FieldType
 
 LENGTHS = {"kernel_shape": 2, "strides": 2, "pads": 4, "dilations": 2, "group": 1, "offset_group": 1, "relu": 1}
 DEFAULTS: dict[str, Any] = {

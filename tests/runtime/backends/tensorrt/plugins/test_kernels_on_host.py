@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from reference.deform_conv_cases import Array, Case, make, reference
-from tests.runtime.backends.tensorrt.plugins.host_library import Kernel, Layout, run
+from reference.host_cuda.plugin.host_library import Kernel, Layout, run
 from tests.runtime.backends.tensorrt.plugins.strategies import cases
 
 HALF = 2.0**-11

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reference.deform_conv_cases import Case, make
-from tests.runtime.backends.tensorrt.plugins.host_library import Attributes, Element, Form, Layout, Shape, attributes_of
+from reference.host_cuda.plugin.host_library import Attributes, Element, Form, Layout, Shape, attributes_of
 from tests.runtime.backends.tensorrt.plugins.strategies import cases
 
 X, WEIGHT, RAW, BIAS, Y = range(5)

@@ -12,14 +12,14 @@ import pytest
 
 from pem_edge.runtime.backends.tensorrt.plugins.library import SOURCES, source_hash
 from reference.deform_conv_cases import make, reference
-from scripts.gpu.harness import Attributes, Buffer, Plugin
-from tests.runtime.backends.tensorrt.plugins.host_library import (
+from reference.host_cuda.plugin.host_library import (
     Layout,
     compile_for_host,
     device_arrays,
     load,
     result_of,
 )
+from scripts.gpu.harness import Attributes, Buffer, Plugin
 
 HEADERS = [folder for folder in os.environ.get("TENSORRT_INCLUDE_DIR", "").split(":") if folder]
 CUDA_INCLUDE = "/usr/local/cuda/include"

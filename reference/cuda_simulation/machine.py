@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.helpers.tensorrt_bindings.simulated_order import Clock, Order
+from reference.cuda_simulation.order import Clock, Order
 
 _LEGACY = 1
 

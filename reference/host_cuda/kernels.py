@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import ctypes
-import shutil
-import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 from pem_edge.runtime.backends.tensorrt.kernels.launches import Launch
+from reference.host_cuda.compiling import HOST_CUDA, compile_library
 
-HOST_CUDA = Path(__file__).parent / "host_cuda"
 SOURCES = Path(__file__).parents[2] / "runtime" / "backends" / "tensorrt" / "kernels"
 
 
-def compile_for_host(folder: Path, *options: str) -> Path:
-    """Compile the kernels in ``folder``, and return the library's path. Skips the test if there is no g++."""
-    compiler = shutil.which("g++")
-    if compiler is None:
-        pytest.skip("no g++ to compile the kernels for the host")
-    target = folder / "kernels_on_host.so"
-    command = [compiler, "-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-fno-strict-aliasing", "-fPIC", "-shared"]
-    command += [*options, f"-I{HOST_CUDA}", f"-I{SOURCES}", "-include", "cuda_runtime.h"]
-    sources = [str(HOST_CUDA / name) for name in ("kernels_api.cpp", "host_cuda.cpp")]
-    result = subprocess.run([*command, *sources, "-o", str(target)], capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    return target
+def compile_for_host(folder: Path) -> Path:
+    """Compile the kernels in ``folder``, and return the library's path; see `compile_library` for errors."""
+    options = [f"-I{SOURCES}", "-include", "cuda_runtime.h"]
+    return compile_library(folder / "kernels_on_host.so", [HOST_CUDA / "kernels_api.cpp"], options)
 
 
 class HostKernels:
@@ -50,10 +38,12 @@ class HostKernels:
         return f"error {error}: {message.value.decode()}" if error else ""
 
     def run(self, launch: Launch, threads: int) -> None:
-        """Run a launch, and check that it succeeds."""
-        assert ctypes.sizeof(launch.argument) == self.argument_bytes(launch.kernel)
+        """Run a launch. Raises RuntimeError if it fails."""
+        if ctypes.sizeof(launch.argument) != self.argument_bytes(launch.kernel):
+            raise RuntimeError(f"{launch.kernel} takes {self.argument_bytes(launch.kernel)} bytes")
         address = ctypes.addressof(launch.argument)
-        assert self.launch(launch.kernel, launch.blocks, threads, launch.shared, address) == ""
+        if problem := self.launch(launch.kernel, launch.blocks, threads, launch.shared, address):
+            raise RuntimeError(f"{launch.kernel}: {problem}")
 
     def layout(self, count: int) -> list[int]:
         """Return the first ``count`` values of the function `layout` in kernels_api.cpp."""

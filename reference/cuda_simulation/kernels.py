@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pem_edge.runtime.backends.tensorrt.kernels.arguments import FitArguments, MergeArguments
-from tests.helpers.host_kernels import SOURCES, host_kernels
-from tests.helpers.tensorrt_bindings.simulated_machine import (
+from reference.cuda_simulation.machine import (
     Block,
     CompilerError,
     Context,
@@ -21,6 +20,7 @@ from tests.helpers.tensorrt_bindings.simulated_machine import (
     Machine,
     Work,
 )
+from reference.host_cuda.kernels import SOURCES, host_kernels
 
 _MAGIC = b"simulated cubin"
 _LOG = b"no such architecture\0"

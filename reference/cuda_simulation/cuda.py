@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.helpers.tensorrt_bindings.simulated_kernels import Kernels
-from tests.helpers.tensorrt_bindings.simulated_machine import Block, Context, Error, Event, Graph, Kind, Stream, Work
+from reference.cuda_simulation.kernels import Kernels
+from reference.cuda_simulation.machine import Block, Context, Error, Event, Graph, Kind, Stream, Work
 
 _ALIGNMENT = 256
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from enum import IntEnum
@@ -12,40 +10,49 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import pytest
 
 from pem_edge.runtime.backends.tensorrt.plugins.library import SOURCES
 from reference.deform_conv_cases import Array, Case
+from reference.host_cuda.compiling import compile_library
 
 HERE = Path(__file__).parent
-HOST_CUDA = HERE.parents[3] / "helpers" / "host_cuda"
 
 
 class Kernel(IntEnum):
+    """Which kernel runs."""
+
     CHOSEN = 0
     SIMPLE = 1
     FUSED = 2
 
 
 class Layout(IntEnum):
+    """The layout of X, raw and Y, by its number in the plugin's sources."""
+
     LINEAR = 0
     HWC8 = 1
     OTHER = 2
 
 
 class Element(IntEnum):
+    """The type of a tensor, by its number in the plugin's sources."""
+
     FLOAT = 0
     HALF = 1
     OTHER = 2
 
 
 class FieldType(IntEnum):
+    """The type of a field, by its number in the plugin's sources."""
+
     INT32 = 0
     INT64 = 1
     OTHER = 2
 
 
 class Attributes(ctypes.Structure):
+    """The operator's attributes."""
+
     _fields_: ClassVar[Sequence[Any]] = [
         ("kernel_shape", ctypes.c_int32 * 2),
         ("strides", ctypes.c_int32 * 2),
@@ -68,6 +75,8 @@ class Device(ctypes.Structure):
 
 
 class Problem(ctypes.Structure):
+    """The sizes of one call."""
+
     _fields_: ClassVar[Sequence[Any]] = [
         *((name, ctypes.c_int32) for name in ("batch", "channels", "height", "width")),
         *((name, ctypes.c_int32) for name in ("out_channels", "out_height", "out_width")),
@@ -76,10 +85,14 @@ class Problem(ctypes.Structure):
 
 
 class Pointers(ctypes.Structure):
+    """The addresses of the tensors."""
+
     _fields_: ClassVar[Sequence[Any]] = [(name, ctypes.c_void_p) for name in ("x", "weight", "raw", "bias", "y")]
 
 
 class Field(ctypes.Structure):
+    """A field, in which TensorRT hands on an attribute."""
+
     _fields_: ClassVar[Sequence[Any]] = [
         ("name", ctypes.c_char_p),
         ("data", ctypes.c_void_p),
@@ -89,41 +102,33 @@ class Field(ctypes.Structure):
 
 
 class Form(ctypes.Structure):
+    """The type and the layout of a tensor."""
+
     _fields_: ClassVar[Sequence[Any]] = [("element", ctypes.c_int), ("layout", ctypes.c_int)]
 
 
 class Shape(ctypes.Structure):
+    """The sizes of a tensor."""
+
     _fields_: ClassVar[Sequence[Any]] = [("rank", ctypes.c_int32), ("size", ctypes.c_int64 * 8)]
 
 
 def compile_for_host(folder: Path, *, headers: str | None = None, options: Sequence[str] = ()) -> Path:
-    """Compile the library, and return its path. Skips the test if there is no g++.
+    """Compile the library, and return its path; see `compile_library` for errors.
 
     Args:
         folder: The folder to put the library into.
-        headers: The folder of TensorRT's headers, to compile the plugin and its harness, too; None for neither.
+        headers: The folder of TensorRT's headers, to compile the plugin and its harness, too; None for
+            a harness that calls the kernels without the plugin.
         options: Further options for g++.
     """
-    compiler = shutil.which("g++")
-    if compiler is None:
-        pytest.skip("no g++ to compile the plugin's kernels for the host")
-    target = folder / "plugin_on_host.so"
-    sources = ["kernels/simple_kernel.cu", "kernels/fused_kernel.cu", "launch.cpp", "fields.cpp", "negotiation.cpp"]
-    sources += ["plugin.cpp", "enqueue_harness.cpp"] if headers else []
-    options = [*options, '-DPEM_EDGE_SOURCES="test"']
-    command = [compiler, "-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
-    command += [
-        "-fno-strict-aliasing",
-        "-fPIC",
-        "-shared",
-        *options,
-    ]  # nvcc allows aliasing
-    command += ["-isystem", headers] if headers else []
-    command += [f"-I{HOST_CUDA}", f"-I{SOURCES}", "-x", "c++", *(str(SOURCES / name) for name in sources)]
-    command += [str(HOST_CUDA / "host_cuda.cpp"), str(HERE / "host_api.cpp")]
-    result = subprocess.run([*command, "-o", str(target)], capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    return target
+    names = ["kernels/simple_kernel.cu", "kernels/fused_kernel.cu", "launch.cpp", "fields.cpp", "negotiation.cpp"]
+    names += ["plugin.cpp", "enqueue_harness.cpp"] if headers else []
+    sources = [*(SOURCES / name for name in names), HERE / "host_api.cpp"]
+    sources += [] if headers else [HERE / "host_harness.cpp"]
+    includes = [*(["-isystem", headers] if headers else []), f"-I{SOURCES}"]
+    settings = ["-Wno-unknown-pragmas", '-DPEM_EDGE_SOURCES="test"', *options, *includes, "-x", "c++"]
+    return compile_library(folder / "plugin_on_host.so", sources, settings)
 
 
 def load(path: Path) -> ctypes.CDLL:
@@ -165,7 +170,8 @@ def run(
             ctypes.byref(Pointers(*(tensor.ctypes.data for tensor in tensors))),
             message,
         )
-        assert error == 0, f"error {error}: {message.value.decode()}"
+        if error:
+            raise RuntimeError(f"error {error}: {message.value.decode()}")
         return result_of(tensors[-1], case, layout)
 
 
@@ -180,12 +186,13 @@ def device_arrays(library: ctypes.CDLL, case: Case, layout: Layout) -> Iterator[
 
 
 def result_of(output: Any, case: Case, layout: Layout) -> Array:
-    """Return the output, (N, C', OH, OW), and check that kHWC8's padding holds zeros."""
+    """Return the output, (N, C', OH, OW). Raises RuntimeError if kHWC8's padding does not hold zeros."""
     if layout is Layout.LINEAR:
         linear: Array = output.copy()
         return linear
     channels = case.output_shape[1]
-    assert not output[..., channels:].any()
+    if output[..., channels:].any():
+        raise RuntimeError("the padding of Y does not hold zeros")
     result: Array = output[..., :channels].transpose(0, 3, 1, 2).copy()
     return result
 

@@ -1,0 +1,1 @@
+"""The TensorRT plugin's kernels and logic on the host."""

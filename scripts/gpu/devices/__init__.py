@@ -1,0 +1,1 @@
+"""Where the check runs: on a GPU, or on the CPU with stand-ins."""

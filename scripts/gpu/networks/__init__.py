@@ -1,0 +1,1 @@
+"""Whole networks in PyTorch, with and without the plugin's kernels."""

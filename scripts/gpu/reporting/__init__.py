@@ -1,0 +1,1 @@
+"""The report of the check: JSON and a page."""

@@ -1,0 +1,152 @@
+"""The GPU check goes through all of its sections without a GPU, and keeps what it found whatever ends it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.gpu.check import SECTIONS
+from scripts.gpu.reporting import summary
+from tests.helpers.processes import started
+
+ROOT = Path(__file__).parents[2]
+COMMAND = str(ROOT / "scripts" / "gpu_check")
+
+
+def environment(*first: Path) -> dict[str, str]:
+    """Return this environment, with folders that come first when Python imports."""
+    from sys import executable
+
+    path = os.pathsep.join(map(str, (*first, ROOT)))
+    return {**os.environ, "PYTHON": executable, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def run(folder: Path, *options: str, first: tuple[Path, ...] = ()) -> subprocess.CompletedProcess[str]:
+    command = [COMMAND, "-o", str(folder), *options]
+    return subprocess.run(command, env=environment(*first), capture_output=True, text=True, timeout=600)
+
+
+def report(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "gpu_check.json").read_text())
+    return found
+
+
+def states(folder: Path) -> dict[str, str]:
+    return {name: section["state"] for name, section in report(folder)["sections"].items()}
+
+
+def test_a_dry_run_goes_through_every_section(tmp_path: Path) -> None:
+    done = run(tmp_path, "--dry")
+    assert done.returncode == 0, done.stderr
+    assert states(tmp_path) == dict.fromkeys(SECTIONS, "done")
+    sections = report(tmp_path)["sections"]
+    assert [section["not reached"] for section in sections.values()] == [[]] * len(SECTIONS)
+    tables = {name: set(section["tables"]) for name, section in sections.items()}
+    assert {"times", "errors"} <= tables["kernels"]
+    assert {"end to end", "merge", "fit"} <= tables["pipeline"]
+    compiled = [row["form"] for row in sections["compiled"]["tables"]["in CUDA graphs"]]
+    assert sorted(compiled) == ["ours", "published"]
+    page = (tmp_path / "gpu_check.md").read_text()
+    assert page.index("times mean nothing") < page.index("**kernels**") < page.index("| machine |")
+
+
+def test_a_kill_leaves_what_was_found_until_then(tmp_path: Path) -> None:
+    command = [COMMAND, "-o", str(tmp_path), "--dry", "--only", "networks", "kernels"]
+    with started(command, env=environment()) as process:
+        give_up = time.monotonic() + 120
+        while time.monotonic() < give_up and process.poll() is None:
+            if (tmp_path / "gpu_check.json").exists() and states(tmp_path)["kernels"] == "done":
+                break
+            time.sleep(0.05)
+        process.kill()
+        process.wait()
+    found = report(tmp_path)["sections"]
+    assert (found["kernels"]["state"], found["kernels"]["failed"]) == ("done", [])
+    assert found["networks"]["state"] in ("not reached", "running")
+    rows = sum(map(len, found["kernels"]["tables"].values()))
+    assert f"**kernels**: {rows} of {rows} rows right" in (tmp_path / "gpu_check.md").read_text()
+
+
+def test_only_engines_may_be_missing(tmp_path: Path) -> None:
+    stub = tmp_path / "stub"
+    stub.mkdir()
+    (stub / "msgspec.py").write_text("raise ModuleNotFoundError('No module named msgspec', name='msgspec')\n")
+    done = run(tmp_path / "out", "--dry", "--only", "pipeline", first=(stub,))
+    assert done.returncode == 1
+    section = report(tmp_path / "out")["sections"]["pipeline"]
+    assert section["failed"] == ["ModuleNotFoundError: No module named msgspec"]
+
+
+def test_the_deadline_ends_it_in_good_order(tmp_path: Path) -> None:
+    done = run(tmp_path, "--dry", "--minutes", "0.01")
+    assert done.returncode == 0, done.stderr
+    sections = report(tmp_path)["sections"].values()
+    assert [section["tables"] for section in sections] == [{}] * len(SECTIONS)
+    assert all(section["not reached"] or section["state"] == "not reached" for section in sections)
+
+
+def test_what_would_not_end_in_time_is_not_begun(tmp_path: Path) -> None:
+    done = run(tmp_path, "--dry", "--minutes", "0.6", "--only", "engines")
+    assert done.returncode == 0, done.stderr
+    section = report(tmp_path)["sections"]["engines"]
+    assert section["not reached"]
+    assert "engines" not in section["tables"]
+
+
+def test_a_section_that_there_is_not_is_one_line(tmp_path: Path) -> None:
+    done = run(tmp_path, "--only", "kernels", "engine")
+    assert done.returncode != 0
+    assert done.stderr == f"gpu_check: no section 'engine', there are {', '.join(SECTIONS)}\n"
+
+
+def test_no_gpu_is_one_line(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    done = run(tmp_path)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "PyTorch finds no NVIDIA GPU here" in done.stderr
+
+
+def section(**tables: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"state": "done", "reason": "", "failed": [], "not reached": [], "tables": tables}
+
+
+def test_the_summary_holds_the_figures_against_the_aims() -> None:
+    r50 = {"variant": "pem-r50", "size": "1024x2048", "precision": "fp16", "compiled": False}
+    rows = [{**r50, "form": "ours", "ms": 2.0, "FPS": 500.0}, {**r50, "form": "published", "ms": 5.0, "FPS": 200.0}]
+    times = {"form": "float16 kHWC8", "times torchvision": 2.5, "times torchvision, cold": 2.0, "size": "32x64"}
+    frames = {**r50, "FPS": 310.0, "ms one by one, p50": 4.0, "ms one by one, p99": 5.0}
+    sections = {name: section() for name in SECTIONS} | {
+        "kernels": section(times=[times]),
+        "networks": section(**{"in CUDA graphs": rows}),
+        "pipeline": section(**{"end to end": [frames]}),
+        "compiled": section(**{"in CUDA graphs": [{**rows[1], "compiled": True, "ms": 3.0}]}),
+    }
+    said = [line for line in summary.lines(sections) if not line.startswith("**")]
+    aims = [
+        "3 or more, **missed**",
+        "400 or more, **reached**",
+        "",
+        "2 or more, **missed**",
+        "300 or more, **reached**",
+    ]
+    assert [line.partition("; aim ")[2] for line in said] == aims
+    assert said[2].endswith(": 2.50")
+
+
+@pytest.mark.parametrize("variant", ["pem-nano", "mask2former-r50"])
+def test_the_published_form_makes_its_tensors_where_its_images_are(variant: str) -> None:
+    torch = pytest.importorskip("torch")
+    from pem_edge import pem
+    from reference.published_form import ReferenceForm
+
+    published = ReferenceForm(pem.build(variant, num_classes=3)).eval().to("meta")
+    logits, masks = published(torch.zeros(1, 64, 96, 3, dtype=torch.uint8, device="meta"))
+    assert (logits.device.type, tuple(masks.shape[2:])) == ("meta", (16, 24))
