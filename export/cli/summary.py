@@ -72,7 +72,7 @@ def _files(model: Path) -> str:
 def _verified(written: EngineArtifact) -> Iterator[str]:
     for found in written.manifest.verified.values():
         if isinstance(found, str):
-            yield f"{found}: run pem-export --verify {written.model} on the machine where it will run"
+            yield f"the engine is {found}: run pem-export --verify {written.model} on the machine where it will run"
         else:
             yield f"the engine is verified on {found.gpu}, {_figures(found)}"
 
