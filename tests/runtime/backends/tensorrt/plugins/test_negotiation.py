@@ -153,6 +153,13 @@ def test_tensors_beyond_32_bit_indices_are_refused(host: ctypes.CDLL) -> None:
 
 @given(channels=st.integers(1, 300), out_channels=st.integers(1, 300), group=st.integers(1, 3))
 def test_weights_are_padded_to_whole_tiles(host: ctypes.CDLL, channels: int, out_channels: int, group: int) -> None:
-    sizes = {"channels": group * channels, "out_channels": group * out_channels, "group": group}
-    case = make(np.random.default_rng(0), size=(1, 1), kernel=(1, 1), pads=(0, 0, 0, 0), **sizes)
+    case = make(
+        np.random.default_rng(0),
+        channels=group * channels,
+        out_channels=group * out_channels,
+        size=(1, 1),
+        kernel=(1, 1),
+        pads=(0, 0, 0, 0),
+        group=group,
+    )
     assert complaint(host, attributes_of(case), shapes_of(case)) == ""
