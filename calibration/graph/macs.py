@@ -46,8 +46,8 @@ def _deformable(node: ir.Node, inputs: Sequence[Shape], output: Shape) -> int:
 
 
 def _plugin(node: ir.Node, inputs: Sequence[Shape], output: Shape) -> int:
-    """Count the same for our plugin, whose weights are padded, (taps, rows, columns)."""
-    samples = _size(inputs[0][1:2]) * _size(inputs[1][:1])
+    """Count the same for our plugin, whose weights are packed and padded."""
+    samples = _size(inputs[0][1:2]) * math.prod(node.attributes["kernel_shape"].as_ints())
     products = _size(output) * samples // node.attributes.get_int("group", 1)
     return products + _CORNERS * samples * _size(output[:1]) * _size(output[2:])
 

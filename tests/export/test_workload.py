@@ -48,8 +48,8 @@ def prepared(forms: Forms) -> PEM:
     return prepare(randomized(TINY.build(5)), forms)
 
 
-def traced(forms: Forms) -> onnx.ModelProto:
-    return tracing.to_onnx(prepared(forms), tracing.example_for(SPEC))
+def traced(forms: Forms, spec: InputSpec = SPEC) -> onnx.ModelProto:
+    return tracing.to_onnx(prepared(forms), tracing.example_for(spec), dynamic=tracing.dynamic_dims(spec))
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +112,11 @@ def test_sizes_that_vary_count_as_the_usual_one() -> None:
         varying.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = f"side{axis}"
     spec = msgspec.structs.replace(BY_HAND, dynamic_height=Range(8, SIZE[0], 64), dynamic_width=Range(8, SIZE[1], 64))
     assert workload.count(varying, spec, 0) == workload.count(residual(), BY_HAND, 0)
+
+
+def test_our_plugin_is_the_same_work_at_sizes_that_vary(counted: Work) -> None:
+    spec = msgspec.structs.replace(SPEC, dynamic_height=Range(64, 64, 128), dynamic_width=Range(64, 96, 128))
+    assert workload.count(traced(Forms("plugin"), spec), spec, 0).macs_total == counted.macs_total
 
 
 def test_attention_that_does_not_run_here_counts_as_its_standard_form_at_sizes_that_vary() -> None:
