@@ -29,6 +29,7 @@ def graph_of(case: Case, *, half_constants: bool = False) -> onnx.ModelProto:
     """Return a graph of one node of the operator, named "deform", with inputs ``x`` and ``raw``."""
     x, weight, raw, bias = case.plugin_inputs
     attributes = {name: getattr(case, name) for name in ("kernel_shape", "strides", "pads", "dilations")}
+    numbers = {"group": case.group, "offset_group": case.offset_group, "relu": int(case.relu)}
     nodes = [
         helper.make_node(
             operator.NAME,
@@ -38,12 +39,6 @@ def graph_of(case: Case, *, half_constants: bool = False) -> onnx.ModelProto:
             domain=operator.DOMAIN,
             plugin_version=operator.VERSION,
             **attributes,
-<<<<<<< HEAD
-=======
-            group=case.group,
-            offset_group=case.offset_group,
-            relu=int(case.relu),
->>>>>>> f35ee70a197a9cbabb612f79501225d8d9436a1e
         )
     ]
     nodes[0].attribute.extend(helper.make_attribute(name, number) for name, number in numbers.items())
