@@ -24,8 +24,9 @@ from pem_edge.runtime.artifacts import artifact, labels, pairs
 from pem_edge.runtime.artifacts.manifest import Manifest, manifest_path
 from pem_edge.runtime.backends.tensorrt import plugins
 from pem_edge.runtime.cli import console, output
-from pem_edge.runtime.errors import ExportError
+from pem_edge.runtime.errors import ArtifactError, ExportError
 from pem_edge.runtime.files import make_folder, refuse_existing
+from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.verification import verify as verification
 from pem_edge.runtime.versioned_json import JsonObject
 
@@ -69,8 +70,11 @@ def _build_plugin(request: PluginRequest) -> JsonObject:
 
 
 def _verify(request: VerifyRequest) -> JsonObject:
-    found = artifact.read(request.model)
-    outcome = verification.verify(found, None, _say)
+    with reading(
+        str(request.model), ArtifactError, expected="a path of a model", cure="give one such as out/pem.engine"
+    ):
+        found = artifact.read(request.model)
+    outcome = verification.verify(found, request.backend, _say)
     verification.require(outcome, found)
     if not request.json:
         output.show_text(summary.of_verification(found.model, outcome))

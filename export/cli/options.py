@@ -42,7 +42,8 @@ def read(options: argparse.Namespace) -> Request:
         return ListRequest(options.json)
     if options.verify is not None:
         _refuse(options, (*_EXPORT, *_PLUGIN), "has no meaning for --verify: leave it out")
-        return VerifyRequest(options.verify, options.json)
+        return VerifyRequest(options.verify, options.backend, options.json)
+    _refuse(options, ("backend",), "says where to verify a model: add --verify MODEL, or leave it out")
     if options.build_plugin:
         _refuse(options, _EXPORT, "has no meaning for --build-plugin: leave it out")
         return PluginRequest(options.tensorrt_include, options.cuda_arch, options.json)

@@ -36,7 +36,7 @@ def parser() -> console.Parser:
     )
     source.add_argument("--list", action="store_true", help="list the variants and what a run of each takes")
     source.add_argument(
-        "--verify", type=Path, metavar="MODEL", help="compare an engine with the .onnx beside it, on this machine's GPU"
+        "--verify", type=Path, metavar="MODEL", help="compare what a model computes here with its .onnx"
     )
     source.add_argument("--build-plugin", action="store_true", help="build the plugin for TensorRT, and nothing else")
     parser.add_argument("--to", choices=["onnx", "trt", "trt-rtx"], help="kind of artifact (default: onnx)")
@@ -49,6 +49,7 @@ def parser() -> console.Parser:
     _add_int8(parser.add_argument_group("INT8"))
     _add_thresholds(parser.add_argument_group("defaults of the panoptic merge, 0 to 1"))
     _add_engine(parser.add_argument_group("engines"))
+    console.add_backend(parser.add_argument_group("verifying"))
     plugin = parser.add_argument_group("the plugin")
     plugin.add_argument("--tensorrt-include", type=Path, metavar="DIR", help="folder of TensorRT's headers, NvInfer.h")
     plugin.add_argument(

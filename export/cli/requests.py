@@ -45,11 +45,13 @@ class VerifyRequest:
     """Compare a model with its ONNX model.
 
     Attributes:
-        model: The engine, or an ONNX artifact that a GPU runs.
+        model: The engine, or an ONNX artifact.
+        backend: The backend to run it in; None for the fastest.
         json: Whether JSON is printed.
     """
 
     model: Path
+    backend: str | None
     json: bool
 
 

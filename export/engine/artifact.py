@@ -20,12 +20,13 @@ from pem_edge.runtime.artifacts import artifact as artifacts
 from pem_edge.runtime.artifacts import onnx_file, pairs
 from pem_edge.runtime.artifacts.artifact import MAX_BYTES, Artifact
 from pem_edge.runtime.artifacts.manifest import METADATA_KEY, Manifest, manifest_path, parse_manifest, read_manifest
+from pem_edge.runtime.artifacts.provenance import NOT_VERIFIED
 from pem_edge.runtime.artifacts.sections import Engine, FileHash
 from pem_edge.runtime.errors import ArtifactError, ExportError, ManifestError
 from pem_edge.runtime.files import make_folder, refuse_existing, remove, sha256, write_atomically
 from pem_edge.runtime.outside.reading import read_bytes, reading
 from pem_edge.runtime.progress import Say
-from pem_edge.runtime.verification.source import require_onnxruntime
+from pem_edge.runtime.verification import source as reference
 
 INSPECTION = ".layers.json"
 
@@ -93,13 +94,13 @@ def export_engine(
     make_folder(engine.parent)
     verify = verify and _runs_here(machine, settings)
     if verify:
-        require_onnxruntime()  # which is told before the build
+        reference.load(source).close()  # what keeps it from being compared is told before the build
     built = build(machine, source, settings, say)
     onnx, layers = engine.with_name(f"{engine.stem}{source.model.suffix}"), engine.with_suffix(INSPECTION)
     manifest = _describe(machine, source.manifest, settings, built, FileHash(onnx.name, sha256(source.model)))
     if verify:
         verified = trial.run(Candidate(engine, built, manifest), source, say)
-        manifest = msgspec.structs.replace(manifest, verified=verified)
+        manifest = msgspec.structs.replace(manifest, verified={**verified})
     say(f"writing {engine}")
     if built.plugin is not None:
         manifest = _with_plugin(manifest, _place(built.plugin, engine.parent))
@@ -140,7 +141,7 @@ def _describe(machine: Machine, manifest: Manifest, settings: Settings, built: B
         optimization_level="default" if level is None else str(level),
         layers_from=built.report.source,
     )
-    verified = {trial.backend_name(machine.target): trial.NOT_YET}
+    verified = {trial.backend_name(machine.target): NOT_VERIFIED}
     return msgspec.structs.replace(manifest, engine=engine, built_by=built_by, verified=verified)
 
 
@@ -173,7 +174,7 @@ def _is_inside(beside: Path, onnx: Path) -> bool:
     """Return whether ``onnx`` carries the manifest ``beside`` it, so that replacing that loses nothing."""
     try:
         inside = parse_manifest(_metadata(onnx)[METADATA_KEY].encode(), str(onnx))
-        return msgspec.structs.replace(read_manifest(beside), model=None) == inside
+        return msgspec.structs.replace(read_manifest(beside), model=None, verified=inside.verified) == inside
     except (KeyError, ManifestError):
         return False
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 from contextlib import closing
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
+
+import msgspec
 
 from pem_edge.export.engine.build import Built
 from pem_edge.export.engine.tensorrt.targets import Target
@@ -13,13 +15,11 @@ from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.manifest import Manifest
 from pem_edge.runtime.artifacts.provenance import Verification
+from pem_edge.runtime.artifacts.sections import FileHash
 from pem_edge.runtime.errors import VerificationError
-from pem_edge.runtime.files import temporary_folder
+from pem_edge.runtime.files import sha256, temporary_folder
 from pem_edge.runtime.progress import Say
 from pem_edge.runtime.verification import verify
-
-NOT_YET: Literal["not verified yet"] = "not verified yet"
-"""What a manifest says of an engine that has not run."""
 
 
 class Candidate(NamedTuple):
@@ -35,7 +35,7 @@ def backend_name(target: Target) -> str:
     return next(name for name, row in backends.BACKENDS.items() if row.target == target.name)
 
 
-def run(candidate: Candidate, source: Artifact, say: Say) -> dict[str, Verification | Literal["not verified yet"]]:
+def run(candidate: Candidate, source: Artifact, say: Say) -> dict[str, Verification]:
     """Compare an engine with the ONNX artifact that it was built from, and return the figures by backend.
 
     Raises:
@@ -45,12 +45,13 @@ def run(candidate: Candidate, source: Artifact, say: Say) -> dict[str, Verificat
     with temporary_folder() as folder:
         path = folder / candidate.path.name
         path.write_bytes(candidate.built.data)
+        hashed = msgspec.structs.replace(candidate.manifest, model=FileHash(path.name, sha256(path)))
         if candidate.built.plugin is not None:
             shutil.copyfile(candidate.built.plugin, folder / candidate.built.plugin.name)
-        with closing(backends.create(None, Artifact(path, candidate.manifest))) as loaded:
+        with closing(backends.create(None, Artifact(path, hashed))) as loaded:
             outcome = verify.examine(loaded, source, say)
     if outcome.complaint is not None:
         raise VerificationError(
-            f"the engine computes something else than {source.model}, nothing was written: {outcome.complaint}"
+            f"the engine computes something else than {source.model}, and was not written: {outcome.complaint}"
         )
     return {loaded.name: outcome.verification}

@@ -40,6 +40,8 @@ def sampled(pixels, x, y, width, height, start):
 
     A map has ``height`` rows of ``width`` pixels, which are the rows of ``pixels`` (B, S, D) from ``start`` on.
     """
+    x = op.Where(op.IsNaN(x), -2.0, x)
+    y = op.Where(op.IsNaN(y), -2.0, y)
     left = op.Floor(x)
     top = op.Floor(y)
     first = neighbors(pixels, x, y, left, top, width, height, start)

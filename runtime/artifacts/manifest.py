@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from pem_edge.runtime.artifacts.labels import Label
-from pem_edge.runtime.artifacts.provenance import BuiltBy, Parity, Precision, Verification
+from pem_edge.runtime.artifacts.provenance import BuiltBy, Parity, Precision, Standing
 from pem_edge.runtime.artifacts.sections import Engine, FileHash, Quantization, Work
 from pem_edge.runtime.errors import ManifestError
 from pem_edge.runtime.images import MAX_PIXELS
@@ -118,7 +118,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         work: The amount of computation, if counted.
         built_by: The versions and settings of the build.
         parity: The comparison with the PyTorch model by each backend, by the backend's name.
-        verified: The comparison with the ONNX model on a GPU, by the backend's name, or that there was none yet.
+        verified: The comparison with the ONNX model by each backend, by the backend's name, or that there was none yet.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -138,7 +138,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     work: Work | None = None
     built_by: BuiltBy
     parity: dict[str, Parity] = {}
-    verified: dict[str, Verification | Literal["not verified yet"]] = {}
+    verified: dict[str, Standing] = {}
 
     @property
     def target(self) -> Literal["onnx", "trt", "trt-rtx"]:

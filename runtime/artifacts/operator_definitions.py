@@ -14,6 +14,9 @@ KEY = "pem-edge.operators"
 """Key of the definitions among a model's metadata: a ModelProto that has functions and nothing else, in base 64."""
 
 
+_OPSET_IMPORT, _FUNCTIONS = 8, 25  # fields of ModelProto
+
+
 def with_definitions(model: bytes) -> bytes:
     """Return a serialized ONNX model that has its own operators' definitions as functions.
 
@@ -24,6 +27,8 @@ def with_definitions(model: bytes) -> bytes:
     if encoded is None:
         return model
     definitions = b64decode(encoded, validate=True)
+    if {field.number for field in onnx_file.fields(memoryview(definitions))} - {_OPSET_IMPORT, _FUNCTIONS}:
+        raise ValueError("has definitions of operators that are more than functions")
     if onnx_file.has_external_data(memoryview(definitions)):
         raise ValueError("has definitions of operators that keep values in other files")
     return model + definitions  # protocol buffers are merged by writing one after the other

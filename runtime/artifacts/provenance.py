@@ -1,4 +1,4 @@
-"""The origin of an artifact: the software that built it, and how its outputs compare with the PyTorch model's."""
+"""The origin of an artifact: the software that built it, and how its outputs compare with those of a reference."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Tolerance(msgspec.Struct, frozen=True, kw_only=True):
         logits: The maximum difference of a class logit, for an image to count as within tolerance.
         masks: The maximum difference of a mask logit, for an image to count as within tolerance.
         agreement: The minimum fraction of agreeing pixels, 0 to 1, which every image must reach.
-        tie: A pixel agrees if its winner's score in the PyTorch model is below the best by at most this fraction.
+        tie: A pixel agrees if its winner's score in the reference is below the best by at most this fraction.
     """
 
     logits: float = 1e-3
@@ -139,3 +139,9 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     gpu: str
     reference: str
     parity: Parity
+
+
+Standing = Verification | Literal["not verified yet"]
+"""What is known of a model in a backend."""
+
+NOT_VERIFIED: Standing = "not verified yet"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["BACKENDS", "Row", "Settings", "available", "available_for", "create"]
+__all__ = ["BACKENDS", "Row", "Settings", "available", "available_for", "create", "import_class", "version"]
 
 
 class Row(NamedTuple):
@@ -69,7 +69,7 @@ BACKENDS = {
         "onnxruntime",
         "ort-gpu",
         "onnx",
-        frozenset({"standard", "native"}),
+        frozenset({"standard", "gather", "native"}),
         library="capi/libonnxruntime_providers_tensorrt.so",
     ),
 }
@@ -117,17 +117,35 @@ def _first_importable(names: list[str]) -> type[Backend]:
     return _import(names[-1])
 
 
-def _import(name: str) -> type[Backend]:
-    module, _, attribute = BACKENDS[name].implementation.partition(":")
+def import_class(implementation: str, module: str) -> type[Backend]:
+    """Import a backend.
+
+    Args:
+        implementation: The backend's class as ``module:name``.
+        module: The module that it needs, which is installed.
+
+    Raises:
+        BrokenBackend: If it cannot be imported.
+    """
+    location, _, attribute = implementation.partition(":")
     try:
-        implementation: type[Backend] = getattr(import_module(module), attribute)
+        found: type[Backend] = getattr(import_module(location), attribute)
     except Exception as error:  # loading a library can fail in any way
-        reason = " ".join(str(error).split())[:200]
+        reason, package = " ".join(str(error).split())[:200], module.replace("_", "-")
         raise BrokenBackend(
-            f"backend {name} is installed but cannot be imported ({reason}): install it again, with "
-            f"pip install --force-reinstall {BACKENDS[name].needs.replace('_', '-')}"
+            f"backend {package} is installed but cannot be imported ({reason}): install it again, with "
+            f"pip install --force-reinstall {package}"
         ) from error
-    return implementation
+    return found
+
+
+def version(name: str) -> str:
+    """Return the version of the library of a backend that can be imported."""
+    return str(import_module(BACKENDS[name].needs).__version__)
+
+
+def _import(name: str) -> type[Backend]:
+    return import_class(BACKENDS[name].implementation, BACKENDS[name].needs)
 
 
 def _is_installed(row: Row) -> bool:
@@ -155,15 +173,16 @@ def _require_installed(name: str) -> None:
 def _explain_refusal(candidates: list[str], artifact: Artifact) -> str:
     """Return the message that says why none of ``candidates`` can run ``artifact``, and what to do."""
     of_target = [name for name, row in BACKENDS.items() if row.target == artifact.manifest.target]
+    usual = [name for name in of_target if BACKENDS[name].library is None]
     if not set(of_target) & set(available()):
-        extra = BACKENDS[of_target[-1]].extra
+        extra = BACKENDS[usual[-1]].extra
         return (
-            f"{artifact.model} needs the backend {' or '.join(of_target)}, which is not installed: "
+            f"{artifact.model} needs the backend {' or '.join(usual)}, which is not installed: "
             f"pip install 'pem-edge[{extra}]'"
         )
     if not set(of_target) & set(candidates):
         return (
-            f"{artifact.model} is for {' or '.join(of_target)}, not for {' or '.join(candidates)}: leave the backend "
+            f"{artifact.model} is for {' or '.join(usual)}, not for {' or '.join(candidates)}: leave the backend "
             "to be chosen, or export for another target with --to"
         )
     return _explain_graph_refusal([name for name in candidates if name in of_target], artifact)
@@ -172,7 +191,7 @@ def _explain_refusal(candidates: list[str], artifact: Artifact) -> str:
 def _explain_graph_refusal(candidates: list[str], artifact: Artifact) -> str:
     """Return the message for ``candidates`` that run the artifact's target, but not its graph."""
     manifest = artifact.manifest
-    others = [name for name in BACKENDS if _can_run(name, artifact)]
+    others = [name for name, row in BACKENDS.items() if _can_run(name, artifact) and row.library is None]
     if others and manifest.quantization is not None and manifest.quantization.placement == "tensorrt":
         return (
             f"{artifact.model} is quantized for TensorRT: build an engine with pem-export --weights {artifact.model} "
@@ -181,5 +200,5 @@ def _explain_graph_refusal(candidates: list[str], artifact: Artifact) -> str:
     or_engine = ", or build the engine it is for, with --to trt" if manifest.deform_conv == "plugin" else ""
     return (
         f"{artifact.model} has its deformable convolutions in the form {manifest.deform_conv!r}, which "
-        f"{' and '.join(candidates)} cannot run: export with --deform-conv standard{or_engine}"
+        f"{' and '.join(candidates)} cannot run: export with --deform-conv gather{or_engine}"
     )

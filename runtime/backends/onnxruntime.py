@@ -120,7 +120,7 @@ def _check_version(artifact: Artifact) -> None:
     if artifact.manifest.deform_conv == "native" and version < _DEFORM_CONV_SINCE:
         raise BackendError(
             f"{artifact.model} has deformable convolutions in the form 'native', which onnxruntime {VERSION} "
-            "cannot run: export with --deform-conv standard, or pip install 'onnxruntime>=1.25'"
+            "cannot run: export with --deform-conv gather, or pip install 'onnxruntime>=1.25'"
         )
 
 

@@ -29,7 +29,7 @@ graph keeps in floating point, and in half precision computes them wrongly (up t
 _OPTIONS: Mapping[str, dict[str, str]] = {
     # TF32 is only as precise as half precision, which is not enough for what a graph keeps in single precision.
     CUDA: {"use_tf32": "0"},
-    TENSORRT: {},
+    TENSORRT: {},  # has no option for TF32
     _CPU: {},
 }
 

@@ -30,7 +30,7 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--debug", action="store_true", help="show tracebacks")
 
 
-def add_backend(parser: Parser) -> None:
+def add_backend(parser: Parser | argparse._ArgumentGroup) -> None:
     """Add the option ``--backend``."""
     names = ", ".join(backends.BACKENDS)
     parser.add_argument("--backend", metavar="B", help=f"one of {names}; default: the fastest installed")

@@ -64,26 +64,37 @@ def is_within(image: Difference, tolerance: Tolerance) -> bool:
 def compare(found: Outputs, expected: Outputs, size: str, tie: float = 0.0) -> Difference:
     """Return how the outputs of a backend differ from the expected outputs.
 
-    A pixel agrees if the query that wins it has an expected score of at least 1 - ``tie`` times the highest expected
-    score at that pixel.
+    A pixel agrees if, by the expected outputs, what the found ones say of it is right: the query that wins it, that
+    query's class or that it is no object, and whether it is inside the query's mask.
 
     Args:
         found: The outputs of the backend.
         expected: The expected outputs.
         size: The size of the images, "HxW", for the report.
-        tie: The fraction by which scores may differ and still count as tied.
+        tie: The fraction by which scores and probabilities may be below the highest and still count as tied with it.
     """
     logits, masks = (float(np.abs(a - b).max()) for a, b in zip(found, expected, strict=True))
-    scores, winners = _scores(*expected), _scores(*found).argmax(axis=1)
-    reached = np.take_along_axis(scores, winners[:, None], axis=1)[:, 0]
-    agreement = float(np.mean(reached >= (1 - tie) * scores.max(axis=1)))
-    return Difference(size, _to_finite(logits), _to_finite(masks), agreement)
+    return Difference(size, _to_finite(logits), _to_finite(masks), float(np.mean(_agree(found, expected, tie))))
 
 
-def _scores(logits: NDArray[np.floating], masks: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return the highest class probability times the mask probability, (N, Q, H/4, W/4)."""
-    scores = probabilities(logits)[:, :, :-1].max(axis=2)
-    return np.asarray(scores[:, :, None, None] * sigmoid(masks.astype(np.float32)))
+def _agree(found: Outputs, expected: Outputs, tie: float) -> NDArray[np.bool_]:
+    """Return whether pixels agree, (N, H/4, W/4), see `compare`."""
+    found_classes, classes = (probabilities(logits) for logits, _ in (found, expected))
+    found_inside, inside = (sigmoid(masks.astype(np.float32)) for _, masks in (found, expected))
+    scores = _scores(classes, inside)
+    winners = _scores(found_classes, found_inside).argmax(axis=1)[:, None]
+    winning = np.take_along_axis(scores, winners, axis=1)[:, 0] >= (1 - tie) * scores.max(axis=1)
+    chosen = np.take_along_axis(classes, found_classes.argmax(axis=2)[:, :, None], axis=2)[:, :, 0]
+    same_class = chosen >= (1 - tie) * classes.max(axis=2)
+    labeled = np.take_along_axis(same_class, winners.reshape(len(winners), -1), axis=1).reshape(winning.shape)
+    side, found_side = (np.take_along_axis(each, winners, axis=1)[:, 0] - 0.5 for each in (inside, found_inside))
+    same_side = ((side >= 0) == (found_side >= 0)) | (np.abs(side) <= tie / 2)
+    return np.asarray(winning & labeled & same_side)
+
+
+def _scores(classes: NDArray[np.float32], inside: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the scores of queries at pixels, (N, Q, H/4, W/4): the highest class probability times the mask's."""
+    return np.asarray(classes[:, :, :-1].max(axis=2)[:, :, None, None] * inside)
 
 
 def _to_finite(value: float) -> float:

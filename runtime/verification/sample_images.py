@@ -23,7 +23,7 @@ def sample_image(height: int, width: int, seed: int) -> NDArray[np.uint8]:
 
 
 def sample_batch(batch: int, height: int, width: int, seed: int) -> NDArray[np.uint8]:
-    """Return ``batch`` different sample images, RGB uint8 (N, H, W, 3); other seeds, up to 99, give other images."""
+    """Return ``batch`` different sample images, RGB uint8 (N, H, W, 3); up to 100 images differ from other seeds'."""
     return np.stack([sample_image(height, width, 100 * seed + slot) for slot in range(batch)])
 
 

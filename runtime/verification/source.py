@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact as artifacts
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.backends.base import Backend
@@ -41,15 +42,8 @@ def find(artifact: Artifact) -> Artifact:
     return source
 
 
-def require_onnxruntime() -> None:
-    """Raise BackendError if ONNX Runtime is not installed."""
-    if find_spec("onnxruntime") is None:
-        raise BackendError("onnxruntime is not installed, with which engines are compared: pip install onnxruntime")
-
-
 def load(source: Artifact) -> Backend:
     """Load an ONNX artifact in ONNX Runtime, on the CPU. Raises BackendError if that is not possible."""
-    require_onnxruntime()
-    from pem_edge.runtime.backends.onnxruntime import OnnxRuntimeOnCpu  # imports the library
-
-    return OnnxRuntimeOnCpu(source)
+    if find_spec("onnxruntime") is None:
+        raise BackendError("onnxruntime is not installed, with which engines are compared: pip install onnxruntime")
+    return backends.import_class("pem_edge.runtime.backends.onnxruntime:OnnxRuntimeOnCpu", "onnxruntime")(source)

@@ -13,7 +13,7 @@ _NEXT_FORM = {
     "native": "gather, which needs no plugin",
     "nvidia": "gather, which needs no plugin",
     "plugin": "gather, which needs no plugin",
-    "gather": "standard",
+    "gather": "plugin, or standard",
 }
 """The form of deformable operations to try next, by the one that failed."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from importlib import import_module
 from typing import NamedTuple
 
 import msgspec
@@ -16,10 +15,10 @@ from pem_edge.runtime.artifacts.manifest import manifest_path
 from pem_edge.runtime.artifacts.provenance import Verification
 from pem_edge.runtime.artifacts.sections import FileHash
 from pem_edge.runtime.backends.base import Backend
-from pem_edge.runtime.errors import OutputError, VerificationError
-from pem_edge.runtime.files import write_atomically
+from pem_edge.runtime.errors import OutputError, PemError, VerificationError
+from pem_edge.runtime.files import claim, write_atomically
 from pem_edge.runtime.progress import Say
-from pem_edge.runtime.verification import gate, source
+from pem_edge.runtime.verification import gate, source, standing
 from pem_edge.runtime.verification.differences import TOLERANCES, judge
 from pem_edge.runtime.verification.verdict import describe
 
@@ -64,10 +63,11 @@ def verify(artifact: Artifact, backend: str | None, say: Say) -> Outcome:
                 "engine, or verify it on a machine with a GPU"
             )
         outcome = examine(loaded, onnx, say)
+        standing.remember(loaded, outcome.verification)
     try:
         if not artifact.packaged:
             _keep(artifact, outcome)
-    except OutputError as error:
+    except PemError as error:
         say(f"the result cannot be kept in the manifest: {error}")
     return outcome
 
@@ -85,9 +85,9 @@ def examine(loaded: Backend, onnx: Artifact, say: Say) -> Outcome:
     complaint = describe(findings, manifest, tolerance)
     parity = judge([finding.difference for finding in findings], tolerance)
     verification = Verification(
-        version=_version(loaded.name),
+        version=backends.version(loaded.name),
         gpu=loaded.gpu or "none",
-        reference=f"onnxruntime {_version('onnxruntime')}",
+        reference=f"onnxruntime {backends.version('onnxruntime')}",
         parity=msgspec.structs.replace(parity, passed=complaint is None),
     )
     return Outcome(loaded.name, verification, complaint)
@@ -101,13 +101,9 @@ def require(outcome: Outcome, artifact: Artifact) -> None:
         )
 
 
-def _version(backend: str) -> str:
-    return str(import_module(backends.BACKENDS[backend].needs).__version__)
-
-
 def _keep(artifact: Artifact, outcome: Outcome) -> None:
     """Write the verification into the manifest beside the model, if that is still the model that was verified."""
-    with pairs.claim(artifact.model):
+    with pairs.claim(artifact.model), claim(manifest_path(artifact.model)):
         current = artifacts.read(artifact.model)
         if current.sha256 != artifact.sha256:
             raise OutputError(f"{artifact.model} has been replaced meanwhile: verify it again")

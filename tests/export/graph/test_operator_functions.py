@@ -68,8 +68,10 @@ def test_the_deformable_convolution(
     x = random.normal(size=(n, channels, height, width)).astype(np.float32)
     weight = random.normal(size=(outputs, channels, 3, 3)).astype(np.float32)
     raw = random.normal(0, 2, (n, 27, height, width)).astype(np.float32)
+    raw[0, :3, 0, 0] = np.nan, np.inf, 1e30  # taps of which nothing is left
     bias = random.normal(size=outputs).astype(np.float32)
     tensors = [torch.from_numpy(each).double() for each in (x, raw[:, :18], raw[:, 18:], weight, bias)]
+    tensors[1] = tensors[1].nan_to_num(1e9, 1e9).clamp(-1e9, 1e9)
     tensors[2] = tensors[2].sigmoid()
     expected = DeformConv2d()(*tensors).numpy()
     inputs = {"x": x, "weight": pack(weight, channels + 3, outputs + 5), "raw": raw, "bias": bias}
@@ -121,6 +123,13 @@ def test_definitions_cannot_refer_to_other_files() -> None:
     model = helper.make_model(helper.make_graph([], "plain", [], []))
     helper.set_model_props(model, {KEY: b64encode(hostile.SerializeToString()).decode()})
     with pytest.raises(ValueError, match="in other files"):
+        with_definitions(model.SerializeToString())
+
+
+def test_definitions_are_functions_and_nothing_else() -> None:
+    model = helper.make_model(helper.make_graph([], "plain", [], []))
+    helper.set_model_props(model, {KEY: b64encode(model.SerializeToString()).decode()})
+    with pytest.raises(ValueError, match="more than functions"):
         with_definitions(model.SerializeToString())
 
 

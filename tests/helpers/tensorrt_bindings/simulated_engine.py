@@ -29,7 +29,14 @@ _SIZES: dict[str, np.dtype[Any]] = {
 }
 
 
-Fault = Literal["swaps two slots", "perturbs one output", "drifts at the largest size", "gives NaN", "fails above one"]
+Fault = Literal[
+    "swaps two slots",
+    "perturbs one output",
+    "drifts at the largest size",
+    "gives NaN",
+    "fails above one",
+    "repeats its first result",
+]
 """A way in which real engines have answered wrongly though they were built without a complaint."""
 
 
@@ -106,6 +113,7 @@ class IExecutionContext:
             self._machine.fault("a context allocates its own memory")
         self._addresses: dict[str, int] = {}
         self._scratch = 0
+        self._first: dict[tuple[int, ...], tuple[NDArray[Any], NDArray[Any]]] = {}
         self._shape: tuple[int, ...] = engine.get_tensor_shape("image")
         self._version = 0
         self._enqueued = -1
@@ -181,6 +189,8 @@ class IExecutionContext:
             logits[-1] = np.nan
         elif fault == "fails above one" and len(masks) > 1:
             logits *= -1
+        elif fault == "repeats its first result":
+            logits[:], masks[:] = self._first.setdefault(masks.shape, (logits.copy(), masks.copy()))
 
     def tensors(
         self, shape: tuple[int, ...], addresses: dict[str, int], version: int

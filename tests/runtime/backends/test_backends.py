@@ -227,7 +227,7 @@ def test_native_deformable_convolution_needs_a_recent_onnxruntime(build: Callabl
     if tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (1, 25):
         assert backends.create(None, native).name == "onnxruntime"
     else:
-        with pytest.raises(BackendError, match="export with --deform-conv standard"):
+        with pytest.raises(BackendError, match="export with --deform-conv gather"):
             backends.create(None, native)
 
 
@@ -243,12 +243,12 @@ print(utils.tm.__name__, "openvino_telemetry" in sys.modules)
 
 @needs_openvino
 def test_openvino_refuses_native_deformable_convolution(build: Callable[..., Path]) -> None:
-    with pytest.raises(BackendError, match="openvino cannot run: export with --deform-conv standard"):
+    with pytest.raises(BackendError, match="openvino cannot run: export with --deform-conv gather"):
         backends.create("openvino", artifact.read(build(deform_conv="native")))
 
 
 def test_no_engine_of_ours_runs_the_plugin_form(build: Callable[..., Path]) -> None:
-    with pytest.raises(BackendError, match=r"'plugin'.*cannot run: export with --deform-conv standard"):
+    with pytest.raises(BackendError, match=r"'plugin'.*cannot run: export with --deform-conv gather"):
         backends.create(None, artifact.read(build(deform_conv="plugin")))
 
 
@@ -257,7 +257,7 @@ def test_no_engine_of_ours_runs_the_plugin_form(build: Callable[..., Path]) -> N
     ("form", "cure"),
     [
         ("standard", "--to trt, run it in onnxruntime, or export with --placement cpu"),
-        ("plugin", "export with --deform-conv standard, or build the engine it is for"),
+        ("plugin", "export with --deform-conv gather, or build the engine it is for"),
     ],
 )
 def test_a_graph_quantized_for_tensorrt_is_refused_with_what_helps(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pem_edge.runtime.artifacts.provenance import Difference, Tolerance, WorstDifference
-from pem_edge.runtime.verification.differences import Outputs, _scores, compare, judge
+from pem_edge.runtime.verification.differences import Outputs, compare, judge
 from pem_edge.runtime.verification.sample_images import sample_image
 
 GOOD = Difference("64x96", logits=1e-5, masks=1e-3, agreement=1.0)
@@ -45,13 +45,32 @@ def test_differences_are_the_largest_ones() -> None:
     assert (difference.size, difference.logits, difference.masks) == ("32x36", 0.25, 0.5)
 
 
-def test_agreement_is_the_share_of_pixels_won_by_the_same_query() -> None:
-    expected = outputs()
-    found = (expected[0], expected[1].copy())
-    found[1][0, :, :4] = found[1][0, ::-1, :4]
-    winners_before, winners_after = (_scores(*pair).argmax(axis=1) for pair in (expected, found))
-    share = float(np.mean(winners_before == winners_after))
-    assert compare(found, expected, "").agreement == share < 1
+TWO_LOGITS = np.array([[[3.0, 0.0, 0.0], [0.0, 2.9, 0.0]]])
+TWO_MASKS = np.array([[[[5.0, 5.0, -5.0, -5.0]], [[-5.0, -5.0, 5.0, -6.0]]]])
+"""Two queries: the first wins three of four pixels and is inside of two, the second wins one and is inside there."""
+
+
+@pytest.mark.parametrize(
+    ("query", "column", "value", "agreement"),
+    [
+        (0, 0, -9.0, 0.75),  # the other query wins
+        (0, 0, -1.0, 0.75),  # the same query wins, from outside
+        (0, 3, -1.0, 1.0),  # it was outside before, too
+    ],
+)
+def test_a_pixel_agrees_if_the_same_query_wins_it_from_the_same_side(
+    query: int, column: int, value: float, agreement: float
+) -> None:
+    masks = TWO_MASKS.copy()
+    masks[0, query, 0, column] = value
+    assert compare((TWO_LOGITS, masks), (TWO_LOGITS, TWO_MASKS), "").agreement == agreement
+
+
+@pytest.mark.parametrize("logits", [[0.0, 3.0, 0.0], [3.0, 0.0, 4.0]])
+def test_a_pixel_agrees_if_its_query_has_the_same_class_or_is_no_object_as_before(logits: list[float]) -> None:
+    changed = TWO_LOGITS.copy()
+    changed[0, 0] = logits
+    assert compare((changed, TWO_MASKS), (TWO_LOGITS, TWO_MASKS), "").agreement == 0.25
 
 
 def test_a_winner_that_ties_with_the_expected_one_agrees_only_where_ties_are_allowed() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from pem_edge.runtime.artifacts.provenance import BuiltBy, Tolerance
 from pem_edge.runtime.artifacts.sections import FileHash
 from pem_edge.runtime.errors import VerificationError
 from pem_edge.runtime.verification import gate
-from pem_edge.runtime.verification.differences import Outputs
+from pem_edge.runtime.verification.differences import TOLERANCES, Outputs
 from pem_edge.runtime.verification.verdict import describe
 
 DYNAMIC = InputSpec(
@@ -95,6 +96,18 @@ def fail_above_one(images: Images, outputs: Outputs) -> None:
         outputs[0][:] += 1
 
 
+def lose_every_segment(_images: Images, outputs: Outputs) -> None:
+    np.minimum(outputs[1], -0.5, out=outputs[1])
+
+
+def call_everything_another_class(_images: Images, outputs: Outputs) -> None:
+    outputs[0][:, :, :2] = outputs[0][:, :, 1::-1].copy()
+
+
+def call_everything_nothing(_images: Images, outputs: Outputs) -> None:
+    outputs[0][:, :, 2] = outputs[0].max(axis=2) + 0.2
+
+
 @pytest.mark.parametrize("spec", [DYNAMIC, FIXED, InputSpec(height=32, width=32)])
 def test_what_is_right_passes(spec: InputSpec) -> None:
     assert verdict(right, spec) is None
@@ -139,7 +152,7 @@ def test_a_tie_in_one_image_passes() -> None:
         return logits, masks
 
     assert verdict(model, InputSpec(height=64, width=64)) is None
-    assert calls == 3, "the first image is outvoted by two more"
+    assert calls == gate.LEAST_RUNS, "the first image is outvoted by two more"
 
 
 def test_a_fault_in_most_images_does_not_pass_as_ties() -> None:
@@ -149,15 +162,73 @@ def test_a_fault_in_most_images_does_not_pass_as_ties() -> None:
         nonlocal calls
         calls += 1
         logits, masks = right(images)
-        return logits, masks + 0.1 * (calls % 3 > 0)
+        masks[0, 0, 0, 0] += 0.5 * (calls % 3 > 0)
+        return logits, masks
 
     assert verdict(model, InputSpec(height=64, width=64)) is not None
-    assert calls == gate.MOST_BATCHES
+    assert gate.TOO_MANY < calls <= gate.MOST_RUNS
 
 
-def test_every_size_is_run_with_the_largest_batch_and_the_usual_size_with_the_usual_one() -> None:
-    assert gate.batches_by_size(DYNAMIC) == {(32, 32): [1, 3], (64, 64): [1, 3], (96, 96): [3]}
+@pytest.mark.parametrize("seed", range(10))
+def test_ties_in_one_image_of_eight_pass_in_large_batches(seed: int) -> None:
+    """Each slot is decided by images of its own, so that the number of slots does not matter."""
+
+    def model(images: Images) -> Outputs:
+        logits, masks = right(images)
+        tied = [np.random.default_rng([seed, *image[:2].flat]).uniform() < 1 / 8 for image in images]
+        masks[:, 0, 0, 0] += 0.5 * np.array(tied)
+        return logits, masks
+
+    assert verdict(model, InputSpec(height=32, width=64, batch=16)) is None
+
+
+@pytest.mark.parametrize("spec", [DYNAMIC, FIXED, InputSpec(height=32, width=32)])
+def test_an_engine_that_is_right_once_does_not_pass(spec: InputSpec) -> None:
+    """As one whose recorded graph is wrong, and one that returns what it returned before."""
+    before: dict[tuple[int, ...], Outputs] = {}
+    assert verdict(lambda images: before.setdefault(images.shape, right(images)), spec) is not None
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+@pytest.mark.parametrize("change", [lose_every_segment, call_everything_another_class, call_everything_nothing])
+def test_what_a_user_would_see_counts_in_every_precision(change: Change, precision: str) -> None:
+    spec = InputSpec(height=64, width=64)
+    findings = gate.check(changed(change), right, spec, TOLERANCES[precision], lambda _done, _total: None)
+    assert gate.wrong_slots(findings, TOLERANCES[precision])
+
+
+def test_what_is_wrong_for_every_image_is_told_soon() -> None:
+    calls = 0
+
+    def model(images: Images) -> Outputs:
+        nonlocal calls
+        calls += 1
+        logits, masks = right(images)
+        masks[:, 0, 0] += 0.5
+        return logits, masks
+
+    assert verdict(model, InputSpec(height=64, width=64)) is not None
+    assert calls == gate.TOO_MANY
+
+
+def test_too_little_agreement_is_told_at_once() -> None:
+    calls = 0
+
+    def model(images: Images) -> Outputs:
+        nonlocal calls
+        calls += 1
+        logits, masks = right(images)
+        return -logits, -masks
+
+    assert verdict(model, InputSpec(height=64, width=64)) is not None
+    assert calls == 1
+
+
+def test_sizes_are_run_with_the_largest_batch_and_the_usual_one_with_all_if_there_are_few() -> None:
+    assert gate.batches_by_size(DYNAMIC) == {(32, 32): [1, 3], (64, 64): [1, 2, 3], (96, 96): [3]}
     assert gate.batches_by_size(FIXED) == {(32, 64): [2]}
+    many = msgspec.structs.replace(DYNAMIC, dynamic_batch=Range(1, 4, 64))
+    assert gate.batches_by_size(many) == {(32, 32): [1, 64], (64, 64): [4, 64], (96, 96): [64]}
 
 
 def test_an_onnx_that_gives_nan_is_no_reference() -> None:

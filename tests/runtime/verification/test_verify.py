@@ -14,7 +14,8 @@ from pem_edge.runtime.artifacts.provenance import Verification
 from pem_edge.runtime.artifacts.sections import Engine, FileHash
 from pem_edge.runtime.errors import ArtifactError, BackendError, VerificationError
 from pem_edge.runtime.files import sha256
-from pem_edge.runtime.verification import source, verify
+from pem_edge.runtime.loading import load
+from pem_edge.runtime.verification import source, standing, verify
 
 Builder = Callable[..., Path]
 pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
@@ -36,6 +37,20 @@ def test_openvino_is_compared_with_onnx_runtime(build: Builder, lone: bool) -> N
     assert kept == outcome.verification
     assert isinstance(kept, Verification)
     assert {(each.batch, each.slot) for each in kept.parity.each} == {(1, 0), (2, 0), (2, 1)}
+
+
+def test_what_is_wrong_in_openvino_is_not_loaded_there(build: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    model = build(SPEC)
+    monkeypatch.setattr(verify, "describe", lambda *_arguments: "everywhere: try something else")
+    assert verify.verify(artifact.read(model), "openvino", silent).complaint is not None
+    for forgotten in (False, True):
+        if forgotten:
+            standing._here.clear()
+        with pytest.raises(VerificationError, match="in openvino on the CPU: export it again, or"):
+            load(model, "openvino")
+    with load(model, "onnxruntime"):
+        pass
 
 
 def test_the_model_that_comes_with_the_package_stays_as_it_is() -> None:
