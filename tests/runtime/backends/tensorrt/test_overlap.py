@@ -5,18 +5,22 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from pem_edge import runtime
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
+from pem_edge.runtime.backends.cuda.pinned_pool import PinnedPool
 from pem_edge.runtime.backends.tensorrt.device.pipeline import StartedBatch
 from pem_edge.runtime.errors import BackendError
+from pem_edge.runtime.results.result import Result
 from reference.cuda_simulation import cuda as simulated_cuda
 from reference.cuda_simulation.machine import Stream, Work
 from tests.helpers.tensorrt_bindings import simulated_engine
@@ -24,6 +28,7 @@ from tests.runtime.backends.tensorrt.device_runs import DEFAULT, STAGES, assert_
 from tests.runtime.backends.tensorrt.engine_bench import SimulatedBench
 from tests.runtime.backends.tensorrt.gpu_arrays import CudaArray
 from tests.runtime.backends.tensorrt.runs import DYNAMIC, FAULTY
+from tests.runtime.helpers.footage import Made, image
 
 SIZES = [(64, 96), (100, 70)]
 """Sizes of images that need no fitting, and that do."""
@@ -155,6 +160,38 @@ def test_a_stream_has_no_more_than_three_calls_in_flight(simulated: SimulatedBen
     assert len(list(segmenter.stream(folder))) == 12
     pipeline: Any = segmenter._pipeline
     assert 1 <= len(pipeline._stages._slots._all) <= 3
+
+
+@pytest.mark.parametrize(("kept", "copies"), [(0, 0), (30, 26)])
+def test_a_stream_copies_only_images_beyond_the_four_that_a_caller_keeps(
+    simulated: SimulatedBench, monkeypatch: pytest.MonkeyPatch, kept: int, copies: int
+) -> None:
+    copied: list[bool] = []
+    keep = PinnedPool.keep
+
+    def count(pool: PinnedPool, array: NDArray[Any]) -> NDArray[Any]:
+        given = keep(pool, array)
+        copied.append(given is not array)
+        return given
+
+    monkeypatch.setattr(PinnedPool, "keep", count)
+    segmenter = runtime.load(simulated.engine(), simulated.name)
+    simulated.loaded.append(segmenter.backend)
+    source = Made(lambda index: image(index) if index < 30 else None)
+    results: deque[Result] = deque(maxlen=kept)
+    for result in segmenter.stream(source):
+        results.append(result)
+    assert (len(copied), sum(copied)) == (30, copies)
+
+
+def test_images_in_flight_and_images_given_twice_are_not_copied(simulated: SimulatedBench) -> None:
+    device: Any = pipelines(simulated.load(simulated.engine()))[0]
+    stages = device._stages
+    in_flight = [stages.pin(make_image(seed)) for seed in range(8)]
+    kept = [stages.keep(pinned) for pinned in in_flight[:4]]
+    assert [stages.keep(pinned) is pinned for pinned in in_flight] == [True] * 4 + [False] * 4
+    del in_flight[0], kept[0]
+    assert stages.keep(in_flight[-1]) is in_flight[-1]
 
 
 def test_merging_again_gives_the_same(simulated: SimulatedBench) -> None:
