@@ -6,14 +6,12 @@ import gc
 import sys
 import threading
 from collections import deque
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
 
 from pem_edge import runtime
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
@@ -150,16 +148,15 @@ def test_calls_whose_results_nobody_asks_for_leave_their_slots_to_others(simulat
     start(device)
 
 
-def test_a_stream_has_no_more_than_three_calls_in_flight(simulated: SimulatedBench, tmp_path: Path) -> None:
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for seed in range(12):
-        Image.fromarray(make_image(seed, 70, 90)).save(folder / f"{seed}.png")
+@pytest.mark.parametrize(("live", "most"), [(False, 3), (True, 2)])
+def test_a_stream_has_few_calls_in_flight(simulated: SimulatedBench, live: bool, most: int) -> None:
     segmenter = runtime.load(simulated.engine(), simulated.name)
     simulated.loaded.append(segmenter.backend)
-    assert len(list(segmenter.stream(folder))) == 12
+    source = Made(lambda index: image(index) if index < 12 else None, live)
+    with segmenter.stream(source) as stream:
+        assert len(list(stream)) + stream.dropped == 12
     pipeline: Any = segmenter._pipeline
-    assert 1 <= len(pipeline._stages._slots._all) <= 3
+    assert 1 <= len(pipeline._stages._slots._all) <= most
 
 
 @pytest.mark.parametrize(("kept", "copies"), [(0, 0), (30, 26)])
