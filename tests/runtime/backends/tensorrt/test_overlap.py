@@ -6,6 +6,8 @@ import gc
 import sys
 import threading
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from pem_edge import runtime
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
 from pem_edge.runtime.backends.cuda.pinned_pool import PinnedPool
+from pem_edge.runtime.backends.tensorrt.device.maps import DownloadedMap, Layout
 from pem_edge.runtime.backends.tensorrt.device.pipeline import StartedBatch
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.results.result import Result
@@ -24,7 +27,7 @@ from reference.cuda_simulation.machine import Stream, Work
 from tests.helpers.tensorrt_bindings import simulated_engine
 from tests.runtime.backends.tensorrt.device_runs import DEFAULT, STAGES, assert_same, make_image, pipelines, run_image
 from tests.runtime.backends.tensorrt.engine_bench import SimulatedBench
-from tests.runtime.backends.tensorrt.gpu_arrays import CudaArray
+from tests.runtime.backends.tensorrt.gpu_arrays import CudaArray, DlpackArray
 from tests.runtime.backends.tensorrt.runs import DYNAMIC, FAULTY
 from tests.runtime.helpers.footage import Made, image
 
@@ -197,6 +200,48 @@ def test_merging_again_gives_the_same(simulated: SimulatedBench) -> None:
     (first,) = device.merge(started)
     run_image(device, make_image(2, 100, 70))
     assert_same(device.merge(started)[0], first)
+
+
+def test_a_map_that_is_being_copied_is_not_overwritten_by_another_call(
+    simulated: SimulatedBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, host = pipelines(simulated.load(simulated.engine()))
+    started, read = start(device, 1), Layout.read
+
+    def read_late(layout: Layout, address: int) -> list[DownloadedMap]:
+        monkeypatch.setattr(Layout, "read", read)
+        run_image(device, make_image(2, 100, 70))
+        return read(layout, address)
+
+    monkeypatch.setattr(Layout, "read", read_late)
+    assert_same(device.merge(started)[0], run_image(host, make_image(1, 100, 70)))
+
+
+def test_threads_that_ask_for_the_same_maps_share_one_copy(
+    simulated: SimulatedBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, _ = pipelines(simulated.load(simulated.engine()))
+    pending, read, meeting = start(device).pending, Layout.read, threading.Barrier(2)
+
+    def read_together(layout: Layout, address: int) -> list[DownloadedMap]:
+        with suppress(threading.BrokenBarrierError):
+            meeting.wait(0.5)
+        return read(layout, address)
+
+    monkeypatch.setattr(Layout, "read", read_together)
+    with ThreadPoolExecutor(2) as threads:
+        first, second = (threads.submit(pending.collect) for _ in range(2))
+    assert first.result() is second.result()
+
+
+def test_an_image_whose_outputs_were_asked_for_is_not_held(simulated: SimulatedBench) -> None:
+    device, _ = pipelines(simulated.load(simulated.engine()))
+    producer = DlpackArray(CudaArray(simulated.machine, make_image(0)))
+    merged = run_image(device, producer)
+    merged.outputs()
+    del merged
+    gc.collect()
+    assert producer.array.freed
 
 
 def test_closed_between_inference_and_merge(simulated: SimulatedBench) -> None:
