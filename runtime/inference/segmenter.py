@@ -102,7 +102,7 @@ class Segmenter:
 
         Consecutive images are decoded, segmented and merged at the same time, and only a few are in memory. For a live
         source, such as a camera or an address, the newest image is segmented next, and `Stream.dropped` counts the
-        images that were skipped.
+        images that were skipped. On a GPU, it is taken while the image before it is segmented, so that the GPU is busy.
 
         Args:
             source: An argument of `runtime.sources.find`, or a `Source`.

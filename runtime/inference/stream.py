@@ -1,7 +1,11 @@
 """Streams: segment the images of a source in order, running the stages of consecutive images at the same time.
 
-Three threads decode, infer and merge. Each hands on one image at a time and waits for the next thread to take it, so
-memory use does not depend on the length of the source.
+Three threads decode, infer and merge. Each hands on one image at a time, so memory use does not depend on the length of
+the source.
+
+A pipeline may only start a model's run when it infers, and wait for it when it merges. An image of a live source would
+age behind the runs that wait for their turn. So the newest one is only taken when no more than one image is left ahead
+of it: while the model runs on that one, the next is made ready.
 """
 
 from __future__ import annotations
@@ -17,7 +21,17 @@ from numpy.typing import NDArray
 
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.handoff_queue import Closed
-from pem_edge.runtime.inference.stream_workers import END, Failure, Job, Jobs, Results, Timeout, decode, run_stage
+from pem_edge.runtime.inference.stream_workers import (
+    END,
+    Failure,
+    Job,
+    Jobs,
+    PatientJobs,
+    Results,
+    Timeout,
+    decode,
+    run_stage,
+)
 from pem_edge.runtime.results.result import Result
 from pem_edge.runtime.sources import Footage, Source
 
@@ -55,7 +69,7 @@ class Stream(Iterator[Result]):
     ) -> None:
         self.taken = 0
         self._on_error = on_error
-        self._decoded, inferred, self._results = Jobs(), Jobs(), Results()
+        self._decoded, inferred, self._results = Jobs(), PatientJobs() if source.live else Jobs(), Results()
 
         def prepare_job(job: Job) -> Job:
             return replace(job, state=prepare(job.image))
@@ -63,7 +77,7 @@ class Stream(Iterator[Result]):
         def infer_job(job: Job) -> Job:
             return replace(job, state=infer(prepare(job.image) if source.live else job.state))
 
-        # The newest image of a live source is only known when the model is free, so it is not prepared earlier.
+        # The newest image of a live source is only known when it is taken, so it is not prepared earlier.
         prepare_early = None if source.live else prepare_job
         self._threads = [
             _make_thread("pem-decode", decode, source, prepare_early, self._decoded),
@@ -74,7 +88,7 @@ class Stream(Iterator[Result]):
 
     @property
     def dropped(self) -> int:
-        """Number of images of a live source that were replaced by newer ones before the model was free."""
+        """Number of images of a live source that were replaced by newer ones before they were taken."""
         return self._decoded.replaced
 
     def __next__(self) -> Result:

@@ -52,6 +52,17 @@ Jobs = HandoffQueue[Job | Failure]
 Results = HandoffQueue[Result | Failure]
 
 
+class PatientJobs(Jobs):
+    """A queue whose `put` waits until the item has been taken, so that its thread takes no further job meanwhile."""
+
+    def put(self, item: Job | Failure, *, replace: bool = False) -> None:
+        """Put an item into the queue, see `HandoffQueue.put`, and wait until it is taken."""
+        super().put(item, replace=replace)
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or not self._items)
+            self._require_open()
+
+
 @dataclass(frozen=True)
 class Timeout:
     """The maximum time to wait for a job.

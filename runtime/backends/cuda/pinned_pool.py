@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from pem_edge.runtime.backends.cuda.driver import CudaError, Gpu, HostView, Memory
 
 _MAX_KEPT = 4
-"""Maximum number of arrays that callers keep; more would lock too much of the machine's memory."""
+"""Number of arrays that callers may keep at a time; more would lock too much of the machine's memory."""
 
 
 class PinnedPool:
@@ -26,7 +26,7 @@ class PinnedPool:
     def __init__(self, gpu: Gpu) -> None:
         self._gpu = gpu
         self._free: deque[Memory] = deque()
-        self._used: set[Memory] = set()
+        self._kept: set[int] = set()  # addresses of the arrays that `keep` returned and that are still alive
         self._closed = False
 
     def allocate(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:
@@ -37,7 +37,6 @@ class PinnedPool:
         """
         memory = self._acquire(math.prod(shape) * np.dtype(dtype).itemsize)
         view = HostView(memory.address, shape, dtype)
-        self._used.add(memory)
         # At exit, arrays may still be in use, and CUDA may be gone.
         weakref.finalize(view, self._reclaim, memory).atexit = False
         return view.array()
@@ -45,9 +44,14 @@ class PinnedPool:
     def keep(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
         """Return an array for the caller to keep: ``array``, which `allocate` returned, or a copy in ordinary memory.
 
-        It is a copy if too many arrays of the pool are in use already.
+        It is a copy if callers keep too many of the pool's arrays already. Arrays in flight do not count, as there are
+        only a few; nor do threads that call at the same time count one another's arrays.
         """
-        return array if len(self._used) <= _MAX_KEPT else array.copy()
+        address = array.ctypes.data
+        if address not in self._kept and len(self._kept) >= _MAX_KEPT:
+            return array.copy()
+        self._kept.add(address)
+        return array
 
     def close(self) -> None:
         """Free the memory that is not in use, and the rest as soon as its arrays are gone."""
@@ -70,7 +74,7 @@ class PinnedPool:
             return None
 
     def _reclaim(self, memory: Memory) -> None:
-        self._used.discard(memory)
+        self._kept.discard(memory.address)  # before another array can have this memory
         self._free.append(memory)
         if self._closed:  # checked after the append, so that a concurrent `close` or this one frees the memory
             self.close()

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,34 @@ def test_of_a_live_source_the_newest_image_is_taken(segmenter: runtime.Segmenter
     assert stream.dropped > 80
 
 
+def test_an_image_of_a_live_source_is_taken_when_one_is_left_ahead_of_it(
+    segmenter: runtime.Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that runs after `infer` has returned, as on a GPU, has an image to follow, and no queue of old ones."""
+    source = Made(image, live=True)
+    pipeline, taken, done = segmenter._pipeline, threading.Semaphore(0), threading.Semaphore(0)
+    infer, merge = pipeline.infer, pipeline.merge
+
+    def start(*arguments: Any) -> Any:
+        taken.release()
+        return infer(*arguments)
+
+    def wait_and_merge(*arguments: Any) -> Any:
+        done.acquire(timeout=20)
+        return merge(*arguments)
+
+    monkeypatch.setattr(pipeline, "infer", start)
+    monkeypatch.setattr(pipeline, "merge", wait_and_merge)
+    with ThreadPoolExecutor(1) as caller, segmenter.stream(source) as stream:
+        results = caller.submit(lambda: list(itertools.islice(stream, 3)))
+        running, following = taken.acquire(timeout=20), taken.acquire(timeout=20)
+        third = taken.acquire(timeout=0.3)
+        newest = source.asked - 2  # the one that is now decoded may not have replaced it yet
+        done.release(9)
+        assert (running, following, third) == (True, True, False)
+        assert int(results.result(20)[2].name) >= newest
+
+
 def test_of_a_recording_nothing_is_dropped(segmenter: runtime.Segmenter) -> None:
     with segmenter.stream(few(50)) as stream:
         time.sleep(0.2)
@@ -222,9 +251,10 @@ def test_an_error_in_on_error_ends_everything(segmenter: runtime.Segmenter) -> N
         list(segmenter.stream(Made(lambda _index: InputError("torn")), refuse))
 
 
+@pytest.mark.parametrize("live", [False, True])
 @pytest.mark.parametrize("way", ["close", "with", "abandon", "never used"])
-def test_threads_end_with_the_stream(segmenter: runtime.Segmenter, way: str) -> None:
-    source = endless()
+def test_threads_end_with_the_stream(segmenter: runtime.Segmenter, way: str, live: bool) -> None:
+    source = Made(image, live=live)
     stream = segmenter.stream(source)
     if way == "with":
         with stream:

@@ -63,7 +63,7 @@ class DevicePipeline:
     `prepare` copies an image into page-locked memory. `infer` enqueues all of a batch's work on the GPU, from upload to
     download, and does not wait for it; `merge` does. So the GPU may have work of several batches before it, and
     transfers overlap the kernels of other batches. Each batch between `infer` and the end of `merge` has memory of its
-    own for images and maps: one batch if a single thread calls, three in a stream.
+    own for images and maps: one batch if a single thread calls; in a stream three, of a live source two.
 
     The model's outputs are not copied to the host. Instead, `Merged.outputs` runs the model again on the copied image,
     for which the backend must still be open. An image that was on the GPU is not copied, so it must neither change nor

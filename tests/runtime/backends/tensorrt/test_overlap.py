@@ -5,25 +5,31 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-from pathlib import Path
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from numpy.typing import NDArray
 
 from pem_edge import runtime
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
+from pem_edge.runtime.backends.cuda.pinned_pool import PinnedPool
+from pem_edge.runtime.backends.tensorrt.device.maps import DownloadedMap, Layout
 from pem_edge.runtime.backends.tensorrt.device.pipeline import StartedBatch
 from pem_edge.runtime.errors import BackendError
+from pem_edge.runtime.results.result import Result
 from reference.cuda_simulation import cuda as simulated_cuda
 from reference.cuda_simulation.machine import Stream, Work
 from tests.helpers.tensorrt_bindings import simulated_engine
 from tests.runtime.backends.tensorrt.device_runs import DEFAULT, STAGES, assert_same, make_image, pipelines, run_image
 from tests.runtime.backends.tensorrt.engine_bench import SimulatedBench
-from tests.runtime.backends.tensorrt.gpu_arrays import CudaArray
+from tests.runtime.backends.tensorrt.gpu_arrays import CudaArray, DlpackArray
 from tests.runtime.backends.tensorrt.runs import DYNAMIC, FAULTY
+from tests.runtime.helpers.footage import Made, image
 
 SIZES = [(64, 96), (100, 70)]
 """Sizes of images that need no fitting, and that do."""
@@ -145,16 +151,47 @@ def test_calls_whose_results_nobody_asks_for_leave_their_slots_to_others(simulat
     start(device)
 
 
-def test_a_stream_has_no_more_than_three_calls_in_flight(simulated: SimulatedBench, tmp_path: Path) -> None:
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for seed in range(12):
-        Image.fromarray(make_image(seed, 70, 90)).save(folder / f"{seed}.png")
+@pytest.mark.parametrize(("live", "most"), [(False, 3), (True, 2)])
+def test_a_stream_has_few_calls_in_flight(simulated: SimulatedBench, live: bool, most: int) -> None:
     segmenter = runtime.load(simulated.engine(), simulated.name)
     simulated.loaded.append(segmenter.backend)
-    assert len(list(segmenter.stream(folder))) == 12
+    source = Made(lambda index: image(index) if index < 12 else None, live)
+    with segmenter.stream(source) as stream:
+        assert len(list(stream)) + stream.dropped == 12
     pipeline: Any = segmenter._pipeline
-    assert 1 <= len(pipeline._stages._slots._all) <= 3
+    assert 1 <= len(pipeline._stages._slots._all) <= most
+
+
+@pytest.mark.parametrize(("kept", "copies"), [(0, 0), (30, 26)])
+def test_a_stream_copies_only_images_beyond_the_four_that_a_caller_keeps(
+    simulated: SimulatedBench, monkeypatch: pytest.MonkeyPatch, kept: int, copies: int
+) -> None:
+    copied: list[bool] = []
+    keep = PinnedPool.keep
+
+    def count(pool: PinnedPool, array: NDArray[Any]) -> NDArray[Any]:
+        given = keep(pool, array)
+        copied.append(given is not array)
+        return given
+
+    monkeypatch.setattr(PinnedPool, "keep", count)
+    segmenter = runtime.load(simulated.engine(), simulated.name)
+    simulated.loaded.append(segmenter.backend)
+    source = Made(lambda index: image(index) if index < 30 else None)
+    results: deque[Result] = deque(maxlen=kept)
+    for result in segmenter.stream(source):
+        results.append(result)
+    assert (len(copied), sum(copied)) == (30, copies)
+
+
+def test_images_in_flight_and_images_given_twice_are_not_copied(simulated: SimulatedBench) -> None:
+    device: Any = pipelines(simulated.load(simulated.engine()))[0]
+    stages = device._stages
+    in_flight = [stages.pin(make_image(seed)) for seed in range(8)]
+    kept = [stages.keep(pinned) for pinned in in_flight[:4]]
+    assert [stages.keep(pinned) is pinned for pinned in in_flight] == [True] * 4 + [False] * 4
+    del in_flight[0], kept[0]
+    assert stages.keep(in_flight[-1]) is in_flight[-1]
 
 
 def test_merging_again_gives_the_same(simulated: SimulatedBench) -> None:
@@ -163,6 +200,48 @@ def test_merging_again_gives_the_same(simulated: SimulatedBench) -> None:
     (first,) = device.merge(started)
     run_image(device, make_image(2, 100, 70))
     assert_same(device.merge(started)[0], first)
+
+
+def test_a_map_that_is_being_copied_is_not_overwritten_by_another_call(
+    simulated: SimulatedBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, host = pipelines(simulated.load(simulated.engine()))
+    started, read = start(device, 1), Layout.read
+
+    def read_late(layout: Layout, address: int) -> list[DownloadedMap]:
+        monkeypatch.setattr(Layout, "read", read)
+        run_image(device, make_image(2, 100, 70))
+        return read(layout, address)
+
+    monkeypatch.setattr(Layout, "read", read_late)
+    assert_same(device.merge(started)[0], run_image(host, make_image(1, 100, 70)))
+
+
+def test_threads_that_ask_for_the_same_maps_share_one_copy(
+    simulated: SimulatedBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, _ = pipelines(simulated.load(simulated.engine()))
+    pending, read, meeting = start(device).pending, Layout.read, threading.Barrier(2)
+
+    def read_together(layout: Layout, address: int) -> list[DownloadedMap]:
+        with suppress(threading.BrokenBarrierError):
+            meeting.wait(0.5)
+        return read(layout, address)
+
+    monkeypatch.setattr(Layout, "read", read_together)
+    with ThreadPoolExecutor(2) as threads:
+        first, second = (threads.submit(pending.collect) for _ in range(2))
+    assert first.result() is second.result()
+
+
+def test_an_image_whose_outputs_were_asked_for_is_not_held(simulated: SimulatedBench) -> None:
+    device, _ = pipelines(simulated.load(simulated.engine()))
+    producer = DlpackArray(CudaArray(simulated.machine, make_image(0)))
+    merged = run_image(device, producer)
+    merged.outputs()
+    del merged
+    gc.collect()
+    assert producer.array.freed
 
 
 def test_closed_between_inference_and_merge(simulated: SimulatedBench) -> None:
