@@ -59,7 +59,8 @@ class Tolerance(msgspec.Struct, frozen=True, kw_only=True):
         logits: The maximum difference of a class logit, for an image to count as within tolerance.
         masks: The maximum difference of a mask logit, for an image to count as within tolerance.
         agreement: The minimum fraction of agreeing pixels, 0 to 1, which every image must reach.
-        tie: A pixel agrees if its winner's score in the reference is below the best by at most this fraction.
+        tie: The fraction by which, in the reference, a score or probability may be below the highest and still count as
+            the highest, when it is decided whether a pixel agrees (see `verification.differences.compare`).
     """
 
     logits: float = 1e-3

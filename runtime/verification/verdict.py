@@ -66,4 +66,4 @@ def _describe_worst(wrong: Sequence[Difference], tolerance: Tolerance) -> str:
     agreement = min(each.agreement for each in wrong)
     off = [f"{name} differ by up to {most:.2g} (limit {limit:g})" for name, most, limit in figures if most > limit]
     right = [f"{name} agree" for name, most, limit in figures if most <= limit]
-    return ", ".join([*off, *right, f"{agreement:.1%} of pixels keep their segment (limit {tolerance.agreement:.0%})"])
+    return ", ".join([*off, *right, f"{agreement:.1%} of pixels agree (limit {tolerance.agreement:.0%})"])

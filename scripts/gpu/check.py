@@ -7,6 +7,7 @@ is wrong; what there was no time for is in the report, and no failure.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
@@ -29,6 +30,8 @@ SECTIONS = {
 }
 """The module of each section, whose function `tasks` takes a `Bench`. Last comes what takes longest."""
 
+_MOST_MINUTES = 1440
+
 
 class Options(NamedTuple):
     """What was asked for."""
@@ -43,6 +46,7 @@ class Options(NamedTuple):
 def main() -> int:
     """Run the check and return the exit code."""
     options = _read(_parser())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # which ends what was started, too
     deadline = tasks.Deadline(60 * options.minutes)
     reason = None if options.dry else machine.without_gpu()
     if reason is not None:
@@ -95,9 +99,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--out", type=Path, default=Path("out/gpu_check"), metavar="DIR")
     parser.add_argument("--only", nargs="+", default=list(SECTIONS), metavar="NAME", help=f"of {', '.join(SECTIONS)}")
     parser.add_argument("--tensorrt-include", type=Path, metavar="DIR", help="folder of TensorRT's headers, NvInfer.h")
-    parser.add_argument("--minutes", type=float, default=8, help="begin nothing that ends after this; default: 8")
+    parser.add_argument("--minutes", type=_minutes, default=8, help="begin nothing that ends after this; default: 8")
     parser.add_argument("--dry", action="store_true", help="go through all of it on the CPU, with stand-ins")
     return parser
+
+
+def _minutes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= _MOST_MINUTES:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number of minutes above 0, at most {_MOST_MINUTES}")
+    return value
 
 
 if __name__ == "__main__":

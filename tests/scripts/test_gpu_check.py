@@ -105,6 +105,13 @@ def test_a_section_that_there_is_not_is_one_line(tmp_path: Path) -> None:
     assert done.stderr == f"gpu_check: no section 'engine', there are {', '.join(SECTIONS)}\n"
 
 
+@pytest.mark.parametrize("minutes", ["nan", "inf", "0", "-5", "soon"])
+def test_minutes_are_a_number_above_0(minutes: str, tmp_path: Path) -> None:
+    done = run(tmp_path, "--dry", "--minutes", minutes)
+    assert done.returncode == 2
+    assert f"'{minutes}' must be a number of minutes above 0" in done.stderr
+
+
 def test_no_gpu_is_one_line(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():

@@ -50,7 +50,7 @@ FAULTS: list[tuple[Fault, str]] = [
     ("drifts at the largest size", "right at 32x32, 64x96, wrong at 128x128"),
     ("gives NaN", "its values are not finite at 32x32 in slot 0 of 1"),
     ("fails above one", "right in batches of 1, wrong in batches of 3, 2"),
-    ("repeats its first result", "pixels keep their segment"),
+    ("repeats its first result", "of pixels agree (limit 98%)"),
 ]
 each_fault = pytest.mark.parametrize(("fault", "said"), FAULTS)
 
