@@ -37,8 +37,8 @@ LIMITS: dict[Weights, dict[Precision, Limits]] = {
 }
 """Trained weights judge each layer: measured on a CPU, correct half is off by 0.0003 and 0.0008; it is off by 0.02 or
 more with a layer's weight zeroed or its offsets ignored, and by 0.004 or more with one tap unmodulated. Random weights
-judge the plumbing, not each layer, as a fault may stay below their limits: about twice what correct half is off at most,
-0.0015 and 0.0005 in pem-r50. TF32 has as many bits as half."""
+judge the plumbing, not each layer, since a fault may stay below their limits: about twice what correct half is off at
+most, 0.0015 and 0.0005 in pem-r50. TF32 has as many bits as half."""
 SECONDS = 6.0
 TABLE = "in CUDA graphs"
 
