@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pem_edge.runtime.backends.base import Backend
 
 VARIANTS, SIZES, PRECISIONS = ("pem-r50", "pem-stdc1", "pem-stdc2"), ("1024x2048", "512x1024"), ("fp16", "fp32")
-DRY_VARIANTS, DRY_SIZES, DRY_PRECISIONS = ("pem-nano",), ("64x96",), ("fp32",)
+DEMO = "demo"
 SECONDS = 60.0
 RUNS, DRY_RUNS = 200, 3
 
@@ -52,11 +52,16 @@ class Engine(NamedTuple):
 
 
 class Network(NamedTuple):
-    """What an engine is built of."""
+    """What an engine is built of; the variant "demo" is pem-nano with trained weights."""
 
     variant: str
     size: str
     precision: str
+
+
+TRAINED = tuple(Network(DEMO, "256x512", precision) for precision in PRECISIONS)
+"""What shows whether each layer is right; random weights show the times of large networks, and that they build."""
+DRY = (Network(DEMO, "64x96", "fp32"),)
 
 
 ENGINES = (
@@ -76,8 +81,8 @@ def tasks(bench: Bench) -> Iterator[Task]:
     for engine, reason in reasons.items():
         if reason is not None:
             yield Task("not installed", {"engine": engine.name, "why": reason}, 0, dict)
-    choices = (DRY_VARIANTS, DRY_SIZES, DRY_PRECISIONS) if bench.device.dry else (VARIANTS, SIZES, PRECISIONS)
-    for network, engine in product(map(Network._make, product(*choices)), installed):
+    networks = (*TRAINED, *map(Network._make, product(VARIANTS, SIZES, PRECISIONS)))
+    for network, engine in product(DRY if bench.device.dry else networks, installed):
         key = {"engine": engine.name, **network._asdict()}
         yield Task("engines", key, SECONDS, partial(_check, engine, network, bench))
 
@@ -107,13 +112,16 @@ def _check(engine: Engine, network: Network, bench: Bench) -> Row:
 
 
 def _weights(folder: Path, variant: str) -> Path:
-    """Return random weights, the same every time: neither speed nor parity depends on training."""
+    """Return the trained weights, or random ones, the same every time."""
     import torch
 
     from pem_edge import pem
+    from pem_edge.pem import checkpoints
     from reference.weights import randomized
     from scripts.gpu.networks.forms import CLASSES
 
+    if variant == DEMO:
+        return checkpoints.locate(DEMO)
     path = folder / f"{variant}.pth"
     if not path.exists():
         torch.save(randomized(pem.build(variant, num_classes=CLASSES)).state_dict(), path)

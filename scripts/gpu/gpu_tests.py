@@ -32,4 +32,7 @@ def _run(bench: Bench) -> Row:
     wrong = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
     skipped = sorted({re.sub(r"^SKIPPED \[\d+\] [^:]+:\d+: ", "", line) for line in lines if line.startswith("SKIP")})
     row: Row = {"summary": lines[-1], "skipped because": "; ".join(skipped)}
-    return {**row, "failed": "; ".join(wrong) or lines[-1]} if done.returncode else row
+    if done.returncode:
+        return {**row, "failed": "; ".join(wrong) or lines[-1]}
+    idle = not bench.device.dry and re.search(r"\b[1-9]\d* passed", lines[-1]) is None
+    return {**row, "failed": "no test passed, expected one or more on a GPU"} if idle else row

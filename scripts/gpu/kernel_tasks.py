@@ -14,7 +14,7 @@ from scripts.gpu.bench import Bench
 from scripts.gpu.devices.device import Device
 from scripts.gpu.enqueue import FLOAT, HALF, HALF_HWC8, PEM_SIZES, WIDTH, Call, Form, attributes_of
 from scripts.gpu.harness import Plugin
-from scripts.gpu.kernels import CASES, LIMITS
+from scripts.gpu.kernel_cases import CASES, LIMITS
 from scripts.gpu.tasks import Row, Task
 
 Size = tuple[int, int]

@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 
 class Skipped(Exception):  # noqa: N818  # no error: the reason why a section says nothing here
-    """An engine is not installed."""
+    """A section has nothing to run on this machine, such as engines where none can be used; the message says why."""
 
 
 class OutOfTime(Exception):  # noqa: N818  # no error: the reason why a row is missing

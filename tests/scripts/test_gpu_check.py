@@ -5,15 +5,25 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from scripts.gpu.check import SECTIONS
 from scripts.gpu.reporting import summary
+from scripts.gpu.tasks import Deadline
+from tests.helpers.host_compiler import require_host_compiler
 from tests.helpers.processes import started
+
+if TYPE_CHECKING:
+    from pem_edge import pem
+    from scripts.gpu.bench import Bench
+    from scripts.gpu.networks.forms import Case, Network, Precision
 
 ROOT = Path(__file__).parents[2]
 COMMAND = str(ROOT / "scripts" / "gpu_check")
@@ -50,6 +60,8 @@ def test_a_dry_run_goes_through_every_section(tmp_path: Path) -> None:
     tables = {name: set(section["tables"]) for name, section in sections.items()}
     assert {"times", "errors"} <= tables["kernels"]
     assert {"end to end", "merge", "fit"} <= tables["pipeline"]
+    trained = [row["precision"] for row in sections["networks"]["tables"]["in CUDA graphs"] if row["weights"] == "demo"]
+    assert trained == ["fp16", "tf32", "fp32"]
     compiled = [row["form"] for row in sections["compiled"]["tables"]["in CUDA graphs"]]
     assert sorted(compiled) == ["ours", "published"]
     page = (tmp_path / "gpu_check.md").read_text()
@@ -157,3 +169,67 @@ def test_the_published_form_makes_its_tensors_where_its_images_are(variant: str)
     published = ReferenceForm(pem.build(variant, num_classes=3)).eval().to("meta")
     logits, masks = published(torch.zeros(1, 64, 96, 3, dtype=torch.uint8, device="meta"))
     assert (logits.device.type, tuple(masks.shape[2:])) == ("meta", (16, 24))
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """Yield a bench on the CPU, in this process."""
+    require_host_compiler()
+    pytest.importorskip("torch")
+    from reference.cuda_simulation.cuda import Cuda
+    from scripts.gpu.bench import Bench
+    from scripts.gpu.devices.host import HostDevice
+
+    folder = tmp_path_factory.mktemp("bench")
+    with pytest.MonkeyPatch.context() as patch:  # the device replaces these, for good
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        for name, module in Cuda().modules().items():
+            patch.setitem(sys.modules, name, module)
+        yield Bench(HostDevice(folder), folder, Deadline(600), None)
+
+
+def damage(model: pem.PEM, fault: str) -> pem.PEM:
+    """Break the smallest of the deformable convolutions, whose faults show least."""
+    import torch
+
+    from pem_edge.pem.layers.deform_conv import TAPS
+    from pem_edge.pem.pixel_decoders.pem import DeformableLevel
+
+    level = next(module for module in model.modules() if isinstance(module, DeformableLevel))
+    with torch.no_grad():
+        if fault == "weight zeroed":
+            level.deform.weight.zero_()
+        if fault == "offsets ignored":
+            for parameter in level.offsets.parameters():
+                parameter[: 2 * TAPS] = 0
+    return model
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+@pytest.mark.parametrize("fault", ["none", "weight zeroed", "offsets ignored"])
+def test_a_row_fails_if_one_deformable_convolution_is_wrong(
+    fault: str, precision: Precision, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from scripts.gpu.networks import forms, tasks
+
+    def build(case: Case, bench: Bench) -> Network:
+        return forms.prepared(damage(forms.weighted(case), fault), case, bench)
+
+    monkeypatch.setattr(tasks, "build", build)
+    row = tasks.task(forms.trained(precision), tasks.SECONDS, bench).run()
+    assert ("failed" in row) == (fault != "none"), row
+
+
+@pytest.mark.parametrize(("body", "right"), [("pass", True), ("pytest.skip('no TensorRT')", False)])
+def test_the_tests_are_wrong_on_a_gpu_if_all_skip(
+    body: str, right: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    from scripts.gpu import gpu_tests
+
+    file = tmp_path / "test_on_a_gpu.py"
+    file.write_text(f"import pytest\n\n@pytest.mark.gpu\ndef test_it():\n    {body}\n")
+    monkeypatch.setattr(gpu_tests, "PLACES", (str(file),))
+    real = cast("Bench", SimpleNamespace(device=SimpleNamespace(dry=False), deadline=Deadline(60)))
+    (task,) = gpu_tests.tasks(real)
+    assert ("failed" in task.run()) == (not right)

@@ -78,8 +78,12 @@ class HostDevice(Device):
         return compile_for_host(folder, headers=None if headers is None else str(headers))
 
     def deform_conv(self, data: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """See `Device.deform_conv`: the module's own formula."""
-        result: Tensor = self._formula(data, offsets, mask, weight, bias)
+        """See `Device.deform_conv`: the module's own formula, in float32.
+
+        In half, PyTorch's grid_sample on the CPU (2.13) reads what is not its own, if tensors are channels_last.
+        """
+        single = (None if each is None else each.float() for each in (data, offsets, mask, weight, bias))
+        result: Tensor = self._formula(*single).to(data.dtype)
         return result
 
     def compute_capability(self) -> str:

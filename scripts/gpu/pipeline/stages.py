@@ -13,7 +13,7 @@ from pem_edge.runtime.inference.pipeline import AnyPipeline
 from scripts.gpu.devices.device import random_frame
 
 EVERYBODY = Thresholds(score=0.0, overlap=0.0)
-"""Weights are random, so few queries would take part; this way all do, which is the most that a merge may cost."""
+"""Of random weights, few queries would take part; this way all do, which is the most that a merge may cost."""
 
 
 def measure(engine: Backend, runs: int) -> dict[str, dict[str, float]]:

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from scripts.gpu.bench import Bench
-from scripts.gpu.networks.forms import Case
+from scripts.gpu.networks.forms import Case, trained
 from scripts.gpu.pipeline import kernels
 from scripts.gpu.pipeline.end_to_end import run
 from scripts.gpu.tasks import Task
@@ -28,6 +28,7 @@ MERGES: tuple[tuple[Size, Size], ...] = (
 )
 """Sizes of the model's input and of the map."""
 NETWORKS = (
+    trained("fp16"),
     Case("pem-r50", (1024, 2048), "fp16", "ours"),
     Case("pem-stdc1", (1024, 2048), "fp16", "ours"),
     Case("pem-stdc2", (1024, 2048), "fp16", "ours"),
@@ -36,7 +37,7 @@ NETWORKS = (
 FRAMES = 300
 DRY_FITS: tuple[tuple[Size, Size], ...] = (((50, 90), (64, 96)), ((130, 200), (64, 96)))
 DRY_MERGES: tuple[tuple[Size, Size], ...] = (((64, 96), (64, 96)), ((64, 96), (50, 75)))
-DRY_NETWORKS = (Case("pem-nano", (64, 96), "fp16", "ours"),)
+DRY_NETWORKS = (trained("fp16", (128, 256)),)
 DRY_FRAMES = 8
 
 
@@ -45,7 +46,7 @@ def tasks(bench: Bench) -> Iterator[Task]:
     dry = bench.device.dry
     frames = DRY_FRAMES if dry else FRAMES
     for case in DRY_NETWORKS if dry else NETWORKS:
-        key = {"variant": case.variant, "size": _text(case.size), "precision": case.precision}
+        key = {**case._asdict(), "size": _text(case.size)}
         yield Task("end to end", key, 15, partial(run, case, frames, bench))
     with kernels.modules(bench.device) as loaded:
         for box, output in DRY_MERGES if dry else MERGES:

@@ -25,6 +25,7 @@ from pem_edge.runtime.backends.tensorrt.device.pipeline import DevicePipeline
 from pem_edge.runtime.backends.tensorrt.device.stages import DeviceStages
 from pem_edge.runtime.backends.tensorrt.engine.loaded import LoadedEngine
 from pem_edge.runtime.backends.tensorrt.interface import ICudaEngine, IExecutionContext, Member, TensorRt
+from pem_edge.runtime.datasets.toy_streets import LABELS
 from pem_edge.runtime.inference.host_pipeline import HostPipeline
 from pem_edge.runtime.inference.pipeline import AnyPipeline
 from scripts.gpu.devices.device import Call, Device
@@ -143,7 +144,7 @@ def _manifest(case: Case) -> Manifest:
         input=InputSpec(*case.size),
         outputs={"logits": "float32", "masks": "float32"},
         queries=VARIANTS[case.variant].queries,
-        classes=labels.default(CLASSES),
+        classes=LABELS if case.weights == "demo" else labels.default(CLASSES),
         deform_conv="plugin",
         checkpoint=FileHash("none", ""),
         built_by=BuiltBy(pem_edge=__version__),

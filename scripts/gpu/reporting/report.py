@@ -17,7 +17,7 @@ class Report:
     """What is known of all sections, as gpu_check.json and gpu_check.md in a folder.
 
     Args:
-        folder: The folder, which must exist.
+        folder: The folder, which is made if it is not there.
         facts: What was measured, when and on what.
         sections: The names of all sections, in order.
         chosen: The names of those that will run.
