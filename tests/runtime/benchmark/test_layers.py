@@ -74,6 +74,6 @@ def test_what_cannot_be_profiled_says_so(tiny: Path) -> None:
 
 
 def test_launches_on_a_gpu_are_not_passed_off_as_its_time(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(OnnxRuntime, "device", "gpu")
+    monkeypatch.setattr(OnnxRuntime, "gpu", "H200")
     with pytest.raises(BackendError, match="launches of kernels"):
         layers.profile(load(tiny), BATCH)

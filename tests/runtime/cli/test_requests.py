@@ -25,7 +25,8 @@ FILES = ReportFiles((), overwrite=False)
 def make_run(**fields: Any) -> RunRequest:
     optional = ("frames", "backend", "threads", "score_threshold", "overlap_threshold", "live_port", "live_host")
     source = RawFrames(Path("-"), (64, 96))
-    defaults = {"model": "demo", "source": source, "output": Path("out"), "kinds": (), "overwrite": False, "json": True}
+    flags = {"overwrite": False, "verify": False, "json": True}
+    defaults = {"model": "demo", "source": source, "output": Path("out"), "kinds": (), **flags}
     return RunRequest(**{**dict.fromkeys(optional), **defaults, **fields})
 
 
