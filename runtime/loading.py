@@ -11,7 +11,6 @@ from pem_edge.runtime.backends import Settings
 from pem_edge.runtime.errors import ArtifactError, VerificationError
 from pem_edge.runtime.inference.segmenter import Segmenter, choose_thresholds
 from pem_edge.runtime.outside.printable import brief
-from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.verification.standing import require_standing
 
 
@@ -44,13 +43,12 @@ def load(
         ArtifactError: If ``path`` is no path, or the model file is missing or is not an exported model.
         ManifestError: If the manifest is missing, damaged, newer than this version, or belongs to another file.
         BackendError: If no backend can run the model.
-        VerificationError: If the model was found to compute something else than its ONNX model on this GPU.
+        VerificationError: If the model was found to compute something else than its ONNX model where it is to run.
         InputError: If a threshold is out of range.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise ArtifactError(f"the model is {brief(path)}, expected a path such as out/pem.onnx: give a str or a Path")
-    with reading(brief(str(path)), ArtifactError, expected="a path of a model", cure="give one such as out/pem.onnx"):
-        found = artifact.read(path)
+    found = artifact.read(path)
     thresholds = choose_thresholds(found.manifest.thresholds, score_threshold, overlap_threshold)
     settings = Settings(threads=threads)
     try:

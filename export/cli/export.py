@@ -24,9 +24,8 @@ from pem_edge.runtime.artifacts import artifact, labels, pairs
 from pem_edge.runtime.artifacts.manifest import Manifest, manifest_path
 from pem_edge.runtime.backends.tensorrt import plugins
 from pem_edge.runtime.cli import console, output
-from pem_edge.runtime.errors import ArtifactError, ExportError
+from pem_edge.runtime.errors import ExportError
 from pem_edge.runtime.files import make_folder, refuse_existing
-from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.verification import verify as verification
 from pem_edge.runtime.versioned_json import JsonObject
 
@@ -70,10 +69,7 @@ def _build_plugin(request: PluginRequest) -> JsonObject:
 
 
 def _verify(request: VerifyRequest) -> JsonObject:
-    with reading(
-        str(request.model), ArtifactError, expected="a path of a model", cure="give one such as out/pem.engine"
-    ):
-        found = artifact.read(request.model)
+    found = artifact.read(request.model)
     outcome = verification.verify(found, request.backend, _say)
     verification.require(outcome, found)
     if not request.json:

@@ -18,6 +18,7 @@ from pem_edge.runtime.artifacts.manifest import (
 )
 from pem_edge.runtime.artifacts.trust import require_trusted
 from pem_edge.runtime.errors import ArtifactError, ManifestError
+from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.outside.reading import read_bytes, reading
 
 SUFFIXES = (".onnx", ".engine")
@@ -78,17 +79,19 @@ def read(path: str | Path) -> Artifact:
     process replaces both, it is the old artifact or the new one.
 
     Raises:
-        ArtifactError: If the file is missing or is not a model.
+        ArtifactError: If the file is missing or is not a model, or ``path`` is a name that no file can have.
         ManifestError: If the manifest is missing, damaged, newer than this version, or another file's.
     """
     model = _DEMO_MODEL if str(path) == DEMO else Path(path)
-    while True:
-        before = _state(model)
-        try:
-            return _read(model)
-        except ManifestError:
-            if _state(model) == before:
-                raise
+    cure = "give one such as out/pem.onnx"
+    with reading(brief(str(path)), ArtifactError, expected="a path of a model", cure=cure):
+        while True:
+            before = _state(model)
+            try:
+                return _read(model)
+            except ManifestError:
+                if _state(model) == before:
+                    raise
 
 
 def _state(model: Path) -> list[tuple[int, int]]:
