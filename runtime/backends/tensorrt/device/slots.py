@@ -87,10 +87,14 @@ class Slots:
             self._synchronize()
         return Call(self._idle.popleft(), self._idle, images)
 
-    def close(self) -> None:
-        """Wait for all work, and free the slots."""
+    def settle(self) -> None:
+        """Wait for all work, as far as the GPU still works."""
         with suppress(CudaError):
             self._synchronize()
+
+    def close(self) -> None:
+        """Wait for all work, and free the slots."""
+        self.settle()
         for slot in self._all:
             slot.close()
 

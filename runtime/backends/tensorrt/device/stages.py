@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.artifacts.manifest import Manifest, Thresholds
 from pem_edge.runtime.backends.cuda.device_arrays import DeviceArray
-from pem_edge.runtime.backends.cuda.driver import CudaError, Gpu, Memory, offsets
+from pem_edge.runtime.backends.cuda.driver import Gpu, Memory, offsets
 from pem_edge.runtime.backends.cuda.launching import Module
 from pem_edge.runtime.backends.cuda.pinned_pool import PinnedPool
 from pem_edge.runtime.backends.cuda.streams import Stream
@@ -67,8 +67,8 @@ class DeviceStages:
             self._images = own(closing(PinnedPool(gpu)))
             self._is_thing = own(closing(UploadedArrays([is_thing], self._kernels)))
             self._kernels.synchronize()
-            self._streams = (self._uploads, self._kernels, self._downloads)
-            self._slots = own(closing(Slots(self._streams)))  # closed first, which waits for pending work
+            streams = self._uploads, self._kernels, self._downloads
+            self._slots = own(closing(Slots(streams)))  # closed first, which waits for pending work
             session.call_on_close(cleanup.pop_all().close)
 
     def pin(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -119,9 +119,7 @@ class DeviceStages:
         try:
             yield
         except BaseException:
-            with suppress(CudaError):
-                for stream in self._streams:
-                    stream.synchronize()
+            self._slots.settle()
             raise
 
     def _enqueue_model(self, slot: Slot, plan: Plan, images: Sequence[tuple[Image, Geometry]]) -> list[TableSet]:

@@ -49,7 +49,7 @@ def cuda() -> Any:
 
 def streams(bench: SimulatedBench, device: Any) -> list[Stream]:
     """Return the streams of uploads, kernels and downloads."""
-    found = [bench.machine.stream(int(stream)) for stream in device._stages._streams]
+    found = [bench.machine.stream(int(stream)) for stream in device._stages._slots._streams]
     return [stream for stream in found if stream is not None]
 
 
