@@ -31,13 +31,13 @@ def require_standing(loaded: Backend) -> None:
     found: Standing | None = _here.get((artifact.sha256, loaded.name)) or artifact.manifest.verified.get(loaded.name)
     model, place = str(artifact.model), loaded.gpu or "none"
     command = f"pem-export --verify {shlex.quote(model)} --backend {loaded.name}"
-    known = isinstance(found, Verification) and (found.gpu, found.version) == (place, backends.version(loaded.name))
-    if known and isinstance(found, Verification) and not found.parity.passed:
-        raise VerificationError(
-            f"{model} was found to compute something else than its ONNX model in {loaded.name} on "
-            f"{loaded.gpu or 'the CPU'}: export it again, or verify it again, with {command}"
-        )
-    if not known and loaded.gpu is not None and not artifact.packaged:
+    if isinstance(found, Verification) and (found.gpu, found.version) == (place, backends.version(loaded.name)):
+        if not found.parity.passed:
+            raise VerificationError(
+                f"{model} was found to compute something else than its ONNX model in {loaded.name} on "
+                f"{loaded.gpu or 'the CPU'}: export it again, or verify it again, with {command}"
+            )
+    elif loaded.gpu is not None and not artifact.packaged:
         _tell(model, loaded.name, loaded.gpu, command)
 
 
