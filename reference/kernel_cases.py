@@ -36,7 +36,7 @@ Place = Callable[[NDArray[Any]], Placed]
 
 
 class Merged(NamedTuple):
-    """What the kernels leave on the device. The map is uint8 or uint16."""
+    """Holds what the kernels leave on the device. The map is uint8 or uint16."""
 
     map: NDArray[Any]
     segments: NDArray[np.void]

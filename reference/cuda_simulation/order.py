@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 Clock = dict[object, int]
-"""How many works of each stream are over."""
+"""Numbers of finished works, by stream."""
 
 
 class Uses:
@@ -23,7 +23,7 @@ class Uses:
 
 
 class Order:
-    """What is known about the order of work.
+    """Keeps what is known about the order of work.
 
     Args:
         fault: Called with the description of a race.

@@ -106,7 +106,7 @@ def run(proto: onnx.ModelProto, inputs: dict[str, NDArray[Any]], runner: str) ->
     if runner == "onnxruntime":
         session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
         return list(session.run(None, inputs))
-    pytest.importorskip("openvino")
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
     from pem_edge.runtime.backends.openvino import core
 
     compiled = core().compile_model(core().read_model(proto.SerializeToString()), "CPU", EXACT)

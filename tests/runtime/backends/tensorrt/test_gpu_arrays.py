@@ -141,7 +141,7 @@ def test_tensors_of_torch_on_the_host_are_host_arrays(tiny: Any) -> None:
 def test_arrays_of_real_libraries_on_a_real_gpu(bench: Bench, build: Builder, library: str) -> None:  # noqa: ARG001
     if isinstance(bench, SimulatedBench):
         pytest.skip("for a real GPU only")
-    module = pytest.importorskip(library)
+    module = pytest.importorskip(library, reason=f"{library} is not installed")
     backend = bench.load(bench.engine())
     for seed in range(3):
         images = module.asarray(noise(seed)) if library == "cupy" else module.from_numpy(noise(seed)).cuda()

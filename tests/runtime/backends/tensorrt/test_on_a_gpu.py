@@ -61,7 +61,7 @@ def test_recorded_copies_carry_what_is_there_when_they_are_launched() -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("library", ["torch", "cupy"])
 def test_arrays_of_other_libraries_lie_where_they_say(library: str) -> None:
-    module = pytest.importorskip(library)
+    module = pytest.importorskip(library, reason=f"{library} is not installed")
     try:
         gpu = Gpu()
     except BackendError as reason:
