@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pem_edge.pem.checkpoints import detectron2, tensors
+from pem_edge.pem.checkpoints.formats import safetensors_files
+from pem_edge.pem.checkpoints.formats.numpy_pickles import read_numpy_pickle
+from pem_edge.pem.checkpoints.formats.torch_files import read_torch_file
 from pem_edge.pem.checkpoints.identify import identify
-from pem_edge.pem.checkpoints.numpy_pickles import read_numpy_pickle
-from pem_edge.pem.checkpoints.torch_files import read_torch_file
+from pem_edge.pem.checkpoints.names import detectron2
 from pem_edge.pem.checkpoints.wrappings import unwrap
 from pem_edge.pem.model import PEM
 from pem_edge.runtime.artifacts.labels import Label
@@ -72,7 +73,7 @@ def save(model: PEM, path: str | Path, *, labels: Sequence[Label] = (), half: bo
     Raises:
         OutputError: If the file cannot be written.
     """
-    tensors.write(model.state_dict(), Path(path), labels=labels, half=half)
+    safetensors_files.write(model.state_dict(), Path(path), labels=labels, half=half)
 
 
 def labels(path: str | Path) -> tuple[Label, ...] | None:
@@ -85,7 +86,7 @@ def labels(path: str | Path) -> tuple[Label, ...] | None:
         InputError: If its classes are malformed.
     """
     path = locate(path)
-    return tensors.read_labels(path) if path.suffix.lower() == tensors.SUFFIX else None
+    return safetensors_files.read_labels(path) if path.suffix.lower() == safetensors_files.SUFFIX else None
 
 
 def read(path: Path, say: Say = _log.warning) -> dict[str, Tensor]:
@@ -102,10 +103,10 @@ def read(path: Path, say: Say = _log.warning) -> dict[str, Tensor]:
     with reading(path, CheckpointError, expected="a checkpoint", cure="download it again"):
         if not path.is_file():
             raise CheckpointError(f"no checkpoint at {path}: give the path of a .pth, .pkl or .safetensors file")
-        if suffix != tensors.SUFFIX and suffix not in _READERS:
-            known = ", ".join([*_READERS, tensors.SUFFIX])
+        if suffix != safetensors_files.SUFFIX and suffix not in _READERS:
+            known = ", ".join([*_READERS, safetensors_files.SUFFIX])
             raise CheckpointError(f"{path} is of type {path.suffix!r}, expected a checkpoint: {known}")
-        document = tensors.read(path) if suffix == tensors.SUFFIX else _READERS[suffix](path)
+        document = safetensors_files.read(path) if suffix == safetensors_files.SUFFIX else _READERS[suffix](path)
         state = detectron2.rename(unwrap(document, say), str(path))
     _require_finite(state, path)
     return state

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pem_edge.pem.checkpoints.inert_pickle import Value
+from pem_edge.pem.checkpoints.formats.inert_pickle import Value
 from pem_edge.runtime.progress import Say
 
 _DEPTH = 3

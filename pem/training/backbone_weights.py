@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from pem_edge.pem import checkpoints
-from pem_edge.pem.checkpoints.detectron2 import our_name
+from pem_edge.pem.checkpoints.names.detectron2 import our_name
 from pem_edge.pem.model import PEM
 from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.progress import Say

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from pem_edge.pem.checkpoints.torch_files import read_torch_file
+from pem_edge.pem.checkpoints.formats.torch_files import read_torch_file
 from pem_edge.runtime.errors import CheckpointError, OutputError, TrainingError
 from pem_edge.runtime.files import write_atomically
 from pem_edge.runtime.outside.reading import reading

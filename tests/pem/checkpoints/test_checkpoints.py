@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pem_edge import pem
-from pem_edge.pem.checkpoints.detectron2 import _DROPPED, our_name
+from pem_edge.pem.checkpoints.names.detectron2 import _DROPPED, our_name
 from pem_edge.pem.pixel_decoders.encoder import Depths
 from pem_edge.runtime.errors import CheckpointError, OutputError
 from reference import published_models

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from pem_edge import pem
-from pem_edge.pem.checkpoints.numpy_pickles import read_numpy_pickle
+from pem_edge.pem.checkpoints.formats.numpy_pickles import read_numpy_pickle
 from pem_edge.runtime.errors import CheckpointError
 from reference.hostile_pickles import HOSTILE
 

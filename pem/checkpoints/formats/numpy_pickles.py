@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pem_edge.pem.checkpoints.inert_pickle import Call, Name, Value, read
+from pem_edge.pem.checkpoints.formats.inert_pickle import Call, Name, Value, read
 from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.outside.reading import reading
 

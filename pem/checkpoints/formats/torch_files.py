@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pem_edge.pem.checkpoints import inert_pickle
-from pem_edge.pem.checkpoints.inert_pickle import Call, Name, Persistent, Value
+from pem_edge.pem.checkpoints.formats import inert_pickle
+from pem_edge.pem.checkpoints.formats.inert_pickle import Call, Name, Persistent, Value
 from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.outside.reading import reading
 

@@ -1,0 +1,1 @@
+"""The files that weights come in; none of them can run code."""
