@@ -8,8 +8,11 @@ import torch
 from torch import Tensor
 
 from pem_edge.pem.model import PEM
+from pem_edge.pem.variant import Variant
 from pem_edge.pem.variants import VARIANTS
 from pem_edge.runtime.errors import CheckpointError
+from pem_edge.runtime.plurals import plural
+from pem_edge.runtime.progress import Say
 
 _FOREIGN = "is not a checkpoint of PEM, Mask2Former or PRO-SCALE"
 
@@ -39,7 +42,7 @@ class Differences:
         return "; ".join(f"{len(names)} {kind} ({_join_first(names)})" for kind, names in parts.items() if names)
 
 
-def identify(state: dict[str, Tensor], source: str) -> PEM:
+def identify(state: dict[str, Tensor], source: str, say: Say = lambda _text: None) -> PEM:
     """Build the model that ``state`` fits exactly, with random weights.
 
     Adds BatchNorm's counters to ``state`` if they are missing.
@@ -47,24 +50,37 @@ def identify(state: dict[str, Tensor], source: str) -> PEM:
     Args:
         state: Tensors by our names; changed in place.
         source: What to call the checkpoint in an error message.
+        say: Told if the decoder is of another depth than the variant's.
 
     Raises:
         CheckpointError: If ``state`` does not fit any variant.
     """
     num_classes, num_queries = _counts(state, source)
-    with torch.device("meta"):
-        candidates = [row.with_encoder_layers_of(state).build(num_classes, num_queries) for row in VARIANTS.values()]
-    nearest = min(candidates, key=lambda model: len(compare(state, model)))
-    differences = compare(state, nearest)
-    if len(differences) > len(nearest.state_dict()) // 2:
-        raise CheckpointError(f"{source} {_FOREIGN}; the closest is {nearest.variant}, but {differences}")
+    row, differences = _nearest(state, num_classes, num_queries)
+    model = row.build(num_classes, num_queries)
+    if len(differences) > len(model.state_dict()) // 2:
+        raise CheckpointError(f"{source} {_FOREIGN}; the closest is {row.name}, but {differences}")
     if differences:
-        raise CheckpointError(f"{source} does not fit {nearest.variant}: {differences}")
-    model = VARIANTS[nearest.variant].with_encoder_layers_of(state).build(num_classes, num_queries)
+        raise CheckpointError(f"{source} does not fit {row.name}: {differences}")
+    if row.layers != (usual := VARIANTS[row.name].layers):
+        say(f"{plural(row.layers, 'decoder layer')}, where {row.name} has {usual}")
     for name, tensor in model.state_dict().items():
         if name.endswith(_COUNTER):
             state.setdefault(name, tensor)
     return model
+
+
+def _nearest(state: dict[str, Tensor], num_classes: int, num_queries: int) -> tuple[Variant, Differences]:
+    """Return the variant that ``state`` fits, or nearly fits, and the differences."""
+    compared = []
+    for row in VARIANTS.values():
+        fitted = row.fitted_to(state)
+        with torch.device("meta"):
+            differences = compare(state, fitted.build(num_classes, num_queries))
+        compared.append((fitted, differences))
+        if not differences:
+            break
+    return min(compared, key=lambda found: len(found[1]))
 
 
 def compare(state: dict[str, Tensor], model: PEM) -> Differences:

@@ -7,6 +7,7 @@ import re
 import torch
 from torch import Tensor
 
+from pem_edge.pem.checkpoints.names.renaming import Renaming
 from pem_edge.runtime.errors import CheckpointError
 
 _DROPPED = re.compile(
@@ -18,9 +19,8 @@ _CROSS = r"decoder.layers.\1.cross_attention."
 _SELF = r"decoder.layers.\1.self_attention."
 _ENCODER = r"pixel_decoder.encoder.layers.\1."
 _ENCODER_ = r"^pixel_decoder\.encoder\.layers\.(\d+)\."
-_RENAMED = [
-    (re.compile(pattern), replacement)
-    for pattern, replacement in (
+our_name = Renaming(
+    (
         # Backbones. The STDC modules are registered twice; x2 to x32 are the second names of `features`.
         (r"^backbone\.x\d+\.0\.", r"backbone.features."),
         (r"^(backbone\.features\.\d+)\.conv_list\.", r"\1.convs."),
@@ -99,7 +99,8 @@ _RENAMED = [
         (r"^decoder\.class_embed\.", r"decoder.class_head."),
         (r"^decoder\.mask_embed\.", r"decoder.mask_head."),
     )
-]
+)
+"""Returns our name of the tensor of a published name; a name that is not published stays as it is."""
 
 
 def rename(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
@@ -121,10 +122,3 @@ def rename(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
             raise CheckpointError(f"{source}: {key} is a second name of a tensor, but its values differ from the first")
         renamed[name] = tensor
     return renamed
-
-
-def our_name(key: str) -> str:
-    """Return our name of the tensor whose published name is ``key``, or ``key`` if it is no published name."""
-    for pattern, replacement in _RENAMED:
-        key = pattern.sub(replacement, key)
-    return key
