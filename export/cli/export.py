@@ -55,7 +55,7 @@ def _run(request: Request) -> JsonObject:
 
 def _list(request: ListRequest) -> JsonObject:
     if not request.json:
-        output.show_text(f"{public_list.lines()}\n{variant_list.lines()}")
+        output.show_text(f"{public_list.lines()}\n\n{variant_list.lines()}")
     return {"public_weights": public_list.report(), "variants": variant_list.report()}
 
 

@@ -14,8 +14,6 @@ from pem_edge.runtime.versioned_json import JsonObject
 DATASETS = {"coco": "COCO", "cityscapes": "Cityscapes", "ade20k": "ADE20K", "mapillary_vistas": "Mapillary Vistas"}
 """Names of data sets for people."""
 
-NOT_COMMERCIAL = "* not for commercial use"
-
 
 def report() -> list[JsonObject]:
     """Return all public weights as ``--list --json`` prints them."""
@@ -28,11 +26,13 @@ def lines() -> str:
     files = [weights for weights in listed() if weights.converted_from is None]
     return "\n".join(
         [
-            "public weights that --weights fetches by name, with the figures published for them:",
+            "public weights that --weights fetches by name, with the figures of the files they are made from:",
             *_of_hub(on_hub),
-            "public weights to download as files, listed in docs/checkpoints.md and by --list --json:",
+            "",
+            "public weights to download, each file in docs/checkpoints.md and in --list --json:",
             *_of_zoos(files),
-            NOT_COMMERCIAL,
+            "",
+            "* not for commercial use",
         ]
     )
 
@@ -57,9 +57,9 @@ def _of_hub(rows: list[PublicWeights]) -> Iterable[str]:
 
 
 def _of_zoos(rows: list[PublicWeights]) -> Iterable[str]:
-    for zoo, group in groupby(rows, lambda row: row.zoo):
+    for source, group in groupby(rows, lambda row: row.source):
         files = list(group)
-        yield f"  {zoo}, {plural(len(files), 'file')}, {license_title(files[0])}: {files[0].source}"
+        yield f"  {source}: {plural(len(files), 'file')}, {license_title(files[0])}"
 
 
 def _entry(weights: PublicWeights) -> JsonObject:
