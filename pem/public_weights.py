@@ -181,8 +181,9 @@ def verify(path: Path) -> bool:
     Raises:
         CheckpointError: If it cannot be read.
     """
-    row = find(path.name)
-    for pattern, algorithm in _HASHES if row is not None else ():
+    if find(path.name) is None or not path.is_file():
+        return False
+    for pattern, algorithm in _HASHES:
         if found := pattern.search(path.name.lower()):
             return _digest(path, algorithm).startswith(found[1])
     return False
