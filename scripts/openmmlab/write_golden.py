@@ -101,11 +101,12 @@ def read_config(source: Source) -> Any:  # their type, of either version
 
 def build(source: Source, config: Any) -> nn.Module:  # a configuration of either version
     """Return their model with random weights."""
+    model: nn.Module
     if source.major == 2:
-        model: nn.Module = importlib.import_module("mmdet.models").build_detector(config.model)
-        return model
-    importlib.import_module(f"{source.package}.utils").register_all_modules(init_default_scope=True)
-    model = importlib.import_module(f"{source.package}.registry").MODELS.build(config.model)
+        model = importlib.import_module("mmdet.models").build_detector(config.model)
+    else:
+        importlib.import_module(f"{source.package}.utils").register_all_modules(init_default_scope=True)
+        model = importlib.import_module(f"{source.package}.registry").MODELS.build(config.model)
     return model
 
 

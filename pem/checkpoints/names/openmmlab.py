@@ -1,7 +1,7 @@
 """Translates the tensor names of mmdetection's and mmsegmentation's Mask2Former into ours.
 
-mmsegmentation's head is mmdetection's under another name. mmdetection renamed the parts of transformer layers in version
-3; both ways of naming are known here.
+mmsegmentation's head is mmdetection's under another name. mmdetection 3 renamed the parts of transformer layers; both
+ways of naming are known here.
 """
 
 from __future__ import annotations
