@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from pem_edge.pem.checkpoints.names import foreign
 from pem_edge.pem.model import PEM
 from pem_edge.pem.variant import Variant
 from pem_edge.pem.variants import VARIANTS
@@ -14,7 +15,7 @@ from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say
 
-_FOREIGN = "is not a checkpoint of PEM, Mask2Former or PRO-SCALE"
+_SUPPORTED = "PEM, Mask2Former or PRO-SCALE"
 
 _COUNTER = "num_batches_tracked"
 """Suffix of BatchNorm's counters of batches. They are optional: detectron2's FrozenBatchNorm has none."""
@@ -57,9 +58,13 @@ def identify(state: dict[str, Tensor], source: str, say: Say = lambda _text: Non
     """
     num_classes, num_queries = _counts(state, source)
     row, differences = _nearest(state, num_classes, num_queries)
+    if differences:
+        _refuse_foreign(state, source)
     model = row.build(num_classes, num_queries)
     if len(differences) > len(model.state_dict()) // 2:
-        raise CheckpointError(f"{source} {_FOREIGN}; the closest is {row.name}, but {differences}")
+        raise CheckpointError(
+            f"{source} is not a checkpoint of {_SUPPORTED}; the closest is {row.name}, but {differences}"
+        )
     if differences:
         raise CheckpointError(f"{source} does not fit {row.name}: {differences}")
     if row.layers != (usual := VARIANTS[row.name].layers):
@@ -101,14 +106,24 @@ def _counts(state: dict[str, Tensor], source: str) -> tuple[int, int]:
     """Return the numbers of classes and queries."""
     heads = [state.get("decoder.class_head.bias"), state.get("decoder.query_features")]
     if any(tensor is None or tensor.ndim == 0 or tensor.shape[0] < 1 for tensor in heads):
+        _refuse_foreign(state, source)
         raise CheckpointError(
-            f"{source} {_FOREIGN}: it has no class head or no queries; "
+            f"{source} is not a checkpoint of {_SUPPORTED}: it has no class head or no queries; "
             f"among its {len(state)} tensors are {_join_first(list(state))}"
         )
     classes, queries = (tensor.shape[0] for tensor in heads if tensor is not None)
     if classes < 2:
         raise CheckpointError(f"{source} has a class head for 'no object' alone, expected at least one class")
     return classes - 1, queries
+
+
+def _refuse_foreign(state: dict[str, Tensor], source: str) -> None:
+    """Raise CheckpointError if the tensors are those of a model that is known, but not supported."""
+    if model := foreign.name_of(state):
+        raise CheckpointError(
+            f"{source} is a checkpoint of {model}, which is not supported: give one of {_SUPPORTED} with a backbone "
+            "that pem-export --list shows"
+        )
 
 
 def _join_first(names: list[str], shown: int = 3) -> str:

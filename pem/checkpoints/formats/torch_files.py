@@ -18,7 +18,9 @@ import torch
 from torch import Tensor
 
 from pem_edge.pem.checkpoints.formats import inert_pickle
+from pem_edge.pem.checkpoints.formats.bystanders import load_restricted
 from pem_edge.pem.checkpoints.formats.inert_pickle import Call, Name, Persistent, Value
+from pem_edge.pem.checkpoints.names import foreign
 from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.outside.reading import reading
 
@@ -49,9 +51,14 @@ def read_torch_file(path: Path, cure: str = "download it again") -> Any:  # what
         try:
             with warnings.catch_warnings():  # of deprecated kinds of tensors, which are refused below
                 warnings.simplefilter("ignore")
-                document = torch.load(path, map_location="cpu", weights_only=True)
+                document = load_restricted(path)
         except Exception as error:
             if unsafe := _UNSAFE.search(str(error)):
+                if model := foreign.name_of_pickle(unsafe[1]):
+                    raise CheckpointError(
+                        f"{path} is a checkpoint of {model}, which is not supported: give one of PEM, Mask2Former or "
+                        f"PRO-SCALE; the file asks to run {unsafe[1]}, so it was not loaded"
+                    ) from error
                 raise CheckpointError(
                     f"{path} asks to run {unsafe[1]}, which tensors do not need: it was not loaded; "
                     "if you trust its author, ask for a file saved with torch.save({'model': model.state_dict()}, path)"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 
-import torch
 from torch import Tensor
 
-from pem_edge.pem.checkpoints.names.renaming import Renaming
-from pem_edge.runtime.errors import CheckpointError
+from pem_edge.pem.checkpoints.names.rules import collect, compiled, translate
 
 _DROPPED = re.compile(
     r"criterion\.|pixel_mean$|pixel_std$|backbone\.(stem\.fc|conv_last)\.|.*\.relative_position_index$"
@@ -19,7 +17,7 @@ _CROSS = r"decoder.layers.\1.cross_attention."
 _SELF = r"decoder.layers.\1.self_attention."
 _ENCODER = r"pixel_decoder.encoder.layers.\1."
 _ENCODER_ = r"^pixel_decoder\.encoder\.layers\.(\d+)\."
-our_name = Renaming(
+_RENAMED = compiled(
     (
         # Backbones. The STDC modules are registered twice; x2 to x32 are the second names of `features`.
         (r"^backbone\.x\d+\.0\.", r"backbone.features."),
@@ -100,7 +98,6 @@ our_name = Renaming(
         (r"^decoder\.mask_embed\.", r"decoder.mask_head."),
     )
 )
-"""Returns our name of the tensor of a published name; a name that is not published stays as it is."""
 
 
 def rename(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
@@ -113,12 +110,10 @@ def rename(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
     Raises:
         CheckpointError: If two published names of one tensor have different values.
     """
-    renamed: dict[str, Tensor] = {}
-    for key, tensor in state.items():
-        if _DROPPED.match(key):
-            continue
-        name = our_name(key)
-        if name in renamed and not torch.equal(renamed[name], tensor):
-            raise CheckpointError(f"{source}: {key} is a second name of a tensor, but its values differ from the first")
-        renamed[name] = tensor
-    return renamed
+    kept = ((key, our_name(key), tensor) for key, tensor in state.items() if not _DROPPED.match(key))
+    return collect(kept, source)
+
+
+def our_name(key: str) -> str:
+    """Return our name of the tensor whose published name is ``key``, or ``key`` if it is no published name."""
+    return translate(key, _RENAMED)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pem_edge.pem.checkpoints.names import torchvision
-from pem_edge.pem.checkpoints.names.renaming import Renaming
+from pem_edge.pem.checkpoints.names.rules import collect, compiled, translate
 
 _LEVEL = r"^model\.pixel_level_module\."
 _SWIN = rf"{_LEVEL}encoder\.(?:swin\.)?"
@@ -26,7 +26,7 @@ _DROPPED = re.compile(
 )
 """Matches tensors that the model does not need: of the loss, constants, and norms that only a classifier uses."""
 
-_our_name = Renaming(
+_RENAMED = compiled(
     (
         # Swin Transformer.
         (rf"{_SWIN}embeddings\.patch_embeddings\.projection\.", "backbone.patches."),
@@ -96,12 +96,20 @@ def recognizes(names: Collection[str]) -> bool:
     return any(name.startswith("model.pixel_level_module.") for name in names)
 
 
-def rename(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def rename(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
     """Return the tensors of ``state`` under our names, without those that the model does not need.
 
     The projections of queries, keys and values are concatenated, as ours are one.
+
+    Args:
+        state: Tensors by transformers' name.
+        source: What to call the checkpoint in an error message.
+
+    Raises:
+        CheckpointError: If two names of one tensor have different values.
     """
-    renamed = {_name(key): tensor for key, tensor in state.items() if not _DROPPED.match(key)}
+    kept = ((key, _name(key), tensor) for key, tensor in state.items() if not _DROPPED.match(key))
+    renamed = collect(kept, source)
     for match in [match for name in renamed if (match := _QUERIES.fullmatch(name))]:
         names = [f"{match[1]}{part}.{match[2]}" for part in "qkv"]
         if all(name in renamed and renamed[name].shape == renamed[names[0]].shape for name in names):
@@ -112,4 +120,4 @@ def rename(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def _name(key: str) -> str:
     if key.startswith(_TIMM):
         return f"backbone.{torchvision.our_name(key.removeprefix(_TIMM))}"
-    return _our_name(key)
+    return translate(key, _RENAMED)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pem_edge.pem.checkpoints.names.renaming import Renaming
+from pem_edge.pem.checkpoints.names.rules import compiled, translate
 
-our_name = Renaming(
+_RENAMED = compiled(
     (
         *((rf"^layer{stage}\.", f"res{stage + 1}.") for stage in range(1, 5)),
         (r"^conv1\.", "stem.conv."),
@@ -15,4 +15,8 @@ our_name = Renaming(
         (r"^(res\d\.\d+)\.downsample\.1\.", r"\1.shortcut.bn."),
     )
 )
-"""Returns our name, within the backbone, of a tensor."""
+
+
+def our_name(key: str) -> str:
+    """Return our name, within the backbone, of the tensor ``key``."""
+    return translate(key, _RENAMED)

@@ -1,0 +1,120 @@
+"""Reads what mmdetection and mmsegmentation save beside the weights: names and colors of classes, the task.
+
+mmengine saves ``meta.dataset_meta`` with ``classes``, ``palette`` and, for panoptic data sets, ``thing_classes`` and
+``stuff_classes``; mmdetection 2 saved ``meta.CLASSES`` and ``meta.PALETTE``. Both save the text of the configuration,
+which has the numbers of things and stuff. All of it is optional and foreign: what is not as expected counts as absent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pem_edge.pem.checkpoints.description import Description, Task
+from pem_edge.runtime.artifacts.labels import Label, distinct_color
+
+MOST_CLASSES = 10_000
+LONGEST_NAME = 200
+"""Limits on the number of classes and on the characters of a name, beyond which the names count as absent."""
+
+_LONGEST_CONFIG = 1_000_000  # characters; theirs have a hundredth of this
+_HEAD = re.compile(r"(?:^|\.)(panoptic_head|decode_head)\.query_feat\.weight$")
+_COUNTS = re.compile(r"\bnum_(things|stuff)_classes\s*=\s*(\d{1,5})\b")
+
+_Foreign = Mapping[str, Any]  # whatever was saved, keys included
+
+
+def describe(document: _Foreign) -> Description:
+    """Return what a checkpoint of mmdetection or mmsegmentation says of itself.
+
+    The names say nothing of how many classes the weights have: that is for the caller to compare.
+
+    Args:
+        document: What the file holds, with ``state_dict`` and, perhaps, ``meta``.
+
+    Returns:
+        The classes, things first as in the model's outputs, and the task. Without a list of things, all classes of
+        mmdetection are things. All classes of mmsegmentation are stuff. Of another document, nothing.
+    """
+    head = _head(document)
+    meta = _mapping(document.get("meta"))
+    classes = _dataset_meta(meta)
+    names = _names(classes.get("classes"))
+    if head is None:
+        return Description()
+    if head == "decode_head":
+        return Description(names and _labels(names, 0, classes.get("palette")), "semantic")
+    things = _count_things(meta, classes, names)
+    labels = names and _labels(names, len(names) if things is None else things, classes.get("palette"))
+    return Description(labels, _task(names, things))
+
+
+def _head(document: _Foreign) -> str | None:
+    """Return the name of the head of a Mask2Former, None if ``document`` has none."""
+    state = _mapping(document.get("state_dict")) or document
+    found = (_HEAD.search(key) for key in state if isinstance(key, str))
+    return next((match[1] for match in found if match), None)
+
+
+def _dataset_meta(meta: _Foreign) -> _Foreign:
+    """Return the record of the data set, with keys in lower case; release candidates of version 3 wrote capitals."""
+    record = _mapping(meta.get("dataset_meta")) or meta
+    return {key.lower(): value for key, value in record.items() if isinstance(key, str)}
+
+
+def _count_things(meta: _Foreign, classes: _Foreign, names: tuple[str, ...] | None) -> int | None:
+    """Return how many classes, the first ones, are things; None if that cannot be told.
+
+    Lists of things and stuff are believed only if they make up the classes: a data set with classes of its own inherits
+    the lists of COCO.
+    """
+    things, stuff = (_names(classes.get(f"{kind}_classes")) for kind in ("thing", "stuff"))
+    if names is not None and (things or ()) + (stuff or ()) == names:
+        return len(things or ())
+    configured = _configured(meta)
+    if configured and (names is None or sum(configured.values()) == len(names)):
+        return configured["things"]
+    has_lists = things is not None or stuff is not None
+    return len(names) if names is not None and "dataset_meta" in meta and not has_lists else None
+
+
+def _configured(meta: _Foreign) -> dict[str, int] | None:
+    """Return the numbers of things and stuff in the text of the configuration, None if it has no single pair."""
+    text = next((meta[key] for key in ("cfg", "config") if isinstance(meta.get(key), str)), "")
+    found = set(_COUNTS.findall(text)) if len(text) <= _LONGEST_CONFIG else set()
+    counts = {kind: int(digits) for kind, digits in found}
+    return counts if len(counts) == len(found) == 2 else None
+
+
+def _task(names: tuple[str, ...] | None, things: int | None) -> Task | None:
+    if things is None or names is None:
+        return None
+    return "instance" if things == len(names) else "panoptic"
+
+
+def _labels(names: tuple[str, ...], things: int, palette: object) -> tuple[Label, ...]:
+    colors = palette if isinstance(palette, list | tuple) and len(palette) == len(names) else [None] * len(names)
+    return tuple(
+        Label(i, name, i < things, _color(color) or distinct_color(i))
+        for i, (name, color) in enumerate(zip(names, colors, strict=True))
+    )
+
+
+def _color(value: object) -> tuple[int, int, int] | None:
+    if not isinstance(value, list | tuple) or len(value) != 3:
+        return None
+    red, green, blue = value
+    return (red, green, blue) if all(type(each) is int and 0 <= each <= 255 for each in value) else None
+
+
+def _names(value: object) -> tuple[str, ...] | None:
+    """Return the names in a list, None if it is no list of names."""
+    if not isinstance(value, list | tuple) or not 0 < len(value) <= MOST_CLASSES:
+        return None
+    plain = all(isinstance(each, str) and each.strip() and len(each) <= LONGEST_NAME for each in value)
+    return tuple(each.strip() for each in value) if plain else None
+
+
+def _mapping(value: object) -> _Foreign:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,110 @@
+"""Mask2Former checkpoints of mmdetection and mmsegmentation compute here what they compute there."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pem_edge.pem import PEM
+from pem_edge.pem.backbones.swin import PatchMerging
+from pem_edge.pem.checkpoints.identify import identify
+from pem_edge.pem.checkpoints.names import openmmlab
+from pem_edge.runtime.errors import CheckpointError
+from reference import published_models
+
+SIZE = "64x96"
+VARIANTS = {
+    "mmdet_r50": "mask2former-r50",
+    "mmdet_swint": "mask2former-swin-t",
+    "mmdet2_swint": "mask2former-swin-t",
+    "mmseg_swint": "mask2former-swin-t",
+}
+"""Models of mmdetection 3, mmdetection 2 and mmsegmentation, whose own code computed the golden outputs."""
+
+
+def loaded(state: dict[str, Tensor]) -> PEM:
+    renamed = openmmlab.rename(state, "it")
+    model = identify(renamed, "it")
+    model.load_state_dict(renamed)
+    return model.eval()
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_module_matches_what_their_code_computes(name: str) -> None:
+    state = published_models.state_dict(name)
+    assert openmmlab.recognizes(state)
+    model = loaded(state).double()
+    assert (model.variant, model.num_classes, model.num_queries) == (VARIANTS[name], 7, 20)
+    with torch.no_grad():
+        logits, masks = model(published_models.image(SIZE))
+    golden = published_models.golden(name)
+    np.testing.assert_allclose(logits[0].numpy(), golden[f"{SIZE}/pred_logits"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(masks[0].numpy(), golden[f"{SIZE}/pred_masks"], rtol=0, atol=2e-5)
+
+
+def test_patch_merging_of_unfolded_pixels_is_ours_after_renaming() -> None:
+    generator = torch.Generator().manual_seed(0)
+    channels, prefix = 6, "backbone.stages.1.downsample."
+    theirs = {
+        f"{prefix}norm.weight": torch.randn(4 * channels, generator=generator),
+        f"{prefix}norm.bias": torch.randn(4 * channels, generator=generator),
+        f"{prefix}reduction.weight": torch.randn(2 * channels, 4 * channels, generator=generator),
+    }
+    pixels = torch.randn(2, 4, 6, channels, generator=generator)
+    unfolded = nn.Unfold(2, stride=2)(pixels.permute(0, 3, 1, 2)).transpose(1, 2)
+    norm = F.layer_norm(unfolded, [4 * channels], theirs[f"{prefix}norm.weight"], theirs[f"{prefix}norm.bias"])
+    expected = (norm @ theirs[f"{prefix}reduction.weight"].T).reshape(2, 2, 3, 2 * channels)
+
+    ours = PatchMerging(channels)
+    renamed = openmmlab.rename(theirs, "it")
+    ours.load_state_dict({key.removeprefix("backbone.merges.1."): tensor for key, tensor in renamed.items()})
+    torch.testing.assert_close(ours(pixels), expected)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("backbone.layer3.22.conv2.weight", "backbone.res4.22.conv2.conv.weight"),
+        ("backbone.layer4.0.downsample.1.running_var", "backbone.res5.0.shortcut.bn.running_var"),
+        ("backbone.stages.2.blocks.17.attn.w_msa.qkv.bias", "backbone.stages.2.17.attention.qkv.bias"),
+        ("backbone.stages.2.blocks.17.ffn.layers.1.bias", "backbone.stages.2.17.contract.bias"),
+    ],
+)
+def test_names_of_deeper_backbones(theirs: str, ours: str) -> None:
+    assert list(openmmlab.rename({theirs: torch.zeros(1)}, "it")) == [ours]
+
+
+def test_what_only_training_uses_is_left_out() -> None:
+    names = [
+        "data_preprocessor.mean",
+        "panoptic_fusion_head.weight",
+        "auxiliary_head.0.conv_seg.weight",
+        "panoptic_head.loss_cls.class_weight",
+        "backbone.stages.0.blocks.0.attn.w_msa.relative_position_index",
+    ]
+    assert openmmlab.rename({name: torch.zeros(1) for name in names}, "it") == {}
+
+
+def test_two_heads_that_differ_are_an_error() -> None:
+    state = {f"{head}.cls_embed.bias": torch.full((3,), i) for i, head in enumerate(("panoptic_head", "decode_head"))}
+    with pytest.raises(CheckpointError, match=r"decode_head\.cls_embed\.bias is a second name"):
+        openmmlab.rename(state, "it")
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (0, 5), (3, 4, 0)])
+def test_merged_pixels_of_strange_shapes_are_found_misshapen(shape: tuple[int, ...]) -> None:
+    state = published_models.state_dict("mmdet_swint") | {
+        "backbone.stages.0.downsample.reduction.weight": torch.zeros(shape)
+    }
+    with pytest.raises(CheckpointError, match=re.escape(f"backbone.merges.0.reduction.weight {shape}, expected")):
+        loaded(state)
+
+
+def test_models_of_detectron2_and_maskformer_are_not_taken_for_theirs() -> None:
+    assert not openmmlab.recognizes(published_models.state_dict("mask2former_r50_coco"))
+    assert not openmmlab.recognizes({"panoptic_head.query_embed.weight", "panoptic_head.cls_embed.weight"})
