@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import struct
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,7 +26,7 @@ _STORE = re.compile(r"/store/(?P<name>[^/]+/[^/]+)/(?P<commit>[0-9a-f]{40})/(?P<
 
 @dataclass(frozen=True)
 class Request:
-    """A request that the server got."""
+    """A request that the server got; its headers by their names in small letters."""
 
     method: str
     path: str
@@ -42,6 +44,7 @@ class HubServer:
         requests: What it was asked, in order.
         status: The status with which it answers everything; None if it works.
         resets: Whether a response that is cut ends with a reset of the connection, rather than in order.
+        silent: Whether it takes requests and answers none.
     """
 
     def __init__(self) -> None:
@@ -49,8 +52,9 @@ class HubServer:
         self.requests: list[Request] = []
         self.status: int | None = None
         self.resets = False
+        self.silent = False
         self.closing = Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
         self._server.daemon_threads = True
 
     def __enter__(self) -> HubServer:
@@ -75,6 +79,19 @@ class HubServer:
         """Make ``folder`` the newest commit of a model's branch, and return the commit's hash."""
         return self.repositories.setdefault(name, Repository()).commit(folder, branch)
 
+    def environment(self, home: Path, **more: str) -> dict[str, str]:
+        """Return the environment for a process that shall find its hub here, and keep its cache in ``home``."""
+        foreign = re.compile(r"HF_.*|HUGGING.*|TRANSFORMERS_.*|DISABLE_TELEMETRY|DO_NOT_TRACK|.*_PROXY", re.IGNORECASE)
+        own = {name: value for name, value in os.environ.items() if foreign.fullmatch(name) is None}
+        return {**own, "HF_ENDPOINT": self.url, "HF_HOME": str(home), "NO_PROXY": "*", **more}
+
+    def await_request(self, start: str, seconds: float = 60) -> bool:
+        """Wait for a request whose path begins so; return whether it came in time."""
+        deadline = time.monotonic() + seconds
+        while not (came := any(each.path.startswith(start) for each in self.requests)) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return came
+
     def fetched(self, name: str, file: str = "") -> list[Request]:
         """Return the requests for the content of a model's files, or of one of them."""
         return [
@@ -87,14 +104,6 @@ class HubServer:
         ]
 
 
-def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(_Handler):
-        pass
-
-    Handler.hub = hub
-    return Handler
-
-
 class _Handler(BaseHTTPRequestHandler):
     hub: HubServer
     protocol_version = "HTTP/1.1"
@@ -102,16 +111,18 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:  # the base class's types of what it formats
         pass
 
-    def do_HEAD(self) -> None:  # noqa: N802  # the base class's name
+    def do_HEAD(self) -> None:
         self._answer()
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self._answer()
 
     def _answer(self) -> None:
-        self.hub.requests.append(Request(self.command, self.path, dict(self.headers.items())))
+        self.hub.requests.append(Request(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}))
         path = urlsplit(self.path).path
-        if self.hub.status is not None:
+        if self.hub.silent:
+            self._break_off(waits=True)
+        elif self.hub.status is not None:
             self._refuse(self.hub.status)
         elif match := _STORE.fullmatch(path):
             repository = self.hub.repositories[match["name"]]
@@ -125,9 +136,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _describe(self, name: str, revision: str) -> None:
         repository = self._repository(name)
-        commit = repository and repository.resolve(revision)
         if repository is None:
             return
+        commit = repository.resolve(revision)
         if commit is None:
             self._refuse(404, "RevisionNotFound")
         else:
@@ -190,6 +201,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.hub.closing.wait()
         if self.hub.resets:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()  # before the base class says that no more will come
         self.close_connection = True
 
     def _refuse(self, status: int, code: str = "", headers: Mapping[str, str] | None = None) -> None:

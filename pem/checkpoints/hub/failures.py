@@ -74,8 +74,8 @@ def _explain_answer(error: Exception, name: str, revision: str) -> str:
             )
         case errors.RepositoryNotFoundError():
             return (
-                f"there is no model {name} on {constants.ENDPOINT}, or it is private: check the name; if it is private, "
-                f"{_LOG_IN}"
+                f"there is no model {name} on {constants.ENDPOINT}, or it is private: check the name; if it is "
+                f"private, {_LOG_IN}"
             )
         case errors.RevisionNotFoundError():
             return (

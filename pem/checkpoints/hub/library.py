@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
+
 from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.outside.quiet_imports import without_telemetry
 
@@ -13,7 +16,7 @@ def import_library(name: str) -> None:
         CheckpointError: If it is not installed, or cannot be imported.
     """
     try:
-        with without_telemetry():
+        with without_telemetry(), redirect_stdout(sys.stderr):  # it prints what it cannot import
             from huggingface_hub import HfApi, constants, hf_hub_download  # noqa: F401  # parts are imported when named
     except ModuleNotFoundError as error:
         raise CheckpointError(
