@@ -197,14 +197,14 @@ def license_of(name: str) -> License | None:
     return LICENSES[family] if family is not None else None
 
 
-def notice(weights: PublicWeights | str) -> str | None:
+def notice(name: str, license: str | None) -> str | None:
     """Return what to say when weights are used that are not free for commercial use, in one line; else None.
 
     Args:
-        weights: A row of the list, or a name on the hub or of a zoo's file, which need not be listed.
+        name: What the weights are called.
+        license: The SPDX identifier of their license; None if it is unknown.
     """
-    name = weights if isinstance(weights, str) else weights.name
-    found = license_of(name)
+    found = LICENSES.get(license or "")
     if found is None or found.commercial:
         return None
     return f"the weights of {name} are licensed under {found.name}: not for commercial use; {found.url}"

@@ -11,8 +11,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pem_edge.pem.checkpoints.description import Description, Task
+from pem_edge.pem.checkpoints.description import Description
 from pem_edge.runtime.artifacts.labels import Label, distinct_color
+from pem_edge.runtime.artifacts.manifest import Task
 
 MOST_CLASSES = 10_000
 LONGEST_NAME = 200
