@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pem_edge.pem.checkpoints.formats import safetensors_files
 from pem_edge.pem.checkpoints.formats.numpy_pickles import read_numpy_pickle
-from pem_edge.pem.checkpoints.formats.torch_files import read_torch_file
+from pem_edge.pem.checkpoints.formats.torch_files import read_weights
 from pem_edge.pem.checkpoints.identify import identify
 from pem_edge.pem.checkpoints.names import detectron2
 from pem_edge.pem.checkpoints.wrappings import unwrap
@@ -26,7 +26,7 @@ from pem_edge.runtime.progress import Say
 DEMO = "demo"
 """Name, in place of a path, of the weights that come with the package: ``pem-nano`` trained on toy streets."""
 
-_READERS = {".pkl": read_numpy_pickle} | dict.fromkeys((".pth", ".pt", ".tar", ".ckpt", ".bin"), read_torch_file)
+_READERS = {".pkl": read_numpy_pickle} | dict.fromkeys((".pth", ".pt", ".tar", ".ckpt", ".bin"), read_weights)
 _log = logging.getLogger(__name__)
 
 
