@@ -89,11 +89,12 @@ def labels(path: str | Path) -> tuple[Label, ...] | None:
     return safetensors_files.read_labels(path) if path.suffix.lower() == safetensors_files.SUFFIX else None
 
 
-def read(path: Path, say: Say = _log.warning) -> dict[str, Tensor]:
+def read(path: Path, say: Say = _log.warning, part: str | None = None) -> dict[str, Tensor]:
     """Return the tensors of a checkpoint by name.
 
     Names of the published code are replaced by ours; names that neither has stay as they are. Prefixes that wrappers
-    such as DataParallel and Lightning put before all names are taken off; ``say`` is told.
+    such as DataParallel and Lightning put before all names are taken off; ``say`` is told. ``part``
+    chooses one of several sets of weights by its name, such as "model_ema"; see `unwrap`.
 
     Raises:
         CheckpointError: If the file is missing, damaged or of another format, contains code, or has weights that are
@@ -107,7 +108,7 @@ def read(path: Path, say: Say = _log.warning) -> dict[str, Tensor]:
             known = ", ".join([*_READERS, safetensors_files.SUFFIX])
             raise CheckpointError(f"{path} is of type {path.suffix!r}, expected a checkpoint: {known}")
         document = safetensors_files.read(path) if suffix == safetensors_files.SUFFIX else _READERS[suffix](path)
-        state = detectron2.rename(unwrap(document, say), str(path))
+        state = detectron2.rename(unwrap(document, say, part, source=str(path)), str(path))
     _require_finite(state, path)
     return state
 

@@ -81,9 +81,12 @@ def leaves(document: Value) -> Iterator[tuple[str, Value]]:
         elif id(value) not in seen:
             seen.add(id(value))
             items = value.items() if isinstance(value, Mapping) else enumerate(value)
-            pending += [
-                (f"{name}.{key}".removeprefix(".") if isinstance(key, str | int) else name, each) for key, each in items
-            ]
+            pending += [(_inside(name, key), each) for key, each in items]
+
+
+def _inside(name: str, key: Value) -> str:
+    named = isinstance(key, str | int) and len(name) < _LONGEST_NAME
+    return f"{name}.{key}".removeprefix(".") if named else name
 
 
 _LITERALS = re.compile(

@@ -38,9 +38,10 @@ def is_suspect(name: Name) -> bool:
     if name in GETATTR:  # only ever part of another name
         return False
     full = written(name)
-    first, inside = full.partition(".")[0], name.name.split(".")[1:]
-    if any(part.startswith("__") or part in sys.stdlib_module_names for part in inside):
-        return True
+    first = full.partition(".")[0]
+    outer, *inner = name.name.split(".")
+    if inner and (outer in sys.stdlib_module_names or any(part.startswith("__") for part in inner)):
+        return True  # a module that another one has imported, or what is behind a class
     if first in sys.stdlib_module_names or first in IMPORT_MAPPING:
         return _DATA.fullmatch(full) is None
     return first in _FRAMEWORKS and _OF_FRAMEWORKS.fullmatch(full) is None

@@ -64,7 +64,7 @@ def read(path: Path) -> Value:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     if mapped[: len(ARCHIVE)] == ARCHIVE:
         archive = Archive(path, mapped)
-        document = inert_pickle.read(io.BytesIO(archive.read("data.pkl")), admit)
+        document = inert_pickle.read(io.BytesIO(archive.read("data.pkl").tobytes()), admit)
         return _Tensors(len(mapped), lambda key: archive.read(f"data/{key}")).interpret(document, _DEPTH)
     opened = cast("BinaryIO", mapped)
     for _ in range(PICKLES_AHEAD):
@@ -137,22 +137,16 @@ class _Tensors(Arrays):
         self._storages: dict[str, Bytes] = {}
 
     def call(self, call: Call) -> Value:
-        """Return what ``call`` makes if that is a tensor, an array or a dictionary, else ``call``. Raises ValueError."""
-        match str(call.function), call.arguments:
-            case "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state", (Call() as data, *_):
-                return self.call(data) if data.function != call.function else call
+        """Return the tensor, array or dictionary that ``call`` makes, or ``call`` itself. Raises ValueError."""
+        match str(call.function).removeprefix(_REBUILD), call.arguments:
+            case "parameter" | "parameter_with_state", (Call() as data, *_):
+                return self.call(data)
             case "torch._tensor._rebuild_from_type_v2", (Name() as function, _, tuple(arguments), _):
                 return self.call(Call(function, arguments))
-            case "torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2", (
-                storage,
-                offset,
-                size,
-                stride,
-                *_,
-            ):
+            case "tensor" | "tensor_v2", (storage, offset, size, stride, *_):
                 return self._tensor(storage, None, offset, size, stride)
-            case "torch._utils._rebuild_tensor_v3", (storage, offset, size, stride, _, _, Name() as dtype, *_):
-                return self._tensor(storage, _TYPES.get(str(dtype)), offset, size, stride)
+            case "tensor_v3", (storage, offset, size, stride, _, _, Name() as dtype, *_) if str(dtype) in _TYPES:
+                return self._tensor(storage, _TYPES[str(dtype)], offset, size, stride)
             case name, _ if name.startswith("numpy."):
                 with suppress(ValueError):  # of what is no plain array, which may be beside the weights
                     return super().call(call)
@@ -187,4 +181,4 @@ def _fits(elements: int, offset: Value, size: Value, stride: Value) -> bool:
     if not all(type(each) is int and each >= 0 for each in (offset, *size, *stride)):
         return False
     last = sum((length - 1) * step for length, step in zip(size, stride, strict=True))
-    return offset + last < elements if math.prod(size) else max(offset, *size, *stride) < _LARGEST
+    return bool(offset + last < elements if math.prod(size) else max(offset, *size, *stride) < _LARGEST)
