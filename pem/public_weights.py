@@ -197,14 +197,14 @@ def license_of(name: str) -> License | None:
     return LICENSES[family] if family is not None else None
 
 
-def notice(name: str, license: str | None) -> str | None:
+def notice(name: str, spdx: str | None) -> str | None:
     """Return what to say when weights are used that are not free for commercial use, in one line; else None.
 
     Args:
         name: What the weights are called.
-        license: The SPDX identifier of their license; None if it is unknown.
+        spdx: The SPDX identifier of their license; None if it is unknown.
     """
-    found = LICENSES.get(license or "")
+    found = LICENSES.get(spdx or "")
     if found is None or found.commercial:
         return None
     return f"the weights of {name} are licensed under {found.name}: not for commercial use; {found.url}"

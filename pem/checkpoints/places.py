@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pem_edge.pem.checkpoints import hub
-from pem_edge.pem.checkpoints.descriptions.transformers_config import CONFIG
 from pem_edge.pem.checkpoints.formats import SUFFIXES
-from pem_edge.pem.checkpoints.weight_files import INDEX, WHOLE, weights_in
+from pem_edge.pem.checkpoints.model_folder import CONFIG, INDEX, WHOLE, weights_in
 from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.outside.reading import reading

@@ -45,9 +45,10 @@ def describe(document: _Foreign) -> Description:
     if head is None:
         return Description()
     if head == "decode_head":
-        return Description(names and _labels(names, 0, classes.get("palette")), "semantic")
+        return Description(_labels(names, 0, classes.get("palette")) if names else None, "semantic")
     things = _count_things(meta, classes, names)
-    labels = names and _labels(names, len(names) if things is None else things, classes.get("palette"))
+    count = 0 if names is None else len(names)
+    labels = _labels(names, count if things is None else things, classes.get("palette")) if names else None
     return Description(labels, _task(names, things))
 
 

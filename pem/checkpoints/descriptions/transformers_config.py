@@ -11,6 +11,7 @@ import msgspec
 
 from pem_edge.pem.checkpoints.description import Description
 from pem_edge.pem.checkpoints.descriptions.class_names import labels_of
+from pem_edge.pem.checkpoints.model_folder import CONFIG, PREPROCESSOR
 from pem_edge.pem.model import PEM, Channels
 from pem_edge.pem.pixel_decoders.encoder import EncoderLayer
 from pem_edge.runtime.artifacts.labels import Label
@@ -21,7 +22,6 @@ from pem_edge.runtime.outside import foreign_json
 from pem_edge.runtime.outside.reading import read_bytes
 from pem_edge.runtime.progress import Say
 
-CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 MODEL_TYPE = "mask2former"
 
 _MAX_BYTES = 10_000_000

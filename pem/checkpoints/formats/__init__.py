@@ -7,13 +7,13 @@ from pathlib import Path
 from pem_edge.pem.checkpoints.formats import safetensors_files
 from pem_edge.pem.checkpoints.formats.inert_pickle import Value
 from pem_edge.pem.checkpoints.formats.numpy_pickles import read_numpy_pickle
-from pem_edge.pem.checkpoints.formats.torch_files import read_torch_file
+from pem_edge.pem.checkpoints.formats.torch_files import read_weights
 from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.outside.reading import reading
 
 _READERS = {
     ".pkl": read_numpy_pickle,
-    **dict.fromkeys((".pth", ".pt", ".tar", ".ckpt", ".bin"), read_torch_file),
+    **dict.fromkeys((".pth", ".pt", ".tar", ".ckpt", ".bin"), read_weights),
     safetensors_files.SUFFIX: safetensors_files.read,
 }
 SUFFIXES = tuple(_READERS)

@@ -55,14 +55,8 @@ def describe(path: Path) -> Description:
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is damaged or not a safetensors file ({error}): download it again") from error
     labels = parse(metadata[_CLASSES].encode(), str(path)) if _CLASSES in metadata else None
-    training = foreign_json.decode(
-        metadata.get(_TRAINING, "{}").encode(),
-        _Training,
-        path,
-        CheckpointError,
-        expected="weights",
-        cure="save it again",
-    )
+    text = metadata.get(_TRAINING, "{}").encode()
+    training = foreign_json.decode(text, _Training, path, CheckpointError, expected="weights", cure="save it again")
     return Description(labels, training.task, None, training.mean, training.std, training.license)
 
 

@@ -19,7 +19,8 @@ def to_ours(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
     Raises:
         CheckpointError: If two names of one tensor have different values.
     """
-    for code in (huggingface, openmmlab):
-        if code.recognizes(state):
-            return code.rename(state, source)
+    if huggingface.recognizes(state):
+        return huggingface.rename(state, source)
+    if openmmlab.recognizes(state):
+        return openmmlab.rename(state, source)
     return detectron2.rename(state, source)

@@ -1,4 +1,4 @@
-"""Which files hold the weights of a model in a folder as transformers writes it."""
+"""The files of a model in a folder as transformers writes it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.outside import foreign_json
 from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.outside.reading import read_bytes
+
+CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
+"""The files that describe the model, and what its images must go through."""
 
 WHOLE = ("model.safetensors", "pytorch_model.bin")
 """The files that hold all weights, the one to prefer first; each may be in parts that an index names instead."""
@@ -41,7 +44,7 @@ def weights_in(folder: Path) -> tuple[Path, ...]:
             for part in parts:
                 if not part.is_file():
                     raise CheckpointError(
-                        f"{folder} lacks {part.name}, one of the {len(parts)} files that {index.name} names: copy it there"
+                        f"{folder} lacks {part.name}, one of the {len(parts)} parts of its weights: copy it there"
                     )
             return parts
     raise CheckpointError(f"{folder} has no weights, expected {' or '.join(WHOLE)}, whole or in parts: copy them there")
