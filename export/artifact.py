@@ -25,11 +25,11 @@ from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import operator_definitions, pairs
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.labels import Label
-from pem_edge.runtime.artifacts.manifest import METADATA_KEY, InputSpec, Manifest, Thresholds
+from pem_edge.runtime.artifacts.manifest import METADATA_KEY, InputSpec, Manifest, Task, Thresholds
 from pem_edge.runtime.artifacts.provenance import BuiltBy, Parity
-from pem_edge.runtime.artifacts.sections import FileHash
+from pem_edge.runtime.artifacts.sections import Weights
 from pem_edge.runtime.errors import BrokenBackend, ExportError
-from pem_edge.runtime.files import sha256, temporary_folder
+from pem_edge.runtime.files import temporary_folder
 from pem_edge.runtime.progress import Say
 from pem_edge.runtime.verification.differences import TOLERANCES
 
@@ -40,24 +40,26 @@ class OnnxExport:
 
     Attributes:
         model: The PyTorch model.
-        checkpoint: The file that ``model`` was loaded from; its hash goes into the manifest.
+        checkpoint: What ``model`` was loaded from, for the manifest.
         output: The file to write.
         input: The image and batch sizes that the artifact takes.
         labels: The classes, in the order of the outputs.
         forms: The implementation of each operation, out of those that the model has, and the floating-point precision.
-        thresholds: The default thresholds of the panoptic merge.
+        thresholds: The default thresholds of segments.
+        task: What the model was trained for, and what a result of it shows by default.
         compact: Whether to store weights in half precision where that loses nothing.
         calibration: The calibration settings for INT8, or None to export in floating point. With INT8, ``forms`` gives
             the precision of the operations that are not quantized.
     """
 
     model: PEM
-    checkpoint: Path
+    checkpoint: Weights
     output: Path
     input: InputSpec
     labels: Sequence[Label]
     forms: Forms
     thresholds: Thresholds
+    task: Task = "panoptic"
     compact: bool = False
     calibration: Calibration | None = None
 
@@ -143,7 +145,7 @@ def _make_runnable(request: OnnxExport, proto: onnx.ModelProto, manifest: Manife
 def _check_labels(request: OnnxExport) -> None:
     if len(request.labels) != request.model.num_classes:
         raise ExportError(
-            f"the labels name {len(request.labels)} classes, {request.checkpoint} predicts "
+            f"the labels name {len(request.labels)} classes, {request.checkpoint.file} predicts "
             f"{request.model.num_classes}: choose the labels it was trained with, with --labels"
         )
 
@@ -151,6 +153,7 @@ def _check_labels(request: OnnxExport) -> None:
 def _describe(request: OnnxExport) -> Manifest:
     return Manifest(
         variant=request.model.variant,
+        task=request.task,
         input=request.input,
         outputs={"logits": request.forms.outputs, "masks": request.forms.outputs},
         queries=request.model.num_queries,
@@ -158,7 +161,7 @@ def _describe(request: OnnxExport) -> Manifest:
         thresholds=request.thresholds,
         precision=request.forms.precision,
         deform_conv=request.forms.deform_conv,
-        checkpoint=FileHash(request.checkpoint.name, sha256(request.checkpoint)),
+        checkpoint=request.checkpoint,
         built_by=BuiltBy(
             pem_edge=__version__,
             torch=version("torch"),

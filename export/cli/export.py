@@ -118,9 +118,9 @@ def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitSta
     chosen = labels.load(request.labels) if request.labels else None
     from pem_edge.pem import checkpoints  # imports torch, which takes seconds: wrong options are reported sooner
 
-    weights = checkpoints.locate(request.weights)
-    _say(f"reading {weights}")
-    model = checkpoints.load(weights, _say)
+    _say(f"reading {request.weights}")
+    checkpoint = checkpoints.open_checkpoint(request.weights, _say, revision=request.revision, part=request.part)
+    model, known = checkpoint.model, checkpoint.description
     _say(f"{model.variant}, {model.num_classes} classes, {model.num_queries} queries")
     stem = model.variant if request.precision == "fp32" else f"{model.variant}-{request.precision}"
     output = model_file(request.output, stem, suffix, Path())
@@ -132,10 +132,11 @@ def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitSta
 
     export = OnnxExport(
         model=model,
-        checkpoint=weights,
+        checkpoint=checkpoint.weights(),
         output=output.with_suffix(".onnx"),
-        input=request.input,
-        labels=chosen or checkpoints.labels(weights) or labels.default(model.num_classes),
+        input=request.input.spec(known.size),
+        labels=chosen or known.labels or labels.default(model.num_classes),
+        task=request.task or known.task or "panoptic",
         forms=_forms(request, model, has_plugin),
         compact=request.compact,
         calibration=request.calibration,

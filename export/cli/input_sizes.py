@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import msgspec
+
 from pem_edge.runtime.artifacts.manifest import MAX_BATCH, MULTIPLE_OF, InputSpec, Range
 from pem_edge.runtime.errors import ExportError
 from pem_edge.runtime.images import MAX_PIXELS
@@ -12,22 +16,47 @@ Size = tuple[int, int]
 """Height and width in pixels."""
 
 
-def dynamic(size: Size, batch: int, min_size: Size | None, max_size: Size | None, max_batch: int | None) -> InputSpec:
-    """Return an input whose batch, height, and width may vary around ``batch`` and ``size``.
+@dataclass(frozen=True)
+class InputRequest:
+    """The sizes that a graph shall take, in pixels and images.
 
-    By default, sizes range from 128x128 to twice ``size``, and batches from 1 to 4. A maximum batch of 1 fixes it.
+    Attributes:
+        size: The usual height and width; None for what the weights were trained for, or else 512x1024.
+        batch: The usual number of images.
+        dynamic: Whether sizes and batches may vary.
+        min_size: With ``dynamic``, the smallest; None for 128x128.
+        max_size: With ``dynamic``, the largest; None for twice the usual size.
+        max_batch: With ``dynamic``, the largest number of images; 1 fixes it.
+
+    Raises:
+        ExportError: If a model cannot take these sizes.
     """
-    height, width = size
-    most_images = DEFAULT_MAX_BATCH if max_batch is None else max_batch
-    smallest, largest = min_size or DEFAULT_MIN_SIZE, max_size or (2 * height, 2 * width)
-    return InputSpec(
-        height=height,
-        width=width,
-        batch=batch,
-        dynamic_batch=None if batch == most_images == 1 else Range(1, batch, most_images),
-        dynamic_height=Range(smallest[0], height, largest[0]),
-        dynamic_width=Range(smallest[1], width, largest[1]),
-    )
+
+    size: Size | None = None
+    batch: int = 1
+    dynamic: bool = False
+    min_size: Size | None = None
+    max_size: Size | None = None
+    max_batch: int = DEFAULT_MAX_BATCH
+
+    def __post_init__(self) -> None:
+        if self.size is not None or not self.dynamic:  # else, ranges depend on the size that the weights ask for
+            self.spec(None)
+
+    def spec(self, trained: Size | None) -> InputSpec:
+        """Return the input of a graph, given the size that its weights were trained for. Raises ExportError."""
+        height, width = self.size or trained or DEFAULT_SIZE
+        spec = InputSpec(height=height, width=width, batch=self.batch)
+        if self.dynamic:
+            smallest, largest = self.min_size or DEFAULT_MIN_SIZE, self.max_size or (2 * height, 2 * width)
+            spec = msgspec.structs.replace(
+                spec,
+                dynamic_batch=None if self.batch == self.max_batch == 1 else Range(1, self.batch, self.max_batch),
+                dynamic_height=Range(smallest[0], height, largest[0]),
+                dynamic_width=Range(smallest[1], width, largest[1]),
+            )
+        check(spec)
+        return spec
 
 
 def check(spec: InputSpec) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 from dataclasses import fields
+from pathlib import Path
 
 from pem_edge.calibration.images.calibration_set import COUNT
-from pem_edge.export.cli import input_sizes
+from pem_edge.export.cli.input_sizes import DEFAULT_MAX_BATCH, InputRequest
 from pem_edge.export.cli.requests import (
     EngineRequest,
     GraphRequest,
@@ -20,13 +21,26 @@ from pem_edge.export.cli.requests import (
 from pem_edge.export.engine.settings import Settings
 from pem_edge.export.graph.operation_forms import Target
 from pem_edge.export.int8.settings import Calibration
-from pem_edge.runtime.artifacts.manifest import InputSpec, Thresholds
+from pem_edge.runtime.artifacts.manifest import Thresholds
 from pem_edge.runtime.artifacts.sections import Placement
 from pem_edge.runtime.errors import ExportError
 
 INT8 = ("calib", "calib_images", "calib_method", "calib_cache", "max_pq_drop", "placement", "remainder")
 _GRAPH = (
-    *("size", "batch", "labels", "dynamic", "min_size", "max_size", "max_batch", "precision", "outputs"),
+    *(
+        "revision",
+        "part",
+        "task",
+        "size",
+        "batch",
+        "labels",
+        "dynamic",
+        "min_size",
+        "max_size",
+        "max_batch",
+        "precision",
+        "outputs",
+    ),
     *("deform_conv", "upsample", "compact", *INT8, "score_threshold", "overlap_threshold"),
 )
 """The options that shape the graph. An ONNX artifact has been given its values for them."""
@@ -48,13 +62,13 @@ def read(options: argparse.Namespace) -> Request:
         _refuse(options, _EXPORT, "has no meaning for --build-plugin: leave it out")
         return PluginRequest(options.tensorrt_include, options.cuda_arch, options.json)
     _refuse(options, _PLUGIN, "says how to build the plugin: add --build-plugin, or leave it out")
-    return _engine_request(options) if is_onnx(options.weights) else _graph_request(options)
+    return _engine_request(options) if is_onnx(Path(options.weights)) else _graph_request(options)
 
 
 def _engine_request(options: argparse.Namespace) -> EngineRequest:
     fixed = f"is fixed in {options.weights}: leave it out, or export the checkpoint again with it"
     request = EngineRequest(
-        source=options.weights,
+        source=Path(options.weights),
         to=options.to or "onnx",
         output=options.output,
         overwrite=bool(options.overwrite),
@@ -70,11 +84,14 @@ def _graph_request(options: argparse.Namespace) -> GraphRequest:
     default = Thresholds()
     return GraphRequest(
         weights=options.weights,
+        revision=options.revision,
+        part=options.part,
         to=to,
         output=options.output,
         overwrite=bool(options.overwrite),
-        input=_input_spec(options),
+        input=_input_request(options),
         labels=options.labels,
+        task=options.task,
         precision=options.precision or "fp32",
         remainder=options.remainder,
         outputs=options.outputs or "float32",
@@ -119,10 +136,14 @@ def _calibration(options: argparse.Namespace, default: Placement) -> Calibration
     )
 
 
-def _input_spec(options: argparse.Namespace) -> InputSpec:
-    size: input_sizes.Size = options.size or input_sizes.DEFAULT_SIZE
-    batch = 1 if options.batch is None else options.batch
-    if options.dynamic:
-        return input_sizes.dynamic(size, batch, options.min_size, options.max_size, options.max_batch)
-    _refuse(options, ("min_size", "max_size", "max_batch"), "is for sizes that vary: add --dynamic")
-    return InputSpec(height=size[0], width=size[1], batch=batch)
+def _input_request(options: argparse.Namespace) -> InputRequest:
+    if not options.dynamic:
+        _refuse(options, ("min_size", "max_size", "max_batch"), "is for sizes that vary: add --dynamic")
+    return InputRequest(
+        size=options.size,
+        batch=1 if options.batch is None else options.batch,
+        dynamic=bool(options.dynamic),
+        min_size=options.min_size,
+        max_size=options.max_size,
+        max_batch=DEFAULT_MAX_BATCH if options.max_batch is None else options.max_batch,
+    )

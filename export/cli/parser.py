@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pem_edge.calibration.images.calibration_set import COUNT
 from pem_edge.export.engine.settings import DEFAULT_CACHE, HARDWARE_LEVELS, NO_CACHE
 from pem_edge.runtime.artifacts import labels
-from pem_edge.runtime.artifacts.manifest import MAX_BATCH, Thresholds
+from pem_edge.runtime.artifacts.manifest import MAX_BATCH, Task, Thresholds
 from pem_edge.runtime.artifacts.sections import Placement, RangeMethod
 from pem_edge.runtime.cli import console
 
@@ -24,6 +24,7 @@ def parser() -> console.Parser:
         prog="pem-export",
         description="Turn a trained PEM into an artifact, and verify that it computes the same.",
         epilog="examples:\n"
+        "  pem-export --weights facebook/mask2former-swin-tiny-coco-panoptic --to onnx -o out\n"
         "  pem-export --weights model_final.pth --to onnx --size 512x1024 -o out\n"
         "  pem-export --weights model_final.pth --to trt --precision fp16 -o out\n"
         "  pem-export --weights out/pem-stdc1-fp16.onnx --to trt     # on the machine where it will run\n"
@@ -32,8 +33,9 @@ def parser() -> console.Parser:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--weights",
-        type=Path,
-        help="checkpoint (.pth, .pkl, .safetensors), or demo; for engines also an .onnx exported before",
+        metavar="CHECKPOINT",
+        help="a file (.pth, .pkl, .safetensors, ...), a folder that transformers wrote, the name of a model on the "
+        "Hugging Face hub, or demo; for engines also an .onnx exported before",
     )
     source.add_argument(
         "--list", action="store_true", help="list public weights, and the variants with what a run of each takes"
@@ -47,6 +49,7 @@ def parser() -> console.Parser:
         "-o", "--output", type=Path, help="folder, or a file that ends in .onnx or .engine (default: here)"
     )
     parser.add_argument("--overwrite", **_FLAG, help="replace an artifact of that name")
+    _add_checkpoint(parser.add_argument_group("the checkpoint"))
     _add_graph(parser.add_argument_group("the graph"))
     _add_dynamic(parser.add_argument_group("sizes that vary"))
     _add_int8(parser.add_argument_group("INT8"))
@@ -61,8 +64,26 @@ def parser() -> console.Parser:
     return parser
 
 
+def _add_checkpoint(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--revision", metavar="REV", help="branch, tag or commit of a model on the hub (default: the newest)"
+    )
+    group.add_argument(
+        "--part",
+        metavar="NAME",
+        help="which of several sets of weights in a file, such as model_ema (default: the model's, not its averages)",
+    )
+    group.add_argument(
+        "--task",
+        choices=get_args(Task),
+        help="what the model was trained for, and what pem-run shows of it (default: what is known of the checkpoint)",
+    )
+
+
 def _add_graph(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--size", type=console.size, metavar="HxW", help="input size (default: 512x1024)")
+    group.add_argument(
+        "--size", type=console.size, metavar="HxW", help="input size (default: what the weights say, or 512x1024)"
+    )
     group.add_argument("--batch", type=console.whole(1, MAX_BATCH), metavar="N", help="images per run (default: 1)")
     group.add_argument(
         "--labels",

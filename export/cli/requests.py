@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pem_edge.export.cli import input_sizes
+from pem_edge.export.cli.input_sizes import InputRequest
 from pem_edge.export.engine.settings import Settings
 from pem_edge.export.graph.operation_forms import DeformConvForm, OutputType, Precision, Target, UpsampleForm
 from pem_edge.export.int8.settings import Calibration
-from pem_edge.runtime.artifacts.manifest import InputSpec, Thresholds
+from pem_edge.runtime.artifacts.manifest import Task, Thresholds
 from pem_edge.runtime.errors import ExportError
 
 
@@ -90,12 +90,15 @@ class GraphRequest:
     """Export a checkpoint to ONNX and, for other targets, build an engine from that.
 
     Attributes:
-        weights: The checkpoint, or "demo".
+        weights: The checkpoint: a file, a folder, the name of a model on the Hugging Face hub, or "demo".
+        revision: A branch, tag or commit of a model on the hub; None for the newest.
+        part: The name of one of several sets of weights in a file; None for the usual one.
         to: The kind of artifact.
         output: The folder, or the file, to write; None for the current folder.
         overwrite: Whether to replace files.
-        input: The sizes that the artifact takes.
+        input: The sizes that the artifact shall take.
         labels: The name or the JSON file of labels; None for the checkpoint's.
+        task: What the model was trained for; None for what is known of the checkpoint.
         precision: The precision of the artifact.
         remainder: With "int8", the precision of everything that is not in INT8; None for what suits
             ``calibration.placement``.
@@ -112,12 +115,15 @@ class GraphRequest:
         ExportError: If a value is out of its range, or two of them contradict each other.
     """
 
-    weights: Path
+    weights: str
+    revision: str | None
+    part: str | None
     to: Target
     output: Path | None
     overwrite: bool
-    input: InputSpec
+    input: InputRequest
     labels: str | None
+    task: Task | None
     precision: Literal["fp32", "fp16", "int8"]
     remainder: Precision | None
     outputs: OutputType
@@ -138,7 +144,6 @@ class GraphRequest:
 
     def __post_init__(self) -> None:
         self._check_weights()
-        input_sizes.check(self.input)
         for field in ("score", "overlap"):
             if not 0 <= (value := getattr(self.thresholds, field)) <= 1:
                 raise ExportError(f"--{field}-threshold is {value:g}, expected a number between 0 and 1")
@@ -146,9 +151,9 @@ class GraphRequest:
         self._check_precision()
 
     def _check_weights(self) -> None:
-        if self.weights.suffix.lower() == ".engine":
+        if self.weights.lower().endswith(".engine"):
             raise ExportError(f"{self.weights} is an engine already: give the .onnx beside it, to build it again")
-        if is_onnx(self.weights):
+        if is_onnx(Path(self.weights)):
             raise ExportError(f"{self.weights} is an ONNX artifact already: give the checkpoint it was exported from")
 
     def _check_target(self) -> None:

@@ -21,7 +21,9 @@ from pem_edge.pem.checkpoints.wrappings import unwrap
 from pem_edge.pem.model import MEAN, PEM, STD, Channels, Normalization
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Task
+from pem_edge.runtime.artifacts.sections import FileHash, Weights
 from pem_edge.runtime.errors import CheckpointError
+from pem_edge.runtime.files import sha256
 from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.progress import Say
 
@@ -43,6 +45,18 @@ class Checkpoint:
     model: PEM
     description: Description
     place: Place
+
+    def weights(self) -> Weights:
+        """Return the files' names and hashes, which takes a while, and their origin."""
+        first, *parts = (FileHash(path.name, sha256(path)) for path in self.place.files)
+        return Weights(
+            first.file,
+            first.sha256,
+            parts=tuple(parts),
+            source=None if self.place.revision is None else self.place.name,
+            revision=self.place.revision,
+            license=self.description.license,
+        )
 
 
 def load(source: str | Path, say: Say = _log.warning, *, revision: str | None = None, part: str | None = None) -> PEM:

@@ -14,7 +14,7 @@ import msgspec
 
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.provenance import BuiltBy, Parity, Precision, Standing
-from pem_edge.runtime.artifacts.sections import Engine, FileHash, Quantization, Work
+from pem_edge.runtime.artifacts.sections import Engine, FileHash, Quantization, Weights, Work
 from pem_edge.runtime.errors import ManifestError
 from pem_edge.runtime.images import MAX_PIXELS
 from pem_edge.runtime.outside.reading import read_bytes
@@ -117,7 +117,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         thresholds: The default thresholds.
         precision: The precision of the model's arithmetic.
         deform_conv: The implementation of deformable convolution.
-        checkpoint: The file of the trained weights.
+        checkpoint: The trained weights.
         model: The model file; None in the copy within the file itself.
         engine: The facts of an engine; None for ONNX.
         quantization: The facts of an INT8 model, else None.
@@ -137,7 +137,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     thresholds: Thresholds = Thresholds()
     precision: Precision = "fp32"
     deform_conv: Literal["native", "standard", "gather", "plugin", "nvidia"]
-    checkpoint: FileHash
+    checkpoint: Weights
     model: FileHash | None = None
     engine: Engine | None = None
     quantization: Quantization | None = None

@@ -14,6 +14,22 @@ class FileHash(msgspec.Struct, frozen=True):
     sha256: str
 
 
+class Weights(FileHash, frozen=True, omit_defaults=True):
+    """The trained weights of a model: the file, the first one if they are in parts, and where it is from.
+
+    Attributes:
+        parts: The other parts.
+        source: The name of the model on the Hugging Face hub; None if it is not from there.
+        revision: The commit of that model.
+        license: The SPDX identifier of the weights' license; None if it is unknown.
+    """
+
+    parts: tuple[FileHash, ...] = ()
+    source: str | None = None
+    revision: str | None = None
+    license: str | None = None
+
+
 class Engine(msgspec.Struct, frozen=True, kw_only=True):
     """A compiled engine: its source and the GPUs that it runs on.
 

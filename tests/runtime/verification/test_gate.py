@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.manifest import InputSpec, Manifest, Range
 from pem_edge.runtime.artifacts.provenance import BuiltBy, Tolerance
-from pem_edge.runtime.artifacts.sections import FileHash
+from pem_edge.runtime.artifacts.sections import Weights
 from pem_edge.runtime.errors import VerificationError
 from pem_edge.runtime.verification import gate
 from pem_edge.runtime.verification.differences import TOLERANCES, Outputs
@@ -56,7 +56,7 @@ def verdict(model: gate.Model, spec: InputSpec = DYNAMIC, **fields: str) -> str 
         "queries": 3,
         "classes": tuple(labels.default(2)),
         "deform_conv": "standard",
-        "checkpoint": FileHash("none.pth", "0" * 64),
+        "checkpoint": Weights("none.pth", "0" * 64),
         "built_by": BuiltBy(pem_edge="test"),
         **fields,
     }
