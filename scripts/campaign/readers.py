@@ -22,6 +22,7 @@ from safetensors.torch import save as to_safetensors
 from pem_edge import pem
 from pem_edge.calibration.activations import tensor_statistics
 from pem_edge.pem import checkpoints
+from pem_edge.pem.checkpoints.hub.weight_files import read_index
 from pem_edge.pem.training import snapshots
 from pem_edge.pem.training.optimization import make_optimizer, restore_optimizer
 from pem_edge.pem.training.settings import TrainingSettings
@@ -87,6 +88,7 @@ def table(folder: Path) -> list[Reader]:
         Reader("waiting manifest", ".json", [_describe(engine=False)], DEEP, _settle, 2),
         Reader("manifest of an engine", ".json", [_describe(engine=True)], DEEP, _read_engine, 3),
         Reader("classes of a checkpoint", ".safetensors", [_with_classes(folder)], [], checkpoints.labels, 3),
+        Reader("index of weights in parts", ".json", [_INDEX], DEEP, lambda path: read_index(path, ".bin"), 3),
         Reader("list of trusted files", ".txt", [_HASHES], [b"", b"\xff" * 64, b"\0"], _trust, 2),
     ]
 
@@ -182,6 +184,8 @@ def _play_raw(path: Path) -> object:
     path.write_bytes(content[4:])
     return [frame.read().shape for frame in islice(RawFrames(path, size), _FRAMES)]
 
+
+_INDEX = b'{"metadata": {"total_size": 9}, "weight_map": {"a": "part-1-of-2.bin", "b": "part-2-of-2.bin"}}'
 
 _ADDRESSES = [b"rtsp://camera:554/stream", b"camera:0", b"http://127.0.0.1:1/a?b#c", b"folder/picture.jpg", b"-"]
 

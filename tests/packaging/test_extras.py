@@ -45,7 +45,7 @@ sys.meta_path.insert(0, Blocker())
         ((), "runtime.cli.run runtime.cli.eval runtime.cli.bench export.cli.export"),
         (("trt",), "export.engine.artifact export.engine.build export.engine.machine export.int8.engine_timing"),
         (("trt-rtx",), "export.engine.artifact export.engine.build export.engine.machine export.int8.engine_timing"),
-        (("export",), "export.artifact export.int8.quantize export.parity pem.checkpoints"),
+        (("export",), "export.artifact export.int8.quantize export.parity pem.checkpoints.hub"),
         (("train",), "pem.cli.train pem.training.trainer"),
     ],
 )

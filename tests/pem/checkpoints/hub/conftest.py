@@ -82,20 +82,22 @@ class Answer:
 
 @dataclass(frozen=True)
 class Fetcher:
-    """Calls `fetch` in other processes; ``name`` is that of the test's own model, ``home`` the hub's cache."""
+    """Calls `fetch` in other processes; ``name`` is that of the test's own model, ``home`` the hub's cache.
+
+    ``largest_file`` is the number of bytes that fit on the disk, 0 for as many as there are.
+    """
 
     process: subprocess.Popen[str]
     hub: HubServer
     home: Path
     name: str
+    largest_file: int = 0
 
-    def __call__(
-        self, name: str | None = None, revision: str | None = None, *, largest_file: int = 0, **environment: str
-    ) -> Answer:
+    def __call__(self, name: str | None = None, revision: str | None = None, **environment: str) -> Answer:
         order = {
             "name": name or self.name,
             "revision": revision,
-            "largest_file": largest_file,
+            "largest_file": self.largest_file,
             "environment": self.hub.environment(self.home, **environment),
         }
         assert self.process.stdin is not None

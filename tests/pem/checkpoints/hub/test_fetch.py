@@ -60,11 +60,31 @@ def test_while_the_hub_is_in_trouble_a_model_comes_from_the_cache(
     assert second.said[0].startswith(f"{hub.url} is in trouble (503)")
 
 
+def test_a_model_that_was_withdrawn_comes_from_the_cache(fetch: Fetcher, hub: HubServer, publish: Publish) -> None:
+    publish(MODEL)
+    first = fetch()
+    del hub.repositories[fetch.name]
+    second = fetch()
+    assert second.folder == first.folder
+    assert second.said[0].startswith(f"there is no model {fetch.name} on {hub.url}")
+    assert second.said[0].endswith(f"taken from the cache for now: {fetch.name} at {first.revision[:12]}")
+
+
+def test_without_links_and_a_network_it_is_said_that_nothing_is_checked(fetch: Fetcher, publish: Publish) -> None:
+    publish(MODEL)
+    first, second = (fetch(HF_HUB_DISABLE_SYMLINKS="1", **more) for more in ({}, OFFLINE))
+    assert second.files == first.files
+    assert [line for line in first.said if "unchecked" in line] == []
+    assert [line.split(" is taken unchecked")[0] for line in second.said] == [
+        str(second.folder / file) for file in MODEL
+    ]
+
+
 def test_a_download_that_breaks_off_is_resumed(fetch: Fetcher, hub: HubServer, publish: Publish) -> None:
     commit = publish({**MODEL, "model.safetensors": 12 << 20})  # the library writes 10 MiB at once
     hub.repositories[fetch.name].cut["model.safetensors"] = 11 << 20
     answer = fetch()
-    if answer.error:  # huggingface_hub before 1.12 goes on only when it is called again
+    if answer.error:  # older versions of huggingface_hub go on only when they are called again
         answer = fetch()
     asked = [each.headers.get("range") for each in hub.fetched(fetch.name, "model.safetensors")]
     assert asked == [None, f"bytes={10 << 20}-"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,7 @@ def test_a_hub_that_says_nothing_for_too_long_ends_in_one_line(
 
 def test_a_full_disk_is_named(fetch: Fetcher, publish: Publish) -> None:
     publish(MODEL)
-    answer = fetch(largest_file=LARGE // 2)
+    answer = replace(fetch, largest_file=LARGE // 2)()
     assert f"there is no room for {fetch.name} in {fetch.home / 'hub'}" in answer.error
     assert "set HF_HOME to a folder on another disk" in answer.error
 
