@@ -88,8 +88,8 @@ def _parser() -> console.Parser:
         _SAVE_ERRORS,
         metavar="DIR",
         type=Path,
-        help="draw the images of lowest PQ, or else IoU, into this folder: image, truth, prediction and errors (red: wrong class, "
-        "yellow: wrong segment of the right class, blue: void, which is not scored)",
+        help="draw the images of lowest PQ, or else IoU, into this folder: image, truth, prediction and errors (red: "
+        "wrong class, yellow: wrong segment of the right class, blue: void, which is not scored)",
     )
     group.add_argument(
         "--worst", metavar="N", type=console.positive, help=f"number of images to draw; default: {_DEFAULT_WORST}"
@@ -137,9 +137,8 @@ def _run(request: EvalRequest) -> JsonObject:
 def _check_task(request: EvalRequest, task: Task) -> None:
     """Raise InputError if there is nothing to score, and say what the scores of a model for instances are not."""
     if task == "semantic" and not request.semantic:
-        raise InputError(
-            f"{request.model} was trained for semantic segmentation, which only IoU scores: add --semantic"
-        )
+        trained = f"{request.model} was trained for semantic segmentation"
+        raise InputError(f"{trained}, which only IoU scores: leave --no-semantic out")
     if task == "instance":
         console.say(
             "pem-eval",

@@ -132,7 +132,7 @@ def test_a_semantic_model_is_scored_by_iou_whatever_is_called_a_thing(
 def test_a_semantic_model_without_iou_has_no_score(build: Builder, dataset: Path, capsys: Capture) -> None:
     code, out, err = evaluated(capsys, build(task="semantic"), "--dataset", dataset, "--no-semantic")
     assert (code, out, err.count("\n")) == (1, "", 1)
-    assert "trained for semantic segmentation, which only IoU scores: add --semantic" in err
+    assert "trained for semantic segmentation, which only IoU scores: leave --no-semantic out" in err
 
 
 def test_a_model_for_instances_is_said_to_have_other_scores(build: Builder, dataset: Path, capsys: Capture) -> None:
