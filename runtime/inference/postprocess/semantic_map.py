@@ -52,7 +52,7 @@ def classify_pixels(logits: NDArray[np.floating], masks: NDArray[np.floating], g
     low, high = tiles.bounds(masks)
     low, high = sigmoid(low), sigmoid(high)
     score_low, score_high = class_probabilities @ low, class_probabilities @ high
-    least = score_low.max(axis=0)
+    spread, least = high - low, score_low.max(axis=0)
     possible = score_high * (1 + ROUNDING) >= least
     classes = np.empty(geometry.output_size, np.int32)
     for index, tile in enumerate(tiles.tiles):
@@ -61,7 +61,7 @@ def classify_pixels(logits: NDArray[np.floating], masks: NDArray[np.floating], g
             classes[tile.out] = candidates[0]
             continue
         weights = class_probabilities[candidates]
-        varying = weights.max(axis=0) * (high - low)[:, index] > _NEGLIGIBLE / len(masks) * least[index]
+        varying = weights.max(axis=0) * spread[:, index] > _NEGLIGIBLE / len(masks) * least[index]
         queries = np.flatnonzero(varying)
         constant = weights[:, ~varying] @ low[~varying, index]
         scores = np.tensordot(weights[:, queries], sigmoid(tile.interpolate(masks, queries)), axes=1)
