@@ -139,8 +139,11 @@ class _One:
 
     def accuracy(self) -> Accuracy:
         assert self._dataset is not None
-        images = Relabeled(self._dataset, self._segmenter.manifest.classes)
-        found = evaluate(self._segmenter, images, range(len(images))[: self._options.dataset_limit])
+        manifest = self._segmenter.manifest
+        panoptic = manifest.task != "semantic"
+        images = Relabeled(self._dataset, manifest.classes, kinds=panoptic)
+        indices = range(len(images))[: self._options.dataset_limit]
+        found = evaluate(self._segmenter, images, indices, panoptic=panoptic)
         return Accuracy(
             dataset=str(self._options.dataset),
             images=found.images,

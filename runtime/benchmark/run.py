@@ -115,7 +115,8 @@ def _loaded(
 
 def _require_classes(dataset: Dataset, subjects: Sequence[Subject]) -> None:
     for subject in subjects:
-        Relabeled(dataset, subject.segmenter.manifest.classes)
+        manifest = subject.segmenter.manifest
+        Relabeled(dataset, manifest.classes, kinds=manifest.task != "semantic")
 
 
 def _names(models: Sequence[str]) -> list[str]:

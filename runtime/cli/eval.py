@@ -11,11 +11,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pem_edge.runtime import files
+from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.cli import console, dataset_options, output
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.datasets.opening import DatasetLocation
 from pem_edge.runtime.datasets.relabeling import Relabeled
-from pem_edge.runtime.errors import OutputError
+from pem_edge.runtime.errors import InputError, OutputError
 from pem_edge.runtime.evaluation import error_pictures, table
 from pem_edge.runtime.evaluation.evaluate import Evaluation, evaluate
 from pem_edge.runtime.inference.segmenter import Segmenter
@@ -24,7 +25,8 @@ from pem_edge.runtime.results import png
 from pem_edge.runtime.versioned_json import JsonObject
 
 DESCRIPTION = (
-    "pem-eval: score an exported model on labeled images: PQ, SQ and RQ as the COCO panoptic API, and mean IoU."
+    "pem-eval: score an exported model on labeled images: PQ, SQ and RQ as the COCO panoptic API, and mean IoU. "
+    "A model that was trained for semantic segmentation is scored by IoU alone."
 )
 
 _DEFAULT_WORST, _SAVE_ERRORS = 10, "--save-errors"
@@ -86,8 +88,8 @@ def _parser() -> console.Parser:
         _SAVE_ERRORS,
         metavar="DIR",
         type=Path,
-        help="draw the images of lowest PQ into this folder: image, truth, prediction and errors (red: wrong class, "
-        "yellow: wrong segment of the right class, blue: void, which is not scored)",
+        help="draw the images of lowest PQ, or else IoU, into this folder: image, truth, prediction and errors (red: "
+        "wrong class, yellow: wrong segment of the right class, blue: void, which is not scored)",
     )
     group.add_argument(
         "--worst", metavar="N", type=console.positive, help=f"number of images to draw; default: {_DEFAULT_WORST}"
@@ -115,18 +117,34 @@ def _run(request: EvalRequest) -> JsonObject:
     count = min(len(dataset), request.limit or len(dataset))
     drawings = [] if request.save_errors is None else _plan_drawings(request, request.save_errors, count)
     with load(request.model, request.backend) as segmenter:
-        relabeled = Relabeled(dataset, segmenter.manifest.classes)
+        panoptic = segmenter.task != "semantic"
+        _check_task(request, segmenter.task)
+        relabeled = Relabeled(dataset, segmenter.manifest.classes, kinds=panoptic)
         with tqdm(range(count), unit="image", disable=None) as indices:
-            evaluation = evaluate(segmenter, relabeled, indices, semantic=request.semantic)
+            evaluation = evaluate(segmenter, relabeled, indices, semantic=request.semantic, panoptic=panoptic)
         worst = list(_draw_worst(segmenter, relabeled, evaluation, drawings))
         if not request.json:
             output.show_text(table.format_table(evaluation, relabeled.labels))
         return {
             "model": request.model,
             "backend": segmenter.backend.name,
+            "task": segmenter.task,
             **table.to_record(evaluation, relabeled.labels),
             "worst": worst,
         }
+
+
+def _check_task(request: EvalRequest, task: Task) -> None:
+    """Raise InputError if there is nothing to score, and say what the scores of a model for instances are not."""
+    if task == "semantic" and not request.semantic:
+        trained = f"{request.model} was trained for semantic segmentation"
+        raise InputError(f"{trained}, which only IoU scores: leave --no-semantic out")
+    if task == "instance":
+        console.say(
+            "pem-eval",
+            f"{request.model} was trained for instance segmentation: PQ is that of its instances merged without "
+            "overlaps; for average precision, give COCO's tools what pem-run --save instances writes",
+        )
 
 
 def _plan_drawings(request: EvalRequest, folder: Path, count: int) -> list[Path]:
@@ -147,12 +165,13 @@ def _plan_drawings(request: EvalRequest, folder: Path, count: int) -> list[Path]
 def _draw_worst(
     segmenter: Segmenter, dataset: Dataset, evaluation: Evaluation, paths: Sequence[Path]
 ) -> Iterator[JsonObject]:
-    """Draw the errors of the images of lowest PQ, one per path, and yield a record of each drawing."""
+    """Draw the errors of the images of lowest quality, one per path, and yield a record of each drawing."""
+    score = "pq" if evaluation.panoptic else "miou"
     for index, path in zip(evaluation.worst(len(paths)), paths, strict=False):
         sample = dataset[index]
         drawing = error_pictures.draw(sample, segmenter(sample.image))
         png.write(path, drawing, option=_SAVE_ERRORS)
-        yield {"image": sample.name, "pq": evaluation.image_quality[index], "picture": str(path)}
+        yield {"image": sample.name, score: evaluation.image_quality[index], "picture": str(path)}
 
 
 if __name__ == "__main__":

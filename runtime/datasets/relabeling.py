@@ -19,13 +19,20 @@ class Relabeled:
     Classes match by their whole names or, if those differ, by the part before the first comma: ADE20K's names are lists
     of synonyms.
 
+    Args:
+        dataset: The dataset.
+        labels: The model's classes.
+        kinds: Whether things must be things in both. A semantic map makes no difference of things and stuff.
+
     Raises:
         InputError: If the classes differ; the message lists the differences.
     """
 
-    def __init__(self, dataset: Dataset, labels: Sequence[Label]) -> None:
+    def __init__(self, dataset: Dataset, labels: Sequence[Label], *, kinds: bool = True) -> None:
         self._dataset = dataset
         self._classes = _match(dataset.labels, labels)
+        if kinds:
+            _require_same_kinds(dataset.labels, [labels[index] for index in self._classes])
         self.labels = labels
 
     def __len__(self) -> int:
@@ -43,14 +50,16 @@ def _match(own: Sequence[Label], wanted: Sequence[Label]) -> list[int]:
     if key is None:
         raise InputError(_describe_difference(own, wanted))
     indices = {key(label): index for index, label in enumerate(wanted)}
-    classes = [indices[key(label)] for label in own]
-    for label, index in zip(own, classes, strict=True):
-        if label.isthing != wanted[index].isthing:
+    return [indices[key(label)] for label in own]
+
+
+def _require_same_kinds(own: Sequence[Label], theirs: Sequence[Label]) -> None:
+    for label, other in zip(own, theirs, strict=True):
+        if label.isthing != other.isthing:
             raise InputError(
-                f"the class {label.name!r} is {_kind(label)} in the dataset and {_kind(wanted[index])} in the model: "
+                f"the class {label.name!r} is {_kind(label)} in the dataset and {_kind(other)} in the model: "
                 "correct its isthing, or export the model with --labels of the dataset"
             )
-    return classes
 
 
 def _have_same_names(own: Sequence[Label], wanted: Sequence[Label], key: Callable[[Label], str]) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.datasets.dataset import Sample
+from pem_edge.runtime.evaluation.evaluate import VOID, semantic_truth
 from pem_edge.runtime.evaluation.metrics.matching import classes_of, match, segment_numbers
 from pem_edge.runtime.results import drawing
 from pem_edge.runtime.results.result import Result
@@ -24,9 +25,13 @@ def draw(sample: Sample, result: Result) -> NDArray[np.uint8]:
     """Return the image, its ground truth, the result and the errors side by side, RGB uint8 (H, 4 W + gaps, 3).
 
     Errors are drawn over the image in gray: red if the class is wrong or missing, yellow if the class is right but the
-    segment matches no true segment, and blue if the pixel is not scored because its truth is void or a crowd.
+    segment matches no true segment, and blue if the pixel is not scored because its truth is void or a crowd. Those of
+    a semantic result are those of its classes alone; other results are scored, and drawn, as panoptic ones.
     """
-    panels = [sample.image, _draw_truth(sample, result), result.draw("panoptic"), _draw_errors(sample, result)]
+    semantic = result.task == "semantic"
+    shown = result.draw("semantic" if semantic else "panoptic")
+    kinds = _semantic_errors(sample, result) if semantic else _panoptic_errors(sample, result)
+    panels = [sample.image, _draw_truth(sample, result), shown, _draw_errors(sample.image, kinds)]
     gap = np.full((len(sample.image), _GAP, 3), 255, np.uint8)
     return np.hstack([part for panel in panels for part in (panel, gap)][:-1])
 
@@ -48,12 +53,23 @@ def _true_segments(sample: Sample, result: Result, panoptic: NDArray[np.int32]) 
             yield Segment(number, segment.category_id, "", isthing, 1.0, area, (x, y, width, height))
 
 
-def _draw_errors(sample: Sample, result: Result) -> NDArray[np.uint8]:
+def _semantic_errors(sample: Sample, result: Result) -> NDArray[np.int64]:
+    """Return the kind of each pixel, (H, W)."""
+    truth = semantic_truth(sample)
+    return np.select([truth == VOID, truth == result.semantic], [_NOT_SCORED, _CORRECT], _WRONG_CLASS)
+
+
+def _panoptic_errors(sample: Sample, result: Result) -> NDArray[np.int64]:
+    """Return the kind of each pixel, (H, W)."""
     matched = match(result.panoptic, result.segments, sample.panoptic, sample.segments).matched
     kinds = np.full((matched.shape[0] + 1, matched.shape[1] + 1), _WRONG_CLASS)
     kinds[1:, 1:][classes_of(sample.segments)[:, None] == classes_of(result.segments)] = _WRONG_SEGMENT
     kinds[1:, 1:][matched] = _CORRECT
     kinds[[True, *(segment.iscrowd for segment in sample.segments)]] = _NOT_SCORED
     true, pred = segment_numbers(sample.panoptic, sample.segments), segment_numbers(result.panoptic, result.segments)
-    gray = cv2.cvtColor(cv2.cvtColor(sample.image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    return np.asarray(cv2.addWeighted(gray, 0.4, _COLORS[kinds[true, pred]], 0.6, 0), np.uint8)
+    return kinds[true, pred]
+
+
+def _draw_errors(image: NDArray[np.uint8], kinds: NDArray[np.int64]) -> NDArray[np.uint8]:
+    gray = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return np.asarray(cv2.addWeighted(gray, 0.4, _COLORS[kinds], 0.6, 0), np.uint8)

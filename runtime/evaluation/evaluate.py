@@ -26,25 +26,33 @@ class Evaluation:
 
     Attributes:
         images: The number of images.
-        quality: The panoptic quality over all images.
+        quality: The panoptic quality over all images, or of no image if it was not computed.
+        panoptic: Whether it was computed.
         iou: The mean IoU over all images, or None if it was not computed.
-        image_quality: The PQ of each image in percent, by the image's index. Images without segments have none.
+        image_quality: The PQ of each image in percent, or its mean IoU if there is no PQ, by the image's index. Images
+            without segments have none.
         milliseconds: The median time of each stage.
     """
 
     images: int
     quality: PanopticScores
+    panoptic: bool
     iou: MeanIoUScores | None
     image_quality: Mapping[int, float]
     milliseconds: Mapping[str, float]
 
     def worst(self, count: int) -> list[int]:
-        """Return the indices of the ``count`` images with the lowest PQ, worst first."""
+        """Return the indices of the ``count`` images with the lowest quality, worst first."""
         return sorted(self.image_quality, key=lambda index: self.image_quality[index])[:count]
 
 
 def evaluate(
-    segmenter: Segmenter, dataset: Dataset, indices: Iterable[int] | None = None, *, semantic: bool = True
+    segmenter: Segmenter,
+    dataset: Dataset,
+    indices: Iterable[int] | None = None,
+    *,
+    semantic: bool = True,
+    panoptic: bool = True,
 ) -> Evaluation:
     """Segment the images of a dataset and score the results.
 
@@ -53,12 +61,13 @@ def evaluate(
         dataset: The images, labeled with the model's classes.
         indices: The indices of the images to score; None for all.
         semantic: Whether to compute the mean IoU, which takes additional time.
+        panoptic: Whether to compute the panoptic quality.
 
     Raises:
         InputError: If an image or its map cannot be read.
         BackendError: If the model cannot be run.
     """
-    scores = _Scores(segmenter.manifest.classes, semantic)
+    scores = _Scores(segmenter.manifest.classes, semantic, panoptic)
     for index in range(len(dataset)) if indices is None else indices:
         sample = dataset[index]
         scores.add(index, sample, segmenter(sample.image))
@@ -74,22 +83,18 @@ def semantic_truth(sample: Sample) -> NDArray[np.int32]:
 class _Scores:
     """Collects the scores and times of images."""
 
-    def __init__(self, classes: Sequence[labels.Label], semantic: bool) -> None:
+    def __init__(self, classes: Sequence[labels.Label], semantic: bool, panoptic: bool) -> None:
         self._things, self._num_classes = labels.things(classes), len(classes)
-        self._quality = self._new_quality()
-        self._iou = MeanIoU(num_classes=len(classes), ignore_value=VOID) if semantic else None
+        self._quality, self._panoptic = self._new_quality(), panoptic
+        self._iou = self._new_iou() if semantic else None
         self._image_quality: dict[int, float] = {}
         self._times: list[Mapping[str, float]] = []
 
     def add(self, index: int, sample: Sample, result: Result) -> None:
-        image_quality = self._new_quality()
-        image_quality.update(result.panoptic, result.segments, sample.panoptic, sample.segments)
-        self._quality.merge(image_quality)
-        pq = image_quality.compute()["all"]["pq"]
-        if pq is not None:
-            self._image_quality[index] = pq
-        if self._iou is not None:
-            self._iou.update(result.semantic, semantic_truth(sample))
+        iou = self._add_iou(sample, result)
+        image_quality = self._add_quality(sample, result) if self._panoptic else iou
+        if image_quality is not None:
+            self._image_quality[index] = image_quality
         self._times.append(result.milliseconds)
 
     def evaluation(self) -> Evaluation:
@@ -97,10 +102,30 @@ class _Scores:
         return Evaluation(
             images=len(self._times),
             quality=self._quality.compute(),
+            panoptic=self._panoptic,
             iou=None if self._iou is None else self._iou.compute(),
             image_quality=self._image_quality,
             milliseconds={stage: statistics.median(times[stage] for times in self._times) for stage in stages},
         )
+
+    def _add_quality(self, sample: Sample, result: Result) -> float | None:
+        """Add an image to the panoptic quality, and return the image's own PQ."""
+        own = self._new_quality()
+        own.update(result.panoptic, result.segments, sample.panoptic, sample.segments)
+        self._quality.merge(own)
+        return own.compute()["all"]["pq"]
+
+    def _add_iou(self, sample: Sample, result: Result) -> float | None:
+        """Add an image to the mean IoU, if that is computed, and return the image's own."""
+        if self._iou is None:
+            return None
+        own = self._new_iou()
+        own.update(result.semantic, semantic_truth(sample))
+        self._iou.merge(own)
+        return own.compute()["miou"]
+
+    def _new_iou(self) -> MeanIoU:
+        return MeanIoU(num_classes=self._num_classes, ignore_value=VOID)
 
     def _new_quality(self) -> PanopticQuality:
         return PanopticQuality(things=self._things, num_classes=self._num_classes)

@@ -30,7 +30,7 @@ class ClassRecord(Scores):
 class EvaluationRecord(TypedDict):
     """The scores of an evaluation in percent, and ``milliseconds``, the median time of each stage.
 
-    ``pq`` has the keys "all", "things" and "stuff". A score is None if no class has one.
+    ``pq`` has the keys "all", "things" and "stuff". A score is None if no class has one, or if it was not computed.
     """
 
     images: int
@@ -56,7 +56,10 @@ def to_record(evaluation: Evaluation, labels: Sequence[Label]) -> EvaluationReco
 
 
 def format_table(evaluation: Evaluation, labels: Sequence[Label]) -> str:
-    """Return a table with a row for all classes, for things, for stuff and for each class, and a line of times."""
+    """Return a table with a row for all classes, for things, for stuff and for each class, and a line of times.
+
+    It has no columns of what was not computed, except that of the IoU.
+    """
     record = to_record(evaluation, labels)
     classes = record["per_class"]
     groups = (
@@ -64,10 +67,11 @@ def format_table(evaluation: Evaluation, labels: Sequence[Label]) -> str:
         ("Things", "things", [row for row in classes if row["isthing"]]),
         ("Stuff", "stuff", [row for row in classes if not row["isthing"]]),
     )
-    lines = [_line("", _HEADER)]
-    lines += [_line(title, _cells(_summarize(record["pq"][key], rows))) for title, key, rows in groups]
+    columns = _HEADER if evaluation.panoptic else ("IoU",)
+    lines = [_line("", columns)]
+    lines += [_line(title, _cells(_summarize(record["pq"][key], rows), columns)) for title, key, rows in groups]
     lines += ["-" * len(lines[0])]
-    lines += [_line(row["name"], _cells(row)) for row in classes]
+    lines += [_line(row["name"], _cells(row, columns)) for row in classes]
     times = ", ".join(f"{stage} {time:.1f} ms" for stage, time in record["milliseconds"].items())
     return "\n".join([*lines, f"{plural(record['images'], 'image')}, median times: {times}"])
 
@@ -88,9 +92,11 @@ def _summarize(quality: Quality, rows: Sequence[Scores]) -> Scores:
     }
 
 
-def _cells(row: Scores) -> list[str]:
-    percentages = ["-" if score is None else f"{score:.1f}" for score in (row["pq"], row["sq"], row["rq"], row["iou"])]
-    return percentages + [str(count) for count in (row["tp"], row["fp"], row["fn"])]
+def _cells(row: Scores, columns: Iterable[str]) -> list[str]:
+    scores = {"PQ": row["pq"], "SQ": row["sq"], "RQ": row["rq"], "IoU": row["iou"]}
+    cells = {name: "-" if score is None else f"{score:.1f}" for name, score in scores.items()}
+    cells |= {"TP": str(row["tp"]), "FP": str(row["fp"]), "FN": str(row["fn"])}
+    return [cells[name] for name in columns]
 
 
 def _line(name: str, cells: Iterable[str]) -> str:

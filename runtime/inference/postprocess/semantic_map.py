@@ -12,7 +12,8 @@ from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.inference.postprocess.classes import ROUNDING, check, probabilities, sigmoid
 from pem_edge.runtime.inference.postprocess.tiles import tiling
 
-_ALL = slice(None)
+_NEGLIGIBLE = 1e-6
+"""What all queries together may add to a score, relative to the best one, and still count as constant in a tile."""
 
 
 def semantic(
@@ -49,15 +50,21 @@ def classify_pixels(logits: NDArray[np.floating], masks: NDArray[np.floating], g
     masks, class_probabilities = masks.astype(np.float32, copy=False), probabilities(logits)[:, :-1].T
     tiles = tiling(geometry)
     low, high = tiles.bounds(masks)
-    score_low, score_high = class_probabilities @ sigmoid(low), class_probabilities @ sigmoid(high)
-    possible = score_high * (1 + ROUNDING) >= score_low.max(axis=0)
+    low, high = sigmoid(low), sigmoid(high)
+    score_low, score_high = class_probabilities @ low, class_probabilities @ high
+    spread, least = high - low, score_low.max(axis=0)
+    possible = score_high * (1 + ROUNDING) >= least
     classes = np.empty(geometry.output_size, np.int32)
     for index, tile in enumerate(tiles.tiles):
         candidates = np.flatnonzero(possible[:, index])
         if len(candidates) == 1:
             classes[tile.out] = candidates[0]
             continue
-        values = sigmoid(tile.interpolate(masks, _ALL))
-        winner = np.tensordot(class_probabilities[candidates], values, axes=1).argmax(axis=0)
-        classes[tile.out] = candidates[winner]
+        weights = class_probabilities[candidates]
+        varying = weights.max(axis=0) * spread[:, index] > _NEGLIGIBLE / len(masks) * least[index]
+        queries = np.flatnonzero(varying)
+        constant = weights[:, ~varying] @ low[~varying, index]
+        scores = np.tensordot(weights[:, queries], sigmoid(tile.interpolate(masks, queries)), axes=1)
+        scores += constant[:, None, None]
+        classes[tile.out] = candidates[scores.argmax(axis=0)]
     return classes

@@ -48,7 +48,7 @@ class Theirs:
         return process(outputs, target_sizes=[self._size], **options)[0]
 
 
-def sizes(size: Size) -> dict[str, Size]:
+def sizes(size: Size) -> dict[str, Any]:
     return {"padded_size": size, "image_size": size, "output_size": size}
 
 

@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.benchmark import schema
+from pem_edge.runtime.benchmark.report import text
 from pem_edge.runtime.benchmark.run import Options, run
 from pem_edge.runtime.errors import ArtifactError, InputError
 from pem_edge.runtime.files import sha256
+from tests.runtime.conftest import Builder
+from tests.runtime.helpers import coco_folder
 
 QUICK = Options(
     rounds=3,
@@ -92,6 +95,15 @@ def test_a_broken_artifact_ends_it_before_anything_is_measured(tiny: Path, tmp_p
     with pytest.raises(ArtifactError, match="does not exist"):
         run([str(tiny), str(tmp_path / "none.onnx")], BARE, said.append)
     assert not any("round" in line for line in said)
+
+
+def test_a_semantic_models_accuracy_is_its_iou(build: Builder, tmp_path: Path) -> None:
+    folder = coco_folder.write(tmp_path / "dataset", 1)
+    report = run([str(build(task="semantic"))], replace(BARE, dataset=str(folder)), lambda _: None)
+    accuracy = report.artifacts[0].accuracy
+    assert accuracy is not None
+    assert (accuracy.pq, accuracy.miou) == (None, 100.0)
+    assert "100.0" in text.report(report)
 
 
 def test_a_dataset_of_other_classes_ends_it_before_anything_is_measured(tiny: Path) -> None:

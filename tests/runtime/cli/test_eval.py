@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from PIL import Image
 
 from pem_edge import runtime
@@ -25,6 +26,7 @@ from pem_edge.runtime.evaluation.evaluate import VOID, evaluate, semantic_truth
 from pem_edge.runtime.results import coco_format
 from tests.runtime.conftest import Builder
 from tests.runtime.helpers import coco_folder
+from tests.runtime.helpers.tiny_model import CLASSES
 
 Capture = pytest.CaptureFixture[str]
 BACKENDS = [name for name in runtime.backends.available() if not name.startswith("tensorrt")]
@@ -105,6 +107,39 @@ def test_mean_iou_can_be_left_out(tiny: Path, dataset: Path, capsys: Capture) ->
     assert report["miou"] is None
     assert {row["iou"] for row in report["per_class"]} == {None}
     assert report["pq"]["all"]["pq"] == 100.0
+
+
+def test_a_semantic_model_is_scored_by_iou_whatever_is_called_a_thing(
+    build: Builder, dataset: Path, capsys: Capture, tmp_path: Path
+) -> None:
+    model = build(task="semantic", classes=tuple(replace(label, isthing=False) for label in CLASSES))
+    code, out, err = evaluated(capsys, model, "--dataset", dataset)
+    assert (code, err) == (0, "")
+    assert [line.split() for line in out.splitlines()[:2]] == [["IoU"], ["All", "100.0"]]
+    image, _ = coco_folder.stripes()
+    image[:, :12] = 255
+    coco_folder.save(dataset / "images" / "1.png", image)
+    report = scores(capsys, model, "--dataset", dataset, "--save-errors", tmp_path / "errors", "--worst", "1")
+    assert (report["task"], report["pq"]["all"]["pq"]) == ("semantic", None)
+    (worst,) = report["worst"]
+    assert Path(worst["image"]).name == "1.png"
+    assert worst["miou"] < report["miou"] < 100
+    errors = np.asarray(Image.open(worst["picture"]))[32, 3 * 104 :].astype(int)
+    assert errors[4, 0] > errors[4, 1] + 100, "white where red should be"
+    assert errors[20].tolist() == [errors[20, 0]] * 3, "right: gray"
+
+
+def test_a_semantic_model_without_iou_has_no_score(build: Builder, dataset: Path, capsys: Capture) -> None:
+    code, out, err = evaluated(capsys, build(task="semantic"), "--dataset", dataset, "--no-semantic")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "trained for semantic segmentation, which only IoU scores: leave --no-semantic out" in err
+
+
+def test_a_model_for_instances_is_said_to_have_other_scores(build: Builder, dataset: Path, capsys: Capture) -> None:
+    code, out, err = evaluated(capsys, build(task="instance"), "--dataset", dataset)
+    assert (code, out.splitlines()[1].split()[:2]) == (0, ["All", "100.0"])
+    assert err.count("\n") == 1
+    assert "for average precision, give COCO's tools what pem-run --save instances writes" in err
 
 
 def test_limit(tiny: Path, dataset: Path, capsys: Capture) -> None:

@@ -23,7 +23,8 @@ FILES = ReportFiles((), overwrite=False)
 
 
 def make_run(**fields: Any) -> RunRequest:
-    optional = ("frames", "backend", "threads", "score_threshold", "overlap_threshold", "live_port", "live_host")
+    thresholds = ("score_threshold", "overlap_threshold")
+    optional = ("task", "frames", "backend", "threads", *thresholds, "live_port", "live_host")
     source = RawFrames(Path("-"), (64, 96))
     flags = {"overwrite": False, "verify": False, "json": True}
     defaults = {"model": "demo", "source": source, "output": Path("out"), "kinds": (), **flags}
