@@ -21,6 +21,7 @@ from torch import Tensor
 
 from pem_edge.pem.checkpoints.formats import inert_pickle, torch_records
 from pem_edge.pem.checkpoints.formats.inert_pickle import Call, Value
+from pem_edge.pem.checkpoints.formats.leaves import leaves
 from pem_edge.pem.checkpoints.formats.torch_records import PICKLES_AHEAD, claimed_sizes, is_odd_tensor, refusal
 from pem_edge.pem.checkpoints.formats.torch_storages import ARCHIVE
 from pem_edge.runtime.errors import CheckpointError
@@ -81,7 +82,7 @@ def _load(path: Path) -> Value:
 def _require_plain_tensors(document: Value, path: Path) -> Value:
     """Return ``document``. Raises CheckpointError or ValueError if one of its tensors is not what it claims to be."""
     claimed, stored = 0, {}
-    for name, value in inert_pickle.leaves(document):
+    for name, value in leaves(document):
         if isinstance(value, Tensor):
             require_plain(value, name, path)
             claimed += value.numel() * value.element_size()
