@@ -10,7 +10,10 @@ _LONGEST_NAME = 1000
 
 
 def leaves(document: Value) -> Iterator[tuple[str, Value]]:
-    """Yield what dictionaries, lists and tuples hold other than these, with names, from each container once."""
+    """Yield what dictionaries, lists and tuples hold other than these, with names, from each container once.
+
+    They come in the order of the document.
+    """
     seen: set[int] = set()
     pending: list[tuple[str, Value]] = [("", document)]
     while pending:
@@ -20,7 +23,7 @@ def leaves(document: Value) -> Iterator[tuple[str, Value]]:
         elif id(value) not in seen:
             seen.add(id(value))
             items = value.items() if isinstance(value, Mapping) else enumerate(value)
-            pending += [(_inside(name, key), each) for key, each in items]
+            pending += reversed([(_inside(name, key), each) for key, each in items])
 
 
 def _inside(name: str, key: Value) -> str:

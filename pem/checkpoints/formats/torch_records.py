@@ -165,6 +165,8 @@ class _Tensors(Arrays):
             raise ValueError(f"has a tensor beyond its storage of {elements} numbers")
         if stored.ctypes.data % dtype.itemsize:
             stored = self._storages[key] = stored.copy()
+        if not elements:
+            return torch.empty(size, dtype=dtype)
         flat = torch.from_numpy(stored)[: elements * dtype.itemsize].view(dtype)
         return flat.as_strided(size, stride, offset)
 

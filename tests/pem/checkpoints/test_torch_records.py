@@ -42,14 +42,17 @@ class _Tool:
 @pytest.fixture
 def tool(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     module = types.ModuleType(HISTORY)
-    body = {"__module__": HISTORY, "statistics": lambda self: None}
-    history = type("HistoryBuffer", (), body)
-    body["statistics"].__qualname__ = "HistoryBuffer.statistics"  # type: ignore[attr-defined]  # a function
-    body["statistics"].__module__ = HISTORY
+
+    def statistics(_: object) -> None:
+        """Stand for a method, which old protocols pickle by calling ``getattr``."""
+
+    statistics.__module__, statistics.__qualname__ = HISTORY, "HistoryBuffer.statistics"
+    history = type("HistoryBuffer", (), {"__module__": HISTORY, "statistics": statistics})
     for name, kind in {"HistoryBuffer": history, "Kind": enum.Enum("Kind", "A B", module=HISTORY)}.items():
         setattr(module, name, kind)
     module.Config = type("Config", (dict,), {"__module__": HISTORY})  # type: ignore[attr-defined]  # made here
-    monkeypatch.setitem(sys.modules, HISTORY, module)
+    for name in ("mmengine", "mmengine.logging", HISTORY):
+        monkeypatch.setitem(sys.modules, name, module)
     return module
 
 
@@ -198,14 +201,14 @@ def test_snapshots_hold_tensors_alone(tmp_path: Path) -> None:
     """What pem-train resumes from is read as before: with objects of other classes it is not its own."""
     path = tmp_path / "checkpoint.pth"
     torch.save({"model": state(), "config": _Tool()}, path)
-    with pytest.raises(CheckpointError, match="asks to run .*_Tool, which tensors do not need"):
+    with pytest.raises(CheckpointError, match=r"asks to run .*_Tool, which tensors do not need"):
         read_torch_file(path)
 
 
 def test_what_is_beside_the_weights_takes_no_memory(tmp_path: Path) -> None:
-    """A file of 300 MB, whose weights are 4 kB, is read with less."""
+    """A file of 100 MB, whose weights are 4 kB, is read with less."""
     path = tmp_path / "training.pth"
-    optimizer = {"state": {0: {"exp_avg": torch.zeros(75_000_000)}}}
+    optimizer = {"state": {0: {"exp_avg": torch.zeros(25_000_000)}}}
     torch.save({"config": _Tool(), "model": {"backbone.w": torch.ones(1000)}, "optimizer": optimizer}, path)
     script = """if True:
         import resource, sys
@@ -216,4 +219,4 @@ def test_what_is_beside_the_weights_takes_no_memory(tmp_path: Path) -> None:
         print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
         """
     done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 100
+    assert int(done.stdout) < 50
