@@ -26,6 +26,7 @@ from pem_edge.pem.checkpoints.formats import torch_records
 from pem_edge.pem.checkpoints.formats.torch_files import read_torch_file
 from pem_edge.runtime.errors import CheckpointError
 from reference import hostile_torch_files as hostile
+from reference.hostile_pickles import named
 
 HISTORY = "mmengine.logging.history_buffer"
 FORMATS = {
@@ -132,7 +133,7 @@ def test_a_class_of_the_users_own_script_is_left_out(tmp_path: Path) -> None:
 
 def test_arrays_in_place_of_tensors_load(tmp_path: Path) -> None:
     path = tmp_path / "arrays.pth"
-    torch.save({"model": {"backbone.w": np.arange(4.0), "decoder.b": np.float32([1, 2])}}, path)
+    torch.save({"model": {"backbone.w": np.arange(4.0), "decoder.b": np.ones(2, np.float32)}}, path)
     found = checkpoints.read(path, lambda _: None)
     torch.testing.assert_close(found["backbone.w"], torch.arange(4.0))
 
@@ -191,7 +192,7 @@ def test_what_no_checkpoint_has_a_reason_to_mention_is_refused(name: str, tmp_pa
     module, _, function = name.rpartition(":" if ":" in name else ".")
     path = tmp_path / "gift.pth"
     weights = hostile.tensor(hostile.storage())
-    for content in (hostile.named(module, function), hostile.named(module, function) + b"0N"):  # kept, and dropped
+    for content in (named(module, function), named(module, function) + b"0N"):  # kept, and dropped
         path.write_bytes(hostile.archive(hostile.document(w=weights, x=content)))
         with pytest.raises(CheckpointError, match=r"asks to run .*, which tensors do not need: it was not loaded"):
             checkpoints.read(path, lambda _: None)

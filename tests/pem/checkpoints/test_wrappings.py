@@ -184,7 +184,7 @@ def names_said(document: Value, part: str | None = None) -> list[str]:
     return said
 
 
-BESIDE = {
+BESIDE: dict[str, tuple[str, Callable[[State, State], Any]]] = {
     "detectron2": ("ema_state", lambda model, average: {"model": model, "ema_state": average}),
     "detectron2, deeper": (
         "ema_state.state_dict",
