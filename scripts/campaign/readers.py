@@ -37,8 +37,8 @@ from pem_edge.runtime.errors import ArtifactError
 from pem_edge.runtime.results import coco_format
 from pem_edge.runtime.sources.raw import RawFrames
 from pem_edge.runtime.versioned_json import to_json
-from reference import hostile_torch_files
-from reference.hostile_pickles import HOSTILE
+from reference.hostile import torch_files
+from reference.hostile.pickles import HOSTILE
 
 _FRAMES = 4
 DEEP = [b"[" * 100_000, b'{"a":' * 50_000, b"", b"\xff\xfe", b"\xef\xbb\xbf{}", b'{"schema_version": 1}', b"null"]
@@ -80,9 +80,7 @@ def table(folder: Path) -> list[Reader]:
         Reader("address", ".txt", _ADDRESSES, [b"", b"rtsp://", b"http://[", b"://"], _find, 3),
         Reader("pickled checkpoint", ".pkl", list(_pickles()), list(HOSTILE.values()), _checkpoint, 12),
         Reader("PyTorch checkpoint", ".pth", list(_torch_files()), [], _checkpoint, 10),
-        Reader(
-            "objects beside weights", ".pth", _odd_files(), list(hostile_torch_files.HOSTILE.values()), _checkpoint, 10
-        ),
+        Reader("objects beside weights", ".pth", _odd_files(), list(torch_files.HOSTILE.values()), _checkpoint, 10),
         Reader("Lightning checkpoint", ".ckpt", list(_torch_files("model.")), [], _checkpoint, 2),
         Reader("safetensors", ".safetensors", [to_safetensors(_state())], [b"\xff" * 8, b"\0" * 8], _checkpoint, 6),
         Reader("training checkpoint", ".pth", [_Training().save()], [], _Training().restore, 8),
@@ -216,10 +214,10 @@ def _torch_files(prefix: str = "") -> Iterator[bytes]:
 
 def _odd_files() -> list[bytes]:
     """Return files that PyTorch's restricted loader refuses, so that they are read as records."""
-    stored = hostile_torch_files.storage()
+    stored = torch_files.storage()
     return [
-        hostile_torch_files.odd(hostile_torch_files.tensor(stored, 1, (1, 3), (3, 1))),
-        hostile_torch_files.archive(hostile_torch_files.document(w=hostile_torch_files.tensor(stored)), method=8),
+        torch_files.odd(torch_files.tensor(stored, 1, (1, 3), (3, 1))),
+        torch_files.archive(torch_files.document(w=torch_files.tensor(stored)), method=8),
     ]
 
 

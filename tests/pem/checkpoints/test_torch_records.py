@@ -25,8 +25,8 @@ from pem_edge.pem import checkpoints
 from pem_edge.pem.checkpoints.formats import torch_records
 from pem_edge.pem.checkpoints.formats.torch_files import read_torch_file
 from pem_edge.runtime.errors import CheckpointError
-from reference import hostile_torch_files as hostile
-from reference.hostile_pickles import named
+from reference.hostile import torch_files as hostile
+from reference.hostile.pickles import named
 
 HISTORY = "mmengine.logging.history_buffer"
 FORMATS = {

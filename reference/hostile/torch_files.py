@@ -7,7 +7,7 @@ import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 
-from reference.hostile_pickles import dictionaries, named, text
+from reference.hostile.pickles import dictionaries, named, text
 
 FOREIGN = named("mmengine.logging.history_buffer", "HistoryBuffer") + b")\x81"
 """Makes an object that PyTorch's restricted loader refuses, so that the file is read as records."""
