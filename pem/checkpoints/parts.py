@@ -81,12 +81,11 @@ def _dictionaries(document: Value) -> Iterator[tuple[tuple[str, ...], dict[str, 
     averages: deque[tuple[tuple[str, ...], Value]] = deque()
     while plain or averages:
         path, value = (plain or averages).popleft()
-        if len(path) > _DEPTH or id(value) in seen:
+        if len(path) > _DEPTH or id(value) in seen or not isinstance(value, Mapping | list | tuple):
             continue
         seen.add(id(value))
-        entries = [(key, each) for key, each in _entries(value) if not _NOT_WEIGHTS.search(key)]
-        for key, each in entries:
-            if isinstance(each, Mapping | list | tuple):
+        for key, each in _entries(value):
+            if isinstance(each, Mapping | list | tuple) and not _NOT_WEIGHTS.search(key):
                 (averages if _AVERAGE.search(key) else plain).append(((*path, key), each))
         if isinstance(value, Mapping):
             tensors = {key: each for key, each in _entries(value) if isinstance(each, Tensor | np.ndarray)}

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from pem_edge.pem.checkpoints import parts
-from pem_edge.pem.checkpoints.formats.inert_pickle import Call, Value, leaves
+from pem_edge.pem.checkpoints.formats.inert_pickle import Call, Value
+from pem_edge.pem.checkpoints.formats.leaves import leaves
 from pem_edge.pem.checkpoints.formats.pickled_names import class_of, is_foreign, written
 from pem_edge.pem.checkpoints.parts import Part
 from pem_edge.runtime.errors import CheckpointError
@@ -16,7 +17,12 @@ from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say
 
 _SWAPPED = ("state_dict", "ema_state_dict", "message_hub")
-"""Keys of mmengine's files with averages."""
+"""Keys of mmengine's files with averages: mmengine swaps what the first two hold."""
+
+_OF_MMENGINE = (
+    "took the weights state_dict, where mmengine saves averages over training, not those of the last step "
+    "(ema_state_dict): --part ema_state_dict takes those"
+)
 
 _WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 """What PyTorch puts into the names of parts of a model that it wraps."""
@@ -43,9 +49,11 @@ def unwrap(document: Value, say: Say, part: str | None = None, *, source: str = 
         raise ValueError(f"holds {kind}, expected a dictionary of tensors by name")
     chosen = _default(found) if part is None else _named(part, found, source)
     if part is None:
-        _tell_choice(chosen, [each for each in found if each is not chosen], say)
-    if isinstance(document, Mapping) and document.keys() >= {*_SWAPPED}:
-        say("mmengine saves averages over training as state_dict, the weights of the last step as ema_state_dict")
+        others = [each for each in found if each is not chosen]
+        if isinstance(document, Mapping) and document.keys() >= {*_SWAPPED} and chosen.name == _SWAPPED[0]:
+            others = [each for each in others if each.name != _SWAPPED[1]]
+            say(_OF_MMENGINE)
+        _tell_choice(chosen, others, say)
     if objects:
         say(f"left out objects of {_first(objects)}, which are not weights")
     return _taken(chosen, say)
@@ -91,7 +99,7 @@ def _tell_choice(chosen: Part, others: list[Part], say: Say) -> None:
     averages = [each.name for each in others if each.is_average]
     name = "at the top" if chosen.name == "top" else chosen.name
     if chosen.is_average:
-        say(f"the weights are averages over training ({chosen.name}), there are no others")
+        say(f"the weights are averages over training ({name}), there are no others")
     elif averages:
         say(
             f"took the weights {name}, not their averages over training ({_first(averages)}): "

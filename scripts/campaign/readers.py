@@ -38,7 +38,8 @@ from pem_edge.runtime.errors import ArtifactError
 from pem_edge.runtime.results import coco_format
 from pem_edge.runtime.sources.raw import RawFrames
 from pem_edge.runtime.versioned_json import to_json
-from reference.hostile_pickles import HOSTILE
+from reference.hostile import torch_files
+from reference.hostile.pickles import HOSTILE
 
 _FRAMES = 4
 DEEP = [b"[" * 100_000, b'{"a":' * 50_000, b"", b"\xff\xfe", b"\xef\xbb\xbf{}", b'{"schema_version": 1}', b"null"]
@@ -80,6 +81,7 @@ def table(folder: Path) -> list[Reader]:
         Reader("address", ".txt", _ADDRESSES, [b"", b"rtsp://", b"http://[", b"://"], _find, 3),
         Reader("pickled checkpoint", ".pkl", list(_pickles()), list(HOSTILE.values()), _checkpoint, 12),
         Reader("PyTorch checkpoint", ".pth", list(_torch_files()), [], _checkpoint, 10),
+        Reader("objects beside weights", ".pth", _odd_files(), list(torch_files.HOSTILE.values()), _checkpoint, 10),
         Reader("Lightning checkpoint", ".ckpt", list(_torch_files("model.")), [], _checkpoint, 2),
         Reader("safetensors", ".safetensors", [to_safetensors(_state())], [b"\xff" * 8, b"\0" * 8], _checkpoint, 6),
         Reader("training checkpoint", ".pth", [_Training().save()], [], _Training().restore, 8),
@@ -212,6 +214,15 @@ def _torch_files(prefix: str = "") -> Iterator[bytes]:
     for new in (True, False):
         torch.save({"state_dict": state, "epoch": 3}, buffer := io.BytesIO(), _use_new_zipfile_serialization=new)
         yield buffer.getvalue()
+
+
+def _odd_files() -> list[bytes]:
+    """Return files that PyTorch's restricted loader refuses, so that they are read as records."""
+    stored = torch_files.storage()
+    return [
+        torch_files.odd(torch_files.tensor(stored, 1, (1, 3), (3, 1))),
+        torch_files.archive(torch_files.document(w=torch_files.tensor(stored)), method=8),
+    ]
 
 
 def _checkpoint(path: Path) -> object:

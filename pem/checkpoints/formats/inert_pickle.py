@@ -8,8 +8,7 @@ only say what was asked for.
 from __future__ import annotations
 
 import pickletools
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -70,30 +69,11 @@ def read(file: BinaryIO, admit: Callable[[Name], object] = lambda _name: None) -
     return machine.pop()
 
 
-def leaves(document: Value) -> Iterator[tuple[str, Value]]:
-    """Yield what dictionaries, lists and tuples hold other than these, with names, from each container once."""
-    seen: set[int] = set()
-    pending: list[tuple[str, Value]] = [("", document)]
-    while pending:
-        name, value = pending.pop()
-        if not isinstance(value, Mapping | list | tuple):
-            yield name or "it", value
-        elif id(value) not in seen:
-            seen.add(id(value))
-            items = value.items() if isinstance(value, Mapping) else enumerate(value)
-            pending += [(_inside(name, key), each) for key, each in items]
-
-
-def _inside(name: str, key: Value) -> str:
-    named = isinstance(key, str | int) and len(name) < _LONGEST_NAME
-    return f"{name}.{key}".removeprefix(".") if named else name
-
-
-_LITERALS = re.compile(
-    "(BIN)?INT|BININT[12]|LONG[14]?|(BIN)?FLOAT|((SHORT_)?BIN)?STRING|((SHORT_)?BIN)?UNICODE|BINUNICODE8|"
-    "(SHORT_)?BINBYTES|BINBYTES8|BYTEARRAY8"
+_LITERALS = frozenset(
+    """INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE
+    SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8""".split()  # noqa: SIM905
 )
-"""Matches the names of the opcodes whose argument is a value."""
+"""The opcodes whose argument is a value."""
 
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY: dict[str, Callable[[], Value]] = {
@@ -126,7 +106,7 @@ class _Machine:
         return self._stack.pop()
 
     def follow(self, opcode: str, argument: Value) -> None:
-        if _LITERALS.fullmatch(opcode):
+        if opcode in _LITERALS:
             self._stack.append(argument)
         elif opcode in _CONSTANTS:
             self._stack.append(_CONSTANTS[opcode])

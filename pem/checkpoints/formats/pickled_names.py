@@ -28,7 +28,7 @@ _OF_FRAMEWORKS = re.compile(
     r"|torch\._utils\._rebuild_\w+|torch\._tensor\._rebuild_from_type_v2|torch\.serialization\._get_layout"
     r"|torch\.(Size|device|dtype|memory_format|layout)"
     r"|numpy\.(ndarray|dtype|matrix|[a-z]+\d+|bool_?)|numpy\._?core\.(multiarray\.(_reconstruct|scalar)|numeric\._frombuffer)"
-    r"|numpy\.random\._pickle\.\w+"
+    r"|numpy\.random\.(_pickle\.__\w+_ctor|\w+\.__pyx_unpickle_\w+)"  # generators
 )
 """Matches the classes of PyTorch and NumPy, their types of numbers, and what tensors and arrays are made of."""
 

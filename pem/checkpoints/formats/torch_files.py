@@ -1,8 +1,8 @@
-"""Reads what ``torch.save`` wrote, with PyTorch's restricted loader and checks of what it believes.
+"""Reads what ``torch.save`` wrote: weights of others as records, this program's own files with PyTorch's loader.
 
-What the loader does not know is read as records (`torch_records`), which leaves the weights among them. The loader runs
-nothing but what tensors are made of. It believes the sizes that a file claims, though, and a tensor of
-stride 0 claims any size at no cost.
+PyTorch's restricted loader runs nothing but what tensors are made of. It refuses a whole file because of one object of
+another class, though, so that only `torch_records` reads what training tools save. The loader also believes the sizes
+that a file claims, and with either a tensor of stride 0 claims any size at no cost.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import pickle
 import re
 import warnings
 import zipfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from pem_edge.pem.checkpoints.formats import inert_pickle, torch_records
 from pem_edge.pem.checkpoints.formats.inert_pickle import Call, Value
+from pem_edge.pem.checkpoints.formats.leaves import leaves
 from pem_edge.pem.checkpoints.formats.torch_records import PICKLES_AHEAD, claimed_sizes, is_odd_tensor, refusal
 from pem_edge.pem.checkpoints.formats.torch_storages import ARCHIVE
 from pem_edge.runtime.errors import CheckpointError
@@ -61,8 +61,6 @@ def read_weights(path: Path) -> Value:
     """
     with reading(path, CheckpointError, expected="a checkpoint", cure="download it again"):
         _require_honest_sizes(path)
-        with suppress(pickle.UnpicklingError):  # and let go of what the restricted loader has read so far
-            return _require_plain_tensors(_load(path), path)
         return _require_plain_tensors(torch_records.read(path), path)
 
 
@@ -81,7 +79,7 @@ def _load(path: Path) -> Value:
 def _require_plain_tensors(document: Value, path: Path) -> Value:
     """Return ``document``. Raises CheckpointError or ValueError if one of its tensors is not what it claims to be."""
     claimed, stored = 0, {}
-    for name, value in inert_pickle.leaves(document):
+    for name, value in leaves(document):
         if isinstance(value, Tensor):
             require_plain(value, name, path)
             claimed += value.numel() * value.element_size()

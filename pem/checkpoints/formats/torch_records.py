@@ -2,7 +2,7 @@
 
 PyTorch's restricted loader refuses a whole file because of one object of a class that it does not know. Here the
 pickle is read as inert records, tensors are built from the records of tensors, and all others stay records. The file is
-mapped into memory: only what is used of it is read.
+mapped into memory: what is not used of it, such as the state of an optimizer, is not read.
 """
 
 from __future__ import annotations
@@ -87,9 +87,19 @@ def refusal(path: Path, name: str) -> str:
 
 
 def is_odd_tensor(call: Call) -> bool:
-    """Return whether ``call`` makes a tensor of a kind that is no plain array, such as a sparse one."""
+    """Return whether ``call`` makes a tensor that is no plain array, such as a sparse one or one of complex numbers."""
     name = str(call.function)
-    return name.startswith(_REBUILD) and name.removeprefix(_REBUILD) not in _PLAIN
+    if not name.startswith(_REBUILD):
+        return False
+    return name.removeprefix(_REBUILD) not in _PLAIN or _is_of_odd_numbers(call.arguments)
+
+
+def _is_of_odd_numbers(arguments: tuple[Value, ...]) -> bool:
+    match arguments:
+        case (Persistent(identity=("storage", Name(name=kind), *_)), *_):
+            return kind not in _KINDS
+        case _:
+            return False
 
 
 def claimed_sizes(document: Value) -> dict[str, int]:
@@ -146,6 +156,8 @@ class _Tensors(Arrays):
                 return self.call(data)
             case "torch._tensor._rebuild_from_type_v2", (Name() as function, _, tuple(arguments), _):
                 return self.call(Call(function, arguments))
+            case _, arguments if _is_of_odd_numbers(arguments):
+                return call
             case "tensor" | "tensor_v2", (storage, offset, size, stride, *_):
                 return self._tensor(storage, None, offset, size, stride)
             case "tensor_v3", (storage, offset, size, stride, _, _, Name() as dtype, *_) if str(dtype) in _TYPES:
@@ -168,6 +180,8 @@ class _Tensors(Arrays):
             raise ValueError(f"has a tensor beyond its storage of {elements} numbers")
         if stored.ctypes.data % dtype.itemsize:
             stored = self._storages[key] = stored.copy()
+        if not elements:
+            return torch.empty(size, dtype=dtype)
         flat = torch.from_numpy(stored)[: elements * dtype.itemsize].view(dtype)
         return flat.as_strided(size, stride, offset)
 

@@ -34,6 +34,8 @@ class Archive:
         if twice:
             raise ValueError(f"has the entry {twice[0]} twice")
         self._entries = {entry.filename.partition("/")[2]: entry for entry in entries}
+        if "constants.pkl" in self._entries:
+            raise ValueError("is a program in TorchScript, expected weights saved with torch.save")
         if self._entries.get("byteorder") and self.read("byteorder").tobytes() != b"little":
             raise ValueError("has its bytes in another order than little-endian")
 

@@ -19,7 +19,7 @@ import torch
 from pem_edge import pem
 from pem_edge.pem.checkpoints.formats.numpy_pickles import read_numpy_pickle
 from pem_edge.runtime.errors import CheckpointError
-from reference.hostile_pickles import HOSTILE
+from reference.hostile.pickles import HOSTILE
 
 MEMORY = 1 << 30
 """Bytes that reading a hostile file may take beyond what PyTorch itself takes."""

@@ -7,7 +7,7 @@ import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 
-from reference.hostile_pickles import dictionaries, named, text
+from reference.hostile.pickles import dictionaries, named, text
 
 FOREIGN = named("mmengine.logging.history_buffer", "HistoryBuffer") + b")\x81"
 """Makes an object that PyTorch's restricted loader refuses, so that the file is read as records."""
@@ -91,9 +91,9 @@ HOSTILE = {
     "one storage under a thousand names": _shared(1000),
     "a list in itself": archive(b"\x80\x02]q\x00h\x00a" + FOREIGN + b"a."),
     "a tensor in tensors": odd(
-        named("torch._utils", "_rebuild_parameter") * 50_000 + tensor(storage()) + b"\x88\x89\x87R" * 50_000
+        named("torch._utils", "_rebuild_parameter") * 20_000 + tensor(storage()) + b"\x88\x89\x87R" * 20_000
     ),
-    "lists in lists": archive(b"\x80\x02" + FOREIGN + b"0" + b"]" * 200_000 + b"a" * 199_999 + b"."),
+    "lists in lists": archive(b"\x80\x02" + FOREIGN + b"0" + b"]" * 50_000 + b"a" * 49_999 + b"."),
     "a dictionary referred to a hundred million times": archive(dictionaries(6, 100)),
     "a name that grows": odd(
         named("builtins", "getattr") + b"q\x00" + named("a", "B") + b"q\x01" + b"0"

@@ -1,0 +1,31 @@
+"""Finds what the containers of a document hold, with names for messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pem_edge.pem.checkpoints.formats.inert_pickle import Value
+
+_LONGEST_NAME = 1000
+
+
+def leaves(document: Value) -> Iterator[tuple[str, Value]]:
+    """Yield what dictionaries, lists and tuples hold other than these, with names, from each container once.
+
+    They come in the order of the document.
+    """
+    seen: set[int] = set()
+    pending: list[tuple[str, Value]] = [("", document)]
+    while pending:
+        name, value = pending.pop()
+        if not isinstance(value, Mapping | list | tuple):
+            yield name or "it", value
+        elif id(value) not in seen:
+            seen.add(id(value))
+            items = value.items() if isinstance(value, Mapping) else enumerate(value)
+            pending += reversed([(_inside(name, key), each) for key, each in items])
+
+
+def _inside(name: str, key: Value) -> str:
+    named = isinstance(key, str | int) and len(name) < _LONGEST_NAME
+    return f"{name}.{key}".removeprefix(".") if named else name

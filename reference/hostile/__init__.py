@@ -1,0 +1,1 @@
+"""Checkpoints made to crash, run code or fill the memory when they are loaded without care."""
