@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pem_edge.pem.checkpoints.description import Description, Task
+from pem_edge.pem.model import MEAN, STD
 from pem_edge.runtime.artifacts.labels import Label, distinct_color
 
 MOST_CLASSES = 10_000
@@ -21,6 +22,13 @@ LONGEST_NAME = 200
 _LONGEST_CONFIG = 1_000_000  # characters; theirs have a hundredth of this
 _HEAD = re.compile(r"(?:^|\.)(panoptic_head|decode_head)\.query_feat\.weight$")
 _COUNTS = re.compile(r"\bnum_(things|stuff)_classes\s*=\s*(\d{1,5})\b")
+
+_NUMBERS = re.compile(r"\b(mean|std)\s*=\s*\[([\d\s.,]{1,200})\]")
+_TOLERANCE = 0.01  # of pixel values, which configurations round
+_UNLIKE = (
+    (re.compile(r"\bstyle\s*=\s*['\"]caffe['\"]"), "its ResNet has its strides in 1x1 convolutions (style='caffe')"),
+    (re.compile(r"\b(?:bgr_to_rgb|to_rgb)\s*=\s*False"), "its pixels are BGR (bgr_to_rgb=False)"),
+)
 
 _Foreign = Mapping[str, Any]  # whatever was saved, keys included
 
@@ -48,6 +56,29 @@ def describe(document: _Foreign) -> Description:
     things = _count_things(meta, classes, names)
     labels = names and _labels(names, len(names) if things is None else things, classes.get("palette"))
     return Description(labels, _task(names, things))
+
+
+def deviations(document: _Foreign) -> tuple[str, ...]:
+    """Return what the text of the configuration says that is unlike our models and cannot be told from the tensors.
+
+    With any of it the tensors fit, but the results are wrong. Without a configuration nothing is known.
+
+    Args:
+        document: What the file holds, with ``state_dict`` and, perhaps, ``meta``.
+
+    Returns:
+        Clauses for a message, such as "its pixels are BGR (bgr_to_rgb=False)".
+    """
+    text = _configuration(_mapping(document.get("meta"))) if _head(document) else ""
+    found = [clause for pattern, clause in _UNLIKE if pattern.search(text)]
+    expected = {"mean": MEAN, "std": STD}
+    for name, listed in _NUMBERS.findall(text):
+        values = tuple(float(each) for each in re.findall(r"\d+(?:\.\d+)?", listed))
+        fits = len(values) == 3 and all(abs(a - b) < _TOLERANCE for a, b in zip(values, expected[name], strict=True))
+        clause = f"its pixels are normalized with {name}={list(values)}"
+        if not fits and clause not in found:
+            found.append(clause)
+    return tuple(found)
 
 
 def _head(document: _Foreign) -> str | None:
@@ -81,10 +112,15 @@ def _count_things(meta: _Foreign, classes: _Foreign, names: tuple[str, ...] | No
 
 def _configured(meta: _Foreign) -> dict[str, int] | None:
     """Return the numbers of things and stuff in the text of the configuration, None if it has no single pair."""
-    text = next((meta[key] for key in ("cfg", "config") if isinstance(meta.get(key), str)), "")
-    found = set(_COUNTS.findall(text)) if len(text) <= _LONGEST_CONFIG else set()
+    found = set(_COUNTS.findall(_configuration(meta)))
     counts = {kind: int(digits) for kind, digits in found}
     return counts if len(counts) == len(found) == 2 else None
+
+
+def _configuration(meta: _Foreign) -> str:
+    """Return the text of the configuration, which version 2 and later ones save under different keys; "" without."""
+    text = next((meta[key] for key in ("cfg", "config") if isinstance(meta.get(key), str)), "")
+    return text if len(text) <= _LONGEST_CONFIG else ""
 
 
 def _task(names: tuple[str, ...] | None, things: int | None) -> Task | None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pem_edge.pem.checkpoints.formats.inert_pickle import Value
+from pem_edge.pem.checkpoints.names import foreign
 from pem_edge.runtime.progress import Say
 
 _DEPTH = 3
@@ -110,7 +111,7 @@ def _without_prefix(tensors: dict[str, Tensor], say: Say) -> dict[str, Tensor]:
 def _wrapper(tensors: Mapping[str, Tensor]) -> str | None:
     """Return the first part of names that a wrapper added, None if there is none."""
     firsts = dict.fromkeys(key.partition(".")[0] for key in tensors if "." in key)
-    if _TOP_NAMES & set(firsts):
+    if _TOP_NAMES & set(firsts) or foreign.name_of(tensors):
         return None
     models = [first for first in firsts if _holds_model(tensors, first)]
     if models:
