@@ -52,10 +52,9 @@ def describe(document: _Foreign) -> Description:
     if head is None:
         return Description()
     if head == "decode_head":
-        return Description(names and _labels(names, 0, classes.get("palette")), "semantic")
+        return Description(_labels(names, 0, classes.get("palette")), "semantic")
     things = _count_things(meta, classes, names)
-    labels = names and _labels(names, len(names) if things is None else things, classes.get("palette"))
-    return Description(labels, _task(names, things))
+    return Description(_labels(names, things, classes.get("palette")), _task(names, things))
 
 
 def deviations(document: _Foreign) -> tuple[str, ...]:
@@ -129,10 +128,13 @@ def _task(names: tuple[str, ...] | None, things: int | None) -> Task | None:
     return "instance" if things == len(names) else "panoptic"
 
 
-def _labels(names: tuple[str, ...], things: int, palette: object) -> tuple[Label, ...]:
+def _labels(names: tuple[str, ...] | None, things: int | None, palette: object) -> tuple[Label, ...] | None:
+    """Return the classes, of which the first ``things`` are things, or all if that is not known."""
+    if names is None:
+        return None
     colors = palette if isinstance(palette, list | tuple) and len(palette) == len(names) else [None] * len(names)
     return tuple(
-        Label(i, name, i < things, _color(color) or distinct_color(i))
+        Label(i, name, things is None or i < things, _color(color) or distinct_color(i))
         for i, (name, color) in enumerate(zip(names, colors, strict=True))
     )
 

@@ -55,6 +55,8 @@ FOREIGN = {
 }
 """Names of some tensors in checkpoints of each model, as their sources have them."""
 
+SCHEMAS = sorted(path.relative_to(REFERENCE / "schema").as_posix() for path in (REFERENCE / "schema").rglob("*.json"))
+
 
 def model_of(case: str) -> str:
     return case.partition(" of transformers")[0].partition(" of mmdetection")[0]
@@ -82,9 +84,9 @@ def test_ours_are_not_taken_for_foreign(variant: str) -> None:
     assert foreign.name_of([f"module.{name}" for name in state]) is None
 
 
-@pytest.mark.parametrize("model", sorted(path.stem for path in (REFERENCE / "schema").glob("*.json")))
+@pytest.mark.parametrize("model", SCHEMAS)
 def test_published_ones_are_not_taken_for_foreign(model: str) -> None:
-    published = list(json.loads((REFERENCE / "schema" / f"{model}.json").read_text()))
+    published = list(json.loads((REFERENCE / "schema" / model).read_text()))
     renamed = openmmlab.rename if openmmlab.recognizes(published) else detectron2.rename
     assert foreign.name_of(published) is None
     assert foreign.name_of(renamed(dict.fromkeys(published, torch.zeros(4)), model)) is None

@@ -18,10 +18,10 @@ from tests.helpers.exhaustive import mostly
 
 SIZE = "64x96"
 VARIANTS = {
-    "mmdet_r50": "mask2former-r50",
-    "mmdet_swint": "mask2former-swin-t",
-    "mmdet2_swint": "mask2former-swin-t",
-    "mmseg_swint": "mask2former-swin-t",
+    "openmmlab/mmdet_r50": "mask2former-r50",
+    "openmmlab/mmdet_swint": "mask2former-swin-t",
+    "openmmlab/mmdet2_swint": "mask2former-swin-t",
+    "openmmlab/mmseg_swint": "mask2former-swin-t",
 }
 """Models of mmdetection 3, mmdetection 2 and mmsegmentation, whose own code computed the golden outputs."""
 
@@ -33,7 +33,9 @@ def loaded(state: dict[str, Tensor]) -> PEM:
     return model.eval()
 
 
-@pytest.mark.parametrize("name", mostly(VARIANTS, ("mmdet_r50", "mmdet2_swint", "mmseg_swint")))
+@pytest.mark.parametrize(
+    "name", mostly(VARIANTS, ("openmmlab/mmdet_r50", "openmmlab/mmdet2_swint", "openmmlab/mmseg_swint"))
+)
 def test_module_matches_what_their_code_computes(name: str) -> None:
     state = published_models.state_dict(name)
     assert openmmlab.recognizes(state)
