@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from pem_edge.pem.checkpoints.formats.inert_pickle import Value
+from pem_edge.pem.checkpoints.names import foreign
 
 _DEPTH = 4
 """Dictionaries inside of each other that are looked through."""
@@ -104,7 +105,9 @@ def _split(path: tuple[str, ...], tensors: dict[str, Value]) -> Iterator[Part]:
     """Yield the sets of weights that have different prefixes in one dictionary."""
     roots = _roots(tensors)
     held = bool(roots)
-    roots = roots or [_common_prefix(name for name in tensors if name not in _COUNTERS)]
+    if not held:  # foreign models are recognized by their whole names
+        foreign_names = foreign.name_of(tensors) is not None
+        roots = ["" if foreign_names else _common_prefix(name for name in tensors if name not in _COUNTERS)]
     inside: dict[str, dict[str, Value]] = {root: {} for root in roots}
     beside = []
     for name, tensor in tensors.items():

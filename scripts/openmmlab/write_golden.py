@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 REFERENCE = Path(__file__).parents[2] / "tests" / "data" / "reference"
+FOLDER = "openmmlab"
 THINGS, STUFF, QUERIES = 4, 3, 20
 HEIGHT, WIDTH = 64, 96
 SEED = 0
@@ -60,9 +61,9 @@ def write(name: str) -> None:
     model = build(SOURCES[name], config)
     schema = {key: recipe(key, tensor) for key, tensor in model.state_dict().items()}
     lines = ",\n".join(f"{json.dumps(key)}:{json.dumps(spec, separators=(',', ':'))}" for key, spec in schema.items())
-    (REFERENCE / "schema" / f"{name}.json").write_text(f"{{\n{lines}\n}}\n")
+    (REFERENCE / "schema" / FOLDER / f"{name}.json").write_text(f"{{\n{lines}\n}}\n")
     synthetic = load_synthetic()
-    state = {key: torch.from_numpy(value) for key, value in synthetic.state_dict(name, SEED).items()}
+    state = {key: torch.from_numpy(value) for key, value in synthetic.state_dict(f"{FOLDER}/{name}", SEED).items()}
     for key, tensor in model.state_dict().items():
         if key.endswith("relative_position_index") and not torch.equal(tensor, state[key]):
             raise ValueError(f"{key} is not what the formula says")
@@ -72,8 +73,9 @@ def write(name: str) -> None:
     with torch.no_grad():
         logits, masks = run(SOURCES[name], model, pixels.double())
     size = f"{HEIGHT}x{WIDTH}"
-    arrays = {f"{size}/pred_logits": logits[0].numpy(), f"{size}/pred_masks": masks[0].numpy()}
-    np.savez_compressed(REFERENCE / "golden" / f"{name}.npz", seed=SEED, image_seed=0, **arrays)
+    arrays = {"seed": np.array(SEED), "image_seed": np.array(0)}
+    arrays |= {f"{size}/pred_logits": logits[0].numpy(), f"{size}/pred_masks": masks[0].numpy()}
+    np.savez_compressed(REFERENCE / "golden" / FOLDER / f"{name}.npz", allow_pickle=False, **arrays)
 
 
 def read_config(source: Source) -> Any:  # their type, of either version

@@ -16,6 +16,7 @@ from pem_edge.pem.checkpoints.formats.inert_pickle import Value
 from pem_edge.pem.checkpoints.places import Place
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.manifest import Task
+from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.progress import Say
 
 _TASK = re.compile(r"(?<![a-z])(panoptic|semantic|instance)(?![a-z])", re.IGNORECASE)
@@ -55,7 +56,11 @@ def _own(place: Place, config: Config | None, document: Value, say: Say) -> Desc
         return transformers_config.describe(place.folder, config, say)
     if place.files[0].suffix.lower() == safetensors_files.SUFFIX:
         return safetensors_files.describe(place.files[0])
-    return openmmlab_meta.describe(document) if isinstance(document, Mapping) else Description()
+    if not isinstance(document, Mapping):
+        return Description()
+    if unlike := openmmlab_meta.deviations(document):
+        raise CheckpointError(f"{place.name} is not supported: {', '.join(unlike)}; results would be wrong")
+    return openmmlab_meta.describe(document)
 
 
 def _published(place: Place) -> Description:

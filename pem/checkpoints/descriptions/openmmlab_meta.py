@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pem_edge.pem.checkpoints.description import Description
+from pem_edge.pem.model import MEAN, STD
 from pem_edge.runtime.artifacts.labels import Label, distinct_color
 from pem_edge.runtime.artifacts.manifest import Task
 
@@ -22,6 +23,13 @@ LONGEST_NAME = 200
 _LONGEST_CONFIG = 1_000_000  # characters; theirs have a hundredth of this
 _HEAD = re.compile(r"(?:^|\.)(panoptic_head|decode_head)\.query_feat\.weight$")
 _COUNTS = re.compile(r"\bnum_(things|stuff)_classes\s*=\s*(\d{1,5})\b")
+
+_NUMBERS = re.compile(r"\b(mean|std)\s*=\s*\[([\d\s.,]{1,200})\]")
+_TOLERANCE = 0.01  # of pixel values, which configurations round
+_UNLIKE = (
+    (re.compile(r"\bstyle\s*=\s*['\"]caffe['\"]"), "its ResNet has its strides in 1x1 convolutions (style='caffe')"),
+    (re.compile(r"\b(?:bgr_to_rgb|to_rgb)\s*=\s*False"), "its pixels are BGR (bgr_to_rgb=False)"),
+)
 
 _Foreign = Mapping[str, Any]  # whatever was saved, keys included
 
@@ -45,11 +53,32 @@ def describe(document: _Foreign) -> Description:
     if head is None:
         return Description()
     if head == "decode_head":
-        return Description(_labels(names, 0, classes.get("palette")) if names else None, "semantic")
+        return Description(_labels(names, 0, classes.get("palette")), "semantic")
     things = _count_things(meta, classes, names)
-    count = 0 if names is None else len(names)
-    labels = _labels(names, count if things is None else things, classes.get("palette")) if names else None
-    return Description(labels, _task(names, things))
+    return Description(_labels(names, things, classes.get("palette")), _task(names, things))
+
+
+def deviations(document: _Foreign) -> tuple[str, ...]:
+    """Return what the text of the configuration says that is unlike our models and cannot be told from the tensors.
+
+    With any of it the tensors fit, but the results are wrong. Without a configuration nothing is known.
+
+    Args:
+        document: What the file holds, with ``state_dict`` and, perhaps, ``meta``.
+
+    Returns:
+        Clauses for a message, such as "its pixels are BGR (bgr_to_rgb=False)".
+    """
+    text = _configuration(_mapping(document.get("meta"))) if _head(document) else ""
+    found = [clause for pattern, clause in _UNLIKE if pattern.search(text)]
+    expected = {"mean": MEAN, "std": STD}
+    for name, listed in _NUMBERS.findall(text):
+        values = tuple(float(each) for each in re.findall(r"\d+(?:\.\d+)?", listed))
+        fits = len(values) == 3 and all(abs(a - b) < _TOLERANCE for a, b in zip(values, expected[name], strict=True))
+        clause = f"its pixels are normalized with {name}={list(values)}"
+        if not fits and clause not in found:
+            found.append(clause)
+    return tuple(found)
 
 
 def _head(document: _Foreign) -> str | None:
@@ -83,10 +112,15 @@ def _count_things(meta: _Foreign, classes: _Foreign, names: tuple[str, ...] | No
 
 def _configured(meta: _Foreign) -> dict[str, int] | None:
     """Return the numbers of things and stuff in the text of the configuration, None if it has no single pair."""
-    text = next((meta[key] for key in ("cfg", "config") if isinstance(meta.get(key), str)), "")
-    found = set(_COUNTS.findall(text)) if len(text) <= _LONGEST_CONFIG else set()
+    found = set(_COUNTS.findall(_configuration(meta)))
     counts = {kind: int(digits) for kind, digits in found}
     return counts if len(counts) == len(found) == 2 else None
+
+
+def _configuration(meta: _Foreign) -> str:
+    """Return the text of the configuration, which version 2 and later ones save under different keys; "" without."""
+    text = next((meta[key] for key in ("cfg", "config") if isinstance(meta.get(key), str)), "")
+    return text if len(text) <= _LONGEST_CONFIG else ""
 
 
 def _task(names: tuple[str, ...] | None, things: int | None) -> Task | None:
@@ -95,10 +129,13 @@ def _task(names: tuple[str, ...] | None, things: int | None) -> Task | None:
     return "instance" if things == len(names) else "panoptic"
 
 
-def _labels(names: tuple[str, ...], things: int, palette: object) -> tuple[Label, ...]:
+def _labels(names: tuple[str, ...] | None, things: int | None, palette: object) -> tuple[Label, ...] | None:
+    """Return the classes, of which the first ``things`` are things, or all if that is not known."""
+    if names is None:
+        return None
     colors = palette if isinstance(palette, list | tuple) and len(palette) == len(names) else [None] * len(names)
     return tuple(
-        Label(i, name, i < things, _color(color) or distinct_color(i))
+        Label(i, name, things is None or i < things, _color(color) or distinct_color(i))
         for i, (name, color) in enumerate(zip(names, colors, strict=True))
     )
 

@@ -118,4 +118,5 @@ def _pixels_first(tensor: Tensor) -> Tensor:
     """
     if tensor.ndim == 0 or tensor.shape[-1] % 4:
         return tensor
-    return tensor.reshape(*tensor.shape[:-1], -1, 2, 2).transpose(-1, -3).flatten(-3)
+    pixels = tensor.reshape(*tensor.shape[:-1], tensor.shape[-1] // 4, 2, 2)
+    return pixels.transpose(-1, -3).flatten(-3)
