@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reference.hub_server import HubServer
+from reference.huggingface.hub_server import HubServer
 from tests.helpers.processes import started
 
 LARGE = 300_000

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reference.hub_server import HubServer
+from reference.huggingface.hub_server import HubServer
 from tests.helpers.processes import started
 from tests.pem.checkpoints.hub.conftest import LARGE, NO_NETWORK, OFFLINE, Fetcher
 

@@ -11,7 +11,7 @@ import pytest
 
 from pem_edge.pem.checkpoints.hub import is_name, parse
 from pem_edge.runtime.errors import CheckpointError
-from reference.hub_server import HubServer
+from reference.huggingface.hub_server import HubServer
 from tests.pem.checkpoints.hub.conftest import LARGE, NO_NETWORK, OFFLINE, Fetcher
 
 Publish = Callable[..., str]
