@@ -13,7 +13,8 @@ from pem_edge.runtime import lazy_names
 if TYPE_CHECKING:
     from pem_edge.pem.checkpoints import load, save
     from pem_edge.pem.model import PEM
-    from pem_edge.pem.variants import VARIANTS, Variant, build
+    from pem_edge.pem.variant import Variant
+    from pem_edge.pem.variants import VARIANTS, build
 
 __all__ = ["PEM", "VARIANTS", "Variant", "build", "load", "save"]
 
@@ -22,7 +23,7 @@ __getattr__ = lazy_names.importer(
     {
         "PEM": "model",
         "VARIANTS": "variants",
-        "Variant": "variants",
+        "Variant": "variant",
         "build": "variants",
         "load": "checkpoints",
         "save": "checkpoints",

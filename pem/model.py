@@ -9,6 +9,9 @@ from pem_edge.pem.backbones import Backbone
 from pem_edge.pem.decoder import MaskDecoder
 from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF
 
+Channels = tuple[float, float, float]
+"""A value per channel: red, green, blue."""
+
 MEAN = (123.675, 116.280, 103.530)
 """Mean of ImageNet's pixels, RGB, 0 to 255."""
 
@@ -17,15 +20,15 @@ STD = (58.395, 57.120, 57.375)
 
 
 class Normalization(nn.Module):
-    """Normalizes images by ImageNet's mean and standard deviation, and moves their channels to the front."""
+    """Normalizes images by a mean and a standard deviation per channel, and moves their channels to the front."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, mean: Channels = MEAN, std: Channels = STD) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the normalized pixels, float (N, 3, H, W), of ``images``, uint8 RGB (N, H, W, 3)."""

@@ -2,131 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
-from torch import Tensor, nn
-
-from pem_edge.pem.backbones import STDC, Backbone, ResNet50, SwinTransformer
-from pem_edge.pem.decoder import LEVELS, MaskDecoder, MaskProduct, ProjectingMaskProduct, masked_layer, prototype_layer
-from pem_edge.pem.layers.blocks import MLP
-from pem_edge.pem.layers.deformable_attention import POINTS
+from pem_edge.pem.backbones import STDC, ResNet, SwinTransformer
+from pem_edge.pem.decoder import LEVELS
 from pem_edge.pem.model import PEM
 from pem_edge.pem.pixel_decoders.encoder import Depths
-from pem_edge.pem.pixel_decoders.pem import PixelDecoder
-from pem_edge.pem.pixel_decoders.transformer import TransformerPixelDecoder
+from pem_edge.pem.variant import TransformerVariant, Variant
 
-
-@dataclass(frozen=True)
-class Variant:
-    """A variant of PEM. The defaults are the published values.
-
-    Attributes:
-        name: Name of the variant, as on the command line.
-        backbone: Builds the backbone.
-        pixel_width: Channels of the pixel decoder's level maps.
-        mask_width: Channels of the mask features.
-        width: Channels of the decoder's queries.
-        heads: Number of attention heads.
-        feedforward: Hidden channels of the decoder's feed-forward networks.
-        layers: Number of decoder layers.
-        queries: Number of queries.
-    """
-
-    name: str
-    backbone: Callable[[], Backbone]
-    pixel_width: int = 128
-    mask_width: int = 256
-    width: int = 256
-    heads: int = 8
-    feedforward: int = 2048
-    layers: int = 6
-    queries: int = 100
-
-    def build(self, num_classes: int, num_queries: int | None = None) -> PEM:
-        """Return a model with random weights, in training mode; ``num_queries`` defaults to the variant's."""
-        backbone = self.backbone()
-        decoder = self._decoder(num_classes, num_queries or self.queries)
-        return PEM(self.name, backbone, self._pixel_decoder(backbone), decoder)
-
-    def with_encoder_layers_of(self, state: Mapping[str, Tensor]) -> Variant:
-        """Return this variant with the encoder layers of ``state``, a model's tensors; PEM has no such encoder."""
-        del state
-        return self
-
-    def _pixel_decoder(self, backbone: Backbone) -> nn.Module:
-        return PixelDecoder(backbone.channels, self.pixel_width, self.mask_width)
-
-    def _decoder(self, num_classes: int, num_queries: int) -> MaskDecoder:
-        return MaskDecoder(
-            projections=(nn.Conv2d(self.pixel_width, self.width, 1) for _ in range(LEVELS)),
-            layers=(prototype_layer(self.width, self.heads, self.feedforward) for _ in range(self.layers)),
-            mask_head=MLP(self.width, self.mask_width),
-            mask_product=MaskProduct(),
-            width=self.width,
-            num_queries=num_queries,
-            num_classes=num_classes,
-        )
-
-
-@dataclass(frozen=True)
-class TransformerVariant(Variant):
-    """A variant of Mask2Former or PRO-SCALE. The defaults are Mask2Former's.
-
-    The encoder and the mask features have ``width`` channels, too.
-
-    Attributes:
-        encoder_layers: Number of encoder layers over the tokens of stride 32, of 32 and 16, and of all strides.
-        encoder_feedforward: Hidden channels of the encoder's feed-forward networks.
-        progressive: Whether the pixel decoder is PRO-SCALE's.
-    """
-
-    layers: int = 9
-    encoder_layers: Depths = (0, 0, 6)
-    encoder_feedforward: int = 1024
-    progressive: bool = False
-
-    def with_encoder_layers_of(self, state: Mapping[str, Tensor]) -> Variant:
-        """Return this variant with the encoder layers of ``state``, a model's tensors."""
-        rows = (tensor.shape[0] for key, tensor in state.items() if _OFFSETS.fullmatch(key) and tensor.ndim)
-        found = Counter(count // (self.heads * POINTS * 2) for count in rows)
-        return replace(self, encoder_layers=(found[1], found[2], found[3])) if found else self
-
-    def _pixel_decoder(self, backbone: Backbone) -> nn.Module:
-        return TransformerPixelDecoder(
-            backbone.channels,
-            width=self.width,
-            heads=self.heads,
-            feedforward=self.encoder_feedforward,
-            depths=self.encoder_layers,
-            progressive=self.progressive,
-        )
-
-    def _decoder(self, num_classes: int, num_queries: int) -> MaskDecoder:
-        return MaskDecoder(
-            projections=(nn.Identity() for _ in range(LEVELS)),
-            layers=(masked_layer(self.width, self.heads, self.feedforward) for _ in range(self.layers)),
-            mask_head=MLP(self.width, self.width),
-            mask_product=ProjectingMaskProduct(self.width),
-            width=self.width,
-            num_queries=num_queries,
-            num_classes=num_classes,
-        )
-
-
-_OFFSETS = re.compile(r"pixel_decoder\.encoder\.layers\.\d+\.attention\.offsets\.bias")
-"""Matches the one tensor of an encoder layer whose size tells how many levels the layer sees."""
-
+_R50 = partial(ResNet, depths=(3, 4, 6, 3))
+_R101 = partial(ResNet, depths=(3, 4, 23, 3))
 _SWIN_T = partial(SwinTransformer, base=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24))
+_SWIN_S = partial(SwinTransformer, base=96, depths=(2, 2, 18, 2), heads=(3, 6, 12, 24))
+_SWIN_B = partial(SwinTransformer, base=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32))
+_SWIN_L = partial(SwinTransformer, base=192, depths=(2, 2, 18, 2), heads=(6, 12, 24, 48))
 _PROGRESSIVE = partial(TransformerVariant, encoder_layers=(3, 3, 3), progressive=True)
 
 VARIANTS = {
     variant.name: variant
     for variant in (
-        Variant("pem-r50", ResNet50),
+        Variant("pem-r50", _R50),
         Variant("pem-stdc1", partial(STDC, base=64, layers=(2, 2, 2))),
         Variant("pem-stdc2", partial(STDC, base=64, layers=(4, 5, 3))),
         Variant(
@@ -139,17 +35,30 @@ VARIANTS = {
             layers=3,
             queries=50,
         ),
-        TransformerVariant("mask2former-r50", ResNet50),
-        TransformerVariant("mask2former-swin-t", _SWIN_T),
-        _PROGRESSIVE("proscale-r50", ResNet50),
-        _PROGRESSIVE("proscale-swin-t", _SWIN_T),
+        TransformerVariant("mask2former-r50", _R50),
+        TransformerVariant("mask2former-r101", _R101),
+        TransformerVariant("mask2former-swin-t", _SWIN_T, window=7),
+        TransformerVariant("mask2former-swin-s", _SWIN_S, window=7),
+        TransformerVariant("mask2former-swin-b", _SWIN_B, window=12),
+        TransformerVariant("mask2former-swin-l", _SWIN_L, window=12, queries=200),
+        _PROGRESSIVE("proscale-r50", _R50),
+        _PROGRESSIVE("proscale-r101", _R101),
+        _PROGRESSIVE("proscale-swin-t", _SWIN_T, window=7),
+        _PROGRESSIVE("proscale-swin-s", _SWIN_S, window=7),
+        _PROGRESSIVE("proscale-swin-b", _SWIN_B, window=12),
+        _PROGRESSIVE("proscale-swin-l", _SWIN_L, window=12, queries=200),
     )
 }
 """All variants by name."""
 
 
 def build(
-    variant: str, num_classes: int, num_queries: int | None = None, *, encoder_layers: Depths | None = None
+    variant: str,
+    num_classes: int,
+    num_queries: int | None = None,
+    *,
+    encoder_layers: Depths | None = None,
+    window: int | None = None,
 ) -> PEM:
     """Return an untrained model.
 
@@ -159,13 +68,15 @@ def build(
         num_queries: Number of queries; defaults to the variant's.
         encoder_layers: For variants with a transformer encoder, the number of layers over the tokens of stride 32, of
             32 and 16, and of all strides; defaults to the variant's.
+        window: For variants with a Swin Transformer, the height and width of its windows in pixels, 2 or more; defaults
+            to the variant's.
 
     Returns:
         The model with random weights, on the CPU, in training mode.
 
     Raises:
         ValueError: If the variant is unknown, ``num_classes`` is below 1, or the variant cannot have these encoder
-            layers.
+            layers or windows.
     """
     if variant not in VARIANTS:
         raise ValueError(f"no variant {variant!r}, there are {', '.join(VARIANTS)}")
@@ -174,6 +85,8 @@ def build(
     row = VARIANTS[variant]
     if encoder_layers is not None:
         row = _with_depths(row, encoder_layers)
+    if window is not None:
+        row = _with_window(row, window)
     return row.build(num_classes, num_queries)
 
 
@@ -183,3 +96,11 @@ def _with_depths(row: Variant, depths: Depths) -> Variant:
     if len(depths) != LEVELS or min(depths) < 0:
         raise ValueError(f"encoder_layers is {depths}, expected three numbers from 0 up, such as (3, 3, 3)")
     return replace(row, encoder_layers=depths)
+
+
+def _with_window(row: Variant, window: int) -> Variant:
+    if row.window is None:
+        raise ValueError(f"{row.name} has no Swin Transformer, so no window is expected")
+    if window < 2:
+        raise ValueError(f"window is {window}, expected 2 or more")
+    return replace(row, window=window)

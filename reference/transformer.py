@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pem_edge.pem.backbones.swin import MASK_VALUE, SHIFT, WINDOW, Block, PatchMerging, SwinTransformer, WindowAttention
+from pem_edge.pem.backbones.swin import MASK_VALUE, Block, PatchMerging, SwinTransformer, WindowAttention
 from pem_edge.pem.layers.attention import MaskedCrossAttention, SelfAttention
 from pem_edge.pem.layers.deformable_attention import DeformableAttention
 from pem_edge.pem.pixel_decoders.encoder import EncoderLayer, TokenEncoder, TokenRecalibration
@@ -169,39 +169,39 @@ def merge_patches(module: PatchMerging, x: Tensor) -> Tensor:
 
 def window_attend(module: WindowAttention, x: Tensor) -> Tensor:
     batch, height, width, channels = x.shape
-    padded = F.pad(x, (0, 0, 0, -width % WINDOW, 0, -height % WINDOW))
-    shift = SHIFT if module.shifted else 0
-    windows = into_windows(torch.roll(padded, (-shift, -shift), (1, 2)))
-    count = windows.shape[0]
-    q, k, v = module.qkv(windows).view(count, WINDOW**2, 3, module.heads, -1).permute(2, 0, 3, 1, 4)
+    side, shift = module.window, module.shift
+    padded = F.pad(x, (0, 0, 0, -width % side, 0, -height % side))
+    windows = into_windows(torch.roll(padded, (-shift, -shift), (1, 2)), side)
+    count, pixels, _ = windows.shape
+    q, k, v = module.qkv(windows).view(count, pixels, 3, module.heads, -1).permute(2, 0, 3, 1, 4)
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
-    scores = scores + module.position_biases[module.index.flatten()].view(WINDOW**2, WINDOW**2, -1).permute(2, 0, 1)
+    scores = scores + module.position_biases[module.index.flatten()].view(pixels, pixels, -1).permute(2, 0, 1)
     if shift:
-        mask = apart(padded.shape[1], padded.shape[2])
+        mask = apart(padded.shape[1], padded.shape[2], side, shift)
         scores = scores.view(batch, -1, *scores.shape[1:]) + mask[:, None]
         scores = scores.flatten(0, 1)
-    attended = module.output((scores.softmax(-1) @ v).transpose(1, 2).reshape(count, WINDOW**2, channels))
-    whole = torch.roll(from_windows(attended, padded.shape), (shift, shift), (1, 2))
+    attended = module.output((scores.softmax(-1) @ v).transpose(1, 2).reshape(count, pixels, channels))
+    whole = torch.roll(from_windows(attended, padded.shape, side), (shift, shift), (1, 2))
     return whole[:, :height, :width]
 
 
-def into_windows(x: Tensor) -> Tensor:
+def into_windows(x: Tensor, side: int) -> Tensor:
     batch, height, width, channels = x.shape
-    split = x.view(batch, height // WINDOW, WINDOW, width // WINDOW, WINDOW, channels)
-    return split.permute(0, 1, 3, 2, 4, 5).reshape(-1, WINDOW**2, channels)
+    split = x.view(batch, height // side, side, width // side, side, channels)
+    return split.permute(0, 1, 3, 2, 4, 5).reshape(-1, side**2, channels)
 
 
-def from_windows(windows: Tensor, shape: torch.Size) -> Tensor:
+def from_windows(windows: Tensor, shape: torch.Size, side: int) -> Tensor:
     batch, height, width, channels = shape
-    split = windows.view(batch, height // WINDOW, width // WINDOW, WINDOW, WINDOW, channels)
+    split = windows.view(batch, height // side, width // side, side, side, channels)
     return split.permute(0, 1, 3, 2, 4, 5).reshape(shape)
 
 
-def apart(height: int, width: int) -> Tensor:
-    """Return `MASK_VALUE` for pixels of one window that come from different regions of the map, (windows, 49, 49)."""
+def apart(height: int, width: int, side: int, shift: int) -> Tensor:
+    """Return `MASK_VALUE` for pixels of one window that come from different regions of the map, (windows, P, P)."""
     regions = torch.zeros(1, height, width, 1)
-    parts = (slice(-WINDOW), slice(-WINDOW, -SHIFT), slice(-SHIFT, None))
+    parts = (slice(-side), slice(-side, -shift), slice(-shift, None))
     for number, (rows, columns) in enumerate((rows, columns) for rows in parts for columns in parts):
         regions[:, rows, columns] = number
-    each = into_windows(regions).squeeze(2)
+    each = into_windows(regions, side).squeeze(2)
     return torch.where(each[:, :, None] == each[:, None], 0.0, MASK_VALUE)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
+from pem_edge.runtime.artifacts.manifest import TASKS, Task
 from pem_edge.runtime.backends import Settings
-from pem_edge.runtime.errors import ArtifactError, VerificationError
+from pem_edge.runtime.errors import ArtifactError, InputError, VerificationError
 from pem_edge.runtime.inference.segmenter import Segmenter, choose_thresholds
 from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.verification.standing import require_standing
@@ -21,6 +22,7 @@ def load(
     score_threshold: float | None = None,
     overlap_threshold: float | None = None,
     threads: int | None = None,
+    task: Task | None = None,
 ) -> Segmenter:
     """Load an exported model.
 
@@ -31,10 +33,12 @@ def load(
     Args:
         path: The model file, or "demo" for the model that comes with the package.
         backend: The name of a backend; None for the fastest installed backend that can run the model.
-        score_threshold: The minimum class probability of a segment, 0 to 1; None for the manifest's value.
+        score_threshold: The minimum class probability of a segment and the minimum score of an instance that results
+            show, 0 to 1; None for the manifest's value.
         overlap_threshold: The minimum fraction of a segment's mask that must remain visible, 0 to 1; None for the
             manifest's value.
         threads: The number of CPU threads for the model; None for all CPUs that this process may use.
+        task: What results show and save: "panoptic", "semantic" or "instance"; None for what the model was trained for.
 
     Returns:
         A segmenter, which takes images and returns results. Close it, or use it in a ``with`` block, to free the model.
@@ -44,10 +48,12 @@ def load(
         ManifestError: If the manifest is missing, damaged, newer than this version, or belongs to another file.
         BackendError: If no backend can run the model.
         VerificationError: If the model was found to compute something else than its ONNX model where it is to run.
-        InputError: If a threshold is out of range.
+        InputError: If a threshold is out of range, or there is no such task.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise ArtifactError(f"the model is {brief(path)}, expected a path such as out/pem.onnx: give a str or a Path")
+    if task not in (None, *TASKS):
+        raise InputError(f"task is {brief(task)}, expected {', '.join(TASKS)}: give one of them, or leave it out")
     found = artifact.read(path)
     thresholds = choose_thresholds(found.manifest.thresholds, score_threshold, overlap_threshold)
     settings = Settings(threads=threads)
@@ -63,4 +69,4 @@ def load(
     except VerificationError:
         created.close()
         raise
-    return Segmenter(created, thresholds)
+    return Segmenter(created, thresholds, task)

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pem_edge.export.cli import options, parser, summary, variant_list
+from pem_edge.export.cli import options, parser, public_list, summary, variant_list
 from pem_edge.export.cli.requests import (
     EngineRequest,
     GraphRequest,
@@ -55,8 +55,8 @@ def _run(request: Request) -> JsonObject:
 
 def _list(request: ListRequest) -> JsonObject:
     if not request.json:
-        output.show_text(variant_list.lines())
-    return variant_list.report()
+        output.show_text(f"{public_list.lines()}\n\n{variant_list.lines()}")
+    return {"public_weights": public_list.report(), "variants": variant_list.report()}
 
 
 def _build_plugin(request: PluginRequest) -> JsonObject:

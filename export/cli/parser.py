@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from pem_edge.calibration.images.calibration_set import COUNT
 from pem_edge.export.engine.settings import DEFAULT_CACHE, HARDWARE_LEVELS, NO_CACHE
+from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.manifest import MAX_BATCH, Thresholds
 from pem_edge.runtime.artifacts.sections import Placement, RangeMethod
 from pem_edge.runtime.cli import console
@@ -34,7 +35,9 @@ def parser() -> console.Parser:
         type=Path,
         help="checkpoint (.pth, .pkl, .safetensors), or demo; for engines also an .onnx exported before",
     )
-    source.add_argument("--list", action="store_true", help="list the variants and what a run of each takes")
+    source.add_argument(
+        "--list", action="store_true", help="list public weights, and the variants with what a run of each takes"
+    )
     source.add_argument(
         "--verify", type=Path, metavar="MODEL", help="compare what a model computes here with its .onnx"
     )
@@ -63,8 +66,8 @@ def _add_graph(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--batch", type=console.whole(1, MAX_BATCH), metavar="N", help="images per run (default: 1)")
     group.add_argument(
         "--labels",
-        help="cityscapes, ade20k, coco_panoptic, or a JSON file of COCO categories (default: the checkpoint's, or by "
-        "class count)",
+        help=f"{', '.join(labels.BUNDLED)}, or a JSON file of COCO categories (default: the checkpoint's, or by class "
+        "count)",
     )
     group.add_argument(
         "--precision",

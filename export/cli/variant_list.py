@@ -18,16 +18,16 @@ def works() -> dict[str, Work]:
     return msgspec.json.decode(TABLE.read_bytes(), type=dict[str, Work])
 
 
-def report() -> JsonObject:
+def report() -> list[JsonObject]:
     """Return the list as ``--list --json`` prints it."""
-    return {"variants": [_entry(variant, work) for variant, work in works().items()]}
+    return [_entry(variant, work) for variant, work in works().items()]
 
 
 def lines() -> str:
     """Return the list as ``--list`` prints it."""
     found = works()
     some = next(iter(found.values()))
-    title = f"at {some.height}x{some.width}, 19 classes, batch {some.batch}:"
+    title = f"variants, at {some.height}x{some.width}, 19 classes, batch {some.batch}:"
     width = max(map(len, found))
     rows = [
         f"{variant:<{width}}  {work.parameters / 1e6:5.1f} M parameters  {work.macs_total / 1e9:6.1f} GMAC"

@@ -1,8 +1,8 @@
 """Backbones, which turn an image into feature maps at strides 4, 8, 16 and 32."""
 
 from pem_edge.pem.backbones.base import Backbone
-from pem_edge.pem.backbones.resnet import ResNet50
+from pem_edge.pem.backbones.resnet import ResNet
 from pem_edge.pem.backbones.stdc import STDC
 from pem_edge.pem.backbones.swin import SwinTransformer
 
-__all__ = ["STDC", "Backbone", "ResNet50", "SwinTransformer"]
+__all__ = ["STDC", "Backbone", "ResNet", "SwinTransformer"]

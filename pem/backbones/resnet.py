@@ -1,4 +1,4 @@
-"""ResNet-50 as the published models configure detectron2's.
+"""ResNet-50 and -101 as the published models configure detectron2's.
 
 ``STRIDE_IN_1X1`` is False: a bottleneck with stride 2 has it in its 3x3 convolution.
 """
@@ -29,19 +29,19 @@ class Bottleneck(nn.Module):
         return F.relu(self.conv3(self.conv2(self.conv1(x))) + self.shortcut(x))
 
 
-class ResNet50(Backbone):
-    """ResNet-50: four stages of 3, 4, 6 and 3 bottlenecks."""
+class ResNet(Backbone):
+    """A ResNet of bottlenecks; ``depths`` gives their number per stage. The default is ResNet-50's."""
 
     channels = (256, 512, 1024, 2048)
 
-    def __init__(self) -> None:
+    def __init__(self, depths: tuple[int, int, int, int] = (3, 4, 6, 3)) -> None:
         super().__init__()
         self.stem = ConvNormReLU(3, 64, kernel=7, stride=2)
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.res2 = _stage(64, 256, blocks=3, stride=1)
-        self.res3 = _stage(256, 512, blocks=4, stride=2)
-        self.res4 = _stage(512, 1024, blocks=6, stride=2)
-        self.res5 = _stage(1024, 2048, blocks=3, stride=2)
+        self.res2 = _stage(64, 256, depths[0], stride=1)
+        self.res3 = _stage(256, 512, depths[1], stride=2)
+        self.res4 = _stage(512, 1024, depths[2], stride=2)
+        self.res5 = _stage(1024, 2048, depths[3], stride=2)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the feature maps at strides 4, 8, 16 and 32 of normalized ``pixels`` (N, 3, H, W)."""

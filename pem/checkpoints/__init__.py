@@ -1,121 +1,164 @@
-"""Trained weights in detectron2's formats, ``.pth`` and ``.pkl``, and in ours, ``.safetensors``."""
+"""Trained weights: of detectron2, transformers, mmdetection and mmsegmentation, by file or name, and our own."""
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from pem_edge.pem.checkpoints.formats import safetensors_files
-from pem_edge.pem.checkpoints.formats.numpy_pickles import read_numpy_pickle
-from pem_edge.pem.checkpoints.formats.torch_files import read_torch_file
+from pem_edge.pem.checkpoints import names
+from pem_edge.pem.checkpoints.description import Description
+from pem_edge.pem.checkpoints.descriptions import describe, transformers_config
+from pem_edge.pem.checkpoints.formats import read_file, safetensors_files
+from pem_edge.pem.checkpoints.formats.inert_pickle import Value
 from pem_edge.pem.checkpoints.identify import identify
-from pem_edge.pem.checkpoints.names import detectron2
+from pem_edge.pem.checkpoints.places import DEMO, Place, locate
 from pem_edge.pem.checkpoints.wrappings import unwrap
-from pem_edge.pem.model import PEM
+from pem_edge.pem.model import MEAN, PEM, STD, Channels, Normalization
 from pem_edge.runtime.artifacts.labels import Label
+from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.errors import CheckpointError
-from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.progress import Say
 
-DEMO = "demo"
-"""Name, in place of a path, of the weights that come with the package: ``pem-nano`` trained on toy streets."""
+__all__ = ["DEMO", "Checkpoint", "Description", "Place", "load", "open_checkpoint", "read", "save"]
 
-_READERS = {".pkl": read_numpy_pickle} | dict.fromkeys((".pth", ".pt", ".tar", ".ckpt", ".bin"), read_torch_file)
 _log = logging.getLogger(__name__)
 
 
-def load(path: str | Path, say: Say = _log.warning) -> PEM:
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model and what is known of it.
+
+    Attributes:
+        model: The model with its weights in single precision, on the CPU, in evaluation mode.
+        description: What is known of the weights beside their tensors.
+        place: Where they were found.
+    """
+
+    model: PEM
+    description: Description
+    place: Place
+
+
+def load(source: str | Path, say: Say = _log.warning, *, revision: str | None = None, part: str | None = None) -> PEM:
     """Load a trained model.
 
-    The variant and the numbers of classes and queries are read from the names and shapes of the tensors.
+    The variant and the numbers of classes, queries and layers are read from the names and shapes of the tensors.
 
     Args:
-        path: A file that ``torch.save`` wrote (``.pth``, ``.pt``, ``.tar``, ``.ckpt``, ``.bin``), a ``.pkl`` or a
-            ``.safetensors`` file, or "demo" for the weights that come with the package.
+        source: A file that ``torch.save`` wrote (``.pth``, ``.pt``, ``.tar``, ``.ckpt``, ``.bin``), a ``.pkl`` or a
+            ``.safetensors`` file, a folder that transformers wrote, the name of a model on the Hugging Face hub, or
+            "demo" for the weights that come with the package.
         say: Told what was not plain, such as a prefix taken off all names, or averages beside the weights.
+        revision: A branch, tag or commit of a model on the hub; None for the newest.
+        part: The name of one of several sets of weights in a file, such as "model_ema"; None for the usual one.
 
     Returns:
         The model with its weights in single precision, on the CPU, in evaluation mode.
 
     Raises:
-        CheckpointError: If the file is missing, damaged or of another format, contains code, or does not fit any
+        CheckpointError: If the checkpoint is missing, damaged or of another format, contains code, or does not fit any
             variant: a tensor is missing, unexpected, of the wrong shape, or not finite.
     """
-    path = locate(path)
-    state = read(path, say)
-    model = identify(state, str(path))
+    return open_checkpoint(source, say, revision=revision, part=part).model
+
+
+def open_checkpoint(
+    source: str | Path, say: Say = _log.warning, *, revision: str | None = None, part: str | None = None
+) -> Checkpoint:
+    """Load a trained model and what is known of it; arguments and errors are those of `load`.
+
+    Raises:
+        CheckpointError: As `load`, or if what a folder's ``config.json`` says does not fit the tensors.
+        InputError: If the classes in a ``.safetensors`` file are malformed.
+    """
+    place = locate(source, say, revision)
+    config = None if place.folder is None else transformers_config.read(place.folder)
+    document = _read_files(place)
+    state = _to_model(document, place, say, part)
+    model = identify(state, place.name, say)
+    if config is not None:
+        transformers_config.check(config, model, place.name)
     model.load_state_dict(state)
-    return model.eval()
+    description = describe(place, config, document, model.num_classes, say)
+    model.normalize = Normalization(description.mean or MEAN, description.std or STD)
+    return Checkpoint(model.eval(), description, place)
 
 
-def locate(path: str | Path) -> Path:
-    """Return ``path``, or for "demo" the path of the weights that come with the package. Raises CheckpointError."""
-    if not isinstance(path, (str, os.PathLike)):
-        raise CheckpointError(f"the checkpoint is {brief(path)}, expected a path: give it as a str or a Path")
-    return Path(__file__).parents[1] / "weights" / "demo.safetensors" if str(path) == DEMO else Path(path)
-
-
-def save(model: PEM, path: str | Path, *, labels: Sequence[Label] = (), half: bool = False) -> None:
-    """Write the weights of ``model`` as ``.safetensors``.
-
-    Args:
-        model: The model.
-        path: The file to write.
-        labels: The classes, which are stored with the weights; see `labels`.
-        half: Whether to write matrices and kernels in half precision.
-
-    Raises:
-        OutputError: If the file cannot be written.
-    """
-    safetensors_files.write(model.state_dict(), Path(path), labels=labels, half=half)
-
-
-def labels(path: str | Path) -> tuple[Label, ...] | None:
-    """Return the classes that a checkpoint was trained on, or None if the file does not contain them.
-
-    Only ``.safetensors`` files written by `save` contain them.
-
-    Raises:
-        CheckpointError: If the file cannot be read.
-        InputError: If its classes are malformed.
-    """
-    path = locate(path)
-    return safetensors_files.read_labels(path) if path.suffix.lower() == safetensors_files.SUFFIX else None
-
-
-def read(path: Path, say: Say = _log.warning) -> dict[str, Tensor]:
+def read(path: str | Path, say: Say = _log.warning, part: str | None = None) -> dict[str, Tensor]:
     """Return the tensors of a checkpoint by name.
 
-    Names of the published code are replaced by ours; names that neither has stay as they are. Prefixes that wrappers
-    such as DataParallel and Lightning put before all names are taken off; ``say`` is told.
+    Names of other codes are replaced by ours; names that are nobody's stay as they are. Prefixes that wrappers such as
+    DataParallel and Lightning put before all names are taken off; ``say`` is told.
 
     Raises:
         CheckpointError: If the file is missing, damaged or of another format, contains code, or has weights that are
             not finite.
     """
-    suffix = path.suffix.lower()
-    with reading(path, CheckpointError, expected="a checkpoint", cure="download it again"):
-        if not path.is_file():
-            raise CheckpointError(f"no checkpoint at {path}: give the path of a .pth, .pkl or .safetensors file")
-        if suffix != safetensors_files.SUFFIX and suffix not in _READERS:
-            known = ", ".join([*_READERS, safetensors_files.SUFFIX])
-            raise CheckpointError(f"{path} is of type {path.suffix!r}, expected a checkpoint: {known}")
-        document = safetensors_files.read(path) if suffix == safetensors_files.SUFFIX else _READERS[suffix](path)
-        state = detectron2.rename(unwrap(document, say), str(path))
-    _require_finite(state, path)
-    return state
+    place = locate(path, say)
+    return _to_model(_read_files(place), place, say, part)
 
 
-def _require_finite(state: dict[str, Tensor], path: Path) -> None:
+def save(
+    model: PEM,
+    path: str | Path,
+    *,
+    labels: Sequence[Label] = (),
+    task: Task | None = None,
+    spdx: str | None = None,
+    half: bool = False,
+) -> None:
+    """Write the weights of ``model`` as ``.safetensors``.
+
+    Args:
+        model: The model.
+        path: The file to write.
+        labels: The classes, which are stored with the weights.
+        task: The kind of segmentation that the weights were trained for, which is stored, too.
+        spdx: The SPDX identifier of the weights' license, which is stored, too.
+        half: Whether to write matrices and kernels in half precision.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    mean, std = _channels(model.normalize.mean), _channels(model.normalize.std)
+    known = Description(tuple(labels) or None, task, license=spdx)
+    if (mean, std) != (_channels(Normalization().mean), _channels(Normalization().std)):
+        known = replace(known, mean=mean, std=std)
+    safetensors_files.write(model.state_dict(), Path(path), known, half=half)
+
+
+def _channels(values: Tensor) -> Channels:
+    red, green, blue = values.flatten().tolist()
+    return red, green, blue
+
+
+def _read_files(place: Place) -> Value:
+    """Return what the files of a checkpoint hold, parts as one. Raises CheckpointError."""
+    if len(place.files) == 1:
+        return read_file(place.files[0])
+    whole: dict[str, Value] = {}
+    for path in place.files:
+        part = read_file(path)
+        if not isinstance(part, Mapping):
+            raise CheckpointError(f"{path} holds a {type(part).__name__}, expected tensors by name: download it again")
+        whole.update(part)
+    return whole
+
+
+def _to_model(document: Value, place: Place, say: Say, part: str | None) -> dict[str, Tensor]:
+    """Return the model's tensors by our names, all finite. Raises CheckpointError."""
+    with reading(place.name, CheckpointError, expected="a checkpoint", cure="download it again"):
+        state = names.to_ours(unwrap(document, say, part, source=place.name), place.name)
     for name, tensor in state.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise CheckpointError(
-                f"{path}: {name} holds values that are not finite, expected trained weights: the training diverged; "
-                "take an earlier checkpoint"
+                f"{place.name}: {name} holds values that are not finite, expected trained weights: the training "
+                "diverged; take an earlier checkpoint"
             )
+    return state

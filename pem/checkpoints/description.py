@@ -1,24 +1,34 @@
-"""What a checkpoint says of itself besides its weights."""
+"""What comes with weights beside their tensors."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
+from pem_edge.pem.model import Channels
 from pem_edge.runtime.artifacts.labels import Label
-
-Task = Literal["panoptic", "semantic", "instance"]
-"""What a model was trained for."""
+from pem_edge.runtime.artifacts.manifest import Task
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a checkpoint says of itself; None where it says nothing.
+    """What is known of weights; None for what is not.
 
     Attributes:
-        labels: The classes that it was trained on.
-        task: What it was trained for.
+        labels: The classes, in the order of the class logits.
+        task: The kind of segmentation that the weights were trained for.
+        size: The size of the images that they were trained for, height and width in pixels.
+        mean: The mean that is subtracted from RGB pixels of 0 to 255.
+        std: The standard deviation that the difference is divided by.
+        license: The SPDX identifier of the weights' license.
     """
 
     labels: tuple[Label, ...] | None = None
     task: Task | None = None
+    size: tuple[int, int] | None = None
+    mean: Channels | None = None
+    std: Channels | None = None
+    license: str | None = None
+
+    def completed_by(self, other: Description) -> Description:
+        """Return this description with what it does not know taken from ``other``."""
+        return replace(other, **{name: value for name, value in vars(self).items() if value is not None})

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from pem_edge.pem.checkpoints.names import foreign
 from pem_edge.pem.model import PEM
+from pem_edge.pem.variant import Variant
 from pem_edge.pem.variants import VARIANTS
 from pem_edge.runtime.errors import CheckpointError
-
-_SUPPORTED = "PEM, Mask2Former or PRO-SCALE"
+from pem_edge.runtime.plurals import plural
+from pem_edge.runtime.progress import Say
 
 _COUNTER = "num_batches_tracked"
 """Suffix of BatchNorm's counters of batches. They are optional: detectron2's FrozenBatchNorm has none."""
@@ -40,7 +41,7 @@ class Differences:
         return "; ".join(f"{len(names)} {kind} ({_join_first(names)})" for kind, names in parts.items() if names)
 
 
-def identify(state: dict[str, Tensor], source: str) -> PEM:
+def identify(state: dict[str, Tensor], source: str, say: Say = lambda _text: None) -> PEM:
     """Build the model that ``state`` fits exactly, with random weights.
 
     Adds BatchNorm's counters to ``state`` if they are missing.
@@ -48,28 +49,41 @@ def identify(state: dict[str, Tensor], source: str) -> PEM:
     Args:
         state: Tensors by our names; changed in place.
         source: What to call the checkpoint in an error message.
+        say: Told if the decoder is of another depth than the variant's.
 
     Raises:
         CheckpointError: If ``state`` does not fit any variant.
     """
     num_classes, num_queries = _counts(state, source)
-    with torch.device("meta"):
-        candidates = [row.with_encoder_layers_of(state).build(num_classes, num_queries) for row in VARIANTS.values()]
-    nearest = min(candidates, key=lambda model: len(compare(state, model)))
-    differences = compare(state, nearest)
+    row, differences = _nearest(state, num_classes, num_queries)
     if differences:
         _refuse_foreign(state, source)
-    if len(differences) > len(nearest.state_dict()) // 2:
+    model = row.build(num_classes, num_queries)
+    if len(differences) > len(model.state_dict()) // 2:
         raise CheckpointError(
-            f"{source} is not a checkpoint of {_SUPPORTED}; the closest is {nearest.variant}, but {differences}"
+            f"{source} is not a checkpoint of {foreign.SUPPORTED}; the closest is {row.name}, but {differences}"
         )
     if differences:
-        raise CheckpointError(f"{source} does not fit {nearest.variant}: {differences}")
-    model = VARIANTS[nearest.variant].with_encoder_layers_of(state).build(num_classes, num_queries)
+        raise CheckpointError(f"{source} does not fit {row.name}: {differences}")
+    if row.layers != (usual := VARIANTS[row.name].layers):
+        say(f"{plural(row.layers, 'decoder layer')}, where {row.name} has {usual}")
     for name, tensor in model.state_dict().items():
         if name.endswith(_COUNTER):
             state.setdefault(name, tensor)
     return model
+
+
+def _nearest(state: dict[str, Tensor], num_classes: int, num_queries: int) -> tuple[Variant, Differences]:
+    """Return the variant that ``state`` fits, or nearly fits, and the differences."""
+    compared = []
+    for row in VARIANTS.values():
+        fitted = row.fitted_to(state)
+        with torch.device("meta"):
+            differences = compare(state, fitted.build(num_classes, num_queries))
+        compared.append((fitted, differences))
+        if not differences:
+            break
+    return min(compared, key=lambda found: len(found[1]))
 
 
 def compare(state: dict[str, Tensor], model: PEM) -> Differences:
@@ -92,7 +106,7 @@ def _counts(state: dict[str, Tensor], source: str) -> tuple[int, int]:
     if any(tensor is None or tensor.ndim == 0 or tensor.shape[0] < 1 for tensor in heads):
         _refuse_foreign(state, source)
         raise CheckpointError(
-            f"{source} is not a checkpoint of {_SUPPORTED}: it has no class head or no queries; "
+            f"{source} is not a checkpoint of {foreign.SUPPORTED}: it has no class head or no queries; "
             f"among its {len(state)} tensors are {_join_first(list(state))}"
         )
     classes, queries = (tensor.shape[0] for tensor in heads if tensor is not None)
@@ -105,8 +119,8 @@ def _refuse_foreign(state: dict[str, Tensor], source: str) -> None:
     """Raise CheckpointError if the tensors are those of a model that is known, but not supported."""
     if model := foreign.name_of(state):
         raise CheckpointError(
-            f"{source} is a checkpoint of {model}, which is not supported: give one of {_SUPPORTED} with a backbone "
-            "that pem-export --list shows"
+            f"{source} is a checkpoint of {model}, which is not supported: give one of {foreign.SUPPORTED} "
+            "with a backbone that pem-export --list shows"
         )
 
 

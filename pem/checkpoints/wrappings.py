@@ -1,133 +1,133 @@
-"""Finds the model's tensors in what training scripts save: inside dictionaries, under prefixes, beside averages."""
+"""Takes the model's tensors out of what training scripts save, and says what else there was."""
 
 from __future__ import annotations
 
-import re
-from collections import deque
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from pem_edge.pem.checkpoints.formats.inert_pickle import Value
-from pem_edge.pem.checkpoints.names import foreign
+from pem_edge.pem.checkpoints import parts
+from pem_edge.pem.checkpoints.formats.inert_pickle import Call, Value, leaves
+from pem_edge.pem.checkpoints.formats.pickled_names import class_of, is_foreign, written
+from pem_edge.pem.checkpoints.names.foreign import SUPPORTED, name_of_pickle
+from pem_edge.pem.checkpoints.parts import Part
+from pem_edge.runtime.errors import CheckpointError
+from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say
 
-_DEPTH = 3
-_NOT_WEIGHTS = re.compile(r"optim|sched|scaler|callback|loop|hyper_parameters|hparams|config", re.IGNORECASE)
-"""Matches the keys of what training needs besides weights."""
+_SWAPPED = ("state_dict", "ema_state_dict", "message_hub")
+"""Keys of mmengine's files with averages."""
 
-_AVERAGE = re.compile(r"(^|[._])(ema|average|averaged|swa)([._]|$)", re.IGNORECASE)
-"""Matches the names of weights averaged over training, such as "model_ema", "ema_state" and "average"."""
-
-_TOP_NAMES = frozenset({"backbone", "pixel_decoder", "decoder", "sem_seg_head", "criterion"})
-"""First parts of names in a model, ours or published."""
-
-_BACKBONE_NAMES = frozenset({"features", "layers", "patch_embed", "stem"})
+_WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
+"""What PyTorch puts into the names of parts of a model that it wraps."""
 
 
-class _Part(NamedTuple):
-    """Tensors in one dictionary of a file, and the keys that lead to it."""
-
-    path: tuple[str, ...]
-    tensors: dict[str, Tensor]
-
-    @property
-    def name(self) -> str:
-        return ".".join(self.path)
-
-    @property
-    def is_average(self) -> bool:
-        return any(_AVERAGE.search(key) for key in self.path)
-
-
-def unwrap(document: Value, say: Say) -> dict[str, Tensor]:
+def unwrap(document: Value, say: Say, part: str | None = None, *, source: str = "the checkpoint") -> dict[str, Tensor]:
     """Return the model's tensors by name, floating-point ones as float32.
 
     Args:
-        document: What was saved: tensors or arrays in dictionaries.
-        say: Told which of several sets of weights was taken, and which prefix was taken off the names.
+        document: What was saved: tensors or arrays in dictionaries and lists, and records of other objects.
+        say: Told which of several sets of weights was taken, what was left out, and which prefix was taken off names.
+        part: The name of the set of weights to take, such as "model_ema"; None for the model, or for what there is.
+        source: What to call the checkpoint in an error message.
 
     Raises:
         ValueError: If there are no tensors.
+        CheckpointError: If there is a whole pickled model instead, or no set of weights is called ``part``.
     """
-    parts = list(_parts(document))
-    if not parts:
-        found = "no tensors" if isinstance(document, Mapping) else f"a {type(document).__name__}"
-        raise ValueError(f"holds {found}, expected a dictionary of tensors by name")
-    chosen = min(parts, key=lambda part: (part.is_average, -len(part.tensors), len(part.path)))
-    _tell_choice(chosen, [part for part in parts if part is not chosen], say)
-    return _without_prefix(chosen.tensors, say)
+    objects = _objects(document)
+    found = parts.find(document)
+    if not found:
+        _refuse_models(document, source)
+        kind = "no tensors" if isinstance(document, Mapping | list | tuple) else f"a {type(document).__name__}"
+        raise ValueError(f"holds {kind}, expected a dictionary of tensors by name")
+    chosen = _default(found) if part is None else _named(part, found, source)
+    if part is None:
+        _tell_choice(chosen, [each for each in found if each is not chosen], say)
+    if isinstance(document, Mapping) and document.keys() >= {*_SWAPPED}:
+        say("mmengine saves averages over training as state_dict, the weights of the last step as ema_state_dict")
+    if objects:
+        say(f"left out objects of {_first(objects)}, which are not weights")
+    return _taken(chosen, say)
 
 
-def _parts(document: Value) -> Iterator[_Part]:
-    """Yield the parts of ``document``, each once under its shortest path, however often the file refers to it.
-
-    Those that are called averages come last: what has another name, too, is no average.
-    """
-    seen: set[int] = set()
-    plain: deque[tuple[tuple[str, ...], Value]] = deque([((), document)])
-    averages: deque[tuple[tuple[str, ...], Value]] = deque()
-    while plain or averages:
-        path, value = (plain or averages).popleft()
-        if not isinstance(value, Mapping) or len(path) > _DEPTH or id(value) in seen:
-            continue
-        seen.add(id(value))
-        tensors = {key: _tensor(each) for key, each in value.items() if isinstance(key, str) and _is_tensor(each)}
-        if tensors:
-            yield _Part(path, tensors)
-        for key, each in value.items():
-            if isinstance(key, str) and not _NOT_WEIGHTS.search(key):
-                (averages if _AVERAGE.search(key) else plain).append(((*path, key), each))
+def _objects(document: Value) -> list[str]:
+    """Return the classes, of other packages, of what is beside the tensors."""
+    classes = (class_of(each) for _, each in leaves(document) if isinstance(each, Call))
+    return list(dict.fromkeys(written(each) for each in classes if each is not None and is_foreign(each)))
 
 
-def _tell_choice(chosen: _Part, others: list[_Part], say: Say) -> None:
-    averages = [part.name for part in others if part.is_average]
+def _refuse_models(document: Value, source: str) -> None:
+    for _, each in leaves(document):
+        if isinstance(each, Call) and isinstance(each.state, dict) and "_modules" in each.state:
+            name = class_of(each)
+            if name is not None and (model := name_of_pickle(written(name))) is not None:
+                raise CheckpointError(
+                    f"{source} is a checkpoint of {model}, which is not supported: give one of {SUPPORTED}"
+                )
+            raise CheckpointError(
+                f"{source} holds a whole model, an object of {written(name) if name else 'an unknown class'}, "
+                "which takes its own code to load: it was not loaded; where that code is, "
+                "save torch.save({'model': model.state_dict()}, path)"
+            )
+
+
+def _default(found: list[Part]) -> Part:
+    """Return the set of weights that was most likely meant: a model rather than less, and no averages if possible."""
+    most = max(len(each.tensors) for each in found)
+
+    def rank(part: Part) -> tuple[bool, bool, bool, int, int]:
+        count = len(part.tensors)
+        return not part.holds_model, 2 * count < most, part.is_average, -count, part.name.count(".")
+
+    return min(found, key=rank)
+
+
+def _named(part: str, found: list[Part], source: str) -> Part:
+    for each in found:
+        if each.name == part:
+            return each
+    counts = [f"{each.name} ({plural(len(each.tensors), 'tensor')})" for each in found]
+    raise CheckpointError(f"{source} has no part {part!r}, expected one of {_first(counts, 10)}")
+
+
+def _tell_choice(chosen: Part, others: list[Part], say: Say) -> None:
+    averages = [each.name for each in others if each.is_average]
+    name = "at the top" if chosen.name == "top" else chosen.name
     if chosen.is_average:
         say(f"the weights are averages over training ({chosen.name}), there are no others")
     elif averages:
-        say(f"took the weights {chosen.name or 'at the top'}, not their averages over training ({', '.join(averages)})")
-    left = [part for part in others if not part.is_average]
+        say(
+            f"took the weights {name}, not their averages over training ({_first(averages)}): "
+            f"--part {' or --part '.join(averages[:3])} takes those"
+        )
+    left = [each for each in others if chosen.is_average or not each.is_average]
     if left:
-        count = sum(len(part.tensors) for part in left)
-        say(f"left out {count} tensors in {', '.join(part.name or 'the top' for part in left)}")
+        count = plural(sum(len(each.tensors) for each in left), "tensor")
+        models = [each.name for each in left if each.holds_model][:3]
+        choice = f": --part {' or --part '.join(models)} takes those" if models else ""
+        say(f"left out {count} in {_first('the top' if each.name == 'top' else each.name for each in left)}{choice}")
 
 
-def _without_prefix(tensors: dict[str, Tensor], say: Say) -> dict[str, Tensor]:
-    """Return the tensors without what wrappers such as DataParallel put before their names."""
-    taken = ""
-    while (prefix := _wrapper(tensors)) is not None:
-        inside = {key.removeprefix(f"{prefix}."): each for key, each in tensors.items() if key.startswith(f"{prefix}.")}
-        if left := sorted({key.partition(".")[0] for key in tensors} - {prefix}):
-            say(f"left out {len(tensors) - len(inside)} tensors of {', '.join(left[:3])}{', …' if left[3:] else ''}")
-        taken, tensors = f"{taken}{prefix}.", inside
-    if taken:
-        say(f"took the prefix {taken!r} off the names of tensors")
-    return tensors
+def _taken(chosen: Part, say: Say) -> dict[str, Tensor]:
+    """Return the tensors of a part, whose names are without what wrappers put before and into them."""
+    if chosen.beside:
+        firsts = sorted({name.partition(".")[0] for name in chosen.beside})
+        say(f"left out {plural(len(chosen.beside), 'tensor')} of {_first(firsts)}")
+    if chosen.prefix:
+        say(f"took the prefix {chosen.prefix!r} off the names of tensors")
+    state = {name: _tensor(each) for name, each in chosen.tensors.items()}
+    for wrapper in _WRAPPERS:
+        if any(wrapper in name for name in state):
+            say(f"took {wrapper!r} out of the names of tensors")
+            state = {name.replace(wrapper, ""): each for name, each in state.items()}
+    return state
 
 
-def _wrapper(tensors: Mapping[str, Tensor]) -> str | None:
-    """Return the first part of names that a wrapper added, None if there is none."""
-    firsts = dict.fromkeys(key.partition(".")[0] for key in tensors if "." in key)
-    if _TOP_NAMES & set(firsts) or foreign.name_of(tensors):
-        return None
-    models = [first for first in firsts if _holds_model(tensors, first)]
-    if models:
-        return min(models, key=lambda first: bool(_AVERAGE.search(first)))
-    (only,) = firsts if len(firsts) == 1 and all("." in key for key in tensors) else (None,)
-    return None if only in _BACKBONE_NAMES else only
-
-
-def _holds_model(tensors: Mapping[str, Tensor], first: str, depth: int = _DEPTH) -> bool:
-    """Return whether names of a model's parts follow ``first`` and at most ``depth`` - 1 further prefixes."""
-    parts = (key.split(".")[1 : depth + 1] for key in tensors if key.startswith(f"{first}."))
-    return any(_TOP_NAMES & set(each) for each in parts)
-
-
-def _is_tensor(value: Value) -> bool:
-    return isinstance(value, Tensor | np.ndarray)
+def _first(names: Iterable[str], count: int = 3) -> str:
+    names = list(names)
+    return ", ".join(names[:count]) + (", …" if names[count:] else "")
 
 
 def _tensor(value: Value) -> Tensor:

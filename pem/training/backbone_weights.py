@@ -8,23 +8,10 @@ from pathlib import Path
 from torch import Tensor
 
 from pem_edge.pem import checkpoints
-from pem_edge.pem.checkpoints.names.detectron2 import our_name
+from pem_edge.pem.checkpoints.names import detectron2, torchvision
 from pem_edge.pem.model import PEM
 from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.progress import Say
-
-_RESNET_NAMES = [
-    (re.compile(pattern), replacement)
-    for pattern, replacement in (
-        *((rf"^layer{stage}\.", f"res{stage + 1}.") for stage in range(1, 5)),
-        (r"^conv1\.", "stem.conv."),
-        (r"^bn1\.", "stem.bn."),
-        (r"^(res\d\.\d+)\.conv(\d)\.", r"\1.conv\2.conv."),
-        (r"^(res\d\.\d+)\.bn(\d)\.", r"\1.conv\2.bn."),
-        (r"^(res\d\.\d+)\.downsample\.0\.", r"\1.shortcut.conv."),
-        (r"^(res\d\.\d+)\.downsample\.1\.", r"\1.shortcut.bn."),
-    )
-]
 
 _OPTIONAL = re.compile(r"num_batches_tracked$|^norms\.\d")
 """Matches tensors that classifiers may lack: BatchNorm's counters, and the norms of Swin's feature maps."""
@@ -58,10 +45,8 @@ def load_backbone(model: PEM, path: Path, say: Say) -> None:
 def _our_name(key: str) -> str:
     key = key.removeprefix("backbone.")
     if key.startswith(("features.", "patch_embed.", "layers.")):
-        return our_name(f"backbone.{key}").removeprefix("backbone.")
-    for pattern, replacement in _RESNET_NAMES:
-        key = pattern.sub(replacement, key)
-    return key
+        return detectron2.our_name(f"backbone.{key}").removeprefix("backbone.")
+    return torchvision.our_name(key)
 
 
 def _example(names: list[str]) -> str:

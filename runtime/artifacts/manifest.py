@@ -8,7 +8,7 @@ are in one folder, ``model.json`` is the engine's manifest.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -30,6 +30,12 @@ MAX_BATCH, MAX_CLASSES, MAX_QUERIES = 1024, 65_536, 65_536
 """Limits on what a manifest may claim; memory is allocated for it. The limit on pixels is that of images."""
 
 _LIMIT = 100_000_000
+
+Task = Literal["panoptic", "semantic", "instance"]
+"""What a model was trained for."""
+
+TASKS: tuple[Task, ...] = get_args(Task)
+"""All tasks."""
 
 METADATA_KEY = "pem-edge"
 """Key of the manifest's JSON among an ONNX model's metadata."""
@@ -86,10 +92,10 @@ class InputSpec(msgspec.Struct, frozen=True):
 
 
 class Thresholds(msgspec.Struct, frozen=True):
-    """The thresholds of the panoptic merge, each 0 to 1.
+    """The default thresholds, each 0 to 1.
 
     Attributes:
-        score: The minimum class probability of a segment.
+        score: The minimum class probability of a segment, and the minimum score of an instance.
         overlap: The minimum fraction of a mask's area that must remain visible after other masks took their pixels.
     """
 
@@ -103,7 +109,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         schema_version: The version of the schema.
         variant: The name of the model variant, such as "pem-stdc1".
-        task: The task, which is panoptic segmentation.
+        task: What the model was trained for.
         input: The input tensor.
         outputs: The types of the two output tensors.
         queries: The number of object queries, Q.
@@ -123,7 +129,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     schema_version: int = SCHEMA_VERSION
     variant: str
-    task: Literal["panoptic"] = "panoptic"
+    task: Task = "panoptic"
     input: InputSpec
     outputs: dict[Literal["logits", "masks"], Literal["float32", "float16"]]
     queries: int

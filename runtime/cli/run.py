@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
@@ -15,21 +13,17 @@ from tqdm import tqdm
 
 from pem_edge.runtime import files, sources
 from pem_edge.runtime.artifacts import artifact as artifacts
-from pem_edge.runtime.cli import console, output, run_options, signals
+from pem_edge.runtime.cli import console, output, run_options, run_records, signals
 from pem_edge.runtime.cli.run_options import RunRequest
 from pem_edge.runtime.inference.segmenter import Segmenter
 from pem_edge.runtime.inference.stream import Stream
 from pem_edge.runtime.loading import load
-from pem_edge.runtime.outside.printable import printable
 from pem_edge.runtime.plurals import plural
-from pem_edge.runtime.results.result import Result
-from pem_edge.runtime.results.saving import Outputs
+from pem_edge.runtime.results.saving import DEFAULT_KINDS, Outputs
 from pem_edge.runtime.serving import live
 from pem_edge.runtime.sources.frame import format_count
 from pem_edge.runtime.verification.verify import require, verify
 from pem_edge.runtime.versioned_json import JsonObject
-
-_MAX_LABELS = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(request: RunRequest) -> JsonObject:
-    outputs = Outputs(request.kinds, request.output, request.source)
+    kinds = _kinds(request)
+    outputs = Outputs(kinds, request.output, request.source)
     if not request.overwrite:
         outputs.refuse_existing()
     if request.verify:
@@ -49,10 +44,18 @@ def _run(request: RunRequest) -> JsonObject:
         score_threshold=request.score_threshold,
         overlap_threshold=request.overlap_threshold,
         threads=request.threads,
+        task=request.task,
     )
-    if request.kinds:
+    if kinds:
         files.make_folder(request.output)
     return _segment(request, segmenter, outputs)
+
+
+def _kinds(request: RunRequest) -> Sequence[str]:
+    """Return the kinds of files to save. The model's task is looked up before it is loaded, which may take long."""
+    if request.kinds is not None:
+        return request.kinds
+    return DEFAULT_KINDS[request.task or artifacts.read(request.model).manifest.task]
 
 
 def _verify(request: RunRequest) -> None:
@@ -84,12 +87,12 @@ def _segment(request: RunRequest, segmenter: Segmenter, outputs: Outputs) -> Jso
             with signals.held():  # a frame is in all of the files and in the report, or in none
                 paths = outputs.save(result)
                 if request.json:
-                    images.append(_make_record(result, paths))
+                    images.append(run_records.make_record(result, paths))
             if board is not None:
                 board.update(result, stream.dropped)
             if not request.json:
                 with tqdm.external_write_mode():
-                    output.show(_describe(result))
+                    output.show(run_records.describe(result))
     return report
 
 
@@ -146,30 +149,6 @@ def _print_summary(request: RunRequest, stream: Stream) -> Iterator[None]:
             rate = stream.taken / (time.perf_counter() - start)
             taken = format_count(stream.taken)
             output.show(f"{request.source.name}: {taken}, {rate:.1f} per second, {stream.dropped} dropped")
-
-
-def _make_record(result: Result, paths: dict[str, Path]) -> JsonObject:
-    return {
-        "image": printable(result.name),
-        "segments": [asdict(segment) for segment in result.segments],
-        "overlay": _text(paths.get("overlay")),
-        "panoptic": _text(paths.get("panoptic")),
-        "milliseconds": {stage: round(time, 3) for stage, time in result.milliseconds.items()},
-    }
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else printable(str(path))
-
-
-def _describe(result: Result) -> str:
-    """Describe a result in one line: its number of segments, the classes of the largest ones, and the time."""
-    largest = sorted(result.segments, key=lambda segment: segment.area, reverse=True)
-    counts = Counter(segment.label for segment in largest)
-    shown = [label if count == 1 else f"{count} {label}" for label, count in counts.items()][:_MAX_LABELS]
-    more = [f"{len(counts) - len(shown)} more"] if len(counts) > len(shown) else []
-    classes = f" ({', '.join(shown + more)})" if shown else ""
-    return f"{result.name}: {plural(len(largest), 'segment')}{classes}, {sum(result.milliseconds.values()):.1f} ms"
 
 
 if __name__ == "__main__":

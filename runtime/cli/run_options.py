@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pem_edge.runtime import sources
+from pem_edge.runtime.artifacts.manifest import TASKS, Task
 from pem_edge.runtime.backends.settings import MAX_THREADS
 from pem_edge.runtime.cli import console
 from pem_edge.runtime.results.saving import KINDS
@@ -14,12 +15,12 @@ from pem_edge.runtime.serving import live
 from pem_edge.runtime.sources import Source
 
 DESCRIPTION = "pem-run: segment images, a video, a camera or a stream with an exported model."
-_DEFAULT_KINDS = ("overlay", "panoptic")
 
 _EXAMPLES = """\
 examples:
   pem-run out/pem.onnx street.jpg
   pem-run out/pem.onnx drive.mp4 --save overlay,json -o results
+  pem-run out/pem.onnx photos --task instance --score-threshold 0  all instances, for COCO's evaluation
   pem-run out/pem.onnx 0 --live                                  the first camera, on a page at 127.0.0.1:8080
   pem-run out/pem.onnx rtsp://camera/stream --frames 1000
   ffmpeg -i drive.mkv -f rawvideo -pix_fmt rgb24 - | pem-run out/pem.onnx - --raw-size 720x1280
@@ -65,12 +66,14 @@ class RunRequest:
         model: The path of an exported model, or "demo".
         source: The images to segment.
         output: The folder to save files in.
-        kinds: The kinds of files to save, out of `results.saving.KINDS`.
+        task: What to show and save; None for what the model was trained for.
+        kinds: The kinds of files to save, out of `results.saving.KINDS`; None for those that fit the task.
         overwrite: Whether to replace existing files.
         frames: The number of images after which to stop; None for all.
         backend: The name of a backend; None for the fastest.
         threads: The number of CPU threads for the model; None for all.
-        score_threshold: The minimum class probability of a segment, 0 to 1; None for the manifest's.
+        score_threshold: The minimum class probability of a segment, and the minimum score of an instance, 0 to 1; None
+            for the manifest's.
         overlap_threshold: The minimum visible fraction of a mask, 0 to 1; None for the manifest's.
         live_port: The port of the live page, 0 for any free port; None for no page.
         live_host: The host name or address of the live page; None for the default.
@@ -84,7 +87,8 @@ class RunRequest:
     model: str
     source: Source
     output: Path
-    kinds: tuple[str, ...]
+    task: Task | None
+    kinds: tuple[str, ...] | None
     overwrite: bool
     frames: int | None
     backend: str | None
@@ -103,11 +107,12 @@ class RunRequest:
 
 def read(options: argparse.Namespace) -> RunRequest:
     """Build the request from parsed options. Raise InputError if the source does not exist or options conflict."""
-    default_kinds = _DEFAULT_KINDS if options.live is None else ()
+    default_kinds = None if options.live is None else ()
     return RunRequest(
         model=options.model,
         source=SourceRequest(options.source, options.raw_size, options.raw_format, options.timeout).open(),
         output=options.output,
+        task=options.task,
         kinds=default_kinds if options.save is None else options.save,
         overwrite=options.overwrite,
         frames=options.frames,
@@ -137,9 +142,12 @@ def parser() -> console.Parser:
         "--save",
         metavar="KINDS",
         type=_kinds,
-        help="any of overlay, panoptic (PNGs in COCO's format) and json (panoptic.json, which lists their segments), "
-        "separated by commas; default: overlay,panoptic, or nothing with --live",
+        help="any of overlay, panoptic (PNGs in COCO's format), json (panoptic.json, which lists their segments), "
+        "semantic (PNGs of class indices, of 8 bits up to 256 classes, else of 16) and instances (instances.json, "
+        "COCO's results with masks as RLE), separated by commas; default: overlay and panoptic, semantic or instances, "
+        "as the task is, or nothing with --live",
     )
+    parser.add_argument("--task", choices=TASKS, help="what to show and save; default: what the model was trained for")
     parser.add_argument("--frames", metavar="N", type=console.positive, help="stop after that many images")
     console.add_backend(parser)
     parser.add_argument(
@@ -149,7 +157,10 @@ def parser() -> console.Parser:
         help="CPU threads that run the model; default: all",
     )
     parser.add_argument(
-        "--score-threshold", metavar="P", type=console.fraction, help="minimum class probability, 0 to 1"
+        "--score-threshold",
+        metavar="P",
+        type=console.fraction,
+        help="minimum class probability of a segment or score of an instance, 0 to 1; default: the manifest's",
     )
     parser.add_argument(
         "--overlap-threshold", metavar="P", type=console.fraction, help="minimum visible fraction of a mask, 0 to 1"

@@ -26,7 +26,7 @@ def draw(sample: Sample, result: Result) -> NDArray[np.uint8]:
     Errors are drawn over the image in gray: red if the class is wrong or missing, yellow if the class is right but the
     segment matches no true segment, and blue if the pixel is not scored because its truth is void or a crowd.
     """
-    panels = [sample.image, _draw_truth(sample, result), result.draw(), _draw_errors(sample, result)]
+    panels = [sample.image, _draw_truth(sample, result), result.draw("panoptic"), _draw_errors(sample, result)]
     gap = np.full((len(sample.image), _GAP, 3), 255, np.uint8)
     return np.hstack([part for panel in panels for part in (panel, gap)][:-1])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar, overload
@@ -15,7 +16,7 @@ from pem_edge.runtime import images, sources
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.artifacts.labels import Label
-from pem_edge.runtime.artifacts.manifest import Thresholds
+from pem_edge.runtime.artifacts.manifest import Manifest, Task, Thresholds
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.images import Image
 from pem_edge.runtime.inference import batches, postprocess
@@ -38,13 +39,15 @@ class Segmenter:
     Attributes:
         manifest: The artifact's manifest.
         backend: The backend that loaded the artifact.
-        thresholds: The default thresholds of segments.
+        thresholds: The default thresholds of segments and instances.
+        task: What results show: what the model was trained for, or what was asked for.
     """
 
-    def __init__(self, backend: SegmenterBackend, thresholds: Thresholds) -> None:
+    def __init__(self, backend: SegmenterBackend, thresholds: Thresholds, task: Task | None = None) -> None:
         self.manifest = backend.artifact.manifest
         self.backend = backend
         self.thresholds = thresholds
+        self.task: Task = task or self.manifest.task
         self._pipeline = backend.pipeline()
 
     @overload
@@ -74,7 +77,8 @@ class Segmenter:
             image: An image file; a Pillow image; or an array of any library in host memory: RGB uint8 (H, W, 3), gray
                 (H, W) or RGBA (H, W, 4). Or a list or tuple of these, mixed and of any sizes. Images that have the same
                 size at the model's input share batches.
-            score_threshold: The minimum class probability of a segment, 0 to 1; None for the segmenter's default.
+            score_threshold: The minimum class probability of a segment, and the minimum score of the instances that
+                the result shows, 0 to 1; None for the segmenter's default.
             overlap_threshold: The minimum visible fraction of a segment's mask, 0 to 1; None for the segmenter's
                 default.
 
@@ -125,8 +129,8 @@ class Segmenter:
         """Free the backend. Later calls raise BackendError."""
         self.backend.close()
 
-    def __reduce__(self) -> tuple[type[Segmenter], tuple[SegmenterBackend, Thresholds]]:
-        return type(self), (self.backend, self.thresholds)
+    def __reduce__(self) -> tuple[type[Segmenter], tuple[SegmenterBackend, Thresholds, Task]]:
+        return type(self), (self.backend, self.thresholds, self.task)
 
     def __enter__(self) -> Segmenter:
         return self
@@ -144,7 +148,7 @@ class Segmenter:
             inferred = self._pipeline.infer([image for _, image in batch], thresholds)
             merged = self._pipeline.merge(inferred)
             for (index, _), found in zip(batch, merged, strict=True):
-                results[index] = self._make_result(jobs[index], found)
+                results[index] = self._make_result(jobs[index], found, thresholds)
         return [results[index] for index in range(len(given))]
 
     def _prepare(self, image: object, jobs: list[Job]) -> Prepared:
@@ -159,9 +163,9 @@ class Segmenter:
 
     def _finish(self, job: Job) -> Result:
         (merged,) = self._pipeline.merge(job.state)
-        return self._make_result(job, merged)
+        return self._make_result(job, merged, self.thresholds)
 
-    def _make_result(self, job: Job, merged: Merged) -> Result:
+    def _make_result(self, job: Job, merged: Merged, thresholds: Thresholds) -> Result:
         return Result(
             name=job.name,
             image=job.image,
@@ -170,9 +174,11 @@ class Segmenter:
             milliseconds=job.milliseconds | merged.milliseconds,
             labels=self.manifest.classes,
             geometry=merged.geometry,
+            task=self.task,
+            score_threshold=thresholds.score,
             outputs=merged.outputs,
             compute_semantic=postprocess.classify_pixels,
-            compute_instances=_find_instances,
+            compute_instances=partial(_find_instances, _with_instances(self.manifest)),
             time=job.time,
         )
 
@@ -186,10 +192,26 @@ def _read(image: object) -> Job:
     return Job("", pixels, {}, None)
 
 
+def _with_instances(manifest: Manifest) -> frozenset[int]:
+    """Return the classes that have instances: all of a model that was trained for instances, whatever they are called.
+
+    As in Mask2Former's code, stuff is left out of what a model for panoptic segmentation finds.
+    """
+    if manifest.task == "instance":
+        return frozenset(range(len(manifest.classes)))
+    return frozenset(labels.things(manifest.classes))
+
+
 def _find_instances(
-    logits: NDArray[np.floating], masks: NDArray[np.floating], geometry: Geometry, classes: Sequence[Label]
+    things: frozenset[int],
+    logits: NDArray[np.floating],
+    masks: NDArray[np.floating],
+    geometry: Geometry,
+    classes: Sequence[Label],
+    score_threshold: float,
 ) -> list[Instance]:
-    return add_labels(postprocess.find_instances(logits, masks, geometry, labels.things(classes)), classes)
+    found = postprocess.find_instances(logits, masks, geometry, things, score_threshold=score_threshold)
+    return add_labels(found, classes)
 
 
 def choose_thresholds(defaults: Thresholds, score: float | None, overlap: float | None) -> Thresholds:

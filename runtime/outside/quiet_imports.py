@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_SWITCHES = {"ORT_DISABLE_TELEMETRY": "1"}
+_SWITCHES = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 """Environment variables that libraries read while they are imported, with the values that keep them quiet."""
 
 _SENDERS = ("openvino_telemetry",)

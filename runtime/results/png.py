@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from pem_edge.runtime import files
 
 
-def write(path: Path, image: NDArray[np.uint8], *, option: str = "-o") -> None:
-    """Write an image, RGB uint8 (H, W, 3), which appears under its name when it is complete.
+def write(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16], *, option: str = "-o") -> None:
+    """Write an image, which appears under its name when it is complete.
+
+    The image is RGB uint8 (H, W, 3), or gray (H, W) of 8 or 16 bits.
 
     Missing folders are created. ``option`` is the option of the command that names the place, for the message.
 
     Raises:
         OutputError: If the folder cannot be written or the disk is full.
     """
+    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     with files.write_atomically(path, option=option) as temporary:
-        temporary.write_bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
+        temporary.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())

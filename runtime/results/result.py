@@ -6,18 +6,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime import files
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.artifacts.labels import Label
-from pem_edge.runtime.results import coco_format, drawing, png
+from pem_edge.runtime.artifacts.manifest import Task
+from pem_edge.runtime.outside.printable import printable
+from pem_edge.runtime.results import coco_format, drawing, instance_records, png, regions
+from pem_edge.runtime.results.regions import Regions
 from pem_edge.runtime.results.segments import Instance, Segment
 from pem_edge.runtime.sources.names import usable
 
 Logits = NDArray[np.floating]
+
+_CLASSES_IN_A_BYTE = 256
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -32,10 +39,13 @@ class Result:
             from a file.
         labels: The model's classes, in the order of their indices.
         geometry: The sizes of the model's input, of the image within it, and of the result.
+        task: What `draw` and `save` show: what the model was trained for, or what it was loaded for.
+        score_threshold: The minimum score of the instances that they show.
         outputs: Returns the model's outputs for this image: class logits (Q, K+1), of which the last column is "no
             object", and mask logits (Q, h, w).
         compute_semantic: Returns the value of `semantic` from the outputs and the geometry.
-        compute_instances: Returns the value of `instances` from the outputs, the geometry and the labels.
+        compute_instances: Returns the value of `instances` from the outputs, the geometry, the labels and a minimum
+            score.
         name: The path of the image, or its number in a video; empty if it came from an array.
         time: When the image is to be shown, in seconds since any moment of its video or stream; None for others.
     """
@@ -46,9 +56,11 @@ class Result:
     milliseconds: Mapping[str, float]
     labels: Sequence[Label]
     geometry: Geometry
+    task: Task = "panoptic"
+    score_threshold: float = 0.5
     outputs: Callable[[], tuple[Logits, Logits]]
     compute_semantic: Callable[[Logits, Logits, Geometry], NDArray[np.int32]]
-    compute_instances: Callable[[Logits, Logits, Geometry, Sequence[Label]], list[Instance]]
+    compute_instances: Callable[[Logits, Logits, Geometry, Sequence[Label], float], list[Instance]]
     name: str = ""
     time: float | None = None
 
@@ -60,17 +72,41 @@ class Result:
     @cached_property
     def instances(self) -> list[Instance]:
         """The masks of objects with their scores, highest score first. Masks may overlap; computed on first access."""
-        return self.compute_instances(*self.outputs(), self.geometry, self.labels)
+        return self.compute_instances(*self.outputs(), self.geometry, self.labels, 0.0)
 
-    def draw(self) -> NDArray[np.uint8]:
-        """Return a drawing of the segments over the image with names and a legend, RGB uint8 (H, W, 3)."""
-        return drawing.draw(self.image, self.panoptic, self.segments, self.labels)
+    @cached_property
+    def confident_instances(self) -> list[Instance]:
+        """The instances whose score is at least `score_threshold`; computed on first access, and without the others."""
+        return self.compute_instances(*self.outputs(), self.geometry, self.labels, self.score_threshold)
+
+    def regions(self, task: Task | None = None) -> Regions:
+        """Return what `draw` draws: a map of ids and its segments.
+
+        Args:
+            task: "panoptic" for the segments; "semantic" for a region per class; "instance" for the visible part of
+                each of `confident_instances`, those of higher score on top; None for the result's task.
+        """
+        task = task or self.task
+        if task == "panoptic":
+            return Regions(self.panoptic, self.segments)
+        return self._classes if task == "semantic" else self._visible_instances
+
+    def draw(self, task: Task | None = None) -> NDArray[np.uint8]:
+        """Return a drawing of the regions over the image with names and a legend, RGB uint8 (H, W, 3).
+
+        Args:
+            task: What to draw, see `regions`; None for the result's task.
+        """
+        drawn = self.regions(task)
+        return drawing.draw(self.image, drawn.ids, drawn.segments, self.labels)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> list[Path]:
-        """Save the drawing and the panoptic map, in COCO's format, as PNG files, and return their paths.
+        """Save the drawing and what fits the task, and return the two paths.
 
-        They are named after the image, such as ``street_overlay.png`` and ``street_panoptic.png``; after "image" if it
-        has no name.
+        They are named after the image, such as ``street_overlay.png``; after "image" if it has no name. Of a panoptic
+        result, ``street_panoptic.png`` is the map in COCO's format. Of a semantic one, ``street_semantic.png`` has the
+        index of each pixel's class, in 8 bits up to 256 classes, else in 16. Of one of instances,
+        ``street_instances.json`` lists `confident_instances` as COCO's results.
 
         Args:
             folder: The folder, which is created if it is missing.
@@ -80,12 +116,38 @@ class Result:
             OutputError: If a file exists and must not be replaced, or cannot be written.
         """
         stem = usable(Path(self.name).stem) or "image"
-        paths = [Path(folder) / f"{stem}_{kind}.png" for kind in ("overlay", "panoptic")]
-        for path in paths if not overwrite else []:
+        name = f"{stem}_instances.json" if self.task == "instance" else f"{stem}_{self.task}.png"
+        overlay, found = Path(folder) / f"{stem}_overlay.png", Path(folder) / name
+        for path in (overlay, found) if not overwrite else ():
             files.refuse_existing(path)
-        for path, image in zip(paths, (self.draw(), coco_format.encode(self.panoptic)), strict=True):
-            png.write(path, image)
-        return paths
+        png.write(overlay, self.draw())
+        if self.task == "instance":
+            records = instance_records.of(self.confident_instances, stem, printable(Path(self.name).name))
+            with files.write_atomically(found) as temporary:
+                temporary.write_bytes(msgspec.json.encode(records))
+        else:
+            png.write(found, self.encode_map(self.task))
+        return [overlay, found]
+
+    def encode_map(self, task: Literal["panoptic", "semantic"]) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """Return a map as the pixels of a PNG.
+
+        Returns:
+            The panoptic map in COCO's format, RGB uint8 (H, W, 3); or the class index of each pixel, (H, W), uint8 for
+            up to 256 classes and else uint16.
+        """
+        if task == "panoptic":
+            return coco_format.encode(self.panoptic)
+        fits = len(self.labels) <= _CLASSES_IN_A_BYTE
+        return self.semantic.astype(np.uint8) if fits else self.semantic.astype(np.uint16)
+
+    @cached_property
+    def _classes(self) -> Regions:
+        return regions.of_classes(self.semantic, self.labels)
+
+    @cached_property
+    def _visible_instances(self) -> Regions:
+        return regions.of_instances(self.confident_instances, self.panoptic.shape)
 
     def __getstate__(self) -> dict[str, object]:
         """Return what is pickled: all attributes, and instead of the function ``outputs`` what it returns."""

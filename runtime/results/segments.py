@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from functools import cached_property
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.labels import Label
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+Box = tuple[int, int, int, int]
+"""Bounding box (x, y, width, height) in pixels, as in COCO."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Segment:
     isthing: bool
     score: float
     area: int
-    bbox: tuple[int, int, int, int]
+    bbox: Box
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,22 @@ class Instance:
     label: str
     score: float
     mask: NDArray[np.bool_]
+
+    @cached_property
+    def area(self) -> int:
+        """Number of pixels of the mask."""
+        return int(np.count_nonzero(self.mask))
+
+    @cached_property
+    def bbox(self) -> Box:
+        """Bounding box (x, y, width, height) of the mask in pixels, as in COCO; four zeros if it has no pixels."""
+        return bounding_box(self.mask)
+
+
+def bounding_box(mask: NDArray[np.bool_]) -> Box:
+    """Return the smallest box (x, y, width, height) around the pixels of a mask (H, W); four zeros if it has none."""
+    x, y, width, height = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
+    return x, y, width, height
 
 
 Region = TypeVar("Region", Segment, Instance)

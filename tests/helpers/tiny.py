@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from pem_edge.pem.backbones import STDC, SwinTransformer
-from pem_edge.pem.variants import TransformerVariant, Variant
+from pem_edge.pem.variant import TransformerVariant, Variant
 
 TINY = Variant(
     "tiny",

@@ -153,9 +153,9 @@ def test_stages_of_the_encoder_see_the_published_tokens(depths: Depths, recalibr
         torch.testing.assert_close(ours, expected, rtol=0, atol=1e-4)
 
 
-@given(height=st.integers(1, 15), width=st.integers(1, 15), shifted=st.booleans())
-def test_windows_see_what_published_windows_see(height: int, width: int, shifted: bool) -> None:
-    module = randomized(WindowAttention(8, 2, shifted=shifted))
+@given(height=st.integers(1, 15), width=st.integers(1, 15), window=st.sampled_from((2, 7, 12)), shifted=st.booleans())
+def test_windows_see_what_published_windows_see(height: int, width: int, window: int, shifted: bool) -> None:
+    module = randomized(WindowAttention(8, 2, window, shifted=shifted))
     x = torch.randn(2, height, width, 8)
     torch.testing.assert_close(module(x), transformer.window_attend(module, x), rtol=0, atol=1e-4)
 

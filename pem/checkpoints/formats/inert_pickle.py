@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pickletools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -37,12 +37,14 @@ class Call:
         arguments: The arguments.
         state: The argument of ``__setstate__``, or None.
         items: The items that would be set in the result.
+        elements: The elements that would be added to the result.
     """
 
     function: Value
     arguments: tuple[Value, ...]
     state: Value = None
     items: dict[Value, Value] = field(default_factory=dict)
+    elements: list[Value] = field(default_factory=list)
 
 
 @dataclass(eq=False)
@@ -68,6 +70,25 @@ def read(file: BinaryIO, admit: Callable[[Name], object] = lambda _name: None) -
     return machine.pop()
 
 
+def leaves(document: Value) -> Iterator[tuple[str, Value]]:
+    """Yield what dictionaries, lists and tuples hold other than these, with names, from each container once."""
+    seen: set[int] = set()
+    pending: list[tuple[str, Value]] = [("", document)]
+    while pending:
+        name, value = pending.pop()
+        if not isinstance(value, Mapping | list | tuple):
+            yield name or "it", value
+        elif id(value) not in seen:
+            seen.add(id(value))
+            items = value.items() if isinstance(value, Mapping) else enumerate(value)
+            pending += [(_inside(name, key), each) for key, each in items]
+
+
+def _inside(name: str, key: Value) -> str:
+    named = isinstance(key, str | int) and len(name) < _LONGEST_NAME
+    return f"{name}.{key}".removeprefix(".") if named else name
+
+
 _LITERALS = re.compile(
     "(BIN)?INT|BININT[12]|LONG[14]?|(BIN)?FLOAT|((SHORT_)?BIN)?STRING|((SHORT_)?BIN)?UNICODE|BINUNICODE8|"
     "(SHORT_)?BINBYTES|BINBYTES8|BYTEARRAY8"
@@ -75,10 +96,19 @@ _LITERALS = re.compile(
 """Matches the names of the opcodes whose argument is a value."""
 
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_EMPTY: dict[str, Callable[[], Value]] = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_TUPLE": tuple}
+_EMPTY: dict[str, Callable[[], Value]] = {
+    "EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_TUPLE": tuple,
+    "EMPTY_SET": lambda: Call(Name("builtins", "set"), ()),
+}  # fmt: skip
 _SIZES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _IGNORED = frozenset({"PROTO", "FRAME", "STOP"})
-_KEYS = (str, int, float, bytes, type(None))  # hashing nested tuples can take forever
+_KEYS = (str, int, float, bytes, type(None), Name, Call, Persistent)
+"""Types of keys; records are told apart by identity. Hashing nested tuples can take forever."""
+
+GETATTR = (Name("__builtin__", "getattr"), Name("builtins", "getattr"))
+"""What old pickles call for a class inside of another, and for a method: ``getattr(Outer, "Inner")``."""
+
+_LONGEST_NAME = 1000
 
 
 class _Machine:
@@ -161,9 +191,12 @@ class _Machine:
 
     def _extend(self, values: list[Value]) -> None:
         target = self._top()
+        target = target.elements if isinstance(target, Call) else target
         if not isinstance(target, list):
             raise ValueError(f"appends to a {type(target).__name__}")
         target += values
+
+    _additems = _appends
 
     def _setitem(self, _: Value) -> None:
         self._set(self._take(2))
@@ -176,9 +209,7 @@ class _Machine:
         target = target.items if isinstance(target, Call) else target
         if not isinstance(target, dict) or len(items) % 2:
             raise ValueError("sets items of what is no dictionary")
-        if not all(isinstance(key, _KEYS) for key in items[::2]):
-            raise ValueError("has keys other than text and numbers")
-        target.update(zip(items[::2], items[1::2], strict=True))
+        target.update(zip(map(_key, items[::2]), items[1::2], strict=True))
 
     def _put(self, index: int) -> None:
         self._memo[int(index)] = self._top()
@@ -203,6 +234,8 @@ class _Machine:
     def _name(self, module: Value, name: Value) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
             raise ValueError("names a function by something other than text")
+        if len(module) + len(name) > _LONGEST_NAME:
+            raise ValueError("has a name without end")
         found = Name(module, name)
         self._admit(found)
         self._stack.append(found)
@@ -211,9 +244,23 @@ class _Machine:
         function, arguments = self._take(2)
         if not isinstance(arguments, tuple):
             raise ValueError("calls a function without a tuple of arguments")
-        self._stack.append(Call(function, arguments))
+        if function not in GETATTR:
+            self._stack.append(Call(function, arguments))
+            return
+        match arguments:
+            case (Name() as owner, str(attribute)):
+                self._name(owner.module, f"{owner.name}.{attribute}")
+            case _:
+                raise ValueError("looks up an attribute of what is no class")
 
     _newobj = _reduce
+
+    def _newobj_ex(self, _: Value) -> None:
+        function, arguments, named = self._take(3)
+        self._stack.append(Call(function, (arguments, named)))
+
+    def _frozenset(self, _: Value) -> None:
+        self._stack.append(Call(Name("builtins", "frozenset"), (self._take_to_mark(),)))
 
     def _build(self, _: Value) -> None:
         state = self.pop()
@@ -224,3 +271,12 @@ class _Machine:
 
     def _binpersid(self, _: Value) -> None:
         self._stack.append(Persistent(self.pop()))
+
+
+def _key(value: Value) -> Value:
+    """Return ``value``, or a record in place of a tuple."""
+    if isinstance(value, tuple):
+        return Call(Name("builtins", "tuple"), value)
+    if not isinstance(value, _KEYS):
+        raise ValueError(f"has a {type(value).__name__} as key")
+    return value

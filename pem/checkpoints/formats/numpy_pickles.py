@@ -47,10 +47,10 @@ def read_numpy_pickle(path: Path) -> Value:
 
     with reading(path, CheckpointError, expected="a checkpoint", cure="download it again"):
         data = path.read_bytes()
-        return _Arrays(budget=len(data)).interpret(read(io.BytesIO(data), admit))
+        return Arrays(budget=len(data)).interpret(read(io.BytesIO(data), admit))
 
 
-class _Arrays:
+class Arrays:
     """Turns records of calls into arrays and dictionaries.
 
     A pickle can refer to the same bytes any number of times. The arrays together may have no more bytes than the file.
@@ -62,22 +62,27 @@ class _Arrays:
         self._interpreted: dict[tuple[int, int], Value] = {}
 
     def interpret(self, value: Value, depth: int = 4) -> Value:
-        """Return ``value`` with the arrays in its dictionaries built, down to ``depth``; the rest stays inert.
+        """Return ``value`` with what its dictionaries and lists have of arrays built, down to ``depth``.
 
-        Whatever the file refers to several times is built once.
+        The rest stays inert. Whatever the file refers to several times is built once.
         """
         if isinstance(value, Call):
             if id(value) not in self._called:
-                self._called[id(value)] = self._call(value)
+                self._called[id(value)] = self.call(value)
             value = self._called[id(value)]
-        if not isinstance(value, dict) or depth == 0:
+        if not isinstance(value, dict | list | tuple) or depth == 0:
             return value
         key = (id(value), depth)
         if key not in self._interpreted:
-            self._interpreted[key] = {name: self.interpret(each, depth - 1) for name, each in value.items()}
+            self._interpreted[key] = (
+                {name: self.interpret(each, depth - 1) for name, each in value.items()}
+                if isinstance(value, dict)
+                else [self.interpret(each, depth - 1) for each in value]
+            )
         return self._interpreted[key]
 
-    def _call(self, call: Call) -> Value:
+    def call(self, call: Call) -> Value:
+        """Return the array or dictionary that ``call`` makes, or ``call`` itself. Raises ValueError."""
         match str(call.function).rpartition(".")[2], call.arguments:
             case "OrderedDict", ():
                 return call.items

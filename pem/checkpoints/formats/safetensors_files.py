@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as save_bytes
 from torch import Tensor
 
-from pem_edge.runtime.artifacts.labels import Label, parse
+from pem_edge.pem.checkpoints.description import Description
+from pem_edge.pem.model import Channels
+from pem_edge.runtime.artifacts.labels import parse
+from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.errors import CheckpointError, OutputError
 from pem_edge.runtime.files import write_atomically
+from pem_edge.runtime.outside import foreign_json
 from pem_edge.runtime.results.coco_format import categories
 
 SUFFIX = ".safetensors"
 
 _CLASSES = "categories"
 """Key of the file's metadata that holds the classes, as JSON like COCO's ``categories``."""
+
+_TRAINING = "training"
+"""Key of the file's metadata that holds `_Training`, as JSON."""
+
+
+class _Training(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a description says beside the classes."""
+
+    task: Task | None = None
+    mean: Channels | None = None
+    std: Channels | None = None
+    license: str | None = None
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -31,18 +47,21 @@ def read(path: Path) -> dict[str, Tensor]:
     return {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
 
 
-def read_labels(path: Path) -> tuple[Label, ...] | None:
-    """Return the classes in the file, or None if it has none. Raises CheckpointError, InputError."""
+def describe(path: Path) -> Description:
+    """Return what the file says of its weights. Raises CheckpointError, InputError."""
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is damaged or not a safetensors file ({error}): download it again") from error
-    return parse(metadata[_CLASSES].encode(), str(path)) if _CLASSES in metadata else None
+    labels = parse(metadata[_CLASSES].encode(), str(path)) if _CLASSES in metadata else None
+    text = metadata.get(_TRAINING, "{}").encode()
+    training = foreign_json.decode(text, _Training, path, CheckpointError, expected="weights", cure="save it again")
+    return Description(labels, training.task, None, training.mean, training.std, training.license)
 
 
-def write(state: dict[str, Tensor], path: Path, *, labels: Sequence[Label] = (), half: bool = False) -> None:
-    """Write the tensors ``state`` and, as metadata, the classes ``labels``.
+def write(state: dict[str, Tensor], path: Path, description: Description, *, half: bool = False) -> None:
+    """Write the tensors ``state`` and, as metadata, what ``description`` says of them, but for the size of images.
 
     With ``half``, matrices and kernels are written as float16. Vectors, such as BatchNorm's variances, stay float32
     because they may exceed the range of float16.
@@ -53,9 +72,14 @@ def write(state: dict[str, Tensor], path: Path, *, labels: Sequence[Label] = (),
     tensors = {
         key: (tensor.half() if half and tensor.ndim > 1 else tensor).contiguous() for key, tensor in state.items()
     }
-    metadata = {_CLASSES: json.dumps(categories(labels))} if labels else None
+    training = _Training(description.task, description.mean, description.std, description.license)
+    metadata = {_TRAINING: msgspec.json.encode(training).decode()} if training != _Training() else {}
+    if description.labels:
+        metadata[_CLASSES] = json.dumps(categories(description.labels))
     with write_atomically(path, durable=True) as temporary:
         try:
-            temporary.write_bytes(save_bytes(tensors, metadata))  # save_file would replace the file and lose its lock
+            temporary.write_bytes(
+                save_bytes(tensors, metadata or None)
+            )  # save_file would replace the file and lose its lock
         except SafetensorError as error:  # safetensors raises it for OSErrors, too, such as a full disk
             raise OutputError(f"cannot write {path}: {error}; choose another place with -o") from error

@@ -14,8 +14,14 @@ from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.outside import foreign_json
 from pem_edge.runtime.outside.reading import read_bytes, reading
 
-BUNDLED = {19: "cityscapes", 133: "coco_panoptic", 150: "ade20k"}
-"""Names of the label sets that come with the package, by number of classes."""
+THINGS_OF = {"cityscapes_instance": "cityscapes", "coco_instance": "coco_panoptic", "ade20k_instance": "ade20k"}
+"""Label sets of instance segmentation, and those whose things they are, in the same order."""
+
+BUNDLED = ("cityscapes", "coco_panoptic", "ade20k", "mapillary_vistas", *THINGS_OF)
+"""Names of the label sets that come with the package."""
+
+BY_COUNT = {19: "cityscapes", 65: "mapillary_vistas", 80: "coco_instance", 133: "coco_panoptic", 150: "ade20k"}
+"""The label sets that a number of classes stands for. People's own models have 8 or 100 classes, too."""
 
 MAX_BYTES = 2_000_000_000
 """Limit on annotations, which also have categories; COCO's own for training have a fifth of this."""
@@ -57,16 +63,18 @@ def load(source: str) -> tuple[Label, ...]:
     """Return the labels of a bundled set or of a JSON file.
 
     Args:
-        source: ``cityscapes``, ``coco_panoptic``, ``ade20k``, or a file with COCO's ``categories``: the list itself, or
-            an object with that key.
+        source: One of `BUNDLED`, or a file with COCO's ``categories``: the list itself, or an object with that key.
 
     Raises:
         InputError: If the file does not exist or has no valid categories.
     """
-    if source in BUNDLED.values():
+    if source in THINGS_OF:
+        of_all = (label for label in load(THINGS_OF[source]) if label.isthing)
+        return tuple(msgspec.structs.replace(label, id=index) for index, label in enumerate(of_all))
+    if source in BUNDLED:
         return parse(resources.files(__name__).joinpath(f"{source}.json").read_bytes(), source)
     path = Path(source)
-    cure = f"name one of {', '.join(BUNDLED.values())}, or a JSON file of COCO categories"
+    cure = f"name one of {', '.join(BUNDLED)}, or a JSON file of COCO categories"
     with reading(source, InputError, expected="labels", cure=cure):
         if not path.is_file():
             raise InputError(f"no labels called {source!r}: {cure}")
@@ -75,8 +83,8 @@ def load(source: str) -> tuple[Label, ...]:
 
 def default(num_classes: int) -> tuple[Label, ...]:
     """Return the bundled set with ``num_classes`` classes, or things named "class 0", "class 1", and so on."""
-    if num_classes in BUNDLED:
-        return load(BUNDLED[num_classes])
+    if num_classes in BY_COUNT:
+        return load(BY_COUNT[num_classes])
     return tuple(Label(i, f"class {i}", True, distinct_color(i)) for i in range(num_classes))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.geometry import Geometry
-from pem_edge.runtime.inference.postprocess.classes import check, probabilities, sigmoid
+from pem_edge.runtime.inference.postprocess.classes import ROUNDING, check, probabilities, sigmoid
 from pem_edge.runtime.inference.postprocess.tiles import tiling
 from pem_edge.runtime.results.segments import Instance
 
@@ -25,6 +25,7 @@ def instances(
     output_size: tuple[int, int],
     things: Collection[int],
     top_k: int = 100,
+    score_threshold: float = 0.0,
 ) -> list[Instance]:
     """Find instances as Mask2Former's ``instance_inference`` does.
 
@@ -40,15 +41,17 @@ def instances(
         output_size: The size of the masks returned.
         things: The ids of the classes that have instances.
         top_k: The number of pairs to consider.
+        score_threshold: The minimum score of an instance, 0 to 1. Only masks of instances that may reach it are
+            computed.
 
     Returns:
-        The instances that have pixels, by descending score. Their ``label`` is empty, and instances of one query share
-        one mask array.
+        The instances that have pixels and reach the threshold, by descending score. Their ``label`` is empty, and
+        instances of one query share one mask array.
 
     Raises:
         ValueError: If shapes or sizes do not fit together, or a value is not finite.
     """
-    return find_instances(logits, masks, Geometry(padded_size, image_size, output_size), things, top_k)
+    return find_instances(logits, masks, Geometry(padded_size, image_size, output_size), things, top_k, score_threshold)
 
 
 def find_instances(
@@ -57,13 +60,16 @@ def find_instances(
     geometry: Geometry,
     things: Collection[int],
     top_k: int = 100,
+    score_threshold: float = 0.0,
 ) -> list[Instance]:
     """Find instances as `instances` does, given the geometry."""
     check(logits, masks, geometry)
     class_probabilities = probabilities(logits)[:, :-1]
     best = np.argsort(-class_probabilities, axis=None, kind="stable")[:top_k]
     queries, classes = np.divmod(best, class_probabilities.shape[1])
-    wanted = np.isin(classes, list(things))
+    # The score is the class probability times a mean of at most 1, which rounding may exceed by a little.
+    possible = class_probabilities[queries, classes] * (1 + ROUNDING) >= score_threshold
+    wanted = np.isin(classes, list(things)) & possible
     queries, classes = queries[wanted], classes[wanted]
     distinct, mask_index = np.unique(queries, return_inverse=True)
     pixels, mask_scores = _binarize(masks[distinct].astype(np.float32), geometry)
@@ -71,7 +77,7 @@ def find_instances(
     return [
         Instance(category_id=int(classes[pair]), label="", score=float(scores[pair]), mask=pixels[mask_index[pair]])
         for pair in np.argsort(-scores, kind="stable")
-        if scores[pair] > 0
+        if scores[pair] > 0 and scores[pair] >= score_threshold
     ]
 
 

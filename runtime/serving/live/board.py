@@ -34,7 +34,7 @@ _JPEG_QUALITY = 85
 class Board:
     """The state of a run, which threads may read and update at the same time.
 
-    A background thread draws the results, and only while somebody watches, so `update` never delays the run.
+    A background thread draws the results, and only while somebody watches, so drawing never delays the run.
 
     Args:
         source: The name of the source, for the page's title.
@@ -54,11 +54,15 @@ class Board:
         Thread(target=self._draw, name="pem-live-draw", daemon=True).start()
 
     def update(self, result: Result, dropped: int) -> None:
-        """Record the newest result and the number of images dropped so far."""
+        """Record the newest result and the number of images dropped so far.
+
+        What the task shows is computed here if it was not before, as a result may not be able to any more later.
+        """
+        classes = _summarize_classes(result)
         with self._changed:
             self._times.append(time.monotonic())
             self._stages.append(dict(result.milliseconds))
-            self._classes = _summarize_classes(result)
+            self._classes = classes
             self._frames += 1
             self._dropped = dropped
         with suppress(Closed):
@@ -132,10 +136,11 @@ class Board:
 
 
 def _summarize_classes(result: Result) -> list[JsonObject]:
-    """Return the name, color, number of segments and fraction of the image of each class found, largest first."""
-    counts = Counter(segment.category_id for segment in result.segments)
+    """Return the name, color, number of regions and fraction of the image of each class found, largest first."""
+    segments = result.regions().segments
+    counts = Counter(segment.category_id for segment in segments)
     areas: Counter[int] = Counter()
-    for segment in result.segments:
+    for segment in segments:
         areas[segment.category_id] += segment.area
     return [
         {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor
 
 from pem_edge import pem
+from pem_edge.pem.backbones.swin import WindowAttention
+from pem_edge.pem.checkpoints.identify import identify
 from pem_edge.pem.checkpoints.names.detectron2 import _DROPPED, our_name
 from pem_edge.pem.pixel_decoders.encoder import Depths
 from pem_edge.runtime.errors import CheckpointError, OutputError
@@ -106,12 +109,30 @@ def test_our_own_format_keeps_every_bit(checkpoint: Checkpoint, tmp_path: Path) 
     assert_same(pem.load(tmp_path / "model.safetensors"), model)
 
 
-def test_every_variant_is_told_by_its_tensors(tmp_path: Path) -> None:
-    for name in pem.VARIANTS:
-        path = tmp_path / f"{name}.safetensors"
-        pem.save(pem.build(name, num_classes=5, num_queries=7), path)
-        model = pem.load(path)
-        assert (model.variant, model.num_classes, model.num_queries) == (name, 5, 7)
+@pytest.mark.parametrize("name", pem.VARIANTS)
+def test_every_variant_is_told_by_its_tensors(name: str) -> None:
+    with torch.device("meta"):
+        state = pem.build(name, num_classes=5, num_queries=7).state_dict()
+        model = identify(state, name)
+    assert (model.variant, model.num_classes, model.num_queries) == (name, 5, 7)
+
+
+@pytest.mark.parametrize(("name", "window"), [("mask2former-swin-b", 7), ("proscale-swin-t", 12)])
+def test_windows_are_told_by_the_tensors(name: str, window: int) -> None:
+    with torch.device("meta"):
+        state = pem.build(name, num_classes=5, window=window).state_dict()
+        model = identify(state, name)
+    assert model.variant == name
+    for found in (module for module in model.modules() if isinstance(module, WindowAttention)):
+        assert found.window == window
+
+
+def test_decoder_layers_are_read_from_the_tensors_and_said(tmp_path: Path) -> None:
+    path, said = tmp_path / "shallow.safetensors", list[str]()
+    pem.save(replace(pem.VARIANTS["pem-nano"], layers=2).build(5), path)
+    model = pem.load(path, said.append)
+    assert (model.variant, len(model.decoder.layers)) == ("pem-nano", 2)
+    assert said == ["2 decoder layers, where pem-nano has 3"]
 
 
 def test_nano_has_under_4_million_parameters() -> None:

@@ -28,7 +28,7 @@ from pem_edge.pem.training.optimization import Average, make_optimizer, set_lear
 from pem_edge.pem.training.processes import Processes
 from pem_edge.pem.training.settings import LossWeights, TrainingSettings
 from pem_edge.pem.training.trainer import Trainer
-from pem_edge.pem.variants import Variant
+from pem_edge.pem.variant import Variant
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.errors import CheckpointError, OutputError, TrainingError
 from tests.helpers.boxes import LABELS, Boxes

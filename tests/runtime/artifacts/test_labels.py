@@ -37,13 +37,47 @@ def test_coco_panoptic() -> None:
     assert loaded[100] == Label(100, "road", False, (128, 64, 128))
 
 
-@pytest.mark.parametrize("name", labels.BUNDLED.values())
+def test_mapillary_vistas() -> None:
+    loaded = labels.load("mapillary_vistas")
+    assert [loaded[i].name for i in (0, 13, 55, 64)] == ["Bird", "Road", "Car", "Ego Vehicle"]
+    assert (len(loaded), len(labels.things(loaded))) == (65, 37)
+    assert loaded[13] == Label(13, "Road", False, (128, 64, 128))
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("cityscapes_instance", {0: "person", 1: "rider", 7: "bicycle"}),
+        ("coco_instance", {0: "person", 2: "car", 79: "toothbrush"}),
+        ("ade20k_instance", {0: "bed", 3: "person", 99: "flag"}),
+    ],
+)
+def test_sets_for_instances_are_the_things_in_order(name: str, names: dict[int, str]) -> None:
+    """Detectron2 and Mask2Former number the classes of instance segmentation so."""
+    loaded = labels.load(name)
+    assert {index: loaded[index].name for index in names} == names
+    things = [label for label in labels.load(labels.THINGS_OF[name]) if label.isthing]
+    assert [(label.name, label.color) for label in loaded] == [(label.name, label.color) for label in things]
+    assert labels.things(loaded) == frozenset(range(max(names) + 1))
+
+
+@pytest.mark.parametrize("name", labels.BUNDLED)
 def test_bundled_sets_are_well_formed(name: str) -> None:
     loaded = labels.load(name)
-    assert labels.BUNDLED[len(loaded)] == name
     assert [label.id for label in loaded] == list(range(len(loaded)))
     assert len({label.name for label in loaded}) == len(loaded)
     assert all(0 <= channel <= 255 for label in loaded for channel in label.color)
+
+
+@pytest.mark.parametrize(("count", "name"), labels.BY_COUNT.items())
+def test_a_number_of_classes_stands_for_a_set_that_has_as_many(count: int, name: str) -> None:
+    assert len(labels.load(name)) == count
+    assert labels.default(count) == labels.load(name)
+
+
+@pytest.mark.parametrize("count", [8, 100])
+def test_numbers_that_own_models_have_stand_for_no_set(count: int) -> None:
+    assert labels.default(count)[0].name == "class 0"
 
 
 def test_default_by_number_of_classes() -> None:

@@ -28,9 +28,15 @@ CITYSCAPES = labels.load("cityscapes")
 
 
 def find_instances(
-    logits: NDArray[np.floating], masks: NDArray[np.floating], geometry: Geometry, classes: Sequence[Label]
+    logits: NDArray[np.floating],
+    masks: NDArray[np.floating],
+    geometry: Geometry,
+    classes: Sequence[Label],
+    score_threshold: float,
 ) -> list[Instance]:
-    return add_labels(postprocess.find_instances(logits, masks, geometry, labels.things(classes)), classes)
+    things = labels.things(classes)
+    found = postprocess.find_instances(logits, masks, geometry, things, score_threshold=score_threshold)
+    return add_labels(found, classes)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import sys
 import threading
 from functools import partial
@@ -19,12 +20,14 @@ from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range, Thresholds
 from pem_edge.runtime.backends.base import Backend
 from pem_edge.runtime.backends.cuda import driver as cuda_driver
+from pem_edge.runtime.cli import run
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.inference.host_pipeline import HostPipeline
 from reference.cuda_simulation.machine import Work
 from tests.runtime.backends.tensorrt.device_runs import (
     ATOL,
     DEFAULT,
+    OPENCV_IS_MATCHED,
     STAGES,
     assert_alike,
     assert_same,
@@ -158,6 +161,31 @@ def test_a_stream_gives_what_single_calls_give(bench: Bench, tmp_path: Path) -> 
         np.testing.assert_array_equal(result.semantic, expected.semantic)
         assert result.segments == expected.segments
     assert len(results) == 8
+
+
+@pytest.mark.parametrize("task", ["semantic", "instance"])
+def test_a_run_saves_for_each_image_what_the_host_finds(bench: Bench, tmp_path: Path, task: str) -> None:
+    """The model runs again for an image that is saved, while the images after it are in its buffers."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for seed in range(8):
+        Image.fromarray(make_image(seed, 60 + seed, 90)).save(folder / f"{seed}.png")
+    engine = bench.engine(task=task)
+    for name, model, backend in (("gpu", engine, bench.name), ("host", engine.with_suffix(".onnx"), "onnxruntime")):
+        options = ["--backend", backend, "-o", str(tmp_path / name), "--score-threshold", "0.5"]
+        assert run.main([str(model), str(folder), *options]) == 0
+    if task == "semantic":
+        for seed in range(8):
+            maps = [np.asarray(Image.open(tmp_path / name / f"{seed}_semantic.png")) for name in ("gpu", "host")]
+            assert_alike(maps[0].astype(np.int32), maps[1].astype(np.int32))
+    else:
+        found, expected = (json.loads((tmp_path / name / "instances.json").read_bytes()) for name in ("gpu", "host"))
+        assert [(one["image_id"], one["label"]) for one in found] == [
+            (one["image_id"], one["label"]) for one in expected
+        ]
+        assert {one["image_id"] for one in found} == {str(seed) for seed in range(8)}
+        if OPENCV_IS_MATCHED:
+            assert [one["segmentation"] for one in found] == [one["segmentation"] for one in expected]
 
 
 def test_later_calls_leave_earlier_maps_alone_however_many_are_kept(bench: Bench) -> None:

@@ -117,6 +117,17 @@ def test_instances_are_the_published_ones_that_have_pixels(scene: Scene, things:
         assert instance.score == pytest.approx(score, abs=1e-5 + flipped / mask.sum())
 
 
+@settings(max_examples=100, deadline=None)
+@given(scenes(), THINGS, THRESHOLDS)
+def test_a_threshold_leaves_the_instances_that_reach_it(scene: Scene, things: set[int], score: float) -> None:
+    every = postprocess.instances(scene.logits, scene.masks, things=things, **scene.sizes)
+    found = postprocess.instances(scene.logits, scene.masks, things=things, score_threshold=score, **scene.sizes)
+    expected = [instance for instance in every if instance.score >= score]
+    assert [(i.category_id, i.score) for i in found] == [(i.category_id, i.score) for i in expected]
+    for instance, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(instance.mask, other.mask)
+
+
 def accepted(masks: NDArray[np.float32]) -> list[int]:
     """Return which of two equally certain queries, of classes 0 and 1, become segments."""
     logits = np.array([[8, 0, 0], [0, 8, 0]], np.float32)

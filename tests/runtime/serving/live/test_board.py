@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 
 from pem_edge import runtime
+from pem_edge.runtime.artifacts.manifest import Task
+from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.serving.live import Board
 from pem_edge.runtime.versioned_json import to_json
 
@@ -36,6 +39,24 @@ def test_numbers(board: Board, result: runtime.Result) -> None:
         for segment in sorted(result.segments, key=lambda segment: -segment.area)
     ]
     assert sum(one["share"] for one in found["classes"]) == pytest.approx((result.panoptic > 0).mean())
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [("semantic", [("red", 1, 1 / 3), ("white", 1, 1 / 3), ("blue", 1, 1 / 3)]), ("instance", [("red", 1, 1 / 3)])],
+)
+def test_classes_are_those_of_the_task(
+    board: Board, result: runtime.Result, task: Task, expected: list[tuple[str, int, float]]
+) -> None:
+    def closed() -> Any:
+        raise BackendError("the model is closed")
+
+    shown = replace(result, task=task)
+    board.update(shown, dropped=0)
+    found = {(one["name"], one["count"], round(30 * one["share"])) for one in status(board)["classes"]}
+    assert found == {(name, count, round(30 * share)) for name, count, share in expected}
+    object.__setattr__(shown, "outputs", closed)
+    assert shown.draw().shape == result.image.shape  # what a viewer still sees after the run
 
 
 def test_the_pace_falls_while_nothing_comes(board: Board, result: runtime.Result) -> None:

@@ -1,0 +1,82 @@
+"""What is known of weights beside their tensors: from files, and from the list of public weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import get_args
+
+from pem_edge.pem import public_weights
+from pem_edge.pem.checkpoints.description import Description
+from pem_edge.pem.checkpoints.descriptions import openmmlab_meta, transformers_config
+from pem_edge.pem.checkpoints.descriptions.transformers_config import Config
+from pem_edge.pem.checkpoints.formats import safetensors_files
+from pem_edge.pem.checkpoints.formats.inert_pickle import Value
+from pem_edge.pem.checkpoints.places import Place
+from pem_edge.runtime.artifacts import labels
+from pem_edge.runtime.artifacts.manifest import Task
+from pem_edge.runtime.progress import Say
+
+_TASK = re.compile(r"(?<![a-z])(panoptic|semantic|instance)(?![a-z])", re.IGNORECASE)
+
+
+def describe(place: Place, config: Config | None, document: Value, num_classes: int, say: Say) -> Description:
+    """Return what is known of a checkpoint.
+
+    What its own files say comes first, then what the list of public weights says of them.
+
+    Args:
+        place: Where it was found.
+        config: Its configuration, if it is one of transformers'.
+        document: What its files hold.
+        num_classes: The number of classes that its tensors have; names of another number are dropped.
+        say: Told what was dropped or is a guess, and which license forbids commercial use.
+
+    Raises:
+        CheckpointError: If a file is damaged, or its configuration says that the model is unlike ours.
+        InputError: If the classes in a ``.safetensors`` file are malformed.
+    """
+    own = _own(place, config, document, say)
+    if own.labels is not None and len(own.labels) != num_classes:
+        say(f"left out the names of {len(own.labels)} classes, as the tensors have {num_classes}: give --labels")
+        own = replace(own, labels=None)
+    known = own.completed_by(_published(place))
+    if license_notice := public_weights.notice(place.name, known.license):
+        say(license_notice)
+    if known.task is None and place.folder is not None:
+        known = replace(known, task=_guess_task(place, say))
+    return known
+
+
+def _own(place: Place, config: Config | None, document: Value, say: Say) -> Description:
+    """Return what the files of a checkpoint say of it."""
+    if config is not None and place.folder is not None:
+        return transformers_config.describe(place.folder, config, say)
+    if place.files[0].suffix.lower() == safetensors_files.SUFFIX:
+        return safetensors_files.describe(place.files[0])
+    if not isinstance(document, Mapping):
+        return Description()
+    openmmlab_meta.check(document, place.name)
+    return openmmlab_meta.describe(document)
+
+
+def _published(place: Place) -> Description:
+    """Return what is published of a model on the hub, of a folder of its name, or of a file of a zoo."""
+    if place.folder is None:
+        row = public_weights.find(place.files[0].name) if public_weights.verify(place.files[0]) else None
+    else:
+        row = public_weights.find(place.hub_name)
+    if row is not None:
+        return Description(labels=labels.load(row.labels), task=row.task, license=row.license)
+    found = None if place.folder is None else public_weights.license_of(place.hub_name)
+    return Description(license=None if found is None else found.spdx)
+
+
+def _guess_task(place: Place, say: Say) -> Task | None:
+    """Return the task in the name of a folder or model; None if it has none, which counts as panoptic."""
+    words = {word.lower() for word in _TASK.findall(place.name)}
+    task = next((task for task in get_args(Task) if words == {task}), None)
+    if task is None:
+        say(f"nothing says what {place.name} was trained for: taken as panoptic segmentation; --task says otherwise")
+    return task

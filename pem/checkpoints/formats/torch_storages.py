@@ -1,0 +1,72 @@
+"""Finds the bytes of what ``torch.save`` wrote in a file that is mapped into memory."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import zipfile
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pem_edge.pem.checkpoints.formats.inert_pickle import Value
+
+ARCHIVE = b"PK\x03\x04"
+"""First bytes of what PyTorch reads as an archive; zipfile looks at the end instead."""
+
+_LOCAL_HEADER = 30  # bytes in an archive before an entry's name; the last four are the lengths of name and extra field
+_COUNT = 8  # bytes of the number of elements before a storage in the format before PyTorch 1.6
+
+Bytes = NDArray[np.uint8]
+
+
+class Archive:
+    """The entries of an archive below its folder, in the memory of the file."""
+
+    def __init__(self, path: Path, mapped: mmap.mmap) -> None:
+        self._mapped = mapped
+        self._zip = zipfile.ZipFile(path)
+        entries = self._zip.infolist()
+        twice = [name for name, count in Counter(entry.filename for entry in entries).items() if count > 1]
+        if twice:
+            raise ValueError(f"has the entry {twice[0]} twice")
+        self._entries = {entry.filename.partition("/")[2]: entry for entry in entries}
+        if self._entries.get("byteorder") and self.read("byteorder").tobytes() != b"little":
+            raise ValueError("has its bytes in another order than little-endian")
+
+    def read(self, name: str) -> Bytes:
+        """Return the bytes of an entry, without a copy unless they are compressed. Raises ValueError."""
+        entry = self._entries.get(name)
+        if entry is None:
+            raise ValueError(f"lacks the entry {name}")
+        if entry.compress_type != zipfile.ZIP_STORED:
+            return np.frombuffer(bytearray(self._zip.read(entry)), np.uint8)
+        header = self._mapped[entry.header_offset : entry.header_offset + _LOCAL_HEADER]
+        if header[: len(ARCHIVE)] != ARCHIVE or len(header) < _LOCAL_HEADER or entry.flag_bits & 1:
+            raise ValueError(f"has no bytes of the entry {name}")
+        start = entry.header_offset + _LOCAL_HEADER + sum(struct.unpack("<HH", header[-4:]))
+        return _part(self._mapped, start, entry.file_size)
+
+
+def _part(mapped: mmap.mmap, start: int, size: int) -> Bytes:
+    if size < 0 or start + size > len(mapped):
+        raise ValueError(f"claims {size} bytes in {max(0, len(mapped) - start)}")
+    return np.frombuffer(mapped, np.uint8, size, start) if size else np.empty(0, np.uint8)
+
+
+def storages_behind(mapped: mmap.mmap, keys: Value, sizes: Mapping[str, int]) -> dict[str, Bytes]:
+    """Return the storages behind the pickles of the old format, each of which begins with its number of elements.
+
+    Raises ValueError if there are others than those that ``sizes`` has the bytes of.
+    """
+    storages: dict[str, Bytes] = {}
+    if not isinstance(keys, list) or set(keys) != set(sizes):
+        raise ValueError("has other storages than its tensors need")
+    for key in keys:
+        start = mapped.tell() + _COUNT
+        storages[key] = _part(mapped, start, sizes[key])
+        mapped.seek(start + sizes[key])
+    return storages

@@ -1,0 +1,30 @@
+"""Imports huggingface_hub when it is needed, and only then."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+
+from pem_edge.runtime.errors import CheckpointError
+from pem_edge.runtime.outside.quiet_imports import without_telemetry
+
+
+def import_library(name: str) -> None:
+    """Import what this room uses of huggingface_hub, with its telemetry off; ``name`` is the model that needs it.
+
+    Raises:
+        CheckpointError: If it is not installed, or cannot be imported.
+    """
+    try:
+        with without_telemetry(), redirect_stdout(sys.stderr):  # it prints what it cannot import
+            from huggingface_hub import HfApi, constants, hf_hub_download  # noqa: F401  # parts are imported when named
+    except ModuleNotFoundError as error:
+        raise CheckpointError(
+            f"{name} is on the Hugging Face hub, and {error.name} is not installed: pip install 'pem-edge[hub]', or "
+            "give the path of a checkpoint"
+        ) from error
+    except Exception as error:  # it reads numbers from the environment while it is imported
+        raise CheckpointError(
+            f"huggingface_hub cannot be imported ({type(error).__name__}: {error}): correct the HF_ variables of the "
+            "environment, or pip install --force-reinstall 'pem-edge[hub]'"
+        ) from error

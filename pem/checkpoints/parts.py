@@ -1,0 +1,167 @@
+"""Finds the sets of weights in what training scripts save: inside dictionaries, under prefixes, beside averages."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from pem_edge.pem.checkpoints.formats.inert_pickle import Value
+
+_DEPTH = 4
+"""Dictionaries inside of each other that are looked through."""
+
+_DEEPEST = 6
+"""Prefixes before each other that are taken off."""
+
+_NOT_WEIGHTS = re.compile(r"optim|sched|scaler|loop|hyper_parameters|hparams|config", re.IGNORECASE)
+"""Matches the keys of what training needs besides weights."""
+
+_CALLBACKS = re.compile(r"callback", re.IGNORECASE)
+"""Matches the keys of what has averages at most."""
+
+_AVERAGE = re.compile(r"(^|[._])(ema|average|averaged|swa)([._]|$)", re.IGNORECASE)
+"""Matches the names of weights averaged over training, such as "model_ema", "ema_state" and "average"."""
+
+_COUNTERS = ("n_averaged", "steps")
+"""Names that PyTorch's and mmengine's averages have beside their prefix."""
+
+_HIDDEN_AVERAGE = re.compile(r"ema_\w+")
+"""Matches the names that older mmcv gives averages among the weights: ``ema_backbone_conv1_weight``."""
+
+_TOP_NAMES = frozenset(
+    {"backbone", "pixel_decoder", "decoder", "sem_seg_head", "panoptic_head", "decode_head", "class_predictor"}
+)
+"""First parts of the names in a model: ours, detectron2's, mmdetection's, and Hugging Face's last one."""
+
+_INSIDE_MODEL = frozenset({"pixel_level_module", "transformer_module"})
+"""What follows ``model.`` in Hugging Face's names, where it is no prefix."""
+
+_BACKBONE_NAMES = frozenset({"features", "layers", "patch_embed", "stem"})
+
+
+@dataclass(frozen=True)
+class Part:
+    """A set of weights.
+
+    Attributes:
+        name: What it is called in messages and by ``--part``: the keys that lead to it.
+        tensors: Its tensors or arrays by name, without prefix.
+        prefix: What was before all of these names, such as "module.".
+        beside: Names of tensors that are in the same dictionary and belong to no set of weights.
+        is_average: Whether the weights are averages over training.
+        holds_model: Whether the names are those of a model that is more than a backbone.
+    """
+
+    name: str
+    tensors: dict[str, Value]
+    prefix: str
+    beside: list[str]
+    is_average: bool
+    holds_model: bool
+
+
+def find(document: Value) -> list[Part]:
+    """Return the sets of weights in ``document``, each once under its shortest name."""
+    parts = [part for path, tensors in _dictionaries(document) for part in _split(path, tensors)]
+    return [part for part in parts if part.is_average or not _CALLBACKS.search(part.name)]
+
+
+def _dictionaries(document: Value) -> Iterator[tuple[tuple[str, ...], dict[str, Value]]]:
+    """Yield the tensors of each dictionary in ``document``, each once, however often the file refers to it.
+
+    Those that are called averages come last: what has another name, too, is no average.
+    """
+    seen: set[int] = set()
+    plain: deque[tuple[tuple[str, ...], Value]] = deque([((), document)])
+    averages: deque[tuple[tuple[str, ...], Value]] = deque()
+    while plain or averages:
+        path, value = (plain or averages).popleft()
+        if len(path) > _DEPTH or id(value) in seen:
+            continue
+        seen.add(id(value))
+        entries = [(key, each) for key, each in _entries(value) if not _NOT_WEIGHTS.search(key)]
+        for key, each in entries:
+            if isinstance(each, Mapping | list | tuple):
+                (averages if _AVERAGE.search(key) else plain).append(((*path, key), each))
+        if isinstance(value, Mapping):
+            tensors = {key: each for key, each in _entries(value) if isinstance(each, Tensor | np.ndarray)}
+            if tensors:
+                yield path, tensors
+
+
+def _entries(value: Value) -> Iterator[tuple[str, Value]]:
+    if isinstance(value, Mapping):
+        yield from ((key, each) for key, each in value.items() if isinstance(key, str))
+    else:
+        yield from ((str(index), each) for index, each in enumerate(value))
+
+
+def _split(path: tuple[str, ...], tensors: dict[str, Value]) -> Iterator[Part]:
+    """Yield the sets of weights that have different prefixes in one dictionary."""
+    roots = _roots(tensors)
+    held = bool(roots)
+    roots = roots or [_common_prefix(name for name in tensors if name not in _COUNTERS)]
+    inside: dict[str, dict[str, Value]] = {root: {} for root in roots}
+    beside = []
+    for name, tensor in tensors.items():
+        root = next((each for each in reversed(_prefixes(name)) if each in inside), None)
+        if root is None or (held and _HIDDEN_AVERAGE.fullmatch(name)):
+            beside.append(name)
+        else:
+            inside[root][name[len(root) :]] = tensor
+    for root, within in inside.items():
+        key = ".".join([*path, root.rstrip(".")] if len(roots) > 1 and root else path)
+        average = any(_AVERAGE.search(each) for each in (*path, root)) or _COUNTERS[0] in tensors
+        yield Part(key or "top", within, root, beside, average, held)
+
+
+def _roots(names: Iterable[str]) -> list[str]:
+    """Return the prefixes, such as "module.", that names of at least two of a model's parts follow.
+
+    What is within a model belongs to it, unless it is called an average.
+    """
+    tops = defaultdict(set)
+    for name in names:
+        steps = name.split(".")
+        for index, prefix in enumerate(_prefixes(name)):
+            if top := _top(steps[index : index + 2]):
+                tops[prefix].add(top)
+                break
+    roots = {prefix for prefix, found in tops.items() if len(found) > 1}
+    return sorted(root for root in roots if not any(_is_within(root, each) for each in roots & {*_prefixes(root)}))
+
+
+def _is_within(root: str, outer: str) -> bool:
+    return root != outer and not _AVERAGE.search(root[len(outer) :])
+
+
+def _top(steps: list[str]) -> str | None:
+    """Return which part of a model a name that begins with ``steps`` is of, None if of none."""
+    first, second = (*steps, "")[:2]
+    if first == "model" and second in _INSIDE_MODEL:
+        return second
+    return first if first in _TOP_NAMES and second else None
+
+
+def _prefixes(name: str) -> list[str]:
+    """Return what may be before the name in a model, the shortest first: "", "module.", "module.model."."""
+    steps = name.split(".", _DEEPEST + 1)[:-1][:_DEEPEST]
+    return ["".join(f"{step}." for step in steps[:count]) for count in range(len(steps) + 1)]
+
+
+def _common_prefix(names: Iterable[str]) -> str:
+    """Return what is before all names and is no part of a backbone."""
+    common = [_prefixes(name) for name in names]
+    prefix = ""
+    for level in range(1, _DEEPEST + 1):
+        found = {prefixes[level] if len(prefixes) > level else "" for prefixes in common}
+        longer = found.pop() if len(found) == 1 else ""
+        if not longer or longer[len(prefix) : -1] in _BACKBONE_NAMES | _TOP_NAMES:
+            break
+        prefix = longer
+    return prefix

@@ -1,0 +1,98 @@
+"""Finds the files of a checkpoint: a file, a folder that transformers wrote, or a model on the Hugging Face hub."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pem_edge.pem.checkpoints import hub
+from pem_edge.pem.checkpoints.formats import SUFFIXES
+from pem_edge.pem.checkpoints.model_folder import CONFIG, INDEX, WHOLE, weights_in
+from pem_edge.runtime.errors import CheckpointError
+from pem_edge.runtime.outside.printable import brief
+from pem_edge.runtime.outside.reading import reading
+from pem_edge.runtime.progress import Say
+
+DEMO = "demo"
+"""Name, in place of a path, of the weights that come with the package: ``pem-nano`` trained on toy streets."""
+
+_DEMO_FILE = Path(__file__).parents[1] / "weights" / "demo.safetensors"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a checkpoint is.
+
+    Attributes:
+        name: What it is called: a path, or the name of a model on the hub.
+        files: The files with the weights, one or several parts.
+        folder: The folder with the model's ``config.json``; None if there is none.
+        revision: For a model on the hub, the commit; else None.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    folder: Path | None = None
+    revision: str | None = None
+
+    @property
+    def hub_name(self) -> str:
+        """The name on the hub: of a folder on this machine, what it would be if it is a copy of one of facebook's."""
+        return self.name if self.revision is not None else f"facebook/{Path(self.name).resolve().name}"
+
+
+def locate(source: str | Path, say: Say, revision: str | None = None) -> Place:
+    """Return where a checkpoint is; a model on the hub is fetched.
+
+    Args:
+        source: The path of a file or folder, or "demo", or the name of a model on the hub. A path that exists comes
+            first.
+        say: Told what is fetched.
+        revision: A branch, tag or commit of a model on the hub; None for the newest.
+
+    Raises:
+        CheckpointError: If there is no such thing, or a folder is not one that transformers wrote.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        raise CheckpointError(f"the checkpoint is {brief(source)}, expected a path: give it as a str or a Path")
+    text, path = str(source), Path(source)
+    with reading(path, CheckpointError, expected="a checkpoint", cure="give the path of a file or folder"):
+        is_here = text == DEMO or path.exists()
+    if not is_here and hub.is_name(text):
+        fetched = hub.fetch(text, revision, say)
+        return Place(fetched.name, weights_in(fetched.folder), fetched.folder, fetched.revision)
+    if revision is not None:
+        raise CheckpointError(f"--revision is for models on the Hugging Face hub, {text} is none: leave it out")
+    if text == DEMO:
+        return Place(DEMO, (_DEMO_FILE,))
+    if path.is_dir():
+        _require_model(path)
+        return Place(text, weights_in(path), path)
+    return _file(path)
+
+
+def _file(path: Path) -> Place:
+    if not path.is_file():
+        raise CheckpointError(
+            f"no checkpoint at {path}: give the path of a file ({', '.join(SUFFIXES)}), of a folder that transformers "
+            "wrote, or the name of a model on the Hugging Face hub, OWNER/NAME"
+        )
+    is_transformers = path.name in WHOLE and (path.parent / CONFIG).is_file()
+    return Place(str(path), (path,), path.parent if is_transformers else None)
+
+
+def _require_model(folder: Path) -> None:
+    """Raise CheckpointError unless ``folder`` is one that transformers wrote."""
+    with reading(folder, CheckpointError, expected="a folder with a model", cure="name another folder"):
+        found = sorted(each.name for each in folder.iterdir() if each.suffix.lower() in SUFFIXES and each.is_file())
+    if (folder / CONFIG).is_file():
+        return
+    if any(name in (*WHOLE, *map(INDEX.format, WHOLE)) for name in found):
+        raise CheckpointError(f"{folder} lacks {CONFIG}, which transformers writes beside the weights: copy it there")
+    if found:
+        shown = ", ".join(found[:3]) + (", …" if found[3:] else "")
+        raise CheckpointError(f"{folder} is a folder, expected a checkpoint: give one of its files ({shown})")
+    raise CheckpointError(
+        f"{folder} holds no checkpoint, expected {CONFIG} and weights, as save_pretrained writes them"
+    )

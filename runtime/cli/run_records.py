@@ -1,0 +1,77 @@
+"""What ``pem-run`` says of a result: a line, or a record for JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from pem_edge.runtime.artifacts.manifest import Task
+from pem_edge.runtime.outside.printable import printable
+from pem_edge.runtime.plurals import plural
+from pem_edge.runtime.results.result import Result
+from pem_edge.runtime.results.segments import Instance, Segment
+from pem_edge.runtime.versioned_json import JsonObject
+
+_MAX_LABELS = 5
+
+_NOUNS: Mapping[Task, tuple[str, str]] = {
+    "panoptic": ("segment", "segments"),
+    "semantic": ("class", "classes"),
+    "instance": ("instance", "instances"),
+}
+
+
+def describe(result: Result) -> str:
+    """Describe a result in one line: how much it found, the classes of the largest regions, and the time."""
+    found: Sequence[Segment | Instance] = (
+        result.confident_instances if result.task == "instance" else result.regions().segments
+    )
+    largest = sorted(found, key=lambda region: region.area, reverse=True)
+    counts = Counter(region.label for region in largest)
+    shown = [label if count == 1 else f"{count} {label}" for label, count in counts.items()][:_MAX_LABELS]
+    more = [f"{len(counts) - len(shown)} more"] if len(counts) > len(shown) else []
+    classes = f" ({', '.join(shown + more)})" if shown else ""
+    number = plural(len(largest), *_NOUNS[result.task])
+    return f"{result.name}: {number}{classes}, {sum(result.milliseconds.values()):.1f} ms"
+
+
+def make_record(result: Result, paths: Mapping[str, Path]) -> JsonObject:
+    """Return the record of a result: "segments", "classes" or "instances", files by kind, and the times.
+
+    Args:
+        result: The result.
+        paths: The saved files, by kind.
+    """
+    return {
+        "image": printable(result.name),
+        "task": result.task,
+        _NOUNS[result.task][1]: _found(result),
+        **{kind: _text(paths.get(kind)) for kind in ("overlay", "panoptic", "semantic")},
+        "milliseconds": {stage: round(time, 3) for stage, time in result.milliseconds.items()},
+    }
+
+
+def _found(result: Result) -> list[JsonObject]:
+    if result.task == "panoptic":
+        return [asdict(segment) for segment in result.segments]
+    if result.task == "semantic":
+        return [
+            {"category_id": region.category_id, "label": region.label, "area": region.area, "bbox": list(region.bbox)}
+            for region in result.regions().segments
+        ]
+    return [
+        {
+            "category_id": instance.category_id,
+            "label": instance.label,
+            "score": instance.score,
+            "area": instance.area,
+            "bbox": list(instance.bbox),
+        }
+        for instance in result.confident_instances
+    ]
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else printable(str(path))

@@ -1,0 +1,31 @@
+"""Instances as COCO's results (https://cocodataset.org/#format-results), which pycocotools' ``loadRes`` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pem_edge.runtime.results import run_lengths
+from pem_edge.runtime.results.segments import Instance
+from pem_edge.runtime.versioned_json import JsonObject
+
+
+def of(instances: Sequence[Instance], image_id: str, file_name: str) -> list[JsonObject]:
+    """Return a record of each instance. COCO's have neither "file_name" nor "label", but readers ignore them.
+
+    Args:
+        instances: The instances.
+        image_id: The id of their image.
+        file_name: The file of their image.
+    """
+    return [
+        {
+            "image_id": image_id,
+            "file_name": file_name,
+            "category_id": instance.category_id,
+            "label": instance.label,
+            "score": instance.score,
+            "bbox": list(instance.bbox),
+            "segmentation": run_lengths.encode(instance.mask),
+        }
+        for instance in instances
+    ]

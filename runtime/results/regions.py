@@ -1,0 +1,67 @@
+"""The regions of a result: a map of ids and its segments, so that results of all tasks are drawn and counted alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pem_edge.runtime.artifacts.labels import Label
+from pem_edge.runtime.results.segments import Instance, Segment, bounding_box
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """A map of ids and its segments.
+
+    Attributes:
+        ids: The id of the segment at each pixel, int32 (H, W); 0 for none.
+        segments: The segments, all of which have pixels.
+    """
+
+    ids: NDArray[np.int32]
+    segments: Sequence[Segment]
+
+
+def of_classes(semantic: NDArray[np.int32], labels: Sequence[Label]) -> Regions:
+    """Return a region for each class that a semantic map, int32 (H, W), has; its id is the class's index plus 1.
+
+    All are drawn as stuff. Their score is 1, as a semantic map has none.
+    """
+    areas = np.bincount(semantic.ravel(), minlength=len(labels))
+    segments = [
+        Segment(index + 1, index, labels[index].name, False, 1.0, int(areas[index]), bounding_box(semantic == index))
+        for index in np.flatnonzero(areas).tolist()
+    ]
+    return Regions(semantic + 1, segments)
+
+
+def of_instances(instances: Sequence[Instance], size: tuple[int, int]) -> Regions:
+    """Return a region for each instance that is visible where those of higher score cover the others.
+
+    The area and the box of a region are those of its visible pixels. Its id is the instance's number from 1.
+
+    Args:
+        instances: The instances, by descending score.
+        size: The height and width of their masks.
+    """
+    ids = np.zeros(size, np.int32)
+    for number in range(len(instances), 0, -1):
+        ids[instances[number - 1].mask] = number
+    areas = np.bincount(ids.ravel(), minlength=len(instances) + 1)
+    segments = [
+        Segment(
+            id=number,
+            category_id=instance.category_id,
+            label=instance.label,
+            isthing=True,
+            score=instance.score,
+            area=int(areas[number]),
+            bbox=bounding_box(ids == number),
+        )
+        for number, instance in enumerate(instances, 1)
+        if areas[number]
+    ]
+    return Regions(ids, segments)

@@ -1,0 +1,44 @@
+"""What saves one kind of output, and the names of files."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+
+from pem_edge.runtime.results.result import Result
+from pem_edge.runtime.sources import Footage, Source
+
+
+class Saver(ABC):
+    """Saves one kind of output. ``paths`` are the files and folders that it will write."""
+
+    paths: Iterable[Path]
+
+    @abstractmethod
+    def save(self, result: Result) -> Path:
+        """Save a result and return its file, which may be incomplete until `close`."""
+
+    def bytes_to_finish(self) -> int:
+        """Return the maximum number of bytes that `close` may still write."""
+        return 0
+
+    def close(self) -> None:
+        """Finish the file, if there is one for all results."""
+        return
+
+
+def stem(source: Source, name: str) -> str:
+    """Return the beginning of the names of the outputs of the frame ``name``, which is its id in documents, too."""
+    return name if isinstance(source, Footage) else source.stems[name]
+
+
+def png_path(kind: str, folder: Path, source: Source, name: str) -> Path:
+    """Return the PNG of an image.
+
+    The frames of a video have their own folder, which is what an empty ``name`` returns.
+    """
+    if isinstance(source, Footage):
+        frames = folder / f"{source.stem}_{kind}"
+        return frames / f"{name}.png" if name else frames
+    return folder / f"{source.stems[name]}_{kind}.png"
