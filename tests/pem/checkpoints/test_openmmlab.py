@@ -25,6 +25,7 @@ SIZE = "64x96"
 VARIANTS = {
     "openmmlab/mmdet_r50": "mask2former-r50",
     "openmmlab/mmdet_swint": "mask2former-swin-t",
+    "openmmlab/mmdet_swinb": "mask2former-swin-b",
     "openmmlab/mmdet2_swint": "mask2former-swin-t",
     "openmmlab/mmseg_swint": "mask2former-swin-t",
 }
