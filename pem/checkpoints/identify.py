@@ -15,8 +15,6 @@ from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say
 
-_SUPPORTED = "PEM, Mask2Former or PRO-SCALE"
-
 _COUNTER = "num_batches_tracked"
 """Suffix of BatchNorm's counters of batches. They are optional: detectron2's FrozenBatchNorm has none."""
 
@@ -63,7 +61,7 @@ def identify(state: dict[str, Tensor], source: str, say: Say = lambda _text: Non
     model = row.build(num_classes, num_queries)
     if len(differences) > len(model.state_dict()) // 2:
         raise CheckpointError(
-            f"{source} is not a checkpoint of {_SUPPORTED}; the closest is {row.name}, but {differences}"
+            f"{source} is not a checkpoint of {foreign.SUPPORTED}; the closest is {row.name}, but {differences}"
         )
     if differences:
         raise CheckpointError(f"{source} does not fit {row.name}: {differences}")
@@ -108,7 +106,7 @@ def _counts(state: dict[str, Tensor], source: str) -> tuple[int, int]:
     if any(tensor is None or tensor.ndim == 0 or tensor.shape[0] < 1 for tensor in heads):
         _refuse_foreign(state, source)
         raise CheckpointError(
-            f"{source} is not a checkpoint of {_SUPPORTED}: it has no class head or no queries; "
+            f"{source} is not a checkpoint of {foreign.SUPPORTED}: it has no class head or no queries; "
             f"among its {len(state)} tensors are {_join_first(list(state))}"
         )
     classes, queries = (tensor.shape[0] for tensor in heads if tensor is not None)
@@ -121,8 +119,8 @@ def _refuse_foreign(state: dict[str, Tensor], source: str) -> None:
     """Raise CheckpointError if the tensors are those of a model that is known, but not supported."""
     if model := foreign.name_of(state):
         raise CheckpointError(
-            f"{source} is a checkpoint of {model}, which is not supported: give one of {_SUPPORTED} with a backbone "
-            "that pem-export --list shows"
+            f"{source} is a checkpoint of {model}, which is not supported: give one of {foreign.SUPPORTED} "
+            "with a backbone that pem-export --list shows"
         )
 
 

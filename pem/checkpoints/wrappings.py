@@ -11,6 +11,7 @@ from pem_edge.pem.checkpoints import parts
 from pem_edge.pem.checkpoints.formats.inert_pickle import Call, Value
 from pem_edge.pem.checkpoints.formats.leaves import leaves
 from pem_edge.pem.checkpoints.formats.pickled_names import class_of, is_foreign, written
+from pem_edge.pem.checkpoints.names.foreign import SUPPORTED, name_of_pickle
 from pem_edge.pem.checkpoints.parts import Part
 from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.plurals import plural
@@ -69,6 +70,10 @@ def _refuse_models(document: Value, source: str) -> None:
     for _, each in leaves(document):
         if isinstance(each, Call) and isinstance(each.state, dict) and "_modules" in each.state:
             name = class_of(each)
+            if name is not None and (model := name_of_pickle(written(name))) is not None:
+                raise CheckpointError(
+                    f"{source} is a checkpoint of {model}, which is not supported: give one of {SUPPORTED}"
+                )
             raise CheckpointError(
                 f"{source} holds a whole model, an object of {written(name) if name else 'an unknown class'}, "
                 "which takes its own code to load: it was not loaded; where that code is, "

@@ -42,6 +42,7 @@ class Source(NamedTuple):
 SOURCES = {
     "mmdet_r50": Source("mmdet", 3, "mask2former_r50_8xb2-lsj-50e_coco-panoptic.py"),
     "mmdet_swint": Source("mmdet", 3, "mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py"),
+    "mmdet_swinb": Source("mmdet", 3, "mask2former_swin-b-p4-w12-384_8xb2-lsj-50e_coco-panoptic.py"),
     "mmseg_swint": Source("mmseg", 1, "mask2former_swin-t_8xb2-160k_ade20k-512x512.py"),
     "mmdet2_swint": Source("mmdet", 2, "mask2former_swin-t-p4-w7-224_lsj_8x2_50e_coco-panoptic.py"),
 }

@@ -16,7 +16,6 @@ from pem_edge.pem.checkpoints.formats.inert_pickle import Value
 from pem_edge.pem.checkpoints.places import Place
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.manifest import Task
-from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.progress import Say
 
 _TASK = re.compile(r"(?<![a-z])(panoptic|semantic|instance)(?![a-z])", re.IGNORECASE)
@@ -35,7 +34,7 @@ def describe(place: Place, config: Config | None, document: Value, num_classes: 
         say: Told what was dropped or is a guess, and which license forbids commercial use.
 
     Raises:
-        CheckpointError: If a file is damaged.
+        CheckpointError: If a file is damaged, or its configuration says that the model is unlike ours.
         InputError: If the classes in a ``.safetensors`` file are malformed.
     """
     own = _own(place, config, document, say)
@@ -58,8 +57,7 @@ def _own(place: Place, config: Config | None, document: Value, say: Say) -> Desc
         return safetensors_files.describe(place.files[0])
     if not isinstance(document, Mapping):
         return Description()
-    if unlike := openmmlab_meta.deviations(document):
-        raise CheckpointError(f"{place.name} is not supported: {', '.join(unlike)}; results would be wrong")
+    openmmlab_meta.check(document, place.name)
     return openmmlab_meta.describe(document)
 
 

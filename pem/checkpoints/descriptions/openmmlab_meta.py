@@ -1,4 +1,4 @@
-"""Reads what mmdetection and mmsegmentation save beside the weights: names and colors of classes, the task.
+"""Reads what mmdetection and mmsegmentation save beside the weights: classes, the task, the normalization of pixels.
 
 mmengine saves ``meta.dataset_meta`` with ``classes``, ``palette`` and, for panoptic data sets, ``thing_classes`` and
 ``stuff_classes``; mmdetection 2 saved ``meta.CLASSES`` and ``meta.PALETTE``. Both save the text of the configuration,
@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pem_edge.pem.checkpoints.description import Description
-from pem_edge.pem.model import MEAN, STD
+from pem_edge.pem.model import MEAN, STD, Channels
 from pem_edge.runtime.artifacts.labels import Label, distinct_color
 from pem_edge.runtime.artifacts.manifest import Task
+from pem_edge.runtime.errors import CheckpointError
 
 MOST_CLASSES = 10_000
 LONGEST_NAME = 200
@@ -25,7 +26,7 @@ _HEAD = re.compile(r"(?:^|\.)(panoptic_head|decode_head)\.query_feat\.weight$")
 _COUNTS = re.compile(r"\bnum_(things|stuff)_classes\s*=\s*(\d{1,5})\b")
 
 _NUMBERS = re.compile(r"\b(mean|std)\s*=\s*\[([\d\s.,]{1,200})\]")
-_TOLERANCE = 0.01  # of pixel values, which configurations round
+_TOLERANCE = 0.01  # of pixel values; configurations round ours
 _UNLIKE = (
     (re.compile(r"\bstyle\s*=\s*['\"]caffe['\"]"), "its ResNet has its strides in 1x1 convolutions (style='caffe')"),
     (re.compile(r"\b(?:bgr_to_rgb|to_rgb)\s*=\s*False"), "its pixels are BGR (bgr_to_rgb=False)"),
@@ -43,42 +44,39 @@ def describe(document: _Foreign) -> Description:
         document: What the file holds, with ``state_dict`` and, perhaps, ``meta``.
 
     Returns:
-        The classes, things first as in the model's outputs, and the task. Without a list of things, all classes of
-        mmdetection are things. All classes of mmsegmentation are stuff. Of another document, nothing.
+        The classes, things first as in the model's outputs, the task, and the mean and standard deviation of pixels
+        where they are not ours. Without a list of things, all classes of mmdetection are things. All classes of
+        mmsegmentation are stuff. Of another document, nothing.
     """
     head = _head(document)
-    meta = _mapping(document.get("meta"))
-    classes = _dataset_meta(meta)
-    names = _names(classes.get("classes"))
     if head is None:
         return Description()
+    meta = _mapping(document.get("meta"))
+    classes = _dataset_meta(meta)
+    names, palette = _names(classes.get("classes")), classes.get("palette")
+    mean, std = (_configured_channels(meta, name, usual) for name, usual in (("mean", MEAN), ("std", STD)))
     if head == "decode_head":
-        return Description(_labels(names, 0, classes.get("palette")), "semantic")
+        return Description(_labels(names, 0, palette), "semantic", mean=mean, std=std)
     things = _count_things(meta, classes, names)
-    return Description(_labels(names, things, classes.get("palette")), _task(names, things))
+    return Description(_labels(names, things, palette), _task(names, things), mean=mean, std=std)
 
 
-def deviations(document: _Foreign) -> tuple[str, ...]:
-    """Return what the text of the configuration says that is unlike our models and cannot be told from the tensors.
+def check(document: _Foreign, source: str) -> None:
+    """Check that the model is none whose tensors fit ours, but whose results would be wrong.
 
-    With any of it the tensors fit, but the results are wrong. Without a configuration nothing is known.
+    That is in the text of the configuration alone; without one, nothing is known.
 
     Args:
         document: What the file holds, with ``state_dict`` and, perhaps, ``meta``.
+        source: What to call the checkpoint in an error message.
 
-    Returns:
-        Clauses for a message, such as "its pixels are BGR (bgr_to_rgb=False)".
+    Raises:
+        CheckpointError: If the configuration says that the model is unlike ours.
     """
     text = _configuration(_mapping(document.get("meta"))) if _head(document) else ""
-    found = [clause for pattern, clause in _UNLIKE if pattern.search(text)]
-    expected = {"mean": MEAN, "std": STD}
-    for name, listed in _NUMBERS.findall(text):
-        values = tuple(float(each) for each in re.findall(r"\d+(?:\.\d+)?", listed))
-        fits = len(values) == 3 and all(abs(a - b) < _TOLERANCE for a, b in zip(values, expected[name], strict=True))
-        clause = f"its pixels are normalized with {name}={list(values)}"
-        if not fits and clause not in found:
-            found.append(clause)
-    return tuple(found)
+    for pattern, clause in _UNLIKE:
+        if pattern.search(text):
+            raise CheckpointError(f"{source}: {clause}, which is not supported: train one as published")
 
 
 def _head(document: _Foreign) -> str | None:
@@ -115,6 +113,21 @@ def _configured(meta: _Foreign) -> dict[str, int] | None:
     found = set(_COUNTS.findall(_configuration(meta)))
     counts = {kind: int(digits) for kind, digits in found}
     return counts if len(counts) == len(found) == 2 else None
+
+
+def _configured_channels(meta: _Foreign, name: str, usual: Channels) -> Channels | None:
+    """Return the three numbers called ``name`` in the configuration; None if there are none, or others, or ours."""
+    found = {
+        tuple(float(each) for each in re.findall(r"\d+(?:\.\d+)?", listed))
+        for key, listed in _NUMBERS.findall(_configuration(meta))
+        if key == name
+    }
+    match list(found):
+        case [(red, green, blue)] if any(
+            abs(a - b) > _TOLERANCE for a, b in zip((red, green, blue), usual, strict=True)
+        ):
+            return None if name == "std" and min(red, green, blue) == 0 else (red, green, blue)
+    return None
 
 
 def _configuration(meta: _Foreign) -> str:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+SUPPORTED = "PEM, Mask2Former or PRO-SCALE"
+"""The models whose checkpoints load, for messages."""
+
 _PREDICTOR = r"^(?:sem_seg_head\.predictor|decoder)\."
 _MM_HEAD = r"^(?:panoptic_head|decode_head)\."
 _TABLE: tuple[tuple[str, tuple[str, ...]], ...] = (

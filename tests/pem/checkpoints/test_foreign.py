@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from torch import nn
 
 from pem_edge import pem
 from pem_edge.pem.checkpoints.names import detectron2, foreign, openmmlab
@@ -32,7 +33,7 @@ FOREIGN = {
         "criterion.empty_weight",
     ],
     "MaskFormer of mmdetection": ["panoptic_head.pixel_decoder.encoder_in_proj.weight", "backbone.conv1.weight"],
-    "Mask2Former for video": ["track_head.query_feat.weight", "track_head.pixel_decoder.mask_feature.weight"],
+    "Mask2Former for video": ["backbone.conv1.weight", "track_head.query_feat.weight"],
     "YOSO": ["backbone.stem.conv1.weight", "yoso_neck.deconv.lateral_conv0.weight", "yoso_head.kernels.weight"],
     "YOLO": ["model.0.conv.weight", "model.2.cv1.conv.weight", "model.22.cv2.0.0.conv.weight"],
     "RT-DETR": ["model.denoising_class_embed.weight", "model.decoder.class_embed.0.weight"],
@@ -109,14 +110,14 @@ def test_model_is_named_by_its_type_in_transformers(model_type: str, model: str 
 def test_pickled_yolo_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = ModuleType("ultralytics.nn.tasks")
 
-    class SegmentationModel:
+    class SegmentationModel(nn.Sequential):
         __module__, __qualname__ = package.__name__, "SegmentationModel"
 
     package.SegmentationModel = SegmentationModel  # type: ignore[attr-defined]
     for name in ("ultralytics", "ultralytics.nn", package.__name__):
         monkeypatch.setitem(sys.modules, name, package)
     path = tmp_path / "yolo11n-seg.pt"
-    torch.save({"model": SegmentationModel()}, path)
+    torch.save({"model": SegmentationModel(nn.Conv2d(3, 4, 1))}, path)
     with pytest.raises(CheckpointError, match="is a checkpoint of YOLO, which is not supported"):
         pem.load(path)
 

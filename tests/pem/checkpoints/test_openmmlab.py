@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from types import ModuleType
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +14,7 @@ from torch.nn import functional as F
 
 from pem_edge.pem import PEM
 from pem_edge.pem.backbones.swin import PatchMerging
+from pem_edge.pem.checkpoints import open_checkpoint
 from pem_edge.pem.checkpoints.identify import identify
 from pem_edge.pem.checkpoints.names import openmmlab
 from pem_edge.runtime.errors import CheckpointError
@@ -20,6 +25,7 @@ SIZE = "64x96"
 VARIANTS = {
     "openmmlab/mmdet_r50": "mask2former-r50",
     "openmmlab/mmdet_swint": "mask2former-swin-t",
+    "openmmlab/mmdet_swinb": "mask2former-swin-b",
     "openmmlab/mmdet2_swint": "mask2former-swin-t",
     "openmmlab/mmseg_swint": "mask2former-swin-t",
 }
@@ -46,6 +52,40 @@ def test_module_matches_what_their_code_computes(name: str) -> None:
     golden = published_models.golden(name)
     np.testing.assert_allclose(logits[0].numpy(), golden[f"{SIZE}/pred_logits"], rtol=0, atol=1e-5)
     np.testing.assert_allclose(masks[0].numpy(), golden[f"{SIZE}/pred_masks"], rtol=0, atol=2e-5)
+
+
+def test_what_mmengine_saves_after_training_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = ModuleType("mmengine.logging.history_buffer")
+
+    class HistoryBuffer:
+        """What mmengine saves beside the weights: numbers in an array, and functions of its own."""
+
+        __module__, __qualname__ = package.__name__, "HistoryBuffer"
+
+        def __init__(self) -> None:
+            self.history, self.statistics = np.arange(3.0), {"mean": HistoryBuffer.mean}
+
+        def mean(self) -> float:
+            return float(self.history.mean())
+
+    HistoryBuffer.mean.__module__, HistoryBuffer.mean.__qualname__ = package.__name__, "HistoryBuffer.mean"
+    package.HistoryBuffer = HistoryBuffer  # type: ignore[attr-defined]
+    for name in ("mmengine", "mmengine.logging", package.__name__):
+        monkeypatch.setitem(sys.modules, name, package)
+    dataset = {"classes": tuple("abcdefg"), "thing_classes": list("abcd"), "stuff_classes": list("efg")}
+    document = {
+        "meta": {"dataset_meta": dataset, "epoch": 12},
+        "state_dict": published_models.state_dict("openmmlab/mmdet_r50"),
+        "message_hub": {"log_scalars": {"train/loss": HistoryBuffer()}},
+    }
+    torch.save(document, tmp_path / "epoch_12.pth")
+    opened = open_checkpoint(tmp_path / "epoch_12.pth")
+    assert (opened.model.variant, opened.description.task) == ("mask2former-r50", "panoptic")
+    assert opened.description.labels is not None
+    assert [(label.name, label.isthing) for label in opened.description.labels] == [
+        *((name, True) for name in "abcd"),
+        *((name, False) for name in "efg"),
+    ]
 
 
 def test_patch_merging_of_unfolded_pixels_is_ours_after_renaming() -> None:

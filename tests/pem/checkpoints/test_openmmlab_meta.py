@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 import torch
 
 from pem_edge.pem.checkpoints.description import Description
-from pem_edge.pem.checkpoints.descriptions.openmmlab_meta import LONGEST_NAME, MOST_CLASSES, describe, deviations
+from pem_edge.pem.checkpoints.descriptions.openmmlab_meta import LONGEST_NAME, MOST_CLASSES, check, describe
 from pem_edge.runtime.artifacts.labels import Label, distinct_color
 from pem_edge.runtime.artifacts.manifest import Task
+from pem_edge.runtime.errors import CheckpointError
 
 CLASSES, PALETTE = ("person", "car", "sky"), [(220, 20, 60), (0, 0, 142), (70, 130, 180)]
 Meta = dict[str, Any]
@@ -118,23 +120,35 @@ OURS = """model = dict(
 
 
 @pytest.mark.parametrize(
-    ("text", "clauses"),
+    ("text", "clause"),
     [
-        (OURS, ()),
-        (OURS.replace("pytorch", "caffe"), ("its ResNet has its strides in 1x1 convolutions (style='caffe')",)),
-        (OURS.replace("True", "False"), ("its pixels are BGR (bgr_to_rgb=False)",)),
-        (2 * OURS.replace("57.12", "58"), ("its pixels are normalized with std=[58.395, 58.0, 57.375]",)),
-        ("mean=[0.5]", ("its pixels are normalized with mean=[0.5]",)),
-        ("mean=[" + 1000 * "1, " + "]", ()),
-        (1_000_001 * "mean=[1]", ()),
+        (OURS.replace("pytorch", "caffe"), "its ResNet has its strides in 1x1 convolutions (style='caffe')"),
+        (OURS.replace("True", "False"), "its pixels are BGR (bgr_to_rgb=False)"),
     ],
 )
-def test_what_tensors_do_not_tell_is_found_in_the_configuration(text: str, clauses: tuple[str, ...]) -> None:
-    assert deviations(document({"cfg": text})) == clauses
-    assert deviations(document({"config": text}, "decode_head")) == clauses
+def test_what_tensors_do_not_tell_is_found_in_the_configuration(text: str, clause: str) -> None:
+    for key, head in (("cfg", "panoptic_head"), ("config", "decode_head")):
+        with pytest.raises(CheckpointError, match=re.escape(f"a.pth: {clause}, which is not supported")):
+            check(document({key: text}, head), "a.pth")
+    check({"meta": {"cfg": text}}, "a.pth")
 
 
-@pytest.mark.parametrize("meta", [None, {}, {"cfg": 3}, {"cfg": "mean=[..,.. 1]"}])
-def test_without_a_configuration_nothing_deviates_but_what_is_written(meta: Any) -> None:
-    assert len(deviations(document(meta))) <= 1
-    assert deviations({"meta": {"cfg": OURS.replace("pytorch", "caffe")}}) == ()
+@pytest.mark.parametrize("meta", [None, {}, {"cfg": 3}, 5, {"cfg": OURS}, {"cfg": 1_000_001 * " " + "style='caffe'"}])
+def test_nothing_is_refused_without_such_a_configuration(meta: object) -> None:
+    check(document(meta), "a.pth")
+
+
+@pytest.mark.parametrize(
+    ("text", "mean", "std"),
+    [
+        (OURS, None, None),
+        (2 * OURS.replace("57.12", "58"), None, (58.395, 58.0, 57.375)),
+        ("mean=[127.5, 127.5, 127.5], std=[1, 1, 1]", (127.5, 127.5, 127.5), (1.0, 1.0, 1.0)),
+        ("mean=[1, 2, 3], mean=[1, 2, 4]", None, None),
+        ("mean=[1, 2], std=[0, 1, 1]", None, None),
+        ("mean=[..,.. 1], std=[" + 1000 * "1, " + "]", None, None),
+    ],
+)
+def test_normalization_unlike_ours_is_read(text: str, mean: object, std: object) -> None:
+    described = describe(document({"cfg": text}))
+    assert (described.mean, described.std) == (mean, std)
