@@ -59,12 +59,12 @@ class Arrays:
     def __init__(self, budget: int) -> None:
         self._budget = budget
         self._called: dict[int, Value] = {}
-        self._interpreted: dict[tuple[int, int], Value] = {}
+        self._interpreted: dict[int, tuple[int, Value]] = {}
 
     def interpret(self, value: Value, depth: int = 4) -> Value:
         """Return ``value`` with what its dictionaries and lists have of arrays built, down to ``depth``.
 
-        The rest stays inert. Whatever the file refers to several times is built once.
+        The rest stays inert. Whatever the file refers to several times is built once, and stays one.
         """
         if isinstance(value, Call):
             if id(value) not in self._called:
@@ -72,14 +72,14 @@ class Arrays:
             value = self._called[id(value)]
         if not isinstance(value, dict | list | tuple) or depth == 0:
             return value
-        key = (id(value), depth)
-        if key not in self._interpreted:
-            self._interpreted[key] = (
-                {name: self.interpret(each, depth - 1) for name, each in value.items()}
-                if isinstance(value, dict)
-                else [self.interpret(each, depth - 1) for each in value]
-            )
-        return self._interpreted[key]
+        reached, built = self._interpreted.get(id(value), (0, {} if isinstance(value, dict) else []))
+        if reached < depth:
+            self._interpreted[id(value)] = depth, built
+            if isinstance(value, dict):
+                built.update({name: self.interpret(each, depth - 1) for name, each in value.items()})
+            else:
+                built[:] = [self.interpret(each, depth - 1) for each in value]
+        return built
 
     def call(self, call: Call) -> Value:
         """Return the array or dictionary that ``call`` makes, or ``call`` itself. Raises ValueError."""

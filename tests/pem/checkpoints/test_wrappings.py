@@ -77,6 +77,11 @@ WRAPPINGS: dict[str, Wrapping] = {
         lambda state: {"ema": state, "run": {"last": {"net": state}}},
         [],
     ),
+    "the model itself, named deeper first": (
+        "same.pth",
+        lambda state: {"run": {"last": {"net": state}}, "ema": state},
+        [],
+    ),
     "an optimizer beside": (
         "optimizer.pth",
         lambda state: {"model": state, "optimizer": {"state": {0: {"exp_avg": torch.ones(3)}}}},
