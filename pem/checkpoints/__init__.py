@@ -16,7 +16,7 @@ from pem_edge.pem.checkpoints.descriptions import describe, transformers_config
 from pem_edge.pem.checkpoints.formats import read_file, safetensors_files
 from pem_edge.pem.checkpoints.formats.inert_pickle import Value
 from pem_edge.pem.checkpoints.identify import identify
-from pem_edge.pem.checkpoints.places import DEMO, Place, locate
+from pem_edge.pem.checkpoints.places import DEMO, DEMO_FILE, Place, locate
 from pem_edge.pem.checkpoints.wrappings import unwrap
 from pem_edge.pem.model import MEAN, PEM, STD, Channels, Normalization
 from pem_edge.runtime.artifacts.labels import Label
@@ -27,7 +27,7 @@ from pem_edge.runtime.files import sha256
 from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.progress import Say
 
-__all__ = ["DEMO", "Checkpoint", "Description", "Place", "load", "open_checkpoint", "read", "save"]
+__all__ = ["DEMO", "DEMO_FILE", "Checkpoint", "Description", "Place", "load", "open_checkpoint", "read", "save"]
 
 _log = logging.getLogger(__name__)
 

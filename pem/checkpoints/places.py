@@ -17,7 +17,7 @@ from pem_edge.runtime.progress import Say
 DEMO = "demo"
 """Name, in place of a path, of the weights that come with the package: ``pem-nano`` trained on toy streets."""
 
-_DEMO_FILE = Path(__file__).parents[1] / "weights" / "demo.safetensors"
+DEMO_FILE = Path(__file__).parents[1] / "weights" / "demo.safetensors"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def locate(source: str | Path, say: Say, revision: str | None = None) -> Place:
     if revision is not None:
         raise CheckpointError(f"--revision is for models on the Hugging Face hub, {text} is none: leave it out")
     if text == DEMO:
-        return Place(DEMO, (_DEMO_FILE,))
+        return Place(DEMO, (DEMO_FILE,))
     if path.is_dir():
         _require_model(path)
         return Place(text, weights_in(path), path)

@@ -45,8 +45,8 @@ def build(
     backbone: str, classes: int | Sequence[str], queries: int = 100, decoder_layers: int = 10, seed: int = 0
 ) -> Mask2FormerForUniversalSegmentation:
     """Return a model, in evaluation mode, of which every tensor is random."""
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     kind, settings = BACKBONES[backbone]
     names = [f"class {index}" for index in range(classes)] if isinstance(classes, int) else classes
     torch.manual_seed(seed)

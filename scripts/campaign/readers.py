@@ -22,7 +22,8 @@ from safetensors.torch import save as to_safetensors
 from pem_edge import pem
 from pem_edge.calibration.activations import tensor_statistics
 from pem_edge.pem import checkpoints
-from pem_edge.pem.checkpoints.hub.weight_files import read_index
+from pem_edge.pem.checkpoints.formats import safetensors_files
+from pem_edge.pem.checkpoints.model_folder import read_index
 from pem_edge.pem.training import snapshots
 from pem_edge.pem.training.optimization import make_optimizer, restore_optimizer
 from pem_edge.pem.training.settings import TrainingSettings
@@ -89,7 +90,7 @@ def table(folder: Path) -> list[Reader]:
         Reader("benchmark report", ".json", [_report()], DEEP, _read_report, 4),
         Reader("waiting manifest", ".json", [_describe(engine=False)], DEEP, _settle, 2),
         Reader("manifest of an engine", ".json", [_describe(engine=True)], DEEP, _read_engine, 3),
-        Reader("classes of a checkpoint", ".safetensors", [_with_classes(folder)], [], checkpoints.labels, 3),
+        Reader("classes of a checkpoint", ".safetensors", [_with_classes(folder)], [], safetensors_files.describe, 3),
         Reader("index of weights in parts", ".json", [_INDEX], DEEP, lambda path: read_index(path, ".bin"), 3),
         Reader("list of trusted files", ".txt", [_HASHES], [b"", b"\xff" * 64, b"\0"], _trust, 2),
     ]

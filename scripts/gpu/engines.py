@@ -121,7 +121,7 @@ def _weights(folder: Path, variant: str) -> Path:
     from scripts.gpu.networks.forms import CLASSES
 
     if variant == DEMO:
-        return checkpoints.locate(DEMO)
+        return checkpoints.DEMO_FILE
     path = folder / f"{variant}.pth"
     if not path.exists():
         torch.save(randomized(pem.build(variant, num_classes=CLASSES)).state_dict(), path)

@@ -17,15 +17,15 @@ from pem_edge.runtime.datasets.toy_streets import LABELS, ToyStreets
 
 
 def test_the_weights_are_a_small_nano_with_the_streets_classes() -> None:
-    assert checkpoints.locate("demo").stat().st_size < 8_000_000
-    assert checkpoints.labels("demo") == LABELS
+    assert checkpoints.DEMO_FILE.stat().st_size < 8_000_000
+    assert checkpoints.open_checkpoint("demo").description.labels == LABELS
     model = pem.load("demo")
     assert (model.variant, model.num_classes) == ("pem-nano", len(LABELS))
 
 
 def test_the_artifact_was_made_from_the_weights_and_says_so() -> None:
     found = artifact.read("demo")
-    assert found.manifest.checkpoint.sha256 == files.sha256(checkpoints.locate("demo"))
+    assert found.manifest.checkpoint.sha256 == files.sha256(checkpoints.DEMO_FILE)
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])

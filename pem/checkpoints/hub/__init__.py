@@ -8,8 +8,9 @@ from pathlib import Path
 
 from pem_edge.pem.checkpoints.hub.failures import explained
 from pem_edge.pem.checkpoints.hub.library import import_library
-from pem_edge.pem.checkpoints.hub.source import CONFIG, PREPROCESSOR, open_source
+from pem_edge.pem.checkpoints.hub.source import open_source
 from pem_edge.pem.checkpoints.hub.weight_files import choose
+from pem_edge.pem.checkpoints.model_folder import CONFIG, PREPROCESSOR
 from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.progress import Say

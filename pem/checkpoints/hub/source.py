@@ -9,11 +9,11 @@ from pathlib import Path
 
 from pem_edge.pem.checkpoints.hub.digests import require_digest
 from pem_edge.pem.checkpoints.hub.failures import explain, is_final
+from pem_edge.pem.checkpoints.model_folder import CONFIG
 from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say
 
-CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 _SHOWN = 8
 
 

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-import msgspec
-
 from pem_edge.pem.checkpoints.hub.source import Source
+from pem_edge.pem.checkpoints.model_folder import INDEX, WHOLE, read_index
 from pem_edge.runtime.errors import CheckpointError
-from pem_edge.runtime.outside import foreign_json
-from pem_edge.runtime.outside.printable import brief
-from pem_edge.runtime.outside.reading import read_bytes
-
-WHOLE = ("model.safetensors", "pytorch_model.bin")
-"""The files that hold all weights, the one to prefer first; each may be in parts that an index names instead."""
-
-_LARGEST_INDEX = 16 * 1024 * 1024
-_MOST_PARTS = 256
-
-
-class _Index(msgspec.Struct):
-    weight_map: dict[str, str]
 
 
 def choose(source: Source) -> tuple[str, ...]:
@@ -33,8 +18,8 @@ def choose(source: Source) -> tuple[str, ...]:
     for whole in WHOLE:
         if whole in source.files:
             return (whole,)
-        if index_of(whole) in source.files:
-            index = source.bring(index_of(whole))
+        if INDEX.format(whole) in source.files:
+            index = source.bring(INDEX.format(whole))
             return _all_there(read_index(index, Path(whole).suffix), source)
     if not source.reachable:
         raise CheckpointError(
@@ -45,29 +30,6 @@ def choose(source: Source) -> tuple[str, ...]:
         f"{source.name} has no weights that can be read, expected {' or '.join(WHOLE)}, whole or in parts; it has "
         f"{source.listed()}: choose another model, or another --revision"
     )
-
-
-def index_of(whole: str) -> str:
-    """Return the name of the index of the parts of ``whole``."""
-    return f"{whole}.index.json"
-
-
-def read_index(path: Path, suffix: str) -> tuple[str, ...]:
-    """Return the names of the parts that an index names, each a file beside it that ends with ``suffix``.
-
-    Raises:
-        CheckpointError: If it cannot be read, or names none, too many, or anything but plain names of files.
-    """
-    expected, cure = "an index of weights in parts, as transformers writes it", "download it again"
-    data = read_bytes(path, CheckpointError, limit=_LARGEST_INDEX, expected=expected, cure=cure)
-    index = foreign_json.decode(data, _Index, path, CheckpointError, expected=expected, cure=cure)
-    parts = tuple(sorted(set(index.weight_map.values())))
-    if not 1 <= len(parts) <= _MOST_PARTS:
-        raise CheckpointError(f"{path} names {len(parts)} files, expected 1 to {_MOST_PARTS}: {cure}")
-    for part in parts:
-        if re.fullmatch(rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,200}}{re.escape(suffix)}", part) is None:
-            raise CheckpointError(f"{path} names {brief(part)}, expected a {suffix} file beside it: {cure}")
-    return parts
 
 
 def _all_there(parts: tuple[str, ...], source: Source) -> tuple[str, ...]:

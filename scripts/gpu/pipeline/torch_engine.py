@@ -17,7 +17,7 @@ from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.manifest import InputSpec, Manifest
 from pem_edge.runtime.artifacts.provenance import BuiltBy
-from pem_edge.runtime.artifacts.sections import FileHash
+from pem_edge.runtime.artifacts.sections import Weights
 from pem_edge.runtime.backends.base import Backend, RawOutputs
 from pem_edge.runtime.backends.contract import Contract
 from pem_edge.runtime.backends.cuda.driver import Gpu
@@ -146,6 +146,6 @@ def _manifest(case: Case) -> Manifest:
         queries=VARIANTS[case.variant].queries,
         classes=LABELS if case.weights == "demo" else labels.default(CLASSES),
         deform_conv="plugin",
-        checkpoint=FileHash("none", ""),
+        checkpoint=Weights("none", ""),
         built_by=BuiltBy(pem_edge=__version__),
     )

@@ -172,13 +172,13 @@ def test_every_island_is_shown_to_be_needed() -> None:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[Precision, Path]:
     """Return the demo weights at 256x512 as ONNX artifacts; their export proves parity."""
-    folder, weights = tmp_path_factory.mktemp("half"), checkpoints.locate("demo")
+    folder, demo = tmp_path_factory.mktemp("half"), checkpoints.open_checkpoint("demo")
     paths: dict[Precision, Path] = {"fp32": folder / "single.onnx", "fp16": folder / "half.onnx"}
     for precision, path in paths.items():
         export_onnx(
             OnnxExport(
-                model=checkpoints.load(weights),
-                checkpoint=weights,
+                model=demo.model,
+                checkpoint=demo.weights(),
                 output=path,
                 input=InputSpec(height=256, width=512),
                 labels=LABELS,
@@ -202,9 +202,9 @@ def test_the_graph_computes_in_half_between_a_byte_image_and_float_outputs(expor
 
 
 def test_outputs_may_be_half(tmp_path: Path) -> None:
-    weights = checkpoints.locate("demo")
+    demo = checkpoints.open_checkpoint("demo")
     spec, forms = InputSpec(height=64, width=96), resolve("onnx", precision="fp16", outputs="float16")
-    request = OnnxExport(checkpoints.load(weights), weights, tmp_path / "a.onnx", spec, LABELS, forms, Thresholds())
+    request = OnnxExport(demo.model, demo.weights(), tmp_path / "a.onnx", spec, LABELS, forms, Thresholds())
     manifest = export_onnx(request)
     assert manifest.outputs == {"logits": "float16", "masks": "float16"}
     outputs = onnx.load(tmp_path / "a.onnx").graph.output

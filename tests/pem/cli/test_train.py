@@ -95,7 +95,7 @@ def test_a_run_leaves_weights_metrics_and_a_picture(run: Run, tmp_path: Path) ->
     assert picture.shape == (64, 128, 3)
     model = pem.load(out / "pem-nano.safetensors")
     assert (model.variant, model.num_classes) == ("pem-nano", 3)
-    assert checkpoints.labels(out / "pem-nano.safetensors") == LABELS
+    assert checkpoints.open_checkpoint(out / "pem-nano.safetensors").description.labels == LABELS
     assert (out / "pem-nano.safetensors").stat().st_size < 8_000_000
 
 
@@ -115,7 +115,7 @@ def test_half_precision_keeps_the_weights_to_its_rounding(tmp_path: Path) -> Non
     loaded = pem.load(tmp_path / "half.safetensors").state_dict()
     for name, tensor in model.state_dict().items():
         torch.testing.assert_close(loaded[name], tensor, rtol=1e-3, atol=1e-7)
-    assert checkpoints.labels(tmp_path / "half.safetensors") is None
+    assert checkpoints.open_checkpoint(tmp_path / "half.safetensors").description.labels is None
 
 
 def test_weights_of_an_earlier_run_are_a_start(run: Run, tmp_path: Path) -> None:
