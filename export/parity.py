@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 import torch
 
@@ -16,8 +17,11 @@ from pem_edge.runtime.artifacts.manifest import InputSpec
 from pem_edge.runtime.artifacts.provenance import Difference, Parity, Tolerance
 from pem_edge.runtime.backends.base import Backend
 from pem_edge.runtime.errors import ExportError
-from pem_edge.runtime.verification.differences import compare, judge
+from pem_edge.runtime.verification.differences import compare, is_within, judge
 from pem_edge.runtime.verification.sample_images import sample_batch
+
+ENOUGH = 3
+"""Number of batches after which no more follow if all of them are within the tolerance in every backend."""
 
 Size = tuple[int, int, int]
 """Batch size, height and width of an input, in pixels."""
@@ -30,12 +34,12 @@ def measure(
     tolerance: Tolerance | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Parity]:
-    """Run ``model`` and each backend on one batch of images per size.
+    """Run ``model`` and each backend on one batch of images per size, and on no more once `ENOUGH` left no doubt.
 
     Args:
         model: The PyTorch model.
         backends: The loaded artifact, in each backend to check.
-        sizes: The sizes of the batches.
+        sizes: The sizes of the batches, in their order.
         tolerance: The tolerance; ``Tolerance()`` for None.
         progress: Is told how many batches are done, and of how many.
 
@@ -54,6 +58,8 @@ def measure(
             found = compare(backend(images), expected, f"{size[1]}x{size[2]}", tolerance.tie)
             differences[backend.name].append(found)
         progress(seed + 1, len(sizes))
+        if seed + 1 >= ENOUGH and all(is_within(each, tolerance) for each in chain(*differences.values())):
+            break
     return {name: judge(found, tolerance) for name, found in differences.items()}
 
 
@@ -71,7 +77,7 @@ def require(parities: dict[str, Parity]) -> None:
 
 
 def sizes_for(spec: InputSpec) -> list[Size]:
-    """Return the sizes of the five batches that an artifact of ``spec`` is checked with.
+    """Return the sizes of the up to five batches that an artifact of ``spec`` is checked with.
 
     A static artifact is checked at its size, a dynamic one also at its minimum size and with more than one image.
     """
@@ -80,4 +86,4 @@ def sizes_for(spec: InputSpec) -> list[Size]:
         return [default] * 5
     minimum, _, _ = spec.shapes()
     several = (min(2, spec.dynamic_batch.most) if spec.dynamic_batch else spec.batch, minimum[1], spec.width)
-    return [default, minimum, default, several, default]
+    return [default, minimum, several, default, default]

@@ -19,7 +19,7 @@ MADE = {"__pycache__", "lib"}
 OPTION_READERS = {
     ("export/cli/options.py", "read"),
     *(("export/cli/options.py", f"_{part}") for part in ("engine_request", "graph_request", "refuse", "settings")),
-    *(("export/cli/options.py", f"_{part}") for part in ("calibration", "input_spec")),
+    *(("export/cli/options.py", f"_{part}") for part in ("calibration", "input_request")),
     ("pem/cli/train_options.py", "read"),
     ("pem/cli/train_options.py", "_read_settings"),
     *(("runtime/cli/bench_options.py", name) for name in ("read", "read_compare", "_outputs")),

@@ -21,7 +21,7 @@ from pem_edge.export.cli.requests import (
 )
 from pem_edge.export.graph.operation_forms import Forms, resolve
 from pem_edge.runtime.artifacts import artifact, labels, pairs
-from pem_edge.runtime.artifacts.manifest import Manifest, manifest_path
+from pem_edge.runtime.artifacts.manifest import Manifest, Task, Thresholds, manifest_path
 from pem_edge.runtime.backends.tensorrt import plugins
 from pem_edge.runtime.cli import console, output
 from pem_edge.runtime.errors import ExportError
@@ -121,7 +121,11 @@ def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitSta
     _say(f"reading {request.weights}")
     checkpoint = checkpoints.open_checkpoint(request.weights, _say, revision=request.revision, part=request.part)
     model, known = checkpoint.model, checkpoint.description
-    _say(f"{model.variant}, {model.num_classes} classes, {model.num_queries} queries")
+    spec, task = request.input.spec(known.size), request.task or known.task or "panoptic"
+    _say(
+        f"{model.variant}, {model.num_classes} classes, {model.num_queries} queries, {task} segmentation, "
+        f"input {spec.height}x{spec.width}"
+    )
     stem = model.variant if request.precision == "fp32" else f"{model.variant}-{request.precision}"
     output = model_file(request.output, stem, suffix, Path())
     claims.enter_context(pairs.claim(output))
@@ -134,15 +138,23 @@ def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitSta
         model=model,
         checkpoint=checkpoint.weights(),
         output=output.with_suffix(".onnx"),
-        input=request.input.spec(known.size),
+        input=spec,
         labels=chosen or known.labels or labels.default(model.num_classes),
-        task=request.task or known.task or "panoptic",
+        task=task,
         forms=_forms(request, model, has_plugin),
         compact=request.compact,
         calibration=request.calibration,
-        thresholds=request.thresholds,
+        thresholds=_thresholds(request, task),
     )
     return export.output, export_onnx(export, _say)
+
+
+def _thresholds(request: GraphRequest, task: Task) -> Thresholds:
+    usual = Thresholds.usual(task)
+    return Thresholds(
+        score=usual.score if request.score_threshold is None else request.score_threshold,
+        overlap=usual.overlap if request.overlap_threshold is None else request.overlap_threshold,
+    )
 
 
 def _find_plugin(machine: Machine | None, request: GraphRequest) -> bool:

@@ -40,8 +40,13 @@ class InputRequest:
     max_batch: int = DEFAULT_MAX_BATCH
 
     def __post_init__(self) -> None:
-        if self.size is not None or not self.dynamic:  # else, ranges depend on the size that the weights ask for
+        if self.size is not None or not self.dynamic:
             self.spec(None)
+            return
+        # Whether the ranges contain the size that the weights ask for is seen when those are read.
+        for option, given in (("--min-size", self.min_size), ("--max-size", self.max_size)):
+            if given is not None:
+                _check_size(option, *given)
 
     def spec(self, trained: Size | None) -> InputSpec:
         """Return the input of a graph, given the size that its weights were trained for. Raises ExportError."""

@@ -21,7 +21,6 @@ from pem_edge.export.cli.requests import (
 from pem_edge.export.engine.settings import Settings
 from pem_edge.export.graph.operation_forms import Target
 from pem_edge.export.int8.settings import Calibration
-from pem_edge.runtime.artifacts.manifest import Thresholds
 from pem_edge.runtime.artifacts.sections import Placement
 from pem_edge.runtime.errors import ExportError
 
@@ -81,7 +80,6 @@ def _engine_request(options: argparse.Namespace) -> EngineRequest:
 
 def _graph_request(options: argparse.Namespace) -> GraphRequest:
     to: Target = options.to or "onnx"
-    default = Thresholds()
     return GraphRequest(
         weights=options.weights,
         revision=options.revision,
@@ -99,10 +97,8 @@ def _graph_request(options: argparse.Namespace) -> GraphRequest:
         upsample=options.upsample or "auto",
         compact=bool(options.compact),
         calibration=_calibration(options, "cpu" if to == "onnx" else "tensorrt"),
-        thresholds=Thresholds(
-            score=default.score if options.score_threshold is None else options.score_threshold,
-            overlap=default.overlap if options.overlap_threshold is None else options.overlap_threshold,
-        ),
+        score_threshold=options.score_threshold,
+        overlap_threshold=options.overlap_threshold,
         settings=_settings(options),
         json=options.json,
     )

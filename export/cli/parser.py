@@ -53,7 +53,7 @@ def parser() -> console.Parser:
     _add_graph(parser.add_argument_group("the graph"))
     _add_dynamic(parser.add_argument_group("sizes that vary"))
     _add_int8(parser.add_argument_group("INT8"))
-    _add_thresholds(parser.add_argument_group("defaults of the panoptic merge, 0 to 1"))
+    _add_thresholds(parser.add_argument_group("default thresholds of segments, 0 to 1"))
     _add_engine(parser.add_argument_group("engines"))
     console.add_backend(parser.add_argument_group("verifying"))
     plugin = parser.add_argument_group("the plugin")
@@ -129,8 +129,9 @@ def _add_thresholds(group: argparse._ArgumentGroup) -> None:
         ("score", "minimum class score of a segment"),
         ("overlap", "minimum visible fraction of a segment"),
     ):
-        default = getattr(Thresholds(), name)
-        group.add_argument(f"--{name}-threshold", type=console.fraction, metavar="P", help=f"{meaning} ({default})")
+        default, of_instances = (getattr(Thresholds.usual(task), name) for task in ("panoptic", "instance"))
+        shown = f"{default}" if default == of_instances else f"{default}; instances: {of_instances}"
+        group.add_argument(f"--{name}-threshold", type=console.fraction, metavar="P", help=f"{meaning} ({shown})")
 
 
 def _add_engine(group: argparse._ArgumentGroup) -> None:

@@ -10,7 +10,7 @@ from pem_edge.export.cli.input_sizes import InputRequest
 from pem_edge.export.engine.settings import Settings
 from pem_edge.export.graph.operation_forms import DeformConvForm, OutputType, Precision, Target, UpsampleForm
 from pem_edge.export.int8.settings import Calibration
-from pem_edge.runtime.artifacts.manifest import Task, Thresholds
+from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.errors import ExportError
 
 
@@ -107,7 +107,8 @@ class GraphRequest:
         upsample: The form of upsampling.
         compact: Whether to store weights in half precision where that is exact.
         calibration: What to calibrate on; given with "int8" and only then.
-        thresholds: The defaults of the panoptic merge.
+        score_threshold: The default minimum score of a segment; None for what suits the task.
+        overlap_threshold: The default minimum visible fraction of a segment; None for what suits the task.
         settings: How to build an engine.
         json: Whether JSON is printed.
 
@@ -131,7 +132,8 @@ class GraphRequest:
     upsample: UpsampleForm | Literal["auto"]
     compact: bool
     calibration: Calibration | None
-    thresholds: Thresholds
+    score_threshold: float | None
+    overlap_threshold: float | None
     settings: Settings
     json: bool
 
@@ -144,9 +146,9 @@ class GraphRequest:
 
     def __post_init__(self) -> None:
         self._check_weights()
-        for field in ("score", "overlap"):
-            if not 0 <= (value := getattr(self.thresholds, field)) <= 1:
-                raise ExportError(f"--{field}-threshold is {value:g}, expected a number between 0 and 1")
+        for name, value in (("score", self.score_threshold), ("overlap", self.overlap_threshold)):
+            if value is not None and not 0 <= value <= 1:
+                raise ExportError(f"--{name}-threshold is {value:g}, expected a number between 0 and 1")
         self._check_target()
         self._check_precision()
 

@@ -102,6 +102,11 @@ class Thresholds(msgspec.Struct, frozen=True):
     score: float = 0.8
     overlap: float = 0.8
 
+    @staticmethod
+    def usual(task: Task) -> Thresholds:
+        """Return those that suit a task; of instances, which may overlap, more are shown."""
+        return Thresholds(score=0.5) if task == "instance" else Thresholds()
+
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a manifest.

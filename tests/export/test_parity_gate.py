@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 
+from pem_edge import pem
 from pem_edge.export import parity
+from pem_edge.pem import PEM
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
 from pem_edge.runtime.artifacts.provenance import Difference, Tolerance
 from pem_edge.runtime.errors import ExportError
@@ -36,3 +41,30 @@ def replace_dynamic(spec: InputSpec) -> InputSpec:
         dynamic_height=Range(64, 128, 512),
         dynamic_width=Range(96, 256, 512),
     )
+
+
+class Computed:
+    """Stands for a backend: computes what the module does, off by ``error`` on the first batches."""
+
+    name = "computed"
+
+    def __init__(self, model: PEM, error: float, wrong: int) -> None:
+        self._model, self._error, self._wrong, self.runs = model, error, wrong, 0
+
+    def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        self.runs += 1
+        with torch.inference_mode():
+            logits, masks = self._model(torch.from_numpy(images))
+        return logits.numpy() + (self._error if self.runs <= self._wrong else 0.0), masks.numpy()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "runs", "within"),
+    [(0, parity.ENOUGH, parity.ENOUGH), (1, 5, 4), (5, 5, 0)],
+    ids=["right", "once", "wrong"],
+)
+def test_more_images_follow_only_where_one_is_beyond_the_tolerance(wrong: int, runs: int, within: int) -> None:
+    model = pem.load("demo")
+    backend = Computed(model, 0.01, wrong)
+    found = parity.measure(model, [backend], [(1, 64, 96)] * 5)["computed"]  # type: ignore[list-item]
+    assert (backend.runs, found.images, found.within_tolerance) == (runs, runs, within)

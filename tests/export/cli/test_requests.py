@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pem_edge.export.cli import options, parser
+from pem_edge.export.cli.input_sizes import InputRequest
 from pem_edge.export.cli.requests import EngineRequest, GraphRequest
 from pem_edge.export.engine.settings import Settings
 from pem_edge.export.int8.settings import Calibration
-from pem_edge.runtime.artifacts.manifest import InputSpec, Range, Thresholds
+from pem_edge.runtime.artifacts.manifest import Range
 from pem_edge.runtime.errors import ExportError
 
 
@@ -22,28 +24,17 @@ def graph_request(*arguments: str) -> GraphRequest:
 
 
 CPU = Calibration("images", "cpu")
-HALF_HEIGHTS = InputSpec(height=64, width=96, dynamic_height=Range(64, 64, 100), dynamic_width=Range(64, 96, 128))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"weights": Path("x.onnx")}, "is an ONNX artifact already"),
-        ({"weights": Path("x.engine")}, "is an engine already"),
+        ({"weights": "x.onnx"}, "is an ONNX artifact already"),
+        ({"weights": "x.engine"}, "is an engine already"),
         ({"output": Path("x.engine")}, "names an engine"),
         ({"settings": Settings(workspace=1)}, "--workspace is for engines"),
-        ({"input": InputSpec(height=100, width=160)}, "expected multiples of 32: try 96x160"),
-        ({"input": InputSpec(height=64, width=96, batch=0)}, "--batch is 0, expected 1 to 1024"),
-        ({"input": InputSpec(height=64, width=96, batch=1025)}, "--batch is 1025, expected 1 to 1024"),
-        ({"input": InputSpec(height=64, width=96, dynamic_batch=Range(1, 1, 1025))}, "--max-batch is 1025, expected"),
-        (
-            {"input": InputSpec(height=32, width=3_200_000)},
-            "--size is 32x3200000, more than 100000000 pixels, the limit",
-        ),
-        ({"input": HALF_HEIGHTS}, "--max-size is 100x128"),
-        ({"input": InputSpec(height=64, width=96, dynamic_batch=Range(2, 1, 4))}, "that contains the default"),
-        ({"thresholds": Thresholds(score=1.5)}, "--score-threshold is 1.5, expected a number between 0 and 1"),
-        ({"thresholds": Thresholds(overlap=float("nan"))}, "--overlap-threshold is nan"),
+        ({"score_threshold": 1.5}, "--score-threshold is 1.5, expected a number between 0 and 1"),
+        ({"overlap_threshold": float("nan")}, "--overlap-threshold is nan"),
         ({"precision": "int8"}, "--precision int8 needs images to calibrate on"),
         ({"calibration": CPU}, "calibration is for INT8"),
         ({"remainder": "fp16"}, "--remainder is for INT8"),
@@ -56,6 +47,34 @@ HALF_HEIGHTS = InputSpec(height=64, width=96, dynamic_height=Range(64, 64, 100),
 def test_a_contradiction_cannot_be_constructed(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ExportError, match=message):
         replace(graph_request(), **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"size": (100, 160)}, "expected multiples of 32: try 96x160"),
+        ({"batch": 0}, "--batch is 0, expected 1 to 1024"),
+        ({"batch": 1025}, "--batch is 1025, expected 1 to 1024"),
+        ({"dynamic": True, "size": (64, 96), "max_batch": 1025}, "--max-batch is 1025, expected"),
+        ({"size": (32, 3_200_000)}, "--size is 32x3200000, more than 100000000 pixels, the limit"),
+        ({"dynamic": True, "size": (64, 96), "max_size": (100, 128)}, "--max-size is 100x128"),
+        ({"dynamic": True, "max_size": (100, 128)}, "--max-size is 100x128"),
+        ({"dynamic": True, "min_size": (128, 100)}, "--min-size is 128x100"),
+        ({"dynamic": True, "size": (160, 160), "batch": 5}, "that contains the default"),
+    ],
+)
+def test_sizes_that_no_model_takes_cannot_be_asked_for(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ExportError, match=message):
+        InputRequest(**changes)
+
+
+def test_the_size_is_the_given_one_else_that_of_the_weights_else_the_default() -> None:
+    given, open_ = InputRequest(size=(64, 96)), InputRequest(dynamic=True)
+    sizes = [(spec.height, spec.width) for spec in (given.spec((800, 1344)), open_.spec((800, 1344)), open_.spec(None))]
+    assert sizes == [(64, 96), (800, 1344), (512, 1024)]
+    assert open_.spec((800, 1344)).dynamic_width == Range(128, 1344, 2688)
+    with pytest.raises(ExportError, match="the height may vary from 128 to 512, default 800: expected a range"):
+        InputRequest(dynamic=True, max_size=(512, 1344)).spec((800, 1344))
 
 
 @pytest.mark.parametrize(
