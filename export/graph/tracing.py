@@ -15,9 +15,14 @@ from torch.export import Dim
 
 from pem_edge.export.graph.cleaning import clean
 from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF, InputSpec
+from pem_edge.runtime.errors import ExportError
 
 OPSET = 19
 """Version of ONNX's operators: the first with DeformConv, and so the one that most runtimes support."""
+
+
+MOST_BYTES = 2_000_000_000
+"""Limit on the bytes of weights: a protobuf has 2 GiB at most, and the graph itself takes some megabytes."""
 
 
 def to_onnx(
@@ -38,6 +43,9 @@ def to_onnx(
 
     Returns:
         The graph, which has passed the ONNX checker.
+
+    Raises:
+        ExportError: If the weights exceed what an ONNX file can hold.
     """
     with _quiet():
         program = torch.onnx.export(
@@ -53,9 +61,20 @@ def to_onnx(
         )
         assert program is not None
         clean(program.model)
+    _require_size(program.model)
     proto = ir.to_proto(program.model)
     onnx.checker.check_model(proto, full_check=True)
     return proto
+
+
+def _require_size(model: ir.Model) -> None:
+    """Raise ExportError if the weights leave no room for the graph in an ONNX file."""
+    stored = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value)
+    if stored > MOST_BYTES:
+        raise ExportError(
+            f"the weights take {stored / 1e9:.1f} GB, more than the {MOST_BYTES / 1e9:.0f} GB that an ONNX file holds: "
+            "choose --precision fp16, or a smaller variant"
+        )
 
 
 def example_for(spec: InputSpec) -> Tensor:

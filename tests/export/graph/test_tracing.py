@@ -18,6 +18,7 @@ from pem_edge.export.graph.operation_forms import DeformConvForm, Forms
 from pem_edge.export.graph.rewrites import prepare
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
 from pem_edge.runtime.backends.tensorrt.plugins import operator
+from pem_edge.runtime.errors import ExportError
 from reference.published_form import ReferenceForm
 from reference.weights import randomized
 
@@ -175,3 +176,9 @@ def test_constant_layer_norms_fold_to_their_value() -> None:
     assert "LayerNormalization" not in operators(proto)
     found = ReferenceEvaluator(proto).run(["logits"], {"image": image.numpy()})
     np.testing.assert_allclose(np.asarray(found)[0], module(image)[0].detach().numpy(), rtol=0, atol=1e-5)
+
+
+def test_weights_that_no_onnx_file_holds_are_said(model: pem.PEM, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "MOST_BYTES", 1_000_000)
+    with pytest.raises(ExportError, match=r"the weights take \d.\d GB, more than the .* that an ONNX file holds: choose"):
+        tracing.to_onnx(model, tracing.example_for(SPEC))
