@@ -15,7 +15,6 @@ from pem_edge.calibration import Agreement, CalibrationSet, LabeledScore, Report
 from pem_edge.export.int8.settings import Calibration
 from pem_edge.runtime.artifacts.manifest import InputSpec, Manifest
 from pem_edge.runtime.artifacts.sections import Quantization
-from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.datasets.opening import has_labels, open_dataset
 from pem_edge.runtime.datasets.relabeling import Relabeled
 from pem_edge.runtime.errors import ExportError
@@ -49,13 +48,13 @@ class Quantizer:
             say: Takes remarks on progress, and on doubtful calibration images.
         """
         self._single, self._settings, self._say = single, settings, say
-        self._labeled = _open_labeled(settings.source, manifest)
+        self._manifest = msgspec.structs.replace(manifest, input=for_one_image(manifest.input))
+        self._labeled_score = _score_on_labels(settings.source, self._manifest)
         self._scores: dict[tuple[str, ...], float] = {}
-        self._images = calibration.gather(settings.source, for_one_image(manifest.input), settings.count)
+        self._images = calibration.gather(settings.source, self._manifest.input, settings.count)
         for finding in self._images.findings:
             say(finding)
         self._statistics: Statistics = calibration.statistics(single, self._images, settings.cache, say)
-        self._manifest = msgspec.structs.replace(manifest, input=for_one_image(manifest.input))
 
     def quantize(self, graph: onnx.ModelProto) -> tuple[onnx.ModelProto, Quantization]:
         """Quantize ``graph``, the graph in single precision or a version of it that computes in half precision.
@@ -118,12 +117,6 @@ class Quantizer:
     def _agreement(self) -> Agreement:
         return Agreement(self._manifest, self._single, _Subset(self._images, _AGREEMENT_IMAGES))
 
-    @cached_property
-    def _labeled_score(self) -> LabeledScore | None:
-        if self._labeled is None:
-            return None
-        return LabeledScore(self._manifest, self._labeled, _space_evenly(len(self._labeled), _LABELED_IMAGES))
-
     @property
     def _score(self) -> Callable[[onnx.ModelProto], float]:
         """The score of a model in percent: PQ or mean IoU, or agreement where there are no labels."""
@@ -150,7 +143,7 @@ class Quantizer:
 
     def _measure_quality(self, kept: tuple[str, ...]) -> dict[str, float] | None:
         """Return PQ or mean IoU by precision, in percent; None where there are no labels."""
-        if self._labeled is None:
+        if self._labeled_score is None:
             return None
         found = {"fp32": self._single_score, "int8": self._score_with_kept(kept)}
         self._say(f"{self._measure} {found['fp32']:.2f} in single precision, {found['int8']:.2f} in INT8")
@@ -194,10 +187,12 @@ class _Subset:
         return (image for index, image in enumerate(self._images) if index in self._indices)
 
 
-def _open_labeled(source: str, manifest: Manifest) -> Dataset | None:
-    """Return the dataset ``source``, its labels as classes of the model; None where it has no labels."""
-    kinds = manifest.task != "semantic"
-    return Relabeled(open_dataset(source), manifest.classes, kinds=kinds) if has_labels(source) else None
+def _score_on_labels(source: str, manifest: Manifest) -> LabeledScore | None:
+    """Return the score on images of the dataset ``source``; None where it has no labels."""
+    if not has_labels(source):
+        return None
+    labeled = Relabeled(open_dataset(source), manifest.classes, kinds=manifest.task != "semantic")
+    return LabeledScore(manifest, labeled, _space_evenly(len(labeled), _LABELED_IMAGES))
 
 
 def _space_evenly(total: int, count: int) -> list[int]:
