@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pem_edge.calibration.activations.ranges import METHOD, METHODS
     from pem_edge.calibration.activations.tensor_statistics import Statistics, load
     from pem_edge.calibration.assessment.block_choice import Choice, choose, sensitivity
-    from pem_edge.calibration.assessment.scores import Agreement, PanopticScore
+    from pem_edge.calibration.assessment.scores import Agreement, LabeledScore
     from pem_edge.calibration.cached_statistics import statistics
     from pem_edge.calibration.images.calibration_set import CalibrationSet, gather
     from pem_edge.calibration.placement import PLACEMENTS, Report, blocks, quantize
@@ -22,7 +22,7 @@ __all__ = [
     "Agreement",
     "CalibrationSet",
     "Choice",
-    "PanopticScore",
+    "LabeledScore",
     "Report",
     "Statistics",
     "blocks",
@@ -43,7 +43,7 @@ __getattr__ = lazy_names.importer(
         "Agreement": "assessment.scores",
         "CalibrationSet": "images.calibration_set",
         "Choice": "assessment.block_choice",
-        "PanopticScore": "assessment.scores",
+        "LabeledScore": "assessment.scores",
         "Report": "placement",
         "Statistics": "activations.tensor_statistics",
         "blocks": "placement",

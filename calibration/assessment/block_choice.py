@@ -9,7 +9,7 @@ import onnx
 from tqdm import tqdm
 
 Score = Callable[[onnx.ModelProto], float]
-"""A function that scores a model in percent, higher is better: by PQ, or by `Agreement` if there are no labels."""
+"""A function that scores a model in percent, higher is better: by `LabeledScore`, or `Agreement` without labels."""
 
 Quantize = Callable[[Collection[str]], onnx.ModelProto]
 """A function that returns the model with all blocks in INT8 except the given ones."""

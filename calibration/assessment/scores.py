@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -12,18 +13,25 @@ from pem_edge.calibration.activations.collect import Images, run
 from pem_edge.calibration.graph.running import session
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts.artifact import Artifact
-from pem_edge.runtime.artifacts.geometry import STRIDE
+from pem_edge.runtime.artifacts.geometry import STRIDE, Geometry
+from pem_edge.runtime.artifacts.labels import things
 from pem_edge.runtime.artifacts.manifest import Manifest
 from pem_edge.runtime.backends.onnxruntime import OnnxRuntime
 from pem_edge.runtime.datasets.dataset import Dataset
-from pem_edge.runtime.evaluation.evaluate import evaluate
+from pem_edge.runtime.errors import CalibrationError
+from pem_edge.runtime.evaluation.evaluate import VOID, class_map, evaluate
 from pem_edge.runtime.files import temporary_folder
 from pem_edge.runtime.inference import postprocess
 from pem_edge.runtime.inference.segmenter import Segmenter
+from pem_edge.runtime.plurals import plural
 
 
-class PanopticScore:
-    """Scores a model by its panoptic quality (PQ) on labeled images."""
+class LabeledScore:
+    """Scores a model on labeled images: by its panoptic quality (PQ), or by its mean IoU if it is for semantic maps.
+
+    Attributes:
+        measure: Which of the two.
+    """
 
     def __init__(
         self,
@@ -36,7 +44,7 @@ class PanopticScore:
 
         Args:
             manifest: The manifest of the models. Its file hashes are ignored.
-            dataset: The labeled images.
+            dataset: The images, labeled with the models' classes.
             indices: The indices of the images to score; all by default.
             backend: The backend that runs the models, a key of `BACKENDS`. With None, ONNX Runtime computes each Q/DQ
                 pair as written, without fusing it. This agrees with TensorRT up to rounding, even for a model whose
@@ -44,9 +52,10 @@ class PanopticScore:
         """
         self._manifest, self._dataset, self._backend = manifest, dataset, backend
         self._indices = None if indices is None else list(indices)
+        self.measure: Literal["PQ", "mean IoU"] = "mean IoU" if manifest.task == "semantic" else "PQ"
 
     def __call__(self, model: onnx.ModelProto) -> float:
-        """Return the PQ in percent, or 0 if no image has a segment.
+        """Return the score in percent, or 0 if no image has a segment.
 
         Raises:
             InputError: If an image cannot be read.
@@ -57,8 +66,12 @@ class PanopticScore:
             onnx.save(model, artifact.model)
             backend = backends.create(self._backend, artifact) if self._backend else _UnfusedOnnxRuntime(artifact)
             with Segmenter(backend, self._manifest.thresholds) as segmenter:
-                quality = evaluate(segmenter, self._dataset, self._indices, semantic=False).quality
-        return quality["all"]["pq"] or 0.0
+                return self._score(segmenter) or 0.0
+
+    def _score(self, segmenter: Segmenter) -> float | None:
+        panoptic = self.measure == "PQ"
+        found = evaluate(segmenter, self._dataset, self._indices, semantic=not panoptic, panoptic=panoptic)
+        return found.quality["all"]["pq"] if found.iou is None else found.iou["miou"]
 
 
 class _UnfusedOnnxRuntime(OnnxRuntime):
@@ -69,23 +82,53 @@ class _UnfusedOnnxRuntime(OnnxRuntime):
 
 
 class Agreement:
-    """Scores a model, without labels, by the percentage of pixels to which it gives the same class as a reference."""
+    """Scores a model, without labels, by the percentage of pixels to which it gives the same class as a reference.
 
-    def __init__(self, reference: onnx.ModelProto, images: Images) -> None:
-        """Run ``reference``, usually the model in single precision, on ``images``. Raises InputError."""
-        self._images = images
-        self._expected = list(_class_maps(reference, images))
+    The classes are those of the semantic map. Of a model for instances they are those of the merged segments, because
+    its semantic map is arbitrary outside them, and pixels without a segment in both maps do not count: a model that
+    finds nothing would agree on all of the background.
+    """
+
+    def __init__(self, manifest: Manifest, reference: onnx.ModelProto, images: Images) -> None:
+        """Run the reference.
+
+        Args:
+            manifest: The manifest of the models.
+            reference: The model to agree with, usually that in single precision.
+            images: The images to run models on.
+
+        Raises:
+            InputError: If an image cannot be read.
+            CalibrationError: If the reference finds no segment in any image, and is for instances.
+        """
+        self._manifest, self._images = manifest, images
+        self._expected = list(self._class_maps(reference))
+        if all((classes == VOID).all() for classes in self._expected):
+            raise CalibrationError(
+                f"the model finds no object in {plural(len(images), 'image')}, so that nothing shows what INT8 costs: "
+                "calibrate on images with objects, or lower --score-threshold"
+            )
 
     def __call__(self, model: onnx.ModelProto) -> float:
-        """Return the mean over the images of the percentage of pixels with the same class. Raises InputError."""
-        found = _class_maps(model, self._images)
-        return 100 * float(np.mean([np.mean(a == b) for a, b in zip(found, self._expected, strict=True)]))
+        """Return the percentage of the pixels of all images. Raises InputError."""
+        same = counted = 0
+        for found, expected in zip(self._class_maps(model), self._expected, strict=True):
+            segmented = (found != VOID) | (expected != VOID)
+            same += int(np.count_nonzero(segmented & (found == expected)))
+            counted += int(np.count_nonzero(segmented))
+        return 100 * same / counted
 
+    def _class_maps(self, model: onnx.ModelProto) -> Iterator[NDArray[np.int32]]:
+        """Yield, for each image, the class of each pixel of the masks, int32 (H/4, W/4), or `VOID`."""
+        for logits, masks in run(model, ["logits", "masks"], self._images):
+            size = masks.shape[2], masks.shape[3]
+            padded = STRIDE * size[0], STRIDE * size[1]
+            yield self._classify(logits[0], masks[0], Geometry(padded, padded, size))
 
-def _class_maps(model: onnx.ModelProto, images: Images) -> Iterable[NDArray[np.uint8]]:
-    """Yield, for each image, the class of each pixel of the masks, uint8 (H/4, W/4)."""
-    for logits, masks in run(model, ["logits", "masks"], images):
-        size = masks.shape[2], masks.shape[3]
-        padded = STRIDE * size[0], STRIDE * size[1]
-        classes = postprocess.semantic(logits[0], masks[0], padded_size=padded, image_size=padded, output_size=size)
-        yield classes.astype(np.uint8)
+    def _classify(
+        self, logits: NDArray[np.float32], masks: NDArray[np.float32], geometry: Geometry
+    ) -> NDArray[np.int32]:
+        if self._manifest.task != "instance":
+            return postprocess.classify_pixels(logits, masks, geometry)
+        separate = things(self._manifest.classes)
+        return class_map(*postprocess.merge(logits, masks, geometry, separate, self._manifest.thresholds))

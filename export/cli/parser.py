@@ -176,8 +176,8 @@ def _add_int8(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--calib",
         metavar="DIR",
-        help="images like those the model will see: a folder, a folder in COCO's panoptic format, on which PQ is then "
-        "measured, too, or toy:COUNT[:HxW[:SEED]]",
+        help="images like those the model will see: a folder, a folder in COCO's panoptic format, on which PQ (or mean "
+        "IoU, of models for semantic maps) is then measured, too, or toy:COUNT[:HxW[:SEED]]",
     )
     group.add_argument(
         "--calib-images", type=console.positive, metavar="N", help=f"how many of them to use (default: {COUNT})"
@@ -197,8 +197,9 @@ def _add_int8(group: argparse._ArgumentGroup) -> None:
         "--max-pq-drop",
         type=float,
         metavar="X",
-        help="keep the most sensitive blocks out of INT8 until no more than X is lost: percentage points of PQ, or of "
-        "pixels that keep their class where there are no labels (default: whatever it costs)",
+        help="keep the most sensitive blocks out of INT8 until no more than X is lost: percentage points of PQ, of "
+        "mean IoU for semantic maps, or of pixels that keep their class where there are no labels (default: "
+        "whatever it costs)",
     )
     group.add_argument(
         "--placement",

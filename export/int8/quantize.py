@@ -11,18 +11,17 @@ import onnx
 from numpy.typing import NDArray
 
 from pem_edge import calibration
-from pem_edge.calibration import Agreement, CalibrationSet, PanopticScore, Report, Statistics
+from pem_edge.calibration import Agreement, CalibrationSet, LabeledScore, Report, Statistics
 from pem_edge.export.int8.settings import Calibration
 from pem_edge.runtime.artifacts.manifest import InputSpec, Manifest
 from pem_edge.runtime.artifacts.sections import Quantization
-from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.datasets.opening import has_labels, open_dataset
 from pem_edge.runtime.datasets.relabeling import Relabeled
 from pem_edge.runtime.errors import ExportError
 from pem_edge.runtime.progress import Say
 
-_PQ_IMAGES = 50
-"""Maximum number of labeled images on which PQ is measured."""
+_LABELED_IMAGES = 50
+"""Maximum number of labeled images on which PQ or mean IoU is measured."""
 
 _AGREEMENT_IMAGES = 20
 """Maximum number of images on which the agreement with single precision is measured."""
@@ -35,7 +34,7 @@ class Quantizer:
     """Quantizes the graphs of one model, all from one calibration of its graph in single precision.
 
     Raises:
-        InputError: If the calibration images cannot be read.
+        InputError: If the calibration images cannot be read, or have other classes than the model.
         CalibrationError: If the graph cannot be calibrated on them.
     """
 
@@ -49,13 +48,13 @@ class Quantizer:
             say: Takes remarks on progress, and on doubtful calibration images.
         """
         self._single, self._settings, self._say = single, settings, say
-        self._labeled = _open_labeled(settings.source, manifest)
+        self._manifest = msgspec.structs.replace(manifest, input=for_one_image(manifest.input))
+        self._labeled_score = _score_on_labels(settings.source, self._manifest)
         self._scores: dict[tuple[str, ...], float] = {}
-        self._images = calibration.gather(settings.source, for_one_image(manifest.input), settings.count)
+        self._images = calibration.gather(settings.source, self._manifest.input, settings.count)
         for finding in self._images.findings:
             say(finding)
         self._statistics: Statistics = calibration.statistics(single, self._images, settings.cache, say)
-        self._manifest = msgspec.structs.replace(manifest, input=for_one_image(manifest.input))
 
     def quantize(self, graph: onnx.ModelProto) -> tuple[onnx.ModelProto, Quantization]:
         """Quantize ``graph``, the graph in single precision or a version of it that computes in half precision.
@@ -66,18 +65,19 @@ class Quantizer:
         Raises:
             ExportError: If agreement with single precision is too low, or the loss exceeds what the settings allow
                 even with all blocks in floating point.
+            CalibrationError: If the model is for instances, and finds nothing in the images.
         """
         kept, sensitivity = self._choose_blocks()
         agreement = self._agreement(self._quantize_single(kept))
-        self._say(f"{agreement:.2f} % of pixels get the same class in INT8 as in single precision")
+        self._say(f"{agreement:.2f} % of {self._pixels} get the same class in INT8 as in single precision")
         if agreement < _MIN_AGREEMENT:
             raise ExportError(
-                f"INT8 gives only {agreement:.1f} % of pixels the class that single precision gives them, expected "
-                f"{_MIN_AGREEMENT:g} % or more: calibrate on more images like those that the model is for, with "
-                "--calib, or set --max-pq-drop"
+                f"INT8 gives only {agreement:.1f} % of {self._pixels} the class that single precision gives them, "
+                f"expected {_MIN_AGREEMENT:g} % or more: calibrate on more images like those that the model is for, "
+                "with --calib, or set --max-pq-drop"
             )
         quantized, report = self._place(graph, kept)
-        return quantized, self._describe(report, agreement, self._measure_pq(kept), sensitivity)
+        return quantized, self._describe(report, agreement, self._measure_quality(kept), sensitivity)
 
     def _choose_blocks(self) -> tuple[tuple[str, ...], dict[str, float]]:
         """Return the blocks to keep in floating point, and the loss that each block causes alone.
@@ -88,20 +88,20 @@ class Quantizer:
         if max_drop is None:
             return (), {}
         drop = self._single_score - self._score_with_kept(())
-        self._say(f"INT8 throughout loses {drop:.2f} percentage points, the maximum is {max_drop:.2f}")
+        unit = f"percentage points of {self._measure}"
+        self._say(f"INT8 throughout loses {drop:.2f} {unit}, the maximum is {max_drop:.2f}")
         if drop <= max_drop:
             return (), {}
         names = calibration.blocks(self._single, self._settings.placement)
         ranking = calibration.sensitivity(names, self._quantize_single, self._score, self._single_score)
         choice = calibration.choose(ranking, self._quantize_single, self._score, self._single_score, max_drop)
         self._say(
-            f"{len(choice.kept)} of {len(ranking)} blocks stay in floating point, "
-            f"the loss is {choice.drop:.2f} percentage points"
+            f"{len(choice.kept)} of {len(ranking)} blocks stay in floating point, the loss is {choice.drop:.2f} {unit}"
         )
         if choice.drop > max_drop:
             raise ExportError(
-                f"even with all {len(ranking)} blocks in floating point the loss is {choice.drop:.2f} percentage "
-                f"points, more than {max_drop:.2f}: raise --max-pq-drop, calibrate on more images or choose another "
+                f"even with all {len(ranking)} blocks in floating point the loss is {choice.drop:.2f} {unit}, "
+                f"more than {max_drop:.2f}: raise --max-pq-drop, calibrate on more images or choose another "
                 "--calib-method"
             )
         return choice.kept, ranking
@@ -115,14 +115,21 @@ class Quantizer:
 
     @cached_property
     def _agreement(self) -> Agreement:
-        return Agreement(self._single, _Subset(self._images, _AGREEMENT_IMAGES))
+        return Agreement(self._manifest, self._single, _Subset(self._images, _AGREEMENT_IMAGES))
 
-    @cached_property
+    @property
     def _score(self) -> Callable[[onnx.ModelProto], float]:
-        """The measure of a model's quality in percent: PQ, or agreement where there are no labels."""
-        if self._labeled is None:
-            return self._agreement
-        return PanopticScore(self._manifest, self._labeled, _space_evenly(len(self._labeled), _PQ_IMAGES))
+        """The score of a model in percent: PQ or mean IoU, or agreement where there are no labels."""
+        return self._labeled_score or self._agreement
+
+    @property
+    def _measure(self) -> str:
+        return self._labeled_score.measure if self._labeled_score else "agreement"
+
+    @property
+    def _pixels(self) -> str:
+        """What `Agreement` counts."""
+        return "the pixels of segments" if self._manifest.task == "instance" else "pixels"
 
     @cached_property
     def _single_score(self) -> float:
@@ -134,16 +141,16 @@ class Quantizer:
             self._scores[kept] = self._score(self._quantize_single(kept))
         return self._scores[kept]
 
-    def _measure_pq(self, kept: tuple[str, ...]) -> dict[str, float] | None:
-        """Return PQ by precision, in percent; None where there are no labels."""
-        if self._labeled is None:
+    def _measure_quality(self, kept: tuple[str, ...]) -> dict[str, float] | None:
+        """Return PQ or mean IoU by precision, in percent; None where there are no labels."""
+        if self._labeled_score is None:
             return None
-        pq = {"fp32": self._single_score, "int8": self._score_with_kept(kept)}
-        self._say(f"PQ {pq['fp32']:.2f} in single precision, {pq['int8']:.2f} in INT8")
-        return pq
+        found = {"fp32": self._single_score, "int8": self._score_with_kept(kept)}
+        self._say(f"{self._measure} {found['fp32']:.2f} in single precision, {found['int8']:.2f} in INT8")
+        return found
 
     def _describe(
-        self, report: Report, agreement: float, pq: dict[str, float] | None, sensitivity: dict[str, float]
+        self, report: Report, agreement: float, quality: dict[str, float] | None, sensitivity: dict[str, float]
     ) -> Quantization:
         return Quantization(
             placement=self._settings.placement,
@@ -156,7 +163,8 @@ class Quantizer:
             share_of_convolutions=report.share_of_convolutions,
             share_of_all=report.share_of_all,
             agreement=agreement,
-            pq=pq,
+            pq=quality if self._measure == "PQ" else None,
+            miou=quality if self._measure == "mean IoU" else None,
             sensitivity=sensitivity,
         )
 
@@ -179,9 +187,12 @@ class _Subset:
         return (image for index, image in enumerate(self._images) if index in self._indices)
 
 
-def _open_labeled(source: str, manifest: Manifest) -> Dataset | None:
-    """Return the dataset ``source``, its labels as classes of the model; None where it has no labels."""
-    return Relabeled(open_dataset(source), manifest.classes) if has_labels(source) else None
+def _score_on_labels(source: str, manifest: Manifest) -> LabeledScore | None:
+    """Return the score on images of the dataset ``source``; None where it has no labels."""
+    if not has_labels(source):
+        return None
+    labeled = Relabeled(open_dataset(source), manifest.classes, kinds=manifest.task != "semantic")
+    return LabeledScore(manifest, labeled, _space_evenly(len(labeled), _LABELED_IMAGES))
 
 
 def _space_evenly(total: int, count: int) -> list[int]:

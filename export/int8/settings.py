@@ -20,8 +20,8 @@ class Calibration:
         placement: The kind of kernels to quantize for.
         count: The number of images to use.
         method: The rule that derives the range of a tensor from its observed values.
-        max_drop: The maximum loss to accept, in percentage points of PQ, or of agreement with single precision where
-            there are no labels; None accepts any loss.
+        max_drop: The maximum loss to accept, in percentage points of PQ, or mean IoU if the model is for semantic maps,
+            or agreement with single precision where there are no labels; None accepts any loss.
         cache: The file that keeps the statistics; None for a file in the user's cache folder.
 
     Raises:

@@ -77,9 +77,11 @@ class Quantization(msgspec.Struct, frozen=True, kw_only=True):
         kept: The names of the blocks that were kept in floating point.
         share_of_convolutions: The fraction of the multiply-accumulates of ordinary convolutions in INT8, 0 to 1.
         share_of_all: The fraction of all multiply-accumulates in INT8, 0 to 1.
-        agreement: The percentage of pixels whose class is the same as in single precision.
+        agreement: The percentage of pixels whose class is the same as in single precision; of a model for instances,
+            the percentage of the pixels that belong to a segment in either.
         pq: The PQ in percent of "fp32" and "int8" on labeled images, if there were any.
-        sensitivity: The loss with a single block in INT8, by the block's name.
+        miou: The mean IoU instead, if the model is for semantic maps.
+        sensitivity: The loss of `measure` in percentage points with a single block in INT8, by the block's name.
         milliseconds: The time of one run, by precision.
         timed_in: The backend that was timed; "nothing" if there was none.
     """
@@ -95,9 +97,17 @@ class Quantization(msgspec.Struct, frozen=True, kw_only=True):
     share_of_all: float
     agreement: float
     pq: dict[str, float] | None = None
+    miou: dict[str, float] | None = None
     sensitivity: dict[str, float] = {}
     milliseconds: dict[str, float] = {}
     timed_in: str = "nothing"
+
+    @property
+    def measure(self) -> Literal["PQ", "mean IoU", "agreement"]:
+        """What the loss was measured in."""
+        if self.pq is not None:
+            return "PQ"
+        return "agreement" if self.miou is None else "mean IoU"
 
 
 Count = Annotated[int, msgspec.Meta(ge=0)]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.datasets.dataset import Dataset, Sample
 from pem_edge.runtime.evaluation.metrics import MeanIoU, MeanIoUScores, PanopticQuality, PanopticScores
-from pem_edge.runtime.evaluation.metrics.matching import classes_of, segment_numbers
+from pem_edge.runtime.evaluation.metrics.matching import Region, classes_of, segment_numbers
 from pem_edge.runtime.inference.segmenter import Segmenter
 from pem_edge.runtime.results.result import Result
 
@@ -76,8 +76,13 @@ def evaluate(
 
 def semantic_truth(sample: Sample) -> NDArray[np.int32]:
     """Return the class index of every pixel, int32 (H, W); pixels without a class are `VOID`."""
-    classes = np.array([VOID, *classes_of(sample.segments)], np.int32)
-    return classes[segment_numbers(sample.panoptic, sample.segments)]
+    return class_map(sample.panoptic, sample.segments)
+
+
+def class_map(panoptic: NDArray[np.integer], segments: Sequence[Region]) -> NDArray[np.int32]:
+    """Return the class index of every pixel of a map of segment ids, int32 (H, W); `VOID` outside the segments."""
+    classes = np.array([VOID, *classes_of(segments)], np.int32)
+    return classes[segment_numbers(panoptic, segments)]
 
 
 class _Scores:

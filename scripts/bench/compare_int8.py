@@ -1,6 +1,7 @@
 #!/usr/bin/env python
-"""PQ of a model in INT8 as this project and as onnxruntime's quantize_static make it, from and on the same images.
+"""Quality of a model in INT8 as this project and as onnxruntime's quantize_static make it, from and on the same images.
 
+The measure is PQ, or mean IoU if the model is for semantic maps.
 Everything runs in onnxruntime on the CPU, graphs for TensorRT included, whose arithmetic is so emulated. Writes a
 Markdown table, with everything needed to repeat it, to standard output.
 """
@@ -64,7 +65,7 @@ class Row(NamedTuple):
     """A line of the table; shares, 0 to 1, are of multiply-accumulates."""
 
     name: str
-    pq: float
+    score: float
     of_convolutions: float
     of_all: float
 
@@ -74,12 +75,12 @@ def main() -> None:
     source = artifact.read(options.model)
     model = unpacked(onnx.load(source.model))
     images = calibration.gather(options.calib, source.manifest.input, options.count)
-    score = calibration.PanopticScore(source.manifest, open_dataset(options.dataset))
+    score = calibration.LabeledScore(source.manifest, open_dataset(options.dataset))
     title = (
-        f"{options.model}, calibrated on {len(images)} images of {options.calib} ({options.method}), PQ on "
-        f"{options.dataset}"
+        f"{options.model}, calibrated on {len(images)} images of {options.calib} ({options.method}), "
+        f"{score.measure} on {options.dataset}"
     )
-    report(title, list(rows(model, images, score, options.method)))
+    report(title, score.measure, list(rows(model, images, score, options.method)))
 
 
 def parse() -> argparse.Namespace:
@@ -87,7 +88,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("model", nargs="?", default=artifact.DEMO, help="an .onnx in single precision; default: demo")
     parser.add_argument("--calib", default="toy:200:256x512:1", help="what to calibrate on")
     parser.add_argument("--count", type=int, default=200, help="how many images of it")
-    parser.add_argument("--dataset", default="toy:200:256x512:7", help="what to measure PQ on")
+    parser.add_argument("--dataset", default="toy:200:256x512:7", help="what to measure PQ or mean IoU on")
     parser.add_argument("--method", default=calibration.METHOD, choices=calibration.METHODS)
     return parser.parse_args()
 
@@ -103,7 +104,7 @@ def unpacked(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def rows(
-    model: onnx.ModelProto, images: calibration.CalibrationSet, score: calibration.PanopticScore, method: RangeMethod
+    model: onnx.ModelProto, images: calibration.CalibrationSet, score: calibration.LabeledScore, method: RangeMethod
 ) -> Iterator[Row]:
     yield Row("single precision", score(model), 0, 0)
     statistics, graph = calibration.statistics(model, images), Graph(model)
@@ -135,15 +136,15 @@ def neighbor(model: onnx.ModelProto, images: calibration.CalibrationSet, setting
         return onnx.load(after)
 
 
-def report(title: str, found: list[Row]) -> None:
+def report(title: str, measure: str, found: list[Row]) -> None:
     print(
         f"{title}; onnxruntime {onnxruntime.__version__}, onnx {onnx.__version__}, {platform.machine()}, "
         f"Python {platform.python_version()}, {date.today()}\n"
     )
-    print("| | PQ | drop | INT8 share of convolutions' MACs | of all MACs |\n| --- | --- | --- | --- | --- |")
+    print(f"| | {measure} | drop | INT8 share of convolutions' MACs | of all MACs |\n| --- | --- | --- | --- | --- |")
     for row in found:
-        drop = found[0].pq - row.pq
-        print(f"| {row.name} | {row.pq:.2f} | {drop:.2f} | {row.of_convolutions:.1%} | {row.of_all:.1%} |")
+        drop = found[0].score - row.score
+        print(f"| {row.name} | {row.score:.2f} | {drop:.2f} | {row.of_convolutions:.1%} | {row.of_all:.1%} |")
 
 
 if __name__ == "__main__":

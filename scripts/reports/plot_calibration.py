@@ -43,7 +43,7 @@ def draw(source: Path, output: Path) -> None:
             f"{source} knows of no sensitivity, which is measured where INT8 loses more than --max-pq-drop: export it "
             "with a smaller one"
         )
-    plots.plot_sensitivity(quantization.sensitivity, output, "PQ" if quantization.pq else "agreement")
+    plots.plot_sensitivity(quantization.sensitivity, output, quantization.measure)
 
 
 if __name__ == "__main__":

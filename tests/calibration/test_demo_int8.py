@@ -38,7 +38,7 @@ def statistics(model: onnx.ModelProto) -> Statistics:
 
 @pytest.fixture(scope="module")
 def reference(model: onnx.ModelProto) -> float:
-    return calibration.PanopticScore(SOURCE.manifest, STREETS)(model)
+    return calibration.LabeledScore(SOURCE.manifest, STREETS)(model)
 
 
 @pytest.fixture(scope="module", params=calibration.PLACEMENTS)
@@ -49,14 +49,14 @@ def placed(
 
 
 def test_panoptic_quality_is_kept(placed: tuple[onnx.ModelProto, Report], reference: float) -> None:
-    drop = reference - calibration.PanopticScore(SOURCE.manifest, STREETS)(placed[0])
+    drop = reference - calibration.LabeledScore(SOURCE.manifest, STREETS)(placed[0])
     assert drop <= MOST_DROP
 
 
 def test_pairs_can_be_computed_as_they_are_written(model: onnx.ModelProto, statistics: Statistics) -> None:
     quantized, _ = calibration.quantize(model, statistics, "tensorrt", keep=["backbone.features.0"])
-    fused = calibration.PanopticScore(SOURCE.manifest, STREETS)
-    written = calibration.PanopticScore(SOURCE.manifest, STREETS, backend=None)
+    fused = calibration.LabeledScore(SOURCE.manifest, STREETS)
+    written = calibration.LabeledScore(SOURCE.manifest, STREETS, backend=None)
     assert written(model) == pytest.approx(fused(model), abs=0.01)
     assert written(model) - written(quantized) <= MOST_DROP
 
@@ -64,7 +64,7 @@ def test_pairs_can_be_computed_as_they_are_written(model: onnx.ModelProto, stati
 @pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed")
 def test_openvino_keeps_it_too_for_cpus(model: onnx.ModelProto, statistics: Statistics, reference: float) -> None:
     quantized, _ = calibration.quantize(model, statistics, "cpu")
-    score = calibration.PanopticScore(SOURCE.manifest, STREETS, backend="openvino")
+    score = calibration.LabeledScore(SOURCE.manifest, STREETS, backend="openvino")
     assert reference - score(quantized) <= MOST_DROP
 
 
@@ -82,7 +82,7 @@ def test_every_method_agrees_with_single_precision_nearly_everywhere(
 ) -> None:
     images = calibration.gather(ToyStreets(6, seed=HELD_OUT), SOURCE.manifest.input)
     quantized, _ = calibration.quantize(model, statistics, placement, method)
-    assert calibration.Agreement(model, images)(quantized) > 98
+    assert calibration.Agreement(SOURCE.manifest, model, images)(quantized) > 98
 
 
 def test_correcting_biases_brings_the_means_of_the_outputs_closer(

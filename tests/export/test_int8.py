@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import onnxruntime
@@ -18,11 +19,14 @@ from pem_edge import pem, runtime
 from pem_edge.export.cli.export import main
 from pem_edge.export.cli.options import INT8
 from pem_edge.export.graph.int8_removal import remove_int8
+from pem_edge.export.int8.quantize import Quantizer
+from pem_edge.export.int8.settings import Calibration
 from pem_edge.pem import checkpoints
 from pem_edge.runtime.artifacts import artifact
+from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.sections import Quantization
-from pem_edge.runtime.datasets.toy_streets import ToyStreets
-from pem_edge.runtime.errors import BackendError
+from pem_edge.runtime.datasets.toy_streets import LABELS, ToyStreets
+from pem_edge.runtime.errors import BackendError, InputError
 from tests.export.conftest import Refusal
 
 pytestmark = pytest.mark.usefixtures("traced_once")
@@ -78,6 +82,7 @@ def test_the_manifest_says_what_is_int8_where_its_scales_come_from_and_what_it_c
     assert (found.placement, found.method, found.source, found.images) == ("cpu", "percentile", STREETS, 4)
     assert found.share_of_convolutions > 0.9
     assert 0 < found.share_of_all <= 1
+    assert (found.measure, found.miou) == ("PQ", None)
     assert found.pq is not None
     assert found.pq["int8"] == pytest.approx(found.pq["fp32"], abs=5)
     assert found.agreement > 95
@@ -92,8 +97,42 @@ def test_without_labels_the_cost_is_in_pixels_that_change_their_class(
 ) -> None:
     printed, _ = export(capsys, tmp_path, "--calib", pictures, "--calib-method", "max", "--calib-images", "3")
     found = quantization(printed["model"])
-    assert (found.pq, found.images, found.method) == (None, 3, "max")
+    assert (found.measure, found.pq, found.images, found.method) == ("agreement", None, 3, "max")
     assert 90 < found.agreement < 100
+
+
+def cost_of_demo(source: str, remarks: list[str], **fields: Any) -> Quantization:  # Any: each field has its own type
+    """Return what the manifest of the demo in INT8, with other ``fields``, says once it was written and read."""
+    demo = artifact.read(artifact.DEMO)
+    manifest, graph = msgspec.structs.replace(demo.manifest, **fields), onnx.load(demo.model)
+    _, found = Quantizer(graph, manifest, Calibration(source, "cpu", max_drop=50), remarks.append).quantize(graph)
+    return msgspec.json.decode(msgspec.json.encode(found), type=Quantization)
+
+
+def called_stuff() -> tuple[Label, ...]:
+    return tuple(msgspec.structs.replace(label, isthing=False) for label in LABELS)
+
+
+def test_of_a_semantic_model_the_cost_is_in_mean_iou_whatever_is_called_a_thing() -> None:
+    remarks: list[str] = []
+    found = cost_of_demo("toy:2:128x256:1", remarks, task="semantic", classes=called_stuff())
+    assert (found.measure, found.pq) == ("mean IoU", None)
+    assert found.miou is not None
+    assert found.miou["int8"] == pytest.approx(found.miou["fp32"], abs=5)
+    assert any("percentage points of mean IoU, the maximum is 50.00" in line for line in remarks)
+
+
+def test_of_an_instance_model_the_pixels_of_segments_count(pictures: Path) -> None:
+    remarks: list[str] = []
+    found = cost_of_demo(str(pictures), remarks, task="instance")
+    assert (found.measure, found.pq, found.miou) == ("agreement", None, None)
+    assert 90 < found.agreement < 100
+    assert any("of the pixels of segments get the same class" in line for line in remarks)
+
+
+def test_kinds_of_classes_are_checked_where_pq_is_measured() -> None:
+    with pytest.raises(InputError, match="is a thing in the dataset and stuff in the model"):
+        cost_of_demo(STREETS, [], classes=called_stuff())
 
 
 def test_no_more_is_lost_than_may_be(tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
