@@ -28,7 +28,7 @@ _MOST = 1e6
 class _Preprocessor(msgspec.Struct):
     """The part of ``preprocessor_config.json`` that is of use here; null is as good as nothing."""
 
-    size: dict[str, float | None] | list[float] | float | None = None
+    size: dict[str, float | None] | tuple[float, float] | float | None = None
     max_size: float | None = None
     image_mean: Channels | float | None = None
     image_std: Channels | float | None = None
@@ -83,8 +83,8 @@ def _divided(values: Channels | float, scale: float) -> Channels:
 def _size(found: _Preprocessor) -> tuple[int, int] | None:
     """Return the size of images in landscape format, as multiples of 32; None if there is none, or none that can be."""
     size = found.size
-    if isinstance(size, list):
-        size = dict(zip(("height", "width"), size, strict=False))
+    if isinstance(size, tuple):
+        size = dict(zip(("height", "width"), size, strict=True))
     elif not isinstance(size, dict):
         size = {"shortest_edge": size}
     height, width = size.get("height"), size.get("width")
