@@ -92,14 +92,14 @@ def open_checkpoint(
         InputError: If the classes in a ``.safetensors`` file are malformed.
     """
     place = locate(source, say, revision)
-    config = None if place.folder is None else transformers_config.read(place.folder)
+    config, told = (None, None) if place.folder is None else transformers_config.read(place.folder, say)
     document = _read_files(place)
     state = _to_model(document, place, say, part)
     model = identify(state, place.name, say)
     if config is not None:
         transformers_config.check(config, model, place.name)
     model.load_state_dict(state)
-    description = describe(place, config, document, model.num_classes, say)
+    description = describe(place, told, document, model.num_classes, say)
     model.normalize = Normalization(description.mean or MEAN, description.std or STD)
     return Checkpoint(model.eval(), description, place)
 

@@ -27,11 +27,13 @@ class Differences:
         missing: Names of tensors that the state dict lacks.
         unexpected: Names of tensors that the model does not have.
         misshapen: Names of tensors of the wrong shape, each with both shapes.
+        needed: The number of tensors that the model has.
     """
 
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     misshapen: list[str] = field(default_factory=list)
+    needed: int = 0
 
     def __len__(self) -> int:
         return len(self.missing) + len(self.unexpected) + len(self.misshapen)
@@ -58,13 +60,12 @@ def identify(state: dict[str, Tensor], source: str, say: Say = lambda _text: Non
     row, differences = _nearest(state, num_classes, num_queries)
     if differences:
         _refuse_foreign(state, source)
-    model = row.build(num_classes, num_queries)
-    if len(differences) > len(model.state_dict()) // 2:
-        raise CheckpointError(
-            f"{source} is not a checkpoint of {foreign.SUPPORTED}; the closest is {row.name}, but {differences}"
-        )
-    if differences:
+        if len(differences) > differences.needed // 2:
+            raise CheckpointError(
+                f"{source} is not a checkpoint of {foreign.SUPPORTED}; the closest is {row.name}, but {differences}"
+            )
         raise CheckpointError(f"{source} does not fit {row.name}: {differences}")
+    model = row.build(num_classes, num_queries)  # no sooner: a damaged file may claim more classes than memory holds
     if row.layers != (usual := VARIANTS[row.name].layers):
         say(f"{plural(row.layers, 'decoder layer')}, where {row.name} has {usual}")
     for name, tensor in model.state_dict().items():
@@ -88,8 +89,8 @@ def _nearest(state: dict[str, Tensor], num_classes: int, num_queries: int) -> tu
 
 def compare(state: dict[str, Tensor], model: PEM) -> Differences:
     """Return the differences of ``state`` from the state dict of ``model``."""
-    found = Differences()
     needed = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    found = Differences(needed=len(needed))
     for name, shape in needed.items():
         if name not in state:
             if not name.endswith(_COUNTER):

@@ -21,6 +21,10 @@ WHOLE = ("model.safetensors", "pytorch_model.bin")
 INDEX = "{}.index.json"
 """Name of the index of a file that is in parts."""
 
+MERGE = "save the model after peft's merge_and_unload"
+"""The cure for a folder that has no more than an adapter, such as one of LoRA."""
+
+_SHOWN = 6
 _LARGEST_INDEX = 16 * 1024 * 1024
 _MOST_PARTS = 256
 
@@ -36,18 +40,35 @@ def weights_in(folder: Path) -> tuple[Path, ...]:
         CheckpointError: If there are none, or the index is malformed or names a file that is not there.
     """
     for whole in WHOLE:
+        require_no_dangling(folder / whole)
         if (folder / whole).is_file():
             return (folder / whole,)
         index = folder / INDEX.format(whole)
+        require_no_dangling(index)
         if index.is_file():
-            parts = tuple(folder / part for part in read_index(index, Path(whole).suffix))
-            for part in parts:
-                if not part.is_file():
-                    raise CheckpointError(
-                        f"{folder} lacks {part.name}, one of the {len(parts)} parts of its weights: copy it there"
-                    )
-            return parts
-    raise CheckpointError(f"{folder} has no weights, expected {' or '.join(WHOLE)}, whole or in parts: copy them there")
+            return _all_there(tuple(folder / part for part in read_index(index, Path(whole).suffix)), folder)
+    names = sorted(each.name for each in folder.iterdir())
+    found = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if names[_SHOWN:] else "")
+    cure = MERGE if "adapter_config.json" in names else "copy them there, or give another folder"
+    raise CheckpointError(
+        f"{folder} has no weights, expected {' or '.join(WHOLE)}, whole or in parts; it has {found}: {cure}"
+    )
+
+
+def require_no_dangling(path: Path) -> None:
+    """Raise CheckpointError if ``path`` is a link that leads nowhere, as in a copy of a folder of the hub's cache."""
+    if path.is_symlink() and not path.exists():
+        raise CheckpointError(f"{path} is a link to a file that is not there: copy the folder with cp -rL, or fetch it")
+
+
+def _all_there(parts: tuple[Path, ...], folder: Path) -> tuple[Path, ...]:
+    for part in parts:
+        require_no_dangling(part)
+        if not part.is_file():
+            raise CheckpointError(
+                f"{folder} lacks {part.name}, one of the {len(parts)} parts of its weights: copy it there"
+            )
+    return parts
 
 
 def read_index(path: Path, suffix: str) -> tuple[str, ...]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from pem_edge.pem.checkpoints import hub
 from pem_edge.pem.checkpoints.formats import SUFFIXES
-from pem_edge.pem.checkpoints.model_folder import CONFIG, INDEX, WHOLE, weights_in
+from pem_edge.pem.checkpoints.model_folder import CONFIG, INDEX, MERGE, WHOLE, require_no_dangling, weights_in
 from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.outside.reading import reading
@@ -18,6 +19,15 @@ DEMO = "demo"
 """Name, in place of a path, of the weights that come with the package: ``pem-nano`` trained on toy streets."""
 
 DEMO_FILE = Path(__file__).parents[1] / "weights" / "demo.safetensors"
+
+_BESIDE = (CONFIG, *map(INDEX.format, WHOLE))
+"""Files that hold no weights, in place of which their folder must be given."""
+
+_CACHED = re.compile(r"/models--(?P<owner>[^/]+?)--(?P<name>[^/]+)/snapshots/[^/]+$")
+"""Finds the name of a model in the path of its folder in the hub's cache."""
+
+_PART = re.compile(r"(?:model|pytorch_model)-\d+-of-\d+\.(?:safetensors|bin)", re.IGNORECASE)
+"""Matches the names that transformers gives files with a part of the weights."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +48,12 @@ class Place:
 
     @property
     def hub_name(self) -> str:
-        """The name on the hub: of a folder on this machine, what it would be if it is a copy of one of facebook's."""
-        return self.name if self.revision is not None else f"facebook/{Path(self.name).resolve().name}"
+        """The name on the hub; of a folder on this machine, what it would be if it is a copy of one of facebook's."""
+        if self.folder is None or self.revision is not None:
+            return self.name
+        folder = self.folder.resolve()
+        cached = _CACHED.search(folder.as_posix())
+        return f"{cached['owner']}/{cached['name']}" if cached else f"facebook/{folder.name}"
 
 
 def locate(source: str | Path, say: Say, revision: str | None = None) -> Place:
@@ -78,21 +92,30 @@ def _file(path: Path) -> Place:
             f"no checkpoint at {path}: give the path of a file ({', '.join(SUFFIXES)}), of a folder that transformers "
             "wrote, or the name of a model on the Hugging Face hub, OWNER/NAME"
         )
-    is_transformers = path.name in WHOLE and (path.parent / CONFIG).is_file()
+    if path.name in _BESIDE or _PART.fullmatch(path.name):
+        raise CheckpointError(f"{path} is one of several files of a model, expected its folder: give {path.parent}")
+    is_transformers = path.name.lower() in WHOLE and (path.parent / CONFIG).is_file()
     return Place(str(path), (path,), path.parent if is_transformers else None)
 
 
 def _require_model(folder: Path) -> None:
     """Raise CheckpointError unless ``folder`` is one that transformers wrote."""
     with reading(folder, CheckpointError, expected="a folder with a model", cure="name another folder"):
-        found = sorted(each.name for each in folder.iterdir() if each.suffix.lower() in SUFFIXES and each.is_file())
-    if (folder / CONFIG).is_file():
-        return
-    if any(name in (*WHOLE, *map(INDEX.format, WHOLE)) for name in found):
+        names = sorted(each.name for each in folder.iterdir())
+        if (folder / CONFIG).is_file():
+            return
+        found = [name for name in names if Path(name).suffix.lower() in SUFFIXES and (folder / name).is_file()]
+    require_no_dangling(folder / CONFIG)
+    if any(name in (*WHOLE, *_BESIDE) or _PART.fullmatch(name) for name in names):
         raise CheckpointError(f"{folder} lacks {CONFIG}, which transformers writes beside the weights: copy it there")
+    if "adapter_config.json" in names:
+        raise CheckpointError(f"{folder} holds an adapter, expected a whole model: {MERGE}")
     if found:
         shown = ", ".join(found[:3]) + (", …" if found[3:] else "")
         raise CheckpointError(f"{folder} is a folder, expected a checkpoint: give one of its files ({shown})")
+    if snapshots := sorted(folder.glob("snapshots/*/")):
+        raise CheckpointError(f"{folder} is of the hub's cache, expected one model: give {snapshots[-1]}")
     raise CheckpointError(
-        f"{folder} holds no checkpoint, expected {CONFIG} and weights, as save_pretrained writes them"
+        f"{folder} holds no checkpoint, expected {CONFIG} and weights, as save_pretrained writes them: give a folder "
+        "that has both"
     )

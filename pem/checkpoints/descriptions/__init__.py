@@ -9,8 +9,7 @@ from typing import get_args
 
 from pem_edge.pem import public_weights
 from pem_edge.pem.checkpoints.description import Description
-from pem_edge.pem.checkpoints.descriptions import openmmlab_meta, transformers_config
-from pem_edge.pem.checkpoints.descriptions.transformers_config import Config
+from pem_edge.pem.checkpoints.descriptions import openmmlab_meta
 from pem_edge.pem.checkpoints.formats import safetensors_files
 from pem_edge.pem.checkpoints.formats.inert_pickle import Value
 from pem_edge.pem.checkpoints.places import Place
@@ -21,14 +20,14 @@ from pem_edge.runtime.progress import Say
 _TASK = re.compile(r"(?<![a-z])(panoptic|semantic|instance)(?![a-z])", re.IGNORECASE)
 
 
-def describe(place: Place, config: Config | None, document: Value, num_classes: int, say: Say) -> Description:
+def describe(place: Place, told: Description | None, document: Value, num_classes: int, say: Say) -> Description:
     """Return what is known of a checkpoint.
 
     What its own files say comes first, then what the list of public weights says of them.
 
     Args:
         place: Where it was found.
-        config: Its configuration, if it is one of transformers'.
+        told: What its folder says of it, if it is one of transformers'.
         document: What its files hold.
         num_classes: The number of classes that its tensors have; names of another number are dropped.
         say: Told what was dropped or is a guess, and which license forbids commercial use.
@@ -37,11 +36,8 @@ def describe(place: Place, config: Config | None, document: Value, num_classes: 
         CheckpointError: If a file is damaged, or its configuration says that the model is unlike ours.
         InputError: If the classes in a ``.safetensors`` file are malformed.
     """
-    own = _own(place, config, document, say)
-    if own.labels is not None and len(own.labels) != num_classes:
-        say(f"left out the names of {len(own.labels)} classes, as the tensors have {num_classes}: give --labels")
-        own = replace(own, labels=None)
-    known = own.completed_by(_published(place))
+    own = _fitting(_own(place, document) if told is None else told, num_classes, say)
+    known = own.completed_by(_fitting(_published(place), num_classes, say))
     if license_notice := public_weights.notice(place.name, known.license):
         say(license_notice)
     if known.task is None and place.folder is not None:
@@ -49,10 +45,16 @@ def describe(place: Place, config: Config | None, document: Value, num_classes: 
     return known
 
 
-def _own(place: Place, config: Config | None, document: Value, say: Say) -> Description:
-    """Return what the files of a checkpoint say of it."""
-    if config is not None and place.folder is not None:
-        return transformers_config.describe(place.folder, config, say)
+def _fitting(described: Description, num_classes: int, say: Say) -> Description:
+    """Return ``described`` without the names of another number of classes."""
+    if described.labels is None or len(described.labels) == num_classes:
+        return described
+    say(f"left out the names of {len(described.labels)} classes, as the tensors have {num_classes}: give --labels")
+    return replace(described, labels=None)
+
+
+def _own(place: Place, document: Value) -> Description:
+    """Return what the files of a checkpoint, not of a folder, say of it."""
     if place.files[0].suffix.lower() == safetensors_files.SUFFIX:
         return safetensors_files.describe(place.files[0])
     if not isinstance(document, Mapping):
@@ -75,7 +77,7 @@ def _published(place: Place) -> Description:
 
 def _guess_task(place: Place, say: Say) -> Task | None:
     """Return the task in the name of a folder or model; None if it has none, which counts as panoptic."""
-    words = {word.lower() for word in _TASK.findall(place.name)}
+    words = {word.lower() for word in _TASK.findall(place.hub_name.rpartition("/")[2])}
     task = next((task for task in get_args(Task) if words == {task}), None)
     if task is None:
         say(f"nothing says what {place.name} was trained for: taken as panoptic segmentation; --task says otherwise")

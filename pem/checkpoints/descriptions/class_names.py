@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.labels import Label
+from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.progress import Say
 
 _SAME_SHARE = 0.9
@@ -33,8 +34,8 @@ def labels_of(names: Sequence[str], say: Say) -> tuple[Label, ...]:
     unknown = [name for name in names if _plain(name) not in things]
     if unknown:
         say(
-            f"{len(unknown)} of {len(names)} classes are in no known set, such as {unknown[0]!r}: they are taken for "
-            "things; --labels FILE says which are stuff"
+            f"{len(unknown)} of {len(names)} classes are in no known set, such as {brief(unknown[0])}: they are taken "
+            "for things; --labels FILE says which are stuff"
         )
     return tuple(
         Label(index, name, things.get(_plain(name), True), labels.distinct_color(index))

@@ -1,32 +1,41 @@
-"""Reads ``config.json`` and ``preprocessor_config.json``, which transformers writes beside the weights of a model."""
+"""Reads ``config.json``, which transformers writes beside the weights of a model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn
 
 import msgspec
 
 from pem_edge.pem.checkpoints.description import Description
+from pem_edge.pem.checkpoints.descriptions import preprocessor_config
 from pem_edge.pem.checkpoints.descriptions.class_names import labels_of
-from pem_edge.pem.checkpoints.model_folder import CONFIG, PREPROCESSOR
-from pem_edge.pem.model import PEM, Channels
+from pem_edge.pem.checkpoints.model_folder import CONFIG
+from pem_edge.pem.checkpoints.names import foreign
+from pem_edge.pem.model import PEM
 from pem_edge.pem.pixel_decoders.encoder import EncoderLayer
 from pem_edge.runtime.artifacts.labels import Label
-from pem_edge.runtime.artifacts.manifest import MAX_CLASSES, MULTIPLE_OF
+from pem_edge.runtime.artifacts.manifest import MAX_CLASSES
 from pem_edge.runtime.errors import CheckpointError
-from pem_edge.runtime.images import MAX_PIXELS
 from pem_edge.runtime.outside import foreign_json
+from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.outside.reading import read_bytes
 from pem_edge.runtime.progress import Say
 
 MODEL_TYPE = "mask2former"
+_BACKBONES = ("swin", "resnet", "timm_backbone")
+"""Values of ``model_type`` of models, and of backbones, that are supported; which size of them, the tensors tell."""
 
 _MAX_BYTES = 10_000_000
-_CURE = "give the folder as save_pretrained wrote it"
-_Content = TypeVar("_Content", bound=msgspec.Struct)
+_EXPECTED, _CURE = "a model's configuration", "give the folder as save_pretrained wrote it"
+
+
+class _Kind(msgspec.Struct):
+    """What model a configuration is of, whatever else it says."""
+
+    model_type: str | None = None
 
 
 class _Backbone(msgspec.Struct):
@@ -44,8 +53,7 @@ class _Backbone(msgspec.Struct):
 class Config(msgspec.Struct):
     """The part of ``config.json`` that is of use here; what the tensors do not tell has transformers' defaults."""
 
-    model_type: str | None = None
-    id2label: dict[str, str] | None = None
+    id2label: dict[str, str | int] | None = None
     num_queries: int | None = None
     decoder_layers: int | None = None
     encoder_layers: int | None = None
@@ -56,48 +64,32 @@ class Config(msgspec.Struct):
     backbone_config: _Backbone | None = None
 
 
-class _Preprocessor(msgspec.Struct):
-    """The part of ``preprocessor_config.json`` that is of use here."""
+def read(folder: Path, say: Say) -> tuple[Config, Description]:
+    """Return the configuration of the model in ``folder``, and what is told there of its weights.
 
-    size: dict[str, int | None] | int | None = None
-    max_size: int | None = None
-    image_mean: Channels | None = None
-    image_std: Channels | None = None
-    do_normalize: bool = True
-    rescale_factor: float = 1 / 255
-    do_rescale: bool = True
-
-
-def read(folder: Path) -> Config:
-    """Return the configuration of the model in ``folder``. Raises CheckpointError."""
-    return _read(folder / CONFIG, Config, "a model's configuration")
-
-
-def describe(folder: Path, config: Config, say: Say) -> Description:
-    """Return what the two files say of the weights in ``folder``.
+    The latter has the classes and what ``preprocessor_config.json`` has, if there is one.
 
     Args:
         folder: The folder.
-        config: What `read` returned.
-        say: Told which classes are taken for things without knowing it.
+        say: Told which classes are taken for things without knowing it, and which size cannot be used.
 
     Raises:
-        CheckpointError: If a file is damaged, or has values that no model has.
+        CheckpointError: If a file is damaged, has values that no model has, or is of a model that is not supported.
     """
-    described = Description(labels=_labels(folder / CONFIG, config, say))
-    path = folder / PREPROCESSOR
-    if not path.exists():
-        return described
-    found = _read(path, _Preprocessor, "settings of preprocessing")
-    mean, std = found.image_mean, found.image_std
-    scale = found.rescale_factor if found.do_rescale else 1.0
-    if not found.do_normalize:
-        mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    if not scale > 0 or (std is not None and not min(std) > 0):
-        raise CheckpointError(
-            f"{path} scales pixels by {scale:g} and divides by {std}, expected numbers above 0: {_CURE}"
-        )
-    return replace(described, size=_size(found), mean=_scaled(mean, scale), std=_scaled(std, scale))
+    path = folder / CONFIG
+    data = read_bytes(path, CheckpointError, limit=_MAX_BYTES, expected=_EXPECTED, cure=_CURE)
+    kind = foreign_json.decode(data, _Kind, path, CheckpointError, expected=_EXPECTED, cure=_CURE)
+    # Other tools write a config.json without it; what model that is of, its tensors tell.
+    if kind.model_type not in (None, MODEL_TYPE):
+        _refuse(foreign.name_of_model_type(kind.model_type) or f"model_type {brief(kind.model_type)}", path)
+    config = foreign_json.decode(data, Config, path, CheckpointError, expected=_EXPECTED, cure=_CURE)
+    for name, setting, supported in _settings(config, path):
+        if setting != supported:
+            raise CheckpointError(
+                f"{path}: {name} is {brief(setting)}, only {supported!r} is supported: give a model of that kind"
+            )
+    told = preprocessor_config.describe(folder, say)
+    return config, replace(told, labels=_labels(config, path, say))
 
 
 def check(config: Config, model: PEM, source: str) -> None:
@@ -107,9 +99,6 @@ def check(config: Config, model: PEM, source: str) -> None:
             raise CheckpointError(
                 f"{source}: {CONFIG} claims {claimed} {name}, the tensors are of a model with {counted}: {_CURE}"
             )
-    for name, setting, supported in _settings(config):
-        if setting != supported:
-            raise CheckpointError(f"{source}: {name} is {setting} in {CONFIG}, only {supported} is supported")
 
 
 def _facts(config: Config, model: PEM) -> Iterator[tuple[str, int | None, int]]:
@@ -125,13 +114,19 @@ def _count_encoder_layers(model: PEM) -> int:
     return sum(isinstance(module, EncoderLayer) for module in model.modules())
 
 
-def _settings(config: Config) -> Iterator[tuple[str, object, object]]:
-    """Yield what tensors do not tell: its name, its value in ``config``, and the only value that is supported."""
+def _settings(config: Config, path: Path) -> Iterator[tuple[str, object, object]]:
+    """Yield what tensors do not tell: its name, its value in ``config``, and the only value that is supported.
+
+    Raises:
+        CheckpointError: If the backbone is none of those that are supported.
+    """
     yield "num_attention_heads", config.num_attention_heads, 8
     yield "activation_function", config.activation_function, "relu"
     yield "common_stride", config.common_stride, 4
     yield "pre_norm", config.pre_norm, False
     backbone = config.backbone_config or _Backbone()
+    if backbone.model_type not in (None, *_BACKBONES):
+        _refuse(f"Mask2Former with a backbone of {brief(backbone.model_type)}", path)
     if backbone.model_type == "swin":
         yield "layer_norm_eps of the backbone", backbone.layer_norm_eps, 1e-5
         yield "hidden_act of the backbone", backbone.hidden_act or "gelu", "gelu"
@@ -143,35 +138,22 @@ def _settings(config: Config) -> Iterator[tuple[str, object, object]]:
         yield "downsample_in_bottleneck of the backbone", backbone.downsample_in_bottleneck, False
 
 
-def _labels(path: Path, config: Config, say: Say) -> tuple[Label, ...] | None:
+def _labels(config: Config, path: Path, say: Say) -> tuple[Label, ...] | None:
     """Return the classes that ``config`` names, None if it names none. Raises CheckpointError."""
-    if not config.id2label:
-        return None
-    names = [config.id2label.get(str(index)) for index in range(len(config.id2label))]
-    if None in names or len(names) > MAX_CLASSES:
-        raise CheckpointError(f"{path}: the {len(names)} classes of id2label must be numbered from 0: {_CURE}")
-    return labels_of([name for name in names if name is not None], say)
+    names = config.id2label or {}
+    if len(names) > MAX_CLASSES:
+        raise CheckpointError(f"{path} names {len(names)} classes, expected at most {MAX_CLASSES}: {_CURE}")
+    lacking = next((index for index in range(len(names)) if str(index) not in names), None)
+    if lacking is not None:
+        raise CheckpointError(
+            f"{path} names {len(names)} classes in id2label, but none has the number {lacking}, expected 0 to "
+            f"{len(names) - 1}: {_CURE}"
+        )
+    return labels_of([str(names[str(index)]) for index in range(len(names))], say) if names else None
 
 
-def _size(found: _Preprocessor) -> tuple[int, int] | None:
-    """Return the size of images in landscape format, as multiples of 32; None if there is none, or none that can be."""
-    size: dict[str, int | None] = found.size if isinstance(found.size, dict) else {"shortest_edge": found.size}
-    short = size.get("shortest_edge")
-    height = size.get("height") or short
-    width = size.get("width") or size.get("longest_edge") or found.max_size or short
-    if height is None or width is None or min(height, width) < 1 or height * width > MAX_PIXELS:
-        return None
-    return -(-height // MULTIPLE_OF) * MULTIPLE_OF, -(-width // MULTIPLE_OF) * MULTIPLE_OF
-
-
-def _scaled(values: Channels | None, scale: float) -> Channels | None:
-    """Return values for pixels of 0 to 255, given those for pixels that were multiplied by ``scale``."""
-    if values is None:
-        return None
-    red, green, blue = (value / scale for value in values)
-    return red, green, blue
-
-
-def _read(path: Path, content: type[_Content], expected: str) -> _Content:
-    data = read_bytes(path, CheckpointError, limit=_MAX_BYTES, expected=expected, cure=_CURE)
-    return foreign_json.decode(data, content, path, CheckpointError, expected=expected, cure=_CURE)
+def _refuse(model: str, path: Path) -> NoReturn:
+    raise CheckpointError(
+        f"{path} is of {model}, which is not supported: give one of {foreign.SUPPORTED} with a backbone that "
+        "pem-export --list shows"
+    )
