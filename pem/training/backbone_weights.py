@@ -54,8 +54,8 @@ def _refuse_windows(theirs: Tensor, ours: Tensor, source: str | Path, variant: s
     given, expected = (f"{window}x{window}" for window in map(_window, (theirs, ours)))
     if given != expected:
         raise CheckpointError(
-            f"{source} is a Swin Transformer with windows of {given}, {variant} has {expected}: give weights for windows "
-            f"of {expected}"
+            f"{source} is a Swin Transformer with windows of {given}, {variant} has {expected}: give weights for "
+            f"windows of {expected}"
         )
 
 

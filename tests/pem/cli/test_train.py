@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,55 +24,13 @@ from pem_edge.pem.training.snapshots import FILE_NAME
 from pem_edge.runtime import files
 from pem_edge.runtime.datasets.opening import DatasetLocation
 from pem_edge.runtime.errors import TrainingError
-from pem_edge.runtime.results import coco_format
-from tests.helpers.boxes import LABELS, Boxes
+from tests.helpers.boxes import LABELS
+from tests.helpers.pem_train import arguments
 
 COMMAND = [sys.executable, "-c", "import sys; from pem_edge.pem.cli.train import main; sys.exit(main())"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture(autouse=True)
-def _gradients() -> Iterator[None]:
-    with torch.inference_mode(False):
-        yield
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Boxes in COCO's panoptic format."""
-    folder, boxes = tmp_path_factory.mktemp("boxes"), Boxes(6)
-    images, annotations = [], []
-    for kind in ("images", "panoptic"):
-        (folder / kind).mkdir()
-    for i in range(len(boxes)):
-        sample = boxes[i]
-        cv2.imwrite(str(folder / "images" / f"{i}.png"), sample.image[..., ::-1])
-        cv2.imwrite(str(folder / "panoptic" / f"{i}.png"), coco_format.encode(sample.panoptic)[..., ::-1])
-        images.append(coco_format.image(i, f"{i}.png", (64, 64)))
-        infos = [{"id": s.id, "category_id": s.category_id, "iscrowd": 0} for s in sample.segments]
-        annotations.append({"image_id": i, "file_name": f"{i}.png", "segments_info": infos})
-    (folder / "panoptic.json").write_text(json.dumps(coco_format.document(annotations, images, LABELS)))
-    return folder
-
-
-def arguments(folder: Path, out: Path, *more: str) -> list[str]:
-    """Four small steps of pem-nano; later options win."""
-    few = ["--size", "64x64", "--batch", "2", "--steps", "4", "--workers", "0", "--log-every", "2"]
-    return ["--variant", "pem-nano", "--device", "cpu", "--dataset", str(folder), "-o", str(out), *few, *more]
-
-
-@pytest.fixture
-def run(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Return a function from further options to exit code, output and error of a run into ``tmp_path / out``."""
-
-    def train(*more: str) -> tuple[int, str, str]:
-        capfd.readouterr()
-        code = main(arguments(folder, tmp_path / "out", *more))
-        return code, *capfd.readouterr()
-
-    return train
 
 
 def test_a_run_leaves_weights_metrics_and_a_picture(run: Run, tmp_path: Path) -> None:
@@ -138,6 +96,9 @@ def test_weights_of_an_earlier_run_are_a_start(run: Run, tmp_path: Path) -> None
         (["--resume", "--overwrite"], "--resume continues the run that --overwrite deletes"),
         (["--weights", "demo", "--backbone", "resnet50.pth"], "--weights include a backbone"),
         (["--weights", "/nowhere.pth"], "no checkpoint at /nowhere.pth"),
+        (["--weights", "demo", "--qat"], "for 3 classes instead of 15, and --qat needs a trained one"),
+        (["--weights", "demo", "--revision", "main"], "--revision is for models on the Hugging Face hub, demo is none"),
+        (["--weights", "demo", "--part", "ema"], "demo has no part 'ema'"),
         (["-o", "/proc/out"], "cannot write"),
         (["--device", "gpu"], "--device is gpu, expected cpu, cuda, or one GPU of several"),
         (["--device", "mps"], "--device is mps, expected cpu"),
