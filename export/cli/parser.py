@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from pem_edge.calibration.images.calibration_set import COUNT
 from pem_edge.export.engine.settings import DEFAULT_CACHE, HARDWARE_LEVELS, NO_CACHE
+from pem_edge.pem.cli import checkpoint_options
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.manifest import MAX_BATCH, Task, Thresholds
 from pem_edge.runtime.artifacts.sections import Placement, RangeMethod
@@ -34,8 +35,7 @@ def parser() -> console.Parser:
     source.add_argument(
         "--weights",
         metavar="CHECKPOINT",
-        help="a file (.pth, .pkl, .safetensors, ...), a folder that transformers wrote, the name of a model on the "
-        "Hugging Face hub, or demo; for engines also an .onnx exported before",
+        help=f"{checkpoint_options.CHECKPOINT}; for engines also an .onnx exported before",
     )
     source.add_argument(
         "--list", action="store_true", help="list public weights, and the variants with what a run of each takes"
@@ -65,14 +65,7 @@ def parser() -> console.Parser:
 
 
 def _add_checkpoint(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--revision", metavar="REV", help="branch, tag or commit of a model on the hub (default: the newest)"
-    )
-    group.add_argument(
-        "--part",
-        metavar="NAME",
-        help="which of several sets of weights in a file, such as model_ema (default: the model's, not its averages)",
-    )
+    checkpoint_options.add_choice(group)
     group.add_argument(
         "--task",
         choices=get_args(Task),

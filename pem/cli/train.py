@@ -5,14 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pem_edge.pem.cli import train_options
-from pem_edge.pem.cli.train_options import TrainRequest
+from pem_edge.pem.cli.train_options import VARIANT, TrainRequest
+from pem_edge.pem.training.settings import TrainingSettings
 from pem_edge.runtime import files
+from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.cli import console
 from pem_edge.runtime.errors import OutputError, TrainingError
+from pem_edge.runtime.progress import Say
 from pem_edge.runtime.versioned_json import JsonObject
 
 if TYPE_CHECKING:
@@ -25,28 +30,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _train(request: TrainRequest) -> JsonObject:
+    if find_spec("torch") is None:
+        raise TrainingError("training needs PyTorch, which is not installed: pip install 'pem-edge[train]'")
     from pem_edge.pem.variants import VARIANTS  # here, so that wrong usage is reported before torch is imported
 
-    if request.variant not in VARIANTS:
+    if request.variant is not None and request.variant not in VARIANTS:
         raise TrainingError(f"no variant {request.variant!r}, expected one of {', '.join(VARIANTS)}")
     dataset = request.dataset.open()
+    from pem_edge.pem.training import progress
     from pem_edge.pem.training.processes import join_processes
     from pem_edge.pem.training.snapshots import FILE_NAME
     from pem_edge.pem.training.trainer import Trainer
 
     checkpoint = request.out / FILE_NAME
     _refuse_to_replace(checkpoint, request)
-    with join_processes(request.device) as processes:
-        model = _initialize_model(request, len(dataset.labels))
-        trainer = Trainer(model, dataset, request.settings, request.out, processes)
-        with files.claim(checkpoint) if processes.is_main else nullcontext():
-            _refuse_to_replace(checkpoint, request)  # which may have been written while torch was imported
-            if request.resume:
-                trainer.resume()
-            else:
-                trainer.delete_earlier_run()
-            trainer.run()
-            weights = trainer.save(half=request.half)
+    with join_processes(request.device) as processes, files.claim(checkpoint) if processes.is_main else nullcontext():
+        _refuse_to_replace(checkpoint, request)  # which may have been written while torch was imported
+        say = progress.say if processes.is_main else _say_nothing
+        start = _earlier_run(request, checkpoint) if request.resume else _new_run(request, dataset.labels, say)
+        trainer = Trainer(start.model, dataset, start.settings, request.out, processes, start.spdx)
+        if request.resume:
+            trainer.resume()
+        else:
+            trainer.delete_earlier_run()
+        trainer.run()
+        weights = trainer.save(half=request.half)
     return {"weights": str(weights), "metrics": str(request.out / "metrics.csv")}
 
 
@@ -56,30 +64,67 @@ def _refuse_to_replace(checkpoint: Path, request: TrainRequest) -> None:
         raise OutputError(f"{request.out} contains a run: add --resume to continue it, or --overwrite to delete it")
 
 
-def _initialize_model(request: TrainRequest, num_classes: int) -> PEM:
+@dataclass(frozen=True)
+class _Start:
+    """What a run starts with: the model, the settings, and the license that the weights are under."""
+
+    model: PEM
+    settings: TrainingSettings
+    spdx: str | None = None
+
+
+def _earlier_run(request: TrainRequest, path: Path) -> _Start:
+    """Return a model like that of the run to resume, which `Trainer.resume` will fill. Raises as that does."""
+    from pem_edge.pem.training import snapshots, start
+
+    snapshot = snapshots.load(path)
+    model = start.rebuild(snapshot, path)
+    if request.variant is not None:
+        snapshots.check_same("variant", model.variant, request.variant)
+    if request.encoder_layers is not None:
+        snapshots.check_same("encoder layers", str(start.encoder_layers(model)), str(request.encoder_layers))
+    settings = request.settings
+    if request.keeps_backbone_factor:
+        with snapshots.restoring(path):
+            settings = replace(settings, backbone_factor=snapshot["settings"]["backbone_factor"])
+    return _Start(model, settings)
+
+
+def _new_run(request: TrainRequest, labels: Sequence[Label], say: Say) -> _Start:
     """Return the model with its initial weights. Raises CheckpointError, TrainingError."""
     import torch
 
     from pem_edge import pem
     from pem_edge.pem.training.backbone_weights import load_backbone
-    from pem_edge.pem.training.progress import say
 
-    if request.weights is not None:
-        model = pem.load(request.weights, say).train()
-        if (model.variant, model.num_classes) != (request.variant, num_classes):
-            raise TrainingError(
-                f"{request.weights} is {model.variant} with {model.num_classes} classes, expected {request.variant} "
-                f"with {num_classes}, the number of the dataset"
-            )
-        return model
     torch.manual_seed(request.settings.seed)
+    if request.weights is not None:
+        return _from_checkpoint(request, request.weights, labels, say)
     try:
-        model = pem.build(request.variant, num_classes, encoder_layers=request.encoder_layers)
+        model = pem.build(request.variant or VARIANT, len(labels), encoder_layers=request.encoder_layers)
     except ValueError as error:
         raise TrainingError(str(error)) from error
     if request.backbone is not None:
         load_backbone(model, request.backbone, say)
-    return model
+    return _Start(model, request.settings)
+
+
+def _from_checkpoint(request: TrainRequest, weights: str, labels: Sequence[Label], say: Say) -> _Start:
+    from pem_edge.pem.checkpoints import open_checkpoint
+    from pem_edge.pem.training.start import fit_class_head
+
+    checkpoint = open_checkpoint(weights, say, revision=request.revision, part=request.part)
+    model = checkpoint.model.train()
+    if request.variant not in (None, model.variant):
+        raise TrainingError(
+            f"{weights} is {model.variant}, expected {request.variant}: leave out --variant, or give other weights"
+        )
+    fit_class_head(checkpoint, labels, say, must_stay=request.settings.qat)
+    return _Start(model, request.settings, checkpoint.description.license)
+
+
+def _say_nothing(_text: str) -> None:
+    """Leave it to the main process to say it."""
 
 
 if __name__ == "__main__":

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from pem_edge.pem.cli import checkpoint_options
 from pem_edge.pem.training.settings import MAX_SEED, QAT_SETTINGS, TrainingSettings
 from pem_edge.runtime.cli import console, dataset_options
 from pem_edge.runtime.datasets.opening import DatasetLocation
 from pem_edge.runtime.errors import TrainingError
+
+VARIANT = "pem-r50"
+"""The variant that is trained if nothing says which."""
 
 _T = TypeVar("_T")
 
@@ -20,6 +24,7 @@ _EXAMPLES = """examples:
   pem-train --variant pem-stdc1 --dataset cityscapes/train -o out
   torchrun --nproc-per-node 4 --no-python pem-train --variant pem-r50 --dataset ade20k/train -o out
   pem-train --variant pem-nano --dataset toy:4000 --size 256x512 --steps 5000 --batch 8 -o out
+  pem-train --weights facebook/mask2former-swin-tiny-coco-panoptic --dataset DIR --batch 8 --steps 5000 -o out
   pem-train --variant pem-stdc1 --dataset cityscapes/train --weights out/pem-stdc1.safetensors --qat -o qat"""
 
 
@@ -28,14 +33,18 @@ class TrainRequest:
     """A training run that ``pem-train`` is asked for.
 
     Attributes:
-        variant: Name of the variant to train.
         dataset: Location of the labeled images.
         settings: Settings of the run.
         out: Folder of the run.
+        variant: Name of the variant to train; None for that of ``weights`` or of the run to resume, else `VARIANT`.
         encoder_layers: Number of encoder layers as in `pem.build`; None for the variant's.
-        backbone: File of backbone weights to start from; None for random weights.
-        weights: Checkpoint of the whole model to start from; None for random weights.
-        resume: Whether to continue the run in ``out``.
+        backbone: Weights of the backbone to start from: a file, a folder that transformers wrote, or the name of a
+            model on the Hugging Face hub; None for random weights.
+        weights: Checkpoint of the whole model to start from: the same, or "demo"; None for random weights.
+        revision: A branch, tag or commit of ``weights`` on the hub; None for the newest.
+        part: The name of one of several sets of weights in ``weights``; None for the usual one.
+        resume: Whether to continue the run in ``out``, whose own weights then count.
+        keeps_backbone_factor: Whether a run that is resumed keeps its ``settings.backbone_factor``.
         overwrite: Whether to delete a run in ``out`` first.
         half: Whether to write the final weights in half precision.
         device: "cpu", "cuda" or "cuda:N"; None for "cuda" if available.
@@ -44,14 +53,17 @@ class TrainRequest:
         TrainingError: If two of these contradict each other.
     """
 
-    variant: str
     dataset: DatasetLocation
     settings: TrainingSettings
     out: Path
+    variant: str | None = None
     encoder_layers: tuple[int, int, int] | None = None
-    backbone: Path | None = None
-    weights: Path | None = None
+    backbone: str | None = None
+    weights: str | None = None
+    revision: str | None = None
+    part: str | None = None
     resume: bool = False
+    keeps_backbone_factor: bool = False
     overwrite: bool = False
     half: bool = False
     device: str | None = None
@@ -62,7 +74,10 @@ class TrainRequest:
         if self.backbone is not None and self.weights is not None:
             raise TrainingError("--weights include a backbone: leave out --backbone, or start without --weights")
         if self.settings.qat and self.weights is None and not self.resume:
-            raise TrainingError("--qat needs trained weights to start from: give them with --weights FILE")
+            raise TrainingError("--qat needs trained weights to start from: give them with --weights CHECKPOINT")
+        for option, value in (("--revision", self.revision), ("--part", self.part)):
+            if value is not None and self.weights is None:
+                raise TrainingError(f"{option} belongs to --weights: give both, or leave out {option}")
         if self.weights is not None and self.encoder_layers is not None:
             raise TrainingError("--weights determine --encoder-layers: leave them out, or start without --weights")
 
@@ -76,8 +91,11 @@ def read(options: argparse.Namespace) -> TrainRequest:
         dataset=dataset_options.read(options),
         backbone=options.backbone,
         weights=options.weights,
+        revision=options.revision,
+        part=options.part,
         out=options.out,
         resume=options.resume,
+        keeps_backbone_factor=options.backbone_factor is None,
         overwrite=options.overwrite,
         half=options.half,
         device=options.device,
@@ -116,7 +134,9 @@ def _choose(given: _T | None, default: _T) -> _T:
 def parser() -> console.Parser:
     """Return the parser of ``pem-train``'s arguments."""
     parser = console.Parser(prog="pem-train", description=DESCRIPTION, epilog=_EXAMPLES)
-    parser.add_argument("--variant", default="pem-r50", help="one of those that pem-export --list shows (%(default)s)")
+    parser.add_argument(
+        "--variant", help=f"one of those that pem-export --list shows (default: that of --weights, else {VARIANT})"
+    )
     parser.add_argument(
         "--encoder-layers",
         type=_encoder_layers,
@@ -138,11 +158,18 @@ def parser() -> console.Parser:
 
 def _add_start(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--backbone", type=Path, metavar="FILE", help="ResNet-50 of torchvision or timm, STDC, or Swin-T"
+        "--backbone",
+        metavar="CHECKPOINT",
+        help="weights of the backbone alone, trained on ImageNet: a ResNet or Swin Transformer of torchvision, timm, "
+        "transformers (a file, a folder, or a name on the hub) or Swin's authors, or a published STDC",
     )
     group.add_argument(
-        "--weights", type=Path, metavar="FILE", help="checkpoint of this variant with the dataset's classes"
+        "--weights",
+        metavar="CHECKPOINT",
+        help=f"weights of a whole model: {checkpoint_options.CHECKPOINT}. The class head starts anew if its classes "
+        "are not the dataset's",
     )
+    checkpoint_options.add_choice(group)
 
 
 def _add_recipe(group: argparse._ArgumentGroup) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
+from torch import Tensor
 
 from pem_edge.pem.checkpoints.formats.torch_files import read_torch_file
 from pem_edge.runtime.errors import CheckpointError, OutputError, TrainingError
@@ -32,6 +33,12 @@ _KINDS: dict[str, type] = {
 }
 """The entries of a snapshot."""
 
+NORMALIZATION = ("mean", "std")
+"""Entries, which older snapshots lack, with the constants of the same names in the model's normalization."""
+
+_LATER_KINDS: dict[str, type | tuple[type, ...]] = {"license": (str, type(None)), "mean": Tensor, "std": Tensor}
+"""The entries that older snapshots lack."""
+
 Snapshot: TypeAlias = dict[str, Any]  # tensors, state dicts, numbers and text
 
 
@@ -52,8 +59,8 @@ def load(path: Path) -> Snapshot:
     snapshot = read_torch_file(path, cure=_CURE)
     if not isinstance(snapshot, dict) or not snapshot.keys() >= _KINDS.keys():
         raise CheckpointError(f"{path} is not a training checkpoint: give the folder of an earlier run of pem-train")
-    for key, kind in _KINDS.items():
-        if not isinstance(snapshot[key], kind):
+    for key, kind in (*_KINDS.items(), *_LATER_KINDS.items()):
+        if key in snapshot and not isinstance(snapshot[key], kind):
             raise CheckpointError(f"{path} is damaged ({key} is a {type(snapshot[key]).__name__}): {_CURE}")
     return snapshot
 

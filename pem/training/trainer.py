@@ -44,6 +44,8 @@ class Trainer:
         settings: The settings of the run.
         folder: Folder for metrics, sample images, checkpoints and the final weights.
         processes: The processes of the run.
+        spdx: The SPDX identifier of the license of the weights that the run starts from, which those that it makes
+            keep; None if there is none.
 
     Raises:
         TrainingError: If the dataset is empty, its classes are not as many as the model's, or the batch cannot be
@@ -52,7 +54,13 @@ class Trainer:
     """
 
     def __init__(
-        self, model: PEM, dataset: Dataset, settings: TrainingSettings, folder: Path, processes: Processes
+        self,
+        model: PEM,
+        dataset: Dataset,
+        settings: TrainingSettings,
+        folder: Path,
+        processes: Processes,
+        spdx: str | None = None,
     ) -> None:
         if not len(dataset):
             raise TrainingError("the dataset has no images, at least one is needed")
@@ -61,6 +69,7 @@ class Trainer:
         processes.images_per_process(settings.batch)
         make_folder(folder)
         self.dataset, self.settings, self.folder, self.processes = dataset, settings, folder, processes
+        self.spdx = spdx
         self.supervised = Supervised(model.to(processes.device), settings.loss_weights)
         self.supervised.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a stub's omission
         self.quantized = QuantizationAware(self.supervised) if settings.qat else None
@@ -102,6 +111,10 @@ class Trainer:
         restore_optimizer(self.optimizer, snapshot["optimizer"])
         if self.quantized is not None and "reaches" in snapshot:
             self.quantized.reaches.copy_(snapshot["reaches"])
+        for name in snapshots.NORMALIZATION:  # constants, which no state dict has
+            for model in (self.model, self.average.model) if name in snapshot else ():
+                getattr(model.normalize, name).copy_(snapshot[name].view(1, 3, 1, 1))
+        self.spdx = snapshot.get("license", self.spdx)
         self.step = snapshot["step"]
         if self.processes.is_main:
             self.progress.restore(self.step, snapshot["progress"])
@@ -142,9 +155,10 @@ class Trainer:
         )
 
     def save(self, *, half: bool = False) -> Path:
-        """Write the averaged weights and the classes, and return the path of the file. Raises OutputError."""
+        """Write the averaged weights and what is known of them, and return the path of the file. Raises OutputError."""
         path = self.folder / f"{self.model.variant}.safetensors"
-        checkpoints.save(self.average.model, path, labels=self.dataset.labels, half=half)
+        labels, model = self.dataset.labels, self.average.model
+        checkpoints.save(model, path, labels=labels, task="panoptic", spdx=self.spdx, half=half)
         return path
 
     def _train_step(self, module: nn.Module, batch: Batch) -> None:
@@ -190,6 +204,8 @@ class Trainer:
             "average": self.average.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "progress": self.progress.state(),
+            "license": self.spdx,
+            **{name: getattr(self.model.normalize, name) for name in snapshots.NORMALIZATION},
             **ranges,
         }
 

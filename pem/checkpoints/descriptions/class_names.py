@@ -26,7 +26,7 @@ def labels_of(names: Sequence[str], say: Say) -> tuple[Label, ...]:
     """
     sets = [labels.load(name) for name in labels.BUNDLED]
     for known in sets:
-        if len(known) == len(names) and _is_same(names, known):
+        if len(known) == len(names) and are_same(names, known):
             return tuple(
                 Label(each.id, name, each.isthing, each.color) for name, each in zip(names, known, strict=True)
             )
@@ -43,11 +43,12 @@ def labels_of(names: Sequence[str], say: Say) -> tuple[Label, ...]:
     )
 
 
-def _is_same(names: Sequence[str], known: Sequence[Label]) -> bool:
+def are_same(names: Sequence[str], known: Sequence[Label]) -> bool:
+    """Return whether ``names`` are, in this order, those of ``known``, as many, but for the spelling of a few."""
     same = sum(_plain(name) == _plain(each.name) for name, each in zip(names, known, strict=True))
     return same >= _SAME_SHARE * len(names)
 
 
 def _plain(name: str) -> str:
     """Return the first of the synonyms in ``name``, in lower case and without marks: sets differ in these."""
-    return re.sub(r"[^a-z0-9]", "", re.split(r"[,;]", name.lower())[0])
+    return re.sub(r"[^a-z0-9]", "", re.split(r"[,;]", name.lower())[0]) or name  # whole if it has no Latin letters

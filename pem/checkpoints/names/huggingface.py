@@ -15,6 +15,9 @@ from torch import Tensor
 from pem_edge.pem.checkpoints.names import torchvision
 from pem_edge.pem.checkpoints.names.rules import collect, compiled, translate
 
+BACKBONE = "model.pixel_level_module.encoder."
+"""What the names of a backbone begin with; without it, they are those that transformers gives a backbone alone."""
+
 _LEVEL = r"^model\.pixel_level_module\."
 _SWIN = rf"{_LEVEL}encoder\.(?:swin\.)?"
 _BLOCK = r"^(backbone\.stages\.\d\.\d+\.)"
@@ -88,7 +91,7 @@ _RENAMED = compiled(
 _QUERIES = re.compile(r"(.*\.)q\.(weight|bias)")
 """Matches our name of a projection of queries, which is stored apart from those of keys and values."""
 
-_TIMM = "model.pixel_level_module.encoder._backbone."
+_TIMM = f"{BACKBONE}_backbone."
 
 
 def recognizes(names: Collection[str]) -> bool:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,62 +19,18 @@ from pem_edge import pem
 from pem_edge.pem import checkpoints
 from pem_edge.pem.cli.train import main
 from pem_edge.pem.cli.train_options import TrainRequest
-from pem_edge.pem.training.backbone_weights import load_backbone
 from pem_edge.pem.training.settings import QAT_SETTINGS, TrainingSettings
 from pem_edge.pem.training.snapshots import FILE_NAME
 from pem_edge.runtime import files
 from pem_edge.runtime.datasets.opening import DatasetLocation
-from pem_edge.runtime.errors import CheckpointError, TrainingError
-from pem_edge.runtime.results import coco_format
-from tests.helpers.boxes import LABELS, Boxes
-from tests.helpers.tiny import TINY_MASK2FORMER
+from pem_edge.runtime.errors import TrainingError
+from tests.helpers.boxes import LABELS
+from tests.helpers.pem_train import arguments
 
 COMMAND = [sys.executable, "-c", "import sys; from pem_edge.pem.cli.train import main; sys.exit(main())"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture(autouse=True)
-def _gradients() -> Iterator[None]:
-    with torch.inference_mode(False):
-        yield
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Boxes in COCO's panoptic format."""
-    folder, boxes = tmp_path_factory.mktemp("boxes"), Boxes(6)
-    images, annotations = [], []
-    for kind in ("images", "panoptic"):
-        (folder / kind).mkdir()
-    for i in range(len(boxes)):
-        sample = boxes[i]
-        cv2.imwrite(str(folder / "images" / f"{i}.png"), sample.image[..., ::-1])
-        cv2.imwrite(str(folder / "panoptic" / f"{i}.png"), coco_format.encode(sample.panoptic)[..., ::-1])
-        images.append(coco_format.image(i, f"{i}.png", (64, 64)))
-        infos = [{"id": s.id, "category_id": s.category_id, "iscrowd": 0} for s in sample.segments]
-        annotations.append({"image_id": i, "file_name": f"{i}.png", "segments_info": infos})
-    (folder / "panoptic.json").write_text(json.dumps(coco_format.document(annotations, images, LABELS)))
-    return folder
-
-
-def arguments(folder: Path, out: Path, *more: str) -> list[str]:
-    """Four small steps of pem-nano; later options win."""
-    few = ["--size", "64x64", "--batch", "2", "--steps", "4", "--workers", "0", "--log-every", "2"]
-    return ["--variant", "pem-nano", "--device", "cpu", "--dataset", str(folder), "-o", str(out), *few, *more]
-
-
-@pytest.fixture
-def run(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Return a function from further options to exit code, output and error of a run into ``tmp_path / out``."""
-
-    def train(*more: str) -> tuple[int, str, str]:
-        capfd.readouterr()
-        code = main(arguments(folder, tmp_path / "out", *more))
-        return code, *capfd.readouterr()
-
-    return train
 
 
 def test_a_run_leaves_weights_metrics_and_a_picture(run: Run, tmp_path: Path) -> None:
@@ -141,6 +96,9 @@ def test_weights_of_an_earlier_run_are_a_start(run: Run, tmp_path: Path) -> None
         (["--resume", "--overwrite"], "--resume continues the run that --overwrite deletes"),
         (["--weights", "demo", "--backbone", "resnet50.pth"], "--weights include a backbone"),
         (["--weights", "/nowhere.pth"], "no checkpoint at /nowhere.pth"),
+        (["--weights", "demo", "--qat"], "for 3 classes instead of 15, and --qat needs a trained one"),
+        (["--weights", "demo", "--revision", "main"], "--revision is for models on the Hugging Face hub, demo is none"),
+        (["--weights", "demo", "--part", "ema"], "demo has no part 'ema'"),
         (["-o", "/proc/out"], "cannot write"),
         (["--device", "gpu"], "--device is gpu, expected cpu, cuda, or one GPU of several"),
         (["--device", "mps"], "--device is mps, expected cpu"),
@@ -171,10 +129,12 @@ def test_numbers_beyond_all_use_are_wrong_usage(option: str, value: str, capsys:
     ("fields", "complaint"),
     [
         ({"resume": True, "overwrite": True}, "--resume continues the run that --overwrite deletes"),
-        ({"weights": Path("model.pth"), "backbone": Path("resnet50.pth")}, "--weights include a backbone"),
-        ({"weights": Path("model.pth"), "encoder_layers": (3, 3, 3)}, "--weights determine --encoder-layers"),
+        ({"weights": "model.pth", "backbone": "resnet50.pth"}, "--weights include a backbone"),
+        ({"weights": "model.pth", "encoder_layers": (3, 3, 3)}, "--weights determine --encoder-layers"),
+        ({"revision": "main"}, "--revision belongs to --weights"),
+        ({"part": "model_ema"}, "--part belongs to --weights"),
         ({"settings": QAT_SETTINGS}, "--qat needs trained weights"),
-        ({"settings": QAT_SETTINGS, "backbone": Path("resnet50.pth")}, "--qat needs trained weights"),
+        ({"settings": QAT_SETTINGS, "backbone": "resnet50.pth"}, "--qat needs trained weights"),
     ],
 )
 def test_a_request_built_in_python_refuses_contradictions(fields: dict[str, Any], complaint: str) -> None:
@@ -182,7 +142,7 @@ def test_a_request_built_in_python_refuses_contradictions(fields: dict[str, Any]
         request(**fields)
 
 
-@pytest.mark.parametrize("fields", [{"weights": Path("model.pth")}, {"resume": True}])
+@pytest.mark.parametrize("fields", [{"weights": "model.pth"}, {"resume": True}])
 def test_a_request_for_qat_starts_from_weights_or_an_earlier_run(fields: dict[str, Any]) -> None:
     assert request(settings=QAT_SETTINGS, **fields).settings.qat
 
@@ -198,7 +158,7 @@ def test_weights_of_another_family_are_recognized(run: Run, tmp_path: Path, offe
     code, _, said = run("--variant", expected, "--weights", str(tmp_path / "theirs.safetensors"))
     assert code == 1
     assert len(said.splitlines()) == 1
-    assert f"theirs.safetensors is {offered} with 3 classes, expected {expected} with 3" in said
+    assert f"theirs.safetensors is {offered}, expected {expected}: leave out --variant" in said
 
 
 def test_a_run_is_not_overwritten_unasked(run: Run) -> None:
@@ -249,70 +209,3 @@ def test_torchrun_shares_the_work(folder: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert len((tmp_path / "out" / "metrics.csv").read_text().splitlines()) == 3
     assert pem.load(tmp_path / "out" / "pem-nano.safetensors").num_classes == 3
-
-
-def torchvision_names(name: str) -> str:
-    """Return what torchvision calls a tensor of our ResNet-50."""
-    name = name.replace("stem.conv.", "conv1.").replace("stem.bn.", "bn1.")
-    for stage in range(2, 6):
-        name = name.replace(f"res{stage}.", f"layer{stage - 1}.")
-    name = name.replace("shortcut.conv.", "downsample.0.").replace("shortcut.bn.", "downsample.1.")
-    for conv in "123":
-        name = name.replace(f".conv{conv}.conv.", f".conv{conv}.").replace(f".conv{conv}.bn.", f".bn{conv}.")
-    return name
-
-
-def test_a_resnet_of_torchvision_fills_the_backbone(tmp_path: Path) -> None:
-    source = pem.build("pem-r50", 2)
-    state = {torchvision_names(name): tensor for name, tensor in source.backbone.state_dict().items()}
-    assert {"conv1.weight", "bn1.running_mean", "layer1.0.downsample.0.weight", "layer4.2.bn3.weight"} <= state.keys()
-    torch.save({**state, "fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}, tmp_path / "r50.pth")
-    model = pem.build("pem-r50", 2)
-    load_backbone(model, tmp_path / "r50.pth", print)
-    expected = source.backbone.state_dict()
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in model.backbone.state_dict().items())
-    with pytest.raises(CheckpointError, match=r"does not fit the backbone of pem-stdc1: \d+ tensors are missing"):
-        load_backbone(pem.build("pem-stdc1", 2), tmp_path / "r50.pth", print)
-
-
-def test_a_published_stdc_fills_the_backbone(tmp_path: Path) -> None:
-    source = pem.build("pem-stdc1", 2)
-    state = {}
-    for name, tensor in source.backbone.state_dict().items():
-        published = name.replace(".convs.", ".conv_list.")
-        published = published.replace(".downsample.conv.", ".avd_layer.0.").replace(".downsample.bn.", ".avd_layer.1.")
-        state[published] = tensor
-    torch.save({"state_dict": {**state, "fc.weight": torch.zeros(1024, 1024)}}, tmp_path / "STDCNet813M_73.91.tar")
-    model = pem.build("pem-stdc1", 2)
-    load_backbone(model, tmp_path / "STDCNet813M_73.91.tar", print)
-    expected = source.backbone.state_dict()
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in model.backbone.state_dict().items())
-
-
-def published_swin_name(name: str) -> str:
-    """Return what Swin's authors call a tensor of ours."""
-    name = re.sub(r"^stages\.(\d)\.(\d)\.", r"layers.\1.blocks.\2.", name)
-    name = re.sub(r"^merges\.(\d)\.", r"layers.\1.downsample.", name)
-    for ours, theirs in (
-        ("patches.", "patch_embed.proj."),
-        ("patch_norm.", "patch_embed.norm."),
-        ("attention.position_biases", "attn.relative_position_bias_table"),
-        ("attention.output.", "attn.proj."),
-        ("attention.", "attn."),
-        ("expand.", "mlp.fc1."),
-        ("contract.", "mlp.fc2."),
-    ):
-        name = name.replace(ours, theirs)
-    return name
-
-
-def test_a_published_swin_fills_the_backbone_but_for_norms_it_lacks(tmp_path: Path) -> None:
-    source, model = TINY_MASK2FORMER.build(2), TINY_MASK2FORMER.build(2)
-    expected = {name: x for name, x in source.backbone.state_dict().items() if not name.startswith("norms.")}
-    state = {published_swin_name(name): tensor for name, tensor in expected.items()}
-    assert {"patch_embed.norm.bias", "layers.1.blocks.0.attn.qkv.weight", "layers.2.downsample.norm.bias"} <= set(state)
-    state["layers.0.blocks.0.attn.relative_position_index"] = torch.zeros(49, 49)
-    torch.save({"model": {**state, "norm.weight": torch.zeros(128), "head.bias": torch.zeros(2)}}, tmp_path / "s.pth")
-    load_backbone(model, tmp_path / "s.pth", print)
-    filled = model.backbone.state_dict()
-    assert all(torch.equal(tensor, filled[name]) for name, tensor in expected.items())
