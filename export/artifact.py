@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import METADATA_KEY, InputSpec, Manifest, Task, Thresholds
 from pem_edge.runtime.artifacts.provenance import BuiltBy, Parity
 from pem_edge.runtime.artifacts.sections import Weights
-from pem_edge.runtime.errors import BrokenBackend, ExportError
+from pem_edge.runtime.errors import ExportError
 from pem_edge.runtime.files import temporary_folder
 from pem_edge.runtime.progress import Say
 from pem_edge.runtime.verification.differences import TOLERANCES
@@ -178,24 +178,14 @@ def _describe(request: OnnxExport) -> Manifest:
 
 def _check_parity(request: OnnxExport, proto: onnx.ModelProto, manifest: Manifest, say: Say) -> dict[str, Parity]:
     """Return the parity by backend, for each that is installed and runs the graph. Raises ExportError if one fails."""
-    with temporary_folder() as folder, ExitStack() as stack:
+    with temporary_folder() as folder:
         path = folder / "model.onnx"
         proto, manifest = _make_runnable(request, proto, manifest)
         onnx.save(proto, path)
         artifact = Artifact(path, manifest)
-        loaded = []
-        for name in backends.available_for(artifact):
-            try:
-                loaded.append(stack.enter_context(closing(backends.create(name, artifact))))
-            except BrokenBackend as error:  # noqa: PERF203  # few backends
-                say(f"{error}; it is left out of the parity check")
-        measured = parity.measure(
-            request.model,
-            loaded,
-            parity.sizes_for(request.input),
-            TOLERANCES[manifest.precision],
-            progress=lambda done, total: say(f"parity: {done} of {total} images"),
-        )
+        loaders = {name: partial(backends.create, name, artifact) for name in backends.available_for(artifact)}
+        sizes, tolerance = parity.sizes_for(request.input), TOLERANCES[manifest.precision]
+        measured = parity.measure(request.model, loaders, sizes, tolerance, say)
     parity.require(measured)
     return measured
 

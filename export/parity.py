@@ -6,22 +6,29 @@ the artifact alone.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from itertools import chain
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pem_edge.pem import PEM
 from pem_edge.runtime.artifacts.manifest import InputSpec
 from pem_edge.runtime.artifacts.provenance import Difference, Parity, Tolerance
 from pem_edge.runtime.backends.base import Backend
-from pem_edge.runtime.errors import ExportError
-from pem_edge.runtime.verification.differences import compare, is_within, judge
+from pem_edge.runtime.errors import BrokenBackend, ExportError
+from pem_edge.runtime.plurals import plural
+from pem_edge.runtime.progress import Say
+from pem_edge.runtime.verification.differences import Outputs, compare, is_within, judge
 from pem_edge.runtime.verification.sample_images import sample_batch
 
 ENOUGH = 3
 """Number of batches after which no more follow if all of them are within the tolerance in every backend."""
+
+Images = NDArray[np.uint8]
+"""A batch of images, RGB (N, H, W, 3)."""
 
 Size = tuple[int, int, int]
 """Batch size, height and width of an input, in pixels."""
@@ -29,38 +36,64 @@ Size = tuple[int, int, int]
 
 def measure(
     model: PEM,
-    backends: Sequence[Backend],
+    backends: Mapping[str, Callable[[], Backend]],
     sizes: Sequence[Size],
     tolerance: Tolerance | None = None,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    say: Say = lambda _text: None,
 ) -> dict[str, Parity]:
     """Run ``model`` and each backend on one batch of images per size, and on no more once `ENOUGH` left no doubt.
 
+    Models may be large: one backend is loaded at a time, and none while ``model`` runs.
+
     Args:
-        model: The PyTorch model.
-        backends: The loaded artifact, in each backend to check.
+        model: The PyTorch model, which is changed to double precision meanwhile.
+        backends: Functions that load the artifact in each backend, by the backend's name.
         sizes: The sizes of the batches, in their order.
         tolerance: The tolerance; ``Tolerance()`` for None.
-        progress: Is told how many batches are done, and of how many.
+        say: Told of progress, and of backends that are left out because they are broken.
 
     Returns:
         The parity by the name of the backend.
     """
-    reference = copy.deepcopy(model).double().eval()
     tolerance = tolerance or Tolerance()
-    differences: dict[str, list[Difference]] = {backend.name: [] for backend in backends}
-    for seed, size in enumerate(sizes):
-        images = sample_batch(*size, seed)
-        with torch.inference_mode():
-            logits, masks = reference(torch.from_numpy(images))
-        expected = (logits.numpy(), masks.numpy())
-        for backend in backends:
-            found = compare(backend(images), expected, f"{size[1]}x{size[2]}", tolerance.tie)
-            differences[backend.name].append(found)
-        progress(seed + 1, len(sizes))
-        if seed + 1 >= ENOUGH and all(is_within(each, tolerance) for each in chain(*differences.values())):
+    differences: dict[str, list[Difference]] = {}
+    for seeds in (range(min(ENOUGH, len(sizes))), range(ENOUGH, len(sizes))):
+        batches = [sample_batch(*sizes[seed], seed) for seed in seeds]
+        expected = _compute(model, batches)
+        for name, load in backends.items():
+            say(f"checking parity in {name} on {plural(len(batches), 'image')}")
+            found = _compare(load, batches, expected, tolerance, say)
+            differences.setdefault(name, []).extend(found)
+        if all(is_within(each, tolerance) for each in chain(*differences.values())):
             break
-    return {name: judge(found, tolerance) for name, found in differences.items()}
+    return {name: judge(found, tolerance) for name, found in differences.items() if found}
+
+
+def _compute(model: PEM, batches: Sequence[Images]) -> list[Outputs]:
+    """Return what ``model`` computes in double precision."""
+    model.eval().double()
+    try:
+        with torch.inference_mode():
+            computed = [model(torch.from_numpy(images)) for images in batches]
+    finally:
+        model.float()  # the same values as before: single precision fits into double
+    return [(logits.numpy(), masks.numpy()) for logits, masks in computed]
+
+
+def _compare(
+    load: Callable[[], Backend], batches: Sequence[Images], expected: Sequence[Outputs], tolerance: Tolerance, say: Say
+) -> list[Difference]:
+    """Return how a backend's outputs differ from ``expected``, for each batch; nothing if the backend is broken."""
+    try:
+        backend = load()
+    except BrokenBackend as error:
+        say(f"{error}; it is left out of the parity check")
+        return []
+    with closing(backend):
+        return [
+            compare(backend(images), outputs, f"{images.shape[1]}x{images.shape[2]}", tolerance.tie)
+            for images, outputs in zip(batches, expected, strict=True)
+        ]
 
 
 def require(parities: dict[str, Parity]) -> None:

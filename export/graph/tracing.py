@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import onnx
 import onnx_ir as ir
 import torch
+from onnx_ir.passes.common import CheckerPass
 from torch import Tensor, nn
 from torch.export import Dim
 
@@ -62,9 +63,8 @@ def to_onnx(
         assert program is not None
         clean(program.model)
     _require_size(program.model)
-    proto = ir.to_proto(program.model)
-    onnx.checker.check_model(proto, full_check=True)
-    return proto
+    CheckerPass(full_check=True)(program.model)
+    return ir.to_proto(program.model)
 
 
 def _require_size(model: ir.Model) -> None:

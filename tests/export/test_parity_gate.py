@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -55,7 +57,10 @@ class Computed:
         self.runs += 1
         with torch.inference_mode():
             logits, masks = self._model(torch.from_numpy(images))
-        return logits.numpy() + (self._error if self.runs <= self._wrong else 0.0), masks.numpy()
+        return logits.numpy() + np.float32(self._error if self.runs <= self._wrong else 0.0), masks.numpy()
+
+    def close(self) -> None:
+        """Free nothing."""
 
 
 @pytest.mark.parametrize(
@@ -65,6 +70,8 @@ class Computed:
 )
 def test_more_images_follow_only_where_one_is_beyond_the_tolerance(wrong: int, runs: int, within: int) -> None:
     model = pem.load("demo")
-    backend = Computed(model, 0.01, wrong)
-    found = parity.measure(model, [backend], [(1, 64, 96)] * 5)["computed"]  # type: ignore[list-item]
+    backend, before = Computed(pem.load("demo"), 0.01, wrong), {k: x.clone() for k, x in model.state_dict().items()}
+    loaders: Any = {"computed": lambda: backend}
+    found = parity.measure(model, loaders, [(1, 64, 96)] * 5)["computed"]
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
     assert (backend.runs, found.images, found.within_tolerance) == (runs, runs, within)

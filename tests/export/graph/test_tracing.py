@@ -180,5 +180,7 @@ def test_constant_layer_norms_fold_to_their_value() -> None:
 
 def test_weights_that_no_onnx_file_holds_are_said(model: pem.PEM, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracing, "MOST_BYTES", 1_000_000)
-    with pytest.raises(ExportError, match=r"the weights take \d.\d GB, more than the .* that an ONNX file holds: choose"):
+    with pytest.raises(
+        ExportError, match=r"the weights take \d.\d GB, more than the .* that an ONNX file holds: choose"
+    ):
         tracing.to_onnx(model, tracing.example_for(SPEC))
