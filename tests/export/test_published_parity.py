@@ -5,11 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-import onnxruntime
 import pytest
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import Dim
 
@@ -18,8 +15,8 @@ from pem_edge.export.graph import tracing
 from pem_edge.export.graph.operation_forms import DeformConvForm, Forms
 from pem_edge.export.graph.rewrites import prepare
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
-from pem_edge.runtime.backends.openvino import core
 from reference import published_models
+from reference.graph_runners import RUNNERS, with_onnxruntime
 from tests.helpers.exhaustive import mostly
 
 FORMS: tuple[DeformConvForm, ...] = ("standard", "gather", "native")
@@ -34,8 +31,6 @@ SPECS = {
     ),
 }
 
-Arrays = list[NDArray[np.float32]]
-
 
 class AfterNormalization(nn.Module):
     """The part of the model behind the normalization, to which padding that is not made of bytes can be fed."""
@@ -48,20 +43,9 @@ class AfterNormalization(nn.Module):
         return self.model.segment(pixels)
 
 
-def with_onnxruntime(path: Path, image: NDArray[Any]) -> Arrays:
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return list(session.run(["logits", "masks"], {"image": image}))
-
-
-def with_openvino(path: Path, image: NDArray[Any]) -> Arrays:
-    compiled = core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    outputs = compiled({"image": image})
-    return [outputs["logits"], outputs["masks"]]
-
-
 def runners(form: DeformConvForm) -> list[Any]:
     """Return the backends that have the form's operators."""
-    return [with_onnxruntime] if form == "native" else [with_onnxruntime, with_openvino]
+    return [with_onnxruntime] if form == "native" else [*RUNNERS.values()]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,101 @@
+#!/usr/bin/env python
+"""Compare our Mask2Former with transformers' on folders of random weights: every backbone, module and graphs.
+
+Writes a table in Markdown to standard output. Takes some minutes; transformers must be installed.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from pem_edge import pem
+from pem_edge.export.graph import tracing
+from pem_edge.export.graph.operation_forms import Forms
+from pem_edge.export.graph.rewrites import prepare
+from pem_edge.runtime.artifacts.manifest import InputSpec
+from reference import graph_runners
+from reference.huggingface import folders
+from scripts.reports.markdown import table
+
+Outputs = tuple[NDArray[np.floating], NDArray[np.floating]]
+
+
+class Case(NamedTuple):
+    """A model of transformers, and a size of which the windows leave a rest."""
+
+    backbone: str
+    classes: int
+    queries: int
+    height: int
+    width: int
+
+
+CASES = (
+    Case("resnet50", 133, 100, 160, 224),
+    Case("resnet101", 19, 50, 160, 224),
+    Case("swin-tiny", 133, 100, 160, 224),
+    Case("swin-small", 150, 100, 224, 160),
+    Case("swin-base", 80, 100, 160, 288),
+    Case("swin-large", 133, 200, 224, 320),
+)
+
+
+def main() -> None:
+    packages = ", ".join(f"{name} {version(name)}" for name in ("transformers", "torch", "onnxruntime", "openvino"))
+    rows = [row for case in CASES for row in compare(case)]
+    print(f"# Mask2Former beside transformers', {date.today():%-d %B %Y}\n")
+    print(
+        f"`scripts/bench/transformers_parity.py`; {packages}. Random weights, every vector perturbed. Largest "
+        "differences of class and mask logits from transformers' model in double precision, and the largest mask "
+        "logit.\n"
+    )
+    titles = ["backbone", "classes", "queries", "size", "computed by", "class logits", "mask logits", "largest"]
+    print(table(titles, rows))
+
+
+def compare(case: Case) -> list[list[str]]:
+    print(f"comparing {case.backbone}", file=sys.stderr)
+    image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, case.height, case.width, 3), np.uint8))
+    with TemporaryDirectory() as name, torch.inference_mode():
+        folder = Path(name)
+        theirs = folders.build(case.backbone, case.classes, case.queries)
+        folders.write(theirs, folder, {"height": case.height, "width": case.width})
+        ours = pem.load(folder, lambda _text: None)
+        found = theirs.double()(pixel_values=ours.normalize(image).double())
+        expected = found.class_queries_logits.numpy(), found.masks_queries_logits.numpy()
+        del theirs, found
+        computed = {"module": arrays(ours(image)), **graphs(ours, image, folder / "model.onnx")}
+        computed["module in double precision"] = arrays(ours.double()(image))
+    facts = [case.backbone, str(case.classes), str(case.queries), f"{case.height}x{case.width}"]
+    return [[*facts, name, *differences(outputs, expected)] for name, outputs in computed.items()]
+
+
+def graphs(model: pem.PEM, image: Tensor, path: Path) -> dict[str, Outputs]:
+    spec = InputSpec(height=image.shape[1], width=image.shape[2])
+    onnx.save(tracing.to_onnx(prepare(model, Forms()), tracing.example_for(spec)), path)
+    return {name: run(path, image.numpy()) for name, run in graph_runners.RUNNERS.items()}
+
+
+def arrays(outputs: tuple[Tensor, Tensor]) -> Outputs:
+    return outputs[0].numpy(), outputs[1].numpy()
+
+
+def differences(outputs: Outputs, expected: Outputs) -> list[str]:
+    apart = [float(np.abs(a - b).max()) for a, b in zip(outputs, expected, strict=True)]
+    return [*(f"{value:.1e}" for value in apart), f"{np.abs(expected[1]).max():.0f}"]
+
+
+if __name__ == "__main__":
+    main()
