@@ -206,7 +206,7 @@ def test_a_folder_is_refused_in_one_line(case: str, folder: Path) -> None:
     spoil, reason = REFUSED[case]
     spoil(folder)
     with pytest.raises(CheckpointError) as caught:
-        open_checkpoint(folder, [].append)
+        open_checkpoint(folder, print)
     assert reason in str(caught.value)
     assert str(caught.value).isprintable()
     assert len(str(caught.value).replace(str(folder), "")) < 420
@@ -216,20 +216,20 @@ def test_a_folder_is_refused_in_one_line(case: str, folder: Path) -> None:
 def test_one_file_of_several_is_told_from_their_folder(name: str, folder: Path) -> None:
     (folder / name).touch()
     with pytest.raises(CheckpointError, match="is one of several files of a model, expected its folder: give "):
-        open_checkpoint(folder / name, [].append)
+        open_checkpoint(folder / name, print)
 
 
 def test_a_name_with_control_characters_is_shown_escaped(folder: Path) -> None:
     configured(model_type="\x1b[2J\n", id2label={"0": "\x1b[31m"})(folder)
     with pytest.raises(CheckpointError) as caught:
-        open_checkpoint(folder, [].append)
+        open_checkpoint(folder, print)
     assert str(caught.value).isprintable()
 
 
 def test_a_configuration_that_other_tools_wrote_leaves_it_to_the_tensors(folder: Path) -> None:
     writing("config.json", json.dumps({"lr": 1e-4, "classes": 3}))(folder)
     with pytest.raises(CheckpointError, match=r"is not a checkpoint of PEM.*missing"):
-        open_checkpoint(folder, [].append)
+        open_checkpoint(folder, print)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_a_configuration_must_fit_the_tensors(values: dict[str, object], claim: 
     with torch.device("meta"):
         model = pem.build("mask2former-swin-t", num_classes=5, num_queries=20)
     configured(**{"id2label": None, **values})(folder)
-    config, _ = transformers_config.read(folder, [].append)
+    config, _ = transformers_config.read(folder, print)
     with pytest.raises(CheckpointError, match=claim):
         transformers_config.check(config, model, "roads")
 
@@ -260,7 +260,7 @@ def test_weights_that_claim_more_classes_than_memory_holds_are_refused() -> None
 
 def test_numbers_as_names_of_classes_are_names(folder: Path) -> None:
     configured(id2label={"0": 0, "1": 255, "2": "road"})(folder)
-    _, told = transformers_config.read(folder, [].append)
+    _, told = transformers_config.read(folder, print)
     assert told.labels is not None
     assert [label.name for label in told.labels] == ["0", "255", "road"]
 

@@ -114,19 +114,19 @@ def test_weights_in_parts_are_those_of_one_file(
 ) -> None:
     written = folders.write(theirs, tmp_path / "parts", {"height": 1024, "width": 512}, max_shard_size="60MB")
     assert len(list(written.glob("*.safetensors"))) > 1
-    checkpoint = open_checkpoint(written, [].append)
+    checkpoint = open_checkpoint(written, print)
     assert_same_weights(checkpoint.model, opened[0].model)
     assert checkpoint.description.size == (1024, 512)
     assert len(checkpoint.weights().parts) == len(list(written.glob("*.safetensors"))) - 1
     pickled = copy("pickled")
     in_parts(load_file(folder / "model.safetensors"), pickled, torch.save, "pytorch_model.bin")
-    assert_same_weights(open_checkpoint(pickled, [].append).model, opened[0].model)
+    assert_same_weights(open_checkpoint(pickled, print).model, opened[0].model)
 
 
 def test_safetensors_come_before_other_weights(copy: Callable[[str], Path]) -> None:
     both = copy("both")
     (both / "pytorch_model.bin").write_bytes(b"damaged")
-    assert places.locate(both, [].append).files == (both / "model.safetensors",)
+    assert places.locate(both, print).files == (both / "model.safetensors",)
 
 
 def test_half_precision_is_widened(folder: Path, copy: Callable[[str], Path]) -> None:
@@ -137,7 +137,7 @@ def test_half_precision_is_widened(folder: Path, copy: Callable[[str], Path]) ->
         name: tensor.bfloat16() if index % 2 else tensor.half() for index, (name, tensor) in enumerate(state.items())
     }
     save_file(state, half / "model.safetensors")
-    model = open_checkpoint(half, [].append).model
+    model = open_checkpoint(half, print).model
     assert {tensor.dtype for tensor in model.parameters()} == {torch.float32}
     projection = state["model.pixel_level_module.encoder.embeddings.patch_embeddings.projection.weight"]
     assert torch.equal(model.state_dict()["backbone.patches.weight"], projection.float())
@@ -171,7 +171,7 @@ TIMM = (
 def test_a_backbone_of_timm_has_the_weights_of_transformers_own(tmp_path: Path) -> None:
     model = folders.build("resnet50", CLASSES, QUERIES, decoder_layers=LAYERS + 1)
     written = folders.write(model, tmp_path / "own", {"height": 512, "width": 512})
-    expected = pem.load(written, [].append)
+    expected = pem.load(written, print)
     root, state = "model.pixel_level_module.encoder.", load_file(written / "model.safetensors")
     for name in [name for name in state if name.startswith(root)]:
         renamed = name
@@ -181,7 +181,7 @@ def test_a_backbone_of_timm_has_the_weights_of_transformers_own(tmp_path: Path) 
     save_file(state, written / "model.safetensors")
     timm = {"model_type": "timm_backbone", "backbone": "resnet50", "use_timm_backbone": True}
     folders.change_json(written / "config.json", backbone_config=timm)
-    assert_same_weights(pem.load(written, [].append), expected)
+    assert_same_weights(pem.load(written, print), expected)
 
 
 def test_a_folder_of_the_hubs_cache_has_the_models_name(
@@ -220,7 +220,7 @@ def test_the_name_of_a_folder_says_the_task(
     told = copy(name)
     for source in (told, told / "model.safetensors"):
         said: list[str] = []
-        place = places.locate(source, [].append)
+        place = places.locate(source, print)
         known = describe(place, Description(), {}, len(CLASSES), said.append)
         assert (known.task, known.license) == (task, spdx)
         remark = f"nothing says what {source} was trained for: taken as panoptic segmentation; --task says otherwise"
@@ -248,10 +248,10 @@ def test_a_model_of_two_classes_under_a_public_name_does_not_get_133() -> None:
 def test_normalization_survives_saving(copy: Callable[[str], Path], tmp_path: Path) -> None:
     other = copy("other")
     folders.change_json(other / "preprocessor_config.json", image_mean=[0.5, 0.4, 0.3], image_std=[0.1, 0.2, 0.3])
-    checkpoint = open_checkpoint(other / "model.safetensors", [].append)
+    checkpoint = open_checkpoint(other / "model.safetensors", print)
     assert checkpoint.model.normalize.mean.flatten().tolist() == pytest.approx([127.5, 102.0, 76.5])
     pem.save(checkpoint.model, tmp_path / "saved.safetensors", labels=checkpoint.description.labels or ())
-    again = open_checkpoint(tmp_path / "saved.safetensors", [].append)
+    again = open_checkpoint(tmp_path / "saved.safetensors", print)
     assert torch.equal(again.model.normalize.mean, checkpoint.model.normalize.mean)
     assert torch.equal(again.model.normalize.std, checkpoint.model.normalize.std)
     assert again.description.labels == checkpoint.description.labels

@@ -67,7 +67,7 @@ PIXELS: dict[str, dict[str, Any]] = {
 def test_pixel_values_are_those_of_their_processor(case: str, tmp_path: Path) -> None:
     processor = Mask2FormerImageProcessorPil(size={"height": 32, "width": 64}, **PIXELS[case])
     processor.save_pretrained(tmp_path)
-    known = preprocessor_config.describe(tmp_path, [].append)
+    known = preprocessor_config.describe(tmp_path, print)
     assert known.mean is not None
     assert known.std is not None
     image = np.random.default_rng(0).integers(0, 256, (32, 64, 3), dtype=np.uint8)
@@ -79,7 +79,7 @@ def test_pixel_values_are_those_of_their_processor(case: str, tmp_path: Path) ->
 @pytest.mark.parametrize("values", [{}, FACEBOOKS])
 def test_the_usual_normalization_is_exactly_ours(values: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(values))
-    known = preprocessor_config.describe(tmp_path, [].append)
+    known = preprocessor_config.describe(tmp_path, print)
     assert known.mean is not None
     assert known.std is not None
     found, usual = Normalization(known.mean, known.std), Normalization()
@@ -90,7 +90,7 @@ def test_the_usual_normalization_is_exactly_ours(values: dict[str, Any], tmp_pat
 @pytest.mark.parametrize("value", [0.5, [0.5, 0.5, 0.5]])
 def test_one_mean_is_that_of_all_channels(value: float | list[float], tmp_path: Path) -> None:
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"image_mean": value, "do_normalize": None}))
-    assert preprocessor_config.describe(tmp_path, [].append).mean == pytest.approx((127.5, 127.5, 127.5))
+    assert preprocessor_config.describe(tmp_path, print).mean == pytest.approx((127.5, 127.5, 127.5))
 
 
 SPOILED: dict[str, tuple[str, str]] = {
@@ -118,7 +118,7 @@ def test_what_no_model_is_trained_with_is_refused_in_one_line(case: str, tmp_pat
     path = tmp_path / "preprocessor_config.json"
     path.write_text(content)
     with pytest.raises(CheckpointError) as caught:
-        preprocessor_config.describe(tmp_path, [].append)
+        preprocessor_config.describe(tmp_path, print)
     assert str(caught.value).startswith(str(path))
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
