@@ -96,6 +96,7 @@ def test_weights_of_an_earlier_run_are_a_start(run: Run, tmp_path: Path) -> None
         (["--resume", "--overwrite"], "--resume continues the run that --overwrite deletes"),
         (["--weights", "demo", "--backbone", "resnet50.pth"], "--weights include a backbone"),
         (["--weights", "/nowhere.pth"], "no checkpoint at /nowhere.pth"),
+        (["--weights", "demo", "--variant", "pem-r50"], "demo is pem-nano, expected pem-r50: leave out --variant, or"),
         (["--weights", "demo", "--qat"], "for 3 classes instead of 15, and --qat needs a trained one"),
         (["--weights", "demo", "--revision", "main"], "--revision is for models on the Hugging Face hub, demo is none"),
         (["--weights", "demo", "--part", "ema"], "demo has no part 'ema'"),
@@ -150,15 +151,6 @@ def test_a_request_for_qat_starts_from_weights_or_an_earlier_run(fields: dict[st
 def request(**fields: Any) -> TrainRequest:
     others = {"variant": "pem-r50", "dataset": DatasetLocation("toy:4"), "settings": TrainingSettings()}
     return TrainRequest(**{**others, "out": Path("out"), **fields})
-
-
-@pytest.mark.parametrize(("offered", "expected"), [("proscale-r50", "pem-r50"), ("pem-r50", "mask2former-r50")])
-def test_weights_of_another_family_are_recognized(run: Run, tmp_path: Path, offered: str, expected: str) -> None:
-    pem.save(pem.build(offered, 3), tmp_path / "theirs.safetensors")
-    code, _, said = run("--variant", expected, "--weights", str(tmp_path / "theirs.safetensors"))
-    assert code == 1
-    assert len(said.splitlines()) == 1
-    assert f"theirs.safetensors is {offered}, expected {expected}: leave out --variant" in said
 
 
 def test_a_run_is_not_overwritten_unasked(run: Run) -> None:

@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from transformers import (
+    PreTrainedModel,
     ResNetConfig,
     ResNetForImageClassification,
     SwinBackbone,
@@ -19,13 +21,20 @@ from transformers import (
 )
 
 from pem_edge import pem
+from pem_edge.pem.backbones import Backbone, SwinTransformer
 from pem_edge.pem.model import PEM
 from pem_edge.pem.training.backbone_weights import load_backbone
 from pem_edge.runtime.errors import CheckpointError
 from reference.weights import randomized
 from tests.helpers.tiny import TINY_MASK2FORMER
 
-TINY_SWIN = {"embed_dim": 16, "depths": [2, 2, 2, 2], "num_heads": [1, 2, 2, 4], "window_size": 7}
+ALL_STAGES: dict[str, Any] = {"out_features": [f"stage{stage}" for stage in range(1, 5)]}  # Any: as below
+TINY_SWIN: dict[str, Any] = {
+    "embed_dim": 16,
+    "depths": [2, 2, 2, 2],
+    "num_heads": [1, 2, 2, 4],
+    "window_size": 7,
+}  # Any: a configuration's arguments
 
 Rename = Callable[[str], str]
 
@@ -134,22 +143,30 @@ def test_windows_of_another_size_are_named(tmp_path: Path) -> None:
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("kind", [SwinForImageClassification, SwinBackbone])
-def test_a_swin_of_transformers_computes_the_same_here(kind: type[SwinBackbone], tmp_path: Path) -> None:
-    """With and without a classifier around it; its last map, before its norm, is ours before our norm."""
-    theirs = randomized(kind(SwinConfig(**TINY_SWIN, out_features=[f"stage{i}" for i in range(1, 5)])), 0)
-    theirs.save_pretrained(tmp_path)
+def tiny_swin_with_weights(folder: Path, theirs: PreTrainedModel) -> Backbone:
+    """Return our backbone with the random weights that ``theirs`` gets and writes."""
+    randomized(theirs).save_pretrained(folder)
     model = TINY_MASK2FORMER.build(2).eval()
-    load_backbone(model, tmp_path, print)
+    load_backbone(model, folder, print)
+    return model.backbone
+
+
+def test_a_swin_of_transformers_computes_the_same_here(tmp_path: Path) -> None:
+    theirs = SwinBackbone(SwinConfig(**TINY_SWIN, **ALL_STAGES))
+    ours = tiny_swin_with_weights(tmp_path, theirs)
     pixels = torch.randn(1, 3, 256, 288, generator=torch.Generator().manual_seed(0))
-    if kind is SwinForImageClassification:
-        model.backbone.norms = torch.nn.ModuleList(torch.nn.Identity() for _ in range(4))
-        found = model.backbone(pixels)[3:]
-        expected = theirs.swin(pixels, output_hidden_states=True).reshaped_hidden_states[4:]
-    else:
-        found, expected = model.backbone(pixels), theirs(pixels).feature_maps
-    for ours, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(ours, other, atol=1e-4, rtol=1e-4)
+    for found, expected in zip(ours(pixels), theirs(pixels).feature_maps, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_classifier_of_transformers_computes_the_same_here_up_to_its_norm(tmp_path: Path) -> None:
+    theirs = SwinForImageClassification(SwinConfig(**TINY_SWIN))
+    ours = tiny_swin_with_weights(tmp_path, theirs)
+    assert isinstance(ours, SwinTransformer)
+    ours.norms = torch.nn.ModuleList(torch.nn.Identity() for _ in range(4))
+    pixels = torch.randn(1, 3, 256, 288, generator=torch.Generator().manual_seed(0))
+    expected = theirs.swin(pixels, output_hidden_states=True).reshaped_hidden_states[-1]
+    torch.testing.assert_close(ours(pixels)[3], expected, atol=1e-4, rtol=1e-4)
 
 
 def test_a_resnet_of_transformers_computes_the_same_here(tmp_path: Path) -> None:
