@@ -35,7 +35,7 @@ COMMANDS = [line.partition("  #")[0].strip() for block in BLOCKS for line in blo
 SMALLER = {
     "pem-bench out": "--rounds 2 --scenarios none --no-cold-start --no-profile",
     "pem-eval": "--limit 2",
-    "pem-train": "--steps 1 --batch 1 --size 64x96 --device cpu --workers 0",
+    "pem-train": "--steps 1 --batch 2 --size 64x96 --device cpu --workers 0",
 }
 """Options to append, by the start of a command."""
 
