@@ -20,6 +20,7 @@ import pytest
 import torch
 
 from pem_edge import pem
+from pem_edge.runtime import images
 from pem_edge.runtime.artifacts import artifact, labels
 from pem_edge.runtime.artifacts.manifest import manifest_path, read_manifest
 from pem_edge.runtime.datasets.toy_streets import ToyStreets
@@ -105,5 +106,5 @@ def test_what_the_first_two_commands_left(place: Place) -> None:
     assert (manifest.task, manifest.classes, manifest.queries) == ("panoptic", labels.load("coco_panoptic"), 100)
     assert (manifest.input.height, manifest.input.width) == (64, 96)
     assert (manifest.checkpoint.source, manifest.checkpoint.license) == (NAME, "CC-BY-NC-4.0")
-    picture = cv2.imread(str(place.folder / "out" / "photo_overlay.png"))
-    assert picture.shape == cv2.imread(str(place.folder / "photo.jpg")).shape
+    photo, picture = (images.convert(place.folder / name) for name in ("photo.jpg", "out/photo_overlay.png"))
+    assert photo.shape == picture.shape
