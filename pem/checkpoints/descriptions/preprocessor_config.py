@@ -80,6 +80,10 @@ def _divided(values: Channels | float, scale: float) -> Channels:
     return red / scale, green / scale, blue / scale
 
 
+_WIDEST = 2
+"""Most width in heights: a limit on the longest edge, such as 2048 beside 512, is there for rare panoramas."""
+
+
 def _size(found: _Preprocessor) -> tuple[int, int] | None:
     """Return the size of images in landscape format, as multiples of 32; None if there is none, or none that can be."""
     size = found.size
@@ -89,8 +93,8 @@ def _size(found: _Preprocessor) -> tuple[int, int] | None:
         size = {"shortest_edge": size}
     height, width = size.get("height"), size.get("width")
     if short := size.get("shortest_edge"):
-        width = size.get("longest_edge") or found.max_size or short
-        height = min(short, width)
+        longest = size.get("longest_edge") or found.max_size or short
+        height, width = min(short, longest), min(longest, _WIDEST * short)
     if height is None or width is None or min(height, width) < 1 or height * width > MAX_PIXELS:
         return None
     return math.ceil(height / MULTIPLE_OF) * MULTIPLE_OF, math.ceil(width / MULTIPLE_OF) * MULTIPLE_OF
