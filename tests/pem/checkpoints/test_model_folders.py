@@ -86,7 +86,7 @@ def test_a_folder_opens_with_all_that_its_files_say(opened: tuple[Checkpoint, li
     assert [(label.name, label.isthing) for label in known.labels] == list(
         zip(CLASSES, (False, False, True, True, True), strict=True)
     )
-    assert (known.task, known.size, known.license) == ("semantic", (512, 1344), None)
+    assert (known.task, known.size, known.license) == ("semantic", (512, 1024), None)
     assert checkpoint.weights().file == "model.safetensors"
     assert checkpoint.place.files == (folder / "model.safetensors",)
     assert torch.equal(model.normalize.mean, Normalization().mean)

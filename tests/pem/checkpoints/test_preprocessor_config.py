@@ -18,6 +18,7 @@ from pem_edge.runtime.errors import CheckpointError
 SIZES: dict[str, tuple[dict[str, Any], tuple[int, int] | None]] = {
     "edges": ({"size": {"shortest_edge": 800, "longest_edge": 1333}}, (800, 1344)),
     "a shorter longest edge": ({"size": {"shortest_edge": 800, "longest_edge": 640}}, (640, 640)),
+    "a long longest edge": ({"size": {"shortest_edge": 512, "longest_edge": 2048}}, (512, 1024)),
     "height and width": ({"size": {"height": 1024, "width": 500}}, (1024, 512)),
     "a list": ({"size": [384, 640]}, (384, 640)),
     "old": ({"size": 800, "max_size": 1333}, (800, 1344)),
