@@ -83,11 +83,11 @@ def export_onnx(request: OnnxExport, say: Say = lambda _text: None) -> Manifest:
         OutputError: If a file cannot be written. After any error, the files are as they were.
     """
     _check_labels(request)
-    say("tracing the graph")
-    proto = _trace(request.model, request.forms, request.input)
-    manifest = _describe(request)
-    say(f"graph of {len(proto.graph.node)} nodes; checking parity")
-    manifest = msgspec.structs.replace(manifest, parity=_check_parity(request, proto, manifest, say))
+    with temporary_folder() as folder:
+        graph, manifest = folder / "graph.onnx", _describe(request)
+        _trace_to(graph, request, say)  # and not kept in memory: the weights of a large model take half of it
+        manifest = msgspec.structs.replace(manifest, parity=_check_parity(request, graph, manifest, say))
+        proto = onnx.load(graph)
     if request.calibration is not None:
         proto, manifest = _quantize(request, request.calibration, proto, manifest, say)
     parameters = sum(parameter.numel() for parameter in request.model.parameters())
@@ -96,6 +96,13 @@ def export_onnx(request: OnnxExport, say: Say = lambda _text: None) -> Manifest:
         proto = passes.with_float16_constants(proto)
     say(f"writing {request.output}")
     return _write(request.output, proto, manifest)
+
+
+def _trace_to(graph: Path, request: OnnxExport, say: Say) -> None:
+    say("tracing the graph")
+    proto = _trace(request.model, request.forms, request.input)
+    say(f"graph of {len(proto.graph.node)} nodes; checking parity")
+    onnx.save(proto, graph)
 
 
 def _trace(model: PEM, forms: Forms, spec: InputSpec) -> onnx.ModelProto:
@@ -176,16 +183,17 @@ def _describe(request: OnnxExport) -> Manifest:
     )
 
 
-def _check_parity(request: OnnxExport, proto: onnx.ModelProto, manifest: Manifest, say: Say) -> dict[str, Parity]:
+def _check_parity(request: OnnxExport, graph: Path, manifest: Manifest, say: Say) -> dict[str, Parity]:
     """Return the parity by backend, for each that is installed and runs the graph. Raises ExportError if one fails."""
-    with temporary_folder() as folder:
-        path = folder / "model.onnx"
-        proto, manifest = _make_runnable(request, proto, manifest)
-        onnx.save(proto, path)
-        artifact = Artifact(path, manifest)
-        loaders = {name: partial(backends.create, name, artifact) for name in backends.available_for(artifact)}
-        sizes, tolerance = parity.sizes_for(request.input), TOLERANCES[manifest.precision]
-        measured = parity.measure(request.model, loaders, sizes, tolerance, say)
+    if manifest.deform_conv in ("plugin", "nvidia"):
+        runnable, manifest = _make_runnable(request, onnx.load(graph), manifest)
+        graph = graph.with_name("runnable.onnx")
+        onnx.save(runnable, graph)
+        del runnable
+    artifact = Artifact(graph, manifest)
+    loaders = {name: partial(backends.create, name, artifact) for name in backends.available_for(artifact)}
+    sizes, tolerance = parity.sizes_for(request.input), TOLERANCES[manifest.precision]
+    measured = parity.measure(request.model, loaders, sizes, tolerance, say)
     parity.require(measured)
     return measured
 
