@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.outside.reading import reading
 
@@ -22,7 +23,6 @@ Names on the hub are those whose pages there were seen, named by the script of t
 
 HUB = "https://huggingface.co/"
 
-Task = Literal["panoptic", "semantic", "instance"]
 Metric = Literal["PQ", "mIoU", "AP"]
 
 METRICS: dict[Task, Metric] = {"panoptic": "PQ", "semantic": "mIoU", "instance": "AP"}

@@ -27,6 +27,9 @@ _DECODER_LAYER = re.compile(r"decoder\.layers\.(\d+)\.")
 _POSITION_BIASES = "backbone.stages.0.0.attention.position_biases"
 """Name of a tensor whose size tells how large the windows of a Swin Transformer are."""
 
+_LARGEST_WINDOW = 32
+"""Limit on windows: constants of a block have their fourth power of entries, which no file has to contain."""
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -67,7 +70,8 @@ class Variant:
         layers = {int(match[1]) for key in state if (match := _DECODER_LAYER.match(key))}
         window = self.window
         if window is not None and (biases := state.get(_POSITION_BIASES)) is not None and biases.ndim:
-            window = (math.isqrt(biases.shape[0]) + 1) // 2  # there is a bias for each of (2 window - 1)^2 positions
+            # There is a bias for each of (2 window - 1)^2 positions.
+            window = min((math.isqrt(biases.shape[0]) + 1) // 2, _LARGEST_WINDOW)
         return replace(self, layers=len(layers) or self.layers, window=window)
 
     def _pixel_decoder(self, backbone: Backbone) -> nn.Module:

@@ -26,21 +26,8 @@ from pem_edge.runtime.errors import ExportError
 
 INT8 = ("calib", "calib_images", "calib_method", "calib_cache", "max_pq_drop", "placement", "remainder")
 _GRAPH = (
-    *(
-        "revision",
-        "part",
-        "task",
-        "size",
-        "batch",
-        "labels",
-        "dynamic",
-        "min_size",
-        "max_size",
-        "max_batch",
-        "precision",
-        "outputs",
-    ),
-    *("deform_conv", "upsample", "compact", *INT8, "score_threshold", "overlap_threshold"),
+    *("revision", "part", "task", "size", "batch", "labels", "dynamic", "min_size", "max_size", "max_batch"),
+    *("precision", "outputs", "deform_conv", "upsample", "compact", *INT8, "score_threshold", "overlap_threshold"),
 )
 """The options that shape the graph. An ONNX artifact has been given its values for them."""
 

@@ -11,7 +11,7 @@ from pem_edge.calibration.images.calibration_set import COUNT
 from pem_edge.export.engine.settings import DEFAULT_CACHE, HARDWARE_LEVELS, NO_CACHE
 from pem_edge.pem.cli import checkpoint_options
 from pem_edge.runtime.artifacts import labels
-from pem_edge.runtime.artifacts.manifest import MAX_BATCH, Task, Thresholds
+from pem_edge.runtime.artifacts.manifest import MAX_BATCH, TASKS, Thresholds
 from pem_edge.runtime.artifacts.sections import Placement, RangeMethod
 from pem_edge.runtime.cli import console
 
@@ -68,7 +68,7 @@ def _add_checkpoint(group: argparse._ArgumentGroup) -> None:
     checkpoint_options.add_choice(group)
     group.add_argument(
         "--task",
-        choices=get_args(Task),
+        choices=TASKS,
         help="what the model was trained for, and what pem-run shows of it (default: what is known of the checkpoint)",
     )
 

@@ -16,8 +16,8 @@ NUMBERS = struct.pack("<4f", 1, 2, 3, 4)
 
 
 def integer(value: int) -> bytes:
-    content = value.to_bytes(9, "little", signed=True)
-    return b"\x8a" + bytes([len(content)]) + content
+    content = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+    return b"\x8b" + struct.pack("<i", len(content)) + content
 
 
 def integers(values: Sequence[int]) -> bytes:
@@ -68,6 +68,17 @@ def _shared(count: int) -> bytes:
     return archive(document(**entries), {"0": bytes(4000)})
 
 
+def _old(keys: bytes) -> bytes:
+    """Return a file as PyTorch wrote it before 1.6, with an empty document and the pickle ``keys`` behind it."""
+    return b"\x80\x02K\x00." * 3 + b"\x80\x02}." + b"\x80\x02" + keys + b"."
+
+
+_DOUBLED_TUPLES = b")" + b"2\x86" * 64
+"""Makes a tuple of 2^64 tuples, each of which the file has once."""
+
+_OF_ONE_HASH = [number * ((1 << 61) - 1) for number in range(100_000)]
+"""Integers that Python gives the hash 0."""
+
 HOSTILE = {
     "a tensor beyond its storage": odd(tensor(storage(), offset=1)),
     "an offset of billions": odd(tensor(storage(), offset=1 << 62)),
@@ -102,6 +113,16 @@ HOSTILE = {
     "an attribute of a result": odd(named("builtins", "getattr") + FOREIGN + text("__class__") + b"\x86R"),
     "an order of bytes": archive(document(w=tensor(storage()))).replace(b"little", b"bigger"),
     "no document": archive(b""),
+    "a call of countless tuples": odd(_DOUBLED_TUPLES + b")R"),
+    "a call of a call with countless tuples": odd(named("a", "b") + _DOUBLED_TUPLES + b"\x85R)R"),
+    "a key of countless tuples": odd(
+        named("collections", "OrderedDict") + b"]" + _DOUBLED_TUPLES + b"K\x01\x86a\x85R"
+    ),
+    "a storage with countless tuples as its name": _old(b"](" + _DOUBLED_TUPLES + b"e"),
+    "numbers of one hash": archive(b"\x80\x02}(" + b"N".join(map(integer, _OF_ONE_HASH)) + b"Nu."),
+    "places of one hash": archive(b"\x80\x02}" + b"".join(b"p%d\n" % number for number in _OF_ONE_HASH) + b"."),
+    "a size without end": odd(tensor(storage(), size=(1 << 4000, 4), stride=(0, 1))),
+    "an entry compressed by bzip2": archive(document(w=tensor(storage())), method=zipfile.ZIP_BZIP2),
 }  # fmt: skip
 """Files that are refused."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import get_args
 
 from pem_edge.pem import public_weights
 from pem_edge.pem.checkpoints.description import Description
@@ -14,7 +13,7 @@ from pem_edge.pem.checkpoints.formats import safetensors_files
 from pem_edge.pem.checkpoints.formats.inert_pickle import Value
 from pem_edge.pem.checkpoints.places import Place
 from pem_edge.runtime.artifacts import labels
-from pem_edge.runtime.artifacts.manifest import Task
+from pem_edge.runtime.artifacts.manifest import TASKS, Task
 from pem_edge.runtime.progress import Say
 
 _TASK = re.compile(r"(?<![a-z])(panoptic|semantic|instance)(?![a-z])", re.IGNORECASE)
@@ -78,7 +77,7 @@ def _published(place: Place) -> Description:
 def _guess_task(place: Place, say: Say) -> Task | None:
     """Return the task in the name of a folder or model; None if it has none, which counts as panoptic."""
     words = {word.lower() for word in _TASK.findall(place.hub_name.rpartition("/")[2])}
-    task = next((task for task in get_args(Task) if words == {task}), None)
+    task = next((task for task in TASKS if words == {task}), None)
     if task is None:
         say(f"nothing says what {place.name} was trained for: taken as panoptic segmentation; --task says otherwise")
     return task

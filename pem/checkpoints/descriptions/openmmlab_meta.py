@@ -58,7 +58,7 @@ def describe(document: _Foreign) -> Description:
     if head == "decode_head":
         return Description(_labels(names, 0, palette), "semantic", mean=mean, std=std)
     things = _count_things(meta, classes, names)
-    return Description(_labels(names, things, palette), _task(names, things), mean=mean, std=std)
+    return Description(_labels(names, things, palette), _task(meta, names, things), mean=mean, std=std)
 
 
 def check(document: _Foreign, source: str) -> None:
@@ -136,10 +136,11 @@ def _configuration(meta: _Foreign) -> str:
     return text if len(text) <= _LONGEST_CONFIG else ""
 
 
-def _task(names: tuple[str, ...] | None, things: int | None) -> Task | None:
-    if things is None or names is None:
+def _task(meta: _Foreign, names: tuple[str, ...] | None, things: int | None) -> Task | None:
+    if things is None:
         return None
-    return "instance" if things == len(names) else "panoptic"
+    total = sum((_configured(meta) or {}).values()) if names is None else len(names)
+    return "instance" if things == total else "panoptic"
 
 
 def _labels(names: tuple[str, ...] | None, things: int | None, palette: object) -> tuple[Label, ...] | None:

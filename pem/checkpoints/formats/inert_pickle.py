@@ -27,12 +27,12 @@ class Name:
         return f"{self.module}.{self.name}"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)  # a text of all that is within can be endless
 class Call:
     """A call that a pickle asks for, and what it would do with the result.
 
     Attributes:
-        function: What is called, usually a `Name`.
+        function: What is called, a `Name` or, rarely, the result of another call.
         arguments: The arguments.
         state: The argument of ``__setstate__``, or None.
         items: The items that would be set in the result.
@@ -46,7 +46,7 @@ class Call:
     elements: list[Value] = field(default_factory=list)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Persistent:
     """An object stored outside of the pickle, such as a tensor's storage."""
 
@@ -89,6 +89,7 @@ GETATTR = (Name("__builtin__", "getattr"), Name("builtins", "getattr"))
 """What old pickles call for a class inside of another, and for a method: ``getattr(Outer, "Inner")``."""
 
 _LONGEST_NAME = 1000
+_LARGEST_INDEX, _LARGEST_KEY = 1 << 32, 1 << 64  # integers above can all have one hash, so that dictionaries are slow
 
 
 class _Machine:
@@ -192,6 +193,8 @@ class _Machine:
         target.update(zip(map(_key, items[::2]), items[1::2], strict=True))
 
     def _put(self, index: int) -> None:
+        if int(index) >= _LARGEST_INDEX:
+            raise ValueError("stores more than it has")
         self._memo[int(index)] = self._top()
 
     def _memoize(self, _: Value) -> None:
@@ -225,7 +228,7 @@ class _Machine:
         if not isinstance(arguments, tuple):
             raise ValueError("calls a function without a tuple of arguments")
         if function not in GETATTR:
-            self._stack.append(Call(function, arguments))
+            self._call(function, arguments)
             return
         match arguments:
             case (Name() as owner, str(attribute)):
@@ -237,7 +240,12 @@ class _Machine:
 
     def _newobj_ex(self, _: Value) -> None:
         function, arguments, named = self._take(3)
-        self._stack.append(Call(function, (arguments, named)))
+        self._call(function, (arguments, named))
+
+    def _call(self, function: Value, arguments: tuple[Value, ...]) -> None:
+        if not isinstance(function, Name | Call):
+            raise ValueError(f"calls a {type(function).__name__}")
+        self._stack.append(Call(function, arguments))
 
     def _frozenset(self, _: Value) -> None:
         self._stack.append(Call(Name("builtins", "frozenset"), (self._take_to_mark(),)))
@@ -259,4 +267,6 @@ def _key(value: Value) -> Value:
         return Call(Name("builtins", "tuple"), value)
     if not isinstance(value, _KEYS):
         raise ValueError(f"has a {type(value).__name__} as key")
+    if isinstance(value, int) and abs(value) >= _LARGEST_KEY:
+        raise ValueError("has a number without end as key")
     return value

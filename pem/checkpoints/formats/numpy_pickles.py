@@ -33,7 +33,9 @@ _ADMITTED = {
 """Names in pickles of arrays, of NumPy 1 and 2 and protocols 2 to 5."""
 
 _DTYPE = re.compile(r"[<>=|]?(f[248]|[iu][1248]|b1)")
-_MOST_DIMENSIONS = 32
+MOST_DIMENSIONS = 32
+LARGEST = 1 << 40
+"""Limits on the dimensions of an array, and on each size; products of larger numbers take forever."""
 
 
 def read_numpy_pickle(path: Path) -> Value:
@@ -87,7 +89,7 @@ class Arrays:
             case "OrderedDict", ():
                 return call.items
             case "OrderedDict", (list(pairs),):
-                return {str(key): each for key, each in pairs} | call.items
+                return {key: each for key, each in pairs if isinstance(key, str)} | call.items
             case "_reconstruct", _:
                 _, shape, dtype, columns_first, data = _tuple(call.state, 5)
                 return self._array(shape, dtype, data, "F" if columns_first else "C")
@@ -102,8 +104,8 @@ class Arrays:
         kind, content = _dtype(dtype), _bytes(data)
         if (
             not isinstance(shape, tuple)
-            or len(shape) > _MOST_DIMENSIONS
-            or not all(isinstance(size, int) and size >= 0 for size in shape)
+            or len(shape) > MOST_DIMENSIONS
+            or not all(isinstance(size, int) and 0 <= size < LARGEST for size in shape)
         ):
             raise ValueError("has an array without a shape")
         if math.prod(shape) * kind.itemsize != len(content):
@@ -136,8 +138,8 @@ def _bytes(value: Value) -> bytes | bytearray:
             return value
         case str():  # of Python 2, as Latin-1
             return value.encode("latin1")
-        case Call(function=Name(name="encode"), arguments=(str(text), *encoding)):
-            if codecs.lookup(str(encoding[0]) if encoding else "utf-8").name != "iso8859-1":
+        case Call(function=Name(name="encode"), arguments=(str(text), str(encoding))):
+            if codecs.lookup(encoding).name != "iso8859-1":
                 raise ValueError("encodes bytes other than as Latin-1")  # other codecs may decompress
             return text.encode("latin1")
         case Call(function=Name(name="bytes"), arguments=()):

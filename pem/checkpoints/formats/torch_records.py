@@ -8,7 +8,6 @@ mapped into memory: what is not used of it, such as the state of an optimizer, i
 from __future__ import annotations
 
 import io
-import math
 import mmap
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from pem_edge.pem.checkpoints.formats import inert_pickle
 from pem_edge.pem.checkpoints.formats.inert_pickle import Call, Name, Persistent, Value
-from pem_edge.pem.checkpoints.formats.numpy_pickles import Arrays
+from pem_edge.pem.checkpoints.formats.numpy_pickles import LARGEST, MOST_DIMENSIONS, Arrays
 from pem_edge.pem.checkpoints.formats.pickled_names import is_suspect, written
 from pem_edge.pem.checkpoints.formats.torch_storages import ARCHIVE, Archive, Bytes, storages_behind
 from pem_edge.pem.checkpoints.names.foreign import name_of_pickle
@@ -42,8 +41,6 @@ _KINDS = {
 _TYPES = {str(dtype): dtype for dtype in (*_KINDS.values(), torch.uint16, torch.uint32, torch.uint64)}
 _DICTIONARIES = ("collections.OrderedDict", "collections.defaultdict")
 _DEPTH = 6
-_MOST_DIMENSIONS = 32
-_LARGEST = 1 << 40  # of the numbers of a tensor without elements, far below what overflows
 
 
 def read(path: Path) -> Value:
@@ -128,7 +125,9 @@ def claimed_sizes(document: Value) -> dict[str, int]:
 def _storage_of(value: Value) -> tuple[str, torch.dtype, int]:
     """Return the key, the type and the number of elements of a storage. Raises ValueError if it is none."""
     match value:
-        case Persistent(identity=("storage", Name(name=kind), str(key), _, int(count), *_)):
+        case Persistent(identity=("storage", Name(name=kind), str(key), _, int(count), *view)):
+            if any(each is not None for each in view):
+                raise ValueError("has a storage within another one, as PyTorch saved them before 0.4")
             if kind not in _KINDS or count < 0:
                 raise ValueError(f"stores {count} numbers in a {kind}")
             return key, _KINDS[kind], count
@@ -193,9 +192,9 @@ class _Tensors(Arrays):
 
 def _fits(elements: int, offset: Value, size: Value, stride: Value) -> bool:
     """Return whether a tensor of these numbers lies within a storage of so many elements."""
-    if not (isinstance(size, tuple) and isinstance(stride, tuple) and len(size) == len(stride) <= _MOST_DIMENSIONS):
+    if not (isinstance(size, tuple) and isinstance(stride, tuple) and len(size) == len(stride) <= MOST_DIMENSIONS):
         return False
-    if not all(type(each) is int and each >= 0 for each in (offset, *size, *stride)):
+    if not all(type(each) is int and 0 <= each < LARGEST for each in (offset, *size, *stride)):
         return False
     last = sum((length - 1) * step for length, step in zip(size, stride, strict=True))
-    return bool(offset + last < elements if math.prod(size) else max(offset, *size, *stride) < _LARGEST)
+    return 0 in size or bool(offset + last < elements)

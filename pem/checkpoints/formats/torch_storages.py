@@ -44,8 +44,11 @@ class Archive:
         entry = self._entries.get(name)
         if entry is None:
             raise ValueError(f"lacks the entry {name}")
-        if entry.compress_type != zipfile.ZIP_STORED:
-            return np.frombuffer(bytearray(self._zip.read(entry)), np.uint8)
+        if entry.compress_type == zipfile.ZIP_DEFLATED:
+            with self._zip.open(entry) as opened:  # a size to read keeps zipfile from inflating more than is claimed
+                return np.frombuffer(bytearray(opened.read(entry.file_size)), np.uint8)
+        if entry.compress_type != zipfile.ZIP_STORED:  # of these, zipfile inflates all before it looks at the size
+            raise ValueError(f"compresses the entry {name} by a method that torch.save does not have")
         header = self._mapped[entry.header_offset : entry.header_offset + _LOCAL_HEADER]
         if header[: len(ARCHIVE)] != ARCHIVE or len(header) < _LOCAL_HEADER or entry.flag_bits & 1:
             raise ValueError(f"has no bytes of the entry {name}")
@@ -65,7 +68,7 @@ def storages_behind(mapped: mmap.mmap, keys: Value, sizes: Mapping[str, int]) ->
     Raises ValueError if there are others than those that ``sizes`` has the bytes of.
     """
     storages: dict[str, Bytes] = {}
-    if not isinstance(keys, list) or set(keys) != set(sizes):
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or set(keys) != set(sizes):
         raise ValueError("has other storages than its tensors need")
     for key in keys:
         start = mapped.tell() + _COUNT

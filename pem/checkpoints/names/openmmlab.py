@@ -11,6 +11,7 @@ from collections.abc import Collection
 
 from torch import Tensor
 
+from pem_edge.pem.checkpoints.names import torchvision
 from pem_edge.pem.checkpoints.names.rules import collect, compiled, translate
 
 _HEADS = ("panoptic_head.", "decode_head.")
@@ -21,6 +22,9 @@ _DROPPED = re.compile(
 )
 """Matches tensors that the model does not need: constants, and weights that only training uses."""
 
+_OF_RESNET = re.compile(r"backbone\.(conv1|bn1|layer\d)\.")
+"""Matches the names in a ResNet, which are torchvision's."""
+
 _PERMUTED = re.compile(r"backbone\.merges\.\d\.(norm\.\w+|reduction\.weight)")
 """Matches our names of tensors whose last dimension is that of four merged pixels."""
 
@@ -29,14 +33,6 @@ _ENCODER_ = r"^(pixel_decoder\.encoder\.layers\.\d+)\."
 _LAYER_ = r"^(decoder\.layers\.\d+)\."
 _RENAMED = compiled(
     (
-        # ResNet.
-        (r"^backbone\.conv1\.", r"backbone.stem.conv."),
-        (r"^backbone\.bn1\.", r"backbone.stem.bn."),
-        *((rf"^backbone\.layer{stage}\.", rf"backbone.res{stage + 1}.") for stage in (1, 2, 3, 4)),
-        (r"^(backbone\.res\d\.\d+\.conv\d)\.", r"\1.conv."),
-        (r"^(backbone\.res\d\.\d+)\.bn(\d)\.", r"\1.conv\2.bn."),
-        (r"^(backbone\.res\d\.\d+)\.downsample\.0\.", r"\1.shortcut.conv."),
-        (r"^(backbone\.res\d\.\d+)\.downsample\.1\.", r"\1.shortcut.bn."),
         # Swin Transformer.
         (r"^backbone\.patch_embed\.projection\.", r"backbone.patches."),
         (r"^backbone\.patch_embed\.norm\.", r"backbone.patch_norm."),
@@ -104,9 +100,15 @@ def rename(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
     Raises:
         CheckpointError: If two published names of one tensor have different values.
     """
-    named = ((key, translate(key, _RENAMED), tensor) for key, tensor in state.items() if not _DROPPED.match(key))
+    named = ((key, _our_name(key), tensor) for key, tensor in state.items() if not _DROPPED.match(key))
     ordered = ((key, name, _pixels_first(x) if _PERMUTED.fullmatch(name) else x) for key, name, x in named)
     return collect(ordered, source)
+
+
+def _our_name(key: str) -> str:
+    if _OF_RESNET.match(key):
+        return f"backbone.{torchvision.our_name(key.removeprefix('backbone.'))}"
+    return translate(key, _RENAMED)
 
 
 def _pixels_first(tensor: Tensor) -> Tensor:

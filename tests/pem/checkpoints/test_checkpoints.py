@@ -117,6 +117,13 @@ def test_every_variant_is_told_by_its_tensors(name: str) -> None:
     assert (model.variant, model.num_classes, model.num_queries) == (name, 5, 7)
 
 
+def test_windows_too_large_for_memory_are_refused() -> None:
+    with torch.device("meta"):
+        state = pem.build("mask2former-swin-t", num_classes=5, window=100).state_dict()
+    with pytest.raises(CheckpointError, match=r"it does not fit mask2former-swin-t: 12 misshapen"):
+        identify(dict(state), "it")
+
+
 @pytest.mark.parametrize(("name", "window"), [("mask2former-swin-b", 7), ("proscale-swin-t", 12)])
 def test_windows_are_told_by_the_tensors(name: str, window: int) -> None:
     with torch.device("meta"):

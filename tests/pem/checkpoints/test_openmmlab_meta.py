@@ -56,6 +56,11 @@ def test_classes_and_task_of_mmdetection(case: str) -> None:
     assert describe(document(meta)) == Description(labels(things), task)
 
 
+@pytest.mark.parametrize(("stuff", "task"), [(0, "instance"), (53, "panoptic")])
+def test_the_task_is_known_without_names_of_classes(stuff: int, task: Task) -> None:
+    assert describe(document({"cfg": config(80, stuff)})) == Description(task=task)
+
+
 def test_classes_of_mmsegmentation_are_stuff() -> None:
     assert describe(document(dataset(), "decode_head")) == Description(labels(0), "semantic")
 
