@@ -68,6 +68,17 @@ def _shared(count: int) -> bytes:
     return archive(document(**entries), {"0": bytes(4000)})
 
 
+def _doubling(levels: int) -> bytes:
+    """Return the pickled pairs of pairs, each of the same one twice, whose text and whose hash take 2^levels steps."""
+    return b")" + b"2\x86" * levels
+
+
+def old(pickle: bytes, keys: bytes) -> bytes:
+    """Return a file of the format before PyTorch 1.6, with a pickle, a list of keys, and one storage of four numbers."""
+    ahead = b"".join(b"\x80\x02" + each + b"." for each in (integer(0x1950A86A), integer(1001), b"}"))
+    return ahead + pickle + b"\x80\x02]" + keys + b"a." + struct.pack("<q", 4) + NUMBERS
+
+
 HOSTILE = {
     "a tensor beyond its storage": odd(tensor(storage(), offset=1)),
     "an offset of billions": odd(tensor(storage(), offset=1 << 62)),
@@ -100,6 +111,10 @@ HOSTILE = {
         + (b"h\x00h\x01" + text("x" * 250) + b"\x86Rq\x01" + b"0") * 500 + b"h\x01"
     ),
     "an attribute of a result": odd(named("builtins", "getattr") + FOREIGN + text("__class__") + b"\x86R"),
+    "a call of pairs of pairs": odd(_doubling(60) + b")R"),
+    "a call of a call of pairs of pairs": odd(FOREIGN + _doubling(60) + b"\x85R" + b")R"),
+    "pairs of pairs as the key of a storage": old(document(w=tensor(storage())), _doubling(60)),
+    "a compression that cannot be stopped": archive(document(w=tensor(storage())), method=zipfile.ZIP_BZIP2),
     "an order of bytes": archive(document(w=tensor(storage()))).replace(b"little", b"bigger"),
     "no document": archive(b""),
 }  # fmt: skip

@@ -27,7 +27,7 @@ class Name:
         return f"{self.module}.{self.name}"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False, slots=True)  # a repr of what is shared in it can grow without end
 class Call:
     """A call that a pickle asks for, and what it would do with the result.
 
@@ -46,7 +46,7 @@ class Call:
     elements: list[Value] = field(default_factory=list)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False, slots=True)
 class Persistent:
     """An object stored outside of the pickle, such as a tensor's storage."""
 
@@ -76,9 +76,10 @@ _LITERALS = frozenset(
 """The opcodes whose argument is a value."""
 
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_SET = Name("builtins", "set")
 _EMPTY: dict[str, Callable[[], Value]] = {
     "EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_TUPLE": tuple,
-    "EMPTY_SET": lambda: Call(Name("builtins", "set"), ()),
+    "EMPTY_SET": lambda: Call(_SET, ()),
 }  # fmt: skip
 _SIZES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _IGNORED = frozenset({"PROTO", "FRAME", "STOP"})
@@ -225,7 +226,7 @@ class _Machine:
         if not isinstance(arguments, tuple):
             raise ValueError("calls a function without a tuple of arguments")
         if function not in GETATTR:
-            self._stack.append(Call(function, arguments))
+            self._call(function, arguments)
             return
         match arguments:
             case (Name() as owner, str(attribute)):
@@ -237,7 +238,12 @@ class _Machine:
 
     def _newobj_ex(self, _: Value) -> None:
         function, arguments, named = self._take(3)
-        self._stack.append(Call(function, (arguments, named)))
+        self._call(function, (arguments, named))
+
+    def _call(self, function: Value, arguments: tuple[Value, ...]) -> None:
+        if not isinstance(function, Name | Call):  # whose text is short, unlike that of tuples of tuples
+            raise ValueError(f"calls a {type(function).__name__}")
+        self._stack.append(Call(function, arguments))
 
     def _frozenset(self, _: Value) -> None:
         self._stack.append(Call(Name("builtins", "frozenset"), (self._take_to_mark(),)))

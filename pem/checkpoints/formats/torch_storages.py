@@ -44,8 +44,11 @@ class Archive:
         entry = self._entries.get(name)
         if entry is None:
             raise ValueError(f"lacks the entry {name}")
-        if entry.compress_type != zipfile.ZIP_STORED:
-            return np.frombuffer(bytearray(self._zip.read(entry)), np.uint8)
+        if entry.compress_type == zipfile.ZIP_DEFLATED:
+            with self._zip.open(entry) as opened:  # whose read() would decompress more than the entry claims to have
+                return np.frombuffer(bytearray(opened.read(entry.file_size)), np.uint8)
+        if entry.compress_type != zipfile.ZIP_STORED:  # bzip2 and LZMA cannot be decompressed in part
+            raise ValueError(f"has the entry {name} in another compression than deflate")
         header = self._mapped[entry.header_offset : entry.header_offset + _LOCAL_HEADER]
         if header[: len(ARCHIVE)] != ARCHIVE or len(header) < _LOCAL_HEADER or entry.flag_bits & 1:
             raise ValueError(f"has no bytes of the entry {name}")
@@ -65,7 +68,8 @@ def storages_behind(mapped: mmap.mmap, keys: Value, sizes: Mapping[str, int]) ->
     Raises ValueError if there are others than those that ``sizes`` has the bytes of.
     """
     storages: dict[str, Bytes] = {}
-    if not isinstance(keys, list) or set(keys) != set(sizes):
+    # Hashing other keys, such as nested tuples, can take forever.
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or set(keys) != set(sizes):
         raise ValueError("has other storages than its tensors need")
     for key in keys:
         start = mapped.tell() + _COUNT
