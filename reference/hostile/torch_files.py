@@ -74,7 +74,7 @@ def _doubling(levels: int) -> bytes:
 
 
 def old(pickle: bytes, keys: bytes) -> bytes:
-    """Return a file of the format before PyTorch 1.6, with a pickle, a list of keys, and one storage of four numbers."""
+    """Return a file of the format before PyTorch 1.6, with a pickle, keys, and one storage of four numbers."""
     ahead = b"".join(b"\x80\x02" + each + b"." for each in (integer(0x1950A86A), integer(1001), b"}"))
     return ahead + pickle + b"\x80\x02]" + keys + b"a." + struct.pack("<q", 4) + NUMBERS
 
