@@ -97,7 +97,11 @@ def _compare(
 
 
 def require(parities: dict[str, Parity]) -> None:
-    """Raise ExportError unless every backend passed, given the parity by backend."""
+    """Raise ExportError unless there is a backend, and every one passed, given the parity by backend."""
+    if not parities:
+        raise ExportError(
+            "no backend ran the graph, so that nothing proves it, and nothing was written: pip install 'pem-edge[ort]'"
+        )
     for name, parity in parities.items():
         if not parity.passed:
             worst = max(parity.each, key=lambda image: image.masks)

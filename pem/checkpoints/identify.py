@@ -54,7 +54,7 @@ def identify(state: dict[str, Tensor], source: str, say: Say = lambda _text: Non
         say: Told if the decoder is of another depth than the variant's.
 
     Raises:
-        CheckpointError: If ``state`` does not fit any variant.
+        CheckpointError: If ``state`` does not fit any variant, or holds integers in place of weights.
     """
     num_classes, num_queries = _counts(state, source)
     row, differences = _nearest(state, num_classes, num_queries)
@@ -71,6 +71,12 @@ def identify(state: dict[str, Tensor], source: str, say: Say = lambda _text: Non
     for name, tensor in model.state_dict().items():
         if name.endswith(_COUNTER):
             state.setdefault(name, tensor)
+        if tensor.is_floating_point() and not state[name].is_floating_point():
+            kind = str(state[name].dtype).removeprefix("torch.")
+            raise CheckpointError(
+                f"{source}: {name} holds numbers of type {kind}, expected floating-point ones: give the weights from "
+                "before they were quantized"
+            )
     return model
 
 

@@ -19,13 +19,13 @@ _DEPTH = 4
 _DEEPEST = 6
 """Prefixes before each other that are taken off."""
 
-_NOT_WEIGHTS = re.compile(r"optim|sched|scaler|loop|hyper_parameters|hparams|config", re.IGNORECASE)
+_NOT_WEIGHTS = re.compile(r"optim(?!al|um)|sched|scaler|loop|hyper_parameters|hparams|config", re.IGNORECASE)
 """Matches the keys of what training needs besides weights."""
 
 _CALLBACKS = re.compile(r"callback", re.IGNORECASE)
 """Matches the keys of what has averages at most."""
 
-_AVERAGE = re.compile(r"(^|[._])(ema|average|averaged|swa)([._]|$)", re.IGNORECASE)
+_AVERAGE = re.compile(r"(^|[._-])(ema|average|averaged|shadow|swa)([._-]|$)", re.IGNORECASE)
 """Matches the names of weights averaged over training, such as "model_ema", "ema_state" and "average"."""
 
 _COUNTERS = ("n_averaged", "steps")

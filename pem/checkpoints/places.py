@@ -68,7 +68,7 @@ def locate(source: str | Path, say: Say, revision: str | None = None) -> Place:
     Raises:
         CheckpointError: If there is no such thing, or a folder is not one that transformers wrote.
     """
-    if not isinstance(source, (str, os.PathLike)):
+    if not isinstance(source, (str, os.PathLike)) or source == "":  # which pathlib takes for the current folder
         raise CheckpointError(f"the checkpoint is {brief(source)}, expected a path: give it as a str or a Path")
     text, path = str(source), Path(source)
     with reading(path, CheckpointError, expected="a checkpoint", cure="give the path of a file or folder"):

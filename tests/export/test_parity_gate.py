@@ -14,8 +14,9 @@ from pem_edge.export import parity
 from pem_edge.pem import PEM
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
 from pem_edge.runtime.artifacts.provenance import Difference, Tolerance
-from pem_edge.runtime.errors import ExportError
-from pem_edge.runtime.verification.differences import judge
+from pem_edge.runtime.backends.base import Backend
+from pem_edge.runtime.errors import BrokenBackend, ExportError
+from pem_edge.runtime.verification.differences import compare, judge
 
 GOOD = Difference("64x96", logits=1e-5, masks=1e-3, agreement=1.0)
 WRONG = Difference("64x96", logits=2.0, masks=9.0, agreement=0.4)
@@ -26,6 +27,25 @@ def test_one_backend_that_fails_is_enough_to_stop() -> None:
     with pytest.raises(ExportError, match=r"parity failed in onnxruntime: 0 of 5 images .* nothing was written"):
         parity.require(parities)
     parity.require({"openvino": parities["openvino"]})
+
+
+def test_nothing_is_written_where_no_backend_could_prove_it() -> None:
+    def broken() -> Backend:
+        raise BrokenBackend("openvino cannot be imported")
+
+    said: list[str] = []
+    found = parity.measure(pem.build("pem-nano", 2), {"openvino": broken}, [(1, 64, 64)], say=said.append)
+    assert said[-1] == "openvino cannot be imported; it is left out of the parity check"
+    with pytest.raises(ExportError, match="no backend ran the graph"):
+        parity.require(found)
+
+
+def test_outputs_that_are_not_finite_fail_even_where_the_module_has_the_same() -> None:
+    nothing = np.full((1, 4, 3), np.nan, np.float32), np.full((1, 4, 8, 8), np.nan, np.float32)
+    with np.errstate(all="ignore"):
+        found = compare(nothing, nothing, "32x32")
+    with pytest.raises(ExportError, match="parity failed in onnxruntime: 0 of 3"):
+        parity.require({"onnxruntime": judge([found] * 3, Tolerance())})
 
 
 def test_a_static_artifact_is_tried_at_its_size_and_a_dynamic_one_at_several() -> None:

@@ -165,8 +165,13 @@ def _names(value: object) -> tuple[str, ...] | None:
     """Return the names in a list, None if it is no list of names."""
     if not isinstance(value, list | tuple) or not 0 < len(value) <= MOST_CLASSES:
         return None
-    plain = all(isinstance(each, str) and each.strip() and len(each) <= LONGEST_NAME for each in value)
-    return tuple(each.strip() for each in value) if plain else None
+    return tuple(each.strip() for each in value) if all(map(_is_name, value)) else None
+
+
+def _is_name(value: object) -> bool:
+    if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_NAME:
+        return False
+    return not any("\ud800" <= each <= "\udfff" for each in value)  # which pickles can hold, but JSON cannot
 
 
 def _mapping(value: object) -> _Foreign:

@@ -27,7 +27,7 @@ class Name:
         return f"{self.module}.{self.name}"
 
 
-@dataclass(eq=False, repr=False)  # a text of all that is within can be endless
+@dataclass(eq=False, repr=False, slots=True)  # a text of all that is within can be endless
 class Call:
     """A call that a pickle asks for, and what it would do with the result.
 
@@ -46,7 +46,7 @@ class Call:
     elements: list[Value] = field(default_factory=list)
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, slots=True)
 class Persistent:
     """An object stored outside of the pickle, such as a tensor's storage."""
 
@@ -76,9 +76,10 @@ _LITERALS = frozenset(
 """The opcodes whose argument is a value."""
 
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_SET = Name("builtins", "set")
 _EMPTY: dict[str, Callable[[], Value]] = {
     "EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_TUPLE": tuple,
-    "EMPTY_SET": lambda: Call(Name("builtins", "set"), ()),
+    "EMPTY_SET": lambda: Call(_SET, ()),
 }  # fmt: skip
 _SIZES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _IGNORED = frozenset({"PROTO", "FRAME", "STOP"})

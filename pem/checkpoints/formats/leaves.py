@@ -15,15 +15,22 @@ def leaves(document: Value) -> Iterator[tuple[str, Value]]:
     They come in the order of the document.
     """
     seen: set[int] = set()
-    pending: list[tuple[str, Value]] = [("", document)]
+    pending: list[Iterator[tuple[str, Value]]] = [iter([("", document)])]
     while pending:
-        name, value = pending.pop()
-        if not isinstance(value, Mapping | list | tuple):
+        name, value = next(pending[-1], (None, None))
+        if name is None:
+            pending.pop()
+        elif not isinstance(value, Mapping | list | tuple):
             yield name or "it", value
         elif id(value) not in seen:
             seen.add(id(value))
-            items = value.items() if isinstance(value, Mapping) else enumerate(value)
-            pending += reversed([(_inside(name, key), each) for key, each in items])
+            pending.append(_entries(name, value))
+
+
+def _entries(name: str, container: Value) -> Iterator[tuple[str, Value]]:
+    """Yield names and values one by one: together, the names can take a thousand times the memory of the file."""
+    items = container.items() if isinstance(container, Mapping) else enumerate(container)
+    return ((_inside(name, key), each) for key, each in items)
 
 
 def _inside(name: str, key: Value) -> str:

@@ -240,6 +240,14 @@ def test_encoder_layers_that_a_variant_cannot_have_are_an_error(variant: str, de
         pem.build(variant, num_classes=2, encoder_layers=depths)
 
 
+@pytest.mark.parametrize("kind", [torch.int8, torch.int64, torch.bool])
+def test_weights_that_were_quantized_are_refused(kind: torch.dtype, state: dict[str, Tensor], tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    torch.save({name: tensor.to(kind) if tensor.ndim > 1 else tensor for name, tensor in state.items()}, path)
+    with pytest.raises(CheckpointError, match=r"holds numbers of type \w+, expected floating-point ones"):
+        pem.load(path)
+
+
 def test_another_model_of_the_family_is_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "maskformer.pth"
     theirs = {
@@ -302,7 +310,7 @@ def test_a_checkpoint_that_git_lfs_has_not_fetched_is_said(name: str, tmp_path: 
         pem.load(path)
 
 
-@pytest.mark.parametrize("path", [5, None, b"model.pth"])
+@pytest.mark.parametrize("path", [5, None, b"model.pth", ""])
 def test_a_checkpoint_is_named_by_its_path(path: object) -> None:
     with pytest.raises(
         CheckpointError, match=f"the checkpoint is {path!r}, expected a path: give it as a str or a Path"

@@ -80,6 +80,7 @@ def test_names_are_stripped_and_colors_may_be_missing() -> None:
         ["a", 3],
         ["a", ""],
         ["a", " "],
+        ["a", "\ud800"],
         ["a" * (LONGEST_NAME + 1)],
         ["a"] * (MOST_CLASSES + 1),
         {"a": 1},

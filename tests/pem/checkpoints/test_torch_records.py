@@ -9,8 +9,10 @@ import enum
 import functools
 import io
 import pathlib
+import struct
 import subprocess
 import sys
+import tracemalloc
 import types
 import zipfile
 from pathlib import Path
@@ -23,6 +25,7 @@ from torch import Tensor, nn
 
 from pem_edge.pem import checkpoints
 from pem_edge.pem.checkpoints.formats import torch_records
+from pem_edge.pem.checkpoints.formats.leaves import leaves
 from pem_edge.pem.checkpoints.formats.torch_files import read_torch_file
 from pem_edge.runtime.errors import CheckpointError
 from reference.hostile import torch_files as hostile
@@ -179,6 +182,32 @@ def test_what_was_made_to_break_the_reader_is_refused(kind: str, tmp_path: Path)
         checkpoints.read(path, lambda _: None)
     assert "gift.pth" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_entry_that_claims_less_than_it_holds_is_not_decompressed_whole(tmp_path: Path) -> None:
+    size = 1 << 26
+    weights = hostile.document(w=hostile.tensor(hostile.storage()))
+    content = hostile.archive(weights, {"0": bytes(size)}, zipfile.ZIP_DEFLATED)
+    path = tmp_path / "gift.pth"
+    path.write_bytes(content.replace(struct.pack("<I", size), struct.pack("<I", len(hostile.NUMBERS))))
+    tracemalloc.start()
+    try:
+        with pytest.raises(CheckpointError, match="CRC"):
+            checkpoints.read(path, lambda _: None)
+        assert tracemalloc.get_traced_memory()[1] < size // 4
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_names_of_many_values_take_little_memory() -> None:
+    document = {"x" * 900: [None] * 50_000}
+    tracemalloc.start()
+    try:
+        names = {len(name) for name, _ in leaves(document)}
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    assert names == {902, 903, 904, 905, 906}
 
 
 def test_a_file_like_the_hostile_ones_without_their_fault_loads(tmp_path: Path) -> None:

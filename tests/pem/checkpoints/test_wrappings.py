@@ -67,6 +67,19 @@ WRAPPINGS: dict[str, Wrapping] = {
         lambda state: {"model": state, "ema_state": zeros(state)},
         ["took the weights model, not their averages over training (ema_state): --part ema_state takes those"],
     ),
+    "averages of other names before": (
+        "both.pth",
+        lambda state: {"model-ema": zeros(state), "shadow": zeros(state), "model": state},
+        [
+            "took the weights model, not their averages over training (model-ema, shadow): "
+            "--part model-ema or --part shadow takes those"
+        ],
+    ),
+    "weights that are called optimal": (
+        "optimal.pth",
+        lambda state: {"optimal": state, "optimizer": {"net": zeros(state)}},
+        [],
+    ),
     "a step beside": (
         "step.pth",
         lambda state: {"step": torch.tensor(7), "net": state},
