@@ -101,7 +101,7 @@ def export_onnx(request: OnnxExport, say: Say = lambda _text: None) -> Manifest:
 def _trace_to(graph: Path, request: OnnxExport, say: Say) -> None:
     say("tracing the graph")
     proto = _trace(request.model, request.forms, request.input)
-    say(f"graph of {len(proto.graph.node)} nodes; checking parity")
+    say(f"graph of {len(proto.graph.node)} nodes")
     onnx.save(proto, graph)
 
 

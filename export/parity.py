@@ -59,9 +59,10 @@ def measure(
     differences: dict[str, list[Difference]] = {}
     for seeds in (range(min(ENOUGH, len(sizes))), range(ENOUGH, len(sizes))):
         batches = [sample_batch(*sizes[seed], seed) for seed in seeds]
+        say(f"computing {plural(len(batches), 'image')} in double precision")
         expected = _compute(model, batches)
         for name, load in backends.items():
-            say(f"checking parity in {name} on {plural(len(batches), 'image')}")
+            say(f"comparing {name}'s outputs with them")
             found = _compare(load, batches, expected, tolerance, say)
             differences.setdefault(name, []).extend(found)
         if all(is_within(each, tolerance) for each in chain(*differences.values())):

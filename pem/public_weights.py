@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
@@ -171,6 +172,18 @@ def listed() -> tuple[PublicWeights, ...]:
 def find(name: str) -> PublicWeights | None:
     """Return the row of a name on the hub or of a zoo's file, in any case as on the hub; None if there is none."""
     return next((row for row in listed() if row.name.lower() == name.lower()), None)
+
+
+def suggestion(name: str) -> str:
+    """Return advice on a name that does not exist: the listed one on the hub that it resembles, or how to list them."""
+    names = {
+        known.lower(): row.name
+        for row in listed()
+        if row.converted_from
+        for known in (row.name, row.name.partition("/")[2])
+    }
+    close = get_close_matches(name.lower(), names, n=1, cutoff=0.85)
+    return f"did you mean {names[close[0]]}?" if close else "pem-export --list shows names"
 
 
 def verify(path: Path) -> bool:

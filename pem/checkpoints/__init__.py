@@ -91,7 +91,7 @@ def open_checkpoint(
         CheckpointError: As `load`, or if what a folder's ``config.json`` says does not fit the tensors.
         InputError: If the classes in a ``.safetensors`` file are malformed.
     """
-    place = locate(source, say, revision)
+    place = locate(source, say, revision, admit=lambda folder: transformers_config.read(folder, _say_nothing))
     config, told = (None, None) if place.folder is None else transformers_config.read(place.folder, say)
     document = _read_files(place)
     state = _to_model(document, place, say, part)
@@ -145,6 +145,10 @@ def save(
     if (mean, std) != (_channels(Normalization().mean), _channels(Normalization().std)):
         known = replace(known, mean=mean, std=std)
     safetensors_files.write(model.state_dict(), Path(path), known, half=half)
+
+
+def _say_nothing(_text: str) -> None:
+    """Leave it to the reading that follows to say it."""
 
 
 def _channels(values: Tensor) -> Channels:

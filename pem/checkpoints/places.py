@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pem_edge.pem import public_weights
 from pem_edge.pem.checkpoints import hub
 from pem_edge.pem.checkpoints.formats import SUFFIXES
 from pem_edge.pem.checkpoints.model_folder import CONFIG, INDEX, MERGE, WHOLE, require_no_dangling, weights_in
@@ -56,7 +58,9 @@ class Place:
         return f"{cached['owner']}/{cached['name']}" if cached else f"facebook/{folder.name}"
 
 
-def locate(source: str | Path, say: Say, revision: str | None = None) -> Place:
+def locate(
+    source: str | Path, say: Say, revision: str | None = None, admit: Callable[[Path], object] = lambda _folder: None
+) -> Place:
     """Return where a checkpoint is; a model on the hub is fetched.
 
     Args:
@@ -64,6 +68,7 @@ def locate(source: str | Path, say: Say, revision: str | None = None) -> Place:
             first.
         say: Told what is fetched.
         revision: A branch, tag or commit of a model on the hub; None for the newest.
+        admit: Given the folder of a model on the hub, raises CheckpointError if its weights need not be fetched.
 
     Raises:
         CheckpointError: If there is no such thing, or a folder is not one that transformers wrote.
@@ -74,7 +79,7 @@ def locate(source: str | Path, say: Say, revision: str | None = None) -> Place:
     with reading(path, CheckpointError, expected="a checkpoint", cure="give the path of a file or folder"):
         is_here = text == DEMO or path.exists()
     if not is_here and hub.is_name(text):
-        fetched = hub.fetch(text, revision, say)
+        fetched = hub.fetch(text, revision, say, admit)
         return Place(fetched.name, weights_in(fetched.folder), fetched.folder, fetched.revision)
     if revision is not None:
         raise CheckpointError(f"--revision is for models on the Hugging Face hub, {text} is none: leave it out")
@@ -90,7 +95,7 @@ def _file(path: Path) -> Place:
     if not path.is_file():
         raise CheckpointError(
             f"no checkpoint at {path}: give the path of a file ({', '.join(SUFFIXES)}), of a folder that transformers "
-            "wrote, or the name of a model on the Hugging Face hub, OWNER/NAME"
+            f"wrote, or the name of a model on the Hugging Face hub; {public_weights.suggestion(str(path))}"
         )
     if path.name in _BESIDE or _PART.fullmatch(path.name):
         raise CheckpointError(f"{path} is one of several files of a model, expected its folder: give {path.parent}")

@@ -12,7 +12,7 @@ import pytest
 
 from pem_edge import pem
 from pem_edge.pem import public_weights
-from pem_edge.pem.public_weights import LICENSES, PublicWeights, find, license_of, listed, notice, verify
+from pem_edge.pem.public_weights import LICENSES, PublicWeights, find, license_of, listed, notice, suggestion, verify
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.errors import CheckpointError
 
@@ -144,3 +144,15 @@ def test_a_name_without_a_hash_proves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "r50_proscale_3_3_3_coco.pth"
     path.write_bytes(b"weights")
     assert not verify(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("facebook/mask2former-swin-tiny-coco-panotic", f"did you mean {TINY}?"),
+        (TINY.partition("/")[2], f"did you mean {TINY}?"),
+        ("model_final.pth", "pem-export --list shows names"),
+    ],
+)
+def test_a_misspelt_name_is_told_the_one_that_it_resembles(name: str, advice: str) -> None:
+    assert suggestion(name) == advice

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +66,9 @@ def parse(text: str) -> tuple[str, str | None]:
     return parts
 
 
-def fetch(name: str, revision: str | None, say: Say) -> Snapshot:
+def fetch(
+    name: str, revision: str | None, say: Say, admit: Callable[[Path], object] = lambda _folder: None
+) -> Snapshot:
     """Bring a model's folder into the hub's cache, as far as it is not there, and check what it holds.
 
     Of the weights, ``model.safetensors`` is taken if there is one, else its parts, else ``pytorch_model.bin``, else the
@@ -77,6 +80,7 @@ def fetch(name: str, revision: str | None, say: Say) -> Snapshot:
         name: The model, as `is_name` describes it.
         revision: A branch, a tag or a commit; None for the one in the address, or the branch "main".
         say: Told what is fetched, and what could not be checked.
+        admit: Given the folder with ``config.json``, raises CheckpointError if the weights need not be fetched.
 
     Returns:
         The folder, whose files have the hashes that the hub names them by.
@@ -94,6 +98,7 @@ def fetch(name: str, revision: str | None, say: Say) -> Snapshot:
         source = open_source(name, revision, say)
         config = source.bring(CONFIG)
         source.bring_if_there(PREPROCESSOR)
+        admit(config.parent)
         weights = choose(source)
         source.announce(weights)
         for file in weights:

@@ -6,6 +6,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pem_edge.pem import public_weights
 from pem_edge.runtime.errors import CheckpointError, PemError
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -74,8 +75,8 @@ def _explain_answer(error: Exception, name: str, revision: str) -> str:
             )
         case errors.RepositoryNotFoundError():
             return (
-                f"there is no model {name} on {constants.ENDPOINT}, or it is private: check the name; if it is "
-                f"private, {_LOG_IN}"
+                f"there is no model {name} on {constants.ENDPOINT}, or it is private ({_LOG_IN}): "
+                f"{public_weights.suggestion(name)}"
             )
         case errors.RevisionNotFoundError():
             return (
