@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
-from pem_edge.runtime.artifacts.manifest import TASKS, Task
+from pem_edge.runtime.artifacts.manifest import TASKS, Task, Thresholds
 from pem_edge.runtime.backends import Settings
 from pem_edge.runtime.errors import ArtifactError, InputError, VerificationError
 from pem_edge.runtime.inference.segmenter import Segmenter, choose_thresholds
@@ -34,7 +34,7 @@ def load(
         path: The model file, or "demo" for the model that comes with the package.
         backend: The name of a backend; None for the fastest installed backend that can run the model.
         score_threshold: The minimum class probability of a segment and the minimum score of an instance that results
-            show, 0 to 1; None for the manifest's value.
+            show, 0 to 1; None for the manifest's value, or for another task than the manifest's what is usual there.
         overlap_threshold: The minimum fraction of a segment's mask that must remain visible, 0 to 1; None for the
             manifest's value.
         threads: The number of CPU threads for the model; None for all CPUs that this process may use.
@@ -55,7 +55,10 @@ def load(
     if task not in (None, *TASKS):
         raise InputError(f"task is {brief(task)}, expected {', '.join(TASKS)}: give one of them, or leave it out")
     found = artifact.read(path)
-    thresholds = choose_thresholds(found.manifest.thresholds, score_threshold, overlap_threshold)
+    defaults = found.manifest.thresholds
+    if task is not None and task != found.manifest.task:
+        defaults = Thresholds.usual(task)
+    thresholds = choose_thresholds(defaults, score_threshold, overlap_threshold)
     settings = Settings(threads=threads)
     try:
         created = backends.create(backend, found, settings)

@@ -99,7 +99,7 @@ def open_checkpoint(
     if config is not None:
         transformers_config.check(config, model, place.name)
     model.load_state_dict(state)
-    description = describe(place, told, document, model.num_classes, say)
+    description = describe(place, told, document, model.variant, model.num_classes, say)
     model.normalize = Normalization(description.mean or MEAN, description.std or STD)
     return Checkpoint(model.eval(), description, place)
 

@@ -7,15 +7,18 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from pem_edge.pem.checkpoints import parts
+from pem_edge.pem.checkpoints import weight_sets
 from pem_edge.pem.checkpoints.formats.inert_pickle import Call, Value
 from pem_edge.pem.checkpoints.formats.leaves import leaves
 from pem_edge.pem.checkpoints.formats.pickled_names import class_of, is_foreign, written
 from pem_edge.pem.checkpoints.names.foreign import SUPPORTED, name_of_pickle
-from pem_edge.pem.checkpoints.parts import Part
+from pem_edge.pem.checkpoints.weight_sets import Part
 from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say
+
+_USUAL = ("top", "model", "state_dict", "module")
+"""Names of the weights that a file is for, where there are others of the same size."""
 
 _SWAPPED = ("state_dict", "ema_state_dict", "message_hub")
 """Keys of mmengine's files with averages: mmengine swaps what the first two hold."""
@@ -43,7 +46,7 @@ def unwrap(document: Value, say: Say, part: str | None = None, *, source: str = 
         CheckpointError: If there is a whole pickled model instead, or no set of weights is called ``part``.
     """
     objects = _objects(document)
-    found = parts.find(document)
+    found = weight_sets.find(document)
     if not found:
         _refuse_models(document, source)
         kind = "no tensors" if isinstance(document, Mapping | list | tuple) else f"a {type(document).__name__}"
@@ -85,9 +88,9 @@ def _default(found: list[Part]) -> Part:
     """Return the set of weights that was most likely meant: a model rather than less, and no averages if possible."""
     most = max(len(each.tensors) for each in found)
 
-    def rank(part: Part) -> tuple[bool, bool, bool, int, int]:
-        count = len(part.tensors)
-        return not part.holds_model, 2 * count < most, part.is_average, -count, part.name.count(".")
+    def rank(part: Part) -> tuple[bool, bool, bool, int, bool, int]:
+        count, steps = len(part.tensors), part.name.split(".")
+        return not part.holds_model, 2 * count < most, part.is_average, -count, steps[0] not in _USUAL, len(steps)
 
     return min(found, key=rank)
 

@@ -16,10 +16,15 @@ from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.manifest import TASKS, Task
 from pem_edge.runtime.progress import Say
 
+_MOSTLY_PANOPTIC = "pem-"
+"""Start of the variants whose checkpoints are taken as panoptic without a word; of the others, many are not."""
+
 _TASK = re.compile(r"(?<![a-z])(panoptic|semantic|instance)(?![a-z])", re.IGNORECASE)
 
 
-def describe(place: Place, told: Description | None, document: Value, num_classes: int, say: Say) -> Description:
+def describe(
+    place: Place, told: Description | None, document: Value, variant: str, num_classes: int, say: Say
+) -> Description:
     """Return what is known of a checkpoint.
 
     What its own files say comes first, then what the list of public weights says of them.
@@ -28,6 +33,7 @@ def describe(place: Place, told: Description | None, document: Value, num_classe
         place: Where it was found.
         told: What its folder says of it, if it is one of transformers'.
         document: What its files hold.
+        variant: The variant whose tensors it has.
         num_classes: The number of classes that its tensors have; names of another number are dropped.
         say: Told what was dropped or is a guess, and which license forbids commercial use.
 
@@ -39,7 +45,7 @@ def describe(place: Place, told: Description | None, document: Value, num_classe
     known = own.completed_by(_fitting(_published(place), num_classes, say))
     if license_notice := public_weights.notice(place.name, known.license):
         say(license_notice)
-    if known.task is None and place.folder is not None:
+    if known.task is None and not variant.startswith(_MOSTLY_PANOPTIC):
         known = replace(known, task=_guess_task(place, say))
     return known
 
@@ -79,5 +85,5 @@ def _guess_task(place: Place, say: Say) -> Task | None:
     words = {word.lower() for word in _TASK.findall(place.hub_name.rpartition("/")[2])}
     task = next((task for task in TASKS if words == {task}), None)
     if task is None:
-        say(f"nothing says what {place.name} was trained for: taken as panoptic segmentation; --task says otherwise")
+        say(f"nothing says what {place.name} was trained for: taken as panoptic; set --task if it is another")
     return task

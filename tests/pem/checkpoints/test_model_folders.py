@@ -221,9 +221,9 @@ def test_the_name_of_a_folder_says_the_task(
     for source in (told, told / "model.safetensors"):
         said: list[str] = []
         place = places.locate(source, print)
-        known = describe(place, Description(), {}, len(CLASSES), said.append)
+        known = describe(place, Description(), {}, "mask2former-swin-t", len(CLASSES), said.append)
         assert (known.task, known.license) == (task, spdx)
-        remark = f"nothing says what {source} was trained for: taken as panoptic segmentation; --task says otherwise"
+        remark = f"nothing says what {source} was trained for: taken as panoptic; set --task if it is another"
         assert (remark in said) is (task is None)
 
 
@@ -235,13 +235,17 @@ def test_weights_alone_open_without_names(
     said: list[str] = []
     checkpoint = open_checkpoint(alone, said.append)
     assert_same_weights(checkpoint.model, opened[0].model)
-    assert (checkpoint.description, said) == (Description(), REMARKS[1:])
+    assert checkpoint.description == Description()
+    assert said == [
+        *REMARKS[1:],
+        f"nothing says what {alone} was trained for: taken as panoptic; set --task if it is another",
+    ]
 
 
 def test_a_model_of_two_classes_under_a_public_name_does_not_get_133() -> None:
     said: list[str] = []
     place = places.Place("out/mask2former-swin-tiny-coco-panoptic", (), Path("out/mask2former-swin-tiny-coco-panoptic"))
-    assert describe(place, Description(), {}, 2, said.append).labels is None
+    assert describe(place, Description(), {}, "mask2former-r50", 2, said.append).labels is None
     assert said[0] == "left out the names of 133 classes, as the tensors have 2: give --labels"
 
 

@@ -25,8 +25,8 @@ _NOT_WEIGHTS = re.compile(r"optim(?!al|um)|sched|scaler|loop|hyper_parameters|hp
 _CALLBACKS = re.compile(r"callback", re.IGNORECASE)
 """Matches the keys of what has averages at most."""
 
-_AVERAGE = re.compile(r"(^|[._-])(ema|average|averaged|shadow|swa)([._-]|$)", re.IGNORECASE)
-"""Matches the names of weights averaged over training, such as "model_ema", "ema_state" and "average"."""
+_AVERAGE = re.compile(r"(^|[._-])(ema|avg|average|averaged|shadow|swa|teacher)([._-]|$)", re.IGNORECASE)
+"""Matches the names of weights averaged over training, such as "model_ema", "ema_state" and "teacher"."""
 
 _COUNTERS = ("n_averaged", "steps")
 """Names that PyTorch's and mmengine's averages have beside their prefix."""
