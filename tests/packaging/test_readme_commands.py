@@ -77,8 +77,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with HubServer() as hub:
         hub.publish(NAME, model)
         made = Place(folder, hub)
-        for command in ("pem-bench out/pem-stdc1.onnx -o before.json", "pem-bench out/pem-stdc1.onnx -o after.json"):
-            assert made.run(command).returncode == 0
+        assert made.run("pem-bench out/pem-stdc1.onnx -o before.json").returncode == 0
+        shutil.copy(folder / "before.json", folder / "after.json")
         yield made
 
 
@@ -94,11 +94,7 @@ def test_the_command_runs(command: str, place: Place) -> None:
     if "--to trt" in command and not (has_gpu() and find_spec("tensorrt")):
         pytest.skip("TensorRT is not installed")
     done = place.run(command)
-    if command.startswith("pem-bench compare"):  # two runs of a busy machine may differ by more
-        assert done.returncode in (0, 1), done.stderr
-        assert "Traceback" not in done.stderr
-    else:
-        assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_the_first_two_commands_left(place: Place) -> None:
