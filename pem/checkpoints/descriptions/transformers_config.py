@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,9 @@ MODEL_TYPE = "mask2former"
 _BACKBONES = ("swin", "resnet", "timm_backbone")
 """Values of ``model_type`` of models, and of backbones, that are supported; which size of them, the tensors tell."""
 
+_OF_TIMM = re.compile(r"(tv_)?resnet(50|101)(\..*)?")
+"""Matches timm's names of ResNets; relatives, such as resnetblur50, have the same tensors and compute otherwise."""
+
 _MAX_BYTES = 10_000_000
 _EXPECTED, _CURE = "a model's configuration", "give the folder as save_pretrained wrote it"
 
@@ -42,6 +46,7 @@ class _Backbone(msgspec.Struct):
     """The settings of a backbone that its tensors do not tell; the defaults are transformers'."""
 
     model_type: str | None = None
+    backbone: str | None = None
     layer_norm_eps: float = 1e-5
     hidden_act: str | None = None
     use_absolute_embeddings: bool = False
@@ -127,6 +132,8 @@ def _settings(config: Config, path: Path) -> Iterator[tuple[str, object, object]
     backbone = config.backbone_config or _Backbone()
     if backbone.model_type not in (None, *_BACKBONES):
         _refuse(f"Mask2Former with a backbone of {brief(backbone.model_type)}", path)
+    if backbone.model_type == "timm_backbone" and not _OF_TIMM.fullmatch(backbone.backbone or ""):
+        _refuse(f"Mask2Former with timm's {brief(backbone.backbone)}", path)
     if backbone.model_type == "swin":
         yield "layer_norm_eps of the backbone", backbone.layer_norm_eps, 1e-5
         yield "hidden_act of the backbone", backbone.hidden_act or "gelu", "gelu"

@@ -158,6 +158,10 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
     **{name: (configured(model_type=name), f"is of {model}, which is not") for name, model in FOREIGN_CONFIGS.items()},
     "other fields": (configured(model_type="segformer", num_attention_heads=[1, 2, 5, 8]), "is of SegFormer"),
     "another backbone": (backbone(model_type="focalnet"), "is of Mask2Former with a backbone of 'focalnet'"),
+    "a relative of timm's": (
+        backbone(model_type="timm_backbone", backbone="resnetblur50"),
+        "with timm's 'resnetblur50'",
+    ),
     "pre_norm": (configured(pre_norm=True), "pre_norm is True, only False is supported"),
     "heads": (configured(num_attention_heads=4), "num_attention_heads is 4, only 8 is supported"),
     "activation": (configured(activation_function="gelu"), "activation_function is 'gelu', only 'relu' is"),

@@ -258,7 +258,10 @@ def test_a_part_that_is_not_there_is_an_error_that_lists_those_that_are(weights:
 def test_two_models_are_told_apart_by_their_prefix() -> None:
     student, teacher = small(OURS), zeros(small(OURS))
     document = {"state_dict": prefixed("student.", student) | prefixed("teacher.", teacher)}
-    assert names_said(document)[0] == "left out 4 tensors in state_dict.teacher: --part state_dict.teacher takes those"
+    assert names_said(document)[0] == (
+        "took the weights state_dict.student, not their averages over training (state_dict.teacher): --part "
+        "state_dict.teacher takes those"
+    )
     torch.testing.assert_close(unwrap(document, quiet, "state_dict.teacher"), teacher, rtol=0, atol=0)
 
 
