@@ -56,6 +56,16 @@ class Artifact:
         """Whether it is the model that comes with the package, whose files stay as they are."""
         return self.model == _DEMO_MODEL
 
+    def source(self) -> bytes | str:
+        """Return what a library shall load: the bytes that were checked, or the path of a file of this process's own.
+
+        Libraries keep what they are given, and bytes of a large model take as much memory as its weights.
+
+        Raises:
+            ArtifactError: As `read_model`.
+        """
+        return str(self.model) if self.sha256 is None else self.read_model()
+
     def read_model(self) -> bytes:
         """Return the bytes of the model file, which are what must be loaded: the file may be another one later.
 

@@ -21,6 +21,8 @@ from pem_edge.runtime.inference.backend import BareModel, Nodes
 
 _DEFORM_CONV_SINCE = (1, 25)
 _KERNEL = "_kernel_time"
+_NEED_DEFINITIONS = ("plugin", "nvidia")
+"""Forms of deformable operations that are operators of plugins."""
 
 
 class _TraceEvent(msgspec.Struct):
@@ -76,8 +78,10 @@ class OnnxRuntime(Backend):
             {node.name for node in (*self._session.get_inputs(), *self._session.get_outputs())}
         )
 
-    def _read_model(self) -> bytes:
-        return with_definitions(self.artifact.read_model())
+    def _read_model(self) -> bytes | str:
+        if self.artifact.manifest.deform_conv in _NEED_DEFINITIONS:
+            return with_definitions(self.artifact.read_model())
+        return self.artifact.source()
 
     def _run(self, images: NDArray[np.uint8]) -> RawOutputs:
         logits, masks = self._session.run(["logits", "masks"], {self.artifact.manifest.input.name: images})

@@ -32,7 +32,7 @@ def core() -> ov.Core:
     return ov.Core()
 
 
-def _compile(model: bytes, settings: Settings, **options: str) -> ov.CompiledModel:
+def _compile(model: bytes | str, settings: Settings, **options: str) -> ov.CompiledModel:
     threads = settings.threads or usable_cpus()
     return core().compile_model(
         core().read_model(model), "CPU", {**_OPTIONS, "INFERENCE_NUM_THREADS": threads, **options}
@@ -64,7 +64,7 @@ class OpenVino(Backend):
         return partial(request.infer, share_inputs=True, share_outputs=True)
 
     def _load(self, artifact: Artifact) -> None:
-        self._model = _compile(artifact.read_model(), self._asked)
+        self._model = _compile(artifact.source(), self._asked)
         self._contract.require_names(self._names())
 
     def _run(self, images: NDArray[np.uint8]) -> RawOutputs:

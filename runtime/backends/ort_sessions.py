@@ -35,7 +35,7 @@ _OPTIONS: Mapping[str, dict[str, str]] = {
 
 
 def open_session(
-    model: bytes,
+    model: bytes | str,
     settings: Settings,
     disabled_optimizers: Sequence[str] = (),
     profile: Path | None = None,
@@ -45,7 +45,7 @@ def open_session(
     """Open a model with the options that all sessions share.
 
     Args:
-        model: A serialized ONNX model.
+        model: A serialized ONNX model, or the path of its file.
         settings: How the session may use the machine.
         disabled_optimizers: Names of ONNX Runtime's optimizers that must not change the graph.
         profile: The prefix of the path of the profile that the session writes; None for no profile.
