@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -14,6 +13,7 @@ import msgspec
 
 from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.errors import CheckpointError
+from pem_edge.runtime.files import digest
 from pem_edge.runtime.outside.reading import reading
 
 TABLE = Path(__file__).with_name("public_weights.json")
@@ -198,7 +198,8 @@ def verify(path: Path) -> bool:
         return False
     for pattern, algorithm in _HASHES:
         if found := pattern.search(path.name.lower()):
-            return _digest(path, algorithm).startswith(found[1])
+            with reading(path, CheckpointError, expected="a checkpoint", cure="name another file"):
+                return digest(path, algorithm).startswith(found[1])
     return False
 
 
@@ -221,11 +222,3 @@ def notice(name: str, spdx: str | None) -> str | None:
     if found is None or found.commercial:
         return None
     return f"the weights of {name} are licensed under {found.name}: not for commercial use; {found.url}"
-
-
-def _digest(path: Path, algorithm: str) -> str:
-    with reading(path, CheckpointError, expected="a checkpoint", cure="name another file"), path.open("rb") as file:
-        digest = hashlib.new(algorithm, usedforsecurity=False)
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

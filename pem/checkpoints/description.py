@@ -1,4 +1,4 @@
-"""What comes with weights beside their tensors."""
+"""Describes what comes with weights beside their tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pem_edge.runtime.artifacts.manifest import Task
 
 @dataclass(frozen=True)
 class Description:
-    """What is known of weights; None for what is not.
+    """Holds what is known of weights; None for what is not.
 
     Attributes:
         labels: The classes, in the order of the class logits.

@@ -80,7 +80,7 @@ def locate(
         is_here = text == DEMO or path.exists()
     if not is_here and hub.is_name(text):
         fetched = hub.fetch(text, revision, say, admit)
-        return Place(fetched.name, weights_in(fetched.folder), fetched.folder, fetched.revision)
+        return Place(fetched.name, fetched.files, fetched.folder, fetched.revision)
     if revision is not None:
         raise CheckpointError(f"--revision is for models on the Hugging Face hub, {text} is none: leave it out")
     if text == DEMO:

@@ -17,11 +17,16 @@ from pem_edge.runtime.files import locks
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file as a hexadecimal string."""
+    return digest(path, "sha256")
+
+
+def digest(path: Path, algorithm: str) -> str:
+    """Return the hash of a file, by an algorithm of `hashlib`, as a hexadecimal string."""
+    found = hashlib.new(algorithm, usedforsecurity=False)
     with path.open("rb") as file:
-        digest = hashlib.sha256()
         while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+            found.update(chunk)
+    return found.hexdigest()
 
 
 def cache_folder() -> Path:

@@ -1,4 +1,4 @@
-"""What is known of weights beside their tensors: from files, and from the list of public weights."""
+"""Gathers what is known of weights beside their tensors: from files, and from the list of public weights."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _EXPECTED, _CURE = "a model's configuration", "give the folder as save_pretraine
 
 
 class _Kind(msgspec.Struct):
-    """What model a configuration is of, whatever else it says."""
+    """Names the model that a configuration is of, whatever else it says."""
 
     model_type: str | None = None
 

@@ -33,11 +33,13 @@ class Snapshot:
     Attributes:
         folder: The folder with ``config.json``, the weights and, if the model has one, ``preprocessor_config.json``.
             Other programs may have put more files there.
+        files: The files with the weights, one or several parts.
         name: The model's name, ``OWNER/NAME``.
         revision: The commit, 40 hexadecimal digits.
     """
 
     folder: Path
+    files: tuple[Path, ...]
     name: str
     revision: str
 
@@ -101,9 +103,8 @@ def fetch(
         admit(config.parent)
         weights = choose(source)
         source.announce(weights)
-        for file in weights:
-            source.bring(file)
-    return Snapshot(config.parent, name, source.commit)
+        files = tuple(source.bring(file) for file in weights)
+    return Snapshot(config.parent, files, name, source.commit)
 
 
 def _taken_apart(text: str) -> tuple[str, str | None] | None:

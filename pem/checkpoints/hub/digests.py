@@ -10,9 +10,8 @@ import re
 from pathlib import Path
 
 from pem_edge.runtime.errors import CheckpointError
+from pem_edge.runtime.files import sha256
 from pem_edge.runtime.progress import Say
-
-_CHUNK = 1 << 20
 
 
 def require_digest(path: Path, digest: str | None, say: Say) -> None:
@@ -33,20 +32,12 @@ def require_digest(path: Path, digest: str | None, say: Say) -> None:
     if re.fullmatch("[0-9a-f]{64}|[0-9a-f]{40}", digest) is None:
         say(f"{path} is taken unchecked: its hash is not known")
         return
-    found = _sha256(path) if len(digest) == 64 else _blob_sha1(path)
+    found = sha256(path) if len(digest) == 64 else _blob_sha1(path)
     if found != digest:
         raise CheckpointError(
             f"{path} has the hash {found}, expected {digest} as on the Hugging Face hub: it is damaged or was changed; "
             f"delete {path.resolve()} and run this again"
         )
-
-
-def _sha256(path: Path) -> str:
-    sha = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            sha.update(chunk)
-    return sha.hexdigest()
 
 
 def _blob_sha1(path: Path) -> str:
