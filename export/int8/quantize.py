@@ -128,7 +128,7 @@ class Quantizer:
 
     @property
     def _pixels(self) -> str:
-        """What `Agreement` counts."""
+        """Says what `Agreement` counts."""
         return "the pixels of segments" if self._manifest.task == "instance" else "pixels"
 
     @cached_property
