@@ -44,7 +44,8 @@ def read_torch_file(path: Path, cure: str = "download it again") -> Any:  # what
             claims sizes that are not there.
     """
     with reading(path, CheckpointError, expected="a checkpoint", cure=cure):
-        _require_honest_sizes(path)
+        if not _is_honest_archive(path):
+            _require_honest_storages(path)
         try:
             return _require_plain_tensors(_load(path), path)
         except pickle.UnpicklingError as error:
@@ -60,7 +61,7 @@ def read_weights(path: Path) -> Value:
         CheckpointError: If the file cannot be read, is damaged, asks to run code, or claims sizes that are not there.
     """
     with reading(path, CheckpointError, expected="a checkpoint", cure="download it again"):
-        _require_honest_sizes(path)
+        _is_honest_archive(path)  # of the format before archives, records check the sizes themselves
         return _require_plain_tensors(torch_records.read(path), path)
 
 
@@ -112,18 +113,22 @@ def _odd(found: str) -> str:
     return f"{found}, expected dense numbers: save model.state_dict() of a float model"
 
 
-def _require_honest_sizes(path: Path) -> None:
-    """Raise ValueError if the file claims more bytes than it has."""
+def _is_honest_archive(path: Path) -> bool:
+    """Return whether the file is an archive. Raises ValueError if that claims more bytes than it can have."""
     size = path.stat().st_size
     with path.open("rb") as opened:
-        is_archive = opened.read(len(ARCHIVE)) == ARCHIVE
-    if is_archive:
-        with zipfile.ZipFile(path) as archive:
-            claimed = sum(entry.file_size for entry in archive.infolist())
-        if claimed > _INFLATION * size:
-            raise ValueError(f"claims {claimed} bytes in {size}")
-        return
-    # The format before PyTorch 1.6, whose loader allocates what is claimed.
+        if opened.read(len(ARCHIVE)) != ARCHIVE:
+            return False
+    with zipfile.ZipFile(path) as archive:
+        claimed = sum(entry.file_size for entry in archive.infolist())
+    if claimed > _INFLATION * size:
+        raise ValueError(f"claims {claimed} bytes in {size}")
+    return True
+
+
+def _require_honest_storages(path: Path) -> None:
+    """Raise ValueError if a file of the format before PyTorch 1.6, whose loader allocates it, claims too many bytes."""
+    size = path.stat().st_size
     file = io.BytesIO(path.read_bytes())
     for _ in range(PICKLES_AHEAD):
         inert_pickle.read(file)
