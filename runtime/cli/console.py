@@ -155,6 +155,8 @@ def _run(program: str, act: Callable[[], JsonObject], *, as_json: bool, debug: b
         _print_report(program, interruption.report, as_json=as_json)
         raise
     except Exception as error:
+        if signals.caused(error):
+            raise signals.AskedToEnd from error
         if debug:
             traceback.print_exc()
         output.complain(program, _one_line(error))

@@ -51,6 +51,18 @@ def must_stop() -> bool:
     return bool(_received) and not _waiting
 
 
+def caused(error: BaseException) -> bool:
+    """Return whether ``error`` was raised from the end that a signal asked for, which libraries take for their failure.
+
+    A module in C++, say, that is interrupted while it is imported raises ImportError. An error that only happened while
+    the command ended, such as a full disk, is not such a one.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, AskedToEnd):
+        cause = cause.__cause__
+    return cause is not None
+
+
 @contextmanager
 def heard() -> Iterator[None]:
     """Raise KeyboardInterrupt in the ``with`` block when the process is asked to end.

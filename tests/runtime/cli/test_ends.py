@@ -108,6 +108,31 @@ def test_a_second_signal_ends_native_code_that_never_returns(number: signal.Sign
         assert process.wait(PATIENCE) == -number
 
 
+@pytest.mark.parametrize("number", ENDS)
+def test_an_end_that_a_library_takes_for_its_own_failure_is_an_end(number: signal.Signals) -> None:
+    """As modules in C++ do while they are imported."""
+    script = """if True:
+        import os, sys
+        from pem_edge.runtime.cli import console
+        from pem_edge.runtime.errors import BackendError
+        def initialize(options):
+            try:
+                os.kill(os.getpid(), int(sys.argv[1]))
+            except KeyboardInterrupt as interruption:
+                raise ImportError("initialization failed") from interruption
+        def use(options):
+            try:
+                initialize(options)
+            except ImportError as error:
+                raise BackendError(f"the library cannot be imported ({error})") from error
+        sys.exit(console.run(console.Parser("pem-try"), vars, use, []))
+        """
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(int(number))], capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert (done.returncode, done.stderr) == (ENDS[number], "pem-try: interrupted\n")
+
+
 def run_interrupted(method: str, frame: int, frames: int, number: signal.Signals, folder: Path) -> int:
     """Segment ``frames`` frames with a signal just before ``VideoFile.method``, once there are ``frame`` frames.
 
