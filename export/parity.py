@@ -21,7 +21,7 @@ from pem_edge.runtime.backends.base import Backend
 from pem_edge.runtime.errors import BrokenBackend, ExportError
 from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say
-from pem_edge.runtime.verification.differences import Outputs, compare, is_within, judge
+from pem_edge.runtime.verification.differences import TOLERANCES, Outputs, compare, is_within, judge
 from pem_edge.runtime.verification.sample_images import sample_batch
 
 ENOUGH = 2
@@ -50,13 +50,13 @@ def measure(
         model: The PyTorch model, which is changed to double precision meanwhile.
         backends: Functions that load the artifact in each backend, by the backend's name.
         sizes: The sizes of the batches, in their order.
-        tolerance: The tolerance; ``Tolerance()`` for None.
+        tolerance: The tolerance; that of single precision for None.
         say: Told of progress, and of backends that are left out because they are broken.
 
     Returns:
         The parity by the name of the backend.
     """
-    tolerance = tolerance or Tolerance()
+    tolerance = tolerance or TOLERANCES["fp32"]
     differences: dict[str, list[Difference]] = {}
     enough = max(ENOUGH, len(set(sizes)))
     for seeds in filter(None, (range(min(enough, len(sizes))), range(enough, len(sizes)))):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pem_edge.runtime.artifacts.provenance import Difference, Tolerance, WorstDifference
-from pem_edge.runtime.verification.differences import Outputs, compare, judge
+from pem_edge.runtime.verification.differences import TOLERANCES, Outputs, compare, judge
 from pem_edge.runtime.verification.sample_images import sample_image
 
 GOOD = Difference("64x96", logits=1e-5, masks=1e-3, agreement=1.0)
@@ -81,6 +81,14 @@ def test_a_winner_that_ties_with_the_expected_one_agrees_only_where_ties_are_all
     assert compare(found, expected, "").agreement == 0
     assert compare(found, expected, "", tie=0.02).agreement == 1
     assert compare(expected, far, "", tie=0.02).agreement == 0
+
+
+def test_masks_that_saturate_to_the_same_probability_tie_in_single_precision() -> None:
+    """As all queries of random weights do: rounding alone then decides which query wins."""
+    masks = np.full((1, 2, 4, 4), 200.0)
+    expected = (np.array([[[2.0, 0.0, 0.0], [2.0 - 1e-6, 0.0, 0.0]]]), masks)
+    found = (np.array([[[2.0 - 1e-6, 0.0, 0.0], [2.0, 0.0, 0.0]]]), masks)
+    assert judge([compare(found, expected, "16x16", TOLERANCES["fp32"].tie)], TOLERANCES["fp32"]).passed
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
