@@ -63,15 +63,14 @@ USUAL = [
 ]
 """Between them, they have every module but one backbone, and every form."""
 
-# Sizes that vary take minutes to trace. These models have every module that the others have.
+# Sizes that vary take minutes to trace. These models have every module that the others have; of the two that differ by
+# their classes alone, one is here.
 OTHERS = [
     ("pem_r50_cityscapes", "native", "static"),
-    ("pem_r50_ade20k", "standard", "static"),
     ("pem_stdc2_cityscapes", "gather", "static"),
     ("mask2former_r50_coco", "gather", "static"),
     ("proscale_r50_coco", "standard", "static"),
     ("pem_stdc1_cityscapes", "standard", "dynamic"),
-    ("pem_stdc1_cityscapes", "native", "dynamic"),
     ("proscale_swint_coco", "standard", "dynamic"),
 ]
 
@@ -92,7 +91,7 @@ def test_graph_matches_published_outputs(
 @pytest.mark.parametrize("model", ["pem_r50_cityscapes"], indirect=True)
 @pytest.mark.parametrize(
     ("form", "varying"),
-    mostly([("standard", False), ("native", False), ("gather", True)], [("standard", False)]),
+    mostly([("standard", False), ("gather", True)], [("standard", False)]),
 )
 def test_graph_behind_the_normalization_matches_where_padding_is_published(
     model: tuple[str, pem.PEM], form: DeformConvForm, varying: bool, tmp_path: Path
