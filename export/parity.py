@@ -107,17 +107,17 @@ def require(parities: dict[str, Parity]) -> None:
         )
     for name, parity in parities.items():
         if not parity.passed:
-            worst = max(parity.each, key=lambda image: image.masks)
+            worst, sizes = parity.worst, ", ".join(dict.fromkeys(image.size for image in parity.each))
             raise ExportError(
-                f"parity failed in {name}: {parity.within_tolerance} of {parity.images} images within tolerance, worst "
-                f"difference {worst.logits:.2g} in class logits and {worst.masks:.2g} in mask logits at {worst.size}, "
-                f"{worst.agreement:.2%} of pixels agree; nothing was written: try another --deform-conv or backend "
-                "version, and report it"
+                f"parity failed in {name}: {parity.within_tolerance} of {parity.images} images within tolerance, at "
+                f"worst {worst.logits:.2g} of difference in class logits, {worst.masks:.2g} in mask logits, and "
+                f"{worst.agreement:.2%} of pixels that agree (sizes {sizes}); nothing was written: try another "
+                "--deform-conv or backend version, and report it"
             )
 
 
 def sizes_for(spec: InputSpec) -> list[Size]:
-    """Return the sizes of the up to five batches that an artifact of ``spec`` is checked with.
+    """Return the sizes of the up to five batches that an artifact of ``spec`` is checked with, each size first once.
 
     A static artifact is checked at its size, a dynamic one also at its minimum size and with more than one image.
     """
@@ -126,4 +126,5 @@ def sizes_for(spec: InputSpec) -> list[Size]:
         return [default] * 5
     minimum, _, _ = spec.shapes()
     several = (min(2, spec.dynamic_batch.most) if spec.dynamic_batch else spec.batch, minimum[1], spec.width)
-    return [default, minimum, several, default, default]
+    sizes = list(dict.fromkeys([default, minimum, several]))
+    return sizes + [default] * (5 - len(sizes))

@@ -24,6 +24,9 @@ _OFFSETS = re.compile(r"pixel_decoder\.encoder\.layers\.\d+\.attention\.offsets\
 
 _DECODER_LAYER = re.compile(r"decoder\.layers\.(\d+)\.")
 
+_MOST_LAYERS = 32
+"""Limit on layers of each kind: names take little of a file, layers take time and memory to build."""
+
 _POSITION_BIASES = "backbone.stages.0.0.attention.position_biases"
 """Name of a tensor whose size tells how large the windows of a Swin Transformer are."""
 
@@ -67,12 +70,12 @@ class Variant:
 
     def fitted_to(self, state: Mapping[str, Tensor]) -> Variant:
         """Return this variant with as many decoder layers, and as large windows, as ``state``, a model's tensors."""
-        layers = {int(match[1]) for key in state if (match := _DECODER_LAYER.match(key))}
+        layers = {match[1] for key in state if (match := _DECODER_LAYER.match(key))}
         window = self.window
         if window is not None and (biases := state.get(_POSITION_BIASES)) is not None and biases.ndim:
             # There is a bias for each of (2 window - 1)^2 positions.
             window = min((math.isqrt(biases.shape[0]) + 1) // 2, _LARGEST_WINDOW)
-        return replace(self, layers=len(layers) or self.layers, window=window)
+        return replace(self, layers=min(len(layers), _MOST_LAYERS) or self.layers, window=window)
 
     def _pixel_decoder(self, backbone: Backbone) -> nn.Module:
         return PixelDecoder(backbone.channels, self.pixel_width, self.mask_width)
@@ -111,7 +114,8 @@ class TransformerVariant(Variant):
         like = super().fitted_to(state)
         rows = (tensor.shape[0] for key, tensor in state.items() if _OFFSETS.fullmatch(key) and tensor.ndim)
         found = Counter(count // (self.heads * POINTS * 2) for count in rows)
-        depths = (found[1], found[2], found[3]) if found else self.encoder_layers
+        one, two, three = (min(found[levels], _MOST_LAYERS) for levels in (1, 2, 3))
+        depths = (one, two, three) if found else self.encoder_layers
         return replace(self, layers=like.layers, window=like.window, encoder_layers=depths)
 
     def _pixel_decoder(self, backbone: Backbone) -> nn.Module:

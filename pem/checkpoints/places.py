@@ -49,13 +49,17 @@ class Place:
     revision: str | None = None
 
     @property
-    def hub_name(self) -> str:
-        """The name on the hub; of a folder on this machine, what it would be if it is a copy of one of facebook's."""
-        if self.folder is None or self.revision is not None:
+    def hub_name(self) -> str | None:
+        """The name on the hub; None for files and folders that are not of the hub's cache."""
+        if self.revision is not None:
             return self.name
-        folder = self.folder.resolve()
-        cached = _CACHED.search(folder.as_posix())
-        return f"{cached['owner']}/{cached['name']}" if cached else f"facebook/{folder.name}"
+        cached = None if self.folder is None else _CACHED.search(self.folder.resolve().as_posix())
+        return f"{cached['owner']}/{cached['name']}" if cached else None
+
+    @property
+    def likely_name(self) -> str:
+        """The name on the hub; of another folder, what it would be if it is a copy of one of facebook's."""
+        return self.hub_name or (self.name if self.folder is None else f"facebook/{self.folder.resolve().name}")
 
 
 def locate(
@@ -65,7 +69,7 @@ def locate(
 
     Args:
         source: The path of a file or folder, or "demo", or the name of a model on the hub. A path that exists comes
-            first.
+            before a model's name.
         say: Told what is fetched.
         revision: A branch, tag or commit of a model on the hub; None for the newest.
         admit: Given the folder of a model on the hub, raises CheckpointError if its weights need not be fetched.

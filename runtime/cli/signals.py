@@ -57,10 +57,12 @@ def caused(error: BaseException) -> bool:
     A module in C++, say, that is interrupted while it is imported raises ImportError. An error that only happened while
     the command ended, such as a full disk, is not such a one.
     """
+    causes: list[BaseException] = []
     cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, AskedToEnd):
+    while cause is not None and cause not in causes:  # an exception may be its own cause
+        causes.append(cause)
         cause = cause.__cause__
-    return cause is not None
+    return any(isinstance(each, AskedToEnd) for each in causes)
 
 
 @contextmanager

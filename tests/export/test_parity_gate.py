@@ -55,6 +55,19 @@ def test_a_static_artifact_is_tried_at_its_size_and_a_dynamic_one_at_several() -
     assert {(1, 128, 256), (1, 64, 96), (2, 64, 256)} <= set(parity.sizes_for(dynamic))
 
 
+def test_every_size_is_among_the_first_where_the_least_is_the_usual_one() -> None:
+    """No more batches are tried than there are sizes, if all of those are right."""
+    sizes = parity.sizes_for(replace_dynamic(InputSpec(height=64, width=96)))
+    assert len(sizes) == 5
+    assert len(set(sizes)) == len(set(sizes[: len(set(sizes))])) > 1
+
+
+def test_the_worst_of_all_images_is_what_a_failure_names() -> None:
+    found = [Difference("64x96", 1e-5, 9e-3, 1.0), *[Difference("64x128", 0.7, 8e-3, 0.42)] * 4]
+    with pytest.raises(ExportError, match=r"0\.7 of difference.*0\.009 in mask logits.*42\.00% .*64x96, 64x128"):
+        parity.require({"onnxruntime": judge(found, Tolerance())})
+
+
 def replace_dynamic(spec: InputSpec) -> InputSpec:
     return InputSpec(
         height=spec.height,

@@ -73,16 +73,16 @@ def _published(place: Place) -> Description:
     if place.folder is None:
         row = public_weights.find(place.files[0].name) if public_weights.verify(place.files[0]) else None
     else:
-        row = public_weights.find(place.hub_name)
+        row = public_weights.find(place.likely_name)
     if row is not None:
         return Description(labels=labels.load(row.labels), task=row.task, license=row.license)
-    found = None if place.folder is None else public_weights.license_of(place.hub_name)
+    found = None if place.hub_name is None else public_weights.license_of(place.hub_name)
     return Description(license=None if found is None else found.spdx)
 
 
 def _guess_task(place: Place, say: Say) -> Task | None:
     """Return the task in the name of a folder or model; None if it has none, which counts as panoptic."""
-    words = {word.lower() for word in _TASK.findall(place.hub_name.rpartition("/")[2])}
+    words = {word.lower() for word in _TASK.findall(place.likely_name.rpartition("/")[2])}
     task = next((task for task in TASKS if words == {task}), None)
     if task is None:
         say(f"nothing says what {place.name} was trained for: taken as panoptic; set --task if it is another")

@@ -53,6 +53,7 @@ class _Backbone(msgspec.Struct):
     layer_type: str = "bottleneck"
     downsample_in_first_stage: bool = False
     downsample_in_bottleneck: bool = False
+    output_stride: int | None = None
 
 
 class Config(msgspec.Struct):
@@ -67,6 +68,9 @@ class Config(msgspec.Struct):
     common_stride: int = 4
     pre_norm: bool = False
     backbone_config: _Backbone | None = None
+    backbone: str | None = None
+    use_timm_backbone: bool | None = None
+    backbone_kwargs: _Backbone | None = None
 
 
 def read(folder: Path, say: Say) -> tuple[Config, Description]:
@@ -129,11 +133,12 @@ def _settings(config: Config, path: Path) -> Iterator[tuple[str, object, object]
     yield "activation_function", config.activation_function, "relu"
     yield "common_stride", config.common_stride, 4
     yield "pre_norm", config.pre_norm, False
-    backbone = config.backbone_config or _Backbone()
+    backbone = _backbone(config)
     if backbone.model_type not in (None, *_BACKBONES):
         _refuse(f"Mask2Former with a backbone of {brief(backbone.model_type)}", path)
     if backbone.model_type == "timm_backbone" and not _OF_TIMM.fullmatch(backbone.backbone or ""):
         _refuse(f"Mask2Former with timm's {brief(backbone.backbone)}", path)
+    yield "output_stride of the backbone", backbone.output_stride or 32, 32
     if backbone.model_type == "swin":
         yield "layer_norm_eps of the backbone", backbone.layer_norm_eps, 1e-5
         yield "hidden_act of the backbone", backbone.hidden_act or "gelu", "gelu"
@@ -143,6 +148,15 @@ def _settings(config: Config, path: Path) -> Iterator[tuple[str, object, object]
         yield "hidden_act of the backbone", backbone.hidden_act or "relu", "relu"
         yield "downsample_in_first_stage of the backbone", backbone.downsample_in_first_stage, False
         yield "downsample_in_bottleneck of the backbone", backbone.downsample_in_bottleneck, False
+
+
+def _backbone(config: Config) -> _Backbone:
+    """Return the settings of the backbone; transformers 4 writes those of timm's beside the settings of the model."""
+    if config.backbone_config is None and config.use_timm_backbone:
+        return msgspec.structs.replace(
+            config.backbone_kwargs or _Backbone(), model_type="timm_backbone", backbone=config.backbone
+        )
+    return config.backbone_config or _Backbone()
 
 
 def _labels(config: Config, path: Path, say: Say) -> tuple[Label, ...] | None:

@@ -17,7 +17,7 @@ from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.progress import Say
 
 _PART = r"[A-Za-z0-9_](?:[\w.-]{0,94}[A-Za-z0-9_])?"
-_REVISION = r"\w[\w./+-]{0,254}"
+_REVISION = r"\w(?:[\w./+-]{0,253}[\w.+-])?"
 _NAME = re.compile(
     rf"(?:https?://(?:www\.)?(?:huggingface\.co|hf\.co)/)?(?P<name>{_PART}/{_PART})(?:(?<=\w)/tree/(?P<revision>{_REVISION}))?/?",
     re.ASCII,

@@ -41,8 +41,9 @@ def explain(error: Exception, name: str, revision: str) -> str:
             return _explain_answer(error, name, revision)
         case errors.OfflineModeIsEnabled():
             return (
-                f"{name} at {revision} is not in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids to "
-                "fetch it: unset HF_HUB_OFFLINE, or fetch it once with a network"
+                f"there is no file {name}, and of models, {name} at {revision} is not in the cache "
+                f"{constants.HF_HUB_CACHE}, while HF_HUB_OFFLINE forbids to fetch it: correct the path, unset "
+                "HF_HUB_OFFLINE, or fetch it once with a network"
             )
         case errors.LocalEntryNotFoundError(__cause__=Exception() as cause):
             return explain(cause, name, revision)
@@ -75,7 +76,8 @@ def _explain_answer(error: Exception, name: str, revision: str) -> str:
             )
         case errors.RepositoryNotFoundError():
             return (
-                f"there is no model {name} on {constants.ENDPOINT}, or it is private ({_LOG_IN}): "
+                f"there is no model {name} on {constants.ENDPOINT}, and no such file here, or the model is private "
+                f"({_LOG_IN}): "
                 f"{public_weights.suggestion(name)}"
             )
         case errors.RevisionNotFoundError():

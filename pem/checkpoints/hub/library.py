@@ -20,8 +20,8 @@ def import_library(name: str) -> None:
             from huggingface_hub import HfApi, constants, hf_hub_download  # noqa: F401  # parts are imported when named
     except ModuleNotFoundError as error:
         raise CheckpointError(
-            f"{name} is on the Hugging Face hub, and {error.name} is not installed: pip install 'pem-edge[hub]', or "
-            "give the path of a checkpoint"
+            f"there is no file {name}, and to fetch a model of that name from the Hugging Face hub, {error.name} is "
+            "not installed: pip install 'pem-edge[hub]', or correct the path"
         ) from error
     except Exception as error:  # it reads numbers from the environment while it is imported
         raise CheckpointError(

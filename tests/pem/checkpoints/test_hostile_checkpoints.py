@@ -170,3 +170,11 @@ def refuse(path: Path) -> str:
     assert path.name in message
     assert "\n" not in message
     return message
+
+
+@pytest.mark.parametrize("number", ["{}", "9" * 5000 + "{}"])
+def test_layers_that_only_names_claim_are_not_built(number: str, tmp_path: Path) -> None:
+    state = {f"decoder.layers.{number.format(index)}.x": torch.zeros(()) for index in range(5000)}
+    torch.save(state, tmp_path / "model.pth")
+    with pytest.raises(CheckpointError, match="has no class head or no queries"):
+        pem.load(tmp_path / "model.pth")

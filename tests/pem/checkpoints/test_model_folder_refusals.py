@@ -162,6 +162,20 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
         backbone(model_type="timm_backbone", backbone="resnetblur50"),
         "with timm's 'resnetblur50'",
     ),
+    "a relative of timm's, as transformers 4 wrote it": (
+        configured(backbone_config=None, backbone="resnetblur50", use_timm_backbone=True),
+        "with timm's 'resnetblur50'",
+    ),
+    "a dilated backbone": (
+        backbone(model_type="timm_backbone", backbone="resnet50", output_stride=8),
+        "output_stride of the backbone is 8, only 32 is supported",
+    ),
+    "a dilated backbone, as transformers 4 wrote it": (
+        configured(
+            backbone_config=None, backbone="resnet50", use_timm_backbone=True, backbone_kwargs={"output_stride": 8}
+        ),
+        "output_stride of the backbone is 8, only 32 is supported",
+    ),
     "pre_norm": (configured(pre_norm=True), "pre_norm is True, only False is supported"),
     "heads": (configured(num_attention_heads=4), "num_attention_heads is 4, only 8 is supported"),
     "activation": (configured(activation_function="gelu"), "activation_function is 'gelu', only 'relu' is"),

@@ -168,7 +168,15 @@ TIMM = (
 """Names in a ResNet of transformers, and in timm's."""
 
 
-def test_a_backbone_of_timm_has_the_weights_of_transformers_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "timm",
+    [
+        {"backbone_config": {"model_type": "timm_backbone", "backbone": "resnet50", "use_timm_backbone": True}},
+        {"backbone_config": None, "backbone": "resnet50", "use_timm_backbone": True, "backbone_kwargs": None},
+    ],
+    ids=["transformers 5", "transformers 4"],
+)
+def test_a_backbone_of_timm_has_the_weights_of_transformers_own(timm: dict[str, object], tmp_path: Path) -> None:
     model = folders.build("resnet50", CLASSES, QUERIES, decoder_layers=LAYERS + 1)
     written = folders.write(model, tmp_path / "own", {"height": 512, "width": 512})
     expected = pem.load(written, print)
@@ -179,8 +187,7 @@ def test_a_backbone_of_timm_has_the_weights_of_transformers_own(tmp_path: Path) 
             renamed = re.sub(pattern, replacement, renamed)
         state[renamed.replace(root, f"{root}_backbone.")] = state.pop(name)
     save_file(state, written / "model.safetensors")
-    timm = {"model_type": "timm_backbone", "backbone": "resnet50", "use_timm_backbone": True}
-    folders.change_json(written / "config.json", backbone_config=timm)
+    folders.change_json(written / "config.json", **timm)
     assert_same_weights(pem.load(written, print), expected)
 
 
@@ -208,6 +215,7 @@ def test_a_folder_of_the_hubs_cache_has_the_models_name(
     [
         ("mask2former-swin-tiny-coco-panoptic", "panoptic", "CC-BY-NC-4.0"),
         ("mask2former-swin-base-ade-semantic", "semantic", "CC-BY-NC-4.0"),
+        ("mask2former-finetuned-cracks-semantic", "semantic", None),
         ("of-people/Instance_v2", "instance", None),
         ("semantic/roads", None, None),
         ("panoptic-and-semantic", None, None),

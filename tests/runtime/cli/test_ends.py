@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pem_edge.runtime.cli import output
+from pem_edge.runtime.cli import output, signals
 from tests.helpers.processes import started
 
 PEM_RUN = [sys.executable, "-m", "pem_edge.runtime.cli.run"]
@@ -131,6 +131,12 @@ def test_an_end_that_a_library_takes_for_its_own_failure_is_an_end(number: signa
         [sys.executable, "-c", script, str(int(number))], capture_output=True, text=True, timeout=PATIENCE
     )
     assert (done.returncode, done.stderr) == (ENDS[number], "pem-try: interrupted\n")
+
+
+def test_an_error_that_is_its_own_cause_is_an_error() -> None:
+    error = ValueError("odd")
+    error.__cause__ = error
+    assert not signals.caused(error)
 
 
 def run_interrupted(method: str, frame: int, frames: int, number: signal.Signals, folder: Path) -> int:

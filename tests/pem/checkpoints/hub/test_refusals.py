@@ -182,4 +182,5 @@ def test_paths_and_other_text_are_no_names(text: str) -> None:
 
 def test_an_address_is_taken_apart() -> None:
     assert parse("https://huggingface.co/owner/name/tree/refs/pr/1") == ("owner/name", "refs/pr/1")
+    assert parse("https://huggingface.co/owner/name/tree/main/") == ("owner/name", "main")
     assert parse("https://huggingface.co/owner/name/") == ("owner/name", None)
