@@ -33,7 +33,7 @@ _WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.
 
 
 def unwrap(document: Value, say: Say, part: str | None = None, *, source: str = "the checkpoint") -> dict[str, Tensor]:
-    """Return the model's tensors by name, floating-point ones as float32.
+    """Return the model's tensors by name, floating-point ones as float32, in memory of their own.
 
     Args:
         document: What was saved: tensors or arrays in dictionaries and lists, and records of other objects.
@@ -142,5 +142,7 @@ def _first(names: Iterable[str], count: int = 3) -> str:
 
 
 def _tensor(value: Value) -> Tensor:
-    tensor = value.detach() if isinstance(value, Tensor) else torch.from_numpy(value)
-    return tensor.float() if tensor.is_floating_point() else tensor
+    """Return a copy of a tensor, which can lie in its file: if that is cut short, touching it ends the process."""
+    is_tensor = isinstance(value, Tensor)  # arrays are copies already
+    tensor = value.detach() if is_tensor else torch.from_numpy(value)
+    return tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=is_tensor)

@@ -21,7 +21,7 @@ SUFFIXES = tuple(_READERS)
 
 
 def read_file(path: Path) -> Value:
-    """Return what a file holds: tensors or arrays in dictionaries.
+    """Return what a file holds: tensors or arrays in dictionaries. Tensors may lie in the file: copy them to keep them.
 
     Raises:
         CheckpointError: If the file is missing, damaged, or of another format, or contains code.

@@ -39,12 +39,11 @@ class _Training(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """Return all tensors of the file by name, floating-point ones as float32. Raises CheckpointError."""
+    """Return all tensors of the file by name, over the file's own memory. Raises CheckpointError."""
     try:
-        state = load_file(path)
+        return load_file(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is damaged or not a safetensors file ({error}): download it again") from error
-    return {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
 
 
 def describe(path: Path) -> Description:
