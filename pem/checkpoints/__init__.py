@@ -90,7 +90,6 @@ def open_checkpoint(
 
     Raises:
         CheckpointError: As `load`, or if what a folder's ``config.json`` says does not fit the tensors.
-        InputError: If the classes in a ``.safetensors`` file are malformed.
     """
     place = locate(source, say, revision, admit=lambda folder: transformers_config.read(folder, _say_nothing))
     config, told = (None, None) if place.folder is None else transformers_config.read(place.folder, say)
