@@ -117,9 +117,9 @@ def test_our_own_format_keeps_every_bit(checkpoint: Checkpoint, tmp_path: Path) 
         ("training", {"std": [0, 0, 0]}, "and deviations above 0: save it again"),
         ("training", {"std": [1, 1, -1]}, "and deviations above 0: save it again"),
         ("training", {"mean": [1e9, 0, 0]}, "expected a mean within them"),
-        ("training", {"mean": [1, 2]}, "expected weights"),
-        ("categories", [{"name": "road"}], "expected a list of COCO categories"),
-        ("categories", 5, "expected a list of COCO categories"),
+        ("training", {"mean": [1, 2]}, "Expected `array` of length 3"),
+        ("categories", [{"name": "road"}], "a list of COCO categories"),
+        ("categories", 5, "a list of COCO categories"),
     ],
 )
 def test_what_a_safetensors_file_says_of_its_weights_is_not_believed_blindly(
