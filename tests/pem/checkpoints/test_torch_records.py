@@ -35,7 +35,7 @@ from reference.hostile import torch_files as hostile
 from reference.hostile.pickles import data, named
 
 HISTORY = "mmengine.logging.history_buffer"
-FORMATS = {
+FORMATS: dict[str, dict[str, Any]] = {
     "archive": {},
     "archive of protocol 4": {"pickle_protocol": 4},
     "old": {"_use_new_zipfile_serialization": False},
@@ -109,7 +109,7 @@ def single(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def test_weights_load_whatever_objects_are_beside_them(form: str, tool: types.ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "iter_9.pth"
     document = {**beside(tool), "state_dict": collections.OrderedDict(state())}
-    torch.save(document, path, **FORMATS[form])  # type: ignore[arg-type]  # options of several types
+    torch.save(document, path, **FORMATS[form])
     sys.modules.pop(HISTORY)
     said: list[str] = []
     found = checkpoints.read(path, said.append)
@@ -158,7 +158,7 @@ def test_a_whole_model_is_named_and_the_cure_said(wrap: Any, tmp_path: Path) -> 
 @pytest.mark.parametrize("form", FORMATS)
 def test_records_hold_the_same_tensors_as_pytorchs_loader_reads(form: str, tmp_path: Path) -> None:
     path = tmp_path / "model.pth"
-    torch.save({"model": state(), "list": [torch.arange(3)]}, path, **FORMATS[form])  # type: ignore[arg-type]  # as above
+    torch.save({"model": state(), "list": [torch.arange(3)]}, path, **FORMATS[form])
     expected, found = torch.load(path, weights_only=form != "archive of protocol 4"), torch_records.read(path)
     assert found["model"].keys() == expected["model"].keys()
     for name, tensor in expected["model"].items():
@@ -181,7 +181,7 @@ WRITERS: dict[str, Callable[[Any, Path], None]] = {
         for number in (1, 3, 4, 5)
     },
     **{f"pickle of protocol {protocol}": functools.partial(_dump, protocol=protocol) for protocol in range(2, 6)},
-}  # type: ignore[arg-type]  # options of several types
+}
 
 
 @pytest.mark.parametrize("suffix", [".pkl", ".pth", ".bin", ".tar"])
