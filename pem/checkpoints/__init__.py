@@ -15,6 +15,7 @@ from pem_edge.pem.checkpoints.description import Description
 from pem_edge.pem.checkpoints.descriptions import describe, transformers_config
 from pem_edge.pem.checkpoints.formats import read_file, safetensors_files
 from pem_edge.pem.checkpoints.formats.inert_pickle import Value
+from pem_edge.pem.checkpoints.formats.unchanged import unchanged
 from pem_edge.pem.checkpoints.identify import identify
 from pem_edge.pem.checkpoints.places import DEMO, DEMO_FILE, Place, locate
 from pem_edge.pem.checkpoints.wrappings import unwrap
@@ -89,12 +90,12 @@ def open_checkpoint(
 
     Raises:
         CheckpointError: As `load`, or if what a folder's ``config.json`` says does not fit the tensors.
-        InputError: If the classes in a ``.safetensors`` file are malformed.
     """
     place = locate(source, say, revision, admit=lambda folder: transformers_config.read(folder, _say_nothing))
     config, told = (None, None) if place.folder is None else transformers_config.read(place.folder, say)
-    document = _read_files(place)
-    state = _to_model(document, place, say, part)
+    with unchanged(place.files):
+        document = _read_files(place)
+        state = _to_model(document, place, say, part)
     model = identify(state, place.name, say)
     if config is not None:
         transformers_config.check(config, model, place.name)
@@ -115,7 +116,8 @@ def read(path: str | Path, say: Say = _log.warning, part: str | None = None) -> 
             not finite.
     """
     place = locate(path, say)
-    return _to_model(_read_files(place), place, say, part)
+    with unchanged(place.files):
+        return _to_model(_read_files(place), place, say, part)
 
 
 def save(
@@ -157,7 +159,7 @@ def _channels(values: Tensor) -> Channels:
 
 
 def _read_files(place: Place) -> Value:
-    """Return what the files of a checkpoint hold, parts as one. Raises CheckpointError."""
+    """Return what the files of a checkpoint hold, parts as one; tensors may lie in them. Raises CheckpointError."""
     if len(place.files) == 1:
         return read_file(place.files[0])
     whole: dict[str, Value] = {}
@@ -170,7 +172,7 @@ def _read_files(place: Place) -> Value:
 
 
 def _to_model(document: Value, place: Place, say: Say, part: str | None) -> dict[str, Tensor]:
-    """Return the model's tensors by our names, all finite. Raises CheckpointError."""
+    """Return the model's tensors by our names, all finite and in memory of their own. Raises CheckpointError."""
     with reading(place.name, CheckpointError, expected="a checkpoint", cure="download it again"):
         state = names.to_ours(unwrap(document, say, part, source=place.name), place.name)
     for name, tensor in state.items():

@@ -8,6 +8,9 @@ from pem_edge.pem.model import Channels
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Task
 
+_MOST = 1e6
+"""Limit on means and deviations, beyond which pixels of 0 to 255 lose their values; deviations have it below 1, too."""
+
 
 @dataclass(frozen=True)
 class Description:
@@ -32,3 +35,13 @@ class Description:
     def completed_by(self, other: Description) -> Description:
         """Return this description with what it does not know taken from ``other``."""
         return replace(other, **{name: value for name, value in vars(self).items() if value is not None})
+
+
+def are_means(values: Channels) -> bool:
+    """Return whether pixels of 0 to 255 keep their values when ``values`` are subtracted from them."""
+    return all(abs(each) <= _MOST for each in values)
+
+
+def are_deviations(values: Channels) -> bool:
+    """Return whether pixels of 0 to 255 keep their values when they are divided by ``values``."""
+    return all(1 / _MOST <= each <= _MOST for each in values)

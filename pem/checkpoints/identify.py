@@ -12,7 +12,7 @@ from pem_edge.pem.model import PEM
 from pem_edge.pem.variant import Variant
 from pem_edge.pem.variants import VARIANTS
 from pem_edge.runtime.errors import CheckpointError
-from pem_edge.runtime.plurals import plural
+from pem_edge.runtime.plurals import first_few, plural
 from pem_edge.runtime.progress import Say
 
 _COUNTER = "num_batches_tracked"
@@ -40,7 +40,7 @@ class Differences:
 
     def __str__(self) -> str:
         parts = {"missing": self.missing, "unexpected": self.unexpected, "misshapen": self.misshapen}
-        return "; ".join(f"{len(names)} {kind} ({_join_first(names)})" for kind, names in parts.items() if names)
+        return "; ".join(f"{len(names)} {kind} ({first_few(names)})" for kind, names in parts.items() if names)
 
 
 def identify(state: dict[str, Tensor], source: str, say: Say = lambda _text: None) -> PEM:
@@ -114,7 +114,7 @@ def _counts(state: dict[str, Tensor], source: str) -> tuple[int, int]:
         _refuse_foreign(state, source)
         raise CheckpointError(
             f"{source} is not a checkpoint of {foreign.SUPPORTED}: it has no class head or no queries; "
-            f"among its {len(state)} tensors are {_join_first(list(state))}"
+            f"among its {len(state)} tensors are {first_few(state)}"
         )
     classes, queries = (tensor.shape[0] for tensor in heads if tensor is not None)
     if classes < 2:
@@ -129,7 +129,3 @@ def _refuse_foreign(state: dict[str, Tensor], source: str) -> None:
             f"{source} is a checkpoint of {model}, which is not supported: give one of {foreign.SUPPORTED} "
             "with a backbone that pem-export --list shows"
         )
-
-
-def _join_first(names: list[str], shown: int = 3) -> str:
-    return ", ".join(names[:shown]) + (", …" if len(names) > shown else "")

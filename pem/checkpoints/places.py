@@ -15,6 +15,7 @@ from pem_edge.pem.checkpoints.model_folder import CONFIG, INDEX, MERGE, WHOLE, r
 from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.outside.reading import reading
+from pem_edge.runtime.plurals import first_few
 from pem_edge.runtime.progress import Say
 
 DEMO = "demo"
@@ -120,8 +121,9 @@ def _require_model(folder: Path) -> None:
     if "adapter_config.json" in names:
         raise CheckpointError(f"{folder} holds an adapter, expected a whole model: {MERGE}")
     if found:
-        shown = ", ".join(found[:3]) + (", …" if found[3:] else "")
-        raise CheckpointError(f"{folder} is a folder, expected a checkpoint: give one of its files ({shown})")
+        raise CheckpointError(
+            f"{folder} is a folder, expected a checkpoint: give one of its files ({first_few(found)})"
+        )
     if snapshots := sorted(folder.glob("snapshots/*/")):
         raise CheckpointError(f"{folder} is of the hub's cache, expected one model: give {snapshots[-1]}")
     raise CheckpointError(

@@ -19,7 +19,7 @@ _DEPTH = 4
 _DEEPEST = 6
 """Prefixes before each other that are taken off."""
 
-_NOT_WEIGHTS = re.compile(r"optim(?!al|um)|sched|scaler|loop|hyper_parameters|hparams|config", re.IGNORECASE)
+_NOT_WEIGHTS = re.compile(r"optim(?!al|um)|sched|scaler|loop|hyper_?parameters|hparams|config", re.IGNORECASE)
 """Matches the keys of what training needs besides weights."""
 
 _CALLBACKS = re.compile(r"callback", re.IGNORECASE)
@@ -27,6 +27,9 @@ _CALLBACKS = re.compile(r"callback", re.IGNORECASE)
 
 _AVERAGE = re.compile(r"(^|[._-])(ema|avg|average|averaged|shadow|swa|teacher)([._-]|$)", re.IGNORECASE)
 """Matches the names of weights averaged over training, such as "model_ema", "ema_state" and "teacher"."""
+
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+"""Matches where a word begins in names such as "emaModel", "modelEMA" and "EMAModel"."""
 
 _COUNTERS = ("n_averaged", "steps")
 """Names that PyTorch's and mmengine's averages have beside their prefix."""
@@ -87,7 +90,7 @@ def _dictionaries(document: Value) -> Iterator[tuple[tuple[str, ...], dict[str, 
         seen.add(id(value))
         for key, each in _entries(value):
             if isinstance(each, Mapping | list | tuple) and not _NOT_WEIGHTS.search(key):
-                (averages if _AVERAGE.search(key) else plain).append(((*path, key), each))
+                (averages if _is_average(key) else plain).append(((*path, key), each))
         if isinstance(value, Mapping):
             tensors = {key: each for key, each in _entries(value) if isinstance(each, Tensor | np.ndarray)}
             if tensors:
@@ -118,7 +121,7 @@ def _split(path: tuple[str, ...], tensors: dict[str, Value]) -> Iterator[Part]:
             inside[root][name[len(root) :]] = tensor
     for root, within in inside.items():
         key = ".".join([*path, root.rstrip(".")] if len(roots) > 1 and root else path)
-        average = any(_AVERAGE.search(each) for each in (*path, root)) or _COUNTERS[0] in tensors
+        average = any(map(_is_average, (*path, root))) or _COUNTERS[0] in tensors
         yield Part(key or "top", within, root, beside, average, held)
 
 
@@ -139,7 +142,11 @@ def _roots(names: Iterable[str]) -> list[str]:
 
 
 def _is_within(root: str, outer: str) -> bool:
-    return root != outer and not _AVERAGE.search(root[len(outer) :])
+    return root != outer and not _is_average(root[len(outer) :])
+
+
+def _is_average(name: str) -> bool:
+    return _AVERAGE.search(_HUMP.sub("_", name)) is not None
 
 
 def _top(steps: list[str]) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from pem_edge.pem.checkpoints.formats.pickled_names import class_of, is_foreign,
 from pem_edge.pem.checkpoints.names.foreign import SUPPORTED, name_of_pickle
 from pem_edge.pem.checkpoints.weight_sets import Part
 from pem_edge.runtime.errors import CheckpointError
-from pem_edge.runtime.plurals import plural
+from pem_edge.runtime.plurals import first_few, plural
 from pem_edge.runtime.progress import Say
 
 _USUAL = ("top", "model", "state_dict", "module")
@@ -33,7 +33,7 @@ _WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.
 
 
 def unwrap(document: Value, say: Say, part: str | None = None, *, source: str = "the checkpoint") -> dict[str, Tensor]:
-    """Return the model's tensors by name, floating-point ones as float32.
+    """Return the model's tensors by name, floating-point ones as float32, in memory of their own.
 
     Args:
         document: What was saved: tensors or arrays in dictionaries and lists, and records of other objects.
@@ -59,7 +59,7 @@ def unwrap(document: Value, say: Say, part: str | None = None, *, source: str = 
             say(_OF_MMENGINE)
         _tell_choice(chosen, others, say)
     if objects:
-        say(f"left out objects of {_first(objects)}, which are not weights")
+        say(f"left out objects of {first_few(objects)}, which are not weights")
     return _taken(chosen, say)
 
 
@@ -100,7 +100,7 @@ def _named(part: str, found: list[Part], source: str) -> Part:
         if each.name == part:
             return each
     counts = [f"{each.name} ({plural(len(each.tensors), 'tensor')})" for each in found]
-    raise CheckpointError(f"{source} has no part {part!r}, expected one of {_first(counts, 10)}")
+    raise CheckpointError(f"{source} has no part {part!r}, expected one of {first_few(counts, 10)}")
 
 
 def _tell_choice(chosen: Part, others: list[Part], say: Say) -> None:
@@ -110,7 +110,7 @@ def _tell_choice(chosen: Part, others: list[Part], say: Say) -> None:
         say(f"the weights are averages over training ({name}), there are no others")
     elif averages:
         say(
-            f"took the weights {name}, not their averages over training ({_first(averages)}): "
+            f"took the weights {name}, not their averages over training ({first_few(averages)}): "
             f"--part {' or --part '.join(averages[:3])} takes those"
         )
     left = [each for each in others if chosen.is_average or not each.is_average]
@@ -118,14 +118,14 @@ def _tell_choice(chosen: Part, others: list[Part], say: Say) -> None:
         count = plural(sum(len(each.tensors) for each in left), "tensor")
         models = [each.name for each in left if each.holds_model][:3]
         choice = f": --part {' or --part '.join(models)} takes those" if models else ""
-        say(f"left out {count} in {_first('the top' if each.name == 'top' else each.name for each in left)}{choice}")
+        say(f"left out {count} in {first_few('the top' if each.name == 'top' else each.name for each in left)}{choice}")
 
 
 def _taken(chosen: Part, say: Say) -> dict[str, Tensor]:
     """Return the tensors of a part, whose names are without what wrappers put before and into them."""
     if chosen.beside:
         firsts = sorted({name.partition(".")[0] for name in chosen.beside})
-        say(f"left out {plural(len(chosen.beside), 'tensor')} of {_first(firsts)}")
+        say(f"left out {plural(len(chosen.beside), 'tensor')} of {first_few(firsts)}")
     if chosen.prefix:
         say(f"took the prefix {chosen.prefix!r} off the names of tensors")
     state = {name: _tensor(each) for name, each in chosen.tensors.items()}
@@ -136,11 +136,8 @@ def _taken(chosen: Part, say: Say) -> dict[str, Tensor]:
     return state
 
 
-def _first(names: Iterable[str], count: int = 3) -> str:
-    names = list(names)
-    return ", ".join(names[:count]) + (", …" if names[count:] else "")
-
-
 def _tensor(value: Value) -> Tensor:
-    tensor = value.detach() if isinstance(value, Tensor) else torch.from_numpy(value)
-    return tensor.float() if tensor.is_floating_point() else tensor
+    """Return a copy of a tensor, which can lie in its file: if that is cut short, touching it ends the process."""
+    is_tensor = isinstance(value, Tensor)  # arrays are copies already
+    tensor = value.detach() if is_tensor else torch.from_numpy(value)
+    return tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=is_tensor)

@@ -7,10 +7,14 @@ import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 
-from reference.hostile.pickles import dictionaries, named, text
+from reference.hostile.pickles import data, dictionaries, named, text
+from reference.hostile.pickles import document as plain_document
 
 FOREIGN = named("mmengine.logging.history_buffer", "HistoryBuffer") + b")\x81"
 """Makes an object that PyTorch's restricted loader refuses, so that the file is read as records."""
+
+_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""What files of PyTorch before 1.6 begin with."""
 
 NUMBERS = struct.pack("<4f", 1, 2, 3, 4)
 
@@ -70,7 +74,30 @@ def _shared(count: int) -> bytes:
 
 def _old(keys: bytes) -> bytes:
     """Return a file as PyTorch wrote it before 1.6, with an empty document and the pickle ``keys`` behind it."""
-    return b"\x80\x02K\x00." * 3 + b"\x80\x02}." + b"\x80\x02" + keys + b"."
+    return _MAGIC + b"\x80\x02K\x00." * 2 + b"\x80\x02}." + b"\x80\x02" + keys + b"."
+
+
+def saved(stored: bytes, content: bytes = struct.pack("<q", 4) + NUMBERS) -> bytes:
+    """Return a storage as PyTorch saved it before 1.6, which is how ``pickle.dump`` still has it."""
+    keys = b"\x80\x02]" + text("0") + b"a."
+    return _MAGIC + b"\x80\x02K\x00." * 2 + b"\x80\x02" + stored + b"." + keys + content
+
+
+def loaded(content: bytes) -> bytes:
+    """Return what ``pickle.dump`` has for a storage whose bytes are ``content``."""
+    return named("torch.storage", "_load_from_bytes") + content + b"\x85R"
+
+
+def dumped(stored: bytes) -> bytes:
+    """Return what ``pickle.dump`` writes of a tensor with the storage ``stored``."""
+    return plain_document(tensor(stored))
+
+
+def _dumped_often(count: int) -> bytes:
+    """Return the pickle of tensors whose storages are made of the same bytes."""
+    once = data(saved(storage(count=1000), struct.pack("<q", 1000) + bytes(4000))) + b"q\x00"
+    tensors = (text(str(index)) + tensor(loaded(b"h\x00"), size=(1000,)) for index in range(count))
+    return b"\x80\x03" + once + b"0}(" + b"".join(tensors) + b"u."
 
 
 _DOUBLED_TUPLES = b")" + b"2\x86" * 64
@@ -125,6 +152,19 @@ HOSTILE = {
     "an entry compressed by bzip2": archive(document(w=tensor(storage())), method=zipfile.ZIP_BZIP2),
 }  # fmt: skip
 """Files that are refused."""
+
+DUMPED = {
+    "a storage outside of the pickle": dumped(storage()),
+    "a storage that is no file": dumped(loaded(data(NUMBERS))),
+    "a storage that is a list": dumped(loaded(b"]")),
+    "a storage that is cut short": dumped(loaded(data(saved(storage())[:-1]))),
+    "a storage of exabytes": dumped(loaded(data(saved(storage(count=1 << 60))))),
+    "a storage in a storage": dumped(loaded(data(saved(loaded(data(saved(storage()))))))),
+    "a storage that runs code": dumped(loaded(data(saved(named("posix", "system") + text("id") + b"\x85R")))),
+    "a storage of complex numbers": dumped(loaded(data(saved(storage(kind="ComplexFloatStorage"))))),
+    "one storage under a thousand names": _dumped_often(1000),
+}
+"""The same, written by ``pickle.dump``."""
 
 SUSPECTS = (
     "posix.system", "nt.system", "os.system", "builtins.eval", "builtins.exec", "builtins.__import__", "builtins.open",

@@ -39,8 +39,7 @@ from pem_edge.runtime.errors import ArtifactError
 from pem_edge.runtime.results import coco_format
 from pem_edge.runtime.sources.raw import RawFrames
 from pem_edge.runtime.versioned_json import to_json
-from reference.hostile import torch_files
-from reference.hostile.pickles import HOSTILE
+from reference.hostile import pickles, torch_files
 
 _FRAMES = 4
 DEEP = [b"[" * 100_000, b'{"a":' * 50_000, b"", b"\xff\xfe", b"\xef\xbb\xbf{}", b'{"schema_version": 1}', b"null"]
@@ -80,7 +79,7 @@ def table(folder: Path) -> list[Reader]:
         Reader("video", ".avi", [_video(folder)], [b"", b"RIFF\xff\xff\xff\xffAVI LIST"], _play, 4),
         Reader("raw frames", ".rgb", _RAW, [b"", b"\xff" * 64], _play_raw, 3),
         Reader("address", ".txt", _ADDRESSES, [b"", b"rtsp://", b"http://[", b"://"], _find, 3),
-        Reader("pickled checkpoint", ".pkl", list(_pickles()), list(HOSTILE.values()), _checkpoint, 12),
+        Reader("pickled checkpoint", ".pkl", list(_pickles()), _hostile_pickles(), _checkpoint, 12),
         Reader("PyTorch checkpoint", ".pth", list(_torch_files()), [], _checkpoint, 10),
         Reader("objects beside weights", ".pth", _odd_files(), list(torch_files.HOSTILE.values()), _checkpoint, 10),
         Reader("Lightning checkpoint", ".ckpt", list(_torch_files("model.")), [], _checkpoint, 2),
@@ -204,7 +203,12 @@ def _state() -> dict[str, torch.Tensor]:
     return {**state, "decoder.norm.bias": torch.ones(4).half(), "backbone.counter": torch.tensor(3)}
 
 
+def _hostile_pickles() -> list[bytes]:
+    return [*pickles.HOSTILE.values(), *torch_files.DUMPED.values()]
+
+
 def _pickles() -> Iterator[bytes]:
+    yield torch_files.dumped(torch_files.loaded(pickles.data(torch_files.saved(torch_files.storage()))))
     arrays = {name: tensor.numpy() for name, tensor in _state().items()}
     for protocol in range(2, 6):
         yield pickle.dumps({"model": arrays, "__author__": "somebody"}, protocol)

@@ -39,9 +39,8 @@ def describe(
 
     Raises:
         CheckpointError: If a file is damaged, or its configuration says that the model is unlike ours.
-        InputError: If the classes in a ``.safetensors`` file are malformed.
     """
-    own = _fitting(_own(place, document) if told is None else told, num_classes, say)
+    own = _fitting(_own(place, document, say) if told is None else told, num_classes, say)
     known = own.completed_by(_fitting(_published(place), num_classes, say))
     if license_notice := public_weights.notice(place.name, known.license):
         say(license_notice)
@@ -58,14 +57,14 @@ def _fitting(described: Description, num_classes: int, say: Say) -> Description:
     return replace(described, labels=None)
 
 
-def _own(place: Place, document: Value) -> Description:
+def _own(place: Place, document: Value, say: Say) -> Description:
     """Return what the files of a checkpoint, not of a folder, say of it."""
     if place.files[0].suffix.lower() == safetensors_files.SUFFIX:
         return safetensors_files.describe(place.files[0])
     if not isinstance(document, Mapping):
         return Description()
     openmmlab_meta.check(document, place.name)
-    return openmmlab_meta.describe(document)
+    return openmmlab_meta.describe(document, say)
 
 
 def _published(place: Place) -> Description:

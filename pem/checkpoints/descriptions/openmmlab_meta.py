@@ -8,14 +8,17 @@ which has the numbers of things and stuff. All of it is optional and foreign: wh
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from pem_edge.pem.checkpoints.description import Description
+from pem_edge.pem.checkpoints.description import Description, are_deviations, are_means
 from pem_edge.pem.model import MEAN, STD, Channels
 from pem_edge.runtime.artifacts.labels import Label, distinct_color
 from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.errors import CheckpointError
+from pem_edge.runtime.outside.printable import brief
+from pem_edge.runtime.plurals import first_few
+from pem_edge.runtime.progress import Say
 
 MOST_CLASSES = 10_000
 LONGEST_NAME = 200
@@ -25,7 +28,7 @@ _LONGEST_CONFIG = 1_000_000  # characters; theirs have a hundredth of this
 _HEAD = re.compile(r"(?:^|\.)(panoptic_head|decode_head)\.query_feat\.weight$")
 _COUNTS = re.compile(r"\bnum_(things|stuff)_classes\s*=\s*(\d{1,5})\b")
 
-_NUMBERS = re.compile(r"\b(mean|std)\s*=\s*\[([\d\s.,]{1,200})\]")
+_LISTS = re.compile(r"\b(mean|std)['\"]?\s*[=:]\s*[\[(]([^\[\]()=]*)[\])]")
 _TOLERANCE = 0.01  # of pixel values; configurations round ours
 _UNLIKE = (
     (re.compile(r"\bstyle\s*=\s*['\"]caffe['\"]"), "its ResNet has its strides in 1x1 convolutions (style='caffe')"),
@@ -35,13 +38,14 @@ _UNLIKE = (
 _Foreign = Mapping[str, Any]  # whatever was saved, keys included
 
 
-def describe(document: _Foreign) -> Description:
+def describe(document: _Foreign, say: Say = lambda _text: None) -> Description:
     """Return what a checkpoint of mmdetection or mmsegmentation says of itself.
 
     The names say nothing of how many classes the weights have: that is for the caller to compare.
 
     Args:
         document: What the file holds, with ``state_dict`` and, perhaps, ``meta``.
+        say: Told which numbers for the normalization of pixels cannot be used.
 
     Returns:
         The classes, things first as in the model's outputs, the task, and the mean and standard deviation of pixels
@@ -54,7 +58,8 @@ def describe(document: _Foreign) -> Description:
     meta = _mapping(document.get("meta"))
     classes = _dataset_meta(meta)
     names, palette = _names(classes.get("classes")), classes.get("palette")
-    mean, std = (_configured_channels(meta, name, usual) for name, usual in (("mean", MEAN), ("std", STD)))
+    mean = _configured_channels(meta, "mean", MEAN, are_means, say)
+    std = _configured_channels(meta, "std", STD, are_deviations, say)
     if head == "decode_head":
         return Description(_labels(names, 0, palette), "semantic", mean=mean, std=std)
     things = _count_things(meta, classes, names)
@@ -115,19 +120,31 @@ def _configured(meta: _Foreign) -> dict[str, int] | None:
     return counts if len(counts) == len(found) == 2 else None
 
 
-def _configured_channels(meta: _Foreign, name: str, usual: Channels) -> Channels | None:
-    """Return the three numbers called ``name`` in the configuration; None if there are none, or others, or ours."""
-    found = {
-        tuple(float(each) for each in re.findall(r"\d+(?:\.\d+)?", listed))
-        for key, listed in _NUMBERS.findall(_configuration(meta))
-        if key == name
-    }
-    match list(found):
-        case [(red, green, blue)] if any(
-            abs(a - b) > _TOLERANCE for a, b in zip((red, green, blue), usual, strict=True)
-        ):
-            return None if name == "std" and min(red, green, blue) == 0 else (red, green, blue)
+def _configured_channels(
+    meta: _Foreign, name: str, usual: Channels, are_usable: Callable[[Channels], bool], say: Say
+) -> Channels | None:
+    """Return the numbers called ``name`` in the configuration; None if there are none, or ours, or none of use."""
+    listed = [text for key, text in _LISTS.findall(_configuration(meta)) if key == name]
+    found = {_channels(text) for text in listed}
+    only = found.pop() if len(found) == 1 else None
+    if only is not None and are_usable(only):
+        return None if all(abs(a - b) <= _TOLERANCE for a, b in zip(only, usual, strict=True)) else only
+    if listed:
+        shown = brief(first_few(dict.fromkeys(f"[{' '.join(text.split())}]" for text in listed)))
+        say(
+            f"took ImageNet's {name} of pixels: the configuration says {shown}, expected three numbers, the same "
+            "everywhere; if theirs is another, results are worse: write it into meta.cfg"
+        )
     return None
+
+
+def _channels(listed: str) -> Channels | None:
+    """Return the three numbers in the text of a list; None if it has something else."""
+    try:
+        red, green, blue = map(float, listed.strip().removesuffix(",").split(","))
+    except ValueError:
+        return None
+    return red, green, blue
 
 
 def _configuration(meta: _Foreign) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from pem_edge.pem.checkpoints.description import Description
+from pem_edge.pem.checkpoints.description import Description, are_deviations, are_means
 from pem_edge.pem.checkpoints.model_folder import PREPROCESSOR
 from pem_edge.pem.model import MEAN, STD, Channels
 from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF
@@ -21,8 +21,6 @@ from pem_edge.runtime.progress import Say
 
 _MAX_BYTES = 1_000_000
 _EXPECTED, _CURE = "settings of preprocessing", "give the folder as save_pretrained wrote it"
-_MOST = 1e6
-"""Limit on means and deviations, beyond which pixels of 0 to 255 lose their values; deviations have it below 1, too."""
 
 
 class _Preprocessor(msgspec.Struct):
@@ -57,7 +55,7 @@ def describe(folder: Path, say: Say) -> Description:
         said = found.max_size if found.size is None else found.size
         say(f"left out the size {brief(said)} in {path}, expected height and width, or both edges: --size sets one")
     mean, std = _normalization(found)
-    if max(map(abs, mean)) > _MOST or not 1 / _MOST <= min(std) <= max(std) <= _MOST:
+    if not (are_means(mean) and are_deviations(std)):
         raise CheckpointError(
             f"{path} subtracts {brief(mean)} from pixels of 0 to 255 and divides them by {brief(std)}, expected a mean "
             f"within them, and deviations above 0: {_CURE}"

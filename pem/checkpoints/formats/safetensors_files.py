@@ -11,13 +11,14 @@ from safetensors.torch import load_file
 from safetensors.torch import save as save_bytes
 from torch import Tensor
 
-from pem_edge.pem.checkpoints.description import Description
-from pem_edge.pem.model import Channels
+from pem_edge.pem.checkpoints.description import Description, are_deviations, are_means
+from pem_edge.pem.model import MEAN, STD, Channels
 from pem_edge.runtime.artifacts.labels import parse
 from pem_edge.runtime.artifacts.manifest import Task
-from pem_edge.runtime.errors import CheckpointError, OutputError
+from pem_edge.runtime.errors import CheckpointError, InputError, OutputError
 from pem_edge.runtime.files import write_atomically
 from pem_edge.runtime.outside import foreign_json
+from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.results.coco_format import categories
 
 SUFFIX = ".safetensors"
@@ -39,24 +40,32 @@ class _Training(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """Return all tensors of the file by name, floating-point ones as float32. Raises CheckpointError."""
+    """Return all tensors of the file by name, over the file's own memory. Raises CheckpointError."""
     try:
-        state = load_file(path)
+        return load_file(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is damaged or not a safetensors file ({error}): download it again") from error
-    return {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
 
 
 def describe(path: Path) -> Description:
-    """Return what the file says of its weights. Raises CheckpointError, InputError."""
+    """Return what the file says of its weights. Raises CheckpointError."""
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is damaged or not a safetensors file ({error}): download it again") from error
-    labels = parse(metadata[_CLASSES].encode(), str(path)) if _CLASSES in metadata else None
+    try:
+        labels = parse(metadata[_CLASSES].encode(), str(path)) if _CLASSES in metadata else None
+    except InputError as error:
+        raise CheckpointError(str(error)) from error
     text = metadata.get(_TRAINING, "{}").encode()
     training = foreign_json.decode(text, _Training, path, CheckpointError, expected="weights", cure="save it again")
+    mean, std = training.mean or MEAN, training.std or STD
+    if not (are_means(mean) and are_deviations(std)):
+        raise CheckpointError(
+            f"{path} subtracts {brief(mean)} from pixels of 0 to 255 and divides them by {brief(std)}, expected a mean "
+            "within them, and deviations above 0: save it again"
+        )
     return Description(labels, training.task, None, training.mean, training.std, training.license)
 
 

@@ -21,7 +21,8 @@ from torch import Tensor
 from pem_edge.pem.checkpoints.formats import inert_pickle, torch_records
 from pem_edge.pem.checkpoints.formats.inert_pickle import Call, Value
 from pem_edge.pem.checkpoints.formats.leaves import leaves
-from pem_edge.pem.checkpoints.formats.torch_records import PICKLES_AHEAD, claimed_sizes, is_odd_tensor, refusal
+from pem_edge.pem.checkpoints.formats.tensors import claimed_sizes, oddity
+from pem_edge.pem.checkpoints.formats.torch_records import PICKLES_AHEAD, refusal
 from pem_edge.pem.checkpoints.formats.torch_storages import ARCHIVE
 from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.outside.reading import reading
@@ -47,7 +48,7 @@ def read_torch_file(path: Path, cure: str = "download it again") -> Any:  # what
         if not _is_honest_archive(path):
             _require_honest_storages(path)
         try:
-            return _require_plain_tensors(_load(path), path)
+            return require_plain_tensors(_load(path), path)
         except pickle.UnpicklingError as error:
             if unsafe := _UNSAFE.search(str(error)):
                 raise CheckpointError(refusal(path, unsafe[1])) from error
@@ -62,7 +63,7 @@ def read_weights(path: Path) -> Value:
     """
     with reading(path, CheckpointError, expected="a checkpoint", cure="download it again"):
         _is_honest_archive(path)  # of the format before archives, records check the sizes themselves
-        return _require_plain_tensors(torch_records.read(path), path)
+        return require_plain_tensors(torch_records.read(path), path)
 
 
 def _load(path: Path) -> Value:
@@ -77,22 +78,22 @@ def _load(path: Path) -> Value:
         raise ValueError(str(error).strip().partition("\n")[0]) from error
 
 
-def _require_plain_tensors(document: Value, path: Path) -> Value:
+def require_plain_tensors(document: Value, path: Path) -> Value:
     """Return ``document``. Raises CheckpointError or ValueError if one of its tensors is not what it claims to be."""
     claimed, stored = 0, {}
     for name, value in leaves(document):
         if isinstance(value, Tensor):
-            require_plain(value, name, path)
+            _require_plain(value, name, path)
             claimed += value.numel() * value.element_size()
             stored[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
-        elif isinstance(value, Call) and is_odd_tensor(value):
-            raise CheckpointError(_odd(f"{path}: {name} is made by {value.function}"))
+        elif isinstance(value, Call) and (kind := oddity(value)) is not None:
+            raise CheckpointError(_odd(f"{path}: {name} is {kind}"))
     if claimed > _SHARING * sum(stored.values()):
         raise ValueError(f"has tensors of {claimed} bytes in {sum(stored.values())}")
     return document
 
 
-def require_plain(tensor: Tensor, name: str, path: Path) -> None:
+def _require_plain(tensor: Tensor, name: str, path: Path) -> None:
     """Raise CheckpointError unless ``tensor`` is dense, on the CPU, of a plain type, and as large as its memory."""
     kind = None
     if tensor.layout != torch.strided or tensor.is_nested:

@@ -8,6 +8,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,13 +57,15 @@ class Archive:
         return _part(self._mapped, start, entry.file_size)
 
 
-def _part(mapped: mmap.mmap, start: int, size: int) -> Bytes:
+def _part(mapped: mmap.mmap | bytearray, start: int, size: int) -> Bytes:
     if size < 0 or start + size > len(mapped):
         raise ValueError(f"claims {size} bytes in {max(0, len(mapped) - start)}")
     return np.frombuffer(mapped, np.uint8, size, start) if size else np.empty(0, np.uint8)
 
 
-def storages_behind(mapped: mmap.mmap, keys: Value, sizes: Mapping[str, int]) -> dict[str, Bytes]:
+def storages_behind(
+    file: BinaryIO, memory: mmap.mmap | bytearray, keys: Value, sizes: Mapping[str, int]
+) -> dict[str, Bytes]:
     """Return the storages behind the pickles of the old format, each of which begins with its number of elements.
 
     Raises ValueError if there are others than those that ``sizes`` has the bytes of.
@@ -71,7 +74,7 @@ def storages_behind(mapped: mmap.mmap, keys: Value, sizes: Mapping[str, int]) ->
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or set(keys) != set(sizes):
         raise ValueError("has other storages than its tensors need")
     for key in keys:
-        start = mapped.tell() + _COUNT
-        storages[key] = _part(mapped, start, sizes[key])
-        mapped.seek(start + sizes[key])
+        start = file.tell() + _COUNT
+        storages[key] = _part(memory, start, sizes[key])
+        file.seek(start + sizes[key])
     return storages

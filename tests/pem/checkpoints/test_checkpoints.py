@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections import OrderedDict
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from pem_edge import pem
@@ -107,6 +109,25 @@ def test_our_own_format_keeps_every_bit(checkpoint: Checkpoint, tmp_path: Path) 
     model = pem.load(checkpoint(STDC1))
     pem.save(model, tmp_path / "model.safetensors")
     assert_same(pem.load(tmp_path / "model.safetensors"), model)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("training", {"std": [0, 0, 0]}, "and deviations above 0: save it again"),
+        ("training", {"std": [1, 1, -1]}, "and deviations above 0: save it again"),
+        ("training", {"mean": [1e9, 0, 0]}, "expected a mean within them"),
+        ("training", {"mean": [1, 2]}, "Expected `array` of length 3"),
+        ("categories", [{"name": "road"}], "a list of COCO categories"),
+        ("categories", 5, "a list of COCO categories"),
+    ],
+)
+def test_what_a_safetensors_file_says_of_its_weights_is_not_believed_blindly(
+    key: str, value: object, expected: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file(dict(pem.build("pem-nano", num_classes=1).state_dict()), path, {key: json.dumps(value)})
+    assert expected in refusal(path)
 
 
 @pytest.mark.parametrize("name", pem.VARIANTS)

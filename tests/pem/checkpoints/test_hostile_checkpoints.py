@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from pem_edge import pem
-from pem_edge.pem.checkpoints.formats.numpy_pickles import read_numpy_pickle
+from pem_edge.pem.checkpoints.formats.plain_pickles import read_pickle
 from pem_edge.runtime.errors import CheckpointError
 from reference.hostile.pickles import HOSTILE
 
@@ -66,7 +66,7 @@ def test_arrays_of_plain_numbers_come_back_as_they_were(protocol: int, dtype: st
     }
     path = tmp_path / "arrays.pkl"
     path.write_bytes(pickle.dumps({"model": expected, "number": np.float32(3)}, protocol=protocol))
-    found = read_numpy_pickle(path)
+    found = read_pickle(path)
     assert found["number"] == 3
     for name, values in expected.items():
         np.testing.assert_array_equal(found["model"][name], values)
@@ -77,7 +77,7 @@ def test_an_array_under_several_names_is_under_all_of_them(tmp_path: Path) -> No
     array = np.arange(1000, dtype=np.float32)
     path = tmp_path / "arrays.pkl"
     path.write_bytes(pickle.dumps({"w": array, "model": {"b": array, "deep": {"c": array}}}))
-    found = read_numpy_pickle(path)
+    found = read_pickle(path)
     for each in (found["w"], found["model"]["b"], found["model"]["deep"]["c"]):
         np.testing.assert_array_equal(each, array)
 

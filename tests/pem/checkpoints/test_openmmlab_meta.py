@@ -144,17 +144,46 @@ def test_nothing_is_refused_without_such_a_configuration(meta: object) -> None:
     check(document(meta), "a.pth")
 
 
+HALF = (127.5, 127.5, 127.5)
+ONE = (1.0, 1.0, 1.0)
+
+
 @pytest.mark.parametrize(
     ("text", "mean", "std"),
     [
         (OURS, None, None),
         (2 * OURS.replace("57.12", "58"), None, (58.395, 58.0, 57.375)),
-        ("mean=[127.5, 127.5, 127.5], std=[1, 1, 1]", (127.5, 127.5, 127.5), (1.0, 1.0, 1.0)),
-        ("mean=[1, 2, 3], mean=[1, 2, 4]", None, None),
-        ("mean=[1, 2], std=[0, 1, 1]", None, None),
-        ("mean=[..,.. 1], std=[" + 1000 * "1, " + "]", None, None),
+        ("mean=[127.5, 127.5, 127.5], std=[1, 1, 1]", HALF, ONE),
+        ("mean=(127.5, 127.5, 127.5,), std=(1., 1., 1.)", HALF, ONE),
+        ("mean=[1.275e2, 1275e-1, 127.5], std=(\n    1e+0,\n    1,\n    1.0\n)", HALF, ONE),
+        ("{'mean': [127.5, 127.5, 127.5], \"std\": (1, 1, 1)}", HALF, ONE),
+        ("mean=[-1, 0, 1], std=[1, 1, 1]", (-1.0, 0.0, 1.0), ONE),
+        ("init_cfg=dict(std=0.02), target_stds=[0.1, 0.1], loss=dict(reduction='mean')", None, None),
     ],
 )
 def test_normalization_unlike_ours_is_read(text: str, mean: object, std: object) -> None:
-    described = describe(document({"cfg": text}))
-    assert (described.mean, described.std) == (mean, std)
+    said: list[str] = []
+    described = describe(document({"cfg": text}), said.append)
+    assert (described.mean, described.std, said) == (mean, std, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("mean=[1, 2, 3], mean=(1, 2,\n 4)", "mean of pixels: the configuration says '[1, 2, 3], [1, 2, 4]'"),
+        ("mean=[1, 2]", "mean of pixels: the configuration says '[1, 2]'"),
+        ("mean=[1e9, 2, 3]", "mean of pixels: the configuration says '[1e9, 2, 3]'"),
+        ("mean=[..,.. 1]", "mean of pixels: the configuration says '[..,.. 1]'"),
+        ("std=[0, 1, 1]", "std of pixels: the configuration says '[0, 1, 1]'"),
+        ("std=(nan, 1, 1)", "std of pixels: the configuration says '[nan, 1, 1]'"),
+        ("std=[" + 1000 * "1, " + "]", "std of pixels: the configuration says '[1, 1, "),
+    ],
+)
+def test_normalization_that_cannot_be_used_is_said(text: str, shown: str) -> None:
+    said: list[str] = []
+    described = describe(document({"cfg": text}), said.append)
+    assert (described.mean, described.std) == (None, None)
+    (note,) = said
+    assert note.startswith(f"took ImageNet's {shown}")
+    assert "\n" not in note
+    assert len(note) < 400

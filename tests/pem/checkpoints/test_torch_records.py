@@ -9,12 +9,15 @@ import enum
 import functools
 import io
 import pathlib
+import pickle
 import struct
 import subprocess
 import sys
+import tarfile
 import tracemalloc
 import types
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +32,10 @@ from pem_edge.pem.checkpoints.formats.leaves import leaves
 from pem_edge.pem.checkpoints.formats.torch_files import read_torch_file
 from pem_edge.runtime.errors import CheckpointError
 from reference.hostile import torch_files as hostile
-from reference.hostile.pickles import named
+from reference.hostile.pickles import data, named
 
 HISTORY = "mmengine.logging.history_buffer"
-FORMATS = {
+FORMATS: dict[str, dict[str, Any]] = {
     "archive": {},
     "archive of protocol 4": {"pickle_protocol": 4},
     "old": {"_use_new_zipfile_serialization": False},
@@ -106,7 +109,7 @@ def single(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def test_weights_load_whatever_objects_are_beside_them(form: str, tool: types.ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "iter_9.pth"
     document = {**beside(tool), "state_dict": collections.OrderedDict(state())}
-    torch.save(document, path, **FORMATS[form])  # type: ignore[arg-type]  # options of several types
+    torch.save(document, path, **FORMATS[form])
     sys.modules.pop(HISTORY)
     said: list[str] = []
     found = checkpoints.read(path, said.append)
@@ -155,7 +158,7 @@ def test_a_whole_model_is_named_and_the_cure_said(wrap: Any, tmp_path: Path) -> 
 @pytest.mark.parametrize("form", FORMATS)
 def test_records_hold_the_same_tensors_as_pytorchs_loader_reads(form: str, tmp_path: Path) -> None:
     path = tmp_path / "model.pth"
-    torch.save({"model": state(), "list": [torch.arange(3)]}, path, **FORMATS[form])  # type: ignore[arg-type]  # as above
+    torch.save({"model": state(), "list": [torch.arange(3)]}, path, **FORMATS[form])
     expected, found = torch.load(path, weights_only=form != "archive of protocol 4"), torch_records.read(path)
     assert found["model"].keys() == expected["model"].keys()
     for name, tensor in expected["model"].items():
@@ -163,6 +166,64 @@ def test_records_hold_the_same_tensors_as_pytorchs_loader_reads(form: str, tmp_p
         assert found["model"][name].stride() == tensor.stride()
     assert found["model"]["backbone.tied"].data_ptr() == found["model"]["backbone.stem.conv.weight"].data_ptr()
     torch.testing.assert_close(found["list"], expected["list"])
+
+
+def _dump(document: object, path: Path, protocol: int = 4) -> None:
+    path.write_bytes(pickle.dumps(document, protocol))
+
+
+WRITERS: dict[str, Callable[[Any, Path], None]] = {
+    **{form: functools.partial(torch.save, **options) for form, options in FORMATS.items()},
+    **{
+        f"old, of protocol {number}": functools.partial(
+            torch.save, _use_new_zipfile_serialization=False, pickle_protocol=number
+        )
+        for number in (1, 3, 4, 5)
+    },
+    **{f"pickle of protocol {protocol}": functools.partial(_dump, protocol=protocol) for protocol in range(2, 6)},
+}
+
+
+@pytest.mark.parametrize("suffix", [".pkl", ".pth", ".bin", ".tar"])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_files_are_told_by_their_first_bytes(writer: str, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"model{suffix}"
+    WRITERS[writer]({"model": state(), "__author__": "third_party", "matching_heuristics": True}, path)
+    torch.testing.assert_close(checkpoints.read(path, lambda _: None), single(state()), rtol=0, atol=0)
+
+
+def test_arrays_that_were_pickled_load_under_any_suffix(tmp_path: Path) -> None:
+    _dump({"model": {"backbone.w": np.arange(4.0)}}, path := tmp_path / "arrays.pth")
+    torch.testing.assert_close(checkpoints.read(path), {"backbone.w": torch.arange(4.0)})
+
+
+def test_a_tar_archive_is_named_and_the_cure_said(tmp_path: Path) -> None:
+    with tarfile.open(path := tmp_path / "model.pth.tar", "w") as file:
+        file.addfile(tarfile.TarInfo("storages"))
+    with pytest.raises(CheckpointError, match=r"model\.pth\.tar is a tar archive, .*: .* torch\.save what torch\.load"):
+        checkpoints.read(path)
+
+
+EIGHTHS = [each for name, each in vars(torch).items() if name.startswith("float8_")]
+
+
+@pytest.mark.parametrize("dtype", EIGHTHS, ids=str)
+@pytest.mark.parametrize("writer", WRITERS)
+def test_weights_of_eight_bits_load(dtype: torch.dtype, writer: str, tmp_path: Path) -> None:
+    path, weights = tmp_path / "model.pth", torch.tensor([0.5, 1, 2]).to(dtype)
+    WRITERS[writer]({"model": {"backbone.w": weights, "decoder.b": torch.ones(2)}}, path)
+    expected = {"backbone.w": torch.tensor([0.5, 1, 2]), "decoder.b": torch.ones(2)}
+    torch.testing.assert_close(checkpoints.read(path, lambda _: None), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_weights_of_a_type_that_is_no_number_are_named(writer: str, tmp_path: Path) -> None:
+    path, weights = tmp_path / "model.pth", torch.zeros(2, dtype=torch.uint8).view(torch.bits8)
+    WRITERS[writer]({"model": {"backbone.w": weights, "decoder.b": torch.ones(2)}}, path)
+    with pytest.raises(
+        CheckpointError, match=r"model\.pth: model\.backbone\.w is a tensor of type bits8, expected dense"
+    ):
+        checkpoints.read(path)
 
 
 def test_a_compressed_archive_loads(tmp_path: Path) -> None:
@@ -181,6 +242,17 @@ def test_what_was_made_to_break_the_reader_is_refused(kind: str, tmp_path: Path)
     with pytest.raises(CheckpointError) as caught:
         checkpoints.read(path, lambda _: None)
     assert "gift.pth" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", hostile.DUMPED)
+@pytest.mark.parametrize("suffix", [".pkl", ".pth"])
+def test_what_pickle_dump_wrote_to_break_the_reader_is_refused(kind: str, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"gift{suffix}"
+    path.write_bytes(hostile.DUMPED[kind])
+    with pytest.raises(CheckpointError) as caught:
+        checkpoints.read(path, lambda _: None)
+    assert path.name in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -213,6 +285,8 @@ def test_the_names_of_many_values_take_little_memory() -> None:
 def test_a_file_like_the_hostile_ones_without_their_fault_loads(tmp_path: Path) -> None:
     path = tmp_path / "fine.pth"
     path.write_bytes(hostile.odd(hostile.tensor(hostile.storage())))
+    torch.testing.assert_close(checkpoints.read(path, lambda _: None), {"w": torch.tensor([1.0, 2, 3, 4])})
+    path.write_bytes(hostile.dumped(hostile.loaded(data(hostile.saved(hostile.storage())))))
     torch.testing.assert_close(checkpoints.read(path, lambda _: None), {"w": torch.tensor([1.0, 2, 3, 4])})
 
 

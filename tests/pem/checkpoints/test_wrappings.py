@@ -75,6 +75,19 @@ WRAPPINGS: dict[str, Wrapping] = {
             "--part model-ema or --part shadow takes those"
         ],
     ),
+    "averages whose names are in camel case": (
+        "both.pth",
+        lambda state: {"emaModel": zeros(state), "netEMA": zeros(state), "EMAWeights": zeros(state), "net": state},
+        [
+            "took the weights net, not their averages over training (emaModel, netEMA, EMAWeights): "
+            "--part emaModel or --part netEMA or --part EMAWeights takes those"
+        ],
+    ),
+    "weights that are only spelled like averages": (
+        "cinema.pth",
+        lambda state: {"cinemaNet": state, "net": {"emanate": torch.ones(1)}},
+        ["left out 1 tensor in net"],
+    ),
     "weights that are called optimal": (
         "optimal.pth",
         lambda state: {"optimal": state, "optimizer": {"net": zeros(state)}},

@@ -1,26 +1,22 @@
-"""Reads detectron2's ``.pkl`` files, which are pickled dictionaries of NumPy arrays.
+"""Builds NumPy arrays from the records of pickles.
 
-Nothing in them is run: NumPy's own constructors crash the process when a file calls them with the right arguments.
+Nothing is run: NumPy's own constructors crash the process when a file calls them with the right arguments.
 Arrays are built here, from a shape, a plain numeric type, and exactly as many bytes as these take.
 """
 
 from __future__ import annotations
 
 import codecs
-import io
 import math
 import re
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pem_edge.pem.checkpoints.formats.inert_pickle import Call, Name, Value, read
-from pem_edge.runtime.errors import CheckpointError
-from pem_edge.runtime.outside.reading import reading
+from pem_edge.pem.checkpoints.formats.inert_pickle import Call, Name, Value
 
 _CORES = ("numpy.core", "numpy._core")
-_ADMITTED = {
+ADMITTED = {
     Name("collections", "OrderedDict"),
     Name("_codecs", "encode"),
     Name("__builtin__", "bytes"),
@@ -36,20 +32,6 @@ _DTYPE = re.compile(r"[<>=|]?(f[248]|[iu][1248]|b1)")
 MOST_DIMENSIONS = 32
 LARGEST = 1 << 40
 """Limits on the dimensions of an array, and on each size; products of larger numbers take forever."""
-
-
-def read_numpy_pickle(path: Path) -> Value:
-    """Return the document in a ``.pkl`` file, with arrays as NumPy arrays. Raises CheckpointError."""
-
-    def admit(name: Name) -> None:
-        if name not in _ADMITTED:
-            raise CheckpointError(
-                f"{path} asks to run {name}, which arrays do not need: it was not loaded; do not trust this file"
-            )
-
-    with reading(path, CheckpointError, expected="a checkpoint", cure="download it again"):
-        data = path.read_bytes()
-        return Arrays(budget=len(data)).interpret(read(io.BytesIO(data), admit))
 
 
 class Arrays:
@@ -100,8 +82,14 @@ class Arrays:
             case _:
                 return call
 
+    def spend(self, count: int) -> None:
+        """Take the bytes of a copy from the budget. Raises ValueError if the file has fewer."""
+        self._budget -= count
+        if self._budget < 0:
+            raise ValueError("has arrays of more bytes than the file")
+
     def _array(self, shape: Value, dtype: Value, data: Value, order: str) -> NDArray[np.generic]:
-        kind, content = _dtype(dtype), _bytes(data)
+        kind, content = _dtype(dtype), bytes_of(data)
         if (
             not isinstance(shape, tuple)
             or len(shape) > MOST_DIMENSIONS
@@ -110,9 +98,7 @@ class Arrays:
             raise ValueError("has an array without a shape")
         if math.prod(shape) * kind.itemsize != len(content):
             raise ValueError(f"has an array of shape {shape} and type {kind} in {len(content)} bytes")
-        self._budget -= len(content)
-        if self._budget < 0:
-            raise ValueError("has arrays of more bytes than the file")
+        self.spend(len(content))
         array = np.frombuffer(content, kind).reshape(shape, order="F" if order == "F" else "C")
         return array.astype(kind.newbyteorder("="), order="C")
 
@@ -132,7 +118,8 @@ def _dtype(value: Value) -> np.dtype[np.generic]:
     return np.dtype(text).newbyteorder(order)
 
 
-def _bytes(value: Value) -> bytes | bytearray:
+def bytes_of(value: Value) -> bytes | bytearray:
+    """Return what a pickle of any protocol means by bytes. Raises ValueError if it is something else."""
     match value:
         case bytes() | bytearray():
             return value
