@@ -23,7 +23,7 @@ from pem_edge.export.graph.operation_forms import Forms, resolve
 from pem_edge.runtime.artifacts import artifact, labels, pairs
 from pem_edge.runtime.artifacts.manifest import Manifest, Task, Thresholds, manifest_path
 from pem_edge.runtime.backends.tensorrt import plugins
-from pem_edge.runtime.cli import console, output
+from pem_edge.runtime.cli import console, output, signals
 from pem_edge.runtime.errors import ExportError
 from pem_edge.runtime.files import make_folder, refuse_existing
 from pem_edge.runtime.verification import verify as verification
@@ -116,7 +116,8 @@ def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitSta
     has_plugin, suffix = _find_plugin(machine, request), ".onnx" if machine is None else ".engine"
     make_folder(model_file(request.output, "", suffix, Path()).parent)
     chosen = labels.load(request.labels) if request.labels else None
-    from pem_edge.pem import checkpoints  # imports torch, which takes seconds: wrong options are reported sooner
+    with signals.held():  # an exception that passes through torch's C++ modules, half imported, aborts the process
+        from pem_edge.pem import checkpoints  # takes seconds: wrong options are reported sooner
 
     _say(f"reading {request.weights}")
     checkpoint = checkpoints.open_checkpoint(request.weights, _say, revision=request.revision, part=request.part)
@@ -132,7 +133,8 @@ def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitSta
     if not request.overwrite:
         for path in (output, output.with_suffix(".onnx"), manifest_path(output)):
             refuse_existing(path)
-    from pem_edge.export.artifact import OnnxExport, export_onnx  # imports torch, too
+    with signals.held():
+        from pem_edge.export.artifact import OnnxExport, export_onnx  # imports torch's exporter
 
     export = OnnxExport(
         model=model,

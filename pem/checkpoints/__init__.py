@@ -15,7 +15,7 @@ from pem_edge.pem.checkpoints.description import Description
 from pem_edge.pem.checkpoints.descriptions import describe, transformers_config
 from pem_edge.pem.checkpoints.formats import read_file, safetensors_files
 from pem_edge.pem.checkpoints.formats.inert_pickle import Value
-from pem_edge.pem.checkpoints.formats.unchanged import unchanged
+from pem_edge.pem.checkpoints.formats.unchanged import Stamp, require_unchanged, unchanged
 from pem_edge.pem.checkpoints.identify import identify
 from pem_edge.pem.checkpoints.places import DEMO, DEMO_FILE, Place, locate
 from pem_edge.pem.checkpoints.wrappings import unwrap
@@ -41,15 +41,22 @@ class Checkpoint:
         model: The model with its weights in single precision, on the CPU, in evaluation mode.
         description: What is known of the weights beside their tensors.
         place: Where they were found.
+        stamps: What tells whether their files are still those that were read.
     """
 
     model: PEM
     description: Description
     place: Place
+    stamps: tuple[Stamp, ...]
 
     def weights(self) -> Weights:
-        """Return the files' names and hashes, which takes a while, and their origin."""
+        """Return the files' names and hashes, which takes a while, and their origin.
+
+        Raises:
+            CheckpointError: If a file changed since it was read.
+        """
         first, *parts = (FileHash(path.name, sha256(path)) for path in self.place.files)
+        require_unchanged(self.place.files, self.stamps)
         return Weights(
             first.file,
             first.sha256,
@@ -93,16 +100,16 @@ def open_checkpoint(
     """
     place = locate(source, say, revision, admit=lambda folder: transformers_config.read(folder, _say_nothing))
     config, told = (None, None) if place.folder is None else transformers_config.read(place.folder, say)
-    with unchanged(place.files):
+    with unchanged(place.files) as stamps:
         document = _read_files(place)
         state = _to_model(document, place, say, part)
-    model = identify(state, place.name, say)
-    if config is not None:
-        transformers_config.check(config, model, place.name)
-    model.load_state_dict(state)
-    description = describe(place, told, document, model.variant, model.num_classes, say)
+        model = identify(state, place.name, say)
+        if config is not None:
+            transformers_config.check(config, model, place.name)
+        model.load_state_dict(state)
+        description = describe(place, told, document, model.variant, model.num_classes, say)
     model.normalize = Normalization(description.mean or MEAN, description.std or STD)
-    return Checkpoint(model.eval(), description, place)
+    return Checkpoint(model.eval(), description, place, stamps)
 
 
 def read(path: str | Path, say: Say = _log.warning, part: str | None = None) -> dict[str, Tensor]:

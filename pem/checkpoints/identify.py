@@ -71,13 +71,18 @@ def identify(state: dict[str, Tensor], source: str, say: Say = lambda _text: Non
     for name, tensor in model.state_dict().items():
         if name.endswith(_COUNTER):
             state.setdefault(name, tensor)
-        if tensor.is_floating_point() and not state[name].is_floating_point():
-            kind = str(state[name].dtype).removeprefix("torch.")
-            raise CheckpointError(
-                f"{source}: {name} holds numbers of type {kind}, expected floating-point ones: give the weights from "
-                "before they were quantized"
-            )
+        require_floats(name, state[name], tensor, source)
     return model
+
+
+def require_floats(name: str, given: Tensor, needed: Tensor, source: str) -> None:
+    """Raise CheckpointError if the tensor ``given`` holds integers where ``needed`` holds floating-point numbers."""
+    if needed.is_floating_point() and not given.is_floating_point():
+        kind = str(given.dtype).removeprefix("torch.")
+        raise CheckpointError(
+            f"{source}: {name} holds numbers of type {kind}, expected floating-point ones: give the weights from "
+            "before they were quantized"
+        )
 
 
 def _nearest(state: dict[str, Tensor], num_classes: int, num_queries: int) -> tuple[Variant, Differences]:

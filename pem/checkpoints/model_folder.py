@@ -18,6 +18,9 @@ CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 WHOLE = ("model.safetensors", "pytorch_model.bin")
 """The files that hold all weights, the one to prefer first; each may be in parts that an index names instead."""
 
+_VARIANT = re.compile(r"(pytorch_)?model(\.[a-z0-9_]+)?\.(safetensors|bin)", re.IGNORECASE)
+"""Matches the same with a variant of ``save_pretrained`` in between, such as ``model.fp16.safetensors``."""
+
 INDEX = "{}.index.json"
 """Name of the index of a file that is in parts."""
 
@@ -48,11 +51,18 @@ def weights_in(folder: Path) -> tuple[Path, ...]:
         if index.is_file():
             return _all_there(tuple(folder / part for part in read_index(index, Path(whole).suffix)), folder)
     names = sorted(each.name for each in folder.iterdir())
+    if len(variants := [name for name in names if is_whole(name)]) == 1:
+        return (folder / variants[0],)
     found = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if names[_SHOWN:] else "")
     cure = MERGE if "adapter_config.json" in names else "copy them there, or give another folder"
     raise CheckpointError(
         f"{folder} has no weights, expected {' or '.join(WHOLE)}, whole or in parts; it has {found}: {cure}"
     )
+
+
+def is_whole(name: str) -> bool:
+    """Return whether transformers gives this name to a file with all weights, or with all of a variant."""
+    return _VARIANT.fullmatch(name) is not None
 
 
 def require_no_dangling(path: Path) -> None:

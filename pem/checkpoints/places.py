@@ -11,7 +11,7 @@ from pathlib import Path
 from pem_edge.pem import public_weights
 from pem_edge.pem.checkpoints import hub
 from pem_edge.pem.checkpoints.formats import SUFFIXES
-from pem_edge.pem.checkpoints.model_folder import CONFIG, INDEX, MERGE, WHOLE, require_no_dangling, weights_in
+from pem_edge.pem.checkpoints.model_folder import CONFIG, INDEX, MERGE, WHOLE, is_whole, require_no_dangling, weights_in
 from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.outside.reading import reading
@@ -81,6 +81,8 @@ def locate(
     if not isinstance(source, (str, os.PathLike)) or source == "":  # which pathlib takes for the current folder
         raise CheckpointError(f"the checkpoint is {brief(source)}, expected a path: give it as a str or a Path")
     text, path = str(source), Path(source)
+    if not text.isprintable() and any("\ud800" <= each <= "\udfff" for each in text):
+        raise CheckpointError(f"the name {brief(text)} is not UTF-8, as a manifest's names are: give the file another")
     with reading(path, CheckpointError, expected="a checkpoint", cure="give the path of a file or folder"):
         is_here = text == DEMO or path.exists()
     if not is_here and hub.is_name(text):
@@ -91,7 +93,7 @@ def locate(
     if text == DEMO:
         return Place(DEMO, (DEMO_FILE,))
     if path.is_dir():
-        _require_model(path)
+        _require_model(path, say)
         return Place(text, weights_in(path), path)
     return _file(path)
 
@@ -104,15 +106,17 @@ def _file(path: Path) -> Place:
         )
     if path.name in _BESIDE or _PART.fullmatch(path.name):
         raise CheckpointError(f"{path} is one of several files of a model, expected its folder: give {path.parent}")
-    is_transformers = path.name.lower() in WHOLE and (path.parent / CONFIG).is_file()
+    is_transformers = is_whole(path.name) and (path.parent / CONFIG).is_file()
     return Place(str(path), (path,), path.parent if is_transformers else None)
 
 
-def _require_model(folder: Path) -> None:
+def _require_model(folder: Path, say: Say) -> None:
     """Raise CheckpointError unless ``folder`` is one that transformers wrote."""
     with reading(folder, CheckpointError, expected="a folder with a model", cure="name another folder"):
         names = sorted(each.name for each in folder.iterdir())
         if (folder / CONFIG).is_file():
+            if "adapter_config.json" in names:
+                say(f"left out the adapter beside the weights in {folder}: {MERGE} to have it in them")
             return
         found = [name for name in names if Path(name).suffix.lower() in SUFFIXES and (folder / name).is_file()]
     require_no_dangling(folder / CONFIG)

@@ -14,6 +14,7 @@ from pem_edge.pem.checkpoints.formats.pickled_names import class_of, is_foreign,
 from pem_edge.pem.checkpoints.names.foreign import SUPPORTED, name_of_pickle
 from pem_edge.pem.checkpoints.weight_sets import Part
 from pem_edge.runtime.errors import CheckpointError
+from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.plurals import first_few, plural
 from pem_edge.runtime.progress import Say
 
@@ -90,7 +91,7 @@ def _default(found: list[Part]) -> Part:
 
     def rank(part: Part) -> tuple[bool, bool, bool, int, bool, int]:
         count, steps = len(part.tensors), part.name.split(".")
-        return not part.holds_model, 2 * count < most, part.is_average, -count, steps[0] not in _USUAL, len(steps)
+        return not part.holds_model, part.is_average, 2 * count < most, -count, steps[0] not in _USUAL, len(steps)
 
     return min(found, key=rank)
 
@@ -107,7 +108,8 @@ def _tell_choice(chosen: Part, others: list[Part], say: Say) -> None:
     averages = [each.name for each in others if each.is_average]
     name = "at the top" if chosen.name == "top" else chosen.name
     if chosen.is_average:
-        say(f"the weights are averages over training ({name}), there are no others")
+        lacking = "there are no others" if all(each.is_average for each in others) else "others are of no whole model"
+        say(f"the weights are averages over training ({name}), {lacking}")
     elif averages:
         say(
             f"took the weights {name}, not their averages over training ({first_few(averages)}): "
@@ -132,8 +134,17 @@ def _taken(chosen: Part, say: Say) -> dict[str, Tensor]:
     for wrapper in _WRAPPERS:
         if any(wrapper in name for name in state):
             say(f"took {wrapper!r} out of the names of tensors")
-            state = {name.replace(wrapper, ""): each for name, each in state.items()}
+            state = _without(wrapper, state)
     return state
+
+
+def _without(wrapper: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return ``state`` with ``wrapper`` taken out of its names. Raises ValueError if two of them are then the same."""
+    bare: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        if bare.setdefault(name.replace(wrapper, ""), tensor) is not tensor:
+            raise ValueError(f"has the tensor {brief(name)} with {wrapper!r} and without")
+    return bare
 
 
 def _tensor(value: Value) -> Tensor:

@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from pem_edge.pem import checkpoints
+from pem_edge.pem.checkpoints.identify import require_floats
 from pem_edge.pem.checkpoints.names import classifiers
 from pem_edge.pem.model import PEM
 from pem_edge.runtime.errors import CheckpointError
@@ -45,6 +46,8 @@ def load_backbone(model: PEM, source: str | Path, say: Say) -> None:
             f"{source} does not fit the backbone of {model.variant}: {len(missing)} tensors are missing"
             f"{_example(missing)}, {len(misshapen)} have another shape{_example(misshapen)}"
         )
+    for name, tensor in needed.items():
+        require_floats(name, state.get(name, tensor), tensor, str(source))
     fitting: dict[str, Tensor] = {name: state.get(name, tensor) for name, tensor in needed.items()}
     model.backbone.load_state_dict(fitting)
 

@@ -12,6 +12,8 @@ from threading import Event, Thread, current_thread, main_thread
 from types import FrameType
 from typing import TypeAlias
 
+from pem_edge.runtime.errors import PemError
+
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that ask a command to end."""
 
@@ -54,14 +56,15 @@ def must_stop() -> bool:
 def caused(error: BaseException) -> bool:
     """Return whether ``error`` was raised from the end that a signal asked for, which libraries take for their failure.
 
-    A module in C++, say, that is interrupted while it is imported raises ImportError. An error that only happened while
-    the command ended, such as a full disk, is not such a one.
+    A module in C++, say, that is interrupted while it is imported raises ImportError. An error of ours that only
+    happened while the command ended, such as a full disk, is not such a one.
     """
+    is_ours = isinstance(error, PemError)
     causes: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and cause not in causes:  # an exception may be its own cause
         causes.append(cause)
-        cause = cause.__cause__
+        cause = cause.__cause__ or (None if is_ours else cause.__context__)
     return any(isinstance(each, AskedToEnd) for each in causes)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from pem_edge.pem.checkpoints.formats.inert_pickle import Value
 
-_LONGEST_NAME = 1000
+_LONGEST_NAME = 200
 
 
 def leaves(document: Value) -> Iterator[tuple[str, Value]]:

@@ -12,6 +12,7 @@ from safetensors.torch import save as save_bytes
 from torch import Tensor
 
 from pem_edge.pem.checkpoints.description import Description, are_deviations, are_means
+from pem_edge.pem.checkpoints.formats.arrays import LARGEST, MOST_DIMENSIONS
 from pem_edge.pem.model import MEAN, STD, Channels
 from pem_edge.runtime.artifacts.labels import parse
 from pem_edge.runtime.artifacts.manifest import Task
@@ -42,9 +43,22 @@ class _Training(msgspec.Struct, frozen=True, omit_defaults=True):
 def read(path: Path) -> dict[str, Tensor]:
     """Return all tensors of the file by name, over the file's own memory. Raises CheckpointError."""
     try:
+        _require_plain_shapes(path)
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is damaged or not a safetensors file ({error}): download it again") from error
+
+
+def _require_plain_shapes(path: Path) -> None:
+    """Raise CheckpointError for shapes that PyTorch does not have, or takes forever to say so."""
+    with safe_open(path, "pt") as file:
+        for name in file.keys():  # noqa: SIM118  # it is no dictionary
+            shape = file.get_slice(name).get_shape()
+            if len(shape) > MOST_DIMENSIONS or max(shape, default=0) >= LARGEST:
+                raise CheckpointError(
+                    f"{path}: {brief(name)} is a tensor of {len(shape)} dimensions, the largest of {max(shape)}, "
+                    "expected weights: download it again"
+                )
 
 
 def describe(path: Path) -> Description:

@@ -35,6 +35,8 @@ def oddity(call: Call) -> str | None:
             return None
         case function, _ if function.removeprefix(_REBUILD) not in _PLAIN:
             return f"made by {function}"
+        case _, (_, _, _, _, _, _, {"neg": True} | {"conj": True}):
+            return "a tensor whose signs are beside it"
         case _, (Persistent(identity=("storage", Name(name=kind), *_)), *_) if kind not in _KINDS:
             return f"a tensor in a {kind}"
         case function, (_, _, _, _, _, _, Name(name=kind) as dtype, *_) if (

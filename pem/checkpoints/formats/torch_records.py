@@ -1,8 +1,9 @@
 """Reads what ``torch.save`` wrote without running anything, whatever objects are beside the weights.
 
 PyTorch's restricted loader refuses a whole file because of one object of a class that it does not know. Here the
-pickle is read as inert records, tensors are built from the records of tensors, and all others stay records. The file is
-mapped into memory: what is not used of it, such as the state of an optimizer, is not read.
+pickle is read as inert records, tensors are built from the records of tensors, and all others stay records. A large
+file is mapped into memory: what is not used of it, such as the state of an optimizer, is not read. Another one is read:
+if a mapped file is cut short meanwhile, touching it ends the process.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pem_edge.pem.checkpoints.formats import inert_pickle
 from pem_edge.pem.checkpoints.formats.inert_pickle import Name, Value
 from pem_edge.pem.checkpoints.formats.pickled_names import is_suspect, written
 from pem_edge.pem.checkpoints.formats.tensors import Tensors, claimed_sizes
-from pem_edge.pem.checkpoints.formats.torch_storages import ARCHIVE, Archive, Bytes, storages_behind
+from pem_edge.pem.checkpoints.formats.torch_storages import ARCHIVE, Archive, Bytes, Memory, storages_behind
 from pem_edge.pem.checkpoints.names.foreign import name_of_pickle
 from pem_edge.runtime.errors import CheckpointError
 
@@ -31,6 +32,9 @@ _BEGINNING = re.compile(
 """Matches the first pickle of these files, in all protocols."""
 
 _DEPTH = 6
+
+_LARGE = 2 << 30
+"""Bytes of files beyond which they are mapped."""
 
 
 def is_torch_file(head: bytes) -> bool:
@@ -54,18 +58,18 @@ def read(path: Path) -> Value:
             raise CheckpointError(refusal(path, written(name)))
 
     with path.open("rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    if mapped[: len(ARCHIVE)] == ARCHIVE:
-        archive = Archive(path, mapped)
+        is_large = path.stat().st_size > _LARGE
+        memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) if is_large else bytearray(file.read())
+    if memory[: len(ARCHIVE)] == ARCHIVE:
+        archive = Archive(path, memory)
         document = inert_pickle.read(io.BytesIO(archive.read("data.pkl").tobytes()), admit)
-        return Tensors(len(mapped), lambda key: archive.read(f"data/{key}")).interpret(document, _DEPTH)
-    document, storages = read_old(cast("BinaryIO", mapped), mapped, admit)
-    return Tensors(len(mapped), storages.__getitem__).interpret(document, _DEPTH)
+        return Tensors(len(memory), lambda key: archive.read(f"data/{key}")).interpret(document, _DEPTH)
+    pickles = cast("BinaryIO", memory) if isinstance(memory, mmap.mmap) else io.BytesIO(memory)
+    document, storages = read_old(pickles, memory, admit)
+    return Tensors(len(memory), storages.__getitem__).interpret(document, _DEPTH)
 
 
-def read_old(
-    file: BinaryIO, memory: mmap.mmap | bytearray, admit: Callable[[Name], object]
-) -> tuple[Value, dict[str, Bytes]]:
+def read_old(file: BinaryIO, memory: Memory, admit: Callable[[Name], object]) -> tuple[Value, dict[str, Bytes]]:
     """Return the document and the storages, by key, in the format before PyTorch 1.6.
 
     Args:

@@ -1,4 +1,4 @@
-"""Finds the bytes of what ``torch.save`` wrote in a file that is mapped into memory."""
+"""Finds the bytes of what ``torch.save`` wrote in the memory of its file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,15 @@ _COUNT = 8  # bytes of the number of elements before a storage in the format bef
 
 Bytes = NDArray[np.uint8]
 
+Memory: TypeAlias = "mmap.mmap | bytearray"
+"""The bytes of a file."""
+
 
 class Archive:
     """The entries of an archive below its folder, in the memory of the file."""
 
-    def __init__(self, path: Path, mapped: mmap.mmap) -> None:
-        self._mapped = mapped
+    def __init__(self, path: Path, memory: Memory) -> None:
+        self._memory = memory
         self._zip = zipfile.ZipFile(path)
         entries = self._zip.infolist()
         twice = [name for name, count in Counter(entry.filename for entry in entries).items() if count > 1]
@@ -50,22 +53,20 @@ class Archive:
                 return np.frombuffer(bytearray(opened.read(entry.file_size)), np.uint8)
         if entry.compress_type != zipfile.ZIP_STORED:  # of these, zipfile inflates all before it looks at the size
             raise ValueError(f"compresses the entry {name} by a method that torch.save does not have")
-        header = self._mapped[entry.header_offset : entry.header_offset + _LOCAL_HEADER]
+        header = self._memory[entry.header_offset : entry.header_offset + _LOCAL_HEADER]
         if header[: len(ARCHIVE)] != ARCHIVE or len(header) < _LOCAL_HEADER or entry.flag_bits & 1:
             raise ValueError(f"has no bytes of the entry {name}")
         start = entry.header_offset + _LOCAL_HEADER + sum(struct.unpack("<HH", header[-4:]))
-        return _part(self._mapped, start, entry.file_size)
+        return _part(self._memory, start, entry.file_size)
 
 
-def _part(mapped: mmap.mmap | bytearray, start: int, size: int) -> Bytes:
-    if size < 0 or start + size > len(mapped):
-        raise ValueError(f"claims {size} bytes in {max(0, len(mapped) - start)}")
-    return np.frombuffer(mapped, np.uint8, size, start) if size else np.empty(0, np.uint8)
+def _part(memory: Memory, start: int, size: int) -> Bytes:
+    if size < 0 or start + size > len(memory):
+        raise ValueError(f"claims {size} bytes in {max(0, len(memory) - start)}")
+    return np.frombuffer(memory, np.uint8, size, start) if size else np.empty(0, np.uint8)
 
 
-def storages_behind(
-    file: BinaryIO, memory: mmap.mmap | bytearray, keys: Value, sizes: Mapping[str, int]
-) -> dict[str, Bytes]:
+def storages_behind(file: BinaryIO, memory: Memory, keys: Value, sizes: Mapping[str, int]) -> dict[str, Bytes]:
     """Return the storages behind the pickles of the old format, each of which begins with its number of elements.
 
     Raises ValueError if there are others than those that ``sizes`` has the bytes of.

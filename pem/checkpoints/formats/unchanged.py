@@ -8,27 +8,31 @@ from pathlib import Path
 
 from pem_edge.runtime.errors import CheckpointError
 
+Stamp = tuple[int, ...]
+"""What changes with the content of a file."""
+
 
 @contextmanager
-def unchanged(paths: Sequence[Path]) -> Iterator[None]:
-    """Raise CheckpointError if a file changes during the ``with`` block, whatever the block makes of its bytes."""
-    before = [_stamp(path) for path in paths]
+def unchanged(paths: Sequence[Path]) -> Iterator[tuple[Stamp, ...]]:
+    """Yield the files' stamps; raise CheckpointError if one changes meanwhile, whatever is made of its bytes."""
+    before = tuple(_stamp(path) for path in paths)
     try:
-        yield
+        yield before
     except CheckpointError:
-        _require(paths, before)
+        require_unchanged(paths, before)
         raise
-    _require(paths, before)
+    require_unchanged(paths, before)
 
 
-def _require(paths: Sequence[Path], before: list[tuple[int, ...]]) -> None:
+def require_unchanged(paths: Sequence[Path], before: Sequence[Stamp]) -> None:
+    """Raise CheckpointError if the stamp of a file is not the one that it had."""
     for path, stamp in zip(paths, before, strict=True):
         if _stamp(path) != stamp:
             raise CheckpointError(f"{path} changed while it was read: wait until it is written, and try again")
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
-    """Return what changes with the content of a file, nothing of a file that is not there."""
+def _stamp(path: Path) -> Stamp:
+    """Return the stamp of a file, an empty one if it is not there."""
     try:
         found = path.stat()
     except OSError:

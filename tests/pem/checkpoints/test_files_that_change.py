@@ -18,6 +18,7 @@ from pem_edge import pem
 from pem_edge.pem import checkpoints
 from pem_edge.pem.checkpoints.formats import read_file
 from pem_edge.runtime.errors import CheckpointError
+from pem_edge.runtime.files import sha256
 
 SIZE = 1 << 20
 """Numbers in a tensor, whose pages are not all in the last one of a file that was cut short."""
@@ -105,3 +106,15 @@ def test_half_a_file_is_called_damaged_only_if_nobody_writes_it(
     monkeypatch.setattr(checkpoints, "read_file", read_while_it_is_written)
     with pytest.raises(CheckpointError, match=expected):
         checkpoints.read(path)
+
+
+def test_a_hash_is_that_of_what_was_read(tmp_path: Path) -> None:
+    """A training that replaces its checkpoint after that was read does not become what an artifact was made of."""
+    path, newer = tmp_path / "last.pth", tmp_path / "newer.pth"
+    for each in (path, newer):
+        torch.save(pem.build("pem-nano", 2).state_dict(), each)
+    checkpoint = checkpoints.open_checkpoint(path)
+    assert checkpoint.weights().sha256 == sha256(path)
+    newer.replace(path)
+    with pytest.raises(CheckpointError, match=r"last\.pth changed while it was read"):
+        checkpoint.weights()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import struct
 import subprocess
@@ -178,3 +179,31 @@ def test_layers_that_only_names_claim_are_not_built(number: str, tmp_path: Path)
     torch.save(state, tmp_path / "model.pth")
     with pytest.raises(CheckpointError, match="has no class head or no queries"):
         pem.load(tmp_path / "model.pth")
+
+
+def test_a_large_file_that_is_no_pickle_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # more than there is of memory; a hole takes nothing of the disk
+    with pytest.raises(CheckpointError, match=r"begins with b'.x00', which no pickle does"):
+        pem.load(path)
+
+
+@pytest.mark.parametrize("shape", [[1] * 70, [1] * 100_000, [(1 << 63) - 1, 0]], ids=["70", "100000", "empty"])
+def test_shapes_that_no_tensor_has_are_refused(shape: list[int], tmp_path: Path) -> None:
+    numbers = bytes(0 if 0 in shape else 4)
+    header = {"decoder.x": {"dtype": "F32", "shape": shape, "data_offsets": [0, len(numbers)]}}
+    encoded = json.dumps(header).encode()
+    (tmp_path / "model.safetensors").write_bytes(struct.pack("<Q", len(encoded)) + encoded + numbers)
+    with pytest.raises(
+        CheckpointError, match=rf"decoder\.x' is a tensor of {len(shape)} dimensions, .* expected weights"
+    ):
+        pem.load(tmp_path / "model.safetensors")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are UTF-8 there")
+def test_a_name_that_no_manifest_can_hold_is_refused(tmp_path: Path) -> None:
+    path = Path(f"{tmp_path}/bad\udcff.pth")
+    path.write_bytes(b"\x80\x02}.")
+    with pytest.raises(CheckpointError, match="is not UTF-8, as a manifest's names are: give the file another"):
+        pem.load(path)

@@ -141,7 +141,10 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
     "TensorFlow": (configured_and("tf_model.h5"), "it has config.json, tf_model.h5: copy them there"),
     "ONNX": (configured_and("model.onnx"), "it has config.json, model.onnx"),
     "GGUF": (configured_and("model.gguf"), "it has config.json, model.gguf"),
-    "a variant": (configured_and("model.fp16.safetensors"), "it has config.json, model.fp16.safetensors"),
+    "two variants": (
+        configured_and("model.bf16.safetensors", "model.fp16.safetensors"),
+        "it has config.json, model.bf16.safetensors, model.fp16.safetensors",
+    ),
     "many files": (configured_and(*(f"{k}.png" for k in range(9))), "5.png and 4 more: copy them there"),
     "the hub's cache": (cache, "is of the hub's cache, expected one model: give"),
     "dangling weights": (dangling("model.safetensors"), "model.safetensors is a link to a file that is not there"),

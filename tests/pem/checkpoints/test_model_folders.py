@@ -191,6 +191,26 @@ def test_a_backbone_of_timm_has_the_weights_of_transformers_own(timm: dict[str, 
     assert_same_weights(pem.load(written, print), expected)
 
 
+def test_a_variant_of_the_weights_has_the_configuration_beside_it(
+    opened: tuple[Checkpoint, list[str]], copy: Callable[[str], Path]
+) -> None:
+    """As ``save_pretrained(variant="fp16")`` names it."""
+    variant = copy("mine-semantic")
+    weights = (variant / "model.safetensors").rename(variant / "model.fp16.safetensors")
+    for source in (variant, weights):
+        checkpoint = open_checkpoint(source, print)
+        assert_same_weights(checkpoint.model, opened[0].model)
+        assert checkpoint.description.labels == opened[0].description.labels
+
+
+def test_an_adapter_beside_whole_weights_is_said_to_be_left_out(copy: Callable[[str], Path]) -> None:
+    adapted = copy("mine-semantic")
+    (adapted / "adapter_config.json").write_text("{}")
+    said: list[str] = []
+    open_checkpoint(adapted, said.append)
+    assert [line for line in said if line.startswith("left out the adapter")]
+
+
 def test_a_folder_of_the_hubs_cache_has_the_models_name(
     opened: tuple[Checkpoint, list[str]], copy: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -292,3 +292,18 @@ def test_only_the_weights_that_are_taken_must_be_finite(part: str | None, tmp_pa
 def test_another_architecture_keeps_its_names() -> None:
     names = ("network.encoder.backbone.blocks.0.norm1.bias", "network.q.weight", "network.class_head.bias")
     assert set(unwrap(small(names), quiet)) == set(names), "by which it is recognized as foreign"
+
+
+def test_a_small_student_is_preferred_to_a_large_teacher(weights: State, tmp_path: Path) -> None:
+    teacher = {f"{name}.{copy}": tensor for name, tensor in weights.items() for copy in range(3)}
+    torch.save({"student": weights, "teacher": teacher}, tmp_path / "distilled.pth")
+    said: list[str] = []
+    assert pem.load(tmp_path / "distilled.pth", said.append).variant == "pem-nano"
+    assert said == ["took the weights student, not their averages over training (teacher): --part teacher takes those"]
+
+
+def test_a_name_with_and_without_a_wrapper_is_refused(weights: State, tmp_path: Path) -> None:
+    wrapped = {name.replace("backbone.", "backbone._orig_mod."): tensor for name, tensor in weights.items()}
+    torch.save({**wrapped, **{name: tensor + 1 for name, tensor in weights.items()}}, tmp_path / "twice.pth")
+    with pytest.raises(CheckpointError, match=r"has the tensor 'backbone\..*' with '_orig_mod\.' and without"):
+        pem.load(tmp_path / "twice.pth", quiet)

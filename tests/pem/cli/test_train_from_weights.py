@@ -125,7 +125,7 @@ def test_the_class_head_stays_for_the_same_classes(
     theirs: tuple[str, ...] | None, ours: tuple[str, ...], said: str
 ) -> None:
     known = None if theirs is None else named(*theirs)
-    checkpoint = Checkpoint(TINY.build(2), Description(known), Place("their.pth", (Path("their.pth"),)))
+    checkpoint = Checkpoint(TINY.build(2), Description(known), Place("their.pth", (Path("their.pth"),)), ())
     head, heard = checkpoint.model.decoder.class_head, list[str]()
     if "anew" in said:
         with pytest.raises(TrainingError, match=r"their\.pth would start anew, for .* and --qat needs a trained one"):

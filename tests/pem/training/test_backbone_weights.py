@@ -177,3 +177,14 @@ def test_a_resnet_of_transformers_computes_the_same_here(tmp_path: Path) -> None
     pixels = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     expected = theirs.resnet(pixels).last_hidden_state
     torch.testing.assert_close(model.backbone(pixels)[3], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_quantized_weights_are_refused(tmp_path: Path) -> None:
+    model = pem.build("pem-nano", 2)
+    quantized = {
+        f"backbone.{name}": (127 * tensor.clamp(-1, 1)).to(torch.int8) if tensor.is_floating_point() else tensor
+        for name, tensor in model.backbone.state_dict().items()
+    }
+    torch.save(quantized, tmp_path / "int8.pth")
+    with pytest.raises(CheckpointError, match=r"holds numbers of type int8, expected floating-point ones"):
+        load_backbone(model, tmp_path / "int8.pth", print)

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from pem_edge.runtime.cli import output, signals
+from pem_edge.runtime.errors import OutputError
 from tests.helpers.processes import started
 
 PEM_RUN = [sys.executable, "-m", "pem_edge.runtime.cli.run"]
@@ -131,6 +132,12 @@ def test_an_end_that_a_library_takes_for_its_own_failure_is_an_end(number: signa
         [sys.executable, "-c", script, str(int(number))], capture_output=True, text=True, timeout=PATIENCE
     )
     assert (done.returncode, done.stderr) == (ENDS[number], "pem-try: interrupted\n")
+
+
+@pytest.mark.parametrize(("error", "is_end"), [(TypeError("odd"), True), (OutputError("the disk is full"), False)])
+def test_errors_of_libraries_on_the_way_out_are_the_end_and_ours_are_errors(error: Exception, is_end: bool) -> None:
+    error.__context__ = signals.AskedToEnd()
+    assert signals.caused(error) is is_end
 
 
 def test_an_error_that_is_its_own_cause_is_an_error() -> None:
