@@ -21,6 +21,7 @@ from pem_edge.export.cli.requests import (
 )
 from pem_edge.export.graph.operation_forms import Forms, resolve
 from pem_edge.runtime.artifacts import artifact, labels, pairs
+from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Manifest, Task, Thresholds, manifest_path
 from pem_edge.runtime.backends.tensorrt import plugins
 from pem_edge.runtime.cli import console, output, signals
@@ -120,7 +121,11 @@ def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitSta
         from pem_edge.pem import checkpoints  # takes seconds: wrong options are reported sooner
 
     _say(f"reading {request.weights}")
-    checkpoint = checkpoints.open_checkpoint(request.weights, _say, revision=request.revision, part=request.part)
+    given: dict[checkpoints.Question, object] = {"task": request.task, "labels": chosen}
+    asks = [question for question, answer in given.items() if answer is None]
+    checkpoint = checkpoints.open_checkpoint(
+        request.weights, _say, revision=request.revision, part=request.part, asks=asks
+    )
     model, known = checkpoint.model, checkpoint.description
     spec, task = request.input.spec(known.size), request.task or known.task or "panoptic"
     _say(
@@ -141,7 +146,7 @@ def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitSta
         checkpoint=checkpoint.weights(),
         output=output.with_suffix(".onnx"),
         input=spec,
-        labels=chosen or known.labels or labels.default(model.num_classes),
+        labels=chosen or known.labels or _default_labels(model.num_classes),
         task=task,
         forms=_forms(request, model, has_plugin),
         compact=request.compact,
@@ -149,6 +154,14 @@ def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitSta
         thresholds=_thresholds(request, task),
     )
     return export.output, export_onnx(export, _say)
+
+
+def _default_labels(num_classes: int) -> tuple[Label, ...]:
+    taken = f"those of {labels.BY_COUNT[num_classes]}" if num_classes in labels.BY_COUNT else "numbered things"
+    _say(
+        f"nothing names its {num_classes} classes: taken for {taken}; --labels FILE names them and says which are stuff"
+    )
+    return labels.default(num_classes)
 
 
 def _thresholds(request: GraphRequest, task: Task) -> Thresholds:

@@ -24,7 +24,7 @@ class InputRequest:
         size: The usual height and width; None for what the weights were trained for, or else 512x1024.
         batch: The usual number of images.
         dynamic: Whether sizes and batches may vary.
-        min_size: With ``dynamic``, the smallest; None for 128x128.
+        min_size: With ``dynamic``, the smallest; None for 128x128, or the usual size where that is smaller.
         max_size: With ``dynamic``, the largest; None for twice the usual size.
         max_batch: With ``dynamic``, the largest number of images; 1 fixes it.
 
@@ -53,7 +53,8 @@ class InputRequest:
         height, width = self.size or trained or DEFAULT_SIZE
         spec = InputSpec(height=height, width=width, batch=self.batch)
         if self.dynamic:
-            smallest, largest = self.min_size or DEFAULT_MIN_SIZE, self.max_size or (2 * height, 2 * width)
+            smallest = self.min_size or (min(DEFAULT_MIN_SIZE[0], height), min(DEFAULT_MIN_SIZE[1], width))
+            largest = self.max_size or (2 * height, 2 * width)
             spec = msgspec.structs.replace(
                 spec,
                 dynamic_batch=None if self.batch == self.max_batch == 1 else Range(1, self.batch, self.max_batch),
@@ -102,7 +103,7 @@ def _check_range(name: str, sizes: Range) -> None:
     if not sizes.least <= sizes.usual <= sizes.most:
         raise ExportError(
             f"the {name} may vary from {sizes.least} to {sizes.most}, default {sizes.usual}: expected a range that "
-            "contains the default"
+            "contains the default; change --size, --min-size or --max-size"
         )
     if sizes.least == sizes.most:
         raise ExportError(f"the {name} is always {sizes.usual}, expected a range: leave out --dynamic, or widen it")

@@ -110,7 +110,9 @@ def _add_graph(group: argparse._ArgumentGroup) -> None:
 
 def _add_dynamic(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--dynamic", **_FLAG, help="take any size and batch within the ranges below")
-    group.add_argument("--min-size", type=console.size, metavar="HxW", help="smallest (default: 128x128)")
+    group.add_argument(
+        "--min-size", type=console.size, metavar="HxW", help="smallest (default: 128x128, or --size if smaller)"
+    )
     group.add_argument("--max-size", type=console.size, metavar="HxW", help="largest (default: twice --size)")
     group.add_argument(
         "--max-batch", type=console.whole(1, MAX_BATCH), metavar="N", help="maximum images per run (default: 4)"

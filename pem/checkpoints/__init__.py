@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -29,6 +30,9 @@ from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.progress import Say
 
 __all__ = ["DEMO", "DEMO_FILE", "Checkpoint", "Description", "Place", "load", "open_checkpoint", "read", "save"]
+
+Question = Literal["task", "labels"]
+"""What may be asked of the user: what a model was trained for, and which of its classes are stuff."""
 
 _log = logging.getLogger(__name__)
 
@@ -87,19 +91,34 @@ def load(source: str | Path, say: Say = _log.warning, *, revision: str | None = 
         CheckpointError: If the checkpoint is missing, damaged or of another format, contains code, or does not fit any
             variant: a tensor is missing, unexpected, of the wrong shape, or not finite.
     """
-    return open_checkpoint(source, say, revision=revision, part=part).model
+    return open_checkpoint(source, say, revision=revision, part=part, asks=()).model
 
 
 def open_checkpoint(
-    source: str | Path, say: Say = _log.warning, *, revision: str | None = None, part: str | None = None
+    source: str | Path,
+    say: Say = _log.warning,
+    *,
+    revision: str | None = None,
+    part: str | None = None,
+    asks: Collection[Question] = ("task", "labels"),
 ) -> Checkpoint:
-    """Load a trained model and what is known of it; arguments and errors are those of `load`.
+    """Load a trained model and what is known of it.
+
+    Args:
+        source: As in `load`.
+        say: As in `load`, and asked what only guesses can tell.
+        revision: As in `load`.
+        part: As in `load`.
+        asks: What to ask for, as the caller does not know it and needs it.
 
     Raises:
         CheckpointError: As `load`, or if what a folder's ``config.json`` says does not fit the tensors.
     """
-    place = locate(source, say, revision, admit=lambda folder: transformers_config.read(folder, _say_nothing))
-    config, told = (None, None) if place.folder is None else transformers_config.read(place.folder, say)
+    place = locate(
+        source, say, revision, admit=lambda folder: transformers_config.read(folder, _say_nothing, _say_nothing)
+    )
+    ask_task, ask_labels = (say if question in asks else _say_nothing for question in ("task", "labels"))
+    config, told = (None, None) if place.folder is None else transformers_config.read(place.folder, say, ask_labels)
     with unchanged(place.files) as stamps:
         document = _read_files(place)
         state = _to_model(document, place, say, part)
@@ -107,7 +126,7 @@ def open_checkpoint(
         if config is not None:
             transformers_config.check(config, model, place.name)
         model.load_state_dict(state)
-        description = describe(place, told, document, model.variant, model.num_classes, say)
+        description = describe(place, told, document, model.variant, model.num_classes, say, ask_task)
     model.normalize = Normalization(description.mean or MEAN, description.std or STD)
     return Checkpoint(model.eval(), description, place, stamps)
 
@@ -157,7 +176,7 @@ def save(
 
 
 def _say_nothing(_text: str) -> None:
-    """Leave it to the reading that follows to say it."""
+    """Leave it to the reading that follows to say it, or nobody needs to know."""
 
 
 def _channels(values: Tensor) -> Channels:

@@ -113,7 +113,7 @@ def _from_checkpoint(request: TrainRequest, weights: str, labels: Sequence[Label
     from pem_edge.pem.checkpoints import open_checkpoint
     from pem_edge.pem.training.start import fit_class_head
 
-    checkpoint = open_checkpoint(weights, say, revision=request.revision, part=request.part)
+    checkpoint = open_checkpoint(weights, say, revision=request.revision, part=request.part, asks=())
     model = checkpoint.model.train()
     if request.variant not in (None, model.variant):
         raise TrainingError(

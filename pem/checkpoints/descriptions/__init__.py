@@ -23,7 +23,7 @@ _TASK = re.compile(r"(?<![a-z])(panoptic|semantic|instance)(?![a-z])", re.IGNORE
 
 
 def describe(
-    place: Place, told: Description | None, document: Value, variant: str, num_classes: int, say: Say
+    place: Place, told: Description | None, document: Value, variant: str, num_classes: int, say: Say, ask_task: Say
 ) -> Description:
     """Return what is known of a checkpoint.
 
@@ -35,7 +35,8 @@ def describe(
         document: What its files hold.
         variant: The variant whose tensors it has.
         num_classes: The number of classes that its tensors have; names of another number are dropped.
-        say: Told what was dropped or is a guess, and which license forbids commercial use.
+        say: Told what was dropped, and which license forbids commercial use.
+        ask_task: Told that the task is a guess.
 
     Raises:
         CheckpointError: If a file is damaged, or its configuration says that the model is unlike ours.
@@ -45,7 +46,7 @@ def describe(
     if license_notice := public_weights.notice(place.name, known.license):
         say(license_notice)
     if known.task is None and not variant.startswith(_MOSTLY_PANOPTIC):
-        known = replace(known, task=_guess_task(place, say))
+        known = replace(known, task=_guess_task(place, ask_task))
     return known
 
 

@@ -73,14 +73,15 @@ class Config(msgspec.Struct):
     backbone_kwargs: _Backbone | None = None
 
 
-def read(folder: Path, say: Say) -> tuple[Config, Description]:
+def read(folder: Path, say: Say, ask_labels: Say) -> tuple[Config, Description]:
     """Return the configuration of the model in ``folder``, and what is told there of its weights.
 
     The latter has the classes and what ``preprocessor_config.json`` has, if there is one.
 
     Args:
         folder: The folder.
-        say: Told which classes are taken for things without knowing it, and which size cannot be used.
+        say: Told which size cannot be used.
+        ask_labels: Told which classes are taken for things without knowing it.
 
     Raises:
         CheckpointError: If a file is damaged, has values that no model has, or is of a model that is not supported.
@@ -98,7 +99,7 @@ def read(folder: Path, say: Say) -> tuple[Config, Description]:
                 f"{path}: {name} is {brief(setting)}, only {supported!r} is supported: give a model of that kind"
             )
     told = preprocessor_config.describe(folder, say)
-    return config, replace(told, labels=_labels(config, path, say))
+    return config, replace(told, labels=_labels(config, path, ask_labels))
 
 
 def check(config: Config, model: PEM, source: str) -> None:

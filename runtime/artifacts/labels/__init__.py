@@ -25,7 +25,7 @@ BY_COUNT = {19: "cityscapes", 65: "mapillary_vistas", 80: "coco_instance", 133: 
 
 MAX_BYTES = 2_000_000_000
 """Limit on annotations, which also have categories; COCO's own for training have a fifth of this."""
-_EXPECTED = "a list of COCO categories (name, isthing, color)"
+_EXPECTED = 'a list of COCO categories, such as [{"name": "road", "isthing": 0}, …]'
 _Brightness = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
 

@@ -192,6 +192,15 @@ def test_the_checkpoints_own_labels_are_the_default(tmp_path: Path) -> None:
     assert parse_manifest((tmp_path / "pem-nano.json").read_bytes(), "manifest").classes == names
 
 
+def test_classes_that_nothing_names_are_said(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = tmp_path / "labels.json"
+    labels.write_text(json.dumps([{"name": f"kind {index}", "isthing": 1} for index in range(19)]))
+    for given, is_said in ([], True), (["--labels", str(labels)], False):
+        assert export.main(["--weights", str(weights), *SMALL, "-o", str(tmp_path / f"out-{is_said}"), *given]) == 0
+        line = "nothing names its 19 classes: taken for those of cityscapes; --labels FILE names them"
+        assert (line in capsys.readouterr().err) is is_said
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -73,6 +73,7 @@ def test_the_size_is_the_given_one_else_that_of_the_weights_else_the_default() -
     sizes = [(spec.height, spec.width) for spec in (given.spec((800, 1344)), open_.spec((800, 1344)), open_.spec(None))]
     assert sizes == [(64, 96), (800, 1344), (512, 1024)]
     assert open_.spec((800, 1344)).dynamic_width == Range(128, 1344, 2688)
+    assert InputRequest(dynamic=True, size=(64, 256)).spec(None).dynamic_height == Range(64, 64, 128)
     with pytest.raises(ExportError, match="the height may vary from 128 to 512, default 800: expected a range"):
         InputRequest(dynamic=True, max_size=(512, 1344)).spec((800, 1344))
 

@@ -267,7 +267,7 @@ def test_a_configuration_must_fit_the_tensors(values: dict[str, object], claim: 
     with torch.device("meta"):
         model = pem.build("mask2former-swin-t", num_classes=5, num_queries=20)
     configured(**{"id2label": None, **values})(folder)
-    config, _ = transformers_config.read(folder, print)
+    config, _ = transformers_config.read(folder, print, print)
     with pytest.raises(CheckpointError, match=claim):
         transformers_config.check(config, model, "roads")
 
@@ -281,7 +281,7 @@ def test_weights_that_claim_more_classes_than_memory_holds_are_refused() -> None
 
 def test_numbers_as_names_of_classes_are_names(folder: Path) -> None:
     configured(id2label={"0": 0, "1": 255, "2": "road"})(folder)
-    _, told = transformers_config.read(folder, print)
+    _, told = transformers_config.read(folder, print, print)
     assert told.labels is not None
     assert [label.name for label in told.labels] == ["0", "255", "road"]
 

@@ -203,6 +203,17 @@ def test_a_variant_of_the_weights_has_the_configuration_beside_it(
         assert checkpoint.description.labels == opened[0].description.labels
 
 
+def test_only_what_the_caller_needs_is_asked_for(copy: Callable[[str], Path]) -> None:
+    unnamed = copy("mine")
+    questions = ("nothing says what", "1 of 5 classes are in no known set")
+    asked: dict[str, list[str]] = {}
+    for kind, asks in {"both": ("task", "labels"), "task": ("task",), "labels": ("labels",), "none": ()}.items():
+        said: list[str] = []
+        open_checkpoint(unnamed, said.append, asks=asks)  # type: ignore[arg-type]  # mypy widens the tuples
+        asked[kind] = [question for question in questions if any(line.startswith(question) for line in said)]
+    assert asked == {"both": [*questions], "task": [questions[0]], "labels": [questions[1]], "none": []}
+
+
 def test_an_adapter_beside_whole_weights_is_said_to_be_left_out(copy: Callable[[str], Path]) -> None:
     adapted = copy("mine-semantic")
     (adapted / "adapter_config.json").write_text("{}")
@@ -249,7 +260,7 @@ def test_the_name_of_a_folder_says_the_task(
     for source in (told, told / "model.safetensors"):
         said: list[str] = []
         place = places.locate(source, print)
-        known = describe(place, Description(), {}, "mask2former-swin-t", len(CLASSES), said.append)
+        known = describe(place, Description(), {}, "mask2former-swin-t", len(CLASSES), said.append, said.append)
         assert (known.task, known.license) == (task, spdx)
         remark = f"nothing says what {source} was trained for: taken as panoptic; set --task if it is another"
         assert (remark in said) is (task is None)
@@ -273,7 +284,7 @@ def test_weights_alone_open_without_names(
 def test_a_model_of_two_classes_under_a_public_name_does_not_get_133() -> None:
     said: list[str] = []
     place = places.Place("out/mask2former-swin-tiny-coco-panoptic", (), Path("out/mask2former-swin-tiny-coco-panoptic"))
-    assert describe(place, Description(), {}, "mask2former-r50", 2, said.append).labels is None
+    assert describe(place, Description(), {}, "mask2former-r50", 2, said.append, print).labels is None
     assert said[0] == "left out the names of 133 classes, as the tensors have 2: give --labels"
 
 
