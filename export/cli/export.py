@@ -157,7 +157,8 @@ def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitSta
 
 
 def _default_labels(num_classes: int) -> tuple[Label, ...]:
-    taken = f"those of {labels.BY_COUNT[num_classes]}" if num_classes in labels.BY_COUNT else "numbered things"
+    known = labels.BY_COUNT.get(num_classes)
+    taken = f"those of {known}" if known else "numbered things"
     _say(
         f"nothing names its {num_classes} classes: taken for {taken}; --labels FILE names them and says which are stuff"
     )

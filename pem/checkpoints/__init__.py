@@ -32,7 +32,7 @@ from pem_edge.runtime.progress import Say
 __all__ = ["DEMO", "DEMO_FILE", "Checkpoint", "Description", "Place", "load", "open_checkpoint", "read", "save"]
 
 Question = Literal["task", "labels"]
-"""What may be asked of the user: what a model was trained for, and which of its classes are stuff."""
+"""A question to the user: what a model was trained for, or which of its classes are stuff."""
 
 _log = logging.getLogger(__name__)
 

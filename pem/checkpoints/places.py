@@ -13,7 +13,7 @@ from pem_edge.pem.checkpoints import hub
 from pem_edge.pem.checkpoints.formats import SUFFIXES
 from pem_edge.pem.checkpoints.model_folder import CONFIG, INDEX, MERGE, WHOLE, is_whole, require_no_dangling, weights_in
 from pem_edge.runtime.errors import CheckpointError
-from pem_edge.runtime.outside.printable import brief
+from pem_edge.runtime.outside.printable import brief, is_utf8
 from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.plurals import first_few
 from pem_edge.runtime.progress import Say
@@ -81,7 +81,7 @@ def locate(
     if not isinstance(source, (str, os.PathLike)) or source == "":  # which pathlib takes for the current folder
         raise CheckpointError(f"the checkpoint is {brief(source)}, expected a path: give it as a str or a Path")
     text, path = str(source), Path(source)
-    if not text.isprintable() and any("\ud800" <= each <= "\udfff" for each in text):
+    if not is_utf8(text):
         raise CheckpointError(f"the name {brief(text)} is not UTF-8, as a manifest's names are: give the file another")
     with reading(path, CheckpointError, expected="a checkpoint", cure="give the path of a file or folder"):
         is_here = text == DEMO or path.exists()

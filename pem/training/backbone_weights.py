@@ -46,9 +46,9 @@ def load_backbone(model: PEM, source: str | Path, say: Say) -> None:
             f"{source} does not fit the backbone of {model.variant}: {len(missing)} tensors are missing"
             f"{_example(missing)}, {len(misshapen)} have another shape{_example(misshapen)}"
         )
-    for name, tensor in needed.items():
-        require_floats(name, state.get(name, tensor), tensor, str(source))
     fitting: dict[str, Tensor] = {name: state.get(name, tensor) for name, tensor in needed.items()}
+    for name, tensor in fitting.items():
+        require_floats(name, tensor, needed[name], str(source))
     model.backbone.load_state_dict(fitting)
 
 

@@ -14,7 +14,7 @@ FOREIGN = named("mmengine.logging.history_buffer", "HistoryBuffer") + b")\x81"
 """Makes an object that PyTorch's restricted loader refuses, so that the file is read as records."""
 
 _MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-"""What files of PyTorch before 1.6 begin with."""
+"""The first bytes of files of PyTorch before 1.6."""
 
 NUMBERS = struct.pack("<4f", 1, 2, 3, 4)
 

@@ -20,3 +20,12 @@ def printable(text: str) -> str:
 def brief(value: object) -> str:
     """Return ``value`` as Python writes it, on one line; of what is long, the beginning and the end."""
     return _BRIEF.repr(value)
+
+
+def is_utf8(name: str) -> bool:
+    """Return whether a file's name is UTF-8; Python has surrogates for bytes that are not."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

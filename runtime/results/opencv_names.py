@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pem_edge.runtime.files import temporary_folder
+from pem_edge.runtime.outside.printable import is_utf8
 
 
 @contextmanager
@@ -20,18 +21,10 @@ def encodable(path: Path) -> Iterator[str]:
         OutputError: If there is no place for temporary files.
     """
     name = str(path.absolute())
-    if _is_utf8(name):
+    if is_utf8(name):
         yield name
         return
     with temporary_folder() as folder:
-        link = folder / f"link{path.suffix if _is_utf8(path.suffix) else ''}"
+        link = folder / f"link{path.suffix if is_utf8(path.suffix) else ''}"
         link.symlink_to(name)
         yield str(link)
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

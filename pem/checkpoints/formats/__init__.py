@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickletools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,10 @@ SUFFIXES = (".pkl", ".pth", ".pt", ".tar", ".ckpt", ".bin", safetensors_files.SU
 """Suffixes of the files that can be read, in lower case."""
 
 _TAR, _TAR_AT = b"ustar", 257
-"""What a tar archive has, and where."""
+"""The mark of a tar archive, and its position in the file."""
+
+_OPCODES = frozenset(opcode.code.encode("latin-1") for opcode in pickletools.opcodes)
+"""The bytes that a pickle can begin with."""
 
 
 def read_file(path: Path) -> Value:
@@ -37,6 +41,7 @@ def _reader(path: Path) -> Callable[[Path], Value]:
 
     Raises:
         CheckpointError: If it is a tar archive.
+        ValueError: If it is no pickle, which is seen before the whole file is read.
     """
     if path.suffix.lower() == safetensors_files.SUFFIX:
         return safetensors_files.read
@@ -49,4 +54,6 @@ def _reader(path: Path) -> Callable[[Path], Value]:
             f"{path} is a tar archive, as the first releases of PyTorch saved, expected what torch.save writes now: if "
             "you trust its author, torch.save what torch.load(path, weights_only=False) returns, or unpack it"
         )
+    if head[:1] not in _OPCODES:
+        raise ValueError(f"begins with {head[:1]!r}, which no pickle does")
     return read_pickle

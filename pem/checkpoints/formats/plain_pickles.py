@@ -7,7 +7,6 @@ The numbers of a tensor are within such a pickle as the bytes of a file of ``tor
 from __future__ import annotations
 
 import io
-import pickletools
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -24,11 +23,8 @@ from pem_edge.pem.checkpoints.formats.torch_records import read_old
 from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.outside.reading import reading
 
-_OPCODES = frozenset(opcode.code for opcode in pickletools.opcodes)
-"""What can come first in a pickle."""
-
 _LOAD = Name("torch.storage", "_load_from_bytes")
-"""What pickles of tensors call for a storage."""
+"""The function that pickles of tensors call for a storage."""
 
 
 def read_pickle(path: Path) -> Value:
@@ -41,10 +37,7 @@ def read_pickle(path: Path) -> Value:
             )
 
     with reading(path, CheckpointError, expected="a checkpoint", cure="download it again"):
-        with path.open("rb") as file:
-            if (first := file.read(1)).decode("latin-1") not in _OPCODES:
-                raise ValueError(f"begins with {first!r}, which no pickle does")
-            data = first + file.read()
+        data = path.read_bytes()
         document = inert_pickle.read(io.BytesIO(data), admit)
         return require_plain_tensors(_DumpedTensors(len(data), admit).interpret(document), path)
 

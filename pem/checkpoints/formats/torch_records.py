@@ -57,9 +57,7 @@ def read(path: Path) -> Value:
         if is_suspect(name):
             raise CheckpointError(refusal(path, written(name)))
 
-    with path.open("rb") as file:
-        is_large = path.stat().st_size > _LARGE
-        memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) if is_large else bytearray(file.read())
+    memory = _memory(path)
     if memory[: len(ARCHIVE)] == ARCHIVE:
         archive = Archive(path, memory)
         document = inert_pickle.read(io.BytesIO(archive.read("data.pkl").tobytes()), admit)
@@ -67,6 +65,16 @@ def read(path: Path) -> Value:
     pickles = cast("BinaryIO", memory) if isinstance(memory, mmap.mmap) else io.BytesIO(memory)
     document, storages = read_old(pickles, memory, admit)
     return Tensors(len(memory), storages.__getitem__).interpret(document, _DEPTH)
+
+
+def _memory(path: Path) -> Memory:
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        if size > _LARGE:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        memory = bytearray(size)
+        file.readinto(memory)
+        return memory
 
 
 def read_old(file: BinaryIO, memory: Memory, admit: Callable[[Name], object]) -> tuple[Value, dict[str, Bytes]]:

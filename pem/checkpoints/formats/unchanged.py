@@ -9,7 +9,7 @@ from pathlib import Path
 from pem_edge.runtime.errors import CheckpointError
 
 Stamp = tuple[int, ...]
-"""What changes with the content of a file."""
+"""The inode, size and time of modification of a file, which change with its content."""
 
 
 @contextmanager
