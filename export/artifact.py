@@ -20,7 +20,7 @@ from pem_edge.export.graph.rewrites import prepare
 from pem_edge.export.int8.quantize import Quantizer, for_one_image
 from pem_edge.export.int8.settings import Calibration
 from pem_edge.export.int8.speed import measure_gain
-from pem_edge.pem import PEM
+from pem_edge.pem import MaskClassifier
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import operator_definitions, pairs
 from pem_edge.runtime.artifacts.artifact import Artifact
@@ -52,7 +52,7 @@ class OnnxExport:
             the precision of the operations that are not quantized.
     """
 
-    model: PEM
+    model: MaskClassifier
     checkpoint: Weights
     output: Path
     input: InputSpec
@@ -105,7 +105,7 @@ def _trace_to(graph: Path, request: OnnxExport, say: Say) -> None:
     onnx.save(proto, graph)
 
 
-def _trace(model: PEM, forms: Forms, spec: InputSpec) -> onnx.ModelProto:
+def _trace(model: MaskClassifier, forms: Forms, spec: InputSpec) -> onnx.ModelProto:
     return tracing.to_onnx(prepare(model, forms), tracing.example_for(spec), dynamic=tracing.dynamic_dims(spec))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pem_edge.pem import PEM
+from pem_edge.pem import MaskClassifier
 from pem_edge.runtime.artifacts.manifest import InputSpec
 from pem_edge.runtime.artifacts.provenance import Difference, Parity, Tolerance
 from pem_edge.runtime.backends.base import Backend
@@ -36,7 +36,7 @@ Size = tuple[int, int, int]
 
 
 def measure(
-    model: PEM,
+    model: MaskClassifier,
     backends: Mapping[str, Callable[[], Backend]],
     sizes: Sequence[Size],
     tolerance: Tolerance | None = None,
@@ -72,7 +72,7 @@ def measure(
     return {name: judge(found, tolerance) for name, found in differences.items() if found}
 
 
-def _compute(model: PEM, batches: Sequence[Images]) -> list[Outputs]:
+def _compute(model: MaskClassifier, batches: Sequence[Images]) -> list[Outputs]:
     """Return what ``model`` computes in double precision."""
     model.eval().double()
     try:

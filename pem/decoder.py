@@ -89,7 +89,49 @@ class ProjectingMaskProduct(MaskProduct):
         return super().forward(embeddings @ self.weight.flatten(1), features) + shift[..., None, None]
 
 
-class MaskDecoder(nn.Module):
+class Decoder(nn.Module):
+    """Queries, the layers that they go through, and the heads that turn them into classes and masks.
+
+    Attributes:
+        query_features: The learned queries, (Q, C).
+        layers: The layers.
+        norm: The LayerNorm before the heads.
+        class_head: Turns queries into class logits.
+        mask_head: Turns queries into mask embeddings.
+        mask_product: Turns mask embeddings and mask features into mask logits.
+    """
+
+    def __init__(
+        self,
+        *,
+        layers: Iterable[nn.Module],
+        mask_head: MLP,
+        mask_product: MaskProduct,
+        width: int,
+        num_queries: int,
+        num_classes: int,
+        epsilon: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        self.query_features = nn.Parameter(torch.randn(num_queries, width))
+        self.layers = nn.ModuleList(layers)
+        self.norm = nn.LayerNorm(width, epsilon)
+        self.class_head = nn.Linear(width, num_classes + 1)
+        self.mask_head = mask_head
+        self.mask_product = mask_product
+
+    def predict(self, state: Tensor, mask_features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return class logits (N, Q, K+1) and mask logits (N, Q, H/4, W/4).
+
+        Args:
+            state: Queries after any of the layers, (N, Q, C).
+            mask_features: (N, M, H/4, W/4).
+        """
+        normalized = self.norm(state)
+        return self.class_head(normalized), self.mask_product(self.mask_head(normalized), mask_features)
+
+
+class MaskDecoder(Decoder):
     """Turns level maps and mask features into class logits and mask logits.
 
     Layer i attends to level i mod 3, in the order of strides 32, 16 and 8, within the masks predicted before it.
@@ -107,16 +149,17 @@ class MaskDecoder(nn.Module):
         num_queries: int,
         num_classes: int,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            layers=layers,
+            mask_head=mask_head,
+            mask_product=mask_product,
+            width=width,
+            num_queries=num_queries,
+            num_classes=num_classes,
+        )
         self.projections = nn.ModuleList(projections)
         self.level_embeddings = nn.Parameter(torch.randn(LEVELS, width))
-        self.query_features = nn.Parameter(torch.randn(num_queries, width))
         self.query_positions = nn.Parameter(torch.randn(num_queries, width))
-        self.layers = nn.ModuleList(layers)
-        self.norm = nn.LayerNorm(width)
-        self.class_head = nn.Linear(width, num_classes + 1)
-        self.mask_head = mask_head
-        self.mask_product = mask_product
 
     def forward(self, levels: list[Tensor], mask_features: Tensor) -> tuple[Tensor, Tensor]:
         """Return class logits (N, Q, K+1) and mask logits (N, Q, H/4, W/4).
@@ -136,18 +179,9 @@ class MaskDecoder(nn.Module):
         features.append(F.avg_pool2d(mask_features, 2))
         states = [self.query_features.unsqueeze(0)]
         for i, layer in enumerate(self.layers):
-            mask_logits = self._masks(self.norm(states[-1]), features[i % LEVELS])
+            mask_logits = self.mask_product(self.mask_head(self.norm(states[-1])), features[i % LEVELS])
             states.append(layer(states[-1], self.query_positions.unsqueeze(0), memories[i % LEVELS], mask_logits))
         return states
-
-    def predict(self, state: Tensor, mask_features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return class logits (N, Q, K+1) and mask logits (N, Q, H/4, W/4) of ``state``, an entry of `states`."""
-        normalized = self.norm(state)
-        return self.class_head(normalized), self._masks(normalized, mask_features)
-
-    def _masks(self, normalized: Tensor, features: Tensor) -> Tensor:
-        masks: Tensor = self.mask_product(self.mask_head(normalized), features)
-        return masks
 
     def _memory(self, index: int, level: Tensor) -> Memory:
         rows, columns = sine_positions(level.shape[2], level.shape[3], self.level_embeddings.shape[1], level.device)

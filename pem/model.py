@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pem_edge.pem.backbones import Backbone
-from pem_edge.pem.decoder import MaskDecoder
+from pem_edge.pem.decoder import Decoder, MaskDecoder
 from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF
 
 Channels = tuple[float, float, float]
@@ -35,8 +35,8 @@ class Normalization(nn.Module):
         return (images.to(self.mean.dtype).permute(0, 3, 1, 2) - self.mean) / self.std
 
 
-class PEM(nn.Module):
-    """A segmentation model of any variant in `VARIANTS`: PEM, Mask2Former or PRO-SCALE.
+class MaskClassifier(nn.Module):
+    """A model whose queries each predict a class and a mask (Cheng et al., "MaskFormer", NeurIPS 2021).
 
     Use `build` for an untrained model and `load` for a trained one::
 
@@ -44,20 +44,20 @@ class PEM(nn.Module):
         logits, masks = model(images)  # uint8 RGB (N, H, W, 3)
 
     Attributes:
-        variant: Name of the variant.
+        variant: Name of the variant, as in `VARIANTS`.
+        multiple_of: What heights and widths of images are multiples of.
         normalize: Turns uint8 images into normalized pixels.
-        backbone: Turns pixels into feature maps at strides 4, 8, 16 and 32.
-        pixel_decoder: Turns feature maps, finest first, into mask features (N, M, H/4, W/4) and level maps at strides
-            32, 16 and 8.
-        decoder: Turns level maps and mask features into class logits and mask logits.
+        backbone: Turns pixels into features.
+        decoder: Turns features into class logits and mask logits.
     """
 
-    def __init__(self, variant: str, backbone: Backbone, pixel_decoder: nn.Module, decoder: MaskDecoder) -> None:
+    multiple_of = MULTIPLE_OF
+
+    def __init__(self, variant: str, backbone: nn.Module, decoder: Decoder) -> None:
         super().__init__()
         self.variant = variant
         self.normalize = Normalization()
         self.backbone = backbone
-        self.pixel_decoder = pixel_decoder
         self.decoder = decoder
 
     @property
@@ -70,11 +70,16 @@ class PEM(nn.Module):
         """The number Q of queries: the maximum number of segments that the model can find in an image."""
         return self.decoder.query_features.shape[0]
 
+    @property
+    def trained_size(self) -> tuple[int, int] | None:
+        """The only size, height and width in pixels, whose positions are learned; None if the model has none such."""
+        return None
+
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the class logits and mask logits of every query.
 
         Args:
-            images: uint8 RGB (N, H, W, 3), H and W multiples of 32.
+            images: uint8 RGB (N, H, W, 3), H and W multiples of `multiple_of`.
 
         Returns:
             Class logits (N, Q, K+1), the last class being "no object", and mask logits (N, Q, H/4, W/4).
@@ -82,14 +87,54 @@ class PEM(nn.Module):
         Raises:
             ValueError: If the images have another shape.
         """
-        if images.ndim != 4 or images.shape[3] != 3 or images.shape[1] % MULTIPLE_OF or images.shape[2] % MULTIPLE_OF:
+        multiple = self.multiple_of
+        if images.ndim != 4 or images.shape[3] != 3 or images.shape[1] % multiple or images.shape[2] % multiple:
             raise ValueError(
-                f"images have shape {tuple(images.shape)}, expected (N, H, W, 3), H and W multiples of {MULTIPLE_OF}"
+                f"images have shape {tuple(images.shape)}, expected (N, H, W, 3), H and W multiples of {multiple}"
             )
         return self.segment(self.normalize(images))
+
+    def segment(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `forward` returns, from ``pixels`` that are already normalized, float (N, 3, H, W)."""
+        raise NotImplementedError
+
+    def states(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the queries of all predictions that training supervises, and the mask features of these predictions.
+
+        Args:
+            pixels: As in `segment`.
+
+        Returns:
+            Queries (N, L, Q, C), the last of which `segment` predicts from, and mask features (N, M, H/4, W/4);
+            ``decoder.predict`` turns both into logits.
+        """
+        raise NotImplementedError
+
+
+class PEM(MaskClassifier):
+    """PEM, Mask2Former or PRO-SCALE; see `MaskClassifier`.
+
+    Attributes:
+        pixel_decoder: Turns the backbone's maps, at strides 4, 8, 16 and 32, into mask features (N, M, H/4, W/4) and
+            level maps at strides 32, 16 and 8.
+    """
+
+    backbone: Backbone
+    decoder: MaskDecoder
+    pixel_decoder: nn.Module
+
+    def __init__(self, variant: str, backbone: Backbone, pixel_decoder: nn.Module, decoder: MaskDecoder) -> None:
+        super().__init__(variant, backbone, decoder)
+        self.pixel_decoder = pixel_decoder
 
     def segment(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return what `forward` returns, from ``pixels`` that are already normalized, float (N, 3, H, W)."""
         mask_features, levels = self.pixel_decoder(self.backbone(pixels))
         logits, masks = self.decoder(levels, mask_features)
         return logits, masks
+
+    def states(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the queries before the first layer and after each, and the mask features."""
+        mask_features, levels = self.pixel_decoder(self.backbone(pixels))
+        first, *others = self.decoder.states(levels, mask_features)
+        return torch.stack([first.expand(len(pixels), -1, -1), *others], dim=1), mask_features

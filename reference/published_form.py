@@ -10,31 +10,41 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pem_edge.pem import PEM
+from pem_edge.pem import PEM, MaskClassifier
 from pem_edge.pem.backbones import SwinTransformer
 from pem_edge.pem.decoder import DecoderLayer, MaskDecoder, ProjectingMaskProduct
+from pem_edge.pem.eomt import EoMT
 from pem_edge.pem.layers.attention import MaskedCrossAttention, PrototypeCrossAttention, SelfAttention
 from pem_edge.pem.layers.blocks import FeedForward
 from pem_edge.pem.pixel_decoders.transformer import TransformerPixelDecoder
-from reference.positions import sine_positions
-from reference.transformer import attend, masked_attend, pixel_decode, swin
+from reference.published import encoder_only
+from reference.published.positions import sine_positions
+from reference.published.transformer import attend, masked_attend, pixel_decode, swin
 
 
 class ReferenceForm(nn.Module):
     """Same signature and weights as ``model``, in the published formulation."""
 
-    def __init__(self, model: PEM) -> None:
+    def __init__(self, model: MaskClassifier) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        logits, masks = self.predictions(self.model.normalize(images))
+        pixels = self.model.normalize(images)
+        if isinstance(self.model, EoMT):
+            return encoder_only.decode(self.model, encoder_only.tokens_of(self.model, pixels))
+        logits, masks = self.predictions(pixels)
         return logits[-1], masks[-1]
 
     def predictions(self, pixels: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Return class logits and mask logits before the first layer and after each, for normalized ``pixels``."""
         mask_features, levels = self.pixel_decode(self.features(pixels))
-        return decode(self.model.decoder, levels, mask_features)
+        return decode(self._pyramid.decoder, levels, mask_features)
+
+    @property
+    def _pyramid(self) -> PEM:
+        assert isinstance(self.model, PEM)
+        return self.model
 
     def features(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Return the backbone's maps."""
@@ -44,12 +54,12 @@ class ReferenceForm(nn.Module):
 
     def pixel_decode(self, features: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
         """Return the published mask features, and the levels' maps."""
-        pixel_decoder = self.model.pixel_decoder
+        pixel_decoder = self._pyramid.pixel_decoder
         if isinstance(pixel_decoder, TransformerPixelDecoder):
             mask_features, levels = pixel_decode(pixel_decoder, features)
         else:
             mask_features, levels = pixel_decoder(features)
-        return full_mask_features(self.model.decoder, mask_features), levels
+        return full_mask_features(self._pyramid.decoder, mask_features), levels
 
 
 def full_mask_features(decoder: MaskDecoder, mask_features: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from pem_edge.pem import PEM
+from pem_edge.pem import MaskClassifier
 from reference.synthetic import REFERENCE, synthetic
 
 MODELS = {
@@ -62,7 +62,7 @@ def image(size: str) -> Tensor:
     return torch.from_numpy(synthetic().image(height, width, 0))[None]
 
 
-def pixels(model: PEM, size: str) -> Tensor:
+def pixels(model: MaskClassifier, size: str) -> Tensor:
     """Return the golden image as the published code feeds it: normalized, then zero-padded to multiples of 32."""
     normalized = model.normalize(image(size))
     return F.pad(normalized, (0, -normalized.shape[3] % 32, 0, -normalized.shape[2] % 32))

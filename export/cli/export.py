@@ -32,7 +32,7 @@ from pem_edge.runtime.versioned_json import JsonObject
 
 if TYPE_CHECKING:
     from pem_edge.export.engine.machine import Machine
-    from pem_edge.pem import PEM
+    from pem_edge.pem import MaskClassifier
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -182,7 +182,7 @@ def _find_plugin(machine: Machine | None, request: GraphRequest) -> bool:
     return found
 
 
-def _forms(request: GraphRequest, model: PEM, has_plugin: bool) -> Forms:
+def _forms(request: GraphRequest, model: MaskClassifier, has_plugin: bool) -> Forms:
     from pem_edge.pem.layers.deformable_attention import DeformableAttention  # imports torch, too
 
     return resolve(

@@ -20,7 +20,7 @@ from pem_edge.pem.checkpoints.formats.unchanged import Stamp, require_unchanged,
 from pem_edge.pem.checkpoints.identify import identify
 from pem_edge.pem.checkpoints.places import DEMO, DEMO_FILE, Place, locate
 from pem_edge.pem.checkpoints.wrappings import unwrap
-from pem_edge.pem.model import MEAN, PEM, STD, Channels, Normalization
+from pem_edge.pem.model import MEAN, STD, Channels, MaskClassifier, Normalization
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.artifacts.sections import FileHash, Weights
@@ -48,7 +48,7 @@ class Checkpoint:
         stamps: What tells whether their files are still those that were read.
     """
 
-    model: PEM
+    model: MaskClassifier
     description: Description
     place: Place
     stamps: tuple[Stamp, ...]
@@ -71,7 +71,9 @@ class Checkpoint:
         )
 
 
-def load(source: str | Path, say: Say = _log.warning, *, revision: str | None = None, part: str | None = None) -> PEM:
+def load(
+    source: str | Path, say: Say = _log.warning, *, revision: str | None = None, part: str | None = None
+) -> MaskClassifier:
     """Load a trained model.
 
     The variant and the numbers of classes, queries and layers are read from the names and shapes of the tensors.
@@ -147,7 +149,7 @@ def read(path: str | Path, say: Say = _log.warning, part: str | None = None) -> 
 
 
 def save(
-    model: PEM,
+    model: MaskClassifier,
     path: str | Path,
     *,
     labels: Sequence[Label] = (),

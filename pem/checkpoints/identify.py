@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from pem_edge.pem.checkpoints.names import foreign
-from pem_edge.pem.model import PEM
-from pem_edge.pem.variant import Variant
+from pem_edge.pem.model import MaskClassifier
 from pem_edge.pem.variants import VARIANTS
+from pem_edge.pem.variants.variant import Variant
 from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.plurals import first_few, plural
 from pem_edge.runtime.progress import Say
@@ -43,7 +43,7 @@ class Differences:
         return "; ".join(f"{len(names)} {kind} ({first_few(names)})" for kind, names in parts.items() if names)
 
 
-def identify(state: dict[str, Tensor], source: str, say: Say = lambda _text: None) -> PEM:
+def identify(state: dict[str, Tensor], source: str, say: Say = lambda _text: None) -> MaskClassifier:
     """Build the model that ``state`` fits exactly, with random weights.
 
     Adds BatchNorm's counters to ``state`` if they are missing.
@@ -98,7 +98,7 @@ def _nearest(state: dict[str, Tensor], num_classes: int, num_queries: int) -> tu
     return min(compared, key=lambda found: len(found[1]))
 
 
-def compare(state: dict[str, Tensor], model: PEM) -> Differences:
+def compare(state: dict[str, Tensor], model: MaskClassifier) -> Differences:
     """Return the differences of ``state`` from the state dict of ``model``."""
     needed = {name: tensor.shape for name, tensor in model.state_dict().items()}
     found = Differences(needed=len(needed))

@@ -21,7 +21,7 @@ from pem_edge.runtime.progress import Say
 from pem_edge.runtime.versioned_json import JsonObject
 
 if TYPE_CHECKING:
-    from pem_edge.pem import PEM
+    from pem_edge.pem import MaskClassifier
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,7 +68,7 @@ def _refuse_to_replace(checkpoint: Path, request: TrainRequest) -> None:
 class _Start:
     """What a run starts with: the model, the settings, and the license that the weights are under."""
 
-    model: PEM
+    model: MaskClassifier
     settings: TrainingSettings
     spdx: str | None = None
 

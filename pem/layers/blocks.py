@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -68,16 +70,17 @@ class GlobalAverage(nn.Module):
 
 
 class MLP(nn.Module):
-    """Three linear layers with ReLU between them; the hidden layers have ``width`` channels."""
+    """Three linear layers with ``activation`` between them; the hidden layers have ``width`` channels."""
 
-    def __init__(self, width: int, out_width: int) -> None:
+    def __init__(self, width: int, out_width: int, activation: Callable[[Tensor], Tensor] = F.relu) -> None:
         super().__init__()
+        self.activation = activation
         self.layers = nn.ModuleList([nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, out_width)])
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (..., out_width) from ``x`` (..., width)."""
         first, second, last = self.layers
-        projected: Tensor = last(F.relu(second(F.relu(first(x)))))
+        projected: Tensor = last(self.activation(second(self.activation(first(x)))))
         return projected
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from pem_edge.pem import checkpoints
 from pem_edge.pem.checkpoints.identify import require_floats
 from pem_edge.pem.checkpoints.names import classifiers
-from pem_edge.pem.model import PEM
+from pem_edge.pem.model import MaskClassifier
 from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.progress import Say
 
@@ -22,7 +22,7 @@ _POSITION_BIASES = ".attention.position_biases"
 """How the names of those tensors end whose size depends on that of Swin's windows."""
 
 
-def load_backbone(model: PEM, source: str | Path, say: Say) -> None:
+def load_backbone(model: MaskClassifier, source: str | Path, say: Say) -> None:
     """Load the weights of the backbone of ``model``, in place.
 
     Args:

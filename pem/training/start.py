@@ -10,11 +10,11 @@ from torch import nn
 from pem_edge.pem.checkpoints import Checkpoint
 from pem_edge.pem.checkpoints.descriptions.class_names import are_same
 from pem_edge.pem.checkpoints.identify import identify
-from pem_edge.pem.model import PEM
+from pem_edge.pem.model import MaskClassifier
 from pem_edge.pem.pixel_decoders.encoder import Depths
 from pem_edge.pem.training.snapshots import Snapshot, restoring
-from pem_edge.pem.variant import TransformerVariant
 from pem_edge.pem.variants import VARIANTS
+from pem_edge.pem.variants.pyramid import TransformerVariant
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.errors import TrainingError
 from pem_edge.runtime.progress import Say
@@ -59,7 +59,7 @@ def _first_difference(labels: Sequence[Label], known: Sequence[Label]) -> str:
     return f"such as {new!r} instead of {old!r}"
 
 
-def rebuild(snapshot: Snapshot, path: Path) -> PEM:
+def rebuild(snapshot: Snapshot, path: Path) -> MaskClassifier:
     """Return a model like that of the run whose snapshot is at ``path``, in training mode, with random weights.
 
     It has the run's variant, queries, layers and windows, whichever checkpoint those came from.
@@ -71,7 +71,7 @@ def rebuild(snapshot: Snapshot, path: Path) -> PEM:
         return identify(dict(snapshot["model"]), str(path)).train()
 
 
-def encoder_layers(model: PEM) -> Depths | None:
+def encoder_layers(model: MaskClassifier) -> Depths | None:
     """Return the numbers of encoder layers of ``model``, as `pem.build` takes them; None if it has no encoder."""
     row = VARIANTS[model.variant].fitted_to(model.state_dict())
     return row.encoder_layers if isinstance(row, TransformerVariant) else None

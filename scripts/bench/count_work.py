@@ -33,7 +33,7 @@ from pem_edge.export.cli import variant_list
 from pem_edge.export.graph import tracing
 from pem_edge.export.graph.operation_forms import Forms
 from pem_edge.export.graph.rewrites import prepare
-from pem_edge.pem import PEM
+from pem_edge.pem import MaskClassifier
 from pem_edge.pem.decoder import MaskDecoder, MaskProduct, ProjectingMaskProduct
 from pem_edge.pem.pixel_decoders.encoder import Depths
 from pem_edge.runtime.artifacts.manifest import InputSpec
@@ -68,7 +68,7 @@ class Row:
     def name(self) -> str:
         return self.variant if self.depths is None else f"{self.variant} {self.depths}"
 
-    def build(self, device: str = "cpu") -> PEM:
+    def build(self, device: str = "cpu") -> MaskClassifier:
         with torch.device(device):
             return pem.build(self.variant, CLASSES, encoder_layers=self.depths)
 
@@ -152,6 +152,8 @@ def count(row: Row, size: tuple[int, int]) -> Count:
     saved = {"backbone": reference["backbone"] - module["backbone"]}
     for name, undo in REWRITES.items():
         undone = light()
+        if not isinstance(undone.decoder, MaskDecoder):
+            continue
         undo(undone.decoder)
         saved[name] = sum(module_macs.of_model(undone, shape).values()) - sum(module.values())
     return Count(

@@ -84,7 +84,9 @@ def clock(variant: str, spec: InputSpec, runs: int) -> Times:
     return {key: found[WARM_UP:] for key, found in times.items()}
 
 
-def engines(model: pem.PEM, spec: InputSpec, folder: Path) -> Iterator[tuple[tuple[str, DeformConvForm], Backend]]:
+def engines(
+    model: pem.MaskClassifier, spec: InputSpec, folder: Path
+) -> Iterator[tuple[tuple[str, DeformConvForm], Backend]]:
     forms: tuple[DeformConvForm, ...] = ("standard", "native", "gather")
     for form in forms if model.variant.startswith("pem") else ("standard", "gather"):
         path = folder / f"{form}.onnx"
@@ -94,7 +96,7 @@ def engines(model: pem.PEM, spec: InputSpec, folder: Path) -> Iterator[tuple[tup
             yield (name, form), backends.create(name, described)
 
 
-def manifest(model: pem.PEM, spec: InputSpec, form: DeformConvForm) -> Manifest:
+def manifest(model: pem.MaskClassifier, spec: InputSpec, form: DeformConvForm) -> Manifest:
     demo = artifact.read("demo").manifest
     labels = tuple(msgspec.structs.replace(demo.classes[0], id=index) for index in range(CLASSES))
     return msgspec.structs.replace(demo, input=spec, classes=labels, queries=model.num_queries, deform_conv=form)

@@ -65,7 +65,7 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def described(model: pem.PEM, spec: InputSpec) -> Manifest:
+def described(model: pem.MaskClassifier, spec: InputSpec) -> Manifest:
     labels = tuple(msgspec.structs.replace(artifact.read("demo").manifest.classes[0], id=i) for i in range(CLASSES))
     demo = artifact.read("demo").manifest
     return msgspec.structs.replace(demo, input=spec, classes=labels, queries=model.num_queries)

@@ -82,7 +82,7 @@ def compare(case: Case) -> list[list[str]]:
     return [[*facts, name, *differences(outputs, expected)] for name, outputs in computed.items()]
 
 
-def graphs(model: pem.PEM, image: Tensor, path: Path) -> dict[str, Outputs]:
+def graphs(model: pem.MaskClassifier, image: Tensor, path: Path) -> dict[str, Outputs]:
     spec = InputSpec(height=image.shape[1], width=image.shape[2])
     onnx.save(tracing.to_onnx(prepare(model, Forms()), tracing.example_for(spec)), path)
     return {name: run(path, image.numpy()) for name, run in graph_runners.RUNNERS.items()}

@@ -15,7 +15,7 @@ import pytest
 from pem_edge.export import artifact
 from pem_edge.export.cli import export
 from pem_edge.export.graph.operation_forms import Forms
-from pem_edge.pem import PEM
+from pem_edge.pem import MaskClassifier
 from pem_edge.runtime import files
 from pem_edge.runtime.artifacts.manifest import InputSpec
 
@@ -58,7 +58,7 @@ def traced_once(graphs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let exports take what was traced before for the same weights, forms and sizes, by whichever test."""
     trace = artifact._trace
 
-    def trace_once(model: PEM, forms: Forms, spec: InputSpec) -> onnx.ModelProto:
+    def trace_once(model: MaskClassifier, forms: Forms, spec: InputSpec) -> onnx.ModelProto:
         key = hashlib.sha256(repr((digest(model), forms, msgspec.json.encode(spec))).encode()).hexdigest()
         path = graphs / f"{key}.onnx"
         if not path.exists():
@@ -80,7 +80,7 @@ def code_hash() -> str:
     return found.hexdigest()[:16]
 
 
-def digest(model: PEM) -> str:
+def digest(model: MaskClassifier) -> str:
     """Of a model's weights."""
     found = hashlib.sha256(model.variant.encode())
     for name, tensor in model.state_dict().items():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pem_edge import pem
 from pem_edge.export import parity
-from pem_edge.pem import PEM
+from pem_edge.pem import MaskClassifier
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
 from pem_edge.runtime.artifacts.provenance import Difference, Tolerance
 from pem_edge.runtime.backends.base import Backend
@@ -83,7 +83,7 @@ class Computed:
 
     name = "computed"
 
-    def __init__(self, model: PEM, error: float, wrong: int) -> None:
+    def __init__(self, model: MaskClassifier, error: float, wrong: int) -> None:
         self._model, self._error, self._wrong, self.runs = model, error, wrong, 0
 
     def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

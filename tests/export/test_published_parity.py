@@ -34,7 +34,7 @@ SPECS = {
 class AfterNormalization(nn.Module):
     """The part of the model behind the normalization, to which padding that is not made of bytes can be fed."""
 
-    def __init__(self, model: pem.PEM) -> None:
+    def __init__(self, model: pem.MaskClassifier) -> None:
         super().__init__()
         self.model = model
 
@@ -48,7 +48,7 @@ def runners(form: DeformConvForm) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, pem.PEM]:
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, pem.MaskClassifier]:
     return request.param, pem.load(
         published_models.write_checkpoint(request.param, tmp_path_factory.mktemp("checkpoint"))
     )
@@ -77,7 +77,7 @@ OTHERS = [
 
 @pytest.mark.parametrize(("model", "form", "spec"), mostly([*USUAL, *OTHERS], USUAL), indirect=["model"])
 def test_graph_matches_published_outputs(
-    model: tuple[str, pem.PEM], form: DeformConvForm, spec: str, tmp_path: Path
+    model: tuple[str, pem.MaskClassifier], form: DeformConvForm, spec: str, tmp_path: Path
 ) -> None:
     name, module = model
     prepared = prepare(module, Forms(deform_conv=form))
@@ -94,7 +94,7 @@ def test_graph_matches_published_outputs(
     mostly([("standard", False), ("gather", True)], [("standard", False)]),
 )
 def test_graph_behind_the_normalization_matches_where_padding_is_published(
-    model: tuple[str, pem.PEM], form: DeformConvForm, varying: bool, tmp_path: Path
+    model: tuple[str, pem.MaskClassifier], form: DeformConvForm, varying: bool, tmp_path: Path
 ) -> None:
     name, module = model
     pixels = published_models.pixels(module, "100x150")

@@ -28,7 +28,7 @@ from pem_edge.export.graph import tracing
 from pem_edge.export.graph.operation_forms import Forms
 from pem_edge.export.graph.rewrites import prepare, use_nvidia_attention
 from pem_edge.export.graph.rewrites.deformable_attention import NVIDIA_OPERATOR
-from pem_edge.pem import PEM
+from pem_edge.pem import MaskClassifier
 from pem_edge.pem.layers.deformable_attention import DeformableAttention
 from pem_edge.pem.pixel_decoders.encoder import Depths
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
@@ -44,7 +44,7 @@ BY_HAND = InputSpec(height=SIZE[0], width=SIZE[1])
 SPEC = InputSpec(height=64, width=96, batch=2)
 
 
-def prepared(forms: Forms) -> PEM:
+def prepared(forms: Forms) -> MaskClassifier:
     return prepare(randomized(TINY.build(5)), forms)
 
 
@@ -163,7 +163,7 @@ def test_the_graph_counts_what_the_modules_do(proto: onnx.ModelProto) -> None:
     assert found == {**expected, "decoder": expected["decoder"] - first - positions}
 
 
-def weightless(variant: str, depths: Depths | None = None) -> PEM:
+def weightless(variant: str, depths: Depths | None = None) -> MaskClassifier:
     with torch.device("meta"):
         return pem.build(variant, 19, encoder_layers=depths)
 

@@ -6,11 +6,12 @@ from dataclasses import replace
 from functools import partial
 
 from pem_edge.pem.backbones import STDC, SwinTransformer
-from pem_edge.pem.variant import TransformerVariant, Variant
+from pem_edge.pem.variants.encoder_only import EoMTVariant
+from pem_edge.pem.variants.pyramid import PyramidVariant, TransformerVariant
 
-TINY = Variant(
-    "tiny",
-    partial(STDC, base=16, layers=(1, 1, 1)),
+TINY = PyramidVariant(
+    name="tiny",
+    backbone=partial(STDC, base=16, layers=(1, 1, 1)),
     pixel_width=16,
     mask_width=16,
     width=32,
@@ -21,8 +22,8 @@ TINY = Variant(
 )
 
 TINY_MASK2FORMER = TransformerVariant(
-    "tiny-mask2former",
-    partial(SwinTransformer, base=16, depths=(2, 2, 2, 2), heads=(1, 2, 2, 4)),
+    name="tiny-mask2former",
+    backbone=partial(SwinTransformer, base=16, depths=(2, 2, 2, 2), heads=(1, 2, 2, 4)),
     width=64,
     heads=2,
     feedforward=32,
@@ -32,3 +33,5 @@ TINY_MASK2FORMER = TransformerVariant(
     encoder_feedforward=32,
 )
 TINY_PROSCALE = replace(TINY_MASK2FORMER, name="tiny-proscale", encoder_layers=(1, 2, 1), progressive=True)
+
+TINY_EOMT = EoMTVariant(name="tiny-eomt", width=32, heads=2, depth=4, layers=2, queries=8, side=4)

@@ -25,6 +25,7 @@ def test_module_matches_published_outputs(name: str, size: str, checkpoint: Chec
 @pytest.mark.parametrize(("name", "size"), CASES)
 def test_module_matches_published_intermediate_maps(name: str, size: str, checkpoint: Checkpoint) -> None:
     model = pem.load(checkpoint(name))
+    assert isinstance(model, pem.PEM)
     features = model.backbone(published_models.pixels(model, size))
     mask_features, levels = model.pixel_decoder(features)
     maps = {"res2": features[0], "res5": features[3], "mask_features": full_mask_features(model.decoder, mask_features)}

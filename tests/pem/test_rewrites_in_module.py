@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
+from pem_edge.pem import PEM
 from pem_edge.pem.backbones.swin import PatchMerging, WindowAttention
 from pem_edge.pem.decoder import ProjectingMaskProduct
 from pem_edge.pem.layers.attention import (
@@ -40,6 +41,7 @@ def test_every_prediction_equals_the_one_made_at_stride_4_and_resized(name: str)
     model = VARIANTS_TRIED[name].build(num_classes=7).eval()
     if name != "pem-nano":  # PEM picks single pixels, which random weights make a matter of rounding
         randomized(model)
+    assert isinstance(model, PEM)
     pixels = torch.randn(2, 3, 96, 160, generator=torch.Generator().manual_seed(1))
     all_logits, all_masks = ReferenceForm(model).predictions(pixels)
     mask_features, levels = model.pixel_decoder(model.backbone(pixels))

@@ -188,7 +188,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         yield Bench(HostDevice(folder), folder, Deadline(600), None)
 
 
-def damage(model: pem.PEM, fault: str) -> pem.PEM:
+def damage(model: pem.MaskClassifier, fault: str) -> pem.MaskClassifier:
     """Break the smallest of the deformable convolutions, whose faults show least."""
     import torch
 

@@ -15,7 +15,7 @@ from pem_edge.export.graph.rewrites.deformable_attention import use_nvidia_atten
 from pem_edge.export.graph.rewrites.gather import use_gathers
 from pem_edge.export.graph.rewrites.half import ISLANDS, compute_in_half
 from pem_edge.export.graph.rewrites.upsample import upsample_by_phases
-from pem_edge.pem import PEM
+from pem_edge.pem import MaskClassifier
 
 __all__ = [
     "compute_in_half",
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-def prepare(model: PEM, forms: Forms) -> PEM:
+def prepare(model: MaskClassifier, forms: Forms) -> MaskClassifier:
     """Return a copy of ``model`` in eval mode, rewritten to the implementations and precision in ``forms``."""
     prepared = copy.deepcopy(model).eval().requires_grad_(False)
     fold_batchnorm(prepared)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pem_edge.export.graph.rewrites.deform_conv import NativeDeformConv
 from pem_edge.export.graph.rewrites.gather import PointCorners, TapCorners
-from pem_edge.pem import PEM
+from pem_edge.pem import MaskClassifier
 from pem_edge.pem.layers.attention import BiasedAttention, DotProductAttention, PrototypeSelection
 from pem_edge.pem.layers.blocks import GlobalAverage, UnitNorm
 from pem_edge.pem.layers.deform_conv import TapSampling
@@ -49,7 +49,7 @@ ISLANDS = (
 
 
 def compute_in_half(
-    model: PEM, islands: Sequence[Island] = ISLANDS, outputs: Literal["float32", "float16"] = "float32"
+    model: MaskClassifier, islands: Sequence[Island] = ISLANDS, outputs: Literal["float32", "float16"] = "float32"
 ) -> None:
     """Rewrite ``model``, in eval mode, in place; its logits and masks become of type ``outputs``."""
     convert(model, islands)

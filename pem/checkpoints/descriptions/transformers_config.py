@@ -15,7 +15,7 @@ from pem_edge.pem.checkpoints.descriptions import preprocessor_config
 from pem_edge.pem.checkpoints.descriptions.class_names import labels_of
 from pem_edge.pem.checkpoints.model_folder import CONFIG
 from pem_edge.pem.checkpoints.names import foreign
-from pem_edge.pem.model import PEM
+from pem_edge.pem.model import MaskClassifier
 from pem_edge.pem.pixel_decoders.encoder import EncoderLayer
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import MAX_CLASSES
@@ -102,7 +102,7 @@ def read(folder: Path, say: Say, ask_labels: Say) -> tuple[Config, Description]:
     return config, replace(told, labels=_labels(config, path, ask_labels))
 
 
-def check(config: Config, model: PEM, source: str) -> None:
+def check(config: Config, model: MaskClassifier, source: str) -> None:
     """Raise CheckpointError unless ``config`` describes ``model``, which was built from the tensors beside it."""
     for name, claimed, counted in _facts(config, model):
         if claimed is not None and claimed != counted:
@@ -111,7 +111,7 @@ def check(config: Config, model: PEM, source: str) -> None:
             )
 
 
-def _facts(config: Config, model: PEM) -> Iterator[tuple[str, int | None, int]]:
+def _facts(config: Config, model: MaskClassifier) -> Iterator[tuple[str, int | None, int]]:
     """Yield what the tensors tell, too: its name, what ``config`` claims, and what was found."""
     yield "classes", None if config.id2label is None else len(config.id2label), model.num_classes
     yield "queries", config.num_queries, model.num_queries
@@ -120,7 +120,7 @@ def _facts(config: Config, model: PEM) -> Iterator[tuple[str, int | None, int]]:
     yield "encoder layers", config.encoder_layers, _count_encoder_layers(model)
 
 
-def _count_encoder_layers(model: PEM) -> int:
+def _count_encoder_layers(model: MaskClassifier) -> int:
     return sum(isinstance(module, EncoderLayer) for module in model.modules())
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pem_edge.pem.layers.deform_conv import DeformConv2d, ModulatedDeformConv
 from pem_edge.pem.layers.deformable_attention import DeformableAttention, DeformableSampling, LevelSize
-from pem_edge.pem.model import PEM
+from pem_edge.pem.model import MaskClassifier
 from pem_edge.pem.training.objective import losses, points
 from pem_edge.pem.training.objective.matcher import match
 from pem_edge.pem.training.objective.points import PointPlan
@@ -25,7 +25,7 @@ class Supervised(nn.Module):
     Changes the model's operators, in place, so that they compute sampling locations in single precision.
     """
 
-    def __init__(self, model: PEM, weights: LossWeights) -> None:
+    def __init__(self, model: MaskClassifier, weights: LossWeights) -> None:
         super().__init__()
         self.model = model
         self.weights = weights
@@ -48,9 +48,7 @@ class Supervised(nn.Module):
             plan: The numbers of points.
             count: Number of segments in the batch, averaged over processes, a scalar.
         """
-        mask_features, levels = self.model.pixel_decoder(self.model.backbone(self.model.normalize(images)))
-        first, *others = self.model.decoder.states(levels, mask_features)
-        states = torch.stack([first.expand(len(images), -1, -1), *others], dim=1)
+        states, mask_features = self.model.states(self.model.normalize(images))
         features = points.sample_features(mask_features, locations)
         segments = points.sample_segments(segment_map, locations)
         # Fewer points suffice for matching. The order of the candidates is random, so any of them will do.
@@ -64,7 +62,7 @@ class Supervised(nn.Module):
         """Match segments to queries in all ``states`` (N, L, Q, C).
 
         Args:
-            states: The queries before the first layer and after each.
+            states: The queries of each prediction.
             features: Mask features at the points for matching, (N, M, 1, P).
             segments: Segment that each of these points lies in, (N, P).
             classes: Class of each segment, (N, S).

@@ -64,7 +64,7 @@ def build(case: Case, bench: Bench) -> Network:
     return prepared(weighted(case), case, bench)
 
 
-def prepared(model: pem.PEM, case: Case, bench: Bench) -> Network:
+def prepared(model: pem.MaskClassifier, case: Case, bench: Bench) -> Network:
     """Return the network of a model's weights; the model itself is changed."""
     half = case.precision == "fp16"
     if case.form == "ours":
@@ -117,7 +117,7 @@ class PublishedOperator(nn.Module):
         return self._device.deform_conv(data, offsets, mask, weight, bias)
 
 
-def weighted(case: Case) -> pem.PEM:
+def weighted(case: Case) -> pem.MaskClassifier:
     """Return a new model with the weights of a case, on the CPU and in eval mode."""
     if case.weights == "demo":
         return checkpoints.load(checkpoints.DEMO)
@@ -125,7 +125,7 @@ def weighted(case: Case) -> pem.PEM:
 
 
 @cache
-def _randomized(variant: str) -> pem.PEM:
+def _randomized(variant: str) -> pem.MaskClassifier:
     return randomized(pem.build(variant, num_classes=CLASSES))
 
 

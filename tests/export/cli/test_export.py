@@ -252,7 +252,7 @@ trace = artifact._trace
 def test_a_graph_that_computes_something_else_is_not_written(
     weights: Path, tmp_path: Path, refusal: Refusal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def break_one_weight(model: pem.PEM, forms: Forms) -> pem.PEM:
+    def break_one_weight(model: pem.MaskClassifier, forms: Forms) -> pem.MaskClassifier:
         prepared = prepare(model, forms)
         prepared.decoder.mask_head.get_submodule("layers.2").get_parameter("bias").data += 1
         return prepared

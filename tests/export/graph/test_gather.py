@@ -128,7 +128,7 @@ FORBIDDEN = {"GridSample", "DeformConv", "ScatterND", "NonZero", "Loop", "If"}
 
 
 @cache
-def module(variant: str) -> pem.PEM:
+def module(variant: str) -> pem.MaskClassifier:
     return randomized(MODELS[variant].build(num_classes=5))
 
 

@@ -22,7 +22,7 @@ from pem_edge.export.graph.rewrites import prepare
 from pem_edge.export.graph.rewrites.deformable_attention import NVIDIA_DOMAIN, NVIDIA_OPERATOR
 from pem_edge.pem.layers.deform_conv import DeformConv2d
 from pem_edge.pem.layers.deformable_attention import DeformableSampling, pixel_centers, pixel_sizes
-from pem_edge.pem.variant import Variant
+from pem_edge.pem.variants.variant import Variant
 from pem_edge.runtime.artifacts.operator_definitions import KEY, with_definitions
 from pem_edge.runtime.backends.ort_sessions import open_session
 from pem_edge.runtime.backends.settings import Settings

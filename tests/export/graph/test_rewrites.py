@@ -36,7 +36,7 @@ Array = NDArray[Any]
 
 
 @pytest.fixture(scope="module")
-def nano() -> pem.PEM:
+def nano() -> pem.MaskClassifier:
     return randomized(pem.build("pem-nano", num_classes=5))
 
 
@@ -51,7 +51,9 @@ def assert_same_outputs(ours: nn.Module, expected: nn.Module, image: Tensor) -> 
             torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
 
 
-def test_folding_batchnorm_changes_nothing_and_leaves_none_behind_a_convolution(nano: pem.PEM, image: Tensor) -> None:
+def test_folding_batchnorm_changes_nothing_and_leaves_none_behind_a_convolution(
+    nano: pem.MaskClassifier, image: Tensor
+) -> None:
     folded = prepare(nano, Forms(upsample="transposed"))
     assert_same_outputs(folded, nano, image)
     left = [name for name, module in folded.named_modules() if isinstance(module, nn.BatchNorm2d)]
@@ -59,7 +61,7 @@ def test_folding_batchnorm_changes_nothing_and_leaves_none_behind_a_convolution(
     assert all(name.endswith("memory_bn") for name in left), "only those before a convolution stay"
 
 
-def test_folding_twice_is_folding_once(nano: pem.PEM, image: Tensor) -> None:
+def test_folding_twice_is_folding_once(nano: pem.MaskClassifier, image: Tensor) -> None:
     once = prepare(nano, Forms())
     twice = prepare(nano, Forms())
     fold_batchnorm(twice)
@@ -67,7 +69,7 @@ def test_folding_twice_is_folding_once(nano: pem.PEM, image: Tensor) -> None:
 
 
 def test_upsampling_by_phases_changes_nothing_and_leaves_no_transposed_convolution(
-    nano: pem.PEM, image: Tensor
+    nano: pem.MaskClassifier, image: Tensor
 ) -> None:
     rewritten = prepare(nano, Forms(upsample="phases"))
     assert_same_outputs(rewritten, nano, image)
@@ -111,7 +113,7 @@ def test_native_and_standard_deformable_convolution_agree(tmp_path: Path) -> Non
         np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=0, atol=1e-3)
 
 
-def test_the_model_given_is_left_alone(nano: pem.PEM) -> None:
+def test_the_model_given_is_left_alone(nano: pem.MaskClassifier) -> None:
     before = {name: tensor.clone() for name, tensor in nano.state_dict().items()}
     prepare(nano, Forms(deform_conv="native"))
     assert list(before) == list(nano.state_dict())

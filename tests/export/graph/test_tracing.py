@@ -16,6 +16,7 @@ from pem_edge import pem
 from pem_edge.export.graph import passes, tracing
 from pem_edge.export.graph.operation_forms import DeformConvForm, Forms
 from pem_edge.export.graph.rewrites import prepare
+from pem_edge.pem.decoder import MaskDecoder
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
 from pem_edge.runtime.backends.tensorrt.plugins import operator
 from pem_edge.runtime.errors import ExportError
@@ -27,12 +28,12 @@ DYNAMIC = InputSpec(height=64, width=96, dynamic_height=Range(64, 64, 128), dyna
 
 
 @pytest.fixture(scope="module")
-def model() -> pem.PEM:
+def model() -> pem.MaskClassifier:
     return prepare(randomized(pem.build("pem-nano", num_classes=5)), Forms())
 
 
 @pytest.fixture(scope="module")
-def static(model: pem.PEM) -> onnx.ModelProto:
+def static(model: pem.MaskClassifier) -> onnx.ModelProto:
     return tracing.to_onnx(model, tracing.example_for(SPEC))
 
 
@@ -83,8 +84,11 @@ def test_at_a_fixed_size_positions_and_shapes_are_constants(static: onnx.ModelPr
     assert not {"Sin", "Cos", "Range", "Shape", "CumSum", "ConstantOfShape"} & set(operators(static))
 
 
-def test_the_first_prediction_and_query_projection_are_constants(static: onnx.ModelProto, model: pem.PEM) -> None:
+def test_the_first_prediction_and_query_projection_are_constants(
+    static: onnx.ModelProto, model: pem.MaskClassifier
+) -> None:
     decoder = model.decoder
+    assert isinstance(decoder, MaskDecoder)
     with torch.inference_mode():
         features = decoder.query_features[None]
         embeddings = decoder.mask_head(decoder.norm(features))
@@ -123,7 +127,7 @@ def products_of_size(proto: onnx.ModelProto, size: list[int]) -> int:
     return sum(any(shapes.get(node.output[0], [])[-len(end) :] == end for end in ends) for node in products)
 
 
-def test_a_graph_of_varying_size_keeps_its_names(model: pem.PEM) -> None:
+def test_a_graph_of_varying_size_keeps_its_names(model: pem.MaskClassifier) -> None:
     proto = tracing.to_onnx(model, tracing.example_for(DYNAMIC), dynamic=tracing.dynamic_dims(DYNAMIC))
     dims = proto.graph.input[0].type.tensor_type.shape.dim
     assert [bool(dim.dim_param) for dim in dims] == [False, True, True, False]
@@ -178,7 +182,7 @@ def test_constant_layer_norms_fold_to_their_value() -> None:
     np.testing.assert_allclose(np.asarray(found)[0], module(image)[0].detach().numpy(), rtol=0, atol=1e-5)
 
 
-def test_weights_that_no_onnx_file_holds_are_said(model: pem.PEM, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_no_onnx_file_holds_are_said(model: pem.MaskClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracing, "MOST_BYTES", 1_000_000)
     with pytest.raises(
         ExportError, match=r"the weights take \d.\d GB, more than the .* that an ONNX file holds: choose"

@@ -32,7 +32,7 @@ def state() -> dict[str, Tensor]:
     return published_models.state_dict(STDC1)
 
 
-def assert_same(ours: pem.PEM, expected: pem.PEM) -> None:
+def assert_same(ours: pem.MaskClassifier, expected: pem.MaskClassifier) -> None:
     assert ours.variant == expected.variant
     assert not ours.training
     for name, tensor in expected.state_dict().items():
@@ -251,6 +251,7 @@ def test_encoder_layers_are_read_from_the_tensors(depths: Depths, tmp_path: Path
     path = tmp_path / "progressive.safetensors"
     pem.save(pem.build("proscale-r50", num_classes=5, encoder_layers=depths), path)
     model = pem.load(path)
+    assert isinstance(model, pem.PEM)
     assert model.variant == "proscale-r50"
     assert model.pixel_decoder.get_submodule("encoder").depths == depths
 

@@ -69,7 +69,7 @@ def copy(folder: Path, tmp_path: Path) -> Callable[[str], Path]:
     return make
 
 
-def assert_same_weights(found: pem.PEM, expected: pem.PEM) -> None:
+def assert_same_weights(found: pem.MaskClassifier, expected: pem.MaskClassifier) -> None:
     assert found.variant == expected.variant
     ours, others = found.state_dict(), expected.state_dict()
     assert ours.keys() == others.keys()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pem_edge.pem import PEM
+from pem_edge.pem import MaskClassifier
 from pem_edge.pem.backbones.swin import PatchMerging
 from pem_edge.pem.checkpoints import open_checkpoint
 from pem_edge.pem.checkpoints.identify import identify
@@ -32,7 +32,7 @@ VARIANTS = {
 """Models of mmdetection 3, mmdetection 2 and mmsegmentation, whose own code computed the golden outputs."""
 
 
-def loaded(state: dict[str, Tensor]) -> PEM:
+def loaded(state: dict[str, Tensor]) -> MaskClassifier:
     renamed = openmmlab.rename(state, "it")
     model = identify(renamed, "it")
     model.load_state_dict(renamed)

@@ -22,7 +22,7 @@ from transformers import (
 
 from pem_edge import pem
 from pem_edge.pem.backbones import Backbone, SwinTransformer
-from pem_edge.pem.model import PEM
+from pem_edge.pem.model import MaskClassifier
 from pem_edge.pem.training.backbone_weights import load_backbone
 from pem_edge.runtime.errors import CheckpointError
 from reference.weights import randomized
@@ -39,14 +39,14 @@ TINY_SWIN: dict[str, Any] = {
 Rename = Callable[[str], str]
 
 
-def write(source: PEM, rename: Rename, path: Path, **others: Tensor) -> dict[str, Tensor]:
+def write(source: MaskClassifier, rename: Rename, path: Path, **others: Tensor) -> dict[str, Tensor]:
     """Write the backbone of ``source`` as a classifier's, and return what must arrive, under our names."""
     expected = {name: x for name, x in source.backbone.state_dict().items() if not name.startswith("norms.")}
     torch.save({"model": {**{rename(name): x for name, x in expected.items()}, **others}}, path)
     return expected
 
 
-def require_filled(model: PEM, path: Path, expected: dict[str, Tensor]) -> None:
+def require_filled(model: MaskClassifier, path: Path, expected: dict[str, Tensor]) -> None:
     load_backbone(model, path, print)
     filled = model.backbone.state_dict()
     assert all(torch.equal(tensor, filled[name]) for name, tensor in expected.items())
@@ -148,6 +148,7 @@ def tiny_swin_with_weights(folder: Path, theirs: PreTrainedModel) -> Backbone:
     randomized(theirs).save_pretrained(folder)
     model = TINY_MASK2FORMER.build(2).eval()
     load_backbone(model, folder, print)
+    assert isinstance(model.backbone, Backbone)
     return model.backbone
 
 

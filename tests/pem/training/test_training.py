@@ -18,7 +18,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
 
-from pem_edge.pem.model import PEM
+from pem_edge.pem.model import PEM, MaskClassifier
 from pem_edge.pem.training import snapshots
 from pem_edge.pem.training.data.batches import Batch, make_loader
 from pem_edge.pem.training.objective import points
@@ -28,7 +28,7 @@ from pem_edge.pem.training.optimization import Average, make_optimizer, set_lear
 from pem_edge.pem.training.processes import Processes
 from pem_edge.pem.training.settings import LossWeights, TrainingSettings
 from pem_edge.pem.training.trainer import Trainer
-from pem_edge.pem.variant import Variant
+from pem_edge.pem.variants.variant import Variant
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.errors import CheckpointError, OutputError, TrainingError
 from tests.helpers.boxes import LABELS, Boxes
@@ -58,7 +58,7 @@ def trainer(tmp_path: Path) -> Train:
     return make
 
 
-def tiny() -> PEM:
+def tiny() -> MaskClassifier:
     torch.manual_seed(0)
     return TINY.build(len(LABELS))
 
@@ -226,6 +226,7 @@ def test_losses_of_all_predictions_equal_a_plain_loop() -> None:
 
 def plain_losses(supervised: Supervised, batch: Batch, where: Tensor, plan: PointPlan) -> Tensor:
     model, weights = supervised.model, supervised.weights
+    assert isinstance(model, PEM)
     mask_features, levels = model.pixel_decoder(model.backbone(model.normalize(batch.images)))
     total = torch.zeros(3, dtype=torch.float64)
     for state in model.decoder.states(levels, mask_features):

@@ -22,7 +22,7 @@ from reference.huggingface import folders
 from reference.published_models import LOGITS_TOLERANCE, MASKS_TOLERANCE
 
 Outputs = tuple[Tensor, Tensor]
-Model = tuple[pem.PEM, Callable[[Tensor], Outputs]]
+Model = tuple[pem.MaskClassifier, Callable[[Tensor], Outputs]]
 
 CASES = [
     ("swin-tiny", 133, 100, (96, 160)),

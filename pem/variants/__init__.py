@@ -7,9 +7,11 @@ from functools import partial
 
 from pem_edge.pem.backbones import STDC, ResNet, SwinTransformer
 from pem_edge.pem.decoder import LEVELS
-from pem_edge.pem.model import PEM
+from pem_edge.pem.model import MaskClassifier
 from pem_edge.pem.pixel_decoders.encoder import Depths
-from pem_edge.pem.variant import TransformerVariant, Variant
+from pem_edge.pem.variants.encoder_only import EoMTVariant
+from pem_edge.pem.variants.pyramid import PyramidVariant, TransformerVariant
+from pem_edge.pem.variants.variant import Variant
 
 _R50 = partial(ResNet, depths=(3, 4, 6, 3))
 _R101 = partial(ResNet, depths=(3, 4, 23, 3))
@@ -19,15 +21,15 @@ _SWIN_B = partial(SwinTransformer, base=128, depths=(2, 2, 18, 2), heads=(4, 8, 
 _SWIN_L = partial(SwinTransformer, base=192, depths=(2, 2, 18, 2), heads=(6, 12, 24, 48))
 _PROGRESSIVE = partial(TransformerVariant, encoder_layers=(3, 3, 3), progressive=True)
 
-VARIANTS = {
+VARIANTS: dict[str, Variant] = {
     variant.name: variant
     for variant in (
-        Variant("pem-r50", _R50),
-        Variant("pem-stdc1", partial(STDC, base=64, layers=(2, 2, 2))),
-        Variant("pem-stdc2", partial(STDC, base=64, layers=(4, 5, 3))),
-        Variant(
-            "pem-nano",
-            partial(STDC, base=32, layers=(2, 2, 2)),
+        PyramidVariant(name="pem-r50", backbone=_R50),
+        PyramidVariant(name="pem-stdc1", backbone=partial(STDC, base=64, layers=(2, 2, 2))),
+        PyramidVariant(name="pem-stdc2", backbone=partial(STDC, base=64, layers=(4, 5, 3))),
+        PyramidVariant(
+            name="pem-nano",
+            backbone=partial(STDC, base=32, layers=(2, 2, 2)),
             pixel_width=64,
             mask_width=128,
             width=128,
@@ -35,18 +37,21 @@ VARIANTS = {
             layers=3,
             queries=50,
         ),
-        TransformerVariant("mask2former-r50", _R50),
-        TransformerVariant("mask2former-r101", _R101),
-        TransformerVariant("mask2former-swin-t", _SWIN_T, window=7),
-        TransformerVariant("mask2former-swin-s", _SWIN_S, window=7),
-        TransformerVariant("mask2former-swin-b", _SWIN_B, window=12),
-        TransformerVariant("mask2former-swin-l", _SWIN_L, window=12, queries=200),
-        _PROGRESSIVE("proscale-r50", _R50),
-        _PROGRESSIVE("proscale-r101", _R101),
-        _PROGRESSIVE("proscale-swin-t", _SWIN_T, window=7),
-        _PROGRESSIVE("proscale-swin-s", _SWIN_S, window=7),
-        _PROGRESSIVE("proscale-swin-b", _SWIN_B, window=12),
-        _PROGRESSIVE("proscale-swin-l", _SWIN_L, window=12, queries=200),
+        TransformerVariant(name="mask2former-r50", backbone=_R50),
+        TransformerVariant(name="mask2former-r101", backbone=_R101),
+        TransformerVariant(name="mask2former-swin-t", backbone=_SWIN_T, window=7),
+        TransformerVariant(name="mask2former-swin-s", backbone=_SWIN_S, window=7),
+        TransformerVariant(name="mask2former-swin-b", backbone=_SWIN_B, window=12),
+        TransformerVariant(name="mask2former-swin-l", backbone=_SWIN_L, window=12, queries=200),
+        _PROGRESSIVE(name="proscale-r50", backbone=_R50),
+        _PROGRESSIVE(name="proscale-r101", backbone=_R101),
+        _PROGRESSIVE(name="proscale-swin-t", backbone=_SWIN_T, window=7),
+        _PROGRESSIVE(name="proscale-swin-s", backbone=_SWIN_S, window=7),
+        _PROGRESSIVE(name="proscale-swin-b", backbone=_SWIN_B, window=12),
+        _PROGRESSIVE(name="proscale-swin-l", backbone=_SWIN_L, window=12, queries=200),
+        EoMTVariant(name="eomt-s", width=384, heads=6, depth=12),
+        EoMTVariant(name="eomt-b", width=768, heads=12, depth=12),
+        EoMTVariant(name="eomt-l", width=1024, heads=16, depth=24, layers=4),
     )
 }
 """All variants by name."""
@@ -59,7 +64,7 @@ def build(
     *,
     encoder_layers: Depths | None = None,
     window: int | None = None,
-) -> PEM:
+) -> MaskClassifier:
     """Return an untrained model.
 
     Args:
@@ -99,7 +104,7 @@ def _with_depths(row: Variant, depths: Depths) -> Variant:
 
 
 def _with_window(row: Variant, window: int) -> Variant:
-    if row.window is None:
+    if not isinstance(row, PyramidVariant) or row.window is None:
         raise ValueError(f"{row.name} has no Swin Transformer, so no window is expected")
     if window < 2:
         raise ValueError(f"window is {window}, expected 2 or more")

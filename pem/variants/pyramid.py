@@ -1,4 +1,4 @@
-"""A variant: what a model consists of, and how it is built."""
+"""Variants of PEM, Mask2Former and PRO-SCALE, whose pixel decoder turns a pyramid of maps into levels."""
 
 from __future__ import annotations
 
@@ -18,14 +18,10 @@ from pem_edge.pem.model import PEM
 from pem_edge.pem.pixel_decoders.encoder import Depths
 from pem_edge.pem.pixel_decoders.pem import PixelDecoder
 from pem_edge.pem.pixel_decoders.transformer import TransformerPixelDecoder
+from pem_edge.pem.variants.variant import MOST_LAYERS, Variant, count_layers
 
 _OFFSETS = re.compile(r"pixel_decoder\.encoder\.layers\.\d+\.attention\.offsets\.bias")
 """Matches the one tensor of an encoder layer whose size tells how many levels the layer sees."""
-
-_DECODER_LAYER = re.compile(r"decoder\.layers\.(\d+)\.")
-
-_MOST_LAYERS = 32
-"""Limit on layers of each kind: names take little of a file, layers take time and memory to build."""
 
 _POSITION_BIASES = "backbone.stages.0.0.attention.position_biases"
 """Name of a tensor whose size tells how large the windows of a Swin Transformer are."""
@@ -34,24 +30,20 @@ _LARGEST_WINDOW = 32
 """Limit on windows: constants of a block have their fourth power of entries, which no file has to contain."""
 
 
-@dataclass(frozen=True)
-class Variant:
+@dataclass(frozen=True, kw_only=True)
+class PyramidVariant(Variant):
     """A variant of PEM. The defaults are the published values.
 
     Attributes:
-        name: Name of the variant, as on the command line.
         backbone: Builds the backbone; a Swin Transformer takes the argument ``window``.
         pixel_width: Channels of the pixel decoder's level maps.
         mask_width: Channels of the mask features.
         width: Channels of the decoder's queries.
         heads: Number of attention heads.
         feedforward: Hidden channels of the decoder's feed-forward networks.
-        layers: Number of decoder layers.
-        queries: Number of queries.
         window: Height and width of Swin's windows in pixels, None for other backbones.
     """
 
-    name: str
     backbone: Callable[..., Backbone]
     pixel_width: int = 128
     mask_width: int = 256
@@ -68,14 +60,13 @@ class Variant:
         decoder = self._decoder(num_classes, num_queries or self.queries)
         return PEM(self.name, backbone, self._pixel_decoder(backbone), decoder)
 
-    def fitted_to(self, state: Mapping[str, Tensor]) -> Variant:
+    def fitted_to(self, state: Mapping[str, Tensor]) -> PyramidVariant:
         """Return this variant with as many decoder layers, and as large windows, as ``state``, a model's tensors."""
-        layers = {match[1] for key in state if (match := _DECODER_LAYER.match(key))}
         window = self.window
         if window is not None and (biases := state.get(_POSITION_BIASES)) is not None and biases.ndim:
             # There is a bias for each of (2 window - 1)^2 positions.
             window = min((math.isqrt(biases.shape[0]) + 1) // 2, _LARGEST_WINDOW)
-        return replace(self, layers=min(len(layers), _MOST_LAYERS) or self.layers, window=window)
+        return replace(self, layers=count_layers(state) or self.layers, window=window)
 
     def _pixel_decoder(self, backbone: Backbone) -> nn.Module:
         return PixelDecoder(backbone.channels, self.pixel_width, self.mask_width)
@@ -92,8 +83,8 @@ class Variant:
         )
 
 
-@dataclass(frozen=True)
-class TransformerVariant(Variant):
+@dataclass(frozen=True, kw_only=True)
+class TransformerVariant(PyramidVariant):
     """A variant of Mask2Former or PRO-SCALE. The defaults are Mask2Former's.
 
     The encoder and the mask features have ``width`` channels, too.
@@ -109,12 +100,12 @@ class TransformerVariant(Variant):
     encoder_feedforward: int = 1024
     progressive: bool = False
 
-    def fitted_to(self, state: Mapping[str, Tensor]) -> Variant:
+    def fitted_to(self, state: Mapping[str, Tensor]) -> TransformerVariant:
         """Return this variant with the decoder and encoder layers and the windows of ``state``, a model's tensors."""
         like = super().fitted_to(state)
         rows = (tensor.shape[0] for key, tensor in state.items() if _OFFSETS.fullmatch(key) and tensor.ndim)
         found = Counter(count // (self.heads * POINTS * 2) for count in rows)
-        one, two, three = (min(found[levels], _MOST_LAYERS) for levels in (1, 2, 3))
+        one, two, three = (min(found[levels], MOST_LAYERS) for levels in (1, 2, 3))
         depths = (one, two, three) if found else self.encoder_layers
         return replace(self, layers=like.layers, window=like.window, encoder_layers=depths)
 

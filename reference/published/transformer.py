@@ -15,7 +15,7 @@ from pem_edge.pem.layers.attention import MaskedCrossAttention, SelfAttention
 from pem_edge.pem.layers.deformable_attention import DeformableAttention
 from pem_edge.pem.pixel_decoders.encoder import EncoderLayer, TokenEncoder, TokenRecalibration
 from pem_edge.pem.pixel_decoders.transformer import TransformerPixelDecoder
-from reference.positions import sine_positions
+from reference.published.positions import sine_positions
 
 Sizes = list[tuple[int, int]]
 

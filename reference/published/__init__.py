@@ -1,0 +1,1 @@
+"""The published formulation of each family, part by part, on the weights of our modules."""
