@@ -38,12 +38,17 @@ _HIDDEN_AVERAGE = re.compile(r"ema_\w+")
 """Matches the names that older mmcv gives averages among the weights: ``ema_backbone_conv1_weight``."""
 
 _TOP_NAMES = frozenset(
-    {"backbone", "pixel_decoder", "decoder", "sem_seg_head", "panoptic_head", "decode_head", "class_predictor"}
+    {
+        *("backbone", "pixel_decoder", "decoder"),  # ours
+        *("sem_seg_head", "panoptic_head", "decode_head"),  # detectron2's, mmdetection's, mmsegmentation's
+        *("class_predictor", "upscale_block"),  # transformers'
+        *("class_head", "mask_head", "upscale"),  # those of EoMT's authors
+    }
 )
-"""First parts of the names in a model: ours, detectron2's, mmdetection's, and Hugging Face's last one."""
+"""First parts of the names in a model."""
 
-_INSIDE_MODEL = frozenset({"pixel_level_module", "transformer_module"})
-"""What follows ``model.`` in Hugging Face's names, where it is no prefix."""
+_TOP_PAIRS = {"model": ("pixel_level_module", "transformer_module"), "encoder": ("backbone",)}
+"""First parts that are of a model if one of these follows: transformers' Mask2Former, EoMT of its authors."""
 
 _BACKBONE_NAMES = frozenset({"features", "layers", "patch_embed", "stem"})
 
@@ -152,7 +157,7 @@ def _is_average(name: str) -> bool:
 def _top(steps: list[str]) -> str | None:
     """Return which part of a model a name that begins with ``steps`` is of, None if of none."""
     first, second = (*steps, "")[:2]
-    if first == "model" and second in _INSIDE_MODEL:
+    if second in _TOP_PAIRS.get(first, ()):
         return second
     return first if first in _TOP_NAMES and second else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pem_edge.pem.checkpoints.names import detectron2, huggingface, openmmlab
+from pem_edge.pem.checkpoints.names import detectron2, eomt, huggingface, openmmlab
 
 
 def to_ours(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
@@ -21,6 +21,8 @@ def to_ours(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
     """
     if huggingface.recognizes(state):
         return huggingface.rename(state, source)
+    if eomt.recognizes(state):
+        return eomt.rename(state, source)
     if openmmlab.recognizes(state):
         return openmmlab.rename(state, source)
     return detectron2.rename(state, source)

@@ -9,16 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-SUPPORTED = "PEM, Mask2Former or PRO-SCALE"
+SUPPORTED = "PEM, Mask2Former, PRO-SCALE or EoMT"
 """The models whose checkpoints load, for messages."""
 
 _PREDICTOR = r"^(?:sem_seg_head\.predictor|decoder)\."
 _MM_HEAD = r"^(?:panoptic_head|decode_head)\."
+_DINOV3 = "EoMT with DINOv3, published as differences from weights that Meta gives out on request"
 _TABLE: tuple[tuple[str, tuple[str, ...]], ...] = (
     # Whole models. Special ones come before those that they are built of.
     ("VidEoMT", (r"^query_updater\.", r"^upscale_block\.block\.\d+\.")),
-    ("EoMT", (r"^upscale_block\.block\.\d+\.", r"^query\.weight$")),
-    ("EoMT", (r"^(?:network\.)?encoder\.backbone\.", r"^(?:network\.)?q\.weight$")),
+    (_DINOV3, (r"^embeddings\.mask_token$", r"^query\.weight$")),
+    (_DINOV3, (r"^(?:network\.)?encoder\.backbone\.(?:\w+\.)*\d+\.attention\.", r"^(?:network\.)?q\.weight$")),
+    ("EoMT with a ViT-g or larger", (r"^upscale_block\.block\.\d+\.", r"^layers\.39\.")),
+    ("EoMT with a ViT-g or larger", (r"^(?:network\.)?encoder\.backbone\.blocks\.39\.", r"^(?:network\.)?q\.weight$")),
     ("OneFormer", (r"(?:^|\.)(?:task_mlp|task_encoder)\.",)),
     ("Mask DINO", (_PREDICTOR + r"(?:label_enc|enc_output_norm)\.",)),
     ("kMaX-DeepLab", (_PREDICTOR + r"(?:_kmax_transformer_layers|_cluster_centers)\.",)),
@@ -58,8 +61,7 @@ _MODEL_TYPES = {
     "deformable_detr": "Deformable DETR",
     "detr": "DETR",
     "dpt": "DPT",
-    "eomt": "EoMT",
-    "eomt_dinov3": "EoMT with DINOv3",
+    "eomt_dinov3": _DINOV3,
     "lw_detr": "LW-DETR",
     "maskformer": "MaskFormer",
     "oneformer": "OneFormer",

@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-import torch
 from torch import Tensor
 
 from pem_edge.pem.checkpoints.names import torchvision
-from pem_edge.pem.checkpoints.names.rules import collect, compiled, translate
+from pem_edge.pem.checkpoints.names.rules import collect, compiled, join_projections, translate
 
 BACKBONE = "model.pixel_level_module.encoder."
 """What the names of a backbone begin with; without it, they are those that transformers gives a backbone alone."""
@@ -88,9 +87,6 @@ _RENAMED = compiled(
     )
 )  # fmt: skip
 
-_QUERIES = re.compile(r"(.*\.)q\.(weight|bias)")
-"""Matches our name of a projection of queries, which is stored apart from those of keys and values."""
-
 _TIMM = f"{BACKBONE}_backbone."
 
 
@@ -112,12 +108,7 @@ def rename(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
         CheckpointError: If two names of one tensor have different values.
     """
     kept = ((key, _name(key), tensor) for key, tensor in state.items() if not _DROPPED.match(key))
-    renamed = collect(kept, source)
-    for match in [match for name in renamed if (match := _QUERIES.fullmatch(name))]:
-        names = [f"{match[1]}{part}.{match[2]}" for part in "qkv"]
-        if all(name in renamed and renamed[name].shape == renamed[names[0]].shape for name in names):
-            renamed[f"{match[1]}qkv.{match[2]}"] = torch.cat([renamed.pop(name) for name in names])
-    return renamed
+    return join_projections(collect(kept, source))
 
 
 def _name(key: str) -> str:

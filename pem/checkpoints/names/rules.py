@@ -14,6 +14,10 @@ Rules = list[tuple[re.Pattern[str], str]]
 """Patterns of names and what replaces them, applied one after another."""
 
 
+_QUERIES = re.compile(r"(.*\.)q\.(weight|bias)")
+"""Matches our name of a projection of queries that is stored apart from those of keys and values."""
+
+
 def compiled(rules: Iterable[tuple[str, str]]) -> Rules:
     """Return ``rules``, pairs of a regular expression and its replacement, ready for `translate`."""
     return [(re.compile(pattern), replacement) for pattern, replacement in rules]
@@ -24,6 +28,19 @@ def translate(key: str, rules: Rules) -> str:
     for pattern, replacement in rules:
         key = pattern.sub(replacement, key)
     return key
+
+
+def join_projections(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return ``state`` with projections of queries, keys and values, ``*.q``, ``*.k`` and ``*.v``, as one, ``*.qkv``.
+
+    What is not of one shape stays as it is.
+    """
+    joined = dict(state)
+    for match in [match for name in state if (match := _QUERIES.fullmatch(name))]:
+        names = [f"{match[1]}{part}.{match[2]}" for part in "qkv"]
+        if all(name in state and state[name].shape == state[names[0]].shape for name in names):
+            joined[f"{match[1]}qkv.{match[2]}"] = torch.cat([joined.pop(name) for name in names])
+    return joined
 
 
 def collect(named: Iterable[tuple[str, str, Tensor]], source: str) -> dict[str, Tensor]:

@@ -1,0 +1,52 @@
+"""What ``config.json`` says of an EoMT."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pem_edge.pem.checkpoints.descriptions.family_config import FamilyConfig, refuse
+from pem_edge.pem.eomt import UPSCALINGS, EoMT
+from pem_edge.pem.model import MaskClassifier
+
+_HEAD = 64
+"""Channels of an attention head of all of DINOv2's Vision Transformers."""
+
+
+class EoMTConfig(FamilyConfig):
+    """The settings of an EoMT."""
+
+    hidden_size: int = 1024
+    num_hidden_layers: int | None = None
+    num_attention_heads: int = 16
+    num_blocks: int | None = None
+    num_register_tokens: int | None = None
+    image_size: int | tuple[int, int] | None = None
+    patch_size: int | tuple[int, int] = 16
+    mlp_ratio: float = 4
+    hidden_act: str = "gelu"
+    layer_norm_eps: float = 1e-6
+    num_upscale_blocks: int = UPSCALINGS
+    use_swiglu_ffn: bool = False
+
+    def settings(self, path: Path) -> Iterator[tuple[str, object, object]]:
+        """Yield settings as `FamilyConfig.settings` does."""
+        if self.use_swiglu_ffn:
+            refuse("EoMT with a ViT-g or larger", path)
+        yield "num_attention_heads", self.num_attention_heads, self.hidden_size // _HEAD
+        yield "patch_size", self.patch_size if isinstance(self.patch_size, int) else list(self.patch_size), 16
+        yield "mlp_ratio", self.mlp_ratio, 4
+        yield "hidden_act", self.hidden_act, "gelu"
+        yield "layer_norm_eps", self.layer_norm_eps, 1e-6
+        yield "num_upscale_blocks", self.num_upscale_blocks, UPSCALINGS
+
+    def facts(self, model: MaskClassifier) -> Iterator[tuple[str, int | None, int]]:
+        """Yield facts as `FamilyConfig.facts` does."""
+        yield from super().facts(model)
+        if not isinstance(model, EoMT):
+            return
+        yield "blocks", self.num_hidden_layers, len(model.backbone.blocks) + len(model.decoder.layers)
+        yield "blocks with queries", self.num_blocks, len(model.decoder.layers)
+        yield "registers", self.num_register_tokens, len(model.backbone.prefix) - 1
+        if isinstance(self.image_size, int):
+            yield "pixels a side", self.image_size, model.trained_size[0]

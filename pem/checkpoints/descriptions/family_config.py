@@ -1,0 +1,41 @@
+"""The interface of what is read of a family's ``config.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from pem_edge.pem.checkpoints.names import foreign
+from pem_edge.pem.model import MaskClassifier
+from pem_edge.runtime.errors import CheckpointError
+
+
+class FamilyConfig(msgspec.Struct):
+    """The part of ``config.json`` that is of use here; what the tensors do not tell has transformers' defaults."""
+
+    id2label: dict[str, str | int] | None = None
+    num_queries: int | None = None
+
+    def settings(self, path: Path) -> Iterator[tuple[str, object, object]]:
+        """Yield what tensors do not tell: its name, its value here, and the only value that is supported.
+
+        Raises:
+            CheckpointError: If the file at ``path`` is of a model that is not supported.
+        """
+        raise NotImplementedError
+
+    def facts(self, model: MaskClassifier) -> Iterator[tuple[str, int | None, int]]:
+        """Yield what the tensors tell, too: its name, what is claimed here, and what was found in ``model``."""
+        yield "classes", None if self.id2label is None else len(self.id2label), model.num_classes
+        yield "queries", self.num_queries, model.num_queries
+
+
+def refuse(model: str, path: Path) -> NoReturn:
+    """Raise CheckpointError: ``path`` is of ``model``, which is not supported."""
+    raise CheckpointError(
+        f"{path} is of {model}, which is not supported: give one of {foreign.SUPPORTED} with a backbone that "
+        "pem-export --list shows"
+    )
