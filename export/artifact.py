@@ -106,7 +106,8 @@ def _trace_to(graph: Path, request: OnnxExport, say: Say) -> None:
 
 
 def _trace(model: MaskClassifier, forms: Forms, spec: InputSpec) -> onnx.ModelProto:
-    return tracing.to_onnx(prepare(model, forms), tracing.example_for(spec), dynamic=tracing.dynamic_dims(spec))
+    prepared = prepare(model, forms, (spec.height, spec.width))
+    return tracing.to_onnx(prepared, tracing.example_for(spec), dynamic=tracing.dynamic_dims(spec))
 
 
 def _quantize(

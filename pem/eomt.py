@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pem_edge.pem.backbones.vit import PATCH, Grid, VisionTransformer
 from pem_edge.pem.decoder import Decoder, MaskProduct
-from pem_edge.pem.layers.blocks import MLP
+from pem_edge.pem.layers.blocks import MLP, gelu
 from pem_edge.pem.layers.vit_block import EPSILON, ViTBlock
 from pem_edge.pem.model import MaskClassifier
 
@@ -39,7 +38,7 @@ class Upscaling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x`` (N, C, H, W) to (N, C, 2H, 2W)."""
-        doubled: Tensor = self.norm(self.depthwise(F.gelu(self.expand(x))))
+        doubled: Tensor = self.norm(self.depthwise(gelu(self.expand(x))))
         return doubled
 
 
@@ -57,7 +56,7 @@ class QueryDecoder(Decoder):
     def __init__(self, *, width: int, heads: int, depth: int, num_queries: int, num_classes: int) -> None:
         super().__init__(
             layers=(ViTBlock(width, heads) for _ in range(depth)),
-            mask_head=MLP(width, width, F.gelu),
+            mask_head=MLP(width, width, gelu),
             mask_product=MaskProduct(),
             width=width,
             num_queries=num_queries,

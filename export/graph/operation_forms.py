@@ -8,6 +8,7 @@ from typing import Literal
 DeformConvForm = Literal["native", "standard", "gather", "plugin", "nvidia"]
 UpsampleForm = Literal["transposed", "phases"]
 Precision = Literal["fp32", "fp16"]
+AttentionForm = Literal["standard", "fused"]
 OutputType = Literal["float32", "float16"]
 Target = Literal["onnx", "trt", "trt-rtx"]
 
@@ -21,6 +22,8 @@ class Forms:
             in place of GridSample, ``plugin`` the operator of our TensorRT plugin, and ``nvidia`` TensorRT's own plugin
             for deformable attention.
         upsample: ``transposed`` is ConvTranspose, ``phases`` its ordinary convolutions, interleaved.
+        attention: Of Vision Transformers: ``standard`` is two products and a softmax, which every engine fuses or runs,
+            ``fused`` the operator MultiHeadAttention of ONNX Runtime, which OpenVINO has, too, and TensorRT has not.
         precision: ``fp16`` computes in half precision except for the modules that
             `pem_edge.export.graph.rewrites.half` keeps in single precision.
         outputs: The data type of the class and mask logits.
@@ -28,6 +31,7 @@ class Forms:
 
     deform_conv: DeformConvForm = "standard"
     upsample: UpsampleForm = "phases"
+    attention: AttentionForm = "standard"
     precision: Precision = "fp32"
     outputs: OutputType = "float32"
 

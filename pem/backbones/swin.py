@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from pem_edge.pem.backbones.base import Backbone
 from pem_edge.pem.layers.attention import BiasedAttention
+from pem_edge.pem.layers.blocks import gelu
 
 PATCH = 4
 """Height and width of a patch in pixels."""
@@ -111,7 +112,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the features of ``x`` (N, H, W, C), of the same shape."""
         x = x + self.attention(self.norm1(x))
-        mixed: Tensor = x + self.contract(F.gelu(self.expand(self.norm2(x))))
+        mixed: Tensor = x + self.contract(gelu(self.expand(self.norm2(x))))
         return mixed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -10,6 +11,13 @@ from torch.nn import functional as F
 
 GROUPS = 32
 """Number of groups of every GroupNorm, as published."""
+
+
+def gelu(x: Tensor) -> Tensor:
+    """Return GELU of ``x``, of any shape; in a graph, as the nodes that inference engines recognize and fuse."""
+    if torch.compiler.is_exporting():
+        return x * (1 + torch.erf(x / math.sqrt(2))) * 0.5
+    return F.gelu(x)
 
 
 class ConvNorm(nn.Module):

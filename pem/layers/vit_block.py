@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pem_edge.pem.layers.attention import split_heads
+from pem_edge.pem.layers.blocks import gelu
 
 EPSILON = 1e-6
 """Epsilon of every LayerNorm, as published."""
@@ -60,5 +61,5 @@ class ViTBlock(nn.Module):
         q, k, v = self.qkv(self.norm1(x)).chunk(3, dim=2)
         attended = self.attention(q[:, :kept], k, v)
         x = x[:, :kept] + self.scale1(self.output(attended))
-        mixed: Tensor = x + self.scale2(self.contract(F.gelu(self.expand(self.norm2(x)))))
+        mixed: Tensor = x + self.scale2(self.contract(gelu(self.expand(self.norm2(x)))))
         return mixed

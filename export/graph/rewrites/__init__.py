@@ -15,23 +15,38 @@ from pem_edge.export.graph.rewrites.deformable_attention import use_nvidia_atten
 from pem_edge.export.graph.rewrites.gather import use_gathers
 from pem_edge.export.graph.rewrites.half import ISLANDS, compute_in_half
 from pem_edge.export.graph.rewrites.upsample import upsample_by_phases
+from pem_edge.export.graph.rewrites.vit import fold_layer_scales, fold_patches, use_attention
 from pem_edge.pem import MaskClassifier
 
 __all__ = [
     "compute_in_half",
     "fold_batchnorm",
+    "fold_layer_scales",
+    "fold_patches",
     "prepare",
     "upsample_by_phases",
+    "use_attention",
     "use_deform_conv_node",
     "use_gathers",
     "use_nvidia_attention",
 ]
 
 
-def prepare(model: MaskClassifier, forms: Forms) -> MaskClassifier:
-    """Return a copy of ``model`` in eval mode, rewritten to the implementations and precision in ``forms``."""
+def prepare(model: MaskClassifier, forms: Forms, size: tuple[int, int] | None = None) -> MaskClassifier:
+    """Return a copy of ``model`` in eval mode, rewritten to the implementations and precision in ``forms``.
+
+    Args:
+        model: The model.
+        forms: The implementation of each operation.
+        size: The size of images, height and width in pixels. It counts where positions are learned: the copy then takes
+            no other. None for the size that they were learned for.
+    """
     prepared = copy.deepcopy(model).eval().requires_grad_(False)
     fold_batchnorm(prepared)
+    fold_layer_scales(prepared)
+    use_attention(prepared, forms.attention)
+    if (fixed := size or model.trained_size) is not None:
+        fold_patches(prepared, fixed)
     if forms.upsample == "phases":
         upsample_by_phases(prepared)
     match forms.deform_conv:

@@ -78,7 +78,7 @@ class Mask2FormerConfig(FamilyConfig):
         yield "encoder layers", self.encoder_layers, _count_encoder_layers(model)
 
     def _backbone(self) -> _Backbone:
-        """Return the settings of the backbone; transformers 4 writes those of timm's beside the settings of the model."""
+        """Return the settings of the backbone; transformers 4 writes those of timm's beside those of the model."""
         if self.backbone_config is None and self.use_timm_backbone:
             return msgspec.structs.replace(
                 self.backbone_kwargs or _Backbone(), model_type="timm_backbone", backbone=self.backbone
