@@ -178,6 +178,7 @@ def _describe(request: OnnxExport) -> Manifest:
             python=platform.python_version(),
             opset=str(tracing.OPSET),
             upsample=request.forms.upsample,
+            attention=request.forms.attention,
             gpu="none",
             calibration="none",
         ),

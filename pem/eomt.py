@@ -77,8 +77,8 @@ class QueryDecoder(Decoder):
     def states(self, tokens: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
         """Return the queries after the last block, (N, Q, C), and mask features (N, C, H/4, W/4)."""
         rows, columns = grid
-        num_queries, pixels = len(self.query_features), rows * columns
-        x = torch.cat([self.query_features.expand(len(tokens), -1, -1), tokens], dim=1)
+        num_queries, pixels = self.query_features.shape[0], rows * columns
+        x = torch.cat([self.query_features.expand(tokens.shape[0], -1, -1), tokens], dim=1)
         for block in self.layers[:-1]:
             x = block(x)
         # Nothing reads the other tokens any more.
@@ -91,6 +91,9 @@ class EoMT(MaskClassifier):
     """EoMT of any size; see `MaskClassifier`."""
 
     multiple_of = PATCH
+    pad_value = (0, 0, 0)
+    sizes_vary = False
+    windowed = ("semantic",)
     backbone: VisionTransformer
     decoder: QueryDecoder
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
 from pem_edge.pem.backbones import Backbone
 from pem_edge.pem.decoder import Decoder, MaskDecoder
-from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF
+from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF, PAD_VALUE, Task
 
 Channels = tuple[float, float, float]
 """A value per channel: red, green, blue."""
@@ -46,12 +48,19 @@ class MaskClassifier(nn.Module):
     Attributes:
         variant: Name of the variant, as in `VARIANTS`.
         multiple_of: What heights and widths of images are multiples of.
+        pad_value: The color, RGB, of the padding that the published weights were trained with.
+        sizes_vary: Whether one graph can take images of several sizes.
+        windowed: The tasks whose published weights were trained on windows of images, to run on windows that slide over
+            an image.
         normalize: Turns uint8 images into normalized pixels.
         backbone: Turns pixels into features.
         decoder: Turns features into class logits and mask logits.
     """
 
-    multiple_of = MULTIPLE_OF
+    multiple_of: ClassVar[int] = MULTIPLE_OF
+    pad_value: ClassVar[tuple[int, int, int]] = PAD_VALUE
+    sizes_vary: ClassVar[bool] = True
+    windowed: ClassVar[tuple[Task, ...]] = ()
 
     def __init__(self, variant: str, backbone: nn.Module, decoder: Decoder) -> None:
         super().__init__()

@@ -127,7 +127,8 @@ def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitSta
         request.weights, _say, revision=request.revision, part=request.part, asks=asks
     )
     model, known = checkpoint.model, checkpoint.description
-    spec, task = request.input.spec(known.size), request.task or known.task or "panoptic"
+    spec, task = request.input.spec(known.size, type(model)), request.task or known.task or "panoptic"
+    _refuse_windowed(model, task, request.weights)
     _say(
         f"{model.variant}, {model.num_classes} classes, {model.num_queries} queries, {task} segmentation, "
         f"input {spec.height}x{spec.width}"
@@ -154,6 +155,14 @@ def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitSta
         thresholds=_thresholds(request, task),
     )
     return export.output, export_onnx(export, _say)
+
+
+def _refuse_windowed(model: MaskClassifier, task: Task, source: str) -> None:
+    if task in model.windowed:
+        raise ExportError(
+            f"{source} is {model.variant} for {task} segmentation, which is trained on windows that slide over a picture, "
+            "and is not supported: give one for panoptic or instance segmentation, or a Mask2Former for this task"
+        )
 
 
 def _default_labels(num_classes: int) -> tuple[Label, ...]:
@@ -189,6 +198,7 @@ def _forms(request: GraphRequest, model: MaskClassifier, has_plugin: bool) -> Fo
         request.to,
         request.deform_conv,
         request.upsample,
+        attention_form=request.attention,
         precision=request.floating,
         outputs=request.outputs,
         plugin=has_plugin,

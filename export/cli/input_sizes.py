@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pem_edge.runtime.artifacts.manifest import MAX_BATCH, MULTIPLE_OF, InputSpec, Range
 from pem_edge.runtime.errors import ExportError
 from pem_edge.runtime.images import MAX_PIXELS
+
+if TYPE_CHECKING:
+    from pem_edge.pem import MaskClassifier
+
+FINEST_MULTIPLE = 16
+"""What the sizes of any model are multiples of: EoMT's; those of the others are multiples of 32."""
 
 DEFAULT_SIZE, DEFAULT_MIN_SIZE, DEFAULT_MAX_BATCH = (512, 1024), (128, 128), 4
 
@@ -46,52 +53,83 @@ class InputRequest:
         # Whether the ranges contain the size that the weights ask for is seen when those are read.
         for option, given in (("--min-size", self.min_size), ("--max-size", self.max_size)):
             if given is not None:
-                _check_size(option, *given)
+                _check_size(option, *given, FINEST_MULTIPLE)
 
-    def spec(self, trained: Size | None) -> InputSpec:
-        """Return the input of a graph, given the size that its weights were trained for. Raises ExportError."""
+    def spec(self, trained: Size | None, model: type[MaskClassifier] | None = None) -> InputSpec:
+        """Return the input of a graph.
+
+        Args:
+            trained: The size that the weights were trained for.
+            model: The family of the model; None while it is unknown, for what any model may take.
+
+        Raises:
+            ExportError: If the model cannot take these sizes.
+        """
         height, width = self.size or trained or DEFAULT_SIZE
-        spec = InputSpec(height=height, width=width, batch=self.batch)
+        spec = InputSpec(height=height, width=width, batch=self.batch, multiple_of=FINEST_MULTIPLE)
+        if model is not None:
+            spec = msgspec.structs.replace(spec, multiple_of=model.multiple_of, pad_value=model.pad_value)
         if self.dynamic:
-            smallest = self.min_size or (min(DEFAULT_MIN_SIZE[0], height), min(DEFAULT_MIN_SIZE[1], width))
-            largest = self.max_size or (2 * height, 2 * width)
-            spec = msgspec.structs.replace(
-                spec,
-                dynamic_batch=None if self.batch == self.max_batch == 1 else Range(1, self.batch, self.max_batch),
-                dynamic_height=Range(smallest[0], height, largest[0]),
-                dynamic_width=Range(smallest[1], width, largest[1]),
-            )
+            spec = msgspec.structs.replace(spec, dynamic_batch=self._batches())
+            if model is None or model.sizes_vary:
+                spec = self._with_ranges(spec)
+            else:
+                self._refuse_ranges(spec)
         check(spec)
         return spec
+
+    def _batches(self) -> Range | None:
+        return None if self.batch == self.max_batch == 1 else Range(1, self.batch, self.max_batch)
+
+    def _with_ranges(self, spec: InputSpec) -> InputSpec:
+        smallest = self.min_size or (min(DEFAULT_MIN_SIZE[0], spec.height), min(DEFAULT_MIN_SIZE[1], spec.width))
+        largest = self.max_size or (2 * spec.height, 2 * spec.width)
+        return msgspec.structs.replace(
+            spec,
+            dynamic_height=Range(smallest[0], spec.height, largest[0]),
+            dynamic_width=Range(smallest[1], spec.width, largest[1]),
+        )
+
+    def _refuse_ranges(self, spec: InputSpec) -> None:
+        """Raise ExportError if heights and widths shall vary, or nothing else does."""
+        fixed = (
+            f"the positions of this model are learned, and resampled at export to one size, {spec.height}x{spec.width}"
+        )
+        for option, given in (("--min-size", self.min_size), ("--max-size", self.max_size)):
+            if given is not None:
+                raise ExportError(f"{fixed}: leave out {option}, and export a file for each size")
+        if spec.dynamic_batch is None:
+            raise ExportError(f"{fixed}, and --max-batch 1 fixes the batch: leave out --dynamic")
 
 
 def check(spec: InputSpec) -> None:
     """Raise ExportError unless a model can take these sizes.
 
-    Heights and widths must be multiples of 32, sizes and batches within the limits of a manifest, and each range must
-    contain its default.
+    Heights and widths must be multiples of ``spec.multiple_of``, sizes and batches within the limits of a manifest, and
+    each range must contain its default.
     """
     if not 1 <= spec.batch <= MAX_BATCH:
         raise ExportError(f"--batch is {spec.batch}, expected 1 to {MAX_BATCH}")
     if spec.dynamic_batch is not None and spec.dynamic_batch.most > MAX_BATCH:
         raise ExportError(f"--max-batch is {spec.dynamic_batch.most}, expected 1 to {MAX_BATCH}")
-    _check_size("--size", spec.height, spec.width)
+    _check_size("--size", spec.height, spec.width, spec.multiple_of)
     if spec.dynamic_height is not None and spec.dynamic_width is not None:
-        _check_size("--min-size", spec.dynamic_height.least, spec.dynamic_width.least)
-        _check_size("--max-size", spec.dynamic_height.most, spec.dynamic_width.most)
+        _check_size("--min-size", spec.dynamic_height.least, spec.dynamic_width.least, spec.multiple_of)
+        _check_size("--max-size", spec.dynamic_height.most, spec.dynamic_width.most, spec.multiple_of)
     for name, sizes in (("batch", spec.dynamic_batch), ("height", spec.dynamic_height), ("width", spec.dynamic_width)):
         if sizes is not None:
             _check_range(name, sizes)
 
 
-def _check_size(option: str, height: int, width: int) -> None:
+def _check_size(option: str, height: int, width: int, multiple: int) -> None:
     if height * width > MAX_PIXELS:
         raise ExportError(
             f"{option} is {height}x{width}, more than {MAX_PIXELS} pixels, the limit: choose a smaller {option}"
         )
-    if any(side < MULTIPLE_OF or side % MULTIPLE_OF for side in (height, width)):
+    if any(side < multiple or side % multiple for side in (height, width)):
+        expected = f"multiples of {MULTIPLE_OF}" + (f", or of {multiple} for EoMT" if multiple != MULTIPLE_OF else "")
         near = "x".join(str(_nearest_multiple(side)) for side in (height, width))
-        raise ExportError(f"{option} is {height}x{width}, expected multiples of {MULTIPLE_OF}: try {near}")
+        raise ExportError(f"{option} is {height}x{width}, expected {expected}: try {near}")
 
 
 def _nearest_multiple(side: int) -> int:

@@ -27,7 +27,17 @@ from pem_edge.runtime.errors import ExportError
 INT8 = ("calib", "calib_images", "calib_method", "calib_cache", "max_pq_drop", "placement", "remainder")
 _GRAPH = (
     *("revision", "part", "task", "size", "batch", "labels", "dynamic", "min_size", "max_size", "max_batch"),
-    *("precision", "outputs", "deform_conv", "upsample", "compact", *INT8, "score_threshold", "overlap_threshold"),
+    *(
+        "precision",
+        "outputs",
+        "deform_conv",
+        "upsample",
+        "attention",
+        "compact",
+        *INT8,
+        "score_threshold",
+        "overlap_threshold",
+    ),
 )
 """The options that shape the graph. An ONNX artifact has been given its values for them."""
 
@@ -82,6 +92,7 @@ def _graph_request(options: argparse.Namespace) -> GraphRequest:
         outputs=options.outputs or "float32",
         deform_conv=options.deform_conv or "auto",
         upsample=options.upsample or "auto",
+        attention=options.attention or "standard",
         compact=bool(options.compact),
         calibration=_calibration(options, "cpu" if to == "onnx" else "tensorrt"),
         score_threshold=options.score_threshold,

@@ -102,6 +102,12 @@ def _add_graph(group: argparse._ArgumentGroup) -> None:
         help="upsampling: ConvTranspose, or the ordinary convolutions it consists of (default: what suits --to)",
     )
     group.add_argument(
+        "--attention",
+        choices=["standard", "fused"],
+        help="attention of EoMT: two products and a softmax, which run everywhere; or ONNX Runtime's operator, which runs "
+        "in OpenVINO, too, takes less memory, and is not for engines (default: standard)",
+    )
+    group.add_argument(
         "--compact",
         **_FLAG,
         help="store weights that half precision holds exactly in half precision: a smaller file, the same numbers",

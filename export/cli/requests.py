@@ -8,7 +8,14 @@ from typing import Literal
 
 from pem_edge.export.cli.input_sizes import InputRequest
 from pem_edge.export.engine.settings import Settings
-from pem_edge.export.graph.operation_forms import DeformConvForm, OutputType, Precision, Target, UpsampleForm
+from pem_edge.export.graph.operation_forms import (
+    AttentionForm,
+    DeformConvForm,
+    OutputType,
+    Precision,
+    Target,
+    UpsampleForm,
+)
 from pem_edge.export.int8.settings import Calibration
 from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.errors import ExportError
@@ -105,6 +112,7 @@ class GraphRequest:
         outputs: The type of logits and masks.
         deform_conv: The form of deformable convolution.
         upsample: The form of upsampling.
+        attention: The form of attention in Vision Transformers.
         compact: Whether to store weights in half precision where that is exact.
         calibration: What to calibrate on; given with "int8" and only then.
         score_threshold: The default minimum score of a segment; None for what suits the task.
@@ -130,6 +138,7 @@ class GraphRequest:
     outputs: OutputType
     deform_conv: DeformConvForm | Literal["auto"]
     upsample: UpsampleForm | Literal["auto"]
+    attention: AttentionForm
     compact: bool
     calibration: Calibration | None
     score_threshold: float | None
@@ -169,6 +178,8 @@ class GraphRequest:
             raise ExportError(
                 f"--deform-conv {self.deform_conv} cannot run there: trt-rtx has no plugins; choose gather, or --to trt"
             )
+        if self.to != "onnx" and self.attention == "fused":
+            raise ExportError(f"--attention fused cannot run there: --to {self.to} has no such operator; leave it out")
 
     def _check_precision(self) -> None:
         if (self.calibration is None) == (self.precision == "int8"):

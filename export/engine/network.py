@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from pem_edge.export.engine.failures import failure
@@ -30,11 +31,7 @@ def parse(trt: TensorRt, target: Target, artifact: Artifact) -> Parsed:
         ExportError: If TensorRT does not take the graph.
     """
     model = artifact.read_model()
-    if target.name == "trt-rtx" and "DeformConv" in onnx_file.operators(memoryview(model)):
-        # Its parser ends the process when it looks for a plugin.
-        raise ExportError(
-            f"{artifact.model} holds DeformConv, for which TensorRT-RTX has no plugin: export with --deform-conv gather"
-        )
+    _require_operators(target, artifact, onnx_file.operators(memoryview(model)))
     _require_plugin_version(artifact, memoryview(model))
     logger = log.logger(trt)
     logger.errors.clear()
@@ -45,6 +42,20 @@ def parse(trt: TensorRt, target: Target, artifact: Artifact) -> Parsed:
         reason = _reason(parser.get_error(0)) if parser.num_errors else log.pop_error(trt)
         raise failure(f"{target.title} {trt.__version__} cannot read {artifact.model}", reason)
     return Parsed(builder, network, parser)
+
+
+def _require_operators(target: Target, artifact: Artifact, operators: Collection[str]) -> None:
+    """Raise ExportError if a node has an operator that the target is known to lack."""
+    if "MultiHeadAttention" in operators:
+        raise ExportError(
+            f"{artifact.model} holds ONNX Runtime's MultiHeadAttention, which {target.title} does not have: export "
+            "without --attention fused"
+        )
+    if target.name == "trt-rtx" and "DeformConv" in operators:
+        # Its parser ends the process when it looks for a plugin.
+        raise ExportError(
+            f"{artifact.model} holds DeformConv, for which TensorRT-RTX has no plugin: export with --deform-conv gather"
+        )
 
 
 def _require_plugin_version(artifact: Artifact, model: memoryview) -> None:

@@ -50,6 +50,7 @@ def resolve(
     deform_conv: DeformConvForm | Literal["auto"] = "auto",
     upsample: UpsampleForm | Literal["auto"] = "auto",
     *,
+    attention_form: AttentionForm = "standard",
     precision: Precision = "fp32",
     outputs: OutputType = "float32",
     plugin: bool = False,
@@ -62,6 +63,7 @@ def resolve(
         target: The kind of artifact.
         deform_conv: The form of deformable convolution.
         upsample: The form of upsampling.
+        attention_form: The form of attention in Vision Transformers.
         precision: The floating-point precision of the graph.
         outputs: The data type of the class and mask logits.
         plugin: Whether our TensorRT plugin is built; if so, it is the default for ``trt``.
@@ -77,6 +79,7 @@ def resolve(
     return Forms(
         deform_conv="nvidia" if attention and form in ("native", "plugin") else form,
         upsample=default.upsample if upsample == "auto" else upsample,
+        attention=attention_form,
         precision=precision,
         outputs=outputs,
     )

@@ -78,6 +78,6 @@ class VisionTransformer(nn.Module):
         """
         grid = pixels.shape[2] // PATCH, pixels.shape[3] // PATCH
         tokens = self.positions(self.patches(pixels), grid)
-        tokens = torch.cat([tokens, self.prefix.expand(len(tokens), -1, -1)], dim=1)
+        tokens = torch.cat([tokens, self.prefix.expand(tokens.shape[0], -1, -1)], dim=1)
         features: Tensor = self.blocks(tokens)
         return features

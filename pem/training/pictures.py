@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pem_edge.pem.model import MaskClassifier
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.labels import Label
-from pem_edge.runtime.artifacts.manifest import InputSpec, Thresholds
+from pem_edge.runtime.artifacts.manifest import Thresholds
 from pem_edge.runtime.datasets.dataset import Sample
 from pem_edge.runtime.files import write_atomically
 from pem_edge.runtime.inference import postprocess, preprocess
@@ -39,7 +39,7 @@ def compare(
     Returns:
         The image, RGB uint8 (H, 2 W, 3).
     """
-    image, geometry = preprocess.fit(sample.image, *size, InputSpec(*size).pad_value)
+    image, geometry = preprocess.fit(sample.image, *size, model.pad_value)
     device = next(model.parameters()).device
     logits, masks = (output[0].float().cpu().numpy() for output in model(torch.tensor(image, device=device)[None]))
     things = labels.things(classes)

@@ -26,6 +26,9 @@ SCHEMA_VERSION = 1
 MULTIPLE_OF = 32
 """Coarsest stride of the models: the height and width of the input must be multiples of it."""
 
+PAD_VALUE = (124, 116, 104)
+"""Color of the padding, RGB: the mean of ImageNet's pixels, 0 once normalized."""
+
 MAX_BATCH, MAX_CLASSES, MAX_QUERIES = 1024, 65_536, 65_536
 """Limits on what a manifest may claim; memory is allocated for it. The limit on pixels is that of images."""
 
@@ -68,7 +71,7 @@ class InputSpec(msgspec.Struct, frozen=True):
     dtype: Literal["uint8"] = "uint8"
     color: Literal["RGB"] = "RGB"
     fit: Literal["pad-bottom-right"] = "pad-bottom-right"
-    pad_value: tuple[int, int, int] = (124, 116, 104)
+    pad_value: tuple[int, int, int] = PAD_VALUE
     multiple_of: int = MULTIPLE_OF
     dynamic_batch: Range | None = None
     dynamic_height: Range | None = None

@@ -21,6 +21,7 @@ class BuiltBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
         python: The version of Python.
         opset: The version of ONNX's operator set.
         upsample: The implementation of upsampling: a transposed convolution or the convolutions of its phases.
+        attention: The implementation of attention in Vision Transformers: products and softmax, or one operator.
         calibration: The source of the calibration images; "none" for a floating-point model.
         remainder: In an INT8 model, the precision of everything that is not in INT8.
         gpu: The GPU that an engine was built on; "none" if there was none.
@@ -40,6 +41,7 @@ class BuiltBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     python: str | None = None
     opset: str | None = None
     upsample: Literal["transposed", "phases"] | None = None
+    attention: Literal["standard", "fused"] | None = None
     calibration: str | None = None
     remainder: Precision | None = None
     gpu: str | None = None

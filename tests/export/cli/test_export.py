@@ -204,7 +204,7 @@ def test_classes_that_nothing_names_are_said(weights: Path, tmp_path: Path, caps
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--size", "100x150"], "expected multiples of 32: try 96x160"),
+        (["--size", "100x150"], "expected multiples of 32, or of 16 for EoMT: try 96x160"),
         (["--labels", "ade20k"], "the labels name 150 classes"),
         (["--labels", "nowhere"], "no labels called 'nowhere'"),
         (["--max-batch", "2"], "--max-batch is for sizes that vary: add --dynamic"),
