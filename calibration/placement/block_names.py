@@ -6,12 +6,14 @@ import re
 
 _PATTERNS = (
     r"backbone\.(?:features|res\d)\.\d+",
+    r"backbone\.blocks\.\d+",
     r"backbone\.stages\.\d\.\d+\.attention",
     r"backbone\.stages\.\d\.\d+",
     r"backbone\.\w+",
     r"pixel_decoder\.encoder\.layers\.\d+\.\w+",
     r"pixel_decoder\.levels\.\d+\.\w+",
     r"pixel_decoder\.\w+(?:\.\d+)?",
+    r"decoder\.layers\.\d+(?=\.(?:qkv|output|expand|contract|attention|norm[12])$)",
     r"decoder\.layers\.\d+\.\w+",
     r"decoder\.\w+(?:\.\d+)?",
 )

@@ -11,8 +11,10 @@ from pem_edge.calibration.graph.index import Graph, names
 _DEFORMABLE = re.compile(r"\.deform[./]")
 """Pattern in the names of the nodes of a deformable convolution."""
 
-_LINEAR = re.compile(r"(?:backbone|pixel_decoder)\.(?!.*\.(?:offsets|scores)/)")
-"""Pattern of the names of a pixel transformer's linear layers.
+_LINEAR = re.compile(
+    r"(?:backbone|pixel_decoder)\.(?!.*\.(?:offsets|scores)/)|decoder\.layers\.\d+\.(?:qkv|output|expand|contract)/"
+)
+"""Pattern of the names of the linear layers that process pixels: of transformers, and of EoMT's last blocks.
 
 It excludes the layers that compute the offsets and weights of deformable attention, which stay in floating point.
 """
@@ -34,7 +36,7 @@ def is_ordinary(graph: Graph, node: ir.Node) -> bool:
 
 
 def is_linear(graph: Graph, node: ir.Node) -> bool:
-    """Return whether ``node`` is a matrix product with weights in the backbone or pixel decoder."""
+    """Return whether ``node`` is a matrix product of pixels with weights."""
     if node.op_type != "MatMul" or _LINEAR.match(str(node.name)) is None:
         return False
     weights = graph.constant(names(node.inputs)[1])

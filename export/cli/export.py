@@ -160,8 +160,8 @@ def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitSta
 def _refuse_windowed(model: MaskClassifier, task: Task, source: str) -> None:
     if task in model.windowed:
         raise ExportError(
-            f"{source} is {model.variant} for {task} segmentation, which is trained on windows that slide over a picture, "
-            "and is not supported: give one for panoptic or instance segmentation, or a Mask2Former for this task"
+            f"{source} is {model.variant} for {task} segmentation, which is trained on windows that slide over a "
+            "picture, and is not supported: give one for panoptic or instance segmentation, or Mask2Former for it"
         )
 
 

@@ -104,8 +104,8 @@ def _add_graph(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--attention",
         choices=["standard", "fused"],
-        help="attention of EoMT: two products and a softmax, which run everywhere; or ONNX Runtime's operator, which runs "
-        "in OpenVINO, too, takes less memory, and is not for engines (default: standard)",
+        help="attention of EoMT: two products and a softmax, which run everywhere; or ONNX Runtime's operator, which "
+        "OpenVINO has, too, takes less memory, and is not for engines (default: standard)",
     )
     group.add_argument(
         "--compact",

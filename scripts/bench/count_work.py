@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import onnx
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -36,6 +37,7 @@ from pem_edge.export.graph.rewrites import prepare
 from pem_edge.pem import MaskClassifier
 from pem_edge.pem.decoder import MaskDecoder, MaskProduct, ProjectingMaskProduct
 from pem_edge.pem.pixel_decoders.encoder import Depths
+from pem_edge.pem.variants.pyramid import PyramidVariant
 from pem_edge.runtime.artifacts.manifest import InputSpec
 from pem_edge.runtime.artifacts.sections import Work
 from pem_edge.runtime.files import write_atomically
@@ -134,37 +136,45 @@ class Count:
 
 
 def main() -> None:
-    rows = dict.fromkeys([*map(Row, pem.VARIANTS), *PUBLISHED])
+    pyramids = [Row(name) for name, variant in pem.VARIANTS.items() if isinstance(variant, PyramidVariant)]
+    rows = dict.fromkeys([*pyramids, *PUBLISHED])
     counts = [count(row, size) for size in SIZES for row in rows]
     listed = {each.row.variant: each.work for each in counts if each.size == SIZES[0] and each.row.depths is None}
+    for row in (Row(name) for name in pem.VARIANTS if name not in listed):
+        listed[row.variant], _ = work(row, row.build("meta").trained_size or SIZES[0])
     with write_atomically(variant_list.TABLE) as file:
         file.write_bytes(msgspec.json.format(msgspec.json.encode(listed)) + b"\n")
     print(page(counts))
 
 
 def count(row: Row, size: tuple[int, int]) -> Count:
-    print(f"counting {row.name} at {size[0]}x{size[1]}", file=sys.stderr)
-    spec, shape, model = InputSpec(height=size[0], width=size[1]), (1, *size), row.build()
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    proto = tracing.to_onnx(prepare(model, Forms()), tracing.example_for(spec))
-    light = partial(row.build, "meta")
+    shape, light = (1, *size), partial(row.build, "meta")
+    exported, proto = work(row, size)
     reference, module = module_macs.of_reference(light(), shape), module_macs.of_model(light(), shape)
     saved = {"backbone": reference["backbone"] - module["backbone"]}
     for name, undo in REWRITES.items():
         undone = light()
-        if not isinstance(undone.decoder, MaskDecoder):
-            continue
+        assert isinstance(undone.decoder, MaskDecoder)
         undo(undone.decoder)
         saved[name] = sum(module_macs.of_model(undone, shape).values()) - sum(module.values())
     return Count(
         row=row,
         size=size,
-        work=workload.count(proto, spec, parameters),
+        work=exported,
         graph=parts(Graph(proto)),
         reference=reference,
         as_fvcore=sum(module_macs.of_reference(light(), shape, module_macs.FVCORE).values()),
         rewrites=saved,
     )
+
+
+def work(row: Row, size: tuple[int, int]) -> tuple[Work, onnx.ModelProto]:
+    """Return the work of a variant at a size, and its graph."""
+    print(f"counting {row.name} at {size[0]}x{size[1]}", file=sys.stderr)
+    spec, model = InputSpec(height=size[0], width=size[1]), row.build()
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    proto = tracing.to_onnx(prepare(model, Forms(), size), tracing.example_for(spec))
+    return workload.count(proto, spec, parameters), proto
 
 
 def parts(indexed: Graph) -> dict[str, int]:

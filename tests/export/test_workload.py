@@ -214,7 +214,7 @@ def test_the_list_is_what_graphs_count() -> None:
 
 def test_the_list_is_shown_and_printed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert export.main(["--list"]) == 0
-    assert re.search(r"^pem-r50 +35\.5 M parameters +218\.\d GMAC$", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^pem-r50 +35\.5 M parameters +218\.\d GMAC at 1024x2048$", capsys.readouterr().out, re.MULTILINE)
     assert export.main(["--list", "--json"]) == 0
     variants = json.loads(capsys.readouterr().out)["variants"]
     assert [entry["variant"] for entry in variants] == list(pem.VARIANTS)

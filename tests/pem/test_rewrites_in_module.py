@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from pem_edge.pem import PEM
 from pem_edge.pem.backbones.swin import PatchMerging, WindowAttention
+from pem_edge.pem.backbones.vit import PositionEmbedding
 from pem_edge.pem.decoder import ProjectingMaskProduct
 from pem_edge.pem.layers.attention import (
     MaskedCrossAttention,
@@ -27,10 +28,11 @@ from pem_edge.pem.layers.deformable_attention import DeformableAttention
 from pem_edge.pem.layers.positions import sine_positions
 from pem_edge.pem.pixel_decoders.encoder import Depths, TokenEncoder
 from pem_edge.pem.variants import VARIANTS
-from reference import positions, published_form, transformer
+from reference import published_form
+from reference.published import positions, transformer
 from reference.published_form import ReferenceForm
 from reference.weights import randomized
-from tests.helpers.tiny import TINY_MASK2FORMER, TINY_PROSCALE
+from tests.helpers.tiny import TINY_EOMT, TINY_MASK2FORMER, TINY_PROSCALE
 
 VARIANTS_TRIED = {row.name: row for row in (VARIANTS["pem-nano"], TINY_MASK2FORMER, TINY_PROSCALE)}
 
@@ -51,6 +53,25 @@ def test_every_prediction_equals_the_one_made_at_stride_4_and_resized(name: str)
         ours = model.decoder.predict(state.expand(2, -1, -1), mask_features)
         torch.testing.assert_close(ours[0], logits, rtol=0, atol=1e-4)
         torch.testing.assert_close(ours[1], masks, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_eomt_computes_what_is_published_without_the_tokens_that_nothing_reads(images: int) -> None:
+    model = randomized(TINY_EOMT.build(num_classes=7)).eval()
+    batch = torch.randint(0, 256, (images, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    for ours, published in zip(model(batch), ReferenceForm(model)(batch), strict=True):
+        torch.testing.assert_close(ours, published, rtol=0, atol=1e-4)
+
+
+def test_positions_of_another_grid_are_resampled_as_those_of_the_trained_one_would_be_seen() -> None:
+    """A position that is the row stays the row, but for the border, and the trained grid stays as it is."""
+    rows = torch.arange(8.0).repeat_interleave(8)
+    positions = PositionEmbedding(2, 8)
+    positions.weight = torch.nn.Parameter(torch.stack([rows, torch.ones(64)], dim=1))
+    assert positions.resampled((8, 8)) is positions.weight
+    found = positions.resampled((4, 16)).reshape(4, 16, 2)
+    torch.testing.assert_close(found[1:3, :, 0], torch.tensor([[2.5], [4.5]]).expand(2, 16), rtol=0, atol=0.05)
+    torch.testing.assert_close(found[..., 1], torch.ones(4, 16))
 
 
 @pytest.mark.parametrize("factor", [2, 4, 8])

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pem_edge.export.graph.rewrites.deform_conv import NativeDeformConv
 from pem_edge.export.graph.rewrites.gather import PointCorners, TapCorners
+from pem_edge.export.graph.rewrites.vit import RawPatches
 from pem_edge.pem import MaskClassifier
 from pem_edge.pem.layers.attention import BiasedAttention, DotProductAttention, PrototypeSelection
 from pem_edge.pem.layers.blocks import GlobalAverage, UnitNorm
@@ -43,6 +44,7 @@ ISLANDS = (
     Island(TapCorners, "sampling coordinates, as above; pixels are gathered and summed up in half"),
     Island(PointCorners, "softmax and sampling coordinates, as above"),
     Island(NativeDeformConv, "engines round the sampling coordinates to the type of the data"),
+    Island(RawPatches, "sums over pixels that are not normalized are large, and mostly cancel against the bias"),
     Island(GlobalAverage, "the sum over all pixels overflows where an engine adds up in half"),
 )
 """Our plugin is not among them: it computes its coordinates and sums in single precision whatever the data's type."""

@@ -26,11 +26,14 @@ from pem_edge.export.graph.rewrites import half
 from pem_edge.export.graph.rewrites.deform_conv import NativeDeformConv
 from pem_edge.export.graph.rewrites.gather import GatherDeformConv, GatherSampling, PointCorners, TapCorners
 from pem_edge.export.graph.rewrites.half import ISLANDS, Island
+from pem_edge.export.graph.rewrites.vit import RawPatches
 from pem_edge.pem import checkpoints
+from pem_edge.pem.backbones.vit import VisionTransformer
 from pem_edge.pem.layers.attention import BiasedAttention, DotProductAttention, PrototypeSelection
 from pem_edge.pem.layers.blocks import GlobalAverage, UnitNorm
 from pem_edge.pem.layers.deform_conv import DeformConv2d, TapSampling
 from pem_edge.pem.layers.deformable_attention import DeformableSampling
+from pem_edge.pem.model import Normalization
 from pem_edge.runtime.artifacts.manifest import InputSpec, Thresholds
 from pem_edge.runtime.datasets.toy_streets import LABELS, ToyStreets
 from pem_edge.runtime.evaluation.evaluate import evaluate
@@ -76,6 +79,13 @@ class LevelSampling(nn.Module):
         return sampled
 
 
+def raw_patches() -> RawPatches:
+    """Return an embedding most of whose filters respond to brightness, as many trained ones do."""
+    backbone = VisionTransformer(8, heads=2, depth=0, side=2, registers=0)
+    backbone.patches.weight = nn.Parameter(0.02 + normal(8, 3, 16, 16, scale=0.002))
+    return RawPatches(backbone.requires_grad_(False), Normalization(), (2, 2))
+
+
 NEEDED: dict[type[nn.Module], tuple[nn.Module, list[Tensor]]] = {
     nn.BatchNorm2d: (batch_norm(), [normal(1, 8, 6, 6, scale=300)]),
     nn.LayerNorm: (nn.LayerNorm(256), [normal(1, 4, 256, scale=400)]),
@@ -85,6 +95,7 @@ NEEDED: dict[type[nn.Module], tuple[nn.Module, list[Tensor]]] = {
         [normal(1, 256, 1) + normal(1, 256, 8000, scale=0.1), normal(1, 4, 256), torch.ones(1, 4, 80, 100)],
     ),
     DotProductAttention: (DotProductAttention(), [normal(1, 8, 100, 32, scale=8, seed=i) for i in range(3)]),
+    RawPatches: (raw_patches(), [torch.tensor([124.0, 116, 104])[:, None, None] + normal(1, 3, 32, 32).round()]),
     nn.GroupNorm: (nn.GroupNorm(4, 8), [normal(1, 8, 6, 6, scale=400)]),
     BiasedAttention: (
         BiasedAttention(),
