@@ -101,10 +101,10 @@ class RawPatches(nn.Module):
         self.register_buffer("positions", positions.to(weight.dtype))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return the tokens, (N, P, C), of ``pixels``, uint8 (N, 3, H, W)."""
+        """Return the tokens, (N, P, C), of ``pixels``, 0 to 255, float (N, 3, H, W)."""
         n, channels, height, width = pixels.shape
         patches = pixels.reshape(n, channels, height // PATCH, PATCH, width // PATCH, PATCH).permute(0, 2, 4, 1, 3, 5)
-        tokens: Tensor = self.linear(patches.flatten(3).flatten(1, 2).to(self.positions.dtype)) + self.positions
+        tokens: Tensor = self.linear(patches.flatten(3).flatten(1, 2)) + self.positions
         return tokens
 
 
@@ -116,7 +116,7 @@ class _Added(nn.Module):
 
 
 class _ChannelsFirst(nn.Module):
-    """Moves the channels to the front, (N, H, W, 3) to (N, 3, H, W)."""
+    """Moves the channels to the front, uint8 (N, H, W, 3) to float (N, 3, H, W); TensorRT cannot move bytes."""
 
     def forward(self, images: Tensor) -> Tensor:
-        return images.permute(0, 3, 1, 2)
+        return images.float().permute(0, 3, 1, 2)

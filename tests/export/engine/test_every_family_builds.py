@@ -43,7 +43,7 @@ def weights(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 SMALLEST = "pem-nano"
-OTHERS = ("pem-r50", "mask2former-swin-t", "proscale-r50")
+OTHERS = ("pem-r50", "mask2former-swin-t", "proscale-r50", "eomt-s")
 """Between them and the smallest, they have every module: other variants have more of the same blocks."""
 
 
@@ -55,7 +55,10 @@ def unproved(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("weights", "precision"),
-    [(SMALLEST, "fp32"), *mostly([(name, "fp16") for name in (SMALLEST, *OTHERS)], [(SMALLEST, "fp16")])],
+    [
+        *mostly([(SMALLEST, "fp32"), ("eomt-s", "fp32")], [(SMALLEST, "fp32")]),
+        *mostly([(name, "fp16") for name in (SMALLEST, *OTHERS)], [(SMALLEST, "fp16")]),
+    ],
     indirect=["weights"],
 )
 def test_from_the_checkpoint_to_an_engine_with_a_complete_manifest(
@@ -134,7 +137,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("weights", "remainder"),
     mostly(
-        [(SMALLEST, "fp32"), (SMALLEST, "fp16"), ("mask2former-swin-t", "fp16")],
+        [(SMALLEST, "fp32"), (SMALLEST, "fp16"), ("mask2former-swin-t", "fp16"), ("eomt-s", "fp16")],
         [(SMALLEST, "fp32"), (SMALLEST, "fp16")],
     ),
     indirect=["weights"],
