@@ -33,7 +33,7 @@ def shapes(graph: Graph, image: NDArray[np.uint8] | None = None) -> dict[str, Sh
 def _measure(graph: Graph, tensors: list[str], image: NDArray[np.uint8]) -> dict[str, Shape]:
     """Run ``graph`` on ``image`` with a Shape node after each of ``tensors``."""
     part = ending_at(graph.model, tensors)
-    outputs = [f"{name}/shape" for name in tensors]
+    outputs = [f"shape of {name}" for name in tensors]  # "X/shape" is what rewriting calls the shape that X is given
     for name, output in zip(tensors, outputs, strict=True):
         part.graph.node.append(onnx.helper.make_node("Shape", [name], [output], output))
     del part.graph.output[:]
