@@ -190,10 +190,7 @@ def of_copy(folder: str) -> str:
 def suggestion(name: str) -> str:
     """Return advice on a name that does not exist: the listed one on the hub that it resembles, or how to list them."""
     names = {
-        known.lower(): row.name
-        for row in listed()
-        if row.on_hub
-        for known in (row.name, row.name.partition("/")[2])
+        known.lower(): row.name for row in listed() if row.on_hub for known in (row.name, row.name.partition("/")[2])
     }
     close = get_close_matches(name.lower(), names, n=1, cutoff=0.85)
     return f"did you mean {names[close[0]]}?" if close else "pem-export --list shows names"

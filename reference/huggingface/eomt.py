@@ -16,6 +16,8 @@ from transformers.models.eomt.image_processing_pil_eomt import EomtImageProcesso
 from reference.huggingface.folders import change_json, id2label, quietly
 from reference.weights import randomized
 
+PATCH = 16
+
 SIZES: dict[str, dict[str, int]] = {
     "small": {"hidden_size": 384, "num_attention_heads": 6, "num_hidden_layers": 12, "num_blocks": 3},
     "base": {"hidden_size": 768, "num_attention_heads": 12, "num_hidden_layers": 12, "num_blocks": 3},
@@ -76,12 +78,12 @@ def write(model: EomtForUniversalSegmentation, folder: Path, **settings: Any) ->
 
 def resample(model: EomtForUniversalSegmentation, height: int, width: int) -> None:
     """Make the model take images of another size, its positions resampled as timm resamples DINOv2's."""
-    embeddings, patch, side = model.embeddings, model.config.patch_size, model.grid_size[0]
-    grid = height // patch, width // patch
+    embeddings, side = model.embeddings, model.grid_size[0]
+    grid = height // PATCH, width // PATCH
     trained = embeddings.position_embeddings.weight.detach().reshape(1, side, side, -1).permute(0, 3, 1, 2)
     positions = F.interpolate(trained, grid, mode="bicubic", antialias=True).flatten(2)[0].T.contiguous()
-    embeddings.position_embeddings = nn.Embedding.from_pretrained(positions)
-    embeddings.position_ids = torch.arange(len(positions))[None]
+    embeddings.position_embeddings = nn.Embedding(len(positions), positions.shape[1], _weight=positions)
+    embeddings.position_ids = nn.Buffer(torch.arange(len(positions))[None], persistent=False)
     model.grid_size = grid
 
 
