@@ -88,8 +88,8 @@ def require_floats(name: str, given: Tensor, needed: Tensor, source: str) -> Non
 def _nearest(state: dict[str, Tensor], num_classes: int, num_queries: int) -> tuple[Variant, Differences]:
     """Return the variant that ``state`` fits, or nearly fits, and the differences."""
     compared = []
-    likely_first = sorted(VARIANTS.values(), key=lambda row: row.mark not in state)  # comparing takes its time
-    for row in likely_first:
+    marked = [row for row in VARIANTS.values() if row.mark in state]
+    for row in marked or VARIANTS.values():
         fitted = row.fitted_to(state)
         with torch.device("meta"):
             differences = compare(state, fitted.build(num_classes, num_queries))

@@ -29,7 +29,7 @@ class EoMTVariant(Variant):
         registers: Number of learned tokens beside the class token.
     """
 
-    mark: ClassVar[str] = _PREFIX
+    mark: ClassVar[str] = _POSITIONS
     width: int
     heads: int
     depth: int

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pem_edge.pem.checkpoints.names import foreign
 from pem_edge.pem.checkpoints.names.rules import collect, compiled, join_projections, translate
+from pem_edge.pem.variants.variant import MOST_LAYERS
 from pem_edge.runtime.errors import CheckpointError
 
 PROBABILITIES = "attn_mask_probs"
@@ -95,24 +96,35 @@ def rename(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
             names of one tensor have different values.
     """
     probabilities = state.get(PROBABILITIES)
-    if probabilities is not None and probabilities.count_nonzero():
-        raise CheckpointError(
-            f"{source}: {PROBABILITIES} are up to {float(probabilities.double().abs().max()):.2g}, expected 0: "
-            "attention is still masked, as in the midst of training; give weights of a finished training with annealed "
-            "masks"
-        )
+    last = None if probabilities is None else _count(probabilities, source)
     kept = ((key, translate(key, _RENAMED), tensor) for key, tensor in state.items() if not _is_dropped(key))
     renamed = join_projections(collect(kept, source))
     _join_prefix(renamed)
     if (positions := renamed.get(_POSITIONS)) is not None:
         renamed[_POSITIONS] = _rows(positions)
         _require_square(renamed[_POSITIONS], source)
-    last = None if probabilities is None else probabilities.numel()
     return dict(_placed(renamed, last))
 
 
 def _is_dropped(key: str) -> bool:
     return key == PROBABILITIES or _DROPPED.match(key) is not None
+
+
+def _count(probabilities: Tensor, source: str) -> int:
+    """Return how many blocks have queries: one for each probability. Raises CheckpointError."""
+    shape = tuple(probabilities.shape)
+    if len(shape) != 1 or not 1 <= shape[0] <= MOST_LAYERS:
+        raise CheckpointError(
+            f"{source}: {PROBABILITIES} has the shape {shape}, expected one number for each of 1 to {MOST_LAYERS} "
+            "blocks with queries: download it again"
+        )
+    if probabilities.count_nonzero():
+        raise CheckpointError(
+            f"{source}: {PROBABILITIES} are up to {float(probabilities.double().abs().max()):.2g}, expected 0: "
+            "attention is still masked, as in the midst of training; give weights of a finished training with annealed "
+            "masks"
+        )
+    return len(probabilities)
 
 
 def _rows(tensor: Tensor) -> Tensor:

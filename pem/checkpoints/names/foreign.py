@@ -22,7 +22,7 @@ _VIT, _QUERIES = r"^(?:network\.)?encoder\.backbone\.", r"^(?:network\.)?q\.weig
 _TABLE: tuple[tuple[str, tuple[str, ...]], ...] = (
     # Whole models. Special ones come before those that they are built of.
     ("VidEoMT", (r"^query_updater\.", r"^upscale_block\.block\.\d+\.")),
-    (_DINOV3, (r"^embeddings\.mask_token$", r"^query\.weight$")),
+    (_DINOV3, (r"^upscale_block\.block\.\d+\.", r"^layers\.\d+\.attention\.o_proj\.")),
     (_DINOV3, (_VIT + r"(?:\w+\.)*\d+\.attention\.[qkvo]_proj\.", _QUERIES)),
     (GIANT, (r"^upscale_block\.block\.\d+\.", r"^layers\.39\.")),
     (GIANT, (_VIT + r"blocks\.39\.", _QUERIES)),
