@@ -19,7 +19,8 @@ from pem_edge.runtime.outside.reading import reading
 TABLE = Path(__file__).with_name("public_weights.json")
 """Zoos of files, each a row of path, variant, data set, task and figure; and the hub's conversions of such files.
 
-Names on the hub are those whose pages there were seen, named by the script of transformers that converted the files.
+A zoo whose address is that of the hub has names there in place of paths. The names of conversions are those whose pages
+were seen, named by the script of transformers that converted the files.
 """
 
 HUB = "https://huggingface.co/"
@@ -60,6 +61,7 @@ LICENSES = {
     for each in (
         License("Apache-2.0", "Apache 2.0", "https://www.apache.org/licenses/LICENSE-2.0", commercial=True),
         License("CC-BY-NC-4.0", "CC BY-NC 4.0", "https://creativecommons.org/licenses/by-nc/4.0/", commercial=False),
+        License("MIT", "MIT", "https://opensource.org/license/mit", commercial=True),
         License(
             "LicenseRef-NECLA",
             "NEC Labs' terms",
@@ -91,7 +93,7 @@ class PublicWeights:
         figure: The figure published for exactly these weights, in percent, on the data set's validation split.
         source: The address of the page that has the figure.
         license: The SPDX identifier of the license, a key of `LICENSES`.
-        converted_from: For names on the hub, the file of the zoo that they are a conversion of; else None.
+        converted_from: For names on the hub, the file of a zoo that they are a conversion of; None if there is none.
     """
 
     name: str
@@ -104,6 +106,11 @@ class PublicWeights:
     source: str
     license: str
     converted_from: str | None = None
+
+    @property
+    def on_hub(self) -> bool:
+        """Whether ``name`` is one on the hub, which fetches the weights."""
+        return self.url.startswith(HUB)
 
     @property
     def metric(self) -> Metric:
@@ -138,7 +145,7 @@ class _Zoo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def weights(self, file: _File) -> PublicWeights:
         """Return a file of this zoo as a row of the list."""
         return PublicWeights(
-            name=PurePosixPath(file.path).name,
+            name=file.path if self.address == HUB else PurePosixPath(file.path).name,
             zoo=self.title,
             url=self.address + file.path if self.address.endswith("/") else self.address,
             variant=file.variant,
@@ -159,14 +166,14 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @cache
 def listed() -> tuple[PublicWeights, ...]:
-    """Return all rows, those on the hub first, otherwise in the order of the table."""
+    """Return all rows, those on the hub first, conversions before others, otherwise in the order of the table."""
     table = msgspec.json.decode(TABLE.read_bytes(), type=_Table)
     files = {row.name: row for zoo in table.zoos for row in map(zoo.weights, zoo.files)}
-    on_hub = (
+    converted = (
         replace(files[original], name=name, url=HUB + name, converted_from=original)
         for name, original in table.conversions.items()
     )
-    return (*on_hub, *files.values())
+    return tuple(sorted((*converted, *files.values()), key=lambda row: not row.on_hub))
 
 
 def find(name: str) -> PublicWeights | None:
@@ -174,13 +181,16 @@ def find(name: str) -> PublicWeights | None:
     return next((row for row in listed() if row.name.lower() == name.lower()), None)
 
 
+def of_copy(folder: str) -> str:
+    """Return the listed name on the hub that a folder called ``folder`` is a copy of by its name, else ``folder``."""
+    names = (row.name for row in listed() if row.on_hub)
+    return next((name for name in names if name.lower().endswith(f"/{folder.lower()}")), folder)
+
+
 def suggestion(name: str) -> str:
     """Return advice on a name that does not exist: the listed one on the hub that it resembles, or how to list them."""
     names = {
-        known.lower(): row.name
-        for row in listed()
-        if row.converted_from
-        for known in (row.name, row.name.partition("/")[2])
+        known.lower(): row.name for row in listed() if row.on_hub for known in (row.name, row.name.partition("/")[2])
     }
     close = get_close_matches(name.lower(), names, n=1, cutoff=0.85)
     return f"did you mean {names[close[0]]}?" if close else "pem-export --list shows names"

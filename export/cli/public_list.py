@@ -22,11 +22,11 @@ def report() -> list[JsonObject]:
 
 def lines() -> str:
     """Return the list as ``--list`` prints it, at most 100 columns wide; of files only where they are."""
-    on_hub = [weights for weights in listed() if weights.converted_from is not None]
-    files = [weights for weights in listed() if weights.converted_from is None]
+    on_hub = [weights for weights in listed() if weights.on_hub]
+    files = [weights for weights in listed() if not weights.on_hub]
     return "\n".join(
         [
-            "public weights that --weights fetches by name, with the figures of the files they are made from:",
+            "public weights that --weights fetches by name, with published figures:",
             *_of_hub(on_hub),
             "",
             "public weights to download, each file in docs/checkpoints.md and in --list --json:",
@@ -50,7 +50,8 @@ def license_title(weights: PublicWeights) -> str:
 
 def _of_hub(rows: list[PublicWeights]) -> Iterable[str]:
     width = max(len(row.name) for row in rows)
-    for title, group in groupby(rows, group_title):
+    titles = list(dict.fromkeys(map(group_title, rows)))
+    for title, group in groupby(sorted(rows, key=lambda row: titles.index(group_title(row))), group_title):
         yield f"  {title}"
         for row in group:
             yield f"    {row.name:<{width}}  {row.figure:.1f}  {license_title(row)}"

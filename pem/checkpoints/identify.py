@@ -88,7 +88,8 @@ def require_floats(name: str, given: Tensor, needed: Tensor, source: str) -> Non
 def _nearest(state: dict[str, Tensor], num_classes: int, num_queries: int) -> tuple[Variant, Differences]:
     """Return the variant that ``state`` fits, or nearly fits, and the differences."""
     compared = []
-    for row in VARIANTS.values():
+    marked = [row for row in VARIANTS.values() if row.mark in state]
+    for row in marked or VARIANTS.values():
         fitted = row.fitted_to(state)
         with torch.device("meta"):
             differences = compare(state, fitted.build(num_classes, num_queries))
@@ -130,7 +131,4 @@ def _counts(state: dict[str, Tensor], source: str) -> tuple[int, int]:
 def _refuse_foreign(state: dict[str, Tensor], source: str) -> None:
     """Raise CheckpointError if the tensors are those of a model that is known, but not supported."""
     if model := foreign.name_of(state):
-        raise CheckpointError(
-            f"{source} is a checkpoint of {model}, which is not supported: give one of {foreign.SUPPORTED} "
-            "with a backbone that pem-export --list shows"
-        )
+        raise CheckpointError(foreign.refusal(f"{source} is a checkpoint of", model))

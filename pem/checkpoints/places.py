@@ -59,8 +59,10 @@ class Place:
 
     @property
     def likely_name(self) -> str:
-        """The name on the hub; of another folder, what it would be if it is a copy of one of facebook's."""
-        return self.hub_name or (self.name if self.folder is None else f"facebook/{self.folder.resolve().name}")
+        """The name on the hub; of another folder, the listed one that it would have if it is a copy."""
+        return self.hub_name or (
+            self.name if self.folder is None else public_weights.of_copy(self.folder.resolve().name)
+        )
 
 
 def locate(

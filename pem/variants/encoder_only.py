@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -28,6 +29,7 @@ class EoMTVariant(Variant):
         registers: Number of learned tokens beside the class token.
     """
 
+    mark: ClassVar[str] = _POSITIONS
     width: int
     heads: int
     depth: int
@@ -55,6 +57,6 @@ class EoMTVariant(Variant):
         return replace(
             self,
             layers=count_layers(state) or self.layers,
-            side=math.isqrt(rows.get(_POSITIONS, self.side**2)),
+            side=max(math.isqrt(rows.get(_POSITIONS, self.side**2)), 1),
             registers=max(rows.get(_PREFIX, self.registers + 1) - 1, 0),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -24,8 +25,10 @@ class Variant:
         name: Name of the variant, as on the command line.
         layers: Number of decoder layers.
         queries: Number of queries.
+        mark: Name of a tensor that only the models of this kind have; "" if there is none.
     """
 
+    mark: ClassVar[str] = ""
     name: str
     layers: int
     queries: int

@@ -1,4 +1,4 @@
-"""Models of transformers with random weights, in folders as ``save_pretrained`` writes them."""
+"""Mask2Former of transformers with random weights, in folders as ``save_pretrained`` writes them."""
 
 from __future__ import annotations
 
@@ -45,17 +45,14 @@ def build(
     backbone: str, classes: int | Sequence[str], queries: int = 100, decoder_layers: int = 10, seed: int = 0
 ) -> Mask2FormerForUniversalSegmentation:
     """Return a model, in evaluation mode, of which every tensor is random."""
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    quietly()
     kind, settings = BACKBONES[backbone]
-    names = [f"class {index}" for index in range(classes)] if isinstance(classes, int) else classes
     torch.manual_seed(seed)
     config = Mask2FormerConfig(
         backbone_config=kind(out_features=STAGES, **settings),
         num_queries=queries,
         decoder_layers=decoder_layers,
-        id2label=dict(enumerate(names)),
-        label2id={name: index for index, name in enumerate(names)},
+        **id2label(classes),
     )
     return randomized(Mask2FormerForUniversalSegmentation(config), seed)
 
@@ -73,6 +70,18 @@ def write(model: Mask2FormerForUniversalSegmentation, folder: Path, size: dict[s
     processor = Mask2FormerImageProcessorPil(size=size, size_divisor=32, num_labels=model.config.num_labels)
     processor.save_pretrained(folder)
     return folder
+
+
+def quietly() -> None:
+    """Turn off what transformers tells of itself."""
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def id2label(classes: int | Sequence[str]) -> dict[str, Any]:
+    """Return the settings of a configuration that name its classes; a number of them gets names."""
+    names = [f"class {index}" for index in range(classes)] if isinstance(classes, int) else classes
+    return {"id2label": dict(enumerate(names)), "label2id": {name: index for index, name in enumerate(names)}}
 
 
 def change_json(path: Path, **values: object) -> None:

@@ -22,11 +22,9 @@ def main() -> None:
 
 
 def tables() -> str:
-    """Return all tables: of the hub, then of each zoo."""
-    on_hub = [weights for weights in listed() if weights.converted_from is not None]
-    files = [weights for weights in listed() if weights.converted_from is None]
-    zoos = (_section(zoo, list(group)) for zoo, group in groupby(files, lambda row: row.zoo))
-    return "".join([_section("Hugging Face", on_hub), *zoos])
+    """Return all tables: of what each zoo has on the hub, then of each zoo's files."""
+    zoos = groupby(listed(), lambda row: f"{row.zoo} on Hugging Face" if row.on_hub else row.zoo)
+    return "".join(_section(title, list(rows)) for title, rows in zoos)
 
 
 def _section(title: str, rows: list[PublicWeights]) -> str:

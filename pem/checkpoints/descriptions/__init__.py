@@ -27,7 +27,8 @@ def describe(
 ) -> Description:
     """Return what is known of a checkpoint.
 
-    What its own files say comes first, then what the list of public weights says of them.
+    What its own files say comes first, then what the list of public weights says of them. What a folder says of the
+    task is how images are prepared: it comes last.
 
     Args:
         place: Where it was found.
@@ -42,12 +43,17 @@ def describe(
         CheckpointError: If a file is damaged, or its configuration says that the model is unlike ours.
     """
     own = _fitting(_own(place, document, say) if told is None else told, num_classes, say)
-    known = own.completed_by(_fitting(_published(place), num_classes, say))
+    published = _fitting(_published(place), num_classes, say)
+    known = own.completed_by(published)
     if license_notice := public_weights.notice(place.name, known.license):
         say(license_notice)
-    if known.task is None and not variant.startswith(_MOSTLY_PANOPTIC):
-        known = replace(known, task=_guess_task(place, ask_task))
-    return known
+    is_panoptic = variant.startswith(_MOSTLY_PANOPTIC)
+    named = None if is_panoptic else _named_task(place)
+    tasks = (own.task, published.task, named) if told is None else (published.task, named, own.task)
+    task = next((each for each in tasks if each is not None), None)
+    if task is None and not is_panoptic:
+        ask_task(f"nothing says what {place.name} was trained for: taken as panoptic; set --task if it is another")
+    return replace(known, task=task)
 
 
 def _fitting(described: Description, num_classes: int, say: Say) -> Description:
@@ -80,10 +86,7 @@ def _published(place: Place) -> Description:
     return Description(license=None if found is None else found.spdx)
 
 
-def _guess_task(place: Place, say: Say) -> Task | None:
-    """Return the task in the name of a folder or model; None if it has none, which counts as panoptic."""
+def _named_task(place: Place) -> Task | None:
+    """Return the task in the name of a file, folder or model; None if it has none, or several."""
     words = {word.lower() for word in _TASK.findall(place.likely_name.rpartition("/")[2])}
-    task = next((task for task in TASKS if words == {task}), None)
-    if task is None:
-        say(f"nothing says what {place.name} was trained for: taken as panoptic; set --task if it is another")
-    return task
+    return next((task for task in TASKS if words == {task}), None)

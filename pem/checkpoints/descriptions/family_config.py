@@ -35,7 +35,4 @@ class FamilyConfig(msgspec.Struct):
 
 def refuse(model: str, path: Path) -> NoReturn:
     """Raise CheckpointError: ``path`` is of ``model``, which is not supported."""
-    raise CheckpointError(
-        f"{path} is of {model}, which is not supported: give one of {foreign.SUPPORTED} with a backbone that "
-        "pem-export --list shows"
-    )
+    raise CheckpointError(foreign.refusal(f"{path} is of", model))

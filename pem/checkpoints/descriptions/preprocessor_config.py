@@ -32,11 +32,14 @@ class _Preprocessor(msgspec.Struct):
     image_std: Channels | float | None = None
     do_normalize: bool | None = None
     do_rescale: bool | None = None
+    do_split_image: bool | None = None
     rescale_factor: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
 def describe(folder: Path, say: Say) -> Description:
     """Return the size, mean and standard deviation that the file in ``folder`` gives, nothing if there is no file.
+
+    Only models for semantic segmentation are trained on windows of images: if images are to be split, that is the task.
 
     Args:
         folder: The folder.
@@ -60,7 +63,7 @@ def describe(folder: Path, say: Say) -> Description:
             f"{path} subtracts {brief(mean)} from pixels of 0 to 255 and divides them by {brief(std)}, expected a mean "
             f"within them, and deviations above 0: {_CURE}"
         )
-    return Description(size=size, mean=mean, std=std)
+    return Description(task="semantic" if found.do_split_image else None, size=size, mean=mean, std=std)
 
 
 def _normalization(found: _Preprocessor) -> tuple[Channels, Channels]:

@@ -12,6 +12,7 @@ from pem_edge.pem.checkpoints.hub.library import import_library
 from pem_edge.pem.checkpoints.hub.source import open_source
 from pem_edge.pem.checkpoints.hub.weight_files import choose
 from pem_edge.pem.checkpoints.model_folder import CONFIG, PREPROCESSOR
+from pem_edge.pem.checkpoints.names import foreign
 from pem_edge.runtime.errors import CheckpointError
 from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.progress import Say
@@ -89,12 +90,14 @@ def fetch(
 
     Raises:
         CheckpointError: If huggingface_hub is missing, or the hub does not give the model, or it lacks a
-            ``config.json`` or weights, or a file does not have its hash.
+            ``config.json`` or weights, or a file does not have its hash, or the model is known not to load.
     """
     name, shown = parse(name)
     revision = revision or shown or "main"
     if re.fullmatch(_REVISION, revision, re.ASCII) is None or ".." in revision:
         raise CheckpointError(f"{brief(revision)} is not a revision of {name}: give a branch, a tag or a commit")
+    if model := foreign.name_of_hub_model(name):
+        raise CheckpointError(foreign.refusal(f"{name} is", model))
     import_library(name)
     with explained(name, revision):
         source = open_source(name, revision, say)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 
 import torch
 from torch import Tensor
 
+from pem_edge.pem.checkpoints.names import foreign
 from pem_edge.pem.checkpoints.names.rules import collect, compiled, join_projections, translate
+from pem_edge.pem.variants.variant import MOST_LAYERS
 from pem_edge.runtime.errors import CheckpointError
 
 PROBABILITIES = "attn_mask_probs"
@@ -19,6 +22,7 @@ _DROPPED = re.compile(r"criterion\.|encoder\.pixel_(?:mean|std)$")
 
 _BLOCK = r"^(blocks\.\d+\.)"
 _BACKBONE = r"^encoder\.backbone\."
+_POSITIONS = "backbone.positions.weight"
 _PREFIX = ("class_token", "registers")
 """Names, for a moment, of the tokens that are one tensor of ours."""
 
@@ -27,7 +31,7 @@ _RENAMED = compiled(
         # The authors' names, those of the backbone being timm's.
         (_BACKBONE + r"cls_token$", "class_token"),
         (_BACKBONE + r"reg_token$", "registers"),
-        (_BACKBONE + r"pos_embed$", "backbone.positions.weight"),
+        (_BACKBONE + r"pos_embed$", _POSITIONS),
         (_BACKBONE + r"patch_embed\.proj\.", "backbone.patches."),
         (_BACKBONE + r"norm\.", "decoder.norm."),
         (_BACKBONE + r"blocks\.", "blocks."),
@@ -41,7 +45,7 @@ _RENAMED = compiled(
         # transformers' names.
         (r"^embeddings\.cls_token$", "class_token"),
         (r"^embeddings\.register_tokens$", "registers"),
-        (r"^embeddings\.position_embeddings\.weight$", "backbone.positions.weight"),
+        (r"^embeddings\.position_embeddings\.weight$", _POSITIONS),
         (r"^embeddings\.patch_embeddings\.projection\.", "backbone.patches."),
         (r"^layernorm\.", "decoder.norm."),
         (r"^layers\.", "blocks."),
@@ -68,9 +72,13 @@ _DEEP, _WITH_QUERIES, _WITH_QUERIES_IF_DEEP = 24, 3, 4
 
 
 def recognizes(names: Collection[str]) -> bool:
-    """Return whether tensors of these names are those of EoMT, as its authors or transformers call them."""
-    authors = "q.weight" in names and any(name.startswith("encoder.backbone.blocks.") for name in names)
-    return authors or ("query.weight" in names and any(name.startswith("upscale_block.block.") for name in names))
+    """Return whether tensors of these names are those of EoMT, as its authors or transformers call them.
+
+    Those of an EoMT that is known, but not supported, are not: they are to be told by the names that they have.
+    """
+    starts = {"q.weight": "encoder.backbone.blocks.", "query.weight": "upscale_block.block."}
+    found = any(query in names and any(name.startswith(start) for name in names) for query, start in starts.items())
+    return found and foreign.name_of(names) is None
 
 
 def rename(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
@@ -84,21 +92,17 @@ def rename(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
         source: What to call the checkpoint in an error message.
 
     Raises:
-        CheckpointError: If attention is still masked at inference, or two names of one tensor have different values.
+        CheckpointError: If attention is still masked at inference, positions are not those of a square image, or two
+            names of one tensor have different values.
     """
     probabilities = state.get(PROBABILITIES)
-    if probabilities is not None and probabilities.count_nonzero():
-        raise CheckpointError(
-            f"{source}: {PROBABILITIES} are up to {float(probabilities.max()):.2g}, expected 0: attention is "
-            "still masked, as in the midst of training; give weights of a finished training with annealed masks"
-        )
+    last = None if probabilities is None else _count(probabilities, source)
     kept = ((key, translate(key, _RENAMED), tensor) for key, tensor in state.items() if not _is_dropped(key))
     renamed = join_projections(collect(kept, source))
-    if all(name in renamed for name in _PREFIX):
-        renamed["backbone.prefix"] = torch.cat([_rows(renamed.pop(name)) for name in _PREFIX])
-    if (positions := renamed.get("backbone.positions.weight")) is not None:
-        renamed["backbone.positions.weight"] = _rows(positions)
-    last = None if probabilities is None else probabilities.numel()
+    _join_prefix(renamed)
+    if (positions := renamed.get(_POSITIONS)) is not None:
+        renamed[_POSITIONS] = _rows(positions)
+        _require_square(renamed[_POSITIONS], source)
     return dict(_placed(renamed, last))
 
 
@@ -106,9 +110,47 @@ def _is_dropped(key: str) -> bool:
     return key == PROBABILITIES or _DROPPED.match(key) is not None
 
 
+def _count(probabilities: Tensor, source: str) -> int:
+    """Return how many blocks have queries: one for each probability. Raises CheckpointError."""
+    shape = tuple(probabilities.shape)
+    if len(shape) != 1 or not 1 <= shape[0] <= MOST_LAYERS:
+        raise CheckpointError(
+            f"{source}: {PROBABILITIES} has the shape {shape}, expected one number for each of 1 to {MOST_LAYERS} "
+            "blocks with queries: download it again"
+        )
+    if probabilities.count_nonzero():
+        raise CheckpointError(
+            f"{source}: {PROBABILITIES} are up to {float(probabilities.double().abs().max()):.2g}, expected 0: "
+            "attention is still masked, as in the midst of training; give weights of a finished training with annealed "
+            "masks"
+        )
+    return len(probabilities)
+
+
 def _rows(tensor: Tensor) -> Tensor:
     """Return ``tensor`` without the batch that the authors' tokens have, (1, T, C) to (T, C)."""
     return tensor[0] if tensor.ndim == 3 and len(tensor) == 1 else tensor
+
+
+def _join_prefix(state: dict[str, Tensor]) -> None:
+    """Make one tensor of the class token and the registers, if they are rows of one width."""
+    parts = [_rows(state[name]) for name in _PREFIX if name in state]
+    if len(parts) == len(_PREFIX) and all(part.ndim == 2 for part in parts) and len({p.shape[1] for p in parts}) == 1:
+        for name in _PREFIX:
+            del state[name]
+        state["backbone.prefix"] = torch.cat(parts)
+
+
+def _require_square(positions: Tensor, source: str) -> None:
+    """Raise CheckpointError if ``positions`` are not those of as many rows as columns of patches."""
+    count = len(positions) if positions.ndim else 0
+    if count and math.isqrt(count) ** 2 != count:
+        has_class = math.isqrt(count - 1) ** 2 == count - 1
+        cause = "a Vision Transformer without registers has one more" if has_class else "training had other images"
+        raise CheckpointError(
+            f"{source} has {count} positions, expected one for each patch of a square image: {cause}, which is not "
+            "supported; give a model with registers, trained on square images"
+        )
 
 
 def _placed(state: Mapping[str, Tensor], last: int | None) -> Iterator[tuple[str, Tensor]]:

@@ -12,16 +12,20 @@ from collections.abc import Collection
 SUPPORTED = "PEM, Mask2Former, PRO-SCALE or EoMT"
 """The models whose checkpoints load, for messages."""
 
+GIANT = "EoMT with a ViT-g or larger"
+"""A model that its configuration tells, too."""
+
 _PREDICTOR = r"^(?:sem_seg_head\.predictor|decoder)\."
 _MM_HEAD = r"^(?:panoptic_head|decode_head)\."
 _DINOV3 = "EoMT with DINOv3, published as differences from weights that Meta gives out on request"
+_VIT, _QUERIES = r"^(?:network\.)?encoder\.backbone\.", r"^(?:network\.)?q\.weight$"
 _TABLE: tuple[tuple[str, tuple[str, ...]], ...] = (
     # Whole models. Special ones come before those that they are built of.
     ("VidEoMT", (r"^query_updater\.", r"^upscale_block\.block\.\d+\.")),
-    (_DINOV3, (r"^embeddings\.mask_token$", r"^query\.weight$")),
-    (_DINOV3, (r"^(?:network\.)?encoder\.backbone\.(?:\w+\.)*\d+\.attention\.", r"^(?:network\.)?q\.weight$")),
-    ("EoMT with a ViT-g or larger", (r"^upscale_block\.block\.\d+\.", r"^layers\.39\.")),
-    ("EoMT with a ViT-g or larger", (r"^(?:network\.)?encoder\.backbone\.blocks\.39\.", r"^(?:network\.)?q\.weight$")),
+    (_DINOV3, (r"^upscale_block\.block\.\d+\.", r"^layers\.\d+\.attention\.o_proj\.")),
+    (_DINOV3, (_VIT + r"(?:\w+\.)*\d+\.attention\.[qkvo]_proj\.", _QUERIES)),
+    (GIANT, (r"^upscale_block\.block\.\d+\.", r"^layers\.39\.")),
+    (GIANT, (_VIT + r"blocks\.39\.", _QUERIES)),
     ("OneFormer", (r"(?:^|\.)(?:task_mlp|task_encoder)\.",)),
     ("Mask DINO", (_PREDICTOR + r"(?:label_enc|enc_output_norm)\.",)),
     ("kMaX-DeepLab", (_PREDICTOR + r"(?:_kmax_transformer_layers|_cluster_centers)\.",)),
@@ -81,6 +85,12 @@ _MODEL_TYPES = {
 }
 """Models by ``model_type`` in the configurations of transformers."""
 
+_ON_THE_HUB = (
+    (re.compile(r"tue-mps/\w+_eomt_\w+_dinov3", re.IGNORECASE), _DINOV3),
+    (re.compile(r"tue-mps/\w+_eomt_(?:giant|7b)_\w+", re.IGNORECASE), GIANT),
+)
+"""Models by their names on the hub, where their authors have some that load and some that do not."""
+
 _PICKLED = {"ultralytics": "YOLO", "models.yolo": "YOLO", "models.common": "YOLO"}
 """Models by the package or module that their pickles ask to run; YOLOv5's modules are in ``models``."""
 
@@ -96,6 +106,18 @@ def name_of(names: Collection[str]) -> str | None:
 def name_of_model_type(model_type: str) -> str | None:
     """Return what model a ``model_type`` of transformers stands for, None if it is none of those known here."""
     return _MODEL_TYPES.get(model_type)
+
+
+def name_of_hub_model(name: str) -> str | None:
+    """Return what model is called ``name`` on the Hugging Face hub, None if it is none of those known here."""
+    return next((model for pattern, model in _ON_THE_HUB if pattern.fullmatch(name)), None)
+
+
+def refusal(what: str, model: str) -> str:
+    """Return the message that ``what`` is ``model``, which is not supported."""
+    return (
+        f"{what} {model}, which is not supported: give one of {SUPPORTED} with a backbone that pem-export --list shows"
+    )
 
 
 def name_of_pickle(global_name: str) -> str | None:

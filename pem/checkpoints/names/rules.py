@@ -38,7 +38,7 @@ def join_projections(state: dict[str, Tensor]) -> dict[str, Tensor]:
     joined = dict(state)
     for match in [match for name in state if (match := _QUERIES.fullmatch(name))]:
         names = [f"{match[1]}{part}.{match[2]}" for part in "qkv"]
-        if all(name in state and state[name].shape == state[names[0]].shape for name in names):
+        if state[names[0]].ndim and all(n in state and state[n].shape == state[names[0]].shape for n in names):
             joined[f"{match[1]}qkv.{match[2]}"] = torch.cat([joined.pop(name) for name in names])
     return joined
 

@@ -35,7 +35,7 @@ def test_names_are_shown_whole_with_figure_and_license_under_what_they_are_for(
     assert export.main(["--list"]) == 0
     shown = capsys.readouterr().out
     for row in listed():
-        if row.converted_from is not None:
+        if row.on_hub:
             pattern = rf"^    {re.escape(row.name)} +{row.figure:.1f}  {re.escape(LICENSES[row.license].name)}"
             assert re.search(pattern, shown, re.MULTILINE)
         else:
