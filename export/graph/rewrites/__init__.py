@@ -15,10 +15,11 @@ from pem_edge.export.graph.rewrites.deformable_attention import use_nvidia_atten
 from pem_edge.export.graph.rewrites.gather import use_gathers
 from pem_edge.export.graph.rewrites.half import ISLANDS, compute_in_half
 from pem_edge.export.graph.rewrites.upsample import upsample_by_phases
-from pem_edge.export.graph.rewrites.vit import fold_layer_scales, fold_patches, use_attention
+from pem_edge.export.graph.rewrites.vit import balance_norms, fold_layer_scales, fold_patches, use_attention
 from pem_edge.pem import MaskClassifier
 
 __all__ = [
+    "balance_norms",
     "compute_in_half",
     "fold_batchnorm",
     "fold_layer_scales",
@@ -44,6 +45,7 @@ def prepare(model: MaskClassifier, forms: Forms, size: tuple[int, int] | None = 
     prepared = copy.deepcopy(model).eval().requires_grad_(False)
     fold_batchnorm(prepared)
     fold_layer_scales(prepared)
+    balance_norms(prepared)
     use_attention(prepared, forms.attention)
     if (fixed := size or model.trained_size) is not None:
         fold_patches(prepared, fixed)
