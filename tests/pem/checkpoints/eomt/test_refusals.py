@@ -168,7 +168,7 @@ SPOILED: dict[str, tuple[dict[str, Tensor | None], str]] = {
     "no registers": ({"embeddings.register_tokens": None}, "1 missing (backbone.prefix)"),
     "a gap": ({f"layers.1.{name}": None for name in ("norm1.weight", "norm1.bias")}, "does not fit tiny-eomt"),
     "a block far away": ({f"layers.{10**9}.norm1.weight": torch.zeros(32)}, "does not fit tiny-eomt"),
-    "a block farther than numbers go": ({f"layers.{'9' * 5000}.norm1.weight": torch.zeros(32)}, ""),
+    "a block farther than numbers go": ({f"layers.{'9' * 5000}.norm1.weight": torch.zeros(32)}, "is damaged or not"),
     "projections without dimension": (
         {f"layers.0.attention.{part}_proj.bias": torch.zeros(()) for part in "qkv"},
         "does not fit tiny-eomt",
