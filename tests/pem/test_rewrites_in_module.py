@@ -27,10 +27,11 @@ from pem_edge.pem.layers.deformable_attention import DeformableAttention
 from pem_edge.pem.layers.positions import sine_positions
 from pem_edge.pem.pixel_decoders.encoder import Depths, TokenEncoder
 from pem_edge.pem.variants import VARIANTS
-from reference import positions, published_form, transformer
+from reference import published_form
+from reference.published import positions, transformer
 from reference.published_form import ReferenceForm
 from reference.weights import randomized
-from tests.helpers.tiny import TINY_MASK2FORMER, TINY_PROSCALE
+from tests.helpers.tiny import TINY_EOMT, TINY_MASK2FORMER, TINY_PROSCALE
 
 VARIANTS_TRIED = {row.name: row for row in (VARIANTS["pem-nano"], TINY_MASK2FORMER, TINY_PROSCALE)}
 
@@ -51,6 +52,13 @@ def test_every_prediction_equals_the_one_made_at_stride_4_and_resized(name: str)
         ours = model.decoder.predict(state.expand(2, -1, -1), mask_features)
         torch.testing.assert_close(ours[0], logits, rtol=0, atol=1e-4)
         torch.testing.assert_close(ours[1], masks, rtol=0, atol=1e-3)
+
+
+def test_tokens_in_another_order_and_blocks_that_leave_some_out_compute_what_is_published() -> None:
+    model = randomized(TINY_EOMT.build(num_classes=7))
+    images = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    for ours, expected in zip(model(images), ReferenceForm(model)(images), strict=True):
+        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("factor", [2, 4, 8])
