@@ -13,7 +13,10 @@ from torch.optim import AdamW
 from pem_edge.pem.model import MaskClassifier
 from pem_edge.pem.training.settings import TrainingSettings
 
-_EMBEDDINGS = ("query_features", "query_positions", "level_embeddings", "position_biases", "alpha")
+_EMBEDDINGS = (
+    *("query_features", "query_positions", "level_embeddings", "position_biases", "alpha"),
+    *("positions.weight", "prefix"),
+)
 """Last parts of the names of matrices that have no weight decay."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,7 +13,19 @@ import pytest
 
 from pem_edge import pem
 from pem_edge.pem import public_weights
-from pem_edge.pem.public_weights import LICENSES, PublicWeights, find, license_of, listed, notice, suggestion, verify
+from pem_edge.pem.checkpoints import hub
+from pem_edge.pem.checkpoints.names import foreign
+from pem_edge.pem.public_weights import (
+    LICENSES,
+    PublicWeights,
+    find,
+    license_of,
+    listed,
+    notice,
+    of_copy,
+    suggestion,
+    verify,
+)
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.errors import CheckpointError
 
@@ -58,9 +71,42 @@ def test_names_on_the_hub_say_what_their_rows_say(weights: PublicWeights) -> Non
     assert f"swin_{size}" in original.url
 
 
+@pytest.mark.parametrize("weights", [each for each in listed() if each.zoo == "EoMT"], ids=row_id)
+def test_names_of_eomt_say_what_their_rows_say(weights: PublicWeights) -> None:
+    said = re.fullmatch(r"tue-mps/(\w+)_(panoptic|instance)_eomt_(small|base|large)_(640|1280)(_2x)?", weights.name)
+    assert said is not None
+    assert (weights.dataset, weights.task, weights.variant) == (said[1], said[2], f"eomt-{said[3][0]}")
+    assert (weights.on_hub, weights.converted_from, weights.license) == (True, None, "MIT")
+    assert foreign.name_of_hub_model(weights.name) is None
+
+
+def test_what_the_hub_has_comes_first_and_only_that_is_fetched_by_name() -> None:
+    on_hub = [weights.on_hub for weights in listed()]
+    assert on_hub == sorted(on_hub, reverse=True)
+    assert all(hub.is_name(weights.name) == weights.on_hub for weights in listed())
+    assert all(weights.on_hub for weights in listed() if weights.converted_from)
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("mask2former-swin-tiny-coco-panoptic", TINY),
+        ("COCO_panoptic_eomt_large_640", "tue-mps/coco_panoptic_eomt_large_640"),
+        ("panoptic", "panoptic"),
+        ("model_final_94dc52.pkl", "model_final_94dc52.pkl"),
+        ("", ""),
+    ],
+)
+def test_a_copy_of_a_listed_model_is_known_by_the_name_of_its_folder(folder: str, name: str) -> None:
+    assert of_copy(folder) == name
+
+
 @pytest.mark.parametrize(
     ("name", "metric", "figure", "set_of_labels"),
     [
+        ("tue-mps/coco_panoptic_eomt_small_640_2x", "PQ", 46.7, "coco_panoptic"),
+        ("tue-mps/ade20k_panoptic_eomt_large_1280", "PQ", 51.7, "ade20k"),
+        ("tue-mps/coco_instance_eomt_large_640", "AP", 45.2, "coco_instance"),
         (TINY, "PQ", 53.2, "coco_panoptic"),
         ("facebook/mask2former-swin-large-cityscapes-semantic", "mIoU", 83.3, "cityscapes"),
         ("facebook/mask2former-swin-base-IN21k-coco-instance", "AP", 48.1, "coco_instance"),
@@ -151,6 +197,7 @@ def test_a_name_without_a_hash_proves_nothing(tmp_path: Path) -> None:
     [
         ("facebook/mask2former-swin-tiny-coco-panotic", f"did you mean {TINY}?"),
         (TINY.partition("/")[2], f"did you mean {TINY}?"),
+        ("tue-mps/coco_panoptic_eomt_large_64", "did you mean tue-mps/coco_panoptic_eomt_large_640?"),
         ("model_final.pth", "pem-export --list shows names"),
     ],
 )

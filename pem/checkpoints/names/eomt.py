@@ -24,6 +24,7 @@ _BLOCK = r"^(blocks\.\d+\.)"
 _BACKBONE = r"^encoder\.backbone\."
 _POSITIONS = "backbone.positions.weight"
 _PREFIX = ("class_token", "registers")
+_JOINED = "backbone.prefix"
 """Names, for a moment, of the tokens that are one tensor of ours."""
 
 _RENAMED = compiled(
@@ -103,7 +104,7 @@ def rename(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
     if (positions := renamed.get(_POSITIONS)) is not None:
         renamed[_POSITIONS] = _rows(positions)
         _require_square(renamed[_POSITIONS], source)
-    return dict(_placed(renamed, last))
+    return collect(_placed(renamed, last), source)
 
 
 def _is_dropped(key: str) -> bool:
@@ -134,11 +135,11 @@ def _rows(tensor: Tensor) -> Tensor:
 
 def _join_prefix(state: dict[str, Tensor]) -> None:
     """Make one tensor of the class token and the registers, if they are rows of one width."""
-    parts = [_rows(state[name]) for name in _PREFIX if name in state]
+    parts = [_rows(state[name]) for name in _PREFIX if name in state and _JOINED not in state]
     if len(parts) == len(_PREFIX) and all(part.ndim == 2 for part in parts) and len({p.shape[1] for p in parts}) == 1:
         for name in _PREFIX:
             del state[name]
-        state["backbone.prefix"] = torch.cat(parts)
+        state[_JOINED] = torch.cat(parts)
 
 
 def _require_square(positions: Tensor, source: str) -> None:
@@ -153,8 +154,8 @@ def _require_square(positions: Tensor, source: str) -> None:
         )
 
 
-def _placed(state: Mapping[str, Tensor], last: int | None) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors with the ``last`` blocks as layers of the decoder, the others as blocks of the backbone."""
+def _placed(state: Mapping[str, Tensor], last: int | None) -> Iterator[tuple[str, str, Tensor]]:
+    """Yield names, ours and tensors, the ``last`` blocks as layers of the decoder, others as the backbone's."""
     blocks = {int(match[1]) for name in state if (match := _OF_BLOCK.fullmatch(name))}
     if last is None:
         last = _WITH_QUERIES_IF_DEEP if len(blocks) >= _DEEP else _WITH_QUERIES
@@ -162,8 +163,8 @@ def _placed(state: Mapping[str, Tensor], last: int | None) -> Iterator[tuple[str
     for name, tensor in state.items():
         match = _OF_BLOCK.fullmatch(name)
         if match is None:
-            yield name, tensor
+            yield name, name, tensor
         elif (index := int(match[1])) < first:
-            yield f"backbone.blocks.{index}.{match[2]}", tensor
+            yield name, f"backbone.blocks.{index}.{match[2]}", tensor
         else:
-            yield f"decoder.layers.{index - first}.{match[2]}", tensor
+            yield name, f"decoder.layers.{index - first}.{match[2]}", tensor

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from pem_edge.calibration.graph.index import Graph, names
 from pem_edge.export.graph import tracing
 from pem_edge.export.graph.operation_forms import AttentionForm, Forms
-from pem_edge.export.graph.rewrites import fold_layer_scales, fold_patches, prepare, use_attention
+from pem_edge.export.graph.rewrites import balance_norms, fold_layer_scales, fold_patches, prepare, use_attention
 from pem_edge.export.graph.rewrites.vit import RawPatches
 from pem_edge.pem.eomt import EoMT
-from pem_edge.pem.layers.vit_block import LayerScale
+from pem_edge.pem.layers.vit_block import LayerScale, ViTBlock
 from pem_edge.pem.model import Normalization
 from reference import graph_runners
 from reference.weights import randomized
@@ -57,6 +57,23 @@ def test_layer_scales_become_part_of_the_weights(model: EoMT, image: Tensor) -> 
     fold_layer_scales(model)
     assert not any(isinstance(module, LayerScale) for module in model.modules())
     assert_same(model, expected, image)
+
+
+def test_balanced_norms_compute_the_same_and_their_channels_are_alike(model: EoMT, image: Tensor) -> None:
+    block = model.decoder.layers[0]
+    assert isinstance(block, ViTBlock)
+    for norm, linear in ((block.norm1, block.qkv), (block.norm2, block.expand)):
+        norm.weight[3] *= 100
+        norm.bias[3] *= 100
+        linear.weight[:, 3] /= 100
+    block.norm2.weight[5] = block.norm2.bias[5] = 0  # a channel that is off has no range
+    expected = outputs_of(model, image)
+    balance_norms(model)
+    assert_same(model, expected, image)
+    for norm, linear in ((block.norm1, block.qkv), (block.norm2, block.expand)):
+        ranges, weights = 3 * norm.weight.abs() + norm.bias.abs(), linear.weight.abs().amax(0)
+        on = ranges > 0
+        torch.testing.assert_close(ranges[on], weights[on])
 
 
 def test_normalization_and_positions_become_part_of_the_patch_embedding(model: EoMT, image: Tensor) -> None:

@@ -236,7 +236,7 @@ def test_truncated_checkpoints_are_refused(suffix: str, share: float, tmp_path: 
         (
             "resnet.pkl",
             pickle.dumps({"fc.weight": np.zeros((2, 2))}),
-            "is not a checkpoint of PEM, Mask2Former or PRO-SCALE",
+            "is not a checkpoint of PEM, Mask2Former, PRO-SCALE or EoMT",
         ),
     ],
 )

@@ -19,8 +19,6 @@ from pem_edge.runtime.errors import CheckpointError
 from reference.synthetic import REFERENCE
 
 FOREIGN = {
-    "EoMT": ["network.encoder.backbone.blocks.0.attn.qkv.weight", "network.q.weight", "network.class_head.weight"],
-    "EoMT of transformers": ["query.weight", "layers.0.layer_scale1.lambda1", "upscale_block.block.0.conv1.weight"],
     "VidEoMT": ["query.weight", "query_updater.weight", "upscale_block.block.0.conv1.weight"],
     "OneFormer": ["task_mlp.layers.0.weight", "sem_seg_head.predictor.class_transformer.decoder.norm.weight"],
     "OneFormer of transformers": ["model.task_encoder.task_mlp.layers.0.0.weight", "criterion.empty_weight"],
@@ -102,7 +100,9 @@ def test_near_miss_of_ours_is_not_called_foreign(tmp_path: Path) -> None:
         pem.load(tmp_path / "damaged.pth")
 
 
-@pytest.mark.parametrize(("model_type", "model"), [("eomt", "EoMT"), ("rt_detr", "RT-DETR"), ("mask2former", None)])
+@pytest.mark.parametrize(
+    ("model_type", "model"), [("segformer", "SegFormer"), ("rt_detr", "RT-DETR"), ("mask2former", None), ("eomt", None)]
+)
 def test_model_is_named_by_its_type_in_transformers(model_type: str, model: str | None) -> None:
     assert foreign.name_of_model_type(model_type) == model
 

@@ -120,7 +120,7 @@ def claiming(count: int, shape: list[int]) -> bytes:
 
 
 FOREIGN_CONFIGS = {
-    "eomt": "EoMT",
+    "eomt_dinov3": "EoMT with DINOv3, published as differences from weights that Meta gives out on request",
     "oneformer": "OneFormer",
     "maskformer": "MaskFormer",
     "detr": "DETR",
@@ -286,7 +286,7 @@ def test_numbers_as_names_of_classes_are_names(folder: Path) -> None:
     assert [label.name for label in told.labels] == ["0", "255", "road"]
 
 
-@pytest.mark.parametrize("case", ["empty", "a pointer", "eomt", "a part lacks", "a gap"])
+@pytest.mark.parametrize("case", ["empty", "a pointer", "eomt_dinov3", "a part lacks", "a gap"])
 def test_the_command_ends_with_one_line(case: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spoil, reason = REFUSED[case]
     spoil(folder)

@@ -290,7 +290,7 @@ def test_only_the_weights_that_are_taken_must_be_finite(part: str | None, tmp_pa
 
 
 def test_another_architecture_keeps_its_names() -> None:
-    names = ("network.encoder.backbone.blocks.0.norm1.bias", "network.q.weight", "network.class_head.bias")
+    names = ("segformer.encoder.block.0.0.layer_norm_1.bias", "segformer.encoder.layer_norm.0.weight")
     assert set(unwrap(small(names), quiet)) == set(names), "by which it is recognized as foreign"
 
 

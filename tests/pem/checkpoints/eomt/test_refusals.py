@@ -166,9 +166,11 @@ SPOILED: dict[str, tuple[dict[str, Tensor | None], str]] = {
     "narrow registers": ({"embeddings.register_tokens": torch.zeros(1, 4, 3)}, "1 missing (backbone.prefix)"),
     "no class token": ({"embeddings.cls_token": None}, "1 missing (backbone.prefix)"),
     "no registers": ({"embeddings.register_tokens": None}, "1 missing (backbone.prefix)"),
+    "a block twice": ({"layers.01.norm1.bias": torch.full((32,), 9.0)}, "is a second name of a tensor, but its values"),
+    "two prefixes": ({"backbone.prefix": torch.zeros(5, 32)}, "2 unexpected (class_token, registers)"),
     "a gap": ({f"layers.1.{name}": None for name in ("norm1.weight", "norm1.bias")}, "does not fit tiny-eomt"),
     "a block far away": ({f"layers.{10**9}.norm1.weight": torch.zeros(32)}, "does not fit tiny-eomt"),
-    "a block farther than numbers go": ({f"layers.{'9' * 5000}.norm1.weight": torch.zeros(32)}, ""),
+    "a block farther than numbers go": ({f"layers.{'9' * 5000}.norm1.weight": torch.zeros(32)}, "is damaged or not"),
     "projections without dimension": (
         {f"layers.0.attention.{part}_proj.bias": torch.zeros(()) for part in "qkv"},
         "does not fit tiny-eomt",

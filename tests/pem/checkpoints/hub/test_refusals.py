@@ -51,6 +51,24 @@ def test_a_model_of_another_kind_is_refused_with_what_it_has(fetch: Fetcher, pub
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("tue-mps/coco_panoptic_eomt_small_640_dinov3", "EoMT with DINOv3"),
+        ("https://huggingface.co/tue-mps/ade_semantic_eomt_large_512_DINOv3", "EoMT with DINOv3"),
+        ("tue-mps/coco_panoptic_eomt_giant_1280", "EoMT with a ViT-g or larger"),
+        ("tue-mps/coco_panoptic_eomt_7b_640", "EoMT with a ViT-g or larger"),
+    ],
+)
+def test_public_models_that_do_not_load_are_named_before_the_hub_is_asked(
+    name: str, model: str, fetch: Fetcher, hub: HubServer
+) -> None:
+    answer = fetch(name)
+    assert f"{name.removeprefix('https://huggingface.co/')} is {model}" in answer.error
+    assert "is not supported: give one of PEM, Mask2Former" in answer.error
+    assert hub.requests == []
+
+
 @pytest.mark.parametrize("environment", [NO_NETWORK, OFFLINE], ids=["no network", "offline mode"])
 def test_what_is_not_in_the_cache_needs_a_network(environment: dict[str, str], fetch: Fetcher) -> None:
     cure = "check the network" if "HF_ENDPOINT" in environment else "unset HF_HUB_OFFLINE"
