@@ -72,10 +72,6 @@ class QueryDecoder(Decoder):
             tokens: Tokens (N, T, C), those of the patches of ``grid`` first.
             grid: Rows and columns of patches, H/16 and W/16.
         """
-        return self.predict(*self.states(tokens, grid))
-
-    def states(self, tokens: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
-        """Return the queries after the last block, (N, Q, C), and mask features (N, C, H/4, W/4)."""
         rows, columns = grid
         num_queries, pixels = self.query_features.shape[0], rows * columns
         x = torch.cat([self.query_features.expand(tokens.shape[0], -1, -1), tokens], dim=1)
@@ -84,7 +80,7 @@ class QueryDecoder(Decoder):
         # Nothing reads the other tokens any more.
         x = self.layers[-1](x, num_queries + pixels)
         patches = self.norm(x[:, num_queries:]).transpose(1, 2).unflatten(2, grid)
-        return x[:, :num_queries], self.upscalings(patches)
+        return self.predict(x[:, :num_queries], self.upscalings(patches))
 
 
 class EoMT(MaskClassifier):
@@ -105,14 +101,6 @@ class EoMT(MaskClassifier):
 
     def segment(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return what `forward` returns, from ``pixels`` that are already normalized, float (N, 3, H, W)."""
-        logits, masks = self.decoder(self.backbone(pixels), _grid(pixels))
+        grid = pixels.shape[2] // PATCH, pixels.shape[3] // PATCH
+        logits, masks = self.decoder(self.backbone(pixels), grid)
         return logits, masks
-
-    def states(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the queries after the last block, (N, 1, Q, C), and the mask features; see `MaskClassifier.states`."""
-        queries, mask_features = self.decoder.states(self.backbone(pixels), _grid(pixels))
-        return queries.unsqueeze(1), mask_features
-
-
-def _grid(pixels: Tensor) -> Grid:
-    return pixels.shape[2] // PATCH, pixels.shape[3] // PATCH

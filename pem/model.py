@@ -107,18 +107,6 @@ class MaskClassifier(nn.Module):
         """Return what `forward` returns, from ``pixels`` that are already normalized, float (N, 3, H, W)."""
         raise NotImplementedError
 
-    def states(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the queries of all predictions that training supervises, and the mask features of these predictions.
-
-        Args:
-            pixels: As in `segment`.
-
-        Returns:
-            Queries (N, L, Q, C), the last of which `segment` predicts from, and mask features (N, M, H/4, W/4);
-            ``decoder.predict`` turns both into logits.
-        """
-        raise NotImplementedError
-
 
 class PEM(MaskClassifier):
     """PEM, Mask2Former or PRO-SCALE; see `MaskClassifier`.
@@ -143,7 +131,15 @@ class PEM(MaskClassifier):
         return logits, masks
 
     def states(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the queries before the first layer and after each, and the mask features."""
+        """Return the queries of all predictions that training supervises, and the mask features of these predictions.
+
+        Args:
+            pixels: As in `segment`.
+
+        Returns:
+            Queries before the first layer and after each, (N, L, Q, C), and mask features (N, M, H/4, W/4);
+            ``decoder.predict`` turns both into logits.
+        """
         mask_features, levels = self.pixel_decoder(self.backbone(pixels))
         first, *others = self.decoder.states(levels, mask_features)
         return torch.stack([first.expand(len(pixels), -1, -1), *others], dim=1), mask_features

@@ -21,7 +21,7 @@ from pem_edge.runtime.progress import Say
 from pem_edge.runtime.versioned_json import JsonObject
 
 if TYPE_CHECKING:
-    from pem_edge.pem import MaskClassifier
+    from pem_edge.pem import PEM
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,7 +68,7 @@ def _refuse_to_replace(checkpoint: Path, request: TrainRequest) -> None:
 class _Start:
     """What a run starts with: the model, the settings, and the license that the weights are under."""
 
-    model: MaskClassifier
+    model: PEM
     settings: TrainingSettings
     spdx: str | None = None
 
@@ -96,14 +96,16 @@ def _new_run(request: TrainRequest, labels: Sequence[Label], say: Say) -> _Start
 
     from pem_edge import pem
     from pem_edge.pem.training.backbone_weights import load_backbone
+    from pem_edge.pem.training.start import require_trainable
 
     torch.manual_seed(request.settings.seed)
     if request.weights is not None:
         return _from_checkpoint(request, request.weights, labels, say)
     try:
-        model = pem.build(request.variant or VARIANT, len(labels), encoder_layers=request.encoder_layers)
+        built = pem.build(request.variant or VARIANT, len(labels), encoder_layers=request.encoder_layers)
     except ValueError as error:
         raise TrainingError(str(error)) from error
+    model = require_trainable(built)
     if request.backbone is not None:
         load_backbone(model, request.backbone, say)
     return _Start(model, request.settings)
@@ -111,10 +113,10 @@ def _new_run(request: TrainRequest, labels: Sequence[Label], say: Say) -> _Start
 
 def _from_checkpoint(request: TrainRequest, weights: str, labels: Sequence[Label], say: Say) -> _Start:
     from pem_edge.pem.checkpoints import open_checkpoint
-    from pem_edge.pem.training.start import fit_class_head
+    from pem_edge.pem.training.start import fit_class_head, require_trainable
 
     checkpoint = open_checkpoint(weights, say, revision=request.revision, part=request.part, asks=())
-    model = checkpoint.model.train()
+    model = require_trainable(checkpoint.model).train()
     if request.variant not in (None, model.variant):
         raise TrainingError(
             f"{weights} is {model.variant}, expected {request.variant}: leave out --variant, or give other weights"

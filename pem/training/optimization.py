@@ -13,10 +13,7 @@ from torch.optim import AdamW
 from pem_edge.pem.model import MaskClassifier
 from pem_edge.pem.training.settings import TrainingSettings
 
-_EMBEDDINGS = (
-    *("query_features", "query_positions", "level_embeddings", "position_biases", "alpha"),
-    *("positions.weight", "prefix"),
-)
+_EMBEDDINGS = ("query_features", "query_positions", "level_embeddings", "position_biases", "alpha")
 """Last parts of the names of matrices that have no weight decay."""
 
 

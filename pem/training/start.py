@@ -10,7 +10,7 @@ from torch import nn
 from pem_edge.pem.checkpoints import Checkpoint
 from pem_edge.pem.checkpoints.descriptions.class_names import are_same
 from pem_edge.pem.checkpoints.identify import identify
-from pem_edge.pem.model import MaskClassifier
+from pem_edge.pem.model import PEM, MaskClassifier
 from pem_edge.pem.pixel_decoders.encoder import Depths
 from pem_edge.pem.training.snapshots import Snapshot, restoring
 from pem_edge.pem.variants import VARIANTS
@@ -18,6 +18,16 @@ from pem_edge.pem.variants.pyramid import TransformerVariant
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.errors import TrainingError
 from pem_edge.runtime.progress import Say
+
+
+def require_trainable(model: MaskClassifier) -> PEM:
+    """Return ``model`` if it is of a family that is trained here, else raise TrainingError."""
+    if isinstance(model, PEM):
+        return model
+    raise TrainingError(
+        f"{model.variant} is not trained here, as its training masks attention, less and less: train it with its "
+        "authors' code, https://github.com/tue-mps/eomt, and export the result; or choose a variant of another family"
+    )
 
 
 def fit_class_head(checkpoint: Checkpoint, labels: Sequence[Label], say: Say, *, must_stay: bool = False) -> None:
@@ -59,7 +69,7 @@ def _first_difference(labels: Sequence[Label], known: Sequence[Label]) -> str:
     return f"such as {new!r} instead of {old!r}"
 
 
-def rebuild(snapshot: Snapshot, path: Path) -> MaskClassifier:
+def rebuild(snapshot: Snapshot, path: Path) -> PEM:
     """Return a model like that of the run whose snapshot is at ``path``, in training mode, with random weights.
 
     It has the run's variant, queries, layers and windows, whichever checkpoint those came from.
@@ -68,7 +78,7 @@ def rebuild(snapshot: Snapshot, path: Path) -> MaskClassifier:
         CheckpointError: If the snapshot's tensors are not those of a model.
     """
     with restoring(path):
-        return identify(dict(snapshot["model"]), str(path)).train()
+        return require_trainable(identify(dict(snapshot["model"]), str(path))).train()
 
 
 def encoder_layers(model: MaskClassifier) -> Depths | None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pem_edge.pem import checkpoints
-from pem_edge.pem.model import MaskClassifier
+from pem_edge.pem.model import PEM
 from pem_edge.pem.training import pictures, snapshots
 from pem_edge.pem.training.data.batches import Batch, make_loader
 from pem_edge.pem.training.interruption import defer_interrupts
@@ -55,7 +55,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: MaskClassifier,
+        model: PEM,
         dataset: Dataset,
         settings: TrainingSettings,
         folder: Path,
@@ -82,7 +82,7 @@ class Trainer:
         self._saved = time.monotonic()
 
     @property
-    def model(self) -> MaskClassifier:
+    def model(self) -> PEM:
         """The model being trained; ``average.model`` has the averaged weights, which are the result."""
         return self.supervised.model
 

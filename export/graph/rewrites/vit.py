@@ -26,10 +26,10 @@ def fold_layer_scales(model: nn.Module) -> None:
 
 
 def balance_norms(model: nn.Module) -> None:
-    """Let every LayerNorm of a block give channels of similar ranges, in place; the linear layer after it takes them so.
+    """Let every LayerNorm of a block give channels of similar ranges, which the linear layer after it undoes, in place.
 
-    Some channels of trained Vision Transformers are many times as large as others, and INT8, which has one scale for
-    a tensor, would have few levels left for these. A factor per channel moves the difference into the weights, which
+    Some channels of trained Vision Transformers are many times as large as others, and INT8, with one scale for a
+    tensor, would have few levels left for these. A factor per channel moves the difference into the weights, which
     have a scale for each output (SmoothQuant, Xiao et al., ICML 2023, with an exponent of 1/2). The range of a channel
     is read from the norm: normalized values seldom exceed three deviations.
     """

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pem_edge.pem.layers.deform_conv import DeformConv2d, ModulatedDeformConv
 from pem_edge.pem.layers.deformable_attention import DeformableAttention, DeformableSampling, LevelSize
-from pem_edge.pem.model import MaskClassifier
+from pem_edge.pem.model import PEM
 from pem_edge.pem.training.objective import losses, points
 from pem_edge.pem.training.objective.matcher import match
 from pem_edge.pem.training.objective.points import PointPlan
@@ -25,7 +25,7 @@ class Supervised(nn.Module):
     Changes the model's operators, in place, so that they compute sampling locations in single precision.
     """
 
-    def __init__(self, model: MaskClassifier, weights: LossWeights) -> None:
+    def __init__(self, model: PEM, weights: LossWeights) -> None:
         super().__init__()
         self.model = model
         self.weights = weights

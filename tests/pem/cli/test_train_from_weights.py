@@ -20,7 +20,7 @@ from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.errors import TrainingError
 from tests.helpers.boxes import LABELS
 from tests.helpers.pem_train import arguments
-from tests.helpers.tiny import TINY
+from tests.helpers.tiny import TINY, TINY_EOMT
 
 HEAVY = {"torch", "huggingface_hub", "transformers", "onnx"}
 FEW = ["--steps", "1", "--points", "64"]
@@ -185,3 +185,13 @@ def test_a_folder_of_transformers_is_a_start(run: Run, tmp_path: Path) -> None:
     assert "anew" not in said
     found = checkpoints.open_checkpoint(tmp_path / "out" / "mask2former-swin-t.safetensors")
     assert (found.model.num_queries, len(found.model.decoder.layers)) == (20, 1)
+
+
+def test_a_family_that_is_not_trained_here_is_told(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(pem.VARIANTS, TINY_EOMT.name, TINY_EOMT)
+    pem.save(TINY_EOMT.build(3), tmp_path / "eomt.safetensors", task="panoptic")
+    for options in (["--weights", str(tmp_path / "eomt.safetensors")], ["--variant", TINY_EOMT.name]):
+        code, _, said = run(*options, *STILL, variant=None)
+        assert code == 1
+        assert "tiny-eomt is not trained here, as its training masks attention" in said.splitlines()[-1]
+        assert "https://github.com/tue-mps/eomt" in said.splitlines()[-1]

@@ -64,7 +64,7 @@ def trainer(tmp_path: Path) -> Make:
     """Return a function that sets up a run of the tiny variant in ``tmp_path / name``."""
 
     def make(
-        name: str, settings: TrainingSettings = SETTINGS, model: pem.MaskClassifier | None = None, **of_boxes: Any
+        name: str, settings: TrainingSettings = SETTINGS, model: pem.PEM | None = None, **of_boxes: Any
     ) -> Trainer:
         torch.manual_seed(0)
         return Trainer(model or TINY.build(len(LABELS)), Boxes(**of_boxes), settings, tmp_path / name, ALONE)

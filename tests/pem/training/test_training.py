@@ -18,7 +18,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
 
-from pem_edge.pem.model import PEM, MaskClassifier
+from pem_edge.pem.model import PEM
 from pem_edge.pem.training import snapshots
 from pem_edge.pem.training.data.batches import Batch, make_loader
 from pem_edge.pem.training.objective import points
@@ -28,7 +28,7 @@ from pem_edge.pem.training.optimization import Average, make_optimizer, set_lear
 from pem_edge.pem.training.processes import Processes
 from pem_edge.pem.training.settings import LossWeights, TrainingSettings
 from pem_edge.pem.training.trainer import Trainer
-from pem_edge.pem.variants.variant import Variant
+from pem_edge.pem.variants.pyramid import PyramidVariant
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.errors import CheckpointError, OutputError, TrainingError
 from tests.helpers.boxes import LABELS, Boxes
@@ -58,7 +58,7 @@ def trainer(tmp_path: Path) -> Train:
     return make
 
 
-def tiny() -> MaskClassifier:
+def tiny() -> PEM:
     torch.manual_seed(0)
     return TINY.build(len(LABELS))
 
@@ -83,7 +83,7 @@ def test_losses_decrease_over_the_first_hundred_steps(trainer: Train, tmp_path: 
 
 
 @pytest.mark.parametrize("variant", [TINY_MASK2FORMER, TINY_PROSCALE], ids=lambda row: row.name)
-def test_transformers_learn_by_the_same_recipe(variant: Variant, tmp_path: Path) -> None:
+def test_transformers_learn_by_the_same_recipe(variant: PyramidVariant, tmp_path: Path) -> None:
     torch.manual_seed(0)
     settings = replace(SETTINGS, steps=30, log_every=10)
     Trainer(variant.build(len(LABELS)), Boxes(), settings, tmp_path / "run", ALONE).run()
@@ -92,7 +92,7 @@ def test_transformers_learn_by_the_same_recipe(variant: Variant, tmp_path: Path)
 
 
 @pytest.mark.parametrize("variant", [TINY_MASK2FORMER, TINY_PROSCALE], ids=lambda row: row.name)
-def test_every_parameter_of_a_transformer_gets_a_gradient_in_half_precision(variant: Variant) -> None:
+def test_every_parameter_of_a_transformer_gets_a_gradient_in_half_precision(variant: PyramidVariant) -> None:
     torch.manual_seed(0)
     supervised = Supervised(variant.build(len(LABELS)).train(), LossWeights())
     batch = next(iter(make_loader(Boxes(), SETTINGS, ALONE, 0)))
@@ -226,7 +226,6 @@ def test_losses_of_all_predictions_equal_a_plain_loop() -> None:
 
 def plain_losses(supervised: Supervised, batch: Batch, where: Tensor, plan: PointPlan) -> Tensor:
     model, weights = supervised.model, supervised.weights
-    assert isinstance(model, PEM)
     mask_features, levels = model.pixel_decoder(model.backbone(model.normalize(batch.images)))
     total = torch.zeros(3, dtype=torch.float64)
     for state in model.decoder.states(levels, mask_features):
