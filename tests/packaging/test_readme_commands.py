@@ -1,4 +1,4 @@
-"""The commands of the README run as they stand, in their order, with a hub that has a model of random weights.
+"""The commands of the README run as they stand, in their order, with a hub that has models of random weights.
 
 Where one would take hours or needs a camera, options that make it smaller are appended, and names replaced.
 """
@@ -24,12 +24,12 @@ from pem_edge.runtime import images
 from pem_edge.runtime.artifacts import artifact, labels
 from pem_edge.runtime.artifacts.manifest import manifest_path, read_manifest
 from pem_edge.runtime.datasets.toy_streets import ToyStreets
-from reference.huggingface import folders
+from reference.huggingface import eomt, folders
 from reference.huggingface.hub_server import HubServer
 from tests.helpers.gpu import has_gpu
 
 ROOT = Path(__file__).parents[2]
-NAME = "facebook/mask2former-swin-tiny-coco-panoptic"
+NAME, OTHER = "tue-mps/coco_panoptic_eomt_small_640_2x", "facebook/mask2former-swin-tiny-coco-panoptic"
 BLOCKS = re.findall(r"^```\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
 COMMANDS = [line.partition("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line[:4] == "pem-"]
 
@@ -75,7 +75,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     names = [label.name for label in labels.load("coco_panoptic")]
     model = folders.write(folders.build("swin-tiny", names), folder / "model", {"height": 64, "width": 96})
     with HubServer() as hub:
-        hub.publish(NAME, model)
+        hub.publish(NAME, eomt.write(eomt.build("small", names, side=160), folder / "eomt"))
+        hub.publish(OTHER, model)
         made = Place(folder, hub)
         assert made.run("pem-bench out/pem-stdc1.onnx -o before.json").returncode == 0
         shutil.copy(folder / "before.json", folder / "after.json")
@@ -85,7 +86,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def test_the_readme_leads_with_public_weights() -> None:
     assert COMMANDS[:2] == [
         f"pem-export --weights {NAME} --to onnx -o out",
-        "pem-run out/mask2former-swin-t.onnx photo.jpg",
+        "pem-run out/eomt-s.onnx photo.jpg",
     ]
 
 
@@ -98,9 +99,9 @@ def test_the_command_runs(command: str, place: Place) -> None:
 
 
 def test_what_the_first_two_commands_left(place: Place) -> None:
-    manifest = read_manifest(place.folder / "out" / "mask2former-swin-t.json")
-    assert (manifest.task, manifest.classes, manifest.queries) == ("panoptic", labels.load("coco_panoptic"), 100)
-    assert (manifest.input.height, manifest.input.width) == (64, 96)
-    assert (manifest.checkpoint.source, manifest.checkpoint.license) == (NAME, "CC-BY-NC-4.0")
+    manifest = read_manifest(place.folder / "out" / "eomt-s.json")
+    assert (manifest.task, manifest.classes, manifest.queries) == ("panoptic", labels.load("coco_panoptic"), 200)
+    assert (manifest.input.height, manifest.input.width) == (160, 160)
+    assert (manifest.checkpoint.source, manifest.checkpoint.license) == (NAME, "MIT")
     photo, picture = (images.convert(place.folder / name) for name in ("photo.jpg", "out/photo_overlay.png"))
     assert photo.shape == picture.shape
