@@ -117,8 +117,8 @@ def page(rows: Sequence[Sequence[str]]) -> str:
     return "\n\n".join(
         [
             f"# What should I ship?, {date.today():%-d %B %Y}",
-            f"`scripts/bench/eomt/ship.py`; {packages}; {cpu.name()}, {torch.get_num_threads()} threads. The network alone "
-            f"in single precision, random weights, medians of {ROUNDS} runs.",
+            f"`scripts/bench/eomt/ship.py`; {packages}; {cpu.name()}, {torch.get_num_threads()} threads. The network "
+            f"alone in single precision, random weights, medians of {ROUNDS} runs.",
             table(header, rows),
         ]
     )
