@@ -19,7 +19,7 @@ from pem_edge.export.cli.requests import (
     VerifyRequest,
     model_file,
 )
-from pem_edge.export.graph.operation_forms import Forms, resolve
+from pem_edge.export.graph.operation_forms import Deformable, Forms, resolve
 from pem_edge.runtime.artifacts import artifact, labels, pairs
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Manifest, Task, Thresholds, manifest_path
@@ -192,7 +192,11 @@ def _find_plugin(machine: Machine | None, request: GraphRequest) -> bool:
 
 
 def _forms(request: GraphRequest, model: MaskClassifier, has_plugin: bool) -> Forms:
-    from pem_edge.pem.layers.deformable_attention import DeformableAttention  # imports torch, too
+    from pem_edge.pem.layers.deform_conv import ModulatedDeformConv  # imports torch, too
+    from pem_edge.pem.layers.deformable_attention import DeformableAttention
+
+    kinds: dict[type, Deformable] = {ModulatedDeformConv: "convolution", DeformableAttention: "attention"}
+    found = (kinds[type(module)] for module in model.modules() if type(module) in kinds)
 
     return resolve(
         request.to,
@@ -202,7 +206,7 @@ def _forms(request: GraphRequest, model: MaskClassifier, has_plugin: bool) -> Fo
         precision=request.floating,
         outputs=request.outputs,
         plugin=has_plugin,
-        attention=any(isinstance(module, DeformableAttention) for module in model.modules()),
+        deformable=next(found, None),
         int8=request.precision == "int8",
     )
 

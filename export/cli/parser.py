@@ -23,7 +23,7 @@ def parser() -> console.Parser:
     """Return the parser of ``pem-export``. An option that is not given is None."""
     parser = console.Parser(
         prog="pem-export",
-        description="Turn a trained PEM into an artifact, and verify that it computes the same.",
+        description="Turn a trained model into an artifact, and verify that it computes the same.",
         epilog="examples:\n"
         "  pem-export --weights facebook/mask2former-swin-tiny-coco-panoptic --to onnx -o out\n"
         "  pem-export --weights model_final.pth --to onnx --size 512x1024 -o out\n"
@@ -86,7 +86,7 @@ def _add_graph(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--precision",
         choices=["fp32", "fp16", "int8"],
-        help="single; half where that is safe; convolutions in INT8, which needs --calib (default: fp32)",
+        help="single; half where that is safe; convolutions and linear layers in INT8, with --calib (default: fp32)",
     )
     group.add_argument("--outputs", choices=["float32", "float16"], help="type of logits and masks (float32)")
     group.add_argument(

@@ -9,6 +9,7 @@ DeformConvForm = Literal["native", "standard", "gather", "plugin", "nvidia"]
 UpsampleForm = Literal["transposed", "phases"]
 Precision = Literal["fp32", "fp16"]
 AttentionForm = Literal["standard", "fused"]
+Deformable = Literal["convolution", "attention"]
 OutputType = Literal["float32", "float16"]
 Target = Literal["onnx", "trt", "trt-rtx"]
 
@@ -54,7 +55,7 @@ def resolve(
     precision: Precision = "fp32",
     outputs: OutputType = "float32",
     plugin: bool = False,
-    attention: bool = False,
+    deformable: Deformable | None = "convolution",
     int8: bool = False,
 ) -> Forms:
     """Return the forms for ``target``, with ``auto`` replaced by the default of that target.
@@ -67,17 +68,21 @@ def resolve(
         precision: The floating-point precision of the graph.
         outputs: The data type of the class and mask logits.
         plugin: Whether our TensorRT plugin is built; if so, it is the default for ``trt``.
-        attention: Whether the model has deformable attention, and so no deformable convolution. NVIDIA's plugin then
-            takes the place of ours and of DeformConv, and is the default for ``trt``.
+        deformable: The deformable operation that the model has. Of attention, NVIDIA's plugin takes the place of ours
+            and of DeformConv, and is the default for ``trt``. A model that has none needs no plugin, whatever is asked.
         int8: Whether convolutions will be quantized; ``phases`` is then the default, as there are no INT8 kernels for
             transposed convolutions.
     """
     default = replace(DEFAULTS[target], upsample="phases") if int8 else DEFAULTS[target]
-    if target == "trt" and (plugin or attention):
+    if target == "trt" and (plugin or deformable == "attention"):
         default = replace(default, deform_conv="plugin")
     form = default.deform_conv if deform_conv == "auto" else deform_conv
+    if deformable is None:
+        form = "standard"
+    elif deformable == "attention" and form in ("native", "plugin"):
+        form = "nvidia"
     return Forms(
-        deform_conv="nvidia" if attention and form in ("native", "plugin") else form,
+        deform_conv=form,
         upsample=default.upsample if upsample == "auto" else upsample,
         attention=attention_form,
         precision=precision,

@@ -93,3 +93,8 @@ def test_attention_may_be_one_operator_which_engines_do_not_have(
     pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
     line = refusal("--weights", path, "--to", "trt-rtx", "-o", tmp_path)
     assert "holds ONNX Runtime's MultiHeadAttention, which TensorRT-RTX does not have" in line
+
+
+def test_no_plugin_is_needed_whatever_is_asked(weights: Path, tmp_path: Path) -> None:
+    _, manifest = exported(weights, tmp_path, "--deform-conv", "plugin")
+    assert manifest.deform_conv == "standard"
