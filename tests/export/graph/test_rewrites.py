@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pem_edge import pem
 from pem_edge.export.graph import tracing
-from pem_edge.export.graph.operation_forms import DeformConvForm, Forms, Target, resolve
+from pem_edge.export.graph.operation_forms import Deformable, DeformConvForm, Forms, Target, resolve
 from pem_edge.export.graph.rewrites import (
     fold_batchnorm,
     prepare,
@@ -122,35 +122,37 @@ def test_the_model_given_is_left_alone(nano: pem.MaskClassifier) -> None:
 
 
 @pytest.mark.parametrize("target", ["onnx", "trt", "trt-rtx"])
-@pytest.mark.parametrize("attention", [False, True])
+@pytest.mark.parametrize("deformable", ["convolution", "attention"])
 @pytest.mark.parametrize("plugin", [False, True])
-def test_a_choice_is_kept(target: Target, attention: bool, plugin: bool) -> None:
+def test_a_choice_is_kept(target: Target, deformable: Deformable, plugin: bool) -> None:
     forms: tuple[DeformConvForm, ...] = ("standard", "gather", "native", "plugin")
     for form in forms:
-        expected = "nvidia" if attention and form in ("native", "plugin") else form
-        assert resolve(target, form, plugin=plugin, attention=attention).deform_conv == expected
+        expected = "nvidia" if deformable == "attention" and form in ("native", "plugin") else form
+        assert resolve(target, form, plugin=plugin, deformable=deformable).deform_conv == expected
     assert resolve(target, upsample="transposed").upsample == "transposed"
 
 
 @pytest.mark.parametrize(
-    ("target", "attention", "plugin", "expected"),
+    ("target", "deformable", "plugin", "expected"),
     [
-        ("onnx", False, False, "standard"),
-        ("onnx", True, False, "standard"),
-        ("trt-rtx", False, False, "gather"),
-        ("trt-rtx", True, False, "gather"),
-        ("trt-rtx", False, True, "gather"),
-        ("trt", False, False, "gather"),
-        ("trt", False, True, "plugin"),
-        ("trt", True, False, "nvidia"),
-        ("trt", True, True, "nvidia"),
+        ("onnx", "convolution", False, "standard"),
+        ("onnx", "attention", False, "standard"),
+        ("trt-rtx", "convolution", False, "gather"),
+        ("trt-rtx", "attention", False, "gather"),
+        ("trt-rtx", "convolution", True, "gather"),
+        ("trt", "convolution", False, "gather"),
+        ("trt", "convolution", True, "plugin"),
+        ("trt", "attention", False, "nvidia"),
+        ("trt", "attention", True, "nvidia"),
+        ("trt", None, True, "standard"),
+        ("trt-rtx", None, False, "standard"),
     ],
 )
 def test_auto_is_the_form_that_serves_the_target(
-    target: Target, attention: bool, plugin: bool, expected: DeformConvForm
+    target: Target, deformable: Deformable | None, plugin: bool, expected: DeformConvForm
 ) -> None:
     """No engine gets GridSample unless it is asked for; plugins serve TensorRT alone, ours where it is built."""
-    assert resolve(target, attention=attention, plugin=plugin).deform_conv == expected
+    assert resolve(target, deformable=deformable, plugin=plugin).deform_conv == expected
 
 
 class NvidiaNode(OpRun):
