@@ -61,6 +61,9 @@ class Network(NamedTuple):
 
 TRAINED = tuple(Network(DEMO, "256x512", precision) for precision in PRECISIONS)
 """What shows whether each layer is right; random weights show the times of large networks, and that they build."""
+ENCODERS = tuple(Network(variant, "640x640", precision) for variant in ("eomt-s", "eomt-l") for precision in PRECISIONS)
+"""EoMT at the size that it was trained at."""
+
 DRY = (Network(DEMO, "64x96", "fp32"),)
 
 
@@ -81,7 +84,7 @@ def tasks(bench: Bench) -> Iterator[Task]:
     for engine, reason in reasons.items():
         if reason is not None:
             yield Task("not installed", {"engine": engine.name, "why": reason}, 0, dict)
-    networks = (*TRAINED, *map(Network._make, product(VARIANTS, SIZES, PRECISIONS)))
+    networks = (*TRAINED, *ENCODERS, *map(Network._make, product(VARIANTS, SIZES, PRECISIONS)))
     for network, engine in product(DRY if bench.device.dry else networks, installed):
         key = {"engine": engine.name, **network._asdict()}
         yield Task("engines", key, SECONDS, partial(_check, engine, network, bench))
