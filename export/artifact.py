@@ -17,6 +17,7 @@ from pem_edge.export import parity, workload
 from pem_edge.export.graph import operator_functions, passes, tracing
 from pem_edge.export.graph.operation_forms import Forms
 from pem_edge.export.graph.rewrites import prepare
+from pem_edge.export.graph.rewrites.vit import has_attention
 from pem_edge.export.int8.quantize import Quantizer, for_one_image
 from pem_edge.export.int8.settings import Calibration
 from pem_edge.export.int8.speed import measure_gain
@@ -178,7 +179,7 @@ def _describe(request: OnnxExport) -> Manifest:
             python=platform.python_version(),
             opset=str(tracing.OPSET),
             upsample=request.forms.upsample,
-            attention=request.forms.attention,
+            attention=request.forms.attention if has_attention(request.model) else None,
             gpu="none",
             calibration="none",
         ),

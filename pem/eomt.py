@@ -1,7 +1,7 @@
 """EoMT (Kerssies et al., "Your ViT is Secretly an Image Segmentation Model", CVPR 2025).
 
-Queries join the tokens of a Vision Transformer before its last blocks. In training, their attention is masked, less and
-less; of trained models it is not, so that there is no mask at inference.
+Queries join the tokens of a Vision Transformer before its last blocks. Training starts with masked attention and
+anneals the masks away, so that a trained model has none.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class QueryDecoder(Decoder):
             num_classes=num_classes,
             epsilon=EPSILON,
         )
+        self.heads = heads
         self.upscalings = nn.Sequential(*(Upscaling(width) for _ in range(UPSCALINGS)))
 
     def forward(self, tokens: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:

@@ -81,7 +81,7 @@ class MaskClassifier(nn.Module):
 
     @property
     def trained_size(self) -> tuple[int, int] | None:
-        """The only size, height and width in pixels, whose positions are learned; None if the model has none such."""
+        """The size, height and width in pixels, that positions were learned for; None if no positions are learned."""
         return None
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -84,6 +84,11 @@ def _sampling(_node: ir.Node, _inputs: Sequence[Shape], output: Shape) -> int:
     return _CORNERS * _size(output)
 
 
+def _self_attention(_node: ir.Node, inputs: Sequence[Shape], output: Shape) -> int:
+    """Count ONNX Runtime's MultiHeadAttention: for each output element, its sum over keys, and over channels before."""
+    return 2 * _size(output) * _size(inputs[1][1:2])
+
+
 def _attention(_node: ir.Node, inputs: Sequence[Shape], _output: Shape) -> int:
     """Count NVIDIA's deformable attention plugin: a bilinear sample per attention weight and channel of a head."""
     values, *_, weights = inputs
@@ -103,5 +108,6 @@ _RULES: dict[str, Callable[[ir.Node, Sequence[Shape], Shape], int]] = {
     "Gemm": _gemm,
     "Einsum": _einsum,
     "GridSample": _sampling,
+    "MultiHeadAttention": _self_attention,
     "MultiscaleDeformableAttnPlugin_TRT": _attention,
 }

@@ -12,11 +12,12 @@ _DEFORMABLE = re.compile(r"\.deform[./]")
 """Pattern in the names of the nodes of a deformable convolution."""
 
 _LINEAR = re.compile(
-    r"(?:backbone|pixel_decoder)\.(?!.*\.(?:offsets|scores)/)|decoder\.layers\.\d+\.(?:qkv|output|expand|contract)/"
+    r"(?:backbone|pixel_decoder)\.(?!patches\.|.*\.(?:offsets|scores)/)|decoder\.layers\.\d+\.(?:qkv|output|expand|contract)/"
 )
 """Pattern of the names of the linear layers that process pixels: of transformers, and of EoMT's last blocks.
 
-It excludes the layers that compute the offsets and weights of deformable attention, which stay in floating point.
+It excludes the layers that compute the offsets and weights of deformable attention, and EoMT's embedding of pixels that
+are not normalized, most of whose sum the bias takes away: they stay in floating point.
 """
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pem_edge.export.cli import options, parser, public_list, summary, variant_list
+from pem_edge.export.cli.input_sizes import InputRequest
 from pem_edge.export.cli.requests import (
     EngineRequest,
     GraphRequest,
@@ -22,7 +23,7 @@ from pem_edge.export.cli.requests import (
 from pem_edge.export.graph.operation_forms import Deformable, Forms, resolve
 from pem_edge.runtime.artifacts import artifact, labels, pairs
 from pem_edge.runtime.artifacts.labels import Label
-from pem_edge.runtime.artifacts.manifest import Manifest, Task, Thresholds, manifest_path
+from pem_edge.runtime.artifacts.manifest import InputSpec, Manifest, Task, Thresholds, manifest_path
 from pem_edge.runtime.backends.tensorrt import plugins
 from pem_edge.runtime.cli import console, output, signals
 from pem_edge.runtime.errors import ExportError
@@ -129,6 +130,7 @@ def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitSta
     model, known = checkpoint.model, checkpoint.description
     spec, task = request.input.spec(known.size, type(model)), request.task or known.task or "panoptic"
     _refuse_windowed(model, task, request.weights)
+    _tell_limits(model, request.input, spec)
     _say(
         f"{model.variant}, {model.num_classes} classes, {model.num_queries} queries, {task} segmentation, "
         f"input {spec.height}x{spec.width}"
@@ -165,6 +167,14 @@ def _refuse_windowed(model: MaskClassifier, task: Task, source: str) -> None:
         )
 
 
+def _tell_limits(model: MaskClassifier, asked: InputRequest, spec: InputSpec) -> None:
+    if model.trained_size not in (None, (spec.height, spec.width)):
+        trained = "x".join(map(str, model.trained_size or ()))
+        _say(f"positions were learned at {trained}, and are resampled for {spec.height}x{spec.width}")
+    if asked.dynamic and not model.sizes_vary:
+        _say(f"the batch varies, height and width do not: the positions of {model.variant} are for one size")
+
+
 def _default_labels(num_classes: int) -> tuple[Label, ...]:
     known = labels.BY_COUNT.get(num_classes)
     taken = f"those of {known}" if known else "numbered things"
@@ -192,9 +202,12 @@ def _find_plugin(machine: Machine | None, request: GraphRequest) -> bool:
 
 
 def _forms(request: GraphRequest, model: MaskClassifier, has_plugin: bool) -> Forms:
-    from pem_edge.pem.layers.deform_conv import ModulatedDeformConv  # imports torch, too
+    from pem_edge.export.graph.rewrites.vit import has_attention  # imports torch, too
+    from pem_edge.pem.layers.deform_conv import ModulatedDeformConv
     from pem_edge.pem.layers.deformable_attention import DeformableAttention
 
+    if request.attention == "fused" and not has_attention(model):
+        raise ExportError(f"--attention is for EoMT, and {request.weights} is {model.variant}: leave it out")
     kinds: dict[type, Deformable] = {ModulatedDeformConv: "convolution", DeformableAttention: "attention"}
     found = (kinds[type(module)] for module in model.modules() if type(module) in kinds)
 

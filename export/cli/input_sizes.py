@@ -91,7 +91,7 @@ class InputRequest:
         )
 
     def _refuse_ranges(self, spec: InputSpec) -> None:
-        """Raise ExportError if heights and widths shall vary, or nothing else does."""
+        """Raise ExportError if the request asks for heights and widths that vary, or if nothing would vary."""
         fixed = (
             f"the positions of this model are learned, and resampled at export to one size, {spec.height}x{spec.width}"
         )
@@ -127,14 +127,15 @@ def _check_size(option: str, height: int, width: int, multiple: int) -> None:
             f"{option} is {height}x{width}, more than {MAX_PIXELS} pixels, the limit: choose a smaller {option}"
         )
     if any(side < multiple or side % multiple for side in (height, width)):
-        expected = f"multiples of {MULTIPLE_OF}" + (f", or of {multiple} for EoMT" if multiple != MULTIPLE_OF else "")
-        near = "x".join(str(_nearest_multiple(side)) for side in (height, width))
-        raise ExportError(f"{option} is {height}x{width}, expected {expected}: try {near}")
+        coarse = _near(height, width, MULTIPLE_OF)
+        fine = f" (EoMT: of {multiple}, {_near(height, width, multiple)})" if multiple != MULTIPLE_OF else ""
+        raise ExportError(f"{option} is {height}x{width}, expected multiples of {MULTIPLE_OF}: try {coarse}{fine}")
 
 
-def _nearest_multiple(side: int) -> int:
-    """Return the nearest multiple of 32 that `console.size` takes, which has at most six digits."""
-    return min(max(round(side / MULTIPLE_OF), 1), 999_999 // MULTIPLE_OF) * MULTIPLE_OF
+def _near(height: int, width: int, multiple: int) -> str:
+    """Return the nearest size of multiples that `console.size` takes, whose sides have at most six digits."""
+    sides = (min(max(round(side / multiple), 1), 999_999 // multiple) * multiple for side in (height, width))
+    return "x".join(map(str, sides))
 
 
 def _check_range(name: str, sizes: Range) -> None:

@@ -25,7 +25,7 @@ def parser() -> console.Parser:
         prog="pem-export",
         description="Turn a trained model into an artifact, and verify that it computes the same.",
         epilog="examples:\n"
-        "  pem-export --weights facebook/mask2former-swin-tiny-coco-panoptic --to onnx -o out\n"
+        "  pem-export --weights tue-mps/coco_panoptic_eomt_small_640_2x --to onnx -o out\n"
         "  pem-export --weights model_final.pth --to onnx --size 512x1024 -o out\n"
         "  pem-export --weights model_final.pth --to trt --precision fp16 -o out\n"
         "  pem-export --weights out/pem-stdc1-fp16.onnx --to trt     # on the machine where it will run\n"
@@ -104,8 +104,8 @@ def _add_graph(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--attention",
         choices=["standard", "fused"],
-        help="attention of EoMT: two products and a softmax, which run everywhere; or ONNX Runtime's operator, which "
-        "OpenVINO has, too, takes less memory, and is not for engines (default: standard)",
+        help="attention of EoMT: two products and a softmax, which run everywhere; or an operator of ONNX Runtime, "
+        "which takes less memory, runs in OpenVINO, too, and not in engines (default: standard)",
     )
     group.add_argument(
         "--compact",
@@ -115,7 +115,7 @@ def _add_graph(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_dynamic(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--dynamic", **_FLAG, help="take any size and batch within the ranges below")
+    group.add_argument("--dynamic", **_FLAG, help="take any size and batch within the ranges below; EoMT any batch")
     group.add_argument(
         "--min-size", type=console.size, metavar="HxW", help="smallest (default: 128x128, or --size if smaller)"
     )

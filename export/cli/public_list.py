@@ -67,6 +67,7 @@ def _entry(weights: PublicWeights) -> JsonObject:
     computed = {
         "metric": weights.metric,
         "labels": weights.labels,
+        "on_hub": weights.on_hub,
         "commercial_use": LICENSES[weights.license].commercial,
     }
     return {**msgspec.to_builtins(weights), **computed}

@@ -129,7 +129,7 @@ def open_checkpoint(
             transformers_config.check(config, model, place.name)
         model.load_state_dict(state)
         description = describe(place, told, document, model.variant, model.num_classes, say, ask_task)
-    if description.size is None:
+    if model.trained_size is not None:  # what a file says may be rounded, or a limit
         description = replace(description, size=model.trained_size)
     model.normalize = Normalization(description.mean or MEAN, description.std or STD)
     return Checkpoint(model.eval(), description, place, stamps)

@@ -10,14 +10,14 @@ import torch
 from torch import nn
 from torch.optim import AdamW
 
-from pem_edge.pem.model import MaskClassifier
+from pem_edge.pem.model import PEM
 from pem_edge.pem.training.settings import TrainingSettings
 
 _EMBEDDINGS = ("query_features", "query_positions", "level_embeddings", "position_biases", "alpha")
 """Last parts of the names of matrices that have no weight decay."""
 
 
-def make_optimizer(model: MaskClassifier, settings: TrainingSettings) -> AdamW:
+def make_optimizer(model: PEM, settings: TrainingSettings) -> AdamW:
     """Return an AdamW optimizer for ``model``.
 
     The backbone has a learning rate of its own. Norms, biases and embeddings have no weight decay. Each parameter group
@@ -74,12 +74,12 @@ class Average:
         model: The averaged model, in evaluation mode.
     """
 
-    def __init__(self, model: MaskClassifier, decay: float) -> None:
+    def __init__(self, model: PEM, decay: float) -> None:
         self.model = deepcopy(model).eval().requires_grad_(False)
         self.decay = decay
 
     @torch.no_grad()
-    def update(self, model: MaskClassifier, step: int) -> None:
+    def update(self, model: PEM, step: int) -> None:
         """Add the weights of ``model`` after ``step``, counted from 0.
 
         The decay is smaller in the first steps, so that the initial weights are soon forgotten.

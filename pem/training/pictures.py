@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pem_edge.pem.model import MaskClassifier
+from pem_edge.pem.model import PEM
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Thresholds
@@ -25,9 +25,7 @@ _SCORE = 0.5
 
 
 @torch.no_grad()
-def compare(
-    model: MaskClassifier, sample: Sample, classes: Sequence[Label], size: tuple[int, int]
-) -> NDArray[np.uint8]:
+def compare(model: PEM, sample: Sample, classes: Sequence[Label], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Draw the ground truth of ``sample`` on the left and the prediction of ``model`` on the right.
 
     Args:

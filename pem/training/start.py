@@ -25,8 +25,8 @@ def require_trainable(model: MaskClassifier) -> PEM:
     if isinstance(model, PEM):
         return model
     raise TrainingError(
-        f"{model.variant} is not trained here, as its training masks attention, less and less: train it with its "
-        "authors' code, https://github.com/tue-mps/eomt, and export the result; or choose a variant of another family"
+        f"{model.variant} is not trained here, as its training needs attention masks that are annealed away: train it "
+        "with its authors' code, https://github.com/tue-mps/eomt, and export the result; or choose another family"
     )
 
 
@@ -81,7 +81,7 @@ def rebuild(snapshot: Snapshot, path: Path) -> PEM:
         return require_trainable(identify(dict(snapshot["model"]), str(path))).train()
 
 
-def encoder_layers(model: MaskClassifier) -> Depths | None:
+def encoder_layers(model: PEM) -> Depths | None:
     """Return the numbers of encoder layers of ``model``, as `pem.build` takes them; None if it has no encoder."""
     row = VARIANTS[model.variant].fitted_to(model.state_dict())
     return row.encoder_layers if isinstance(row, TransformerVariant) else None

@@ -32,7 +32,7 @@ _LARGEST_WINDOW = 32
 
 @dataclass(frozen=True, kw_only=True)
 class PyramidVariant(Variant):
-    """A variant of PEM. The defaults are the published values.
+    """A variant of PEM, Mask2Former or PRO-SCALE. The defaults are PEM's published values.
 
     Attributes:
         backbone: Builds the backbone; a Swin Transformer takes the argument ``window``.

@@ -47,8 +47,7 @@ def prepare(model: MaskClassifier, forms: Forms, size: tuple[int, int] | None = 
     fold_layer_scales(prepared)
     balance_norms(prepared)
     use_attention(prepared, forms.attention)
-    if (fixed := size or model.trained_size) is not None:
-        fold_patches(prepared, fixed)
+    fold_patches(prepared, size)
     if forms.upsample == "phases":
         upsample_by_phases(prepared)
     match forms.deform_conv:

@@ -26,12 +26,13 @@ def fold_layer_scales(model: nn.Module) -> None:
 
 
 def balance_norms(model: nn.Module) -> None:
-    """Let every LayerNorm of a block give channels of similar ranges, which the linear layer after it undoes, in place.
+    """Share ranges of channels evenly between every LayerNorm of a block and the linear layer after it, in place.
 
     Some channels of trained Vision Transformers are many times as large as others, and INT8, with one scale for a
     tensor, would have few levels left for these. A factor per channel moves the difference into the weights, which
     have a scale for each output (SmoothQuant, Xiao et al., ICML 2023, with an exponent of 1/2). The range of a channel
-    is read from the norm: normalized values seldom exceed three deviations.
+    is read from the norm: normalized values seldom exceed three deviations. All graphs get this, as it is exact: one
+    trace serves INT8 and the precision that INT8 is compared with.
     """
     for block in model.modules():
         if isinstance(block, ViTBlock):
@@ -43,18 +44,25 @@ def balance_norms(model: nn.Module) -> None:
                 linear.weight = nn.Parameter(linear.weight * factors)
 
 
-def fold_patches(model: MaskClassifier, size: tuple[int, int]) -> None:
+def fold_patches(model: MaskClassifier, size: tuple[int, int] | None) -> None:
     """Fold the normalization, the bias and the positions into the patch embedding of ``model``, in place.
 
-    The model then takes images of ``size``, height and width in pixels, alone. The embedding has no padding, so that
-    the normalization, which is linear, can be part of it.
+    The model then takes images of ``size``, height and width in pixels, alone; None is the size that the positions were
+    learned for. The embedding has no padding, so that the normalization, which is linear, can be part of it. Models
+    without learned positions stay as they are.
     """
     backbone = model.backbone
-    if isinstance(backbone, VisionTransformer):
-        grid = size[0] // PATCH, size[1] // PATCH
+    fixed = size or model.trained_size
+    if isinstance(backbone, VisionTransformer) and fixed is not None:
+        grid = fixed[0] // PATCH, fixed[1] // PATCH
         backbone.set_submodule("patches", RawPatches(backbone, model.normalize, grid))
         backbone.set_submodule("positions", _Added())
         model.set_submodule("normalize", _ChannelsFirst())
+
+
+def has_attention(model: nn.Module) -> bool:
+    """Return whether ``model`` has attention of which there are several forms."""
+    return any(isinstance(module, ViTBlock) for module in model.modules())
 
 
 def use_attention(model: nn.Module, form: AttentionForm) -> None:
@@ -127,7 +135,7 @@ class RawPatches(nn.Module):
 
 
 class _Added(nn.Module):
-    """Leaves tokens as they are, which have their positions."""
+    """Returns tokens unchanged: their positions have been added already."""
 
     def forward(self, tokens: Tensor, _grid: Grid) -> Tensor:
         return tokens

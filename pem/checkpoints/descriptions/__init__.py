@@ -79,7 +79,8 @@ def _published(place: Place) -> Description:
     if place.folder is None:
         row = public_weights.find(place.files[0].name) if public_weights.verify(place.files[0]) else None
     else:
-        row = public_weights.find(place.likely_name)
+        named = public_weights.find(place.likely_name)
+        row = named if named is not None and named.on_hub else None
     if row is not None:
         return Description(labels=labels.load(row.labels), task=row.task, license=row.license)
     found = None if place.hub_name is None else public_weights.license_of(place.hub_name)

@@ -11,16 +11,15 @@ from pem_edge.pem.checkpoints.names import foreign
 from pem_edge.pem.eomt import UPSCALINGS, EoMT
 from pem_edge.pem.model import MaskClassifier
 
-_HEAD = 64
-"""Channels of an attention head of all of DINOv2's Vision Transformers."""
-
 
 class EoMTConfig(FamilyConfig):
     """The settings of an EoMT."""
 
-    hidden_size: int = 1024
+    family = EoMT
+
+    hidden_size: int | None = None
     num_hidden_layers: int | None = None
-    num_attention_heads: int = 16
+    num_attention_heads: int | None = None
     num_blocks: int | None = None
     num_register_tokens: int | None = None
     image_size: int | tuple[int, int] | None = None
@@ -35,7 +34,6 @@ class EoMTConfig(FamilyConfig):
         """Yield settings as `FamilyConfig.settings` does."""
         if self.use_swiglu_ffn:
             refuse(foreign.GIANT, path)
-        yield "num_attention_heads", self.num_attention_heads, self.hidden_size // _HEAD
         for length in _sides(self.patch_size):
             yield "patch_size", length, PATCH
         yield "mlp_ratio", self.mlp_ratio, 4
@@ -46,10 +44,10 @@ class EoMTConfig(FamilyConfig):
     def facts(self, model: MaskClassifier) -> Iterator[tuple[str, int | None, int]]:
         """Yield facts as `FamilyConfig.facts` does."""
         yield from super().facts(model)
-        if not isinstance(model, EoMT):
-            return
+        assert isinstance(model, EoMT)
         yield "blocks", self.num_hidden_layers, len(model.backbone.blocks) + len(model.decoder.layers)
         yield "blocks with queries", self.num_blocks, len(model.decoder.layers)
+        yield "attention heads", self.num_attention_heads, model.decoder.heads
         yield "registers", self.num_register_tokens, len(model.backbone.prefix) - 1
         yield "channels", self.hidden_size, model.backbone.prefix.shape[1]
         for side in _sides(self.image_size):

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from pem_edge.pem.checkpoints.descriptions.family_config import FamilyConfig, refuse
-from pem_edge.pem.model import MaskClassifier
+from pem_edge.pem.model import PEM, MaskClassifier
 from pem_edge.pem.pixel_decoders.encoder import EncoderLayer
 from pem_edge.runtime.outside.printable import brief
 
@@ -36,6 +36,8 @@ class _Backbone(msgspec.Struct):
 
 class Mask2FormerConfig(FamilyConfig):
     """The settings of a Mask2Former."""
+
+    family = PEM
 
     decoder_layers: int | None = None
     encoder_layers: int | None = None

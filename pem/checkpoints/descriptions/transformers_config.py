@@ -53,7 +53,7 @@ def read(folder: Path, say: Say, ask_labels: Say) -> tuple[FamilyConfig, Descrip
     path = folder / CONFIG
     data = read_bytes(path, CheckpointError, limit=_MAX_BYTES, expected=_EXPECTED, cure=_CURE)
     kind = foreign_json.decode(data, _Kind, path, CheckpointError, expected=_EXPECTED, cure=_CURE)
-    family = Mask2FormerConfig if kind.model_type is None else FAMILIES.get(kind.model_type)
+    family = FamilyConfig if kind.model_type is None else FAMILIES.get(kind.model_type)
     if family is None:
         refuse(foreign.name_of_model_type(str(kind.model_type)) or f"model_type {brief(kind.model_type)}", path)
     config = foreign_json.decode(data, family, path, CheckpointError, expected=_EXPECTED, cure=_CURE)
@@ -68,6 +68,10 @@ def read(folder: Path, say: Say, ask_labels: Say) -> tuple[FamilyConfig, Descrip
 
 def check(config: FamilyConfig, model: MaskClassifier, source: str) -> None:
     """Raise CheckpointError unless ``config`` describes ``model``, which was built from the tensors beside it."""
+    if not isinstance(model, config.family):
+        raise CheckpointError(
+            f"{source}: {CONFIG} is of another family, the tensors are those of {model.variant}: {_CURE}"
+        )
     for name, claimed, counted in config.facts(model):
         if claimed is not None and claimed != counted:
             raise CheckpointError(

@@ -6,11 +6,13 @@ import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pem_edge.pem.checkpoints.names import foreign
 from pem_edge.pem.checkpoints.names.rules import collect, compiled, join_projections, translate
+from pem_edge.pem.model import MEAN, STD
 from pem_edge.pem.variants.variant import MOST_LAYERS
 from pem_edge.runtime.errors import CheckpointError
 
@@ -23,8 +25,8 @@ _DROPPED = re.compile(r"criterion\.|encoder\.pixel_(?:mean|std)$")
 _BLOCK = r"^(blocks\.\d+\.)"
 _BACKBONE = r"^encoder\.backbone\."
 _POSITIONS = "backbone.positions.weight"
-_PREFIX = ("class_token", "registers")
 _JOINED = "backbone.prefix"
+_PREFIX = ("class_token", "registers")
 """Names, for a moment, of the tokens that are one tensor of ours."""
 
 _RENAMED = compiled(
@@ -93,9 +95,10 @@ def rename(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
         source: What to call the checkpoint in an error message.
 
     Raises:
-        CheckpointError: If attention is still masked at inference, positions are not those of a square image, or two
-            names of one tensor have different values.
+        CheckpointError: If attention is still masked at inference, positions are not those of a square image, pixels
+            are normalized otherwise than published, or two names of one tensor have different values.
     """
+    _require_usual_pixels(state, source)
     probabilities = state.get(PROBABILITIES)
     last = None if probabilities is None else _count(probabilities, source)
     kept = ((key, translate(key, _RENAMED), tensor) for key, tensor in state.items() if not _is_dropped(key))
@@ -105,6 +108,17 @@ def rename(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
         renamed[_POSITIONS] = _rows(positions)
         _require_square(renamed[_POSITIONS], source)
     return collect(_placed(renamed, last), source)
+
+
+def _require_usual_pixels(state: Mapping[str, Tensor], source: str) -> None:
+    """Raise CheckpointError if the authors' code would normalize pixels otherwise than with ImageNet's constants."""
+    for name, usual in (("pixel_mean", MEAN), ("pixel_std", STD)):
+        found = state.get(f"encoder.{name}")
+        if found is not None and not np.allclose(np.resize(found.numpy(), 3), np.divide(usual, 255), atol=1e-3):
+            raise CheckpointError(
+                f"{source}: encoder.{name} is not that of ImageNet, which is expected: give weights that were trained "
+                "with pixels normalized as published"
+            )
 
 
 def _is_dropped(key: str) -> bool:

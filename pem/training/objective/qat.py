@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pem_edge.pem.model import MaskClassifier
+from pem_edge.pem.model import PEM
 from pem_edge.pem.training.objective.supervision import Supervised
 
 MAX_LEVEL = 127
@@ -42,7 +42,7 @@ _ONE_PIXEL = re.compile(r"pixel_decoder\.(?:modulations\.\d+|context)\.")
 Convolution = nn.Conv2d | nn.ConvTranspose2d
 
 
-def find_convolutions(model: MaskClassifier) -> dict[str, Convolution]:
+def find_convolutions(model: PEM) -> dict[str, Convolution]:
     """Return the convolutions that an export to INT8 quantizes, by name.
 
     These are all except deformable convolutions and those of a global average.

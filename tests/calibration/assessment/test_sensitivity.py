@@ -80,6 +80,9 @@ def test_of_a_real_graph_one_block_at_a_time_is_quantized() -> None:
         ("pixel_decoder.mask_features.conv/Conv", "pixel_decoder.mask_features"),
         ("decoder.projections.0/Conv", "decoder.projections.0"),
         ("decoder.layers.5.cross_attention.memory_conv/Conv", "decoder.layers.5.cross_attention"),
+        ("backbone.blocks.10.expand/MatMul", "backbone.blocks.10"),
+        ("decoder.layers.1.qkv/MatMul", "decoder.layers.1"),
+        ("decoder.layers.1.contract/MatMul", "decoder.layers.1"),
         ("other/Conv", "other/Conv"),
     ],
 )

@@ -204,7 +204,7 @@ def test_classes_that_nothing_names_are_said(weights: Path, tmp_path: Path, caps
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--size", "100x150"], "expected multiples of 32, or of 16 for EoMT: try 96x160"),
+        (["--size", "100x150"], "expected multiples of 32: try 96x160"),
         (["--labels", "ade20k"], "the labels name 150 classes"),
         (["--labels", "nowhere"], "no labels called 'nowhere'"),
         (["--max-batch", "2"], "--max-batch is for sizes that vary: add --dynamic"),
@@ -252,8 +252,8 @@ trace = artifact._trace
 def test_a_graph_that_computes_something_else_is_not_written(
     weights: Path, tmp_path: Path, refusal: Refusal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def break_one_weight(model: pem.MaskClassifier, forms: Forms) -> pem.MaskClassifier:
-        prepared = prepare(model, forms)
+    def break_one_weight(model: pem.MaskClassifier, forms: Forms, size: tuple[int, int]) -> pem.MaskClassifier:
+        prepared = prepare(model, forms, size)
         prepared.decoder.mask_head.get_submodule("layers.2").get_parameter("bias").data += 1
         return prepared
 

@@ -50,7 +50,7 @@ def test_sizes_are_multiples_of_a_patch(weights: Path, tmp_path: Path, refusal: 
     _, manifest = exported(weights, tmp_path, "--size", "48x80")
     assert (manifest.input.height, manifest.input.width) == (48, 80)
     line = refusal("--weights", weights, "--size", "50x80", "-o", tmp_path)
-    assert "--size is 50x80, expected multiples of 32, or of 16 for EoMT: try 64x64" in line
+    assert "--size is 50x80, expected multiples of 32: try 64x64 (EoMT: of 16, 48x80)" in line
 
 
 def test_other_families_still_take_multiples_of_32_alone(tmp_path: Path, refusal: Refusal) -> None:
@@ -88,11 +88,27 @@ def test_attention_may_be_one_operator_which_engines_do_not_have(
     assert manifest.built_by.attention == "fused"
     assert "MultiHeadAttention" in onnx_file.operators(memoryview(path.read_bytes()))
     assert {"onnxruntime", "openvino"} <= {name for name, parity in manifest.parity.items() if parity.passed}
+    line = refusal("--weights", "demo", "--attention", "fused", "-o", tmp_path)
+    assert "--attention is for EoMT, and demo is pem-nano: leave it out" in line
     line = refusal("--weights", weights, "--attention", "fused", "--to", "trt-rtx", "-o", tmp_path)
     assert "--attention fused cannot run there" in line
     pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")
     line = refusal("--weights", path, "--to", "trt-rtx", "-o", tmp_path)
     assert "holds ONNX Runtime's MultiHeadAttention, which TensorRT-RTX does not have" in line
+
+
+def test_one_operator_takes_batches_that_vary_and_half_precision(weights: Path, tmp_path: Path) -> None:
+    options = ("--attention", "fused", "--dynamic", "--precision", "fp16")
+    assert export.main(["--weights", str(weights), *options, "-o", str(tmp_path)]) == 0
+    manifest = parse_manifest((tmp_path / "tiny-eomt-fp16.json").read_bytes(), "manifest")
+    assert all(parity.passed for parity in manifest.parity.values())
+
+
+def test_what_is_fixed_or_resampled_is_said(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exported(weights, tmp_path, "--size", "32x96", "--dynamic")
+    said = capsys.readouterr().err
+    assert "positions were learned at 64x64, and are resampled for 32x96" in said
+    assert "the batch varies, height and width do not" in said
 
 
 def test_no_plugin_is_needed_whatever_is_asked(weights: Path, tmp_path: Path) -> None:

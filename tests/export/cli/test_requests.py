@@ -52,7 +52,7 @@ def test_a_contradiction_cannot_be_constructed(changes: dict[str, object], messa
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"size": (100, 160)}, "expected multiples of 32, or of 16 for EoMT: try 96x160"),
+        ({"size": (100, 160)}, "expected multiples of 32: try 96x160"),
         ({"batch": 0}, "--batch is 0, expected 1 to 1024"),
         ({"batch": 1025}, "--batch is 1025, expected 1 to 1024"),
         ({"dynamic": True, "size": (64, 96), "max_batch": 1025}, "--max-batch is 1025, expected"),
@@ -157,7 +157,5 @@ def test_a_size_beyond_the_limit_of_pixels_says_the_limit() -> None:
         ExportError, match="--size is 999999x999999, more than 100000000 pixels, the limit: choose a sma"
     ):
         graph_request("--size", "999999x999999")
-    with pytest.raises(
-        ExportError, match="--size is 100x999999, expected multiples of 32, or of 16 for EoMT: try 96x999968"
-    ):
+    with pytest.raises(ExportError, match="--size is 100x999999, expected multiples of 32: try 96x999968"):
         graph_request("--size", "100x999999")

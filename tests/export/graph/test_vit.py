@@ -13,6 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from pem_edge.calibration.graph.index import Graph, names
+from pem_edge.calibration.graph.macs import macs
+from pem_edge.calibration.graph.shapes import shapes
+from pem_edge.calibration.placement.convolutions import is_linear
 from pem_edge.export.graph import tracing
 from pem_edge.export.graph.operation_forms import AttentionForm, Forms
 from pem_edge.export.graph.rewrites import balance_norms, fold_layer_scales, fold_patches, prepare, use_attention
@@ -115,6 +118,23 @@ def test_the_graph_holds_one_product_for_queries_keys_and_values_and_what_is_rea
     (last,) = (node for node in graph.nodes if str(node.name) == "decoder.layers.1.expand/MatMul")
     patches = (SIZE[0] // 16) * (SIZE[1] // 16)
     assert graph.shape(names(last.outputs)[0]) == (2, TINY_EOMT.queries + patches, 4 * TINY_EOMT.width)
+
+
+def test_both_forms_of_attention_count_the_same_work(model: EoMT, image: Tensor) -> None:
+    counted = []
+    for form in FORMS:
+        graph = Graph(tracing.to_onnx(prepare(model, Forms(attention=form), SIZE), image))
+        counted.append(sum(macs(graph, shapes(graph)).values()))
+    assert counted[0] == counted[1] > 0
+
+
+def test_the_linear_layers_of_blocks_are_for_int8_and_those_of_heads_and_pixels_are_not(
+    model: EoMT, image: Tensor
+) -> None:
+    graph = Graph(tracing.to_onnx(prepare(model, Forms(), SIZE), image))
+    found = [str(node.name) for node in graph.nodes if is_linear(graph, node)]
+    blocks = [*(f"backbone.blocks.{i}" for i in range(2)), *(f"decoder.layers.{i}" for i in range(2))]
+    assert found == [f"{block}.{part}/MatMul" for block in blocks for part in ("qkv", "output", "expand", "contract")]
 
 
 def test_onnx_runtime_recognizes_gelu_and_the_fused_products(model: EoMT, image: Tensor, tmp_path: Path) -> None:

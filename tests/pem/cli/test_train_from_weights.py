@@ -193,5 +193,5 @@ def test_a_family_that_is_not_trained_here_is_told(run: Run, tmp_path: Path, mon
     for options in (["--weights", str(tmp_path / "eomt.safetensors")], ["--variant", TINY_EOMT.name]):
         code, _, said = run(*options, *STILL, variant=None)
         assert code == 1
-        assert "tiny-eomt is not trained here, as its training masks attention" in said.splitlines()[-1]
+        assert "tiny-eomt is not trained here, as its training needs attention masks" in said.splitlines()[-1]
         assert "https://github.com/tue-mps/eomt" in said.splitlines()[-1]

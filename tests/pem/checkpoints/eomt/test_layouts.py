@@ -103,7 +103,7 @@ def test_a_configuration_of_another_tool_leaves_it_to_the_tensors(
     folder: Path, opened: Checkpoint, tmp_path: Path
 ) -> None:
     other = copied(folder, tmp_path / "other-panoptic")
-    (other / "config.json").write_text(json.dumps({"lr": 1e-4}))
+    (other / "config.json").write_text(json.dumps({"lr": 1e-4, "num_attention_heads": 6}))
     assert_same_weights(open_checkpoint(other, print).model, opened.model)
 
 
@@ -151,3 +151,16 @@ def test_a_copy_of_a_public_model_is_what_is_published_of_it(folder: Path, tmp_p
     change_json(copy / "preprocessor_config.json", do_split_image=True, size=None)
     known = open_checkpoint(copy, print).description
     assert (known.task, known.license, known.size) == ("instance", "MIT", (SIDE, SIDE))
+
+
+def test_a_folder_called_like_a_file_of_a_zoo_is_not_that_file(folder: Path, tmp_path: Path) -> None:
+    copy = copied(folder, tmp_path / "r50_proscale_3_3_3_coco.pth")
+    assert open_checkpoint(copy, lambda _text: None).description.license is None
+
+
+def test_the_size_of_the_positions_counts_whatever_sizes_a_file_gives(
+    folder: Path, opened: Checkpoint, tmp_path: Path
+) -> None:
+    other = copied(folder, tmp_path / "other-panoptic")
+    change_json(other / "preprocessor_config.json", size={"shortest_edge": 640, "longest_edge": 1333})
+    assert open_checkpoint(other, print).description.size == opened.description.size == (SIDE, SIDE)

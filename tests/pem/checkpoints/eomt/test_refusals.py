@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -53,7 +54,8 @@ def check(folder: Path, to: Path, model: MaskClassifier, **values: object) -> No
 CONFIGURED: dict[str, tuple[dict[str, Any], str]] = {
     "DINOv3": ({"model_type": "eomt_dinov3"}, f"is of {DINOV3}"),
     "ViT-g": ({"use_swiglu_ffn": True, "num_hidden_layers": 40}, f"is of {GIANT}"),
-    "heads": ({"num_attention_heads": 12}, "num_attention_heads is 12, only 6 is supported"),
+    "heads": ({"num_attention_heads": 12}, "claims 12 attention heads, the tensors are of a model with 6"),
+    "another family": ({"model_type": "mask2former"}, "is of another model, the tensors are of eomt-s"),
     "patches": ({"patch_size": 14}, "patch_size is 14, only 16 is supported"),
     "wide patches": ({"patch_size": [16, 32]}, "patch_size is 32, only 16 is supported"),
     "activation": ({"hidden_act": "relu"}, "hidden_act is 'relu', only 'gelu' is supported"),
@@ -124,6 +126,21 @@ def test_models_of_its_kin_are_named_without_a_configuration(case: str, wrapping
     state = make()
     torch.save(state if wrapping == "bare" else {"state_dict": state}, tmp_path / "model.ckpt")
     assert f"model.ckpt is a checkpoint of {model}" in refused(tmp_path / "model.ckpt")
+
+
+def test_a_configuration_may_say_as_little_as_the_authors_do(folder: Path, opened: Checkpoint, tmp_path: Path) -> None:
+    said = {"model_type": "eomt", "image_size": SIDE, "patch_size": 16, "num_queries": opened.model.num_queries}
+    (tmp_path / "config.json").write_text(json.dumps({**said, "num_blocks": 3, "num_labels": 5}))
+    config, _ = transformers_config.read(tmp_path, print, print)
+    transformers_config.check(config, opened.model, "roads")
+
+
+@pytest.mark.parametrize("name", ["pixel_mean", "pixel_std"])
+def test_pixels_that_the_authors_file_normalizes_otherwise_are_refused(name: str, tiny: State, tmp_path: Path) -> None:
+    state = eomt.authors_file(tiny)
+    state[f"network.encoder.{name}"] = state[f"network.encoder.{name}"] * 0.9
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    assert f"encoder.{name} is not that of ImageNet" in refused(tmp_path / "pytorch_model.bin")
 
 
 MASKED = "attn_mask_probs are up to {}, expected 0: attention is still masked"

@@ -8,8 +8,7 @@ standard output. Takes some minutes.
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -31,10 +30,10 @@ from pem_edge.runtime.artifacts.manifest import InputSpec
 from pem_edge.runtime.artifacts.sections import Work
 from pem_edge.runtime.backends.openvino import core
 from pem_edge.runtime.benchmark.machine import cpu
+from scripts.bench.networks.turns import Run, medians
 from scripts.reports.markdown import table
 
 ROUNDS = 5
-Run = Callable[[], object]
 
 
 class Row(NamedTuple):
@@ -88,14 +87,7 @@ def fastest(path: Path, row: Row) -> tuple[float, str]:
         "ONNX Runtime": lambda: session.run(None, {"image": image}),
         "OpenVINO": lambda: compiled({"image": image}),
     }
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(ROUNDS + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if turn:  # the first one warms up
-                times[name].append(time.perf_counter() - start)
-    return min((float(np.median(found)), name) for name, found in times.items())
+    return min((seconds, name) for name, seconds in medians(runs, ROUNDS).items())
 
 
 def line(row: Row, work: Work, seconds: float, backend: str) -> list[str]:
@@ -117,7 +109,7 @@ def page(rows: Sequence[Sequence[str]]) -> str:
     return "\n\n".join(
         [
             f"# What should I ship?, {date.today():%-d %B %Y}",
-            f"`scripts/bench/eomt/ship.py`; {packages}; {cpu.name()}, {torch.get_num_threads()} threads. The network "
+            f"`scripts/bench/networks/ship.py`; {packages}; {cpu.name()}, {torch.get_num_threads()} threads. The network "
             f"alone in single precision, random weights, medians of {ROUNDS} runs.",
             table(header, rows),
         ]

@@ -8,8 +8,7 @@ every round. Writes Markdown to standard output; transformers must be installed.
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date
 from functools import partial
 from importlib.metadata import version
@@ -25,13 +24,16 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).parents[3]))
 import pem_edge
 from pem_edge.export.cli import export, variant_list
+from pem_edge.pem.model import MEAN, STD
 from pem_edge.runtime.benchmark.machine import cpu
 from reference.huggingface import eomt
+from scripts.bench.networks.turns import Run, medians, seconds
 from scripts.reports.markdown import table
 
 CLASSES, SIDE, ROUNDS = 133, 640, 9
 PICTURE = (480, 640)
-Run = Callable[[], object]
+THEIRS, THEIR_GRAPH = "transformers, torch", "transformers' graph, onnxruntime"
+WHOLE = ", from array to map"
 
 
 def main() -> None:
@@ -44,7 +46,12 @@ def main() -> None:
         add_theirs(theirs, folder, networks, whole)
         add_ours(folder, networks, whole)
         rate = matrix_rate()
-        print(page(measure({**networks, **{f"{each}, whole": run for each, run in whole.items()}}), rate))
+        together = medians({**networks, **{f"{name}{WHOLE}": run for name, run in whole.items()}}, ROUNDS)
+        print(
+            page(
+                {name: together[name] for name in networks}, {name: together[f"{name}{WHOLE}"] for name in whole}, rate
+            )
+        )
 
 
 def sharpen(model: nn.Module) -> None:
@@ -68,7 +75,7 @@ def add_theirs(model: nn.Module, folder: Path, networks: dict[str, Run], whole: 
         return processor.post_process_panoptic_segmentation(outputs, target_sizes=[PICTURE])
 
     network = Network(model)
-    networks["transformers, torch"], whole["transformers, torch"] = (lambda: network(pixels)), to_map
+    networks[THEIRS], whole[THEIRS] = (lambda: network(pixels)), to_map
     path = folder / "old.onnx"
     torch.onnx.export(
         network,
@@ -79,7 +86,7 @@ def add_theirs(model: nn.Module, folder: Path, networks: dict[str, Run], whole: 
         input_names=["image"],
         output_names=["logits", "masks"],
     )
-    networks["transformers' graph, onnxruntime"] = in_onnxruntime(path)
+    networks[THEIR_GRAPH] = in_onnxruntime(path)
 
 
 class Network(nn.Module):
@@ -91,8 +98,8 @@ class Network(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-        self.register_buffer("mean", torch.tensor([123.675, 116.28, 103.53])[:, None, None])
-        self.register_buffer("std", torch.tensor([58.395, 57.12, 57.375])[:, None, None])
+        self.register_buffer("mean", torch.tensor(MEAN)[:, None, None])
+        self.register_buffer("std", torch.tensor(STD)[:, None, None])
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         outputs = self.model(pixel_values=(image.permute(0, 3, 1, 2).float() - self.mean) / self.std)
@@ -124,63 +131,42 @@ def noise(height: int, width: int) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
 
 
-def measure(runs: dict[str, Run]) -> dict[str, float]:
-    """Return the median seconds of each, all taking turns, after one run to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(ROUNDS + 1):
-        print(f"round {turn} of {ROUNDS}", file=sys.stderr)
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if turn:
-                times[name].append(time.perf_counter() - start)
-    return {name: float(np.median(found)) for name, found in times.items()}
-
-
 def matrix_rate() -> float:
     """Return the multiply-accumulates a second of a product of the size of those in the blocks."""
     a, b = torch.randn(1605, 1536), torch.randn(1536, 384)
     return a.shape[0] * b.numel() / min(seconds(lambda: a @ b) for _ in range(50))
 
 
-def seconds(run: Run) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
-def page(medians: dict[str, float], rate: float) -> str:
+def page(networks: dict[str, float], whole: dict[str, float], rate: float) -> str:
     packages = ", ".join(f"{name} {version(name)}" for name in ("transformers", "torch", "onnxruntime", "openvino"))
     return "\n\n".join(
         [
             f"# EoMT-S at {SIDE}x{SIDE} beside transformers', {date.today():%-d %B %Y}",
-            f"`scripts/bench/eomt/speed.py`; {packages}; {cpu.name()}, {torch.get_num_threads()} threads. Medians of "
+            f"`scripts/bench/networks/eomt_speed.py`; {packages}; {cpu.name()}, {torch.get_num_threads()} threads. Medians of "
             f"{ROUNDS} rounds in which all take turns. Products of the size of those in the blocks reach "
             f"{rate / 1e9:.0f} GMAC/s.",
             "The network alone, bytes to logits:",
             table(
                 ["", "ms", "times as fast as torch", "as the old exporter's graph", "share of the matrix rate"],
-                network_rows(medians, rate),
+                network_rows(networks, rate),
             ),
             f"From a picture of {PICTURE[0]}x{PICTURE[1]}, an array, to its panoptic map:",
-            table(["", "ms", "times as fast"], whole_rows(medians)),
+            table(["", "ms", "times as fast"], whole_rows(whole)),
         ]
     )
 
 
-def network_rows(medians: dict[str, float], rate: float) -> Iterator[list[str]]:
+def network_rows(found: dict[str, float], rate: float) -> Iterator[list[str]]:
     macs = variant_list.works()["eomt-s"].macs_total
-    torchs, old, *_ = medians.values()
-    for name, median in medians.items():
-        if not name.endswith(", whole"):
-            share = macs / median / rate
-            yield [name, f"{median * 1e3:.0f}", f"{torchs / median:.2f}", f"{old / median:.2f}", f"{share:.0%}"]
-
-
-def whole_rows(medians: dict[str, float]) -> Iterator[list[str]]:
-    found = {name.removesuffix(", whole"): each for name, each in medians.items() if name.endswith(", whole")}
     for name, median in found.items():
-        yield [name, f"{median * 1e3:.0f}", f"{found['transformers, torch'] / median:.2f}"]
+        share = macs / median / rate
+        beside = (f"{found[other] / median:.2f}" for other in (THEIRS, THEIR_GRAPH))
+        yield [name, f"{median * 1e3:.0f}", *beside, f"{share:.0%}"]
+
+
+def whole_rows(found: dict[str, float]) -> Iterator[list[str]]:
+    for name, median in found.items():
+        yield [name, f"{median * 1e3:.0f}", f"{found[THEIRS] / median:.2f}"]
 
 
 if __name__ == "__main__":
