@@ -8,7 +8,8 @@ every round. Writes Markdown to standard output; transformers must be installed.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import partial
 from importlib.metadata import version
@@ -27,31 +28,34 @@ from pem_edge.export.cli import export, variant_list
 from pem_edge.pem.model import MEAN, STD
 from pem_edge.runtime.benchmark.machine import cpu
 from reference.huggingface import eomt
-from scripts.bench.networks.turns import Run, medians, seconds
+from scripts.bench.networks.turns import Prepare, Run, medians
 from scripts.reports.markdown import table
 
 CLASSES, SIDE, ROUNDS = 133, 640, 9
 PICTURE = (480, 640)
 THEIRS, THEIR_GRAPH = "transformers, torch", "transformers' graph, onnxruntime"
-WHOLE = ", from array to map"
+ALONE, WHOLE = "network", "array to map"
+FORMS, BACKENDS = ("standard", "fused"), ("onnxruntime", "openvino")
 
 
 def main() -> None:
-    with TemporaryDirectory() as name, torch.inference_mode():
-        folder = Path(name)
-        theirs = eomt.build("small", CLASSES)
-        sharpen(theirs)
-        eomt.write(theirs, folder / "weights")
-        networks, whole = dict[str, Run](), dict[str, Run]()
-        add_theirs(theirs, folder, networks, whole)
-        add_ours(folder, networks, whole)
-        rate = matrix_rate()
-        together = medians({**networks, **{f"{name}{WHOLE}": run for name, run in whole.items()}}, ROUNDS)
-        print(
-            page(
-                {name: together[name] for name in networks}, {name: together[f"{name}{WHOLE}"] for name in whole}, rate
-            )
-        )
+    with TemporaryDirectory() as name:
+        folder, rate = Path(name), matrix_rate()
+        with torch.inference_mode():
+            model = eomt.build("small", CLASSES)
+            sharpen(model)
+            eomt.write(model, folder)
+            write_graphs(model, folder)
+        ours: dict[str, Prepare] = {
+            f"ours, {form} attention, {backend}": partial(prepare_ours, folder / f"{form}.onnx", backend)
+            for form in FORMS
+            for backend in BACKENDS
+        }
+        theirs: dict[str, Prepare] = {
+            THEIRS: partial(prepare_theirs, folder),
+            THEIR_GRAPH: partial(prepare_graph, folder / "old.onnx"),
+        }
+        print(page(medians({**theirs, **ours}, ROUNDS), rate))
 
 
 def sharpen(model: nn.Module) -> None:
@@ -63,30 +67,14 @@ def sharpen(model: nn.Module) -> None:
     bias.zero_()[-1] = 22
 
 
-def add_theirs(model: nn.Module, folder: Path, networks: dict[str, Run], whole: dict[str, Run]) -> None:
-    from transformers.models.eomt.image_processing_pil_eomt import EomtImageProcessorPil
-
-    processor: Any = EomtImageProcessorPil.from_pretrained(folder / "weights")
-    pixels, picture = torch.from_numpy(noise(SIDE, SIDE)), noise(*PICTURE)
-
-    def to_map() -> object:
-        inputs = processor(images=picture, return_tensors="pt", input_data_format="channels_last")
-        outputs = model(pixel_values=inputs["pixel_values"])
-        return processor.post_process_panoptic_segmentation(outputs, target_sizes=[PICTURE])
-
-    network = Network(model)
-    networks[THEIRS], whole[THEIRS] = (lambda: network(pixels)), to_map
-    path = folder / "old.onnx"
-    torch.onnx.export(
-        network,
-        (pixels,),
-        path,
-        dynamo=False,
-        opset_version=17,
-        input_names=["image"],
-        output_names=["logits", "masks"],
-    )
-    networks[THEIR_GRAPH] = in_onnxruntime(path)
+def write_graphs(model: nn.Module, folder: Path) -> None:
+    names: dict[str, Any] = {"input_names": ["image"], "output_names": ["logits", "masks"]}
+    pixels = torch.from_numpy(noise(SIDE, SIDE))
+    torch.onnx.export(Network(model), (pixels,), folder / "old.onnx", dynamo=False, opset_version=17, **names)
+    for form in FORMS:
+        arguments = ["--weights", str(folder), "--task", "panoptic", "--attention", form]
+        if export.main([*arguments, "-o", str(folder / f"{form}.onnx"), "--json"]):
+            sys.exit(1)
 
 
 class Network(nn.Module):
@@ -106,25 +94,34 @@ class Network(nn.Module):
         return outputs.class_queries_logits, outputs.masks_queries_logits
 
 
-def in_onnxruntime(path: Path) -> Run:
+def prepare_theirs(folder: Path) -> Mapping[str, Run]:
+    from transformers import EomtForUniversalSegmentation
+    from transformers.models.eomt.image_processing_pil_eomt import EomtImageProcessorPil
+
+    torch.set_grad_enabled(False)
+    processor: Any = EomtImageProcessorPil.from_pretrained(folder)
+    model: Any = EomtForUniversalSegmentation.from_pretrained(folder)
+    model.eval()
+    network, pixels, picture = Network(model), torch.from_numpy(noise(SIDE, SIDE)), noise(*PICTURE)
+
+    def to_map() -> object:
+        inputs = processor(images=picture, return_tensors="pt", input_data_format="channels_last")
+        outputs = model(pixel_values=inputs["pixel_values"])
+        return processor.post_process_panoptic_segmentation(outputs, target_sizes=[PICTURE])
+
+    return {ALONE: partial(network, pixels), WHOLE: to_map}
+
+
+def prepare_graph(path: Path) -> Mapping[str, Run]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    image = noise(SIDE, SIDE)
-    return lambda: session.run(None, {"image": image})
+    return {ALONE: partial(session.run, None, {"image": noise(SIDE, SIDE)})}
 
 
-def add_ours(folder: Path, networks: dict[str, Run], whole: dict[str, Run]) -> None:
-    image, picture = noise(SIDE, SIDE), noise(*PICTURE)[0]
-    for form in ("standard", "fused"):
-        arguments = ["--weights", str(folder / "weights"), "--task", "panoptic", "--attention", form]
-        if export.main([*arguments, "-o", str(folder / f"{form}.onnx")]):
-            sys.exit(1)
-        for backend in ("onnxruntime", "openvino"):
-            segmenter = pem_edge.load(folder / f"{form}.onnx", backend=backend)
-            networks[f"ours, {form} attention, {backend}"] = partial(segmenter.backend, image)
-            whole[f"ours, {form} attention, {backend}"] = partial(segmenter, picture)
-            print(f"{len(segmenter(picture).segments)} segments", file=sys.stderr)
+def prepare_ours(path: Path, backend: str) -> Mapping[str, Run]:
+    segmenter = pem_edge.load(path, backend=backend)
+    return {ALONE: partial(segmenter.backend, noise(SIDE, SIDE)), WHOLE: partial(segmenter, noise(*PICTURE)[0])}
 
 
 def noise(height: int, width: int) -> NDArray[np.uint8]:
@@ -133,40 +130,44 @@ def noise(height: int, width: int) -> NDArray[np.uint8]:
 
 def matrix_rate() -> float:
     """Return the multiply-accumulates a second of a product of the size of those in the blocks."""
-    a, b = torch.randn(1605, 1536), torch.randn(1536, 384)
-    return a.shape[0] * b.numel() / min(seconds(lambda: a @ b) for _ in range(50))
+    a, b, times = torch.randn(1605, 1536), torch.randn(1536, 384), []
+    for _ in range(50):
+        start = time.perf_counter()
+        a @ b
+        times.append(time.perf_counter() - start)
+    return a.shape[0] * b.numel() / min(times)
 
 
-def page(networks: dict[str, float], whole: dict[str, float], rate: float) -> str:
+def page(found: Mapping[str, Mapping[str, float]], rate: float) -> str:
     packages = ", ".join(f"{name} {version(name)}" for name in ("transformers", "torch", "onnxruntime", "openvino"))
     return "\n\n".join(
         [
             f"# EoMT-S at {SIDE}x{SIDE} beside transformers', {date.today():%-d %B %Y}",
-            f"`scripts/bench/networks/eomt_speed.py`; {packages}; {cpu.name()}, {torch.get_num_threads()} threads. Medians of "
-            f"{ROUNDS} rounds in which all take turns. Products of the size of those in the blocks reach "
-            f"{rate / 1e9:.0f} GMAC/s.",
+            f"`scripts/bench/networks/eomt_speed.py`; {packages}; {cpu.name()}, {torch.get_num_threads()} threads. "
+            f"Medians of {ROUNDS} rounds in which all take turns, each in a process of its own. Products of the size "
+            f"of those in the blocks reach {rate / 1e9:.0f} GMAC/s.",
             "The network alone, bytes to logits:",
             table(
                 ["", "ms", "times as fast as torch", "as the old exporter's graph", "share of the matrix rate"],
-                network_rows(networks, rate),
+                rows_alone(found, rate),
             ),
             f"From a picture of {PICTURE[0]}x{PICTURE[1]}, an array, to its panoptic map:",
-            table(["", "ms", "times as fast"], whole_rows(whole)),
+            table(["", "ms", "times as fast as torch"], rows_whole(found)),
         ]
     )
 
 
-def network_rows(found: dict[str, float], rate: float) -> Iterator[list[str]]:
+def rows_alone(found: Mapping[str, Mapping[str, float]], rate: float) -> Iterator[list[str]]:
     macs = variant_list.works()["eomt-s"].macs_total
-    for name, median in found.items():
-        share = macs / median / rate
-        beside = (f"{found[other] / median:.2f}" for other in (THEIRS, THEIR_GRAPH))
-        yield [name, f"{median * 1e3:.0f}", *beside, f"{share:.0%}"]
+    for name, times in found.items():
+        beside = (f"{found[other][ALONE] / times[ALONE]:.2f}" for other in (THEIRS, THEIR_GRAPH))
+        yield [name, f"{times[ALONE] * 1e3:.0f}", *beside, f"{macs / times[ALONE] / rate:.0%}"]
 
 
-def whole_rows(found: dict[str, float]) -> Iterator[list[str]]:
-    for name, median in found.items():
-        yield [name, f"{median * 1e3:.0f}", f"{found[THEIRS] / median:.2f}"]
+def rows_whole(found: Mapping[str, Mapping[str, float]]) -> Iterator[list[str]]:
+    for name, times in found.items():
+        if WHOLE in times:
+            yield [name, f"{times[WHOLE] * 1e3:.0f}", f"{found[THEIRS][WHOLE] / times[WHOLE]:.2f}"]
 
 
 if __name__ == "__main__":

@@ -1,30 +1,47 @@
-"""Times several things in one run, all taking turns."""
+"""Times several things in one run, all taking turns, each in a process of its own.
+
+In one process they would disturb each other: OpenVINO pins the calling thread to a core, and PyTorch's inherit that.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
 
 import numpy as np
 
 Run = Callable[[], object]
+Prepare = Callable[[], Mapping[str, Run]]
+"""Prepares, in its process, what to time, by name."""
 
 
-def medians(runs: Mapping[str, Run], rounds: int) -> dict[str, float]:
-    """Return the median seconds of each, after one round to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
+def medians(contestants: Mapping[str, Prepare], rounds: int) -> dict[str, dict[str, float]]:
+    """Return the median seconds of everything that each contestant prepares, after one round to warm up."""
+    context = multiprocessing.get_context("spawn")
+    ends: dict[str, Connection] = {}
+    for name, prepare in contestants.items():
+        ends[name], theirs = context.Pipe()
+        context.Process(target=_serve, args=(theirs, prepare), daemon=True).start()
+    kinds = {name: end.recv() for name, end in ends.items()}
+    times: dict[tuple[str, str], list[float]] = {(name, kind): [] for name in kinds for kind in kinds[name]}
     for turn in range(rounds + 1):
         print(f"round {turn} of {rounds}", file=sys.stderr)
-        for name, run in runs.items():
-            taken = seconds(run)
+        for (name, kind), found in times.items():
+            ends[name].send(kind)
+            taken = ends[name].recv()
             if turn:
-                times[name].append(taken)
-    return {name: float(np.median(found)) for name, found in times.items()}
+                found.append(taken)
+    return {name: {kind: float(np.median(times[name, kind])) for kind in kinds[name]} for name in kinds}
 
 
-def seconds(run: Run) -> float:
-    """Return how long one run takes."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+def _serve(parent: Connection, prepare: Prepare) -> None:
+    runs = prepare()
+    parent.send([*runs])
+    while True:
+        run = runs[parent.recv()]
+        start = time.perf_counter()
+        run()
+        parent.send(time.perf_counter() - start)

@@ -128,7 +128,7 @@ def test_models_of_its_kin_are_named_without_a_configuration(case: str, wrapping
     assert f"model.ckpt is a checkpoint of {model}" in refused(tmp_path / "model.ckpt")
 
 
-def test_a_configuration_may_say_as_little_as_the_authors_do(folder: Path, opened: Checkpoint, tmp_path: Path) -> None:
+def test_a_configuration_may_say_as_little_as_the_authors_do(opened: Checkpoint, tmp_path: Path) -> None:
     said = {"model_type": "eomt", "image_size": SIDE, "patch_size": 16, "num_queries": opened.model.num_queries}
     (tmp_path / "config.json").write_text(json.dumps({**said, "num_blocks": 3, "num_labels": 5}))
     config, _ = transformers_config.read(tmp_path, print, print)
