@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
 from datetime import date
 from functools import partial
 from importlib.metadata import version
@@ -73,8 +74,10 @@ def write_graphs(model: nn.Module, folder: Path) -> None:
     torch.onnx.export(Network(model), (pixels,), folder / "old.onnx", dynamo=False, opset_version=17, **names)
     for form in FORMS:
         arguments = ["--weights", str(folder), "--task", "panoptic", "--attention", form]
-        if export.main([*arguments, "-o", str(folder / f"{form}.onnx"), "--json"]):
-            sys.exit(1)
+        with redirect_stdout(sys.stderr):
+            code = export.main([*arguments, "-o", str(folder / f"{form}.onnx")])
+        if code:
+            sys.exit(code)
 
 
 class Network(nn.Module):

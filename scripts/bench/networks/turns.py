@@ -9,6 +9,7 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from multiprocessing.connection import Connection
 
 import numpy as np
@@ -40,8 +41,9 @@ def medians(contestants: Mapping[str, Prepare], rounds: int) -> dict[str, dict[s
 def _serve(parent: Connection, prepare: Prepare) -> None:
     runs = prepare()
     parent.send([*runs])
-    while True:
-        run = runs[parent.recv()]
-        start = time.perf_counter()
-        run()
-        parent.send(time.perf_counter() - start)
+    with suppress(EOFError):  # all have been timed
+        while True:
+            run = runs[parent.recv()]
+            start = time.perf_counter()
+            run()
+            parent.send(time.perf_counter() - start)
