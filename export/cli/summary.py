@@ -88,9 +88,10 @@ def _figures(found: Verification) -> str:
 
 
 def _parity(manifest: Manifest) -> Iterator[str]:
+    graph = "the ONNX" if manifest.quantization is None else "the graph before it was quantized"
     for name, result in manifest.parity.items():
         yield (
-            f"parity of the ONNX in {name}: {result.within_tolerance} of {result.images} images within tolerance"
+            f"parity of {graph} in {name}: {result.within_tolerance} of {result.images} images within tolerance"
             f"; median difference {result.median.logits:.1e} in class logits, {result.median.masks:.1e} in "
             f"mask logits; at least {result.worst.agreement:.3%} of pixels agree"
         )

@@ -71,6 +71,7 @@ def test_json_has_every_row_with_all_that_is_known(capsys: pytest.CaptureFixture
         "commercial_use": False,
         "labels": "coco_panoptic",
         "converted_from": "model_final_9fd0ae.pkl",
+        "on_hub": True,
     }
 
 
