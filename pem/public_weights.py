@@ -192,7 +192,7 @@ def suggestion(name: str) -> str:
     names = {
         known.lower(): row.name for row in listed() if row.on_hub for known in (row.name, row.name.partition("/")[2])
     }
-    if name.lower() in names:
+    if name.lower() in (row.lower() for row in names.values()):
         return "it is in the list of public weights, but not there: HF_ENDPOINT says which hub is asked"
     close = get_close_matches(name.lower(), names, n=1, cutoff=0.85)
     return f"did you mean {names[close[0]]}?" if close else "pem-export --list shows names"

@@ -203,3 +203,7 @@ def test_a_name_without_a_hash_proves_nothing(tmp_path: Path) -> None:
 )
 def test_a_misspelt_name_is_told_the_one_that_it_resembles(name: str, advice: str) -> None:
     assert suggestion(name) == advice
+
+
+def test_a_listed_name_that_a_hub_lacks_is_not_suggested_again() -> None:
+    assert "HF_ENDPOINT" in suggestion("Facebook/mask2former-swin-tiny-coco-panoptic")
