@@ -80,13 +80,15 @@ def build(
         The model with random weights, on the CPU, in training mode.
 
     Raises:
-        ValueError: If the variant is unknown, ``num_classes`` is below 1, or the variant cannot have these encoder
-            layers or windows.
+        ValueError: If the variant is unknown, ``num_classes`` or ``num_queries`` is below 1, or the variant cannot have
+            these encoder layers or windows.
     """
     if variant not in VARIANTS:
         raise ValueError(f"no variant {variant!r}, there are {', '.join(VARIANTS)}")
     if num_classes < 1:
         raise ValueError(f"num_classes is {num_classes}, expected 1 or more")
+    if num_queries is not None and num_queries < 1:
+        raise ValueError(f"num_queries is {num_queries}, expected 1 or more")
     row = VARIANTS[variant]
     if encoder_layers is not None:
         row = _with_depths(row, encoder_layers)

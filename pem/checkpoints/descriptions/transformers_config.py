@@ -75,7 +75,7 @@ def check(config: FamilyConfig, model: MaskClassifier, source: str) -> None:
     for name, claimed, counted in config.facts(model):
         if claimed is not None and claimed != counted:
             raise CheckpointError(
-                f"{source}: {CONFIG} claims {claimed} {name}, the tensors are of a model with {counted}: {_CURE}"
+                f"{source}: {CONFIG} claims {brief(claimed)} {name}, the tensors are of a model with {counted}: {_CURE}"
             )
 
 

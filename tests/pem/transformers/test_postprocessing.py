@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from transformers.models.eomt.image_processing_pil_eomt import EomtImageProcessorPil
 from transformers.models.mask2former.image_processing_pil_mask2former import Mask2FormerImageProcessorPil
 
 from pem_edge.pem.model import STD, Normalization
@@ -165,3 +166,31 @@ def test_pixel_values_of_an_image_of_the_inputs_size(size: dict[str, int], heigh
     found = Normalization()(torch.from_numpy(fitted[None]))
     gray_levels = (found - expected) * torch.tensor(STD).view(1, 3, 1, 1)
     assert gray_levels.abs().max() < 0.01
+
+
+def test_panoptic_maps_of_eomt_are_theirs_with_stuff_merged_and_padding_cut_off() -> None:
+    padded, image, output, classes = (160, 224), (160, 213), (240, 320), 9
+    logits, masks = scene(padded, 40, classes)
+    stuff = [0, 1, 2, 3]
+    found, segments = postprocess.panoptic(
+        logits,
+        masks,
+        padded_size=padded,
+        image_size=image,
+        output_size=output,
+        things=[each for each in range(classes) if each not in stuff],
+        score_threshold=0.8,
+        overlap_threshold=0.8,
+    )
+    processor = EomtImageProcessorPil(size={"shortest_edge": padded[0], "longest_edge": padded[1]})
+    tensors = torch.from_numpy(logits[None]), torch.from_numpy(masks[None])
+    expected = processor.post_process_panoptic_segmentation(
+        SimpleNamespace(class_queries_logits=tensors[0], masks_queries_logits=tensors[1]), [output], stuff_classes=stuff
+    )[0]
+    ours = {0: -1, **{segment.id: segment.category_id for segment in segments}}
+    theirs = {-1: -1, **{info["id"]: info["label_id"] for info in expected["segments_info"]}}
+    assert sorted(ours.values()) == sorted(theirs.values())
+    assert any(each in stuff for each in ours.values())
+    assert len(segments) > 5
+    theirs_by_pixel = np.vectorize(theirs.__getitem__)(expected["segmentation"].numpy())
+    assert np.mean(np.vectorize(ours.__getitem__)(found) == theirs_by_pixel) > 0.999

@@ -142,7 +142,7 @@ def test_images_that_are_to_be_split_are_those_of_semantic_models(
     )
     said: list[str] = []
     known = open_checkpoint(windows, said.append).description
-    assert (known.task, known.size) == (task, (512, 512))
+    assert (known.task, known.size) == (task, (SIDE, SIDE))
     assert not [line for line in said if line.startswith("nothing says what")]
 
 

@@ -55,7 +55,10 @@ CONFIGURED: dict[str, tuple[dict[str, Any], str]] = {
     "DINOv3": ({"model_type": "eomt_dinov3"}, f"is of {DINOV3}"),
     "ViT-g": ({"use_swiglu_ffn": True, "num_hidden_layers": 40}, f"is of {GIANT}"),
     "heads": ({"num_attention_heads": 12}, "claims 12 attention heads, the tensors are of a model with 6"),
-    "another family": ({"model_type": "mask2former"}, "is of another model, the tensors are of eomt-s"),
+    "another family": (
+        {"model_type": "mask2former", "num_attention_heads": 8},
+        "is of another family, the tensors are those of eomt-s",
+    ),
     "patches": ({"patch_size": 14}, "patch_size is 14, only 16 is supported"),
     "wide patches": ({"patch_size": [16, 32]}, "patch_size is 32, only 16 is supported"),
     "activation": ({"hidden_act": "relu"}, "hidden_act is 'relu', only 'gelu' is supported"),
@@ -65,10 +68,7 @@ CONFIGURED: dict[str, tuple[dict[str, Any], str]] = {
     "size": ({"image_size": 640}, "claims 640 pixels a side, the tensors are of a model with 96"),
     "a rectangle": ({"image_size": [96, 128]}, "claims 128 pixels a side, the tensors are of a model with 96"),
     "registers": ({"num_register_tokens": 0}, "claims 0 registers, the tensors are of a model with 4"),
-    "width": (
-        {"hidden_size": 768, "num_attention_heads": 12},
-        "claims 768 channels, the tensors are of a model with 384",
-    ),
+    "width": ({"hidden_size": 768}, "claims 768 channels, the tensors are of a model with 384"),
     "classes": ({"id2label": {"0": "road"}}, "claims 1 classes, the tensors are of a model with 5"),
 }
 
