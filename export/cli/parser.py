@@ -105,7 +105,7 @@ def _add_graph(group: argparse._ArgumentGroup) -> None:
         "--attention",
         choices=["standard", "fused"],
         help="attention of EoMT: two products and a softmax, which run everywhere; or an operator of ONNX Runtime, "
-        "which takes less memory, runs in OpenVINO, too, and not in engines (default: standard)",
+        "which takes less memory at large sizes, runs in OpenVINO, too, and not in engines (default: standard)",
     )
     group.add_argument(
         "--compact",
