@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pem_edge.pem.backbones.vit import PATCH, Grid, VisionTransformer
+from pem_edge.pem.backbones.vit import PATCH, Grid, VisionTransformer, grid_of
 from pem_edge.pem.decoder import Decoder, MaskProduct
 from pem_edge.pem.layers.blocks import MLP, gelu
 from pem_edge.pem.layers.vit_block import EPSILON, ViTBlock
@@ -102,6 +102,5 @@ class EoMT(MaskClassifier):
 
     def segment(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return what `forward` returns, from ``pixels`` that are already normalized, float (N, 3, H, W)."""
-        grid = pixels.shape[2] // PATCH, pixels.shape[3] // PATCH
-        logits, masks = self.decoder(self.backbone(pixels), grid)
+        logits, masks = self.decoder(self.backbone(pixels), grid_of(pixels.shape[2], pixels.shape[3]))
         return logits, masks

@@ -129,17 +129,3 @@ class PEM(MaskClassifier):
         mask_features, levels = self.pixel_decoder(self.backbone(pixels))
         logits, masks = self.decoder(levels, mask_features)
         return logits, masks
-
-    def states(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the queries of all predictions that training supervises, and the mask features of these predictions.
-
-        Args:
-            pixels: As in `segment`.
-
-        Returns:
-            Queries before the first layer and after each, (N, L, Q, C), and mask features (N, M, H/4, W/4);
-            ``decoder.predict`` turns both into logits.
-        """
-        mask_features, levels = self.pixel_decoder(self.backbone(pixels))
-        first, *others = self.decoder.states(levels, mask_features)
-        return torch.stack([first.expand(len(pixels), -1, -1), *others], dim=1), mask_features

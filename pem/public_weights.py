@@ -109,7 +109,7 @@ class PublicWeights:
 
     @property
     def on_hub(self) -> bool:
-        """Whether ``name`` is one on the hub, which fetches the weights."""
+        """Tell whether ``name`` is one on the hub, by which weights are fetched."""
         return self.url.startswith(HUB)
 
     @property

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pem_edge.pem import MaskClassifier
 
 FINEST_MULTIPLE = 16
-"""What the sizes of any model are multiples of: EoMT's; those of the others are multiples of 32."""
+"""Divides the sizes that any model takes: it is EoMT's patch; the other models take multiples of 32 alone."""
 
 DEFAULT_SIZE, DEFAULT_MIN_SIZE, DEFAULT_MAX_BATCH = (512, 1024), (128, 128), 4
 

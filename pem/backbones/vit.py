@@ -15,6 +15,11 @@ Grid = tuple[int, int]
 """Rows and columns of patches."""
 
 
+def grid_of(height: int, width: int) -> Grid:
+    """Return the patches of an image whose height and width, in pixels, are multiples of `PATCH`."""
+    return height // PATCH, width // PATCH
+
+
 class PatchEmbedding(nn.Conv2d):
     """Turns each patch of an image into a token."""
 
@@ -76,8 +81,7 @@ class VisionTransformer(nn.Module):
         Those of the patches come first, row by row, then the class token and the registers. The published order is
         another; only positions tell blocks of their order.
         """
-        grid = pixels.shape[2] // PATCH, pixels.shape[3] // PATCH
-        tokens = self.positions(self.patches(pixels), grid)
+        tokens = self.positions(self.patches(pixels), grid_of(pixels.shape[2], pixels.shape[3]))
         tokens = torch.cat([tokens, self.prefix.expand(tokens.shape[0], -1, -1)], dim=1)
         features: Tensor = self.blocks(tokens)
         return features

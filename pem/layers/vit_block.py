@@ -14,16 +14,21 @@ EPSILON = 1e-6
 
 
 class MultiHeadAttention(nn.Module):
-    """Multi-head scaled dot-product attention of projected tokens, as a module that an export can replace."""
+    """Multi-head scaled dot-product attention of projected tokens, as a module that an export can replace.
 
-    def __init__(self, heads: int) -> None:
+    Args:
+        heads: Number of attention heads.
+        scale: Factor of the attention logits; None for one over the root of a head's channels.
+    """
+
+    def __init__(self, heads: int, scale: float | None = None) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.scale = heads, scale
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Return the attended values (N, T, C) from ``q`` (N, T, C), ``k`` (N, S, C) and ``v`` (N, S, C)."""
         q, k, v = (split_heads(x, self.heads) for x in (q, k, v))
-        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        return F.scaled_dot_product_attention(q, k, v, scale=self.scale).transpose(1, 2).flatten(2)
 
 
 class LayerScale(nn.Module):

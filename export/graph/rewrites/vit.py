@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pem_edge.export.graph.operation_forms import AttentionForm
 from pem_edge.pem import MaskClassifier
-from pem_edge.pem.backbones.vit import PATCH, Grid, VisionTransformer
+from pem_edge.pem.backbones.vit import PATCH, Grid, VisionTransformer, grid_of
 from pem_edge.pem.layers.attention import split_heads
 from pem_edge.pem.layers.vit_block import MultiHeadAttention, ViTBlock
 from pem_edge.pem.model import Normalization
@@ -16,13 +15,12 @@ from pem_edge.pem.model import Normalization
 
 def fold_layer_scales(model: nn.Module) -> None:
     """Multiply the factors of every LayerScale into the linear layer before it, in place."""
-    for block in model.modules():
-        if isinstance(block, ViTBlock):
-            for linear, name in ((block.output, "scale1"), (block.contract, "scale2")):
-                gamma = block.get_submodule(name).get_parameter("gamma")
-                linear.weight = nn.Parameter(linear.weight * gamma[:, None])
-                linear.bias = nn.Parameter(linear.bias * gamma)
-                block.set_submodule(name, nn.Identity())
+    for block in _blocks(model):
+        for linear, name in ((block.output, "scale1"), (block.contract, "scale2")):
+            gamma = block.get_submodule(name).get_parameter("gamma")
+            linear.weight = nn.Parameter(linear.weight * gamma[:, None])
+            linear.bias = nn.Parameter(linear.bias * gamma)
+            block.set_submodule(name, nn.Identity())
 
 
 def balance_norms(model: nn.Module) -> None:
@@ -34,14 +32,13 @@ def balance_norms(model: nn.Module) -> None:
     is read from the norm: normalized values seldom exceed three deviations. All graphs get this, as it is exact: one
     trace serves INT8 and the precision that INT8 is compared with.
     """
-    for block in model.modules():
-        if isinstance(block, ViTBlock):
-            for norm, linear in ((block.norm1, block.qkv), (block.norm2, block.expand)):
-                ranges = 3 * norm.weight.abs() + norm.bias.abs()
-                factors = (ranges / linear.weight.abs().amax(0)).sqrt()
-                factors = torch.where(torch.isfinite(factors) & (factors > 0), factors, 1.0)
-                norm.weight, norm.bias = nn.Parameter(norm.weight / factors), nn.Parameter(norm.bias / factors)
-                linear.weight = nn.Parameter(linear.weight * factors)
+    for block in _blocks(model):
+        for norm, linear in ((block.norm1, block.qkv), (block.norm2, block.expand)):
+            ranges = 3 * norm.weight.abs() + norm.bias.abs()
+            factors = (ranges / linear.weight.abs().amax(0)).sqrt()
+            factors = torch.where(torch.isfinite(factors) & (factors > 0), factors, 1.0)
+            norm.weight, norm.bias = nn.Parameter(norm.weight / factors), nn.Parameter(norm.bias / factors)
+            linear.weight = nn.Parameter(linear.weight * factors)
 
 
 def fold_patches(model: MaskClassifier, size: tuple[int, int] | None) -> None:
@@ -54,15 +51,14 @@ def fold_patches(model: MaskClassifier, size: tuple[int, int] | None) -> None:
     backbone = model.backbone
     fixed = size or model.trained_size
     if isinstance(backbone, VisionTransformer) and fixed is not None:
-        grid = fixed[0] // PATCH, fixed[1] // PATCH
-        backbone.set_submodule("patches", RawPatches(backbone, model.normalize, grid))
+        backbone.set_submodule("patches", RawPatches(backbone, model.normalize, grid_of(*fixed)))
         backbone.set_submodule("positions", _Added())
         model.set_submodule("normalize", _ChannelsFirst())
 
 
 def has_attention(model: nn.Module) -> bool:
     """Return whether ``model`` has attention of which there are several forms."""
-    return any(isinstance(module, ViTBlock) for module in model.modules())
+    return bool(_blocks(model))
 
 
 def use_attention(model: nn.Module, form: AttentionForm) -> None:
@@ -70,14 +66,18 @@ def use_attention(model: nn.Module, form: AttentionForm) -> None:
 
     The scale of the attention logits becomes part of the projection of the queries.
     """
-    for block in model.modules():
-        if isinstance(block, ViTBlock):
-            heads, width = block.attention.heads, block.output.in_features
-            factors = torch.ones(3 * width)
-            factors[:width] = (width // heads) ** -0.5
-            block.qkv.weight = nn.Parameter(block.qkv.weight * factors[:, None])
-            block.qkv.bias = nn.Parameter(block.qkv.bias * factors)
-            block.attention = PlainAttention(heads) if form == "standard" else FusedAttention(heads)
+    kind = PlainAttention if form == "standard" else FusedAttention
+    for block in _blocks(model):
+        heads, width = block.attention.heads, block.output.in_features
+        factors = torch.ones(3 * width)
+        factors[:width] = (width // heads) ** -0.5
+        block.qkv.weight = nn.Parameter(block.qkv.weight * factors[:, None])
+        block.qkv.bias = nn.Parameter(block.qkv.bias * factors)
+        block.attention = kind(heads, scale=1.0)
+
+
+def _blocks(model: nn.Module) -> list[ViTBlock]:
+    return [module for module in model.modules() if isinstance(module, ViTBlock)]
 
 
 class PlainAttention(MultiHeadAttention):
@@ -96,17 +96,16 @@ class FusedAttention(MultiHeadAttention):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Return what `MultiHeadAttention.forward` returns."""
-        if torch.compiler.is_exporting():
-            return torch.onnx.ops.symbolic(
-                "com.microsoft::MultiHeadAttention",
-                (q, k, v),
-                {"num_heads": self.heads, "scale": 1.0},
-                dtype=q.dtype,
-                shape=q.shape,
-                version=1,
-            )
-        q, k, v = (split_heads(x, self.heads) for x in (q, k, v))
-        return F.scaled_dot_product_attention(q, k, v, scale=1.0).transpose(1, 2).flatten(2)
+        if not torch.compiler.is_exporting():
+            return super().forward(q, k, v)
+        return torch.onnx.ops.symbolic(
+            "com.microsoft::MultiHeadAttention",
+            (q, k, v),
+            {"num_heads": self.heads, "scale": 1.0},
+            dtype=q.dtype,
+            shape=q.shape,
+            version=1,
+        )
 
 
 class RawPatches(nn.Module):

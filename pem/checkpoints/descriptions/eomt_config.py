@@ -1,4 +1,4 @@
-"""What ``config.json`` says of an EoMT."""
+"""Reads what ``config.json`` says of an EoMT."""
 
 from __future__ import annotations
 

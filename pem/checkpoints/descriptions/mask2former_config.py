@@ -1,4 +1,4 @@
-"""What ``config.json`` says of a Mask2Former."""
+"""Reads what ``config.json`` says of a Mask2Former."""
 
 from __future__ import annotations
 

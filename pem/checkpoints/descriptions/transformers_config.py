@@ -25,7 +25,7 @@ from pem_edge.runtime.outside.reading import read_bytes
 from pem_edge.runtime.progress import Say
 
 FAMILIES: dict[str, type[FamilyConfig]] = {"mask2former": Mask2FormerConfig, "eomt": EoMTConfig}
-"""What is read of a configuration, by ``model_type``. Other tools write none; its tensors tell what model that is."""
+"""Kinds of configurations by ``model_type``. Other tools write none; the tensors tell what model that is."""
 
 _MAX_BYTES = 10_000_000
 _EXPECTED, _CURE = "a model's configuration", "give the folder as save_pretrained wrote it"

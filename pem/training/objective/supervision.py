@@ -48,7 +48,9 @@ class Supervised(nn.Module):
             plan: The numbers of points.
             count: Number of segments in the batch, averaged over processes, a scalar.
         """
-        states, mask_features = self.model.states(self.model.normalize(images))
+        mask_features, levels = self.model.pixel_decoder(self.model.backbone(self.model.normalize(images)))
+        first, *others = self.model.decoder.states(levels, mask_features)
+        states = torch.stack([first.expand(len(images), -1, -1), *others], dim=1)
         features = points.sample_features(mask_features, locations)
         segments = points.sample_segments(segment_map, locations)
         # Fewer points suffice for matching. The order of the candidates is random, so any of them will do.
@@ -62,7 +64,7 @@ class Supervised(nn.Module):
         """Match segments to queries in all ``states`` (N, L, Q, C).
 
         Args:
-            states: The queries of each prediction.
+            states: The queries before the first layer and after each.
             features: Mask features at the points for matching, (N, M, 1, P).
             segments: Segment that each of these points lies in, (N, P).
             classes: Class of each segment, (N, S).

@@ -1,4 +1,4 @@
-"""What a Vision Transformer's weights take over is no node of the graph any more, and nothing else has changed."""
+"""Weights of a Vision Transformer take over nodes of its graph, which computes the same without them."""
 
 from __future__ import annotations
 
