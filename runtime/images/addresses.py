@@ -1,0 +1,85 @@
+"""Addresses of images: what is an address, what messages show of it, and what is asked of which server."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass
+from urllib.parse import SplitResult, quote, unquote_to_bytes, urlsplit
+
+from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.outside.printable import printable
+
+_SCHEMES = ("http", "https")
+_EXPECTED = "http:// or https://, a host and a path"
+
+_KEPT = "!#$%&'()*+,/:;=?@[]~"
+"""Characters of a path or query that stay as they are: those that separate, and "%" as it escapes."""
+
+
+@dataclass(frozen=True)
+class WebAddress:
+    """An address on the web, taken apart.
+
+    Attributes:
+        url: The address, escaped as HTTP needs it, without user, password and fragment.
+        origin: Its scheme, host and port.
+        authorization: The header that says user and password to the server; None if there are none.
+    """
+
+    url: str
+    origin: tuple[str, str, int | None]
+    authorization: str | None
+
+
+def is_web(text: str) -> bool:
+    """Return whether a text is an address on the web, which starts with http:// or https://."""
+    return text[:8].lower().startswith(tuple(f"{scheme}://" for scheme in _SCHEMES))
+
+
+def parse(address: str) -> WebAddress:
+    """Take an address on the web apart.
+
+    Raises:
+        InputError: If it is malformed, or has another scheme than http and https.
+    """
+    try:
+        parts = urlsplit(address)
+        host = (parts.hostname or "").encode("idna").decode()
+        port = parts.port
+    except ValueError as error:  # UnicodeError is one
+        raise InputError(_malformed(address)) from error
+    if parts.scheme not in _SCHEMES:
+        raise InputError(f"{shown(address)} is not on the web, expected {_EXPECTED}: download it, and give the file")
+    if not host or not host.isprintable() or " " in host:
+        raise InputError(_malformed(address))
+    netloc = (f"[{host}]" if ":" in host else host) + ("" if port is None else f":{port}")
+    path, query = quote(parts.path or "/", _KEPT), quote(parts.query, _KEPT)
+    url = SplitResult(parts.scheme, netloc, path, query, "").geturl()
+    return WebAddress(url, (parts.scheme, host, port), _authorization(parts))
+
+
+def shown(address: str) -> str:
+    """Return an address as messages show it: without user, password, query and fragment, which may be secrets."""
+    scheme = address.partition("://")[0]
+    try:
+        parts = urlsplit(address)
+        netloc, path = parts.netloc.rpartition("@")[2], parts.path
+        if parts.port == 0 or "@" in path:  # a password that was not escaped may end up there
+            path = "/..."
+    except ValueError:  # or there
+        netloc, path = "...", ""
+    return printable(f"{scheme}://{netloc}{path}")
+
+
+def _malformed(address: str) -> str:
+    return (
+        f"the address {shown(address)} is malformed, expected {_EXPECTED}: check it, and write special characters of "
+        "a password as %2F and the like"
+    )
+
+
+def _authorization(parts: SplitResult) -> str | None:
+    if parts.username is None:
+        return None
+    user, password = unquote_to_bytes(parts.username), unquote_to_bytes(parts.password or "")
+    return f"Basic {b64encode(user + b':' + password).decode()}"
