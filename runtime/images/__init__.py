@@ -1,14 +1,15 @@
-"""Images as RGB uint8 (H, W, 3), from files, Pillow images, and arrays of any library."""
+"""Images as RGB uint8 (H, W, 3), from files, addresses, Pillow images, and arrays of any library."""
 
 from __future__ import annotations
 
 from pem_edge.runtime.images.arrays import from_array
-from pem_edge.runtime.images.conversion import Image, convert
+from pem_edge.runtime.images.conversion import Image, convert, name_of
 from pem_edge.runtime.images.files import (
     DEMO_STREET,
     FORMATS,
     MAX_BYTES,
     SUFFIXES,
+    decode,
     locate,
     open_bytes,
     read,
@@ -24,8 +25,10 @@ __all__ = [
     "SUFFIXES",
     "Image",
     "convert",
+    "decode",
     "from_array",
     "locate",
+    "name_of",
     "open_bytes",
     "read",
     "recognizes",

@@ -1,10 +1,11 @@
-"""Addresses of images: what is an address, what messages show of it, and what is asked of which server."""
+"""Addresses of images: which texts are addresses, what messages show of them, and what they name."""
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from dataclasses import dataclass
-from urllib.parse import SplitResult, quote, unquote_to_bytes, urlsplit
+from urllib.parse import SplitResult, quote, unquote, unquote_to_bytes, urlsplit
 
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.outside.printable import printable
@@ -14,6 +15,10 @@ _EXPECTED = "http:// or https://, a host and a path"
 
 _KEPT = "!#$%&'()*+,/:;=?@[]~"
 """Characters of a path or query that stay as they are: those that separate, and "%" as it escapes."""
+
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+_LONGEST_PATH = 4096
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,29 @@ def parse(address: str) -> WebAddress:
     path, query = quote(parts.path or "/", _KEPT), quote(parts.query, _KEPT)
     url = SplitResult(parts.scheme, netloc, path, query, "").geturl()
     return WebAddress(url, (parts.scheme, host, port), _authorization(parts))
+
+
+def to_path(text: str) -> str:
+    """Return the path that a text is, or that it names as a file:// URL.
+
+    Raises:
+        InputError: If it is another URL, a file's on another machine, or too long for a path.
+    """
+    if len(text) > _LONGEST_PATH:
+        raise InputError(
+            f"the path has {len(text)} characters, expected a path or an address: give the content of a file as bytes, "
+            "from text with base64.b64decode"
+        )
+    scheme, separator, rest = text.partition("://")
+    if not separator or not _SCHEME.fullmatch(scheme):
+        return text
+    host, slash, path = rest.partition("/")
+    if scheme.lower() != "file" or host not in ("", "localhost") or not slash:
+        raise InputError(
+            f"{shown(text)} is not the address of an image, expected a path, http://, https:// or file:///: download "
+            "it and give the file, or segment a stream with Segmenter.stream"
+        )
+    return unquote(f"/{path}", errors="surrogateescape")
 
 
 def shown(address: str) -> str:

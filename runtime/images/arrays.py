@@ -9,7 +9,7 @@ from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.images.limits import require_pixels
 from pem_edge.runtime.outside.reading import reading
 
-_EXPECTED = "a path, a PIL image, or an array of uint8, RGB, (height, width, 3)"
+_EXPECTED = "a path, an address, the bytes of an image file, a PIL image, or an array of uint8, RGB, (height, width, 3)"
 _NUMPY_PROTOCOLS = ("__array__", "__array_interface__", "__array_struct__")
 _CHANNELS = (1, 3, 4)
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pem_edge.runtime.errors import InputError
-from pem_edge.runtime.images import pillow
+from pem_edge.runtime.images import addresses, pillow
 from pem_edge.runtime.images.limits import MAX_PIXELS
 from pem_edge.runtime.outside.reading import read_bytes, reading
 
@@ -43,8 +43,15 @@ _EXPECTED = f"an image ({', '.join(FORMATS)})"
 
 
 def locate(path: str | os.PathLike[str]) -> Path:
-    """Return the file that ``path`` names: for "demo:street" the one that comes with the package."""
-    return _DEMO_STREET_FILE if os.fspath(path) == DEMO_STREET else Path(path)
+    """Return the file that ``path`` names: a path, a file:// URL, or "demo:street", which comes with the package.
+
+    Raises:
+        InputError: If it is another URL, or too long for a path.
+    """
+    text = os.fspath(path)
+    if text == DEMO_STREET:
+        return _DEMO_STREET_FILE
+    return Path(text) if isinstance(path, os.PathLike) else Path(addresses.to_path(text))
 
 
 def read(path: Path, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> NDArray[np.uint8]:
@@ -62,17 +69,34 @@ def read(path: Path, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
         InputError: If the file is missing, not an image, damaged, or above a limit.
     """
     data = read_bytes(path, InputError, limit=max_bytes, expected=_EXPECTED, cure="give another file")
-    return pillow.to_rgb(open_bytes(data, path, max_pixels=max_pixels), path, max_pixels, data)
+    return decode(data, path, max_pixels=max_pixels)
+
+
+def decode(
+    data: bytes, name: str | Path, *, cure: str = "replace it", max_pixels: int = MAX_PIXELS
+) -> NDArray[np.uint8]:
+    """Return the image in the content of a file as `read` does.
+
+    Args:
+        data: The content.
+        name: The file, or a name for it in messages.
+        cure: The advice at the end of the message about content that is not an image.
+        max_pixels: The maximum of height times width, which is checked before the image is decoded.
+
+    Raises:
+        InputError: If it is empty, not an image, damaged, or above the limit.
+    """
+    return pillow.to_rgb(open_bytes(data, name, cure=cure, max_pixels=max_pixels), name, max_pixels, data)
 
 
 def open_bytes(
-    data: bytes, path: Path, *, expected: str = _EXPECTED, cure: str = "replace it", max_pixels: int = MAX_PIXELS
+    data: bytes, path: str | Path, *, expected: str = _EXPECTED, cure: str = "replace it", max_pixels: int = MAX_PIXELS
 ) -> Image.Image:
     """Return the image in the content of a file, whose pixels are not decoded yet.
 
     Args:
         data: The content.
-        path: The file, for messages.
+        path: The file, or a name for it in messages.
         expected: What it should be, see `reading`.
         cure: The advice at the end of messages.
         max_pixels: The limit to name where Pillow finds that there are far too many pixels.
@@ -97,7 +121,7 @@ def recognizes(path: Path) -> bool:
     return False
 
 
-def _open(file: IO[bytes], path: Path, expected: str, cure: str, max_pixels: int) -> Image.Image:
+def _open(file: IO[bytes], path: str | Path, expected: str, cure: str, max_pixels: int) -> Image.Image:
     with warnings.catch_warnings(), reading(path, InputError, expected=expected, cure=cure):
         warnings.simplefilter("ignore")  # of large sizes, which are handled here
         try:

@@ -74,9 +74,10 @@ class Segmenter:
         """Segment an image, or a list of images in batches of up to the model's maximum batch size.
 
         Args:
-            image: An image file; a Pillow image; or an array of any library in host memory: RGB uint8 (H, W, 3), gray
-                (H, W) or RGBA (H, W, 4). Or a list or tuple of these, mixed and of any sizes. Images that have the same
-                size at the model's input share batches.
+            image: An image file: its path, its address (http://, https://, file://), its content as bytes, or a file
+                open for reading; "demo:street", which comes with the package; a Pillow image; or an array of any
+                library in host memory: RGB uint8 (H, W, 3), gray (H, W) or RGBA (H, W, 4). Or a list or tuple of these,
+                mixed and of any sizes. Images that have the same size at the model's input share batches.
             score_threshold: The minimum class probability of a segment, and the minimum score of the instances that
                 the result shows, 0 to 1; None for the segmenter's default.
             overlap_threshold: The minimum visible fraction of a segment's mask, 0 to 1; None for the segmenter's
@@ -84,7 +85,8 @@ class Segmenter:
 
         Returns:
             The result, of the image's size. For a list, a list of results in the same order. ``milliseconds`` include
-            "decode" for files. The time of a stage that ran on a batch is divided by the number of images.
+            "decode" for files, with the time to read or fetch them. The time of a stage that ran on a batch is divided
+            by the number of images.
 
         Raises:
             InputError: If a file is not an image, an array has another shape or type, or a threshold is out of range.
@@ -187,9 +189,8 @@ def _read(image: object) -> Job:
     milliseconds: dict[str, float] = {}
     with record_time(milliseconds, "decode"):
         pixels = images.convert(image)
-    if isinstance(image, (str, os.PathLike)):
-        return Job(os.fspath(image), pixels, milliseconds, None)
-    return Job("", pixels, {}, None)
+    encoded = isinstance(image, (str, os.PathLike, bytes, bytearray)) or hasattr(image, "read")
+    return Job(images.name_of(image), pixels, milliseconds if encoded else {}, None)
 
 
 def _with_instances(manifest: Manifest) -> frozenset[int]:

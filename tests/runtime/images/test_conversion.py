@@ -1,8 +1,12 @@
-"""Paths, Pillow images and arrays of every library become RGB uint8; whatever else is given is refused in one line."""
+"""Files, addresses, Pillow images and arrays of every library become RGB uint8; all else is refused in one line."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable
+from io import BytesIO, StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +18,8 @@ from PIL import Image
 
 from pem_edge.runtime import images
 from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.images import conversion
+from tests.runtime.helpers.image_server import response, serving
 
 COLORS = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[10, 20, 30], [40, 50, 60], [70, 80, 90]]], np.uint8)
 
@@ -67,6 +73,112 @@ def test_gray_and_transparent_arrays() -> None:
     np.testing.assert_array_equal(images.from_array(gray), np.stack([gray] * 3, axis=2))
     np.testing.assert_array_equal(images.from_array(gray[..., None]), np.stack([gray] * 3, axis=2))
     np.testing.assert_array_equal(images.from_array(np.dstack([COLORS, gray])), COLORS)
+
+
+def encoded(kind: str = "PNG", pixels: NDArray[np.uint8] = COLORS) -> bytes:
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+def spooled(content: bytes) -> tempfile.SpooledTemporaryFile[bytes]:
+    file = tempfile.SpooledTemporaryFile(10)  # noqa: SIM115  # as web frameworks hand uploads on
+    file.write(content)
+    file.seek(0)
+    return file
+
+
+@pytest.mark.parametrize("form", [bytes, bytearray, BytesIO, spooled])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
+def test_the_content_of_an_image_file_in_every_form(form: Callable[[bytes], object], kind: str) -> None:
+    np.testing.assert_array_equal(images.convert(form(encoded(kind))), COLORS)
+
+
+def test_an_open_file_is_read_from_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "two.png").write_bytes(b"head" + encoded())
+    with (tmp_path / "two.png").open("rb", buffering=0) as file:
+        file.seek(4)
+        np.testing.assert_array_equal(images.convert(file), COLORS)
+        assert images.name_of(file) == str(tmp_path / "two.png")
+        with pytest.raises(InputError, match=r"two\.png has no bytes left, .*: go back to its start with seek\(0\)"):
+            images.convert(file)
+
+
+def test_content_is_decoded_as_a_file_is(tmp_path: Path) -> None:
+    deep = np.arange(16, dtype=np.uint16).reshape(4, 4) * 64
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    expected = images.read(tmp_path / "deep.png")
+    np.testing.assert_array_equal(images.convert((tmp_path / "deep.png").read_bytes()), expected)
+    assert expected.max() > 200
+
+
+def test_addresses_of_files_and_of_the_web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    path = tmp_path / "a stree\u00df#1.png"
+    path.write_bytes(encoded())
+    for address in (path.as_uri(), path.as_uri().replace("///", "//localhost/"), f"FILE://{path.as_uri()[7:]}"):
+        np.testing.assert_array_equal(images.convert(address), COLORS)
+    with serving(lambda _request, send: send(response(encoded()))) as server:
+        address = f"{server}/street.png?key=secret"
+        np.testing.assert_array_equal(images.convert(address), COLORS)
+        assert images.name_of(address) == f"{server}/street.png"
+    assert images.name_of("demo:street") == "street.jpg"
+
+
+async def read_later(_size: int) -> bytes:
+    return encoded()
+
+
+def reader(read: Callable[[int], object]) -> object:
+    return SimpleNamespace(read=read)
+
+
+def closed() -> BytesIO:
+    file = BytesIO(encoded())
+    file.close()
+    return file
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (b"", "the given content has 0 bytes, expected an image .*: give the bytes of an image file"),
+        (b"street.png", "the given content is not an image .*: give the bytes of an image file"),
+        (encoded()[:40], "the given content is"),
+        (StringIO("text"), "the open file gives str when it is read, expected bytes: open it with mode 'rb'"),
+        (reader(read_later), "the open file is read asynchronously, .*: give what await file.read"),
+        (reader(lambda _size: (True, COLORS)), "the open file gives tuple when it is read"),
+        (reader(lambda _size: None), "the open file gives NoneType when it is read"),
+        (reader(lambda _size: 1 / 0), "the open file is damaged or not a file open for reading bytes"),
+        (closed(), "the open file is damaged or not .* closed file"),
+        (BytesIO(b"x" * 100), "the open file is not an image"),
+        ("s3://bucket/street.png?key=secret", "s3://bucket/street.png is not the address of an image"),
+        ("rtsp://user:secret@camera/", "rtsp://camera/ is not .* Segmenter.stream"),
+        ("file://server/share/street.png", "file://server/share/street.png is not the address of an image"),
+        (
+            "data:image/png;base64," + "A" * 5000,
+            "the path has 5022 characters, .*: give the content of a file as bytes",
+        ),
+        ("http://127.0.0.1:1/street.png?key=secret", "http://127.0.0.1:1/street.png is on a host that refuses"),
+    ],
+)
+def test_content_and_addresses_that_give_no_image_are_refused_in_one_line(
+    image: object, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    with pytest.raises(InputError, match=message) as caught:
+        images.convert(image)
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_open_file_without_an_end_is_not_read_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversion, "MAX_BYTES", 1000)
+    with (
+        Path("/dev/zero").open("rb") as file,
+        pytest.raises(InputError, match="/dev/zero has more than the 1000 bytes"),
+    ):
+        images.convert(file)
 
 
 @given(arrays(np.uint8, (6, 8, 3)), st.permutations([0, 1]), st.tuples(*[st.sampled_from([1, 2, -1, -3])] * 3))
@@ -124,9 +236,8 @@ def test_a_pillow_image_of_a_damaged_file_is_refused(tmp_path: Path) -> None:
         (np.uint8(7), r"shape \(\)"),
         (OnAnotherDevice(), r"TypeError: can't convert cuda:0 .* first\): convert it to a NumPy array of uint8 first"),
         (Liar(), "is damaged or not an array in host memory"),
-        (COLORS.tolist(), "is a list, expected a path, a PIL image, or an array of uint8, RGB, .*, or a list of these"),
+        (COLORS.tolist(), "is a list, expected a path, .*, or an array of uint8, RGB, .*, or a list of these"),
         (None, "is a NoneType, expected a path"),
-        (b"\x89PNG", "is a bytes, expected a path"),
         (7, "is a int, expected a path"),
         ({}, "is a dict, expected a path"),
     ],

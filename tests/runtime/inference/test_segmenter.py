@@ -7,6 +7,7 @@ import pickle
 import re
 import threading
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any  # whatever backends.create takes
 
@@ -108,6 +109,8 @@ def test_a_list_mixes_whatever_can_be_an_image(tiny: Path, flag: NDArray[np.uint
         flag[::-1][::-1],
         flag.data,
         flag.view(np.ma.MaskedArray),
+        path.read_bytes(),
+        bytearray(path.read_bytes()),
     )
     segmenter = runtime.load(tiny)
     expected = segmenter(flag)
@@ -115,6 +118,19 @@ def test_a_list_mixes_whatever_can_be_an_image(tiny: Path, flag: NDArray[np.uint
         assert [result.name for result in results[:2]] == [str(path)] * 2
         for result in results:
             np.testing.assert_array_equal(result.panoptic, expected.panoptic)
+
+
+def test_content_and_addresses_of_files(tiny: Path, flag: NDArray[np.uint8], tmp_path: Path) -> None:
+    path = tmp_path / "flag.png"
+    Image.fromarray(flag).save(path)
+    segmenter = runtime.load(tiny)
+    expected = segmenter(flag)
+    with path.open("rb") as file:
+        results = segmenter([path.read_bytes(), BytesIO(path.read_bytes()), file, path.as_uri()])
+    assert [result.name for result in results] == ["", "", str(path), path.as_uri()]
+    for result in results:
+        np.testing.assert_array_equal(result.panoptic, expected.panoptic)
+        assert list(result.milliseconds) == ["decode", *STAGES]
 
 
 def test_a_pillow_image_is_segmented_upright(tiny: Path, flag: NDArray[np.uint8], tmp_path: Path) -> None:
@@ -127,9 +143,9 @@ def test_a_pillow_image_is_segmented_upright(tiny: Path, flag: NDArray[np.uint8]
     assert [label_at(result, row, 32) for row in (10, 48, 86)] == ["blue", "white", "red"]
 
 
-@pytest.mark.parametrize("image", [None, 7, {}, b"flag.png", [[[255, 0, 0]]], iter([])])
+@pytest.mark.parametrize("image", [None, 7, {}, [[[255, 0, 0]]], iter([])])
 def test_what_is_no_image_is_refused(tiny: Path, image: object) -> None:
-    with pytest.raises(InputError, match=r"the image is a .*, expected a path, a PIL image, or an array"):
+    with pytest.raises(InputError, match=r"the image is a .*, expected a path, .*, a PIL image, or an array"):
         runtime.load(tiny)(image)  # type: ignore[call-overload]
 
 
