@@ -57,6 +57,11 @@ class Segmenter:
 
     @overload
     def __call__(
+        self, image: list[Image], *, score_threshold: float | None = None, overlap_threshold: float | None = None
+    ) -> list[Result]: ...
+
+    @overload
+    def __call__(
         self,
         image: list[ImageT] | tuple[Image, ...],
         *,
