@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from threading import Lock
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.artifact import Artifact
+from pem_edge.runtime.backends import forks
 from pem_edge.runtime.backends.contract import Contract, Shape
 from pem_edge.runtime.backends.cuda import device_arrays
 from pem_edge.runtime.backends.cuda.device_arrays import Images
@@ -49,7 +51,9 @@ class Backend(ABC):
         self._asked = settings or Settings()
         with self._contract.wrap_errors("load"):
             self._load(artifact)
-        self._closed = False
+        self._closed = self._forked = False
+        self._reloading = Lock()
+        forks.watch(self)
 
     def __reduce__(self) -> tuple[type[Backend], tuple[Artifact, Settings]]:
         """Return what is pickled: the process that gets it loads the artifact again, from where it is."""
@@ -71,7 +75,11 @@ class Backend(ABC):
         self._require_open()
         with self._contract.wrap_errors("run"):
             run = self._run_on_gpu if device_arrays.on_gpu(images) else self._run_on_host
-            outputs, shape = run(images)
+            try:
+                outputs, shape = run(images)
+            except AttributeError:
+                self._require_open()  # another thread may have closed it meanwhile
+                raise
         self._contract.require_outputs((outputs[0].shape, outputs[1].shape), shape)
         return outputs[0].astype(np.float32, copy=False), outputs[1].astype(np.float32, copy=False)
 
@@ -112,6 +120,17 @@ class Backend(ABC):
             self._closed = True
             self._unload()
 
+    def on_fork(self) -> None:
+        """Leave what was loaded alone, as this process was just forked from the one that loaded it.
+
+        If the model runs on the CPU, it is loaded again when it is used. A GPU cannot be used in a forked process.
+        """
+        forks.keep_forever(vars(self).copy())
+        self._reloading = Lock()
+        self._forked = not self._closed
+        if self._forked and self._stays_behind():
+            self._closed = self._contract.forked = True
+
     @abstractmethod
     def _load(self, artifact: Artifact) -> None:
         """Load the model, and check the names of its inputs and outputs."""
@@ -133,9 +152,21 @@ class Backend(ABC):
     def _unload(self) -> None:
         """Free the model; called once."""
 
+    def _stays_behind(self) -> bool:
+        """Return whether a forked process cannot use the model; asked there, so libraries must not be called."""
+        return False
+
     def _settings(self) -> dict[str, str | int | bool]:
         return {}
 
     def _require_open(self) -> None:
+        if self._forked:
+            self._load_after_fork()
         if self._closed:
             raise self._contract.closed()
+
+    def _load_after_fork(self) -> None:
+        with self._reloading, self._contract.wrap_errors("load"):
+            if self._forked and not self._closed:
+                self._load(self.artifact)
+            self._forked = False

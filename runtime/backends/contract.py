@@ -28,10 +28,14 @@ class Contract:
     Args:
         artifact: The model and its manifest.
         backend: The name of the backend that runs the model, for messages.
+
+    Attributes:
+        forked: Whether this process was forked from the one that loaded the model, and cannot use it.
     """
 
     def __init__(self, artifact: Artifact, backend: str) -> None:
         self._model, self._manifest, self._backend = artifact.model, artifact.manifest, backend
+        self.forked = False
 
     def require_names(self, found: set[str]) -> None:
         """Raise BackendError unless the model's inputs and outputs have the manifest's names."""
@@ -78,7 +82,12 @@ class Contract:
             raise BackendError(f"{self._backend} cannot {action} {self._model} ({reason}): {cure}") from error
 
     def closed(self) -> BackendError:
-        """Return the error for a backend that is used after it was closed."""
+        """Return the error for a backend that is used after it was closed, or in a process that cannot use it."""
+        if self.forked:
+            return BackendError(
+                f"{self._model} is on a GPU, which forked processes cannot use: start them with "
+                "multiprocessing.get_context('spawn')"
+            )
         return BackendError(f"the backend of {self._model} is closed: load the model again")
 
 

@@ -90,6 +90,9 @@ class OnnxRuntime(Backend):
     def _unload(self) -> None:
         del self._session
 
+    def _stays_behind(self) -> bool:
+        return CUDA in self._session.get_providers()
+
     def _settings(self) -> dict[str, str | int | bool]:
         options = self._session.get_session_options()
         return {

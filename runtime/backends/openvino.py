@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.artifact import Artifact
+from pem_edge.runtime.backends import forks
 from pem_edge.runtime.backends.base import Backend, RawOutputs
 from pem_edge.runtime.backends.settings import Settings
 from pem_edge.runtime.inference.backend import BareModel, Nodes
@@ -29,7 +31,9 @@ def core() -> ov.Core:
     one was made, or in another thread, the memory of that stack is freed while in use, and the next signal (Ctrl-C)
     kills the process.
     """
-    return ov.Core()
+    created = ov.Core()
+    os.register_at_fork(after_in_child=partial(forks.keep_forever, created))
+    return created
 
 
 def _compile(model: bytes | str, settings: Settings, **options: str) -> ov.CompiledModel:

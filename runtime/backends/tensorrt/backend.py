@@ -55,6 +55,11 @@ class TensorRtBackend(Backend):
             return HostPipeline(self)
         return DevicePipeline(self._engine, self._stages, on_host=HostPipeline(self))
 
+    def on_fork(self) -> None:
+        """See `Backend.on_fork`."""
+        super().on_fork()
+        self._engine.abandon()
+
     def _load(self, artifact: Artifact) -> None:
         trt = _import(self._module)
         loading.require_version(artifact, trt.__version__)
@@ -92,6 +97,9 @@ class TensorRtBackend(Backend):
         array = self._engine.locate(images)
         self._contract.require_images(array.shape, array.dtype)
         return self._engine.run(array), array.shape
+
+    def _stays_behind(self) -> bool:
+        return True
 
     def _settings(self) -> dict[str, str | int | bool]:
         return {"pipeline": f"host: {self._stages}" if isinstance(self._stages, str) else "device"}

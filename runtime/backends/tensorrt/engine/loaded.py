@@ -158,6 +158,11 @@ class LoadedEngine:
                 self._left.wait_for(lambda: not self._inside)
             self._release()
 
+    def abandon(self) -> None:
+        """Free nothing, now or at the end of this process, which was forked from the one that loaded the engine."""
+        self.closed = True
+        self._release.detach()
+
     def _start(
         self, trt: TensorRt, engine: ICudaEngine, contexts: Contexts, dtypes: dict[str, np.dtype[np.generic]]
     ) -> Session:
