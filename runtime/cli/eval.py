@@ -125,6 +125,7 @@ def _run(request: EvalRequest) -> JsonObject:
     drawings = [] if request.save_errors is None else _plan_drawings(request, request.save_errors, count)
     with load(request.model, request.backend) as segmenter:
         panoptic = segmenter.task != "semantic"
+        console.tell_of_toys("pem-eval", segmenter.manifest.classes)
         _check_task(request, segmenter.task)
         relabeled = Relabeled(dataset, segmenter.manifest.classes, kinds=panoptic)
         with tqdm(range(count), unit="image", disable=None) as indices:

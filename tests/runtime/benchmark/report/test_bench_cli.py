@@ -63,7 +63,6 @@ def test_the_table(tiny: Path, capsys: Capture) -> None:
     ("arguments", "message"),
     [
         (["nowhere.onnx"], "nowhere.onnx"),
-        (["MODEL", "--backend", "nonsense"], "'nonsense'"),
         (["MODEL", "--images", "nowhere"], "nowhere"),
         (["MODEL", "--dataset", "nowhere"], "nowhere is not a folder"),
         (["MODEL", "-o", "MODEL/deeper/report.md"], "cannot write MODEL/deeper"),
