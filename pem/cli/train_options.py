@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,21 +12,24 @@ from typing import TypeVar
 from pem_edge.pem.cli import checkpoint_options
 from pem_edge.pem.training.settings import MAX_SEED, QAT_SETTINGS, TrainingSettings
 from pem_edge.runtime.cli import console, dataset_options
+from pem_edge.runtime.cli.parser import Parser
 from pem_edge.runtime.datasets.opening import DatasetLocation
 from pem_edge.runtime.errors import TrainingError
+from pem_edge.runtime.files.output_folder import newest_run
 
 VARIANT = "pem-r50"
 """The variant that is trained if nothing says which."""
 
 _T = TypeVar("_T")
 
-DESCRIPTION = "pem-train: train a model from scratch, from the weights of a backbone, or from a checkpoint."
-_EXAMPLES = """examples:
-  pem-train --variant pem-stdc1 --dataset cityscapes/train -o out
-  torchrun --nproc-per-node 4 --no-python pem-train --variant pem-r50 --dataset ade20k/train -o out
-  pem-train --variant pem-nano --dataset toy:4000 --size 256x512 --steps 5000 --batch 8 -o out
-  pem-train --weights facebook/mask2former-swin-tiny-coco-panoptic --dataset DIR --batch 8 --steps 5000 -o out
-  pem-train --variant pem-stdc1 --dataset cityscapes/train --weights out/pem-stdc1.safetensors --qat -o qat"""
+DESCRIPTION = "Train a model from scratch, from the weights of a backbone, or from a checkpoint."
+_EXAMPLES = """
+pem-train --variant pem-stdc1 --dataset cityscapes/train -o out
+torchrun --nproc-per-node 4 --no-python pem-train --variant pem-r50 --dataset ade20k/train -o out
+pem-train --variant pem-nano --dataset toy:4000 --size 256x512 --steps 5000 --batch 8 -o out
+pem-train --weights facebook/mask2former-swin-tiny-coco-panoptic --dataset DIR --batch 8 --steps 5000 -o out
+pem-train --variant pem-stdc1 --dataset cityscapes/train --weights out/pem-stdc1.safetensors --qat -o qat
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +39,7 @@ class TrainRequest:
     Attributes:
         dataset: Location of the labeled images.
         settings: Settings of the run.
-        out: Folder of the run.
+        out: Folder of the run; None for a new one.
         variant: Name of the variant to train; None for that of ``weights`` or of the run to resume, else `VARIANT`.
         encoder_layers: Number of encoder layers as in `pem.build`; None for the variant's.
         backbone: Weights of the backbone to start from: a file, a folder that transformers wrote, or the name of a
@@ -55,7 +59,7 @@ class TrainRequest:
 
     dataset: DatasetLocation
     settings: TrainingSettings
-    out: Path
+    out: Path | None
     variant: str | None = None
     encoder_layers: tuple[int, int, int] | None = None
     backbone: str | None = None
@@ -69,6 +73,7 @@ class TrainRequest:
     device: str | None = None
 
     def __post_init__(self) -> None:
+        self._check_folder()
         if self.resume and self.overwrite:
             raise TrainingError("--resume continues the run that --overwrite deletes: leave out one of them")
         if self.backbone is not None and self.weights is not None:
@@ -80,6 +85,14 @@ class TrainRequest:
                 raise TrainingError(f"{option} belongs to --weights: give both, or leave out {option}")
         if self.weights is not None and self.encoder_layers is not None:
             raise TrainingError("--weights determine --encoder-layers: leave them out, or start without --weights")
+
+    def _check_folder(self) -> None:
+        if self.out is not None:
+            return
+        if self.resume:
+            raise TrainingError(f"--resume needs the folder of the run: add -o {newest_run() or 'DIR'}")
+        if os.environ.get("WORLD_SIZE", "1") != "1":  # set by torchrun
+            raise TrainingError("processes that train together need one folder: add -o DIR")
 
 
 def read(options: argparse.Namespace) -> TrainRequest:
@@ -131,9 +144,9 @@ def _choose(given: _T | None, default: _T) -> _T:
     return default if given is None else given
 
 
-def parser() -> console.Parser:
+def parser() -> Parser:
     """Return the parser of ``pem-train``'s arguments."""
-    parser = console.Parser(prog="pem-train", description=DESCRIPTION, epilog=_EXAMPLES)
+    parser = Parser("pem-train", "--dataset DIR [options]", DESCRIPTION, _EXAMPLES)
     parser.add_argument(
         "--variant", help=f"one of those that pem-export --list shows (default: that of --weights, else {VARIANT})"
     )
@@ -144,7 +157,7 @@ def parser() -> console.Parser:
         help="layers of a transformer encoder: over stride 32, over 32 and 16, over all (PRO-SCALE: 3,3,3; "
         "Mask2Former: 0,0,6)",
     )
-    parser.add_argument("-o", "--out", type=Path, default=Path("out"), metavar="DIR", help="default: %(default)s")
+    parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="default: a new folder, runs/N")
     parser.add_argument("--resume", action="store_true", help="continue the run in DIR as if it had never stopped")
     parser.add_argument("--overwrite", action="store_true", help="delete the run in DIR first")
     parser.add_argument("--half", action="store_true", help="write the final weights in half precision")
@@ -209,7 +222,7 @@ def _add_reporting(group: argparse._ArgumentGroup) -> None:
 
 def _encoder_layers(text: str) -> tuple[int, int, int]:
     if not re.fullmatch(r"\d{1,2},\d{1,2},\d{1,2}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not three numbers of layers, such as 3,3,3")
+        raise argparse.ArgumentTypeError(f"{text!r} must be three numbers of layers, such as 3,3,3")
     first, second, third = (int(part) for part in text.split(","))
     return first, second, third
 
@@ -218,5 +231,5 @@ def _range(text: str) -> tuple[float, float]:
     try:
         low, high = (float(part) for part in text.split(":"))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a range: give two factors, such as 0.5:2") from None
+        raise argparse.ArgumentTypeError(f"{text!r} must be a range of factors, such as 0.5:2") from None
     return low, high

@@ -11,9 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar, cast
 
 from pem_edge.runtime import backends
+from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.cli import output, signals
+from pem_edge.runtime.cli.parser import USAGE, Parser
 from pem_edge.runtime.errors import InputError, PemError
 from pem_edge.runtime.outside.quiet_imports import leave_no_folders
+from pem_edge.runtime.suggestions import no_such
 from pem_edge.runtime.versioned_json import JsonObject
 
 FAILURE, ENDED_BY_SIGNAL = 1, 128
@@ -21,26 +24,22 @@ FAILURE, ENDED_BY_SIGNAL = 1, 128
 Request = TypeVar("Request")
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser of command-line arguments that has the options ``--json`` and ``--debug``."""
-
-    def __init__(self, prog: str, description: str | None = None, epilog: str | None = None) -> None:
-        super().__init__(prog, None, description, epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
-        self.add_argument("--json", action="store_true", help="print one JSON object on standard output")
-        self.add_argument("--debug", action="store_true", help="show tracebacks")
-
-
 def add_backend(parser: Parser | argparse._ArgumentGroup) -> None:
     """Add the option ``--backend``."""
     names = ", ".join(backends.BACKENDS)
-    parser.add_argument("--backend", metavar="B", help=f"one of {names}; default: the fastest installed")
+    parser.add_argument(
+        "--backend",
+        metavar="B",
+        choices=list(backends.BACKENDS),
+        help=f"{names}; default: the first of these that is installed and can run the model",
+    )
 
 
 def size(text: str) -> tuple[int, int]:
     """Parse ``HxW`` in pixels, for use as an argument's type."""
     match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", text)
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size: give height x width in pixels, such as 512x1024")
+        raise argparse.ArgumentTypeError(f"{text!r} must be a height and a width in pixels, such as 512x1024")
     return int(match[1]), int(match[2])
 
 
@@ -72,6 +71,19 @@ def positive(text: str) -> int:
     return whole(1)(text)
 
 
+def some_of(names: Sequence[str], none: bool = False) -> Callable[[str], tuple[str, ...]]:
+    """Return an argument's type: some of ``names``, separated by commas; or the word none, if ``none`` is set."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        chosen = () if none and text == "none" else tuple(dict.fromkeys(text.split(",")))
+        for each in chosen:
+            if each not in names:
+                raise argparse.ArgumentTypeError(no_such(each, names))
+        return chosen
+
+    return parse
+
+
 def missing_companion(option: str, companion: str) -> InputError:
     """Return the error for an option that was given without the option to which it belongs.
 
@@ -80,6 +92,10 @@ def missing_companion(option: str, companion: str) -> InputError:
         companion: The missing option, such as "--save-errors DIR".
     """
     return InputError(f"{option} was given without {companion}: add {companion}, or leave out {option}")
+
+
+class _WrongUsage(PemError):  # noqa: N818  # its name says what is wrong
+    """Options that contradict each other."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -111,15 +127,21 @@ def run(
         arguments: The command-line arguments; ``sys.argv[1:]`` if None.
 
     Returns:
-        The exit code: 0 for success, 1 for an error, 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP. Wrong usage exits
-        with 2 within argparse.
+        The exit code: 0 for success, 1 for an error, 2 for options that contradict each other, 130 for Ctrl-C, 143 for
+        SIGTERM, 129 for SIGHUP. Arguments that cannot be parsed exit with 2 within argparse.
     """
     leave_no_folders()
     with output.streams() as standard_output:
-        options = parser.parse_args(arguments)
-        code = _run_until_asked_to_end(
-            parser.prog, lambda: action(read(options)), as_json=options.json, debug=options.debug
-        )
+        options = parser.read(arguments)
+
+        def act() -> JsonObject:
+            try:
+                request = read(options)
+            except PemError as error:
+                raise _WrongUsage(str(error)) from error
+            return action(request)
+
+        code = _run_until_asked_to_end(parser.prog, act, as_json=options.json, debug=options.debug)
         standard_output.flush()
         if standard_output.failure is not None:
             reason = standard_output.failure.strerror or standard_output.failure
@@ -137,6 +159,18 @@ def say(program: str, text: str) -> None:
     if signals.must_stop():
         raise signals.AskedToEnd
     output.complain(program, text)
+
+
+def tell_of_toys(program: str, classes: Sequence[Label]) -> None:
+    """Say what a model has learned whose classes are those of toy streets, as the model of the package has."""
+    from pem_edge.runtime.datasets.toy_streets.classes import are_of_toys
+
+    if are_of_toys(classes):
+        say(
+            program,
+            "this model has learned generated toy streets, such as demo:street, and nothing of photographs: pem-export "
+            "--list shows public weights that have",
+        )
 
 
 def _run_until_asked_to_end(program: str, act: Callable[[], JsonObject], *, as_json: bool, debug: bool) -> int:
@@ -160,7 +194,7 @@ def _run(program: str, act: Callable[[], JsonObject], *, as_json: bool, debug: b
         if debug:
             traceback.print_exc()
         output.complain(program, _one_line(error))
-        return FAILURE
+        return USAGE if isinstance(error, _WrongUsage) else FAILURE
     return _print_report(program, report, as_json=as_json)
 
 
