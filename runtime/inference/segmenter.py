@@ -136,6 +136,13 @@ class Segmenter:
         """Free the backend. Later calls raise BackendError."""
         self.backend.close()
 
+    def __repr__(self) -> str:
+        spec = self.manifest.input
+        sides = ((spec.dynamic_height, spec.height), (spec.dynamic_width, spec.width))
+        size = "x".join(f"{varies.least}-{varies.most}" if varies else str(fixed) for varies, fixed in sides)
+        about = f"{self.manifest.variant}, {self.backend.name}, {size}, {self.task}"
+        return f"<Segmenter {str(self.backend.artifact.model)!r}: {about}>"
+
     def __reduce__(self) -> tuple[type[Segmenter], tuple[SegmenterBackend, Thresholds, Task]]:
         return type(self), (self.backend, self.thresholds, self.task)
 

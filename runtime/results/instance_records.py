@@ -9,7 +9,7 @@ from pem_edge.runtime.results.segments import Instance
 from pem_edge.runtime.versioned_json import JsonObject
 
 
-def of(instances: Sequence[Instance], image_id: str, file_name: str) -> list[JsonObject]:
+def of(instances: Sequence[Instance], image_id: int | str, file_name: str) -> list[JsonObject]:
     """Return a record of each instance. COCO's have neither "file_name" nor "label", but readers ignore them.
 
     Args:

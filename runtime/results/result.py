@@ -16,8 +16,10 @@ from pem_edge.runtime import files
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Task
+from pem_edge.runtime.errors import PemError
 from pem_edge.runtime.outside.printable import printable
 from pem_edge.runtime.results import coco_format, drawing, instance_records, png, regions
+from pem_edge.runtime.results.exchange import Exchange
 from pem_edge.runtime.results.regions import Regions
 from pem_edge.runtime.results.segments import Instance, Segment
 from pem_edge.runtime.sources.names import usable
@@ -27,8 +29,8 @@ Logits = NDArray[np.floating]
 _CLASSES_IN_A_BYTE = 256
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Result:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Result(Exchange):
     """The segmentation of one image, at the image's size. It can be pickled, with the model's outputs.
 
     Attributes:
@@ -150,8 +152,15 @@ class Result:
         return regions.of_instances(self.confident_instances, self.panoptic.shape)
 
     def __getstate__(self) -> dict[str, object]:
-        """Return what is pickled: all attributes, and instead of the function ``outputs`` what it returns."""
-        return vars(self) | {"outputs": _Kept(*self.outputs())}
+        """Return what is pickled: all attributes, and instead of the function ``outputs`` what it returns.
+
+        If it cannot return them any more, as the segmenter on a GPU is closed, the copy raises its error in turn.
+        """
+        try:
+            outputs: Callable[[], tuple[Logits, Logits]] = _Kept(*self.outputs())
+        except PemError as error:
+            outputs = _Lost(error)
+        return vars(self) | {"outputs": outputs}
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,3 +172,13 @@ class _Kept:
 
     def __call__(self) -> tuple[Logits, Logits]:
         return self.logits, self.masks
+
+
+@dataclass(frozen=True, eq=False)
+class _Lost:
+    """A function that raises an error, and that can be pickled."""
+
+    error: PemError
+
+    def __call__(self) -> tuple[Logits, Logits]:
+        raise self.error

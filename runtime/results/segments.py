@@ -17,7 +17,7 @@ Box = tuple[int, int, int, int]
 """Bounding box (x, y, width, height) in pixels, as in COCO."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Segment:
     """A region of a panoptic map.
 
@@ -39,8 +39,11 @@ class Segment:
     area: int
     bbox: Box
 
+    def __repr__(self) -> str:
+        return f"<Segment {self.id}: {self.label!r}, score {self.score:.2f}, area {self.area}, bbox {self.bbox}>"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Instance:
     """A scored mask of one object. Instances of an image may overlap.
 
@@ -65,6 +68,10 @@ class Instance:
     def bbox(self) -> Box:
         """Bounding box (x, y, width, height) of the mask in pixels, as in COCO; four zeros if it has no pixels."""
         return bounding_box(self.mask)
+
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.mask.shape))
+        return f"<Instance {self.label!r}, score {self.score:.2f}, area {self.area}, bbox {self.bbox}, mask {size}>"
 
 
 def bounding_box(mask: NDArray[np.bool_]) -> Box:
