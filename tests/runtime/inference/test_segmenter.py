@@ -377,3 +377,35 @@ def test_a_model_that_overflows_is_named(build: Callable[..., Path], flag: NDArr
 
     with runtime.load(build(rewrite=overflow)) as segmenter, pytest.raises(BackendError, match=r"tiny.onnx.*NaN"):
         segmenter(flag)
+
+
+@pytest.mark.parametrize(
+    ("spec", "size"), [(InputSpec(64, 96), "64x96"), (InputSpec(64, 96, dynamic_width=SIDES), "64x32-96")]
+)
+def test_a_segmenter_in_one_line(build: Callable[..., Path], spec: InputSpec, size: str) -> None:
+    path = build(spec)
+    with runtime.load(path, "onnxruntime") as segmenter:
+        assert repr(segmenter) == f"<Segmenter {str(path)!r}: tiny, onnxruntime, {size}, panoptic>"
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_segmenter_that_is_closed_while_it_is_used(tiny: Path, flag: NDArray[np.uint8], backend: str) -> None:
+    for _ in range(5):
+        segmenter = runtime.load(tiny, backend, threads=1)
+        ends: list[str] = []
+
+        def work(segmenter: runtime.Segmenter = segmenter, ends: list[str] = ends) -> None:
+            try:
+                while True:
+                    segmenter([flag] * 3)
+            except BackendError as error:
+                ends.append(str(error))
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        segmenter(flag)
+        segmenter.close()
+        for thread in threads:
+            thread.join(60)
+        assert ends == [f"the backend of {tiny} is closed: load the model again"] * 4
