@@ -34,7 +34,7 @@ __all__ = [
     "statistics",
 ]
 
-__getattr__ = lazy_names.importer(
+__getattr__, __dir__ = lazy_names.importer(
     __name__,
     {
         "METHOD": "activations.ranges",

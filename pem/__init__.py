@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PEM", "VARIANTS", "MaskClassifier", "Variant", "build", "load", "save"]
 
-__getattr__ = lazy_names.importer(
+__getattr__, __dir__ = lazy_names.importer(
     __name__,
     {
         "MaskClassifier": "model",

@@ -37,7 +37,7 @@ __all__ = [
     "runtime",
 ]
 
-__getattr__ = lazy_names.importer(
+__getattr__, __dir__ = lazy_names.importer(
     __name__,
     {
         "Instance": "runtime",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pem_edge.runtime import lazy_names
 
 if TYPE_CHECKING:
-    from pem_edge.runtime import backends
+    from pem_edge.runtime import backends, images
     from pem_edge.runtime.artifacts import labels
     from pem_edge.runtime.errors import PemError
     from pem_edge.runtime.evaluation import metrics
@@ -29,13 +29,14 @@ __all__ = [
     "Segmenter",
     "backends",
     "drawing",
+    "images",
     "labels",
     "load",
     "metrics",
     "postprocess",
 ]
 
-__getattr__ = lazy_names.importer(
+__getattr__, __dir__ = lazy_names.importer(
     __name__,
     {
         "Instance": "results.segments",
@@ -45,6 +46,7 @@ __getattr__ = lazy_names.importer(
         "Segmenter": "inference.segmenter",
         "backends": ".backends",
         "drawing": ".results.drawing",
+        "images": ".images",
         "labels": ".artifacts.labels",
         "load": "loading",
         "metrics": ".evaluation.metrics",

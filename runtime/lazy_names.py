@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 
 
-def importer(package: str, names: Mapping[str, str]) -> Callable[[str], object]:
+def importer(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """Return a module-level ``__getattr__`` (PEP 562) that imports a package's public names on first use.
+
+    Example:
+        __getattr__, __dir__ = lazy_names.importer(__name__, {"Segment": "results.segments"})
 
     Args:
         package: The package's ``__name__``.
         names: The module that defines each public name, relative to the package. For a public module, "." and the
             module.
+
+    Returns:
+        The function, and a ``__dir__`` that lists these names, so that shells and notebooks complete them.
     """
 
     def get(name: str) -> object:
@@ -23,4 +30,8 @@ def importer(package: str, names: Mapping[str, str]) -> Callable[[str], object]:
             return import_module(f"{package}{module}")
         return getattr(import_module(f"{package}.{module}"), name)
 
-    return get
+    def list_names() -> list[str]:
+        special = (name for name in vars(sys.modules[package]) if name.startswith("__"))
+        return sorted({*names, *special})
+
+    return get, list_names

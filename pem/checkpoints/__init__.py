@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from pem_edge.pem.array_inputs import take_arrays
 from pem_edge.pem.checkpoints import names
 from pem_edge.pem.checkpoints.description import Description
 from pem_edge.pem.checkpoints.descriptions import describe, transformers_config
@@ -76,6 +77,14 @@ def load(
 ) -> MaskClassifier:
     """Load a trained model.
 
+    Example:
+        >>> import numpy as np
+        >>> from pem_edge import pem
+        >>> model = pem.load("demo")
+        >>> logits, masks = model(np.zeros((256, 512, 3), np.uint8))
+        >>> tuple(logits.shape), tuple(masks.shape)
+        ((1, 50, 20), (1, 50, 64, 128))
+
     The variant and the numbers of classes, queries and layers are read from the names and shapes of the tensors.
 
     Args:
@@ -87,13 +96,15 @@ def load(
         part: The name of one of several sets of weights in a file, such as "model_ema"; None for the usual one.
 
     Returns:
-        The model with its weights in single precision, on the CPU, in evaluation mode.
+        The model with its weights in single precision, on the CPU, in evaluation mode. It takes tensors and arrays of
+        NumPy, uint8 RGB (N, H, W, 3) or (H, W, 3), H and W multiples of its ``multiple_of``, and raises InputError for
+        others; it returns class logits (N, Q, K+1) and mask logits (N, Q, H/4, W/4).
 
     Raises:
         CheckpointError: If the checkpoint is missing, damaged or of another format, contains code, or does not fit any
             variant: a tensor is missing, unexpected, of the wrong shape, or not finite.
     """
-    return open_checkpoint(source, say, revision=revision, part=part, asks=()).model
+    return take_arrays(open_checkpoint(source, say, revision=revision, part=part, asks=()).model)
 
 
 def open_checkpoint(

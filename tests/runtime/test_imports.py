@@ -72,3 +72,13 @@ def test_the_package_offers_the_same_names_and_its_rooms() -> None:
 def test_unknown_names_are_attribute_errors() -> None:
     assert python("import pem_edge; print(hasattr(pem_edge, 'segment'))").split() == ["False"]
     assert python("from pem_edge import runtime; print(hasattr(runtime, 'segment'))").split() == ["False"]
+
+
+def test_shells_complete_public_names_which_are_not_imported_for_that() -> None:
+    code = (
+        "import sys, pem_edge; from pem_edge import calibration, pem, runtime; "
+        "rooms = pem_edge, runtime, pem, calibration; "
+        "print(*(set(room.__all__) - set(dir(room)) for room in rooms), 'annotations' in dir(pem_edge)); "
+        "print('numpy' in sys.modules, 'torch' in sys.modules)"
+    )
+    assert python(code).split() == ["set()"] * 4 + ["False"] * 3
