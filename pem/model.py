@@ -40,10 +40,15 @@ class Normalization(nn.Module):
 class MaskClassifier(nn.Module):
     """A model whose queries each predict a class and a mask (Cheng et al., "MaskFormer", NeurIPS 2021).
 
-    Use `build` for an untrained model and `load` for a trained one::
+    Use `build` for an untrained model and `load` for a trained one.
 
-        model = pem.load("model_final.pth")
-        logits, masks = model(images)  # uint8 RGB (N, H, W, 3)
+    Example:
+        >>> import torch
+        >>> from pem_edge import pem
+        >>> model = pem.load("demo")
+        >>> logits, masks = model(torch.zeros(1, 256, 512, 3, dtype=torch.uint8))
+        >>> model.num_classes, model.multiple_of
+        (15, 32)
 
     Attributes:
         variant: Name of the variant, as in `VARIANTS`.

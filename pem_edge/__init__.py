@@ -1,10 +1,11 @@
 """Training, exporting, verifying and running PEM models for panoptic segmentation.
 
 Example:
-    import pem_edge
-
-    segmenter = pem_edge.load("out/pem-stdc1.onnx")
-    result = segmenter("street.jpg")
+    >>> import pem_edge
+    >>> segmenter = pem_edge.load("demo")  # or a model file, such as "out/pem-stdc1.onnx"
+    >>> result = segmenter("demo:street")  # or an image, such as "street.jpg"
+    >>> "car" in {segment.label for segment in result.segments}
+    True
 
 Modules are imported on first use, so that ``import pem_edge`` is fast.
 

@@ -1,6 +1,11 @@
 """Running exported models: an image in, a panoptic result out. This package never imports torch.
 
 Public names are imported on first use, so that importing this package is fast.
+
+Example:
+    >>> from pem_edge import runtime
+    >>> with runtime.load("demo") as segmenter:
+    ...     result = segmenter("demo:street")
 """
 
 from __future__ import annotations

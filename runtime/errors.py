@@ -20,7 +20,16 @@ from __future__ import annotations
 
 
 class PemError(Exception):
-    """Base class of the errors that a user can cause, as opposed to bugs."""
+    """Base class of the errors that a user can cause, as opposed to bugs.
+
+    Example:
+        >>> import pem_edge
+        >>> try:
+        ...     pem_edge.load("demo")("missing.jpg")
+        ... except pem_edge.PemError as error:
+        ...     print(error)
+        missing.jpg does not exist, expected an image (JPEG, PNG, WEBP, TIFF, BMP, PPM, GIF): give another file
+    """
 
     def __str__(self) -> str:
         """Return the message as one line, whatever names and foreign messages are in it."""

@@ -27,8 +27,11 @@ def load(
     """Load an exported model.
 
     Example:
-        >>> with pem_edge.load("out/pem-stdc1.onnx") as segmenter:
-        ...     result = segmenter("street.jpg")
+        >>> import pem_edge
+        >>> segmenter = pem_edge.load("demo")  # or a model file, such as "out/pem-stdc1.onnx"
+        >>> result = segmenter("demo:street")  # or an image, such as "street.jpg"
+        >>> with pem_edge.load("out/pem-stdc1.onnx", score_threshold=0.5) as segmenter:
+        ...     results = segmenter(["street.jpg", "crossing.jpg"])
 
     Args:
         path: The model file, or "demo" for the model that comes with the package.

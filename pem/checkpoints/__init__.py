@@ -83,7 +83,7 @@ def load(
         >>> model = pem.load("demo")
         >>> logits, masks = model(np.zeros((256, 512, 3), np.uint8))
         >>> tuple(logits.shape), tuple(masks.shape)
-        ((1, 50, 20), (1, 50, 64, 128))
+        ((1, 50, 16), (1, 50, 64, 128))
 
     The variant and the numbers of classes, queries and layers are read from the names and shapes of the tensors.
 
@@ -171,6 +171,12 @@ def save(
     half: bool = False,
 ) -> None:
     """Write the weights of ``model`` as ``.safetensors``.
+
+    Example:
+        >>> from pem_edge import pem
+        >>> pem.save(pem.load("demo"), "mine.safetensors", task="panoptic")
+        >>> pem.load("mine.safetensors").variant
+        'pem-nano'
 
     Args:
         model: The model.

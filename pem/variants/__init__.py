@@ -68,6 +68,12 @@ def build(
 ) -> MaskClassifier:
     """Return an untrained model.
 
+    Example:
+        >>> from pem_edge import pem
+        >>> model = pem.build("pem-nano", num_classes=19)
+        >>> model.num_queries, "pem-nano" in pem.VARIANTS
+        (50, True)
+
     Args:
         variant: Name of a variant in `VARIANTS`.
         num_classes: Number of classes, 1 or more, without "no object".

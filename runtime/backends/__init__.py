@@ -79,7 +79,14 @@ BACKENDS = {
 
 
 def available() -> list[str]:
-    """Return the names of the installed backends, fastest first, without importing them."""
+    """Return the names of the installed backends, fastest first, without importing them.
+
+    Example:
+        >>> import pem_edge
+        >>> from pem_edge.runtime import backends
+        >>> for name in backends.available_for(pem_edge.load("demo").backend.artifact):
+        ...     segmenter = pem_edge.load("demo", backend=name)
+    """
     return [name for name, row in BACKENDS.items() if _is_installed(row)]
 
 

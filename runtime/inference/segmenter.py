@@ -34,7 +34,16 @@ ImageT = TypeVar("ImageT", bound=Image)
 class Segmenter:
     """Segments images with a loaded artifact. Several threads may use it at the same time.
 
-    A ``with`` block closes the segmenter at its end. It can be pickled; another process loads the artifact again.
+    A ``with`` block closes the segmenter at its end. It can be pickled; another process loads the artifact again. A
+    forked process does so, too, when it uses the segmenter, unless that is on a GPU, which a fork cannot use.
+
+    Example:
+        >>> import pem_edge
+        >>> with pem_edge.load("demo") as segmenter:
+        ...     result = segmenter("street.jpg")
+        ...     results = segmenter(["street.jpg", open("crossing.jpg", "rb").read()])
+        >>> result.name, len(results)
+        ('street.jpg', 2)
 
     Attributes:
         manifest: The artifact's manifest.
@@ -114,6 +123,14 @@ class Segmenter:
         Consecutive images are decoded, segmented and merged at the same time, and only a few are in memory. For a live
         source, such as a camera or an address, the newest image is segmented next, and `Stream.dropped` counts the
         images that were skipped. On a GPU, it is taken while the image before it is segmented, so that the GPU is busy.
+
+        Example:
+            >>> import pem_edge
+            >>> segmenter = pem_edge.load("demo")
+            >>> with segmenter.stream("drive.mp4") as stream:
+            ...     names = [result.name for result in stream]
+            >>> len(names)
+            3
 
         Args:
             source: An argument of `runtime.sources.find`, or a `Source`.

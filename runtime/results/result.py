@@ -33,6 +33,16 @@ _CLASSES_IN_A_BYTE = 256
 class Result(Exchange):
     """The segmentation of one image, at the image's size. It can be pickled, with the model's outputs.
 
+    Example:
+        >>> import pem_edge
+        >>> result = pem_edge.load("demo")("demo:street")
+        >>> result.panoptic.shape, result.semantic.shape
+        ((512, 1024), (512, 1024))
+        >>> "car" in {segment.label for segment in result.segments if segment.isthing}
+        True
+        >>> paths = result.save("results")
+        >>> document = result.to_json()
+
     Attributes:
         image: The image, RGB uint8 (H, W, 3).
         panoptic: The segment id of every pixel, int32 (H, W); 0 is void.

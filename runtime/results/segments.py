@@ -21,6 +21,16 @@ Box = tuple[int, int, int, int]
 class Segment:
     """A region of a panoptic map.
 
+    Example:
+        >>> import pem_edge
+        >>> result = pem_edge.load("demo")("demo:street")
+        >>> largest = max(result.segments, key=lambda segment: segment.area)
+        >>> largest.label, largest.isthing
+        ('road', False)
+        >>> mask = result.panoptic == largest.id
+        >>> int(mask.sum()) == largest.area
+        True
+
     Attributes:
         id: The value of its pixels in the panoptic map, 1 and up.
         category_id: The index of its class, 0 to K-1.
@@ -46,6 +56,13 @@ class Segment:
 @dataclass(frozen=True, repr=False)
 class Instance:
     """A scored mask of one object. Instances of an image may overlap.
+
+    Example:
+        >>> import pem_edge
+        >>> result = pem_edge.load("demo")("demo:street")
+        >>> best = result.instances[0]
+        >>> best.label, best.mask.shape
+        ('car', (512, 1024))
 
     Attributes:
         category_id: The index of its class, 0 to K-1.

@@ -63,6 +63,12 @@ class _Document(msgspec.Struct):
 def load(source: str) -> tuple[Label, ...]:
     """Return the labels of a bundled set or of a JSON file.
 
+    Example:
+        >>> from pem_edge.runtime import labels
+        >>> classes = labels.load("cityscapes")
+        >>> len(classes), classes[0].name, classes[0].isthing
+        (19, 'road', False)
+
     Args:
         source: One of `BUNDLED`, or a file with COCO's ``categories``: the list itself, or an object with that key.
 

@@ -24,6 +24,14 @@ class MeanIoU:
 
     Pixels whose truth is ``ignore_value`` are not scored.
 
+    Example:
+        >>> import numpy as np
+        >>> from pem_edge.runtime import metrics
+        >>> mean = metrics.MeanIoU(num_classes=2)
+        >>> mean.update(np.array([[0, 1]]), np.array([[0, 0]]))
+        >>> mean.compute()["miou"]
+        25.0
+
     Args:
         num_classes: The number of classes, K.
         ignore_value: The value of unlabeled pixels, which must not be a class index.

@@ -48,11 +48,16 @@ class PanopticQuality:
     not counted as a false positive. If an image has several crowds of a class, the last one is used, as in COCO's API.
 
     Example:
-        >>> quality = PanopticQuality(things={1}, num_classes=2)
+        >>> import pem_edge
+        >>> from pem_edge.runtime import labels, metrics
+        >>> from pem_edge.runtime.datasets.toy_streets import ToyStreets
+        >>> segmenter, dataset = pem_edge.load("demo"), ToyStreets(2)
+        >>> quality = metrics.PanopticQuality(things=labels.things(dataset.labels), num_classes=len(dataset.labels))
         >>> for sample in dataset:
         ...     result = segmenter(sample.image)
-        ...     quality.update(result.panoptic, result.segments, sample.panoptic, sample.segments)
-        >>> quality.compute()["all"]["pq"]
+        ...     matching = quality.update(result.panoptic, result.segments, sample.panoptic, sample.segments)
+        >>> quality.compute()["all"]["pq"] > 20
+        True
 
     Args:
         things: The indices of the thing classes.

@@ -33,6 +33,16 @@ def instances(
     belongs to an instance if its mask logit is above 0. The score of an instance is its class probability times the
     mean mask probability of its pixels.
 
+    Example:
+        >>> import pem_edge
+        >>> from pem_edge.runtime import labels, postprocess
+        >>> result = pem_edge.load("demo")("demo:street")
+        >>> logits, masks = result.outputs()
+        >>> sizes = {"padded_size": (256, 512), "image_size": (256, 512), "output_size": (512, 1024)}
+        >>> found = postprocess.instances(logits, masks, **sizes, things=labels.things(result.labels))
+        >>> found[0].mask.shape
+        (512, 1024)
+
     Args:
         logits: Class logits before softmax, (Q, K+1), float32 or float16.
         masks: Mask logits before sigmoid, (Q, h, w), (h, w) a quarter of ``padded_size``, float32 or float16.

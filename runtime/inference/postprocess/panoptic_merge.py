@@ -41,6 +41,16 @@ def panoptic(
 ) -> tuple[NDArray[np.int32], list[Segment]]:
     """Merge queries into a panoptic map, as Mask2Former's ``panoptic_inference`` does.
 
+    Example:
+        >>> import pem_edge
+        >>> from pem_edge.runtime import labels, postprocess
+        >>> result = pem_edge.load("demo")("demo:street")
+        >>> logits, masks = result.outputs()
+        >>> sizes = {"padded_size": (256, 512), "image_size": (256, 512), "output_size": (512, 1024)}
+        >>> panoptic, segments = postprocess.panoptic(logits, masks, **sizes, things=labels.things(result.labels))
+        >>> panoptic.shape
+        (512, 1024)
+
     Args:
         logits: Class logits before softmax, (Q, K+1), float32 or float16.
         masks: Mask logits before sigmoid, (Q, h, w), (h, w) a quarter of ``padded_size``, float32 or float16.
@@ -79,6 +89,11 @@ def merge(
 
 def merging() -> Literal["compiled", "numpy"]:
     """Return the name of the implementation that merges in this process.
+
+    Example:
+        >>> from pem_edge.runtime import postprocess
+        >>> postprocess.merging() in ("compiled", "numpy")
+        True
 
     The compiled implementation is used if it was built and can be loaded, unless the environment variable
     PEM_EDGE_MERGE chooses one: "compiled" or "numpy". Both give the same results, except where rounding decides a tie.

@@ -28,6 +28,15 @@ def semantic(
 
     The score of a class at a pixel is the sum over all queries of class probability times mask probability.
 
+    Example:
+        >>> import pem_edge
+        >>> from pem_edge.runtime import postprocess
+        >>> result = pem_edge.load("demo")("demo:street")
+        >>> logits, masks = result.outputs()
+        >>> sizes = {"padded_size": (256, 512), "image_size": (256, 512), "output_size": (512, 1024)}
+        >>> postprocess.semantic(logits, masks, **sizes).shape
+        (512, 1024)
+
     Args:
         logits: Class logits before softmax, (Q, K+1), float32 or float16.
         masks: Mask logits before sigmoid, (Q, h, w), (h, w) a quarter of ``padded_size``, float32 or float16.

@@ -27,9 +27,12 @@ class Exchange:
         `panoptic`, for the task "semantic" "classes", for "instance" "instances", which are `confident_instances`.
 
         Example:
+            >>> import json
+            >>> import pem_edge
             >>> result = pem_edge.load("demo")("demo:street")
-            >>> json.loads(result.to_json())["segments"][0]["label"]
-            'road'
+            >>> document = json.loads(result.to_json())
+            >>> document["height"], document["task"], sorted(document["segments"][0])
+            (512, 'panoptic', ['area', 'bbox', 'category_id', 'id', 'isthing', 'label', 'score'])
 
         Args:
             task: What to list, see `regions`; None for the result's task.
@@ -46,6 +49,7 @@ class Exchange:
         result of COCO's stuff task for each class.
 
         Example:
+            >>> import pem_edge
             >>> result = pem_edge.load("demo")("demo:street")
             >>> [annotation] = result.to_coco(image_id=7)
             >>> annotation["image_id"], annotation["file_name"]
