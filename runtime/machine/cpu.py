@@ -7,8 +7,7 @@ import platform
 import re
 from pathlib import Path
 
-from pem_edge.runtime.benchmark.machine import readers
-from pem_edge.runtime.machine import cpu_quota
+from pem_edge.runtime.machine import cpu_quota, readers
 
 _ROOT = Path("/")
 
