@@ -17,6 +17,7 @@ from pem_edge.runtime import files
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.cli import console
 from pem_edge.runtime.errors import OutputError, TrainingError
+from pem_edge.runtime.installation import how_to_install
 from pem_edge.runtime.progress import Say
 from pem_edge.runtime.versioned_json import JsonObject
 
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train(request: TrainRequest) -> JsonObject:
     if find_spec("torch") is None:
-        raise TrainingError("training needs PyTorch, which is not installed: pip install 'pem-edge[train]'")
+        raise TrainingError(f"training needs PyTorch, which is not installed: {how_to_install('train')}")
     from pem_edge.pem.variants import VARIANTS  # here, so that wrong usage is reported before torch is imported
 
     if request.variant is not None and request.variant not in VARIANTS:

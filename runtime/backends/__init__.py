@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pem_edge.runtime.backends.settings import Settings
 from pem_edge.runtime.errors import BackendError, BrokenBackend
+from pem_edge.runtime.installation import how_to_install
 
 if TYPE_CHECKING:
     from pem_edge.runtime.artifacts.artifact import Artifact
@@ -167,7 +168,7 @@ def _require_installed(name: str) -> None:
     if name not in BACKENDS:
         raise BackendError(f"no backend is called {name!r}: choose one of {', '.join(BACKENDS)}")
     if name not in available():
-        raise BackendError(f"backend {name} is not installed: pip install 'pem-edge[{BACKENDS[name].extra}]'")
+        raise BackendError(f"backend {name} is not installed: {how_to_install(BACKENDS[name].extra)}")
 
 
 def _explain_refusal(candidates: list[str], artifact: Artifact) -> str:
@@ -177,8 +178,7 @@ def _explain_refusal(candidates: list[str], artifact: Artifact) -> str:
     if not set(of_target) & set(available()):
         extra = BACKENDS[usual[-1]].extra
         return (
-            f"{artifact.model} needs the backend {' or '.join(usual)}, which is not installed: "
-            f"pip install 'pem-edge[{extra}]'"
+            f"{artifact.model} needs the backend {' or '.join(usual)}, which is not installed: {how_to_install(extra)}"
         )
     if not set(of_target) & set(candidates):
         return (
