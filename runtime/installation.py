@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from contextlib import suppress
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -43,6 +43,11 @@ class _Source(msgspec.Struct):
         return self.url if self.vcs_info is None else f"{self.vcs_info.vcs}+{self.url}@{self.vcs_info.commit_id}"
 
 
+def version() -> str:
+    """Return this package's version."""
+    return str(import_module(PACKAGE.replace("-", "_")).__version__)
+
+
 def how_to_install(*extras: str) -> str:
     """Return the command that installs extras of this package, such as ``pip install '.[ort]'`` in a checkout.
 
@@ -57,6 +62,19 @@ def how_to_install(*extras: str) -> str:
         target = f"{PACKAGE}{chosen}" if source is None else f"{PACKAGE}{chosen} @ {source.address()}"
     editable = source is not None and source.is_editable() and source.path() == place
     return f"pip install {'-e ' if editable else ''}{shlex.quote(target)}"
+
+
+def origin() -> str:
+    """Return what this package was installed from, in words, such as "a folder, used in place: /home/me/pem-edge"."""
+    source, checkout = _recorded_source(), _checkout()
+    if checkout is not None:
+        return f"a folder, used in place: {checkout}"
+    if source is None:
+        return "a package index"
+    place = source.path()
+    if place is None:
+        return f"an address: {source.address()}"
+    return f"{'a wheel' if place.suffix == '.whl' else 'a folder'}: {place}"
 
 
 def _checkout() -> Path | None:

@@ -1,0 +1,68 @@
+"""This package, Python and the system."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from pem_edge.runtime.diagnosis.probing import Probe
+from pem_edge.runtime.diagnosis.schema import Finding, Findings
+from pem_edge.runtime.installation import origin, version
+
+
+def _package() -> Findings:
+    return {"pem_edge": Finding(name="pem-edge", value=f"{version()}, from {origin()}", status="ok")}
+
+
+def _commands() -> Findings:
+    """Return a finding if the commands that a shell runs are missing, or are those of another environment."""
+    command = shutil.which("pem-run")
+    here = Path(sys.executable).parent
+    if command is not None and Path(command).parent.resolve() == here.resolve():
+        return {}
+    found = "not on the PATH" if command is None else f"those of another environment ({Path(command).parent})"
+    cure = f"add {here} to PATH, or activate this environment"
+    return {"commands": Finding(name="commands", value=f"pem-run is {found}", status="warning", cure=cure)}
+
+
+def _python() -> Findings:
+    virtual = sys.prefix != sys.base_prefix
+    where = "in a virtual environment" if virtual else "in conda" if _in_conda() else "of the system"
+    value = f"{platform.python_version()} ({platform.python_implementation()}), {where}"
+    return {"python": Finding(name="Python", value=value, status="ok")}
+
+
+def _system() -> Findings:
+    library = " ".join(platform.libc_ver()).strip()
+    distribution = _distribution()
+    parts = [distribution, f"{platform.system()} {platform.release()}", platform.machine(), library]
+    return {"system": Finding(name="system", value=", ".join(filter(None, parts)))}
+
+
+def _container() -> Findings:
+    if not any(Path(mark).exists() for mark in ("/.dockerenv", "/run/.containerenv")):
+        return {}
+    return {"container": Finding(name="container", value="yes")}
+
+
+def _distribution() -> str:
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", "")
+    except OSError:
+        return ""
+
+
+def _in_conda() -> bool:
+    return (Path(sys.prefix) / "conda-meta").is_dir()
+
+
+PROBES: Mapping[str, Probe] = {
+    "pem_edge": _package,
+    "commands": _commands,
+    "python": _python,
+    "system": _system,
+    "container": _container,
+}
