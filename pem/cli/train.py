@@ -19,6 +19,7 @@ from pem_edge.runtime.cli import console
 from pem_edge.runtime.errors import OutputError, TrainingError
 from pem_edge.runtime.installation import how_to_install
 from pem_edge.runtime.progress import Say
+from pem_edge.runtime.suggestions import no_such
 from pem_edge.runtime.versioned_json import JsonObject
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def _train(request: TrainRequest) -> JsonObject:
     from pem_edge.pem.variants import VARIANTS  # here, so that wrong usage is reported before torch is imported
 
     if request.variant is not None and request.variant not in VARIANTS:
-        raise TrainingError(f"no variant {request.variant!r}, expected one of {', '.join(VARIANTS)}")
+        raise TrainingError(f"--variant: {no_such(request.variant, VARIANTS)}")
     dataset = request.dataset.open()
     from pem_edge.pem.training import progress
     from pem_edge.pem.training.processes import join_processes
