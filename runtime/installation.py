@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from contextlib import suppress
-from importlib import import_module, metadata
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -41,11 +41,6 @@ class _Source(msgspec.Struct):
     def address(self) -> str:
         """Return the address, as a requirement names it."""
         return self.url if self.vcs_info is None else f"{self.vcs_info.vcs}+{self.url}@{self.vcs_info.commit_id}"
-
-
-def version() -> str:
-    """Return this package's version."""
-    return str(import_module(PACKAGE.replace("-", "_")).__version__)
 
 
 def how_to_install(*extras: str) -> str:

@@ -20,7 +20,7 @@ class Requirement(NamedTuple):
 
     def is_met_by(self, version: str) -> bool:
         """Return whether ``version`` is within the limits; pre-releases count as the release."""
-        limits = re.findall(r"(>=|<|==)\s*([\d.]+\d)", self.versions)
+        limits = re.findall(r"(>=|<|==)\s*(\d[\d.]*)", self.versions)
         found = _numbers(version)
         meets = {
             ">=": lambda limit: found >= limit,

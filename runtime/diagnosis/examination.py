@@ -17,7 +17,7 @@ from pem_edge.runtime.diagnosis.sections import (
     surroundings,
 )
 from pem_edge.runtime.diagnosis.trials import backends
-from pem_edge.runtime.installation import version as installed_version
+from pem_edge.runtime.version import __version__
 
 _SECTIONS = {
     "installation": installation.PROBES,
@@ -38,7 +38,7 @@ def examine() -> Report:
     tried = backends.examine()
     errors = sums.errors(sections, tried)
     report = Report(
-        version=installed_version(),
+        version=__version__,
         sections=sections,
         backends=tried,
         ready=not errors,

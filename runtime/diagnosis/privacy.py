@@ -93,4 +93,5 @@ def _users() -> list[str]:
 def _hosts() -> list[str]:
     host = socket.gethostname()
     names = {host, host.partition(".")[0], os.environ.get("HOSTNAME", "")}
-    return [name for name in names if len(name) >= _SHORTEST_NAME and name not in ("localhost", *_SYSTEM_USERS)]
+    private = (name for name in names if len(name) >= _SHORTEST_NAME and name not in ("localhost", *_SYSTEM_USERS))
+    return sorted(private, key=len, reverse=True)  # the full name before the first part of it

@@ -11,13 +11,19 @@ import msgspec
 
 from pem_edge.runtime.cli import console, output
 from pem_edge.runtime.cli.doctor import text
+from pem_edge.runtime.cli.parser import Parser
 from pem_edge.runtime.diagnosis.examination import examine
 from pem_edge.runtime.versioned_json import JsonObject
 
 DESCRIPTION = (
-    "pem-doctor: say what is installed, which backends work on this machine, and what helps where they do not. "
-    "Exit code 0 if one works and nothing is broken."
+    "Say what is installed, which backends work on this machine, and what helps where they do not.\n\n"
+    "Exit code 0 if at least one backend works and nothing is broken, else 1. Names of users, hosts and home folders, "
+    "and the values of variables that may be secret, are left out, so that the output can be pasted in public."
 )
+_EXAMPLES = """\
+pem-doctor
+pem-doctor --json > report.json     # for a bug report
+"""
 _PROGRAM = "pem-doctor"
 
 
@@ -34,7 +40,7 @@ class DoctorRequest:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code. ``arguments`` defaults to ``sys.argv[1:]``."""
-    return console.run(console.Parser(prog=_PROGRAM, description=DESCRIPTION), _read, _run, arguments)
+    return console.run(Parser(_PROGRAM, description=DESCRIPTION, examples=_EXAMPLES), _read, _run, arguments)
 
 
 def _read(options: argparse.Namespace) -> DoctorRequest:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from pem_edge.runtime.diagnosis.probing import Probe
 from pem_edge.runtime.diagnosis.schema import Finding, Findings
-from pem_edge.runtime.installation import origin, version
+from pem_edge.runtime.installation import origin
+from pem_edge.runtime.version import __version__
 
 
 def _package() -> Findings:
-    return {"pem_edge": Finding(name="pem-edge", value=f"{version()}, from {origin()}", status="ok")}
+    return {"pem_edge": Finding(name="pem-edge", value=f"{__version__}, from {origin()}", status="ok")}
 
 
 def _commands() -> Findings:

@@ -6,9 +6,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from pem_edge.runtime.diagnosis import distributions, libraries
 from pem_edge.runtime.diagnosis.probing import Probe
-from pem_edge.runtime.diagnosis.schema import Finding, Findings, Status
+from pem_edge.runtime.diagnosis.schema import Finding, Findings
 from pem_edge.runtime.machine import jetson
 
 _SYSTEM_FOLDERS = ("/usr/lib/python3/dist-packages", "/usr/lib/python{version}/dist-packages")
@@ -33,11 +35,7 @@ def _imported() -> Findings:
 
 def _several() -> Findings:
     """Return a finding if several packages overwrote each other's files in the folder ``cv2``."""
-    found = {
-        name: version
-        for kind in ("opencv-python", "opencv-contrib-python")
-        for name, version in distributions.alike(kind).items()
-    }
+    found = distributions.alike("opencv-python") | distributions.alike("opencv-contrib-python")
     if len(found) < 2:
         return {}
     value = f"{' and '.join(f'{name} {version}' for name, version in found.items())} overwrite each other's files"
@@ -55,11 +53,11 @@ def _shadowed() -> Findings:
         return {}
     hurts = jetson.model() is not None and answer["GStreamer"].startswith("NO")
     value = f"the one in {system} is hidden by pip's" + (", which lacks JetPack's GStreamer" if hurts else "")
-    cure = f"for GStreamer, pip uninstall -y {_HEADLESS}, in an environment made with --system-site-packages"
-    status: Status = "warning" if hurts else "info"
-    return {
-        "opencv_system": Finding(name="OpenCV of the system", value=value, status=status, cure=cure if hurts else None)
-    }
+    found = Finding(name="OpenCV of the system", value=value)
+    if hurts:
+        cure = f"for GStreamer, pip uninstall -y {_HEADLESS}, in an environment made with --system-site-packages"
+        found = replace(found, status="warning", cure=cure)
+    return {"opencv_system": found}
 
 
 def _av() -> Findings:
