@@ -39,8 +39,8 @@ def ask(module: str, question: str, content: type[Content], seconds: float) -> A
     with _TURNS:
         try:
             ended = child_process.run_module(module, question, seconds)
-        except OSError as error:
-            return Answer(failure=f"no process can be started: {error.strerror or error}")
+        except (OSError, RuntimeError) as error:  # the system allows no more processes or threads
+            return Answer(failure=f"no process can be started: {error}")
     return _parse(ended, content)
 
 

@@ -14,6 +14,7 @@ from pem_edge.runtime.outside.quiet_imports import without_telemetry
 Facts = dict[str, str]
 
 _SECONDS = 20.0
+_BASE = ("numpy", "cv2", "PIL", "tqdm")
 _locks: dict[str, Lock] = {}
 
 
@@ -21,6 +22,11 @@ def ask(library: str) -> asking.Answer[Facts]:
     """Return what a library says of itself, a key of `QUESTIONS`, or why it cannot be imported. It is asked once."""
     with _locks.setdefault(library, Lock()):
         return _ask(library)
+
+
+def broken_base() -> str | None:
+    """Return the name of a library that is always needed and cannot be imported; None if all can."""
+    return next((name for name in _BASE if ask(name).content is None), None)
 
 
 @cache
@@ -49,12 +55,6 @@ def _opencv() -> Facts:
         "videos": names(registry.getStreamBackends()),
         "cameras": names(registry.getCameraBackends()),
     }
-
-
-def _onnxruntime() -> Facts:
-    import onnxruntime
-
-    return {**_module("onnxruntime"), "providers": ", ".join(onnxruntime.get_available_providers())}
 
 
 def _openvino() -> Facts:
@@ -92,9 +92,8 @@ def _plugin() -> Facts:
 
 
 QUESTIONS: Mapping[str, Callable[[], Facts]] = {
-    **{name: partial(_module, name) for name in ("numpy", "PIL", "tqdm", "tensorrt", "tensorrt_rtx")},
+    **{name: partial(_module, name) for name in ("numpy", "PIL", "tqdm", "onnxruntime", "tensorrt", "tensorrt_rtx")},
     "cv2": _opencv,
-    "onnxruntime": _onnxruntime,
     "openvino": _openvino,
     "cuda": _cuda,
     "av": _av,

@@ -33,11 +33,15 @@ class _Running:
         self._key, self._probe = key, probe
         self._found = self._failure("it did not answer in time")
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # the system allows no more threads
+            self._run()
 
     def result(self, deadline: float) -> Findings:
         """Return what was found, or that nothing was; ``deadline`` is a time of `time.monotonic`."""
-        self._thread.join(max(0.0, deadline - time.monotonic()))
+        if self._thread.ident is not None:
+            self._thread.join(max(0.0, deadline - time.monotonic()))
         return self._found
 
     def _run(self) -> None:

@@ -11,31 +11,38 @@ from pem_edge.runtime.installation import how_to_install
 
 def errors(sections: Mapping[str, Findings], backends: Mapping[str, BackendFinding]) -> tuple[str, ...]:
     """Return what must be repaired, one line each, with the cure."""
-    return tuple(_errors(sections, backends))
+    found = _broken(sections, backends)
+    if not found and not any(_is_usable(backend) for backend in backends.values()):
+        return (f"no backend works here -> {how_to_install('ort')}",)
+    return found
 
 
-def _errors(sections: Mapping[str, Findings], backends: Mapping[str, BackendFinding]) -> Iterator[str]:
+def _broken(sections: Mapping[str, Findings], backends: Mapping[str, BackendFinding]) -> tuple[str, ...]:
+    return (*_broken_findings(sections), *_broken_backends(backends))
+
+
+def _broken_findings(sections: Mapping[str, Findings]) -> Iterator[str]:
     for findings in sections.values():
         for finding in findings.values():
             if finding.status == "broken":
-                yield f"{finding.name} {finding.value}" + (f": {finding.cure}" if finding.cure else "")
+                yield f"{finding.name}: {finding.value}" + (f" -> {finding.cure}" if finding.cure else "")
+
+
+def _broken_backends(backends: Mapping[str, BackendFinding]) -> Iterator[str]:
     for name, backend in backends.items():
         if backend.status == "broken":
-            yield f"backend {name} is {backend.value}: {backend.cure}"
-    if not any(_is_usable(backend) for backend in backends.values()):
-        yield f"no backend works here: {how_to_install('ort')}"
+            yield f"backend {name}: {backend.value} -> {backend.cure}"
 
 
 def verdict(sections: Mapping[str, Findings], backends: Mapping[str, BackendFinding]) -> str:
     """Return a sentence that says what this machine can run, and what it cannot."""
-    broken = len(errors(sections, backends))
-    runs = [*_models(backends), *_engines(backends)]
-    able = f"Ready to run {' and '.join(runs)}" if runs else "Not ready: no backend works"
-    missing = (
-        "" if any(_is_engine(name) and _is_usable(each) for name, each in backends.items()) else _no_engines(backends)
-    )
+    broken = len(_broken(sections, backends))
     repair = f"; to repair: {broken}, marked above" if broken else ""
-    return f"{able}{missing}{repair}."
+    engines = list(_engines(backends))
+    runs = [*_models(backends), *engines]
+    if runs:
+        return f"Ready to run {' and '.join(runs)}{'' if engines else _no_engines(backends)}{repair}."
+    return f"Not ready: no backend works{repair}" + ("." if broken else f" -> {how_to_install('ort')}")
 
 
 def _models(backends: Mapping[str, BackendFinding]) -> Iterator[str]:
@@ -55,9 +62,8 @@ def _engines(backends: Mapping[str, BackendFinding]) -> Iterator[str]:
 
 def _no_engines(backends: Mapping[str, BackendFinding]) -> str:
     there = any(_is_engine(name) and each.installed for name, each in backends.items())
-    return "; engines cannot run here: " + (
-        "no GPU can be used" if there else "neither TensorRT nor TensorRT-RTX is installed"
-    )
+    reason = "no GPU can be used" if there else "neither TensorRT nor TensorRT-RTX is installed"
+    return f"; engines cannot run here: {reason}"
 
 
 def _is_engine(name: str) -> bool:

@@ -18,6 +18,9 @@ def _compiler() -> Findings:
 
 
 def _merge() -> Findings:
+    if (missing := libraries.broken_base()) is not None:
+        value = f"not tried, as {missing} cannot be imported"
+        return {"merge": Finding(name="merge of masks", value=value, status="warning", cure="repair that first")}
     answer = libraries.ask("merge")
     if answer.content is None:
         value = f"cannot be used ({answer.failure})"

@@ -56,11 +56,9 @@ def _memory(root: Path = _ROOT) -> Findings:
     listed = re.search(r"^MemAvailable:\s+(\d+) kB$", readers.text(root / "proc/meminfo") or "", re.MULTILINE)
     if total is None or listed is None:
         return {"memory": Finding(name="memory", value="unknown: /proc/meminfo cannot be read")}
-    free = min(int(listed[1]) << 10, total)
-    limit = cpu.memory_limit(root)
-    limited = f", limited to {_gib(limit)} by the control group" if limit == total else ""
-    value = f"{_gib(free)} free of {_gib(total)}{limited}"
-    if free < _LITTLE_MEMORY:
+    free, limited = int(listed[1]) << 10, total == cpu.memory_limit(root)
+    value = f"{_gib(free)} free" + (f"; the control group allows {_gib(total)}" if limited else f" of {_gib(total)}")
+    if min(free, total) < _LITTLE_MEMORY:
         cure = "close other programs, or export a smaller size"
         return {"memory": Finding(name="memory", value=value, status="warning", cure=cure)}
     return {"memory": Finding(name="memory", value=value, status="ok")}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import sys
+import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,12 +22,12 @@ def _package() -> Findings:
 
 def _commands() -> Findings:
     """Return a finding if the commands that a shell runs are missing, or are those of another environment."""
-    command = shutil.which("pem-run")
-    here = Path(sys.executable).parent
-    if command is not None and Path(command).parent.resolve() == here.resolve():
+    command, scripts = shutil.which("pem-run"), Path(sysconfig.get_path("scripts"))
+    places = (scripts, Path(sys.argv[0]).parent, Path(sysconfig.get_path("scripts", f"{os.name}_user")))
+    if command is not None and Path(command).resolve().parent in [place.resolve() for place in places]:
         return {}
-    found = "not on the PATH" if command is None else f"those of another environment ({Path(command).parent})"
-    cure = f"add {here} to PATH, or activate this environment"
+    found = "not on the PATH" if command is None else f"that of another environment ({Path(command).parent})"
+    cure = f"add {scripts} to PATH, or activate this environment"
     return {"commands": Finding(name="commands", value=f"pem-run is {found}", status="warning", cure=cure)}
 
 

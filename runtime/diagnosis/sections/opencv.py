@@ -19,6 +19,9 @@ _HEADLESS = "opencv-python-headless"
 
 def _imported() -> Findings:
     answer = libraries.ask("cv2")
+    if answer.content is None and libraries.ask("numpy").content is None:
+        value = "cannot be imported, as NumPy cannot"
+        return {"opencv": Finding(name="OpenCV", value=value, status="warning", cure="repair that first")}
     if answer.content is None:
         value = f"cannot be imported ({answer.failure})"
         return {"opencv": Finding(name="OpenCV", value=value, status="broken", cure=_reinstall(answer.failure or ""))}

@@ -59,6 +59,9 @@ def _obstacle(name: str, row: Row) -> BackendFinding | None:
     if name not in backends.available():
         what = f"for {_FILES[row.target]}" if row.library is None else "for .onnx files on GPUs, by TensorRT"
         return BackendFinding(status="info", value=f"not installed; {what}", cure=onnxruntimes.how_to_add(row.extra))
+    if (missing := libraries.broken_base()) is not None:
+        value = f"installed; not tried, as {missing} cannot be imported"
+        return BackendFinding(status="warning", value=value, cure="repair that first", installed=True)
     answer = libraries.ask(row.needs) if row.needs in libraries.QUESTIONS else None
     if answer is not None and answer.content is None:
         value = f"installed, but cannot be imported ({answer.failure})"
@@ -97,7 +100,8 @@ def _judge(row: Row, answer: Answer[demo_run.Outcome], reference: _Reference | N
     right = outcome.correct >= _LEAST_CORRECT and (agreement is None or agreement >= _LEAST_AGREEMENT)
     like = "" if reference is None else f", {agreement:.1%} the same as {reference.name}"
     speed = f"{outcome.milliseconds:.0f} ms per image of 256x512 on the {outcome.device.upper()}"
-    value = f"{base.version}, {speed}; {outcome.correct:.1%} of pixels right (usual: 94%){like}"
+    rightly = f"{outcome.correct:.1%} of pixels right (expected: {_LEAST_CORRECT:.0%} or more)"
+    value = f"{base.version}, {speed}; {rightly}{like}"
     measured = replace(
         base,
         value=value,
@@ -115,10 +119,13 @@ def _judge(row: Row, answer: Answer[demo_run.Outcome], reference: _Reference | N
 
 def _remark(row: Row, outcome: demo_run.Outcome, value: str) -> dict[str, str]:
     """Return status, value and cure of a backend that works, perhaps not as well as it could."""
-    wasted = row.needs == "onnxruntime" and "onnxruntime-gpu" in distributions.installed() and outcome.device == "cpu"
-    if wasted and libraries.ask("cuda").content is not None:
-        remark = f"{value}; onnxruntime-gpu does not use the GPU: CUDA or cuDNN cannot be loaded"
-        return {"status": "warning", "value": remark, "cure": "pip install 'onnxruntime-gpu[cuda,cudnn]'"}
+    for_gpu = row.needs == "onnxruntime" and "onnxruntime-gpu" in distributions.installed()
+    if for_gpu and outcome.device == "cpu" and libraries.ask("cuda").content is not None:
+        overwritten = len(onnxruntimes.installed()) > 1
+        reason = "another onnxruntime overwrote it" if overwritten else "CUDA or cuDNN cannot be loaded"
+        cure = onnxruntimes.keep_one() if overwritten else "pip install 'onnxruntime-gpu[cuda,cudnn]'"
+        remark = f"{value}; onnxruntime-gpu does not use the GPU: {reason}"
+        return {"status": "warning", "value": remark, "cure": cure}
     version = _version(row) or ""
     for needed in distributions.requirements(row.extra):
         if distributions.normalized(row.needs) == needed.name and not needed.is_met_by(version):

@@ -53,7 +53,7 @@ def test_a_backend_that_crashes_while_it_runs_takes_nothing_down(library: Write)
     assert crashed.cure == "pip install --force-reinstall openvino"
     assert found["onnxruntime"].works is True
     (error,) = verdict.errors({}, found)
-    assert error.startswith("backend openvino is 2099.1.0, failed to run the demo model: crashed with signal 11")
+    assert error.startswith("backend openvino: 2099.1.0, failed to run the demo model: crashed with signal 11")
 
 
 def test_a_library_that_cannot_be_imported_is_not_tried(library: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,8 +97,8 @@ ABSENT = BackendFinding(status="info", value="not installed")
 
 def test_verdicts() -> None:
     nothing = dict.fromkeys(BACKENDS, ABSENT)
-    assert verdict.verdict({}, nothing).startswith("Not ready: no backend works; engines cannot run here")
-    assert verdict.errors({}, nothing)[0].startswith("no backend works here: pip install ")
+    assert verdict.verdict({}, nothing).startswith("Not ready: no backend works -> pip install ")
+    assert verdict.errors({}, nothing)[0].startswith("no backend works here -> pip install ")
     one = nothing | {"onnxruntime": WORKS}
     assert verdict.errors({}, one) == ()
     assert verdict.verdict({}, one) == (
@@ -116,5 +116,5 @@ def test_what_is_broken_is_counted_and_named() -> None:
     broken = Finding(name="NumPy", value="cannot be imported (x)", status="broken", cure="pip install numpy")
     found = dict.fromkeys(BACKENDS, ABSENT) | {"onnxruntime": WORKS}
     sections = {"packages": {"numpy": broken}}
-    assert verdict.errors(sections, found) == ("NumPy cannot be imported (x): pip install numpy",)
+    assert verdict.errors(sections, found) == ("NumPy: cannot be imported (x) -> pip install numpy",)
     assert verdict.verdict(sections, found).endswith("; to repair: 1, marked above.")

@@ -13,8 +13,8 @@ from pem_edge.runtime.outside import child_process
 
 def test_what_a_process_printed_and_how_it_ended() -> None:
     ended = child_process.run(["sh", "-c", "echo out; echo first >&2; echo last >&2; exit 3"], 30.0)
-    assert ended == (3, "out\n", "first\nlast\n")
     assert ended.reason == "exit code 3, last"
+    assert ended == (3, "out\n", "first\nlast\n")
 
 
 def test_signals_are_named() -> None:
