@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pem_edge.runtime.diagnosis.probing import Probe
 from pem_edge.runtime.diagnosis.schema import Finding, Findings
-from pem_edge.runtime.installation import origin
+from pem_edge.runtime.installation import how_to_install, origin
 from pem_edge.runtime.version import __version__
 
 
@@ -22,12 +22,14 @@ def _package() -> Findings:
 
 def _commands() -> Findings:
     """Return a finding if the commands that a shell runs are missing, or are those of another environment."""
-    command, scripts = shutil.which("pem-run"), Path(sysconfig.get_path("scripts"))
-    places = (scripts, Path(sys.argv[0]).parent, Path(sysconfig.get_path("scripts", f"{os.name}_user")))
+    command = shutil.which("pem-run")
+    folders = (sysconfig.get_path("scripts"), sysconfig.get_path("scripts", f"{os.name}_user"))
+    places = [*map(Path, folders), Path(sys.argv[0]).parent]
     if command is not None and Path(command).resolve().parent in [place.resolve() for place in places]:
         return {}
+    there = next((place for place in places if (place / "pem-run").exists()), None)
     found = "not on the PATH" if command is None else f"that of another environment ({Path(command).parent})"
-    cure = f"add {scripts} to PATH, or activate this environment"
+    cure = how_to_install("ort") if there is None else f"add {there} to PATH, or activate its environment"
     return {"commands": Finding(name="commands", value=f"pem-run is {found}", status="warning", cure=cure)}
 
 
