@@ -19,6 +19,7 @@ from pem_edge import pem, runtime
 from pem_edge.export.cli.export import main
 from pem_edge.export.cli.options import INT8
 from pem_edge.export.graph.int8_removal import remove_int8
+from pem_edge.export.int8.calibration_images import open_images
 from pem_edge.export.int8.quantize import Quantizer
 from pem_edge.export.int8.settings import Calibration
 from pem_edge.pem import checkpoints
@@ -105,7 +106,9 @@ def cost_of_demo(source: str, remarks: list[str], **fields: Any) -> Quantization
     """Return what the manifest of the demo in INT8, with other ``fields``, says once it was written and read."""
     demo = artifact.read(artifact.DEMO)
     manifest, graph = msgspec.structs.replace(demo.manifest, **fields), onnx.load(demo.model)
-    _, found = Quantizer(graph, manifest, Calibration(source, "cpu", max_drop=50), remarks.append).quantize(graph)
+    settings = Calibration(source, "cpu", max_drop=50)
+    images = open_images(settings, manifest.input, manifest.classes, manifest.task, remarks.append)
+    _, found = Quantizer(graph, manifest, images, remarks.append).quantize(graph)
     return msgspec.json.decode(msgspec.json.encode(found), type=Quantization)
 
 

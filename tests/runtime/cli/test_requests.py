@@ -80,7 +80,7 @@ def test_an_option_needs_the_one_it_belongs_to(
 def test_commands_refuse_it_in_one_line_even_if_the_value_is_the_default(
     main: Callable[[list[str]], int], arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(arguments) == 1
+    assert main(arguments) == 2
     captured = capsys.readouterr()
     assert (captured.out, captured.err.count("\n")) == ("", 1)
     assert f"{arguments[-2]} {arguments[-1]} was given without --" in captured.err

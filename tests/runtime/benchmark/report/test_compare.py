@@ -204,4 +204,4 @@ def test_a_stage_that_is_not_there(capsys: Capture, tmp_path: Path) -> None:
     report = made_up.report(1)
     code, _, err = compared(capsys, tmp_path, report, report, "--fail-if-slower", "5%", "--stage", "nap")
     assert code == 1
-    assert "has no stage 'nap' in both reports: choose one of decode, preprocess, inference, postprocess, total" in err
+    assert "in both reports, there is no 'nap': choose from decode, preprocess, inference, postprocess, total" in err
