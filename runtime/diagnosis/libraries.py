@@ -51,7 +51,7 @@ def _opencv() -> Facts:
 
     return {
         **_module("cv2"),
-        **{key: built.get(key, "NO") for key in ("GStreamer", "FFMPEG", "GUI", "v4l/v4l2")},
+        **{key: built.get(key, "NO") for key in ("GStreamer", "GUI")},
         "videos": names(registry.getStreamBackends()),
         "cameras": names(registry.getCameraBackends()),
     }

@@ -58,7 +58,7 @@ def _obstacle(name: str, row: Row) -> BackendFinding | None:
     """Return why a backend is not tried; None if it is to be."""
     if name not in backends.available():
         what = f"for {_FILES[row.target]}" if row.library is None else "for .onnx files on GPUs, by TensorRT"
-        return BackendFinding(status="info", value=f"not installed; {what}", cure=onnxruntimes.how_to_add(row.extra))
+        return BackendFinding(status="info", value=f"not installed; {what}", cure=_how_to_add(row))
     if (missing := libraries.broken_base()) is not None:
         value = f"installed; not tried, as {missing} cannot be imported"
         return BackendFinding(status="warning", value=value, cure="repair that first", installed=True)
@@ -73,6 +73,12 @@ def _obstacle(name: str, row: Row) -> BackendFinding | None:
     return None if row.target == "onnx" else _engines(row, version)
 
 
+def _how_to_add(row: Row) -> str:
+    """Return the command that installs a backend; TensorRT itself is no package that pip finds by itself."""
+    command = onnxruntimes.how_to_add(row.extra)
+    return command if row.target != "trt" else f"{command}, beside JetPack's or NVIDIA's TensorRT: docs/tensorrt.md"
+
+
 def _engines(row: Row, version: str | None) -> BackendFinding:
     """Return whether engines can run here; none comes with the package, as each is for one kind of GPU."""
     if "cuda-bindings" not in distributions.installed():
@@ -85,7 +91,8 @@ def _engines(row: Row, version: str | None) -> BackendFinding:
         value = f"{version} can be imported, but {_reason(cuda.failure)}"
         return BackendFinding(status="info", value=value, installed=True, version=version)
     value = f"{version}, {cuda.content['gpu']} of compute capability {cuda.content['compute_capability']}; not tried"
-    cure = f"to try it, pem-export --weights demo --to {row.target} -o out, then pem-run on what that wrote"
+    build = f"pem-export --weights demo --to {row.target} -o out"
+    cure = f"to try it, {build} && pem-run out/pem-nano.engine demo:street --verify"
     return BackendFinding(status="ok", value=value, cure=cure, installed=True, version=version, device="gpu")
 
 
@@ -96,25 +103,28 @@ def _judge(row: Row, answer: Answer[demo_run.Outcome], reference: _Reference | N
     if outcome is None or answer.failure is not None:
         value = f"{base.version}, failed to run the demo model: {answer.failure}"
         return replace(base, value=value, cure=_reinstall(row))
+    measured = _measured(base, outcome, reference)
+    differs = measured.agreement is not None and measured.agreement < _LEAST_AGREEMENT
+    if differs or outcome.correct < _LEAST_CORRECT:
+        value = f"{measured.value}: it computes something else"
+        return replace(measured, value=value, cure="report this, with pem-doctor --json")
+    return replace(measured, works=True, **_remark(row, outcome, measured.value))
+
+
+def _measured(base: BackendFinding, outcome: demo_run.Outcome, reference: _Reference | None) -> BackendFinding:
+    """Return ``base`` with the figures of a run, and a description of them."""
     agreement = None if reference is None else outcome.agreement(reference.outcome)
-    right = outcome.correct >= _LEAST_CORRECT and (agreement is None or agreement >= _LEAST_AGREEMENT)
-    like = "" if reference is None else f", {agreement:.1%} the same as {reference.name}"
     speed = f"{outcome.milliseconds:.0f} ms per image of 256x512 on the {outcome.device.upper()}"
-    rightly = f"{outcome.correct:.1%} of pixels right (expected: {_LEAST_CORRECT:.0%} or more)"
-    value = f"{base.version}, {speed}; {rightly}{like}"
-    measured = replace(
+    right = f"{outcome.correct:.1%} of pixels right (expected: {_LEAST_CORRECT:.0%} or more)"
+    like = "" if reference is None else f", {agreement:.1%} the same as {reference.name}"
+    return replace(
         base,
-        value=value,
+        value=f"{base.version}, {speed}; {right}{like}",
         device=outcome.device,
         milliseconds=outcome.milliseconds,
         correct=outcome.correct,
         agreement=agreement,
     )
-    if not right:
-        return replace(
-            measured, value=f"{value}: it computes something else", cure="report this, with pem-doctor --json"
-        )
-    return replace(measured, works=True, **_remark(row, outcome, value))
 
 
 def _remark(row: Row, outcome: demo_run.Outcome, value: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from pem_edge.runtime.backends import BACKENDS
-from pem_edge.runtime.diagnosis import verdict
+from pem_edge.runtime.diagnosis import libraries, verdict
 from pem_edge.runtime.diagnosis.asking import Answer
 from pem_edge.runtime.diagnosis.schema import BackendFinding, Finding
 from pem_edge.runtime.diagnosis.trials import backends, demo_run
@@ -25,6 +25,10 @@ class Core:
     def compile_model(self, *model):
         pass
 """
+
+
+WORKS = BackendFinding(status="ok", value="", installed=True, works=True, device="cpu", milliseconds=30.0)
+ABSENT = BackendFinding(status="info", value="not installed")
 
 
 def outcome(*classes: int, correct: float = 0.9) -> Outcome:
@@ -79,6 +83,38 @@ def test_engines_without_a_gpu_are_no_fault(monkeypatch: pytest.MonkeyPatch, lib
     assert "no NVIDIA GPU with a driver can be used here" in found.value
 
 
+GPU = {"gpu": "Orin", "compute_capability": "8.7", "driver": "12.6"}
+
+
+@pytest.fixture
+def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let CUDA find a GPU; everything else is asked as ever."""
+    ask = libraries.ask
+    monkeypatch.setattr(libraries, "ask", lambda name: Answer(content=GPU) if name == "cuda" else ask(name))
+
+
+@pytest.mark.usefixtures("on_a_gpu")
+def test_engines_on_a_gpu_are_ready_and_the_way_to_try_one_is_told(library: Write) -> None:
+    library("tensorrt", "__version__ = '10.3.0'")
+    found = dict(backends._untried())["tensorrt"]
+    assert (found.status, found.works, found.device) == ("ok", None, "gpu")
+    assert found.value == "10.3.0, Orin of compute capability 8.7; not tried"
+    assert (found.cure or "").startswith("to try it, pem-export --weights demo --to trt -o out && pem-run ")
+    assert verdict.verdict({}, dict.fromkeys(BACKENDS, ABSENT) | {"tensorrt": found}) == (
+        "Ready to run engines of tensorrt on the GPU."
+    )
+
+
+@pytest.mark.usefixtures("on_a_gpu")
+def test_a_gpu_that_onnxruntime_gpu_does_not_use_is_told(package: Write) -> None:
+    package("onnxruntime-gpu", "Metadata-Version: 2.1\nName: onnxruntime-gpu\nVersion: 1.25.0\n")
+    found = backends._judge(BACKENDS["onnxruntime"], Answer(content=outcome(1)), None)
+    assert (found.status, found.works) == ("warning", True)
+    assert "onnxruntime-gpu does not use the GPU: another onnxruntime overwrote it" in found.value
+    assert (found.cure or "").startswith("pip uninstall -y onnxruntime")
+    assert "ort-gpu" in (found.cure or "")
+
+
 def test_a_backend_that_computes_something_else_is_broken() -> None:
     row, reference = BACKENDS["openvino"], backends._Reference("onnxruntime", outcome(1, 1, 1, 2))
     same = backends._judge(row, Answer(content=outcome(1, 1, 1, 2)), reference)
@@ -89,10 +125,6 @@ def test_a_backend_that_computes_something_else_is_broken() -> None:
     assert (wrong.works, wrong.correct, wrong.status) == (False, 0.2, "broken")
     crashed_later = backends._judge(row, Answer(content=outcome(1), failure="at the end, crashed"), None)
     assert (crashed_later.works, crashed_later.status) == (False, "broken")
-
-
-WORKS = BackendFinding(status="ok", value="", installed=True, works=True, device="cpu", milliseconds=30.0)
-ABSENT = BackendFinding(status="info", value="not installed")
 
 
 def test_verdicts() -> None:
