@@ -26,6 +26,7 @@ OPTION_READERS = {
     ("runtime/cli/bench.py", "read"),
     ("runtime/cli/console.py", "run"),
     ("runtime/cli/dataset_options.py", "read"),
+    ("runtime/cli/doctor/__init__.py", "_read"),
     ("runtime/cli/eval.py", "_read"),
     ("runtime/cli/run_options.py", "read"),
 }
