@@ -92,7 +92,7 @@ def create(name: str | None, artifact: Artifact, settings: Settings | None = Non
     """Load an artifact.
 
     Args:
-        name: The backend to load it with, a key of `BACKENDS`; None for the first of `BACKENDS` that is installed and can run it.
+        name: The backend to load it with, a key of `BACKENDS`; None for the first that is installed and can run it.
         artifact: The model and its manifest.
         settings: How the backend may use the machine; None for the defaults.
 
