@@ -18,6 +18,7 @@ from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.outside.printable import printable
 from pem_edge.runtime.results import coco_format, drawing, instance_records, png, regions
+from pem_edge.runtime.results.drawing.continuity import Continuity
 from pem_edge.runtime.results.regions import Regions
 from pem_edge.runtime.results.segments import Instance, Segment
 from pem_edge.runtime.sources.names import usable
@@ -48,6 +49,8 @@ class Result:
             score.
         name: The path of the image, or its number in a video; empty if it came from an array.
         time: When the image is to be shown, in seconds since any moment of its video or stream; None for others.
+        continuity: What the frames of a video share, so that they are drawn alike; None for others. A pickled result
+            has one that has seen no frame.
     """
 
     image: NDArray[np.uint8]
@@ -63,6 +66,7 @@ class Result:
     compute_instances: Callable[[Logits, Logits, Geometry, Sequence[Label], float], list[Instance]]
     name: str = ""
     time: float | None = None
+    continuity: Continuity | None = None
 
     @cached_property
     def semantic(self) -> NDArray[np.int32]:
@@ -88,17 +92,38 @@ class Result:
         """
         task = task or self.task
         if task == "panoptic":
-            return Regions(self.panoptic, self.segments)
+            return self._segments
         return self._classes if task == "semantic" else self._visible_instances
 
-    def draw(self, task: Task | None = None) -> NDArray[np.uint8]:
-        """Return a drawing of the regions over the image with names and a legend, RGB uint8 (H, W, 3).
+    def draw(
+        self, task: Task | None = None, *, opacity: float = 0.5, labels: bool = True, legend: bool = True
+    ) -> NDArray[np.uint8]:
+        """Return a drawing of the regions over the image, RGB uint8 (H, W, 3), with a legend below that adds height.
+
+        The frames of a stream are drawn alike: instances keep their colors as long as they overlap from one frame to
+        the next, and the legend has the same height under all of them.
 
         Args:
             task: What to draw, see `regions`; None for the result's task.
+            opacity: How much the colors cover the image, 0 to 1.
+            labels: Whether to write the names and scores of regions.
+            legend: Whether to list the classes below the image, where there is room for it.
+
+        Raises:
+            ValueError: If the opacity is not between 0 and 1.
         """
         drawn = self.regions(task)
-        return drawing.draw(self.image, drawn.ids, drawn.segments, self.labels)
+        return drawing.draw(
+            self.image,
+            drawn.ids,
+            drawn.segments,
+            self.labels,
+            opacity=opacity,
+            names=labels,
+            legend=legend,
+            steady=self.continuity is not None,
+            numbers=None if self.continuity is None else self.continuity.numbers(task or self.task, drawn),
+        )
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> list[Path]:
         """Save the drawing and what fits the task, and return the two paths.
@@ -140,6 +165,10 @@ class Result:
             return coco_format.encode(self.panoptic)
         fits = len(self.labels) <= _CLASSES_IN_A_BYTE
         return self.semantic.astype(np.uint8) if fits else self.semantic.astype(np.uint16)
+
+    @cached_property
+    def _segments(self) -> Regions:
+        return Regions(self.panoptic, self.segments)
 
     @cached_property
     def _classes(self) -> Regions:
