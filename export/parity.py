@@ -19,6 +19,7 @@ from pem_edge.runtime.artifacts.manifest import InputSpec
 from pem_edge.runtime.artifacts.provenance import Difference, Parity, Tolerance
 from pem_edge.runtime.backends.base import Backend
 from pem_edge.runtime.errors import BrokenBackend, ExportError
+from pem_edge.runtime.installation import how_to_install
 from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say
 from pem_edge.runtime.verification.differences import TOLERANCES, Outputs, compare, is_within, judge
@@ -103,7 +104,7 @@ def require(parities: dict[str, Parity]) -> None:
     """Raise ExportError unless there is a backend, and every one passed, given the parity by backend."""
     if not parities:
         raise ExportError(
-            "no backend ran the graph, so that nothing proves it, and nothing was written: pip install 'pem-edge[ort]'"
+            f"no backend ran the graph, so that nothing proves it, and nothing was written: {how_to_install('ort')}"
         )
     for name, parity in parities.items():
         if not parity.passed:

@@ -17,12 +17,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pem_edge.runtime import lazy_names
+from pem_edge.runtime.version import __version__
 
 if TYPE_CHECKING:
     from pem_edge import calibration, export, pem, runtime
     from pem_edge.runtime import Instance, PemError, Result, Segment, Segmenter, load
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Instance",

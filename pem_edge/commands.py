@@ -1,5 +1,7 @@
 """The commands as functions, which import them only when called: Ctrl-C during the imports ends a command quietly."""
 
+# PYTHON_ARGCOMPLETE_OK: shells that complete any Python command look for these words here.
+
 from __future__ import annotations
 
 import signal

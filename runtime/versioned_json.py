@@ -60,7 +60,7 @@ class Schema(Generic[Content]):
             if version > self.version:
                 raise self.error(
                     f"{source} has {self.name} schema {version}, this pem-edge reads up to {self.version}: "
-                    "pip install --upgrade pem-edge"
+                    "install a newer pem-edge"
                 )
             return msgspec.json.decode(data, type=self.content)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

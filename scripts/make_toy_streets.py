@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from pem_edge.runtime import files
 from pem_edge.runtime.cli import console
+from pem_edge.runtime.cli.parser import Parser
 from pem_edge.runtime.datasets.dataset import Sample
 from pem_edge.runtime.datasets.toy_streets import LABELS, ToyStreets
 from pem_edge.runtime.results import coco_format
@@ -30,7 +31,7 @@ MAP, IMAGES, DOCUMENT = "panoptic", "images", "panoptic.json"
 
 
 def main() -> int:
-    parser = console.Parser(prog="make_toy_streets.py", description=__doc__)
+    parser = Parser("make_toy_streets.py", "[options]", __doc__ or "")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--images", type=_count, required=True, metavar="N", help="number of scenes")
     parser.add_argument("--size", type=console.size, default=(256, 512), metavar="HxW", help="default: 256x512")

@@ -28,6 +28,7 @@ from pem_edge.runtime.backends.tensorrt import plugins
 from pem_edge.runtime.cli import console, output, signals
 from pem_edge.runtime.errors import ExportError
 from pem_edge.runtime.files import make_folder, refuse_existing
+from pem_edge.runtime.installation import how_to_install
 from pem_edge.runtime.verification import verify as verification
 from pem_edge.runtime.versioned_json import JsonObject
 
@@ -98,7 +99,7 @@ def _from_checkpoint(request: GraphRequest) -> JsonObject:
     machine = None if request.to == "onnx" else prepare(request.to, request.settings)
     if find_spec("torch") is None:
         raise ExportError(
-            "checkpoints need PyTorch, which is not installed: pip install 'pem-edge[export]', or export to ONNX "
+            f"checkpoints need PyTorch, which is not installed: {how_to_install('export')}, or export to ONNX "
             "elsewhere and give that .onnx as --weights"
         )
     with ExitStack() as claims:

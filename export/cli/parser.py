@@ -14,23 +14,25 @@ from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.manifest import MAX_BATCH, TASKS, Thresholds
 from pem_edge.runtime.artifacts.sections import Placement, RangeMethod
 from pem_edge.runtime.cli import console
+from pem_edge.runtime.cli.parser import Parser
+
+_DESCRIPTION = "Turn a trained model into an artifact, and verify that it computes the same."
+_EXAMPLES = """
+pem-export --list                                              # public weights, and their licenses
+pem-export --weights tue-mps/coco_panoptic_eomt_small_640_2x --to onnx -o out
+pem-export --weights model_final.pth --to onnx --size 512x1024 -o out
+pem-export --weights model_final.pth --to trt --precision fp16 -o out
+pem-export --weights out/pem-stdc1-fp16.onnx --to trt          # on the machine where it will run
+pem-export --verify out/pem-stdc1-fp16.engine
+"""
 
 _PEBIBYTE = 1 << 50
 _FLAG: dict[str, Any] = {"action": "store_true", "default": None}  # Any: add_argument's keywords; None if not given
 
 
-def parser() -> console.Parser:
+def parser() -> Parser:
     """Return the parser of ``pem-export``. An option that is not given is None."""
-    parser = console.Parser(
-        prog="pem-export",
-        description="Turn a trained model into an artifact, and verify that it computes the same.",
-        epilog="examples:\n"
-        "  pem-export --weights tue-mps/coco_panoptic_eomt_small_640_2x --to onnx -o out\n"
-        "  pem-export --weights model_final.pth --to onnx --size 512x1024 -o out\n"
-        "  pem-export --weights model_final.pth --to trt --precision fp16 -o out\n"
-        "  pem-export --weights out/pem-stdc1-fp16.onnx --to trt     # on the machine where it will run\n"
-        "  pem-export --verify out/pem-stdc1-fp16.engine",
-    )
+    parser = Parser("pem-export", "--weights CHECKPOINT --to onnx|trt|trt-rtx [options]", _DESCRIPTION, _EXAMPLES)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--weights",
@@ -167,9 +169,7 @@ def _bytes(text: str) -> int:
     match = re.fullmatch(r"(\d{1,16})\s*([KMGT]?)(i?B)?", text, re.IGNORECASE)
     value = int(match[1]) << " KMGT".index(match[2].upper() or " ") * 10 if match else 0
     if not 0 < value < _PEBIBYTE:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not an amount of memory: give a number with a unit, such as 2G or 512M"
-        )
+        raise argparse.ArgumentTypeError(f"{text!r} must be an amount of memory, such as 2G or 512M")
     return value
 
 

@@ -17,7 +17,9 @@ from pem_edge.runtime import files
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.cli import console
 from pem_edge.runtime.errors import OutputError, TrainingError
+from pem_edge.runtime.installation import how_to_install
 from pem_edge.runtime.progress import Say
+from pem_edge.runtime.suggestions import no_such
 from pem_edge.runtime.versioned_json import JsonObject
 
 if TYPE_CHECKING:
@@ -31,11 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train(request: TrainRequest) -> JsonObject:
     if find_spec("torch") is None:
-        raise TrainingError("training needs PyTorch, which is not installed: pip install 'pem-edge[train]'")
+        raise TrainingError(f"training needs PyTorch, which is not installed: {how_to_install('train')}")
     from pem_edge.pem.variants import VARIANTS  # here, so that wrong usage is reported before torch is imported
 
     if request.variant is not None and request.variant not in VARIANTS:
-        raise TrainingError(f"no variant {request.variant!r}, expected one of {', '.join(VARIANTS)}")
+        raise TrainingError(f"--variant: {no_such(request.variant, VARIANTS)}")
     dataset = request.dataset.open()
     from pem_edge.pem.training import progress
     from pem_edge.pem.training.processes import join_processes

@@ -11,6 +11,7 @@ from typing import TypeVar
 from pem_edge.pem.cli import checkpoint_options
 from pem_edge.pem.training.settings import MAX_SEED, QAT_SETTINGS, TrainingSettings
 from pem_edge.runtime.cli import console, dataset_options
+from pem_edge.runtime.cli.parser import Parser
 from pem_edge.runtime.datasets.opening import DatasetLocation
 from pem_edge.runtime.errors import TrainingError
 
@@ -19,13 +20,14 @@ VARIANT = "pem-r50"
 
 _T = TypeVar("_T")
 
-DESCRIPTION = "pem-train: train a model from scratch, from the weights of a backbone, or from a checkpoint."
-_EXAMPLES = """examples:
-  pem-train --variant pem-stdc1 --dataset cityscapes/train -o out
-  torchrun --nproc-per-node 4 --no-python pem-train --variant pem-r50 --dataset ade20k/train -o out
-  pem-train --variant pem-nano --dataset toy:4000 --size 256x512 --steps 5000 --batch 8 -o out
-  pem-train --weights facebook/mask2former-swin-tiny-coco-panoptic --dataset DIR --batch 8 --steps 5000 -o out
-  pem-train --variant pem-stdc1 --dataset cityscapes/train --weights out/pem-stdc1.safetensors --qat -o qat"""
+DESCRIPTION = "Train a model from scratch, from the weights of a backbone, or from a checkpoint."
+_EXAMPLES = """
+pem-train --variant pem-stdc1 --dataset cityscapes/train -o out
+torchrun --nproc-per-node 4 --no-python pem-train --variant pem-r50 --dataset ade20k/train -o out
+pem-train --variant pem-nano --dataset toy:4000 --size 256x512 --steps 5000 --batch 8 -o out
+pem-train --weights facebook/mask2former-swin-tiny-coco-panoptic --dataset DIR --batch 8 --steps 5000 -o out
+pem-train --variant pem-stdc1 --dataset cityscapes/train --weights out/pem-stdc1.safetensors --qat -o qat
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,9 +133,9 @@ def _choose(given: _T | None, default: _T) -> _T:
     return default if given is None else given
 
 
-def parser() -> console.Parser:
+def parser() -> Parser:
     """Return the parser of ``pem-train``'s arguments."""
-    parser = console.Parser(prog="pem-train", description=DESCRIPTION, epilog=_EXAMPLES)
+    parser = Parser("pem-train", "--dataset DIR [options]", DESCRIPTION, _EXAMPLES)
     parser.add_argument(
         "--variant", help=f"one of those that pem-export --list shows (default: that of --weights, else {VARIANT})"
     )
@@ -209,7 +211,7 @@ def _add_reporting(group: argparse._ArgumentGroup) -> None:
 
 def _encoder_layers(text: str) -> tuple[int, int, int]:
     if not re.fullmatch(r"\d{1,2},\d{1,2},\d{1,2}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not three numbers of layers, such as 3,3,3")
+        raise argparse.ArgumentTypeError(f"{text!r} must be three numbers of layers, such as 3,3,3")
     first, second, third = (int(part) for part in text.split(","))
     return first, second, third
 
@@ -218,5 +220,5 @@ def _range(text: str) -> tuple[float, float]:
     try:
         low, high = (float(part) for part in text.split(":"))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a range: give two factors, such as 0.5:2") from None
+        raise argparse.ArgumentTypeError(f"{text!r} must be a range of factors, such as 0.5:2") from None
     return low, high

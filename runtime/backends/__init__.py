@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pem_edge.runtime.backends.settings import Settings
 from pem_edge.runtime.errors import BackendError, BrokenBackend
+from pem_edge.runtime.installation import how_to_install
+from pem_edge.runtime.suggestions import no_such
 
 if TYPE_CHECKING:
     from pem_edge.runtime.artifacts.artifact import Artifact
@@ -165,9 +167,9 @@ def _can_run(name: str, artifact: Artifact) -> bool:
 
 def _require_installed(name: str) -> None:
     if name not in BACKENDS:
-        raise BackendError(f"no backend is called {name!r}: choose one of {', '.join(BACKENDS)}")
+        raise BackendError(f"backend: {no_such(name, BACKENDS)}")
     if name not in available():
-        raise BackendError(f"backend {name} is not installed: pip install 'pem-edge[{BACKENDS[name].extra}]'")
+        raise BackendError(f"backend {name} is not installed: {how_to_install(BACKENDS[name].extra)}")
 
 
 def _explain_refusal(candidates: list[str], artifact: Artifact) -> str:
@@ -177,8 +179,7 @@ def _explain_refusal(candidates: list[str], artifact: Artifact) -> str:
     if not set(of_target) & set(available()):
         extra = BACKENDS[usual[-1]].extra
         return (
-            f"{artifact.model} needs the backend {' or '.join(usual)}, which is not installed: "
-            f"pip install 'pem-edge[{extra}]'"
+            f"{artifact.model} needs the backend {' or '.join(usual)}, which is not installed: {how_to_install(extra)}"
         )
     if not set(of_target) & set(candidates):
         return (

@@ -15,12 +15,15 @@ from pem_edge.runtime.benchmark.options import SCENARIOS, Options
 from pem_edge.runtime.benchmark.schema import Report
 from pem_edge.runtime.cli import console
 from pem_edge.runtime.cli.bench_requests import DEFAULT_STAGE, BenchRequest, CompareRequest, ReportFiles
+from pem_edge.runtime.cli.parser import Parser
 from pem_edge.runtime.versioned_json import to_json
 
 PROGRAM = "pem-bench"
-DESCRIPTION = """pem-bench: measure how fast artifacts are on this machine, where their time goes, and which is best.
-
-pem-bench compare a.json b.json shows what changed between two reports.
+DESCRIPTION = "Measure how fast artifacts are on this machine, where their time goes, and which is best."
+_EXAMPLES = """
+pem-bench demo
+pem-bench out/pem.onnx out/pem-int8.onnx -o report.html -o report.json
+pem-bench compare before.json after.json --fail-if-slower 5%    # what changed from one report to another
 """
 
 
@@ -59,9 +62,9 @@ def _outputs(options: argparse.Namespace) -> ReportFiles:
     return ReportFiles(tuple(options.output), options.overwrite)
 
 
-def parser() -> console.Parser:
+def parser() -> Parser:
     """Return the parser of ``pem-bench``."""
-    parser = console.Parser(prog=PROGRAM, description=DESCRIPTION)
+    parser = Parser(PROGRAM, "MODEL [MODEL ...] [options]", DESCRIPTION, _EXAMPLES)
     parser.add_argument(
         "models", metavar="MODEL", nargs="+", help="exported models, or demo; others are compared with the first"
     )
@@ -72,7 +75,7 @@ def parser() -> console.Parser:
     return parser
 
 
-def _add_subject_options(parser: console.Parser) -> None:
+def _add_subject_options(parser: Parser) -> None:
     """Add the options that choose the images and the backend."""
     parser.add_argument("--images", metavar="DIR", type=Path, help="images to segment; default: generated streets")
     parser.add_argument(
@@ -88,7 +91,7 @@ def _add_subject_options(parser: console.Parser) -> None:
     )
 
 
-def _add_measurement_options(parser: console.Parser) -> None:
+def _add_measurement_options(parser: Parser) -> None:
     """Add the options that choose what is measured, and for how long."""
     parser.add_argument(
         "--rounds",
@@ -100,7 +103,7 @@ def _add_measurement_options(parser: console.Parser) -> None:
     parser.add_argument(
         "--scenarios",
         metavar="LIST",
-        type=_scenarios,
+        type=console.some_of(SCENARIOS, none=True),
         default=SCENARIOS,
         help=f"any of {', '.join(SCENARIOS)}, separated by commas, or none; default: all",
     )
@@ -114,9 +117,10 @@ def _add_measurement_options(parser: console.Parser) -> None:
     parser.add_argument("--profile", action=argparse.BooleanOptionalAction, default=True, help="time every layer")
 
 
-def compare_parser() -> console.Parser:
+def compare_parser() -> Parser:
     """Return the parser of ``pem-bench compare``."""
-    parser = console.Parser(prog=f"{PROGRAM} compare", description="Show what changed from one report to another.")
+    description = "Show what changed from one report to another."
+    parser = Parser(f"{PROGRAM} compare", "BEFORE.json AFTER.json [options]", description)
     parser.add_argument("before", metavar="BEFORE", type=Path, help="a report that pem-bench wrote as .json")
     parser.add_argument("after", metavar="AFTER", type=Path, help="a later one")
     parser.add_argument(
@@ -127,7 +131,7 @@ def compare_parser() -> console.Parser:
     return parser
 
 
-def _add_outputs(parser: console.Parser, writers: Mapping[str, object]) -> None:
+def _add_outputs(parser: Parser, writers: Mapping[str, object]) -> None:
     suffixes = ", ".join(writers)
     parser.add_argument(
         "-o", "--output", metavar="FILE", type=_output(tuple(writers)), action="append", default=[],
@@ -149,23 +153,14 @@ class _PrintSchema(argparse.Action):
 
 def _seconds(given: str) -> float:
     if re.fullmatch(r"\d{1,6}(\.\d+)?", given) is None:
-        raise argparse.ArgumentTypeError(f"{given!r} is not a number of seconds")
+        raise argparse.ArgumentTypeError(f"{given!r} must be a number of seconds, such as 3 or 0.5")
     return float(given)
-
-
-def _scenarios(given: str) -> tuple[str, ...]:
-    chosen = () if given == "none" else tuple(dict.fromkeys(given.split(",")))
-    if not set(chosen) <= set(SCENARIOS):
-        raise argparse.ArgumentTypeError(
-            f"{given!r} is not out of {', '.join(SCENARIOS)}, separated by commas, or none"
-        )
-    return chosen
 
 
 def _percentage(given: str) -> float:
     match = re.fullmatch(r"(\d{1,4}(?:\.\d+)?)\s*%?", given)
     if match is None:
-        raise argparse.ArgumentTypeError(f"{given!r} is not a percentage: give one such as 5%")
+        raise argparse.ArgumentTypeError(f"{given!r} must be a percentage, such as 5%")
     return float(match[1]) / 100
 
 
@@ -174,7 +169,7 @@ def _output(suffixes: tuple[str, ...]) -> Callable[[str], Path]:
 
     def path(given: str) -> Path:
         if Path(given).suffix.lower() not in suffixes:
-            raise argparse.ArgumentTypeError(f"{given!r} does not end in one of {', '.join(suffixes)}")
+            raise argparse.ArgumentTypeError(f"{given!r} must end in {' or '.join(suffixes)}")
         return Path(given)
 
     return path

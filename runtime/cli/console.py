@@ -12,8 +12,10 @@ from typing import TypeVar, cast
 
 from pem_edge.runtime import backends
 from pem_edge.runtime.cli import output, signals
+from pem_edge.runtime.cli.parser import USAGE, Parser
 from pem_edge.runtime.errors import InputError, PemError
 from pem_edge.runtime.outside.quiet_imports import leave_no_folders
+from pem_edge.runtime.suggestions import no_such
 from pem_edge.runtime.versioned_json import JsonObject
 
 FAILURE, ENDED_BY_SIGNAL = 1, 128
@@ -21,26 +23,22 @@ FAILURE, ENDED_BY_SIGNAL = 1, 128
 Request = TypeVar("Request")
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser of command-line arguments that has the options ``--json`` and ``--debug``."""
-
-    def __init__(self, prog: str, description: str | None = None, epilog: str | None = None) -> None:
-        super().__init__(prog, None, description, epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
-        self.add_argument("--json", action="store_true", help="print one JSON object on standard output")
-        self.add_argument("--debug", action="store_true", help="show tracebacks")
-
-
 def add_backend(parser: Parser | argparse._ArgumentGroup) -> None:
     """Add the option ``--backend``."""
     names = ", ".join(backends.BACKENDS)
-    parser.add_argument("--backend", metavar="B", help=f"one of {names}; default: the fastest installed")
+    parser.add_argument(
+        "--backend",
+        metavar="B",
+        choices=list(backends.BACKENDS),
+        help=f"{names}; default: the first of these that is installed and can run the model",
+    )
 
 
 def size(text: str) -> tuple[int, int]:
     """Parse ``HxW`` in pixels, for use as an argument's type."""
     match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", text)
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size: give height x width in pixels, such as 512x1024")
+        raise argparse.ArgumentTypeError(f"{text!r} must be a height and a width in pixels, such as 512x1024")
     return int(match[1]), int(match[2])
 
 
@@ -70,6 +68,19 @@ def whole(least: int, most: int = 1_000_000_000) -> Callable[[str], int]:
 def positive(text: str) -> int:
     """Parse an integer of at least 1, for use as an argument's type."""
     return whole(1)(text)
+
+
+def some_of(names: Sequence[str], none: bool = False) -> Callable[[str], tuple[str, ...]]:
+    """Return an argument's type: some of ``names``, separated by commas; or the word none, if ``none`` is set."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        chosen = () if none and text == "none" else tuple(dict.fromkeys(text.split(",")))
+        for each in chosen:
+            if each not in names:
+                raise argparse.ArgumentTypeError(no_such(each, names))
+        return chosen
+
+    return parse
 
 
 def missing_companion(option: str, companion: str) -> InputError:
@@ -111,15 +122,18 @@ def run(
         arguments: The command-line arguments; ``sys.argv[1:]`` if None.
 
     Returns:
-        The exit code: 0 for success, 1 for an error, 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP. Wrong usage exits
-        with 2 within argparse.
+        The exit code: 0 for success, 1 for an error, 2 for options that contradict each other, 130 for Ctrl-C, 143 for
+        SIGTERM, 129 for SIGHUP. Arguments that cannot be parsed exit with 2 within argparse.
     """
     leave_no_folders()
     with output.streams() as standard_output:
-        options = parser.parse_args(arguments)
-        code = _run_until_asked_to_end(
-            parser.prog, lambda: action(read(options)), as_json=options.json, debug=options.debug
-        )
+        options = parser.read(arguments)
+        try:
+            request = read(options)
+        except PemError as error:
+            output.complain(parser.prog, str(error))
+            return USAGE
+        code = _run_until_asked_to_end(parser.prog, lambda: action(request), as_json=options.json, debug=options.debug)
         standard_output.flush()
         if standard_output.failure is not None:
             reason = standard_output.failure.strerror or standard_output.failure

@@ -7,16 +7,28 @@ from pathlib import Path
 
 from pem_edge.runtime.datasets.opening import DatasetLocation
 
-EXAMPLES = """\
-datasets that others convert to COCO's panoptic format are read as they are:
-  Cityscapes, converted by cityscapesscripts' csCreatePanopticImgs:
-    --annotations gtFine/cityscapes_panoptic_val.json --panoptic gtFine/cityscapes_panoptic_val --images leftImg8bit/val
-  ADE20K, converted by Mask2Former's datasets/prepare_ade20k_pan_seg.py:
-    --annotations ade20k_panoptic_val.json --panoptic ade20k_panoptic_val --images images/validation
-  COCO:
-    --annotations annotations/panoptic_val2017.json --panoptic annotations/panoptic_val2017 --images val2017
-"""
-"""Text for the end of the help of commands that use these options."""
+_LAYOUTS = {
+    "Cityscapes, converted by cityscapesscripts' csCreatePanopticImgs": (
+        "gtFine/cityscapes_panoptic_val.json",
+        "gtFine/cityscapes_panoptic_val",
+        "leftImg8bit/val",
+    ),
+    "ADE20K, converted by Mask2Former's datasets/prepare_ade20k_pan_seg.py": (
+        "ade20k_panoptic_val.json",
+        "ade20k_panoptic_val",
+        "images/validation",
+    ),
+    "COCO, as it is": ("annotations/panoptic_val2017.json", "annotations/panoptic_val2017", "val2017"),
+}
+"""The annotations, the maps and the images of public datasets."""
+
+
+def examples(command: str) -> str:
+    """Return ``command`` with the options for each public dataset, each after a comment."""
+    return "\n".join(
+        f"# {name}\n{command} --annotations {annotations} --panoptic {maps} --images {pictures}"
+        for name, (annotations, maps, pictures) in _LAYOUTS.items()
+    )
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from pem_edge.runtime import files
 from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.cli import console, dataset_options, output
+from pem_edge.runtime.cli.parser import Parser
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.datasets.opening import DatasetLocation
 from pem_edge.runtime.datasets.relabeling import Relabeled
@@ -25,9 +26,15 @@ from pem_edge.runtime.results import png
 from pem_edge.runtime.versioned_json import JsonObject
 
 DESCRIPTION = (
-    "pem-eval: score an exported model on labeled images: PQ, SQ and RQ as the COCO panoptic API, and mean IoU. "
+    "Score an exported model on labeled images: PQ, SQ and RQ as the COCO panoptic API, and mean IoU. "
     "A model that was trained for semantic segmentation is scored by IoU alone."
 )
+
+_EXAMPLES = f"""
+pem-eval demo --dataset toy:20
+pem-eval out/pem.onnx --dataset DIR --save-errors errors
+{dataset_options.examples("pem-eval out/pem.onnx")}
+"""
 
 _DEFAULT_WORST, _SAVE_ERRORS = 10, "--save-errors"
 
@@ -71,8 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return console.run(_parser(), _read, _run, arguments)
 
 
-def _parser() -> console.Parser:
-    parser = console.Parser(prog="pem-eval", description=DESCRIPTION, epilog=dataset_options.EXAMPLES)
+def _parser() -> Parser:
+    parser = Parser("pem-eval", "MODEL --dataset DIR [options]", DESCRIPTION, _EXAMPLES)
     parser.add_argument("model", metavar="MODEL", help="an exported model, such as out/pem.onnx, or demo")
     console.add_backend(parser)
     parser.add_argument("--limit", metavar="N", type=console.positive, help="score the first N images only")

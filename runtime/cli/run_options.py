@@ -10,20 +10,21 @@ from pem_edge.runtime import sources
 from pem_edge.runtime.artifacts.manifest import TASKS, Task
 from pem_edge.runtime.backends.settings import MAX_THREADS
 from pem_edge.runtime.cli import console
+from pem_edge.runtime.cli.parser import Parser
 from pem_edge.runtime.results.saving import KINDS
 from pem_edge.runtime.serving import live
 from pem_edge.runtime.sources import Source
 
-DESCRIPTION = "pem-run: segment images, a video, a camera or a stream with an exported model."
+DESCRIPTION = "Segment images, a video, a camera or a stream with an exported model."
 
 _EXAMPLES = """\
-examples:
-  pem-run out/pem.onnx street.jpg
-  pem-run out/pem.onnx drive.mp4 --save overlay,json -o results
-  pem-run out/pem.onnx photos --task instance --score-threshold 0  all instances, for COCO's evaluation
-  pem-run out/pem.onnx 0 --live                                  the first camera, on a page at 127.0.0.1:8080
-  pem-run out/pem.onnx rtsp://camera/stream --frames 1000
-  ffmpeg -i drive.mkv -f rawvideo -pix_fmt rgb24 - | pem-run out/pem.onnx - --raw-size 720x1280
+pem-run demo demo:street                                       the model and the street that come with the package
+pem-run out/pem.onnx street.jpg
+pem-run out/pem.onnx drive.mp4 --save overlay,json -o results
+pem-run out/pem.onnx photos --task instance --score-threshold 0  all instances, for COCO's evaluation
+pem-run out/pem.onnx 0 --live                                  the first camera, on a page at 127.0.0.1:8080
+pem-run out/pem.onnx rtsp://camera/stream --frames 1000
+ffmpeg -i drive.mkv -f rawvideo -pix_fmt rgb24 - | pem-run out/pem.onnx - --raw-size 720x1280
 """
 
 
@@ -127,9 +128,9 @@ def read(options: argparse.Namespace) -> RunRequest:
     )
 
 
-def parser() -> console.Parser:
+def parser() -> Parser:
     """Return the parser of ``pem-run``."""
-    parser = console.Parser(prog="pem-run", description=DESCRIPTION, epilog=_EXAMPLES)
+    parser = Parser("pem-run", "MODEL SOURCE [options]", DESCRIPTION, _EXAMPLES)
     parser.add_argument("model", metavar="MODEL", help="an exported model, such as out/pem.onnx, or demo")
     parser.add_argument(
         "source",
@@ -173,7 +174,7 @@ def parser() -> console.Parser:
     return parser
 
 
-def _add_live_options(parser: console.Parser) -> None:
+def _add_live_options(parser: Parser) -> None:
     group = parser.add_argument_group("cameras, streams and other programs")
     group.add_argument(
         "--live",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -12,7 +11,7 @@ from PIL import Image as PillowImage
 
 from pem_edge.runtime.images import pillow
 from pem_edge.runtime.images.arrays import from_array
-from pem_edge.runtime.images.files import read
+from pem_edge.runtime.images.files import locate, read
 
 
 class _ConvertsToNumpy(Protocol):
@@ -38,14 +37,14 @@ def convert(image: object) -> NDArray[np.uint8]:
     """Return an image as RGB uint8 (H, W, 3).
 
     Args:
-        image: A path, see `read`; a Pillow image, whose first or current frame is taken and turned as its EXIF
-            orientation says; or an array, see `from_array`.
+        image: A path, see `read`, or "demo:street" for the picture that comes with the package; a Pillow image, whose
+            first or current frame is taken and turned as its EXIF orientation says; or an array, see `from_array`.
 
     Raises:
         InputError: If it is none of these, or cannot be read.
     """
     if isinstance(image, (str, os.PathLike)):
-        return read(Path(image))
+        return read(locate(image))
     if isinstance(image, PillowImage.Image):
         return pillow.to_rgb(image, "the PIL image")
     return from_array(image)

@@ -6,6 +6,7 @@ the missing part with gray and only print a warning.
 
 from __future__ import annotations
 
+import os
 import warnings
 from contextlib import suppress
 from io import BytesIO
@@ -33,7 +34,17 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF")
 _STILL_BRANDS = (b"heic", b"heix", b"heim", b"mif1", b"avif")
 """Brands of ISO base media files that hold a picture. A reader of videos would take it, or one tile of it."""
 
+DEMO_STREET = "demo:street"
+"""Name of the picture that comes with the package: a toy street, 512x1024."""
+
+_DEMO_STREET_FILE = Path(__file__).parent / "demo" / "street.jpg"
+
 _EXPECTED = f"an image ({', '.join(FORMATS)})"
+
+
+def locate(path: str | os.PathLike[str]) -> Path:
+    """Return the file that ``path`` names: for "demo:street" the one that comes with the package."""
+    return _DEMO_STREET_FILE if os.fspath(path) == DEMO_STREET else Path(path)
 
 
 def read(path: Path, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> NDArray[np.uint8]:

@@ -68,7 +68,7 @@ def find(source: str | Path | int | Sequence[Image], *, timeout: float | None = 
         if scheme.lower() not in _SCHEMES:
             raise InputError(f"{scheme}:// is not an address of a video: expected {', '.join(_SCHEMES)}, or a file")
         return Address(text, timeout)
-    path = Path(text)
+    path = images.locate(text)
     with reading(path, InputError, expected="a source of images", cure=_CURE):
         if (number := _camera(path, text)) is None:
             return _file(path)

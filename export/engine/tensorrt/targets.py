@@ -10,6 +10,7 @@ from typing import Literal, cast
 
 from pem_edge.export.engine.tensorrt.interface import TensorRt
 from pem_edge.runtime.errors import ExportError
+from pem_edge.runtime.installation import how_to_install
 
 _SWITCH = "POLYGRAPHY_USE_TENSORRT_RTX"
 """Polygraphy reads it once, when it is imported."""
@@ -17,12 +18,24 @@ _SWITCH = "POLYGRAPHY_USE_TENSORRT_RTX"
 
 @dataclass(frozen=True)
 class Target:
-    """A kind of TensorRT; ``name`` is what the command line and manifests call it."""
+    """A kind of TensorRT.
+
+    Attributes:
+        name: The name on the command line and in manifests, which is that of the extra that brings the rest, too.
+        title: The name for people.
+        module: The module of its Python interface.
+        advice: What to do where it is missing; "{}" stands for the command that installs the extra.
+    """
 
     name: Literal["trt", "trt-rtx"]
     title: str
     module: str
-    cure: str
+    advice: str
+
+    @property
+    def cure(self) -> str:
+        """What to do where it is missing."""
+        return self.advice.format(how_to_install(self.name))
 
 
 TARGETS: dict[str, Target] = {
@@ -32,10 +45,9 @@ TARGETS: dict[str, Target] = {
             "trt",
             "TensorRT",
             "tensorrt",
-            "it comes with JetPack or from NVIDIA's package index, the rest with pip install 'pem-edge[trt]'; "
-            "or choose --to trt-rtx",
+            "it comes with JetPack or from NVIDIA's package index, the rest with {}; or choose --to trt-rtx",
         ),
-        Target("trt-rtx", "TensorRT-RTX", "tensorrt_rtx", "pip install 'pem-edge[trt-rtx]'"),
+        Target("trt-rtx", "TensorRT-RTX", "tensorrt_rtx", "{}"),
     )
 }
 

@@ -6,6 +6,7 @@ import sys
 from contextlib import redirect_stdout
 
 from pem_edge.runtime.errors import CheckpointError
+from pem_edge.runtime.installation import how_to_install
 from pem_edge.runtime.outside.quiet_imports import without_telemetry
 
 
@@ -21,10 +22,10 @@ def import_library(name: str) -> None:
     except ModuleNotFoundError as error:
         raise CheckpointError(
             f"there is no file {name}, and to fetch a model of that name from the Hugging Face hub, {error.name} is "
-            "not installed: pip install 'pem-edge[hub]', or correct the path"
+            f"not installed: {how_to_install('hub')}, or correct the path"
         ) from error
     except Exception as error:  # it reads numbers from the environment while it is imported
         raise CheckpointError(
             f"huggingface_hub cannot be imported ({type(error).__name__}: {error}): correct the HF_ variables of the "
-            "environment, or pip install --force-reinstall 'pem-edge[hub]'"
+            "environment, or pip install --force-reinstall huggingface_hub"
         ) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pem_edge.runtime.installation import how_to_install
 from tests.export.conftest import Refusal
 from tests.helpers.gpu import has_gpu
 
@@ -67,7 +68,7 @@ def test_an_engine_is_no_source(tmp_path: Path, refusal: Refusal) -> None:
 def test_without_tensorrt_that_is_said_first(weights: str, onnx: Path, refusal: Refusal) -> None:
     said = refusal("--weights", onnx if weights == "onnx" else weights, "--to", "trt")
     assert "tensorrt is not installed" in said
-    assert "pip install 'pem-edge[trt]'" in said
+    assert how_to_install("trt") in said
 
 
 @needs_rtx
@@ -95,7 +96,7 @@ def test_neither_torch_nor_onnx_is_needed_to_build_from_an_onnx(onnx: Path) -> N
 def test_without_torch_a_checkpoint_is_refused(onnx: Path) -> None:
     main = "from pem_edge.export.cli.export import main; main(['--weights', 'demo'])"
     said = command(onnx, f"import sys; sys.modules.update(torch=None); {main}")
-    assert "checkpoints need PyTorch, which is not installed: pip install 'pem-edge[export]'" in said
+    assert f"checkpoints need PyTorch, which is not installed: {how_to_install('export')}" in said
 
 
 def arguments(onnx: Path) -> list[str]:

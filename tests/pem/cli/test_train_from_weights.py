@@ -18,6 +18,7 @@ from pem_edge.pem.training.snapshots import FILE_NAME
 from pem_edge.pem.training.start import fit_class_head
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.errors import TrainingError
+from pem_edge.runtime.installation import how_to_install
 from tests.helpers.boxes import LABELS
 from tests.helpers.pem_train import arguments
 from tests.helpers.tiny import TINY, TINY_EOMT
@@ -151,7 +152,7 @@ def test_the_help_imports_nothing_heavy_and_pytorch_is_named_where_it_is_missing
     assert "--revision REV" in done.stdout
     assert done.stderr.splitlines() == [
         "",
-        "pem-train: training needs PyTorch, which is not installed: pip install 'pem-edge[train]'",
+        f"pem-train: training needs PyTorch, which is not installed: {how_to_install('train')}",
     ]
 
 
@@ -167,7 +168,7 @@ def test_only_names_on_the_hub_need_its_library(folder: Path, tmp_path: Path) ->
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     of_file, of_name = done.stderr.splitlines()
     assert "the class head of demo would start anew" in of_file
-    assert "huggingface_hub is not installed: pip install 'pem-edge[hub]'" in of_name
+    assert f"huggingface_hub is not installed: {how_to_install('hub')}" in of_name
 
 
 @pytest.mark.exhaustive

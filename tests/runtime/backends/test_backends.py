@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -26,6 +27,7 @@ from pem_edge.runtime.backends import Settings
 from pem_edge.runtime.backends.base import Backend
 from pem_edge.runtime.backends.contract import Contract
 from pem_edge.runtime.errors import ArtifactError, BackendError, InputError
+from pem_edge.runtime.installation import how_to_install
 from pem_edge.runtime.machine import usable_cpus
 
 needs_tensorrt_rtx = pytest.mark.skipif(find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed")
@@ -324,11 +326,11 @@ def test_backends_that_are_not_installed(tiny: Path, monkeypatch: pytest.MonkeyP
     for module in ("openvino", "onnxruntime", "tensorrt", "tensorrt_rtx"):
         monkeypatch.setitem(sys.modules, module, None)
     assert backends.available() == []
-    with pytest.raises(BackendError, match=r"openvino is not installed: pip install 'pem-edge\[openvino\]'"):
+    with pytest.raises(BackendError, match=re.escape(f"openvino is not installed: {how_to_install('openvino')}")):
         backends.create("openvino", artifact.read(tiny))
-    with pytest.raises(BackendError, match=r"onnxruntime is not installed: pip install 'pem-edge\[ort\]'"):
+    with pytest.raises(BackendError, match=re.escape(f"onnxruntime is not installed: {how_to_install('ort')}")):
         backends.create("onnxruntime", artifact.read(tiny))
-    with pytest.raises(BackendError, match=r"onnxruntime, which is not installed: pip install 'pem-edge\[ort\]'"):
+    with pytest.raises(BackendError, match=re.escape(f"onnxruntime, which is not installed: {how_to_install('ort')}")):
         backends.create(None, artifact.read(tiny))
 
 

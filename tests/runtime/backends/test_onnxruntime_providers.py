@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -12,6 +13,7 @@ from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.backends.onnxruntime import OnnxRuntimeTensorRt
 from pem_edge.runtime.errors import BackendError
+from pem_edge.runtime.installation import how_to_install
 
 NAME = "onnxruntime-tensorrt"
 
@@ -38,7 +40,7 @@ def test_it_is_not_chosen_unless_named(tiny: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_without_it_the_backend_says_what_to_install(tiny: Path) -> None:
-    with pytest.raises(BackendError, match="is not installed: pip install 'pem-edge\\[ort-gpu\\]'"):
+    with pytest.raises(BackendError, match=re.escape(f"is not installed: {how_to_install('ort-gpu')}")):
         backends.create(NAME, artifact.read(tiny))
 
 

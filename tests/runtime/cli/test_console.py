@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pem_edge.runtime.cli import console
+from pem_edge.runtime.cli.parser import Parser
 from pem_edge.runtime.errors import InputError
 
 
@@ -25,7 +26,7 @@ def run(
             raise outcome
         return outcome
 
-    code = console.run(console.Parser(prog="pem-try"), vars, action, arguments)
+    code = console.run(Parser(prog="pem-try"), vars, action, arguments)
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 
@@ -64,6 +65,14 @@ def test_errors_of_a_part_are_listed_and_the_rest_is_reported(capsys: pytest.Cap
     assert run(capsys, {"images": [1], "errors": []}) == (0, "", "")
 
 
+def test_options_that_contradict_each_other_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    def read(_: argparse.Namespace) -> None:
+        raise InputError("--worst 5 was given without --save-errors DIR")
+
+    assert console.run(Parser("pem-try"), read, lambda _: {}, []) == 2
+    assert capsys.readouterr().err == "pem-try: --worst 5 was given without --save-errors DIR\n"
+
+
 def test_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         run(capsys, {}, "--nonsense")
@@ -78,7 +87,7 @@ def test_sizes(text: str, expected: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("text", ["", "512", "512X1024", "512x", "-1x5", "1.5x2", "1234567x1", "5x5x5", " 5x5", "0x5"])
 def test_what_is_no_size(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="is not a size: give height x width"):
+    with pytest.raises(argparse.ArgumentTypeError, match="must be a height and a width in pixels"):
         console.size(text)
 
 
@@ -105,17 +114,15 @@ def test_an_interrupt_that_a_library_swallowed_counts_at_the_next_remark(capsys:
         return {}
 
     before = signal.getsignal(signal.SIGINT)
-    assert console.run(console.Parser(prog="pem-try"), vars, swallowing, []) == 130
+    assert console.run(Parser(prog="pem-try"), vars, swallowing, []) == 130
     assert capsys.readouterr().err == "pem-try: interrupted\n"
     assert signal.getsignal(signal.SIGINT) is before
-    assert console.run(console.Parser(prog="pem-try"), vars, lambda _: {}, []) == 0, "the next run starts afresh"
+    assert console.run(Parser(prog="pem-try"), vars, lambda _: {}, []) == 0, "the next run starts afresh"
 
 
 def test_commands_may_run_outside_the_main_thread() -> None:
     codes: list[int] = []
-    thread = threading.Thread(
-        target=lambda: codes.append(console.run(console.Parser(prog="pem-try"), vars, lambda _: {}, []))
-    )
+    thread = threading.Thread(target=lambda: codes.append(console.run(Parser(prog="pem-try"), vars, lambda _: {}, [])))
     thread.start()
     thread.join()
     assert codes == [0]

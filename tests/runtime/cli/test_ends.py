@@ -95,7 +95,7 @@ def test_a_second_signal_ends_native_code_that_never_returns(number: signal.Sign
         def hang(_):
             print("here", flush=True)
             hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # handlers in Python wait for native code
-        console.run(console.Parser("pem-try"), vars, hang, [])
+        console.run(Parser("pem-try"), vars, hang, [])
         """
     with started([sys.executable, "-c", script]) as process:
         assert process.stdout is not None
@@ -126,7 +126,7 @@ def test_an_end_that_a_library_takes_for_its_own_failure_is_an_end(number: signa
                 initialize(options)
             except ImportError as error:
                 raise BackendError(f"the library cannot be imported ({error})") from error
-        sys.exit(console.run(console.Parser("pem-try"), vars, use, []))
+        sys.exit(console.run(Parser("pem-try"), vars, use, []))
         """
     done = subprocess.run(
         [sys.executable, "-c", script, str(int(number))], capture_output=True, text=True, timeout=PATIENCE
@@ -205,7 +205,7 @@ def test_ctrl_c_while_classes_are_defined_ends_with_its_exit_code(tmp_path: Path
         from pem_edge.runtime.cli import console
         def act(_):
             exec("import os, signal; os.kill(os.getpid(), signal.SIGINT); print(1)")
-        raise SystemExit(console.run(console.Parser("pem-try"), vars, act, []))
+        raise SystemExit(console.run(Parser("pem-try"), vars, act, []))
         """)
     command = [sys.executable, "-m", "command"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
@@ -230,7 +230,7 @@ def test_forked_workers_end_quietly_when_they_are_told_to() -> None:
             with multiprocessing.get_context("fork").Pool(2) as pool:
                 print(sum(pool.map(abs, range(4))), flush=True)
             return {}
-        raise SystemExit(console.run(console.Parser("pem-try"), vars, act, []))
+        raise SystemExit(console.run(Parser("pem-try"), vars, act, []))
         """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE)
     assert (done.returncode, done.stdout, done.stderr) == (0, "6\n", "")
@@ -262,7 +262,7 @@ def test_what_is_ignored_from_outside_stays_ignored(number: signal.Signals) -> N
         def action(_):
             signal.raise_signal({number})
             return {{}}
-        raise SystemExit(console.run(console.Parser("pem-try"), vars, action, []))
+        raise SystemExit(console.run(Parser("pem-try"), vars, action, []))
         """
     assert subprocess.run([sys.executable, "-c", script], timeout=PATIENCE).returncode == 0
 

@@ -194,7 +194,8 @@ def test_ctrl_c_ends_a_download(fetch: Fetcher, hub: HubServer, publish: Publish
         import functools, sys
         from pem_edge.pem.checkpoints import hub
         from pem_edge.runtime.cli import console
-        parser = console.Parser("fetch")
+        from pem_edge.runtime.cli.parser import Parser
+        parser = Parser("fetch")
         parser.add_argument("name")
         say = functools.partial(console.say, "fetch")
         sys.exit(console.run(parser, lambda options: options.name, lambda name: hub.fetch(name, None, say)))

@@ -11,6 +11,7 @@ import pytest
 
 from pem_edge.pem.checkpoints.hub import is_name, parse
 from pem_edge.runtime.errors import CheckpointError
+from pem_edge.runtime.installation import how_to_install
 from reference.huggingface.hub_server import HubServer
 from tests.pem.checkpoints.hub.conftest import LARGE, NO_NETWORK, OFFLINE, Fetcher
 
@@ -143,7 +144,7 @@ def test_an_index_that_names_anything_but_parts_is_refused(
 
 def test_without_the_package_the_extra_is_named(fetch: Fetcher, tmp_path: Path) -> None:
     (tmp_path / "huggingface_hub.py").write_text("raise ModuleNotFoundError(name='huggingface_hub')")
-    refused(fetch, "huggingface_hub is not installed: pip install 'pem-edge[hub]'", IMPORTED_FIRST=str(tmp_path))
+    refused(fetch, f"huggingface_hub is not installed: {how_to_install('hub')}", IMPORTED_FIRST=str(tmp_path))
 
 
 def test_an_environment_that_keeps_the_package_from_being_imported_is_named(fetch: Fetcher) -> None:

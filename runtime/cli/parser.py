@@ -1,0 +1,74 @@
+"""The parser of a command's arguments: short errors that say what was meant, examples first in the help."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import sys
+import textwrap
+from collections.abc import Sequence
+from typing import NoReturn
+
+from pem_edge.runtime.outside.printable import printable
+from pem_edge.runtime.suggestions import did_you_mean, no_such
+from pem_edge.runtime.version import __version__
+
+USAGE = 2
+"""Exit code of wrong usage."""
+
+_WIDTH = 100
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of command-line arguments that has the options ``--json``, ``--debug`` and ``--version``.
+
+    Args:
+        prog: The name of the command.
+        usage: What follows the name in the usage, such as "MODEL SOURCE [options]".
+        description: What the command does.
+        examples: Command lines, one a line, shown before the options.
+    """
+
+    def __init__(self, prog: str, usage: str = "[options]", description: str = "", examples: str = "") -> None:
+        shown = [textwrap.fill(each, _WIDTH) for each in description.split("\n\n")]
+        if examples:
+            shown.append("examples:\n" + textwrap.indent(examples.strip("\n"), "  "))
+        super().__init__(
+            prog,
+            f"{prog} {usage}",
+            "\n\n".join(shown),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,  # what is an abbreviation today is ambiguous when an option is added
+        )
+        self.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+        self.add_argument("--debug", action="store_true", help="show tracebacks")
+        self.add_argument("--version", action="version", version=f"{prog} {__version__}")
+
+    def read(self, arguments: Sequence[str] | None) -> argparse.Namespace:
+        """Return the parsed arguments, or answer a shell that completes a line. Wrong usage exits with `USAGE`."""
+        if "_ARGCOMPLETE" in os.environ:
+            import argcomplete
+
+            argcomplete.autocomplete(self)
+        given = sys.argv[1:] if arguments is None else list(arguments)
+        self._refuse_unknown(given)  # before argparse, which would rather name what is missing then
+        return self.parse_args(given)
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and how the command is used, and exit with `USAGE`."""
+        shown = printable(message.removeprefix("argument "))
+        self.exit(USAGE, f"{self.prog}: {shown}\nusage: {self.usage}   (all options: {self.prog} --help)\n")
+
+    def _refuse_unknown(self, given: Sequence[str]) -> None:
+        known = {name for action in self._actions for name in action.option_strings}
+        for argument in itertools.takewhile(lambda each: each != "--", given):
+            name = argument.partition("=")[0]
+            if name.startswith("--") and name not in known:
+                self.error(f"there is no option {name}{did_you_mean(name, known)}")
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """Refuse a value that is none of an option's choices. argparse calls this; its own message lists them alone."""
+        if action.choices is not None and value not in action.choices:
+            names = [str(choice) for choice in action.choices]
+            raise argparse.ArgumentError(action, no_such(str(value), names))

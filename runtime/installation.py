@@ -1,0 +1,73 @@
+"""How this package was installed, and with that the command that adds one of its extras."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+PACKAGE = "pem-edge"
+
+
+class _Folder(msgspec.Struct):
+    editable: bool = False
+
+
+class _Repository(msgspec.Struct):
+    vcs: str
+    commit_id: str
+
+
+class _Source(msgspec.Struct):
+    """What pip installed a package from, as it records it in ``direct_url.json`` (PEP 610)."""
+
+    url: str
+    dir_info: _Folder | None = None
+    vcs_info: _Repository | None = None
+
+    def path(self) -> Path | None:
+        """Return the folder or the wheel; None for an address."""
+        parts = urlsplit(self.url)
+        return Path(unquote(parts.path)) if parts.scheme == "file" and self.vcs_info is None else None
+
+    def is_editable(self) -> bool:
+        """Return whether the folder is used in place."""
+        return self.dir_info is not None and self.dir_info.editable
+
+    def address(self) -> str:
+        """Return the address, as a requirement names it."""
+        return self.url if self.vcs_info is None else f"{self.vcs_info.vcs}+{self.url}@{self.vcs_info.commit_id}"
+
+
+def how_to_install(*extras: str) -> str:
+    """Return the command that installs extras of this package, such as ``pip install '.[ort]'`` in a checkout.
+
+    It names what this package was installed from: a folder, a wheel, an address or a repository; and the package's
+    name alone if that was a package index.
+    """
+    chosen, source, checkout = f"[{','.join(extras)}]", _recorded_source(), _checkout()
+    place = checkout or (source and source.path())
+    if place is not None:
+        target = f".{chosen}" if place == Path.cwd() else f"{place}{chosen}"
+    else:
+        target = f"{PACKAGE}{chosen}" if source is None else f"{PACKAGE}{chosen} @ {source.address()}"
+    editable = source is not None and source.is_editable() and source.path() == place
+    return f"pip install {'-e ' if editable else ''}{shlex.quote(target)}"
+
+
+def _checkout() -> Path | None:
+    """Return the checkout that this module is in; None if it is installed."""
+    root = Path(__file__).resolve().parents[1]
+    return root if (root / "pyproject.toml").is_file() else None
+
+
+def _recorded_source() -> _Source | None:
+    """Return what pip recorded; None if it was a package index, or if pip did not install this package."""
+    with suppress(metadata.PackageNotFoundError, msgspec.DecodeError):
+        recorded = metadata.distribution(PACKAGE).read_text("direct_url.json")
+        return None if recorded is None else msgspec.json.decode(recorded, type=_Source)
+    return None

@@ -1,0 +1,100 @@
+"""Wrong usage is explained in two lines, help shows examples first, and shells complete options and values."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pem_edge.runtime.cli import console
+from pem_edge.runtime.cli.parser import Parser
+from pem_edge.runtime.version import __version__
+
+COMMANDS = ("pem-bench", "pem-eval", "pem-export", "pem-run", "pem-train")
+
+
+def parser() -> Parser:
+    made = Parser("pem-try", "MODEL [options]", "Try it.", "pem-try demo\n")
+    made.add_argument("model", metavar="MODEL")
+    console.add_backend(made)
+    made.add_argument("--save", type=console.some_of(("overlay", "panoptic"), none=True))
+    return made
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as caught:
+        parser().read(arguments)
+    assert caught.value.code == 2
+    message, usage = capsys.readouterr().err.splitlines()
+    assert usage == "usage: pem-try MODEL [options]   (all options: pem-try --help)"
+    return message.removeprefix("pem-try: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--bakend", "openvino"], "there is no option --bakend: did you mean --backend?"),
+        (["demo", "--bakend=openvino"], "there is no option --bakend: did you mean --backend?"),
+        (["demo", "--xyz"], "there is no option --xyz"),
+        (["demo", "--back", "openvino"], "there is no option --back: did you mean --backend?"),
+        (["demo", "--backend", "openvno"], "--backend: there is no 'openvno': did you mean openvino?"),
+        (["demo", "--backend", "OpenVINO"], "--backend: there is no 'OpenVINO': did you mean openvino?"),
+        (["demo", "--save", "overlay,panoptik"], "--save: there is no 'panoptik': did you mean panoptic?"),
+        (["demo", "--save", "x"], "--save: there is no 'x': choose from overlay, panoptic"),
+        (["demo", "--save", ""], "--save: there is no '': choose from overlay, panoptic"),
+        ([], "the following arguments are required: MODEL"),
+        (["demo", "more"], "unrecognized arguments: more"),
+        (["demo", "--\x1b[31mred"], "there is no option --\\x1b[31mred"),
+    ],
+)
+def test_wrong_usage_says_what_was_meant(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refused(capsys, *arguments) == message
+
+
+def test_what_follows_two_dashes_is_no_option() -> None:
+    assert parser().read(["--", "--odd-name"]).model == "--odd-name"
+
+
+def test_some_of_several_names() -> None:
+    assert parser().read(["demo", "--save", "panoptic,overlay,panoptic"]).save == ("panoptic", "overlay")
+    assert parser().read(["demo", "--save", "none"]).save == ()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_examples_before_options_and_the_version_is_known(command: str) -> None:
+    script = Path(sys.executable).with_name(command)
+    shown = subprocess.run([script, "--help"], capture_output=True, text=True, check=True).stdout
+    usage, examples, options = shown.index(f"usage: {command} "), shown.index("examples:"), shown.index("options:")
+    assert usage < examples < options
+    version = subprocess.run([script, "--version"], capture_output=True, text=True, check=True).stdout
+    assert version == f"{command} {__version__}\n"
+
+
+def completions(command: str, line: str, tmp_path: Path) -> list[str]:
+    """Return what a shell is told that asks for the completions of a line, as argcomplete's shell code asks."""
+    answer = tmp_path / "answer"
+    environment = os.environ | {
+        "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_STDOUT_FILENAME": str(answer),
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+        "COMP_TYPE": "9",
+        "_ARGCOMPLETE_IFS": "\n",
+    }
+    subprocess.run([Path(sys.executable).with_name(command)], env=environment, check=False, timeout=60)
+    return [each.strip() for each in answer.read_text().split("\n")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_shells_complete_options(command: str, tmp_path: Path) -> None:
+    assert completions(command, f"{command} --jso", tmp_path) == ["--json"]
+
+
+def test_shells_complete_values(tmp_path: Path) -> None:
+    assert completions("pem-run", "pem-run demo demo:street --backend openv", tmp_path) == ["openvino"]
+    assert completions("pem-export", "pem-export --weights demo --to trt-", tmp_path) == ["trt-rtx"]
