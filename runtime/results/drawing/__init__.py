@@ -14,6 +14,9 @@ from pem_edge.runtime.results.drawing.legend import Entry, Legend
 from pem_edge.runtime.results.drawing.names import shown
 from pem_edge.runtime.results.segments import Segment
 
+_SMALLEST_WITH_TEXT = 96
+"""Shorter side in pixels below which names would hide the picture, and a legend would dwarf it."""
+
 
 def draw(
     image: NDArray[np.uint8],
@@ -30,8 +33,7 @@ def draw(
     """Return ``image`` under its segments, RGB uint8 (H, W, 3), or (H + legend, W, 3) with a legend.
 
     Stuff has the color of its class; every thing has a shade of it, an outline, its name and its score. Larger regions
-    of stuff are named, too. Names are left out where the shorter side is below 96 pixels, and the legend where it has
-    no room.
+    of stuff are named, too. Names and legend are left out where the shorter side is below 96 pixels.
 
     Args:
         image: RGB uint8 (H, W, 3).
@@ -53,7 +55,8 @@ def draw(
         )
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity is {opacity}, expected 0 to 1")
-    found = _lay_out(segments, labels, image.shape, steady) if legend else None
+    has_room = min(panoptic.shape) >= _SMALLEST_WITH_TEXT
+    found = _lay_out(segments, labels, image.shape, steady) if legend and has_room else None
     canvas = np.empty((len(image) + (found.height if found else 0), *image.shape[1:]), np.uint8)
     picture = canvas[: len(image)]
     palette = colors.of_segments(segments, labels, numbers)
@@ -61,7 +64,7 @@ def draw(
     for segment in segments:
         if segment.isthing:
             regions.outline(picture, panoptic, segment, colors.mix(palette[segment.id], colors.LIGHT, 0.6))
-    if names:
+    if names and has_room:
         words = [shown(labels[segment.category_id].name, segment.category_id) for segment in segments]
         captions.write(picture, panoptic, segments, words, palette)
     if found:

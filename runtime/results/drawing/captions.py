@@ -14,8 +14,6 @@ from pem_edge.runtime.results.drawing.regions import RoughMap
 from pem_edge.runtime.results.drawing.text import Box
 from pem_edge.runtime.results.segments import Segment
 
-_SMALLEST = 96
-"""Shorter side in pixels below which names would hide the picture."""
 _MOST_OF_PICTURE = 0.2
 """Most of the picture's area that names may cover."""
 
@@ -36,8 +34,6 @@ def write(
         names: The name of each segment's class.
         colors: The color of each segment, by its id.
     """
-    if min(panoptic.shape) < _SMALLEST:
-        return
     rough, writer = RoughMap(panoptic), _Writer(canvas)
     named = sorted(zip(segments, names, strict=True), key=lambda pair: (not pair[0].isthing, -pair[0].area))
     for segment, name in named:

@@ -48,7 +48,8 @@ def test_any_size_can_be_drawn(size: tuple[int, int], seed: int) -> None:
     image = np.full((*size, 3), 100, np.uint8)
     picture = drawing.draw(image, *segmented(size, seed), CITYSCAPES)
     assert picture.dtype == np.uint8
-    assert picture.shape == image.shape
+    assert picture.shape[1:] == image.shape[1:]
+    assert image.shape[0] <= picture.shape[0] <= 1.6 * image.shape[0]
     assert (image == 100).all()  # the input is left as it was
 
 
@@ -65,7 +66,7 @@ def test_an_image_changes_only_where_there_is_something_to_show() -> None:
     nothing = drawing.draw(image, np.zeros(image.shape[:2], np.int32), [], CITYSCAPES)
     np.testing.assert_array_equal(nothing, image)
     panoptic, segments = segmented((512, 512))
-    drawn = drawing.draw(image, panoptic, segments, CITYSCAPES)
+    drawn = drawing.draw(image, panoptic, segments, CITYSCAPES)[:512]
     assert (drawn != image).any(axis=2)[panoptic > 0].mean() > 0.9
 
 
@@ -74,7 +75,7 @@ def test_void_and_ids_of_no_segment_show_the_image() -> None:
     panoptic = np.zeros((60, 80), np.int32)
     panoptic[10:20], panoptic[30:40] = 1, 7
     picture = drawing.draw(image, panoptic, [segment(1, ROAD, (0, 10, 80, 10))], CITYSCAPES)
-    changed = (picture != image).any(axis=(1, 2))
+    changed = (picture[:60] != image).any(axis=(1, 2))
     assert changed[10:20].all()
     assert not changed[:10].any()
     assert not changed[20:].any()
