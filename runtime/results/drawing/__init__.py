@@ -26,6 +26,7 @@ def draw(
     *,
     opacity: float = 0.5,
     names: bool = True,
+    scores: bool = True,
     legend: bool = True,
     steady: bool = False,
     numbers: Mapping[int, int] | None = None,
@@ -42,6 +43,7 @@ def draw(
         labels: The classes.
         opacity: How much the colors cover the image, 0 to 1.
         names: Whether to write the names of segments.
+        scores: Whether to write the scores of things behind their names.
         legend: Whether to list the classes below the picture, the largest first.
         steady: Whether the legend has the same height for all images of a size, as the frames of a video need it.
         numbers: The number of each thing within its class, by its id, from which its shade follows; None to count them.
@@ -66,7 +68,7 @@ def draw(
             regions.outline(picture, panoptic, segment, colors.mix(palette[segment.id], colors.LIGHT, 0.6))
     if names and has_room:
         words = [shown(labels[segment.category_id].name, segment.category_id) for segment in segments]
-        captions.write(picture, panoptic, segments, words, palette)
+        captions.write(picture, panoptic, segments, words, palette, scores=scores)
     if found:
         found.write(canvas[len(image) :])
     return canvas

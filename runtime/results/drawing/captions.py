@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pem_edge.runtime.results.drawing import text
 from pem_edge.runtime.results.drawing.colors import LIGHT, readable_on
 from pem_edge.runtime.results.drawing.palette import Color
-from pem_edge.runtime.results.drawing.regions import RoughMap
+from pem_edge.runtime.results.drawing.regions import Part, RoughMap
 from pem_edge.runtime.results.drawing.text import Box
 from pem_edge.runtime.results.segments import Segment
 
@@ -24,6 +24,8 @@ def write(
     segments: Sequence[Segment],
     names: Sequence[str],
     colors: Mapping[int, Color],
+    *,
+    scores: bool = True,
 ) -> None:
     """Write the names of segments onto ``canvas``, large things first, as long as there is room.
 
@@ -33,15 +35,17 @@ def write(
         segments: The segments to name.
         names: The name of each segment's class.
         colors: The color of each segment, by its id.
+        scores: Whether to write the scores of things.
     """
     rough, writer = RoughMap(panoptic), _Writer(canvas)
     named = sorted(zip(segments, names, strict=True), key=lambda pair: (not pair[0].isthing, -pair[0].area))
     for segment, name in named:
-        x, y, radius = rough.heart(segment)
+        part = rough.largest_part(segment)
         if segment.isthing:
-            writer.chip(f"{name} {segment.score:.0%}", segment, (x, y), colors[segment.id])
-        elif radius > writer.size:
-            writer.plain(name, (x, y))
+            words = f"{name} {segment.score:.0%}" if scores else name
+            writer.chip(words, part, segment.area, colors[segment.id])
+        elif part.radius > writer.size:
+            writer.plain(name, part.heart)
 
 
 class _Writer:
@@ -54,11 +58,11 @@ class _Writer:
         self._room = _MOST_OF_PICTURE * canvas.shape[0] * canvas.shape[1]
         self.size = text.size_for(canvas.shape)
 
-    def chip(self, words: str, segment: Segment, center: tuple[int, int], color: Color) -> None:
-        """Write ``words`` on a box of ``color``: at ``center`` if the segment stays visible around it, else above."""
-        (width, height), (x, y, across, _) = self._extent(words), segment.bbox
-        roomy = segment.area > 3 * width * height
-        box = self._place(width, height, center if roomy else (x + across // 2, y - height // 2))
+    def chip(self, words: str, part: Part, area: int, color: Color) -> None:
+        """Write ``words`` on a box of ``color``: in the part if enough of the segment is seen around it, else above."""
+        (width, height), (x, y, across, _) = self._extent(words), part.bbox
+        roomy = area > 3 * width * height
+        box = self._place(width, height, part.heart if roomy else (x + across // 2, y - height // 2))
         if box is not None:
             pen = text.Pen(self._canvas, box)
             pen.box(box, self.size // 4, color)

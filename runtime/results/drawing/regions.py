@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.results.drawing.palette import Color
-from pem_edge.runtime.results.segments import Segment
+from pem_edge.runtime.results.segments import Box, Segment
 
 _STRIP_PIXELS = 1 << 18
 """Pixels that are filled at a time, so that what is in between stays in the cache."""
@@ -46,6 +47,21 @@ def outline(canvas: NDArray[np.uint8], panoptic: NDArray[np.int32], segment: Seg
     cv2.drawContours(canvas, contours, -1, color, thickness, cv2.LINE_AA, offset=(x - 1, y - 1))
 
 
+@dataclass(frozen=True)
+class Part:
+    """A connected part of a segment.
+
+    Attributes:
+        heart: The pixel (x, y) that is farthest from its border.
+        radius: How far that is, in pixels.
+        bbox: Its bounding box (x, y, width, height) in pixels.
+    """
+
+    heart: tuple[int, int]
+    radius: float
+    bbox: Box
+
+
 class RoughMap:
     """A panoptic map of fewer pixels.
 
@@ -61,19 +77,22 @@ class RoughMap:
         self.step = max(1, round((panoptic.size / _ROUGH_PIXELS) ** 0.5))
         self.ids = np.ascontiguousarray(panoptic[:: self.step, :: self.step])
 
-    def heart(self, segment: Segment) -> tuple[int, int, float]:
-        """Return the pixel (x, y) of the segment's largest part that is farthest from its border, and how far."""
+    def largest_part(self, segment: Segment) -> Part:
+        """Return the largest connected part of a segment; all of it if it is too small for this map."""
         x, y, width, height = segment.bbox
         left, top = x // self.step, y // self.step
         right, bottom = -(-(x + width) // self.step), -(-(y + height) // self.step)
         inside = np.pad((self.ids[top:bottom, left:right] == segment.id).view(np.uint8), 1)
-        _, parts, numbers, _ = cv2.connectedComponentsWithStats(inside, connectivity=4)
-        if len(numbers) == 1:  # too small for the rough map
-            return x + width // 2, y + height // 2, min(width, height) / 2
-        largest = 1 + int(numbers[1:, cv2.CC_STAT_AREA].argmax())
+        _, parts, figures, _ = cv2.connectedComponentsWithStats(inside, connectivity=4)
+        if len(figures) == 1:
+            return Part((x + width // 2, y + height // 2), min(width, height) / 2, segment.bbox)
+        largest = 1 + int(figures[1:, cv2.CC_STAT_AREA].argmax())
         distance = cv2.distanceTransform((parts == largest).view(np.uint8), cv2.DIST_L2, 5)
         _, radius, _, (column, row) = cv2.minMaxLoc(distance)
-        return (left + column - 1) * self.step, (top + row - 1) * self.step, radius * self.step
+        own_x, own_y, across, down, _ = (self.step * figure for figure in figures[largest].tolist())
+        origin = self.step * (left - 1), self.step * (top - 1)  # of the padded mask
+        box = (origin[0] + own_x, origin[1] + own_y, across, down)
+        return Part((origin[0] + self.step * column, origin[1] + self.step * row), radius * self.step, box)
 
 
 def _strips(shape: tuple[int, ...]) -> Iterator[slice]:

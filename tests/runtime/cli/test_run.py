@@ -188,7 +188,8 @@ def test_existing_output_needs_overwrite(run: Run, folder: Path, clip: Path, out
     assert existing.read_text() == "dear"
     assert run(folder, "--overwrite")[0] == 0
     assert Image.open(existing).size == (96, 64)
-    assert run(clip)[0] == 0
+    assert_refused(run(clip), "panoptic.json exists already")
+    assert run(clip, "--overwrite")[0] == 0
     assert_refused(run(clip, "--save", "panoptic"), "clip_panoptic exists already")
 
 
