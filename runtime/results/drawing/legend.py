@@ -115,17 +115,17 @@ def lay_out_steady(entries: Sequence[Entry], shape: tuple[int, ...], size: int) 
     if not everything.hidden:
         return everything
     shown = lay_out([entry for entry in entries if entry.present], shape, size, most_rows=rows)
-    return Legend(shown.placed, shown.hidden, everything.rows, size)
+    return Legend(shown.placed, shown.hidden, rows, size)
 
 
 def _with_remark(placed: Sequence[_Placed], hidden: int, width: int, size: int) -> list[_Placed]:
-    """Return as many of the entries as leave room for the number of all others, and that; nothing if there are none."""
+    """Return as many of the entries as leave room for the number of all others, and that; all of them if none do."""
     for kept in range(len(placed), 0, -1):
         remark, last = Entry(f"+{hidden + len(placed) - kept}", None), placed[kept - 1]
         left = last.left + _width(last.entry, size) + round(_BETWEEN * size)
         if left + _width(remark, size) <= width:
             return [*placed[:kept], _Placed(last.row, left, remark)]
-    return []
+    return list(placed)
 
 
 def _width(entry: Entry, size: int) -> int:

@@ -30,7 +30,7 @@ def _tidy(text: str) -> str:
     for character in unicodedata.normalize("NFC", text[: 64 * _WIDTH]):
         kind = unicodedata.category(character)
         marks = marks + 1 if kind.startswith("M") else 0
-        space = character.isspace() or kind == "Cc"
+        space = character.isspace()
         if marks > _MARKS or (kind.startswith("C") and not space) or (space and kept[-1:] in ("", " ")):
             continue
         kept += " " if space else character
