@@ -18,6 +18,7 @@ from pem_edge.export.graph import operator_functions, passes, tracing
 from pem_edge.export.graph.operation_forms import Forms
 from pem_edge.export.graph.rewrites import prepare
 from pem_edge.export.graph.rewrites.vit import has_attention
+from pem_edge.export.int8.calibration_images import CalibrationImages, open_images
 from pem_edge.export.int8.quantize import Quantizer, for_one_image
 from pem_edge.export.int8.settings import Calibration
 from pem_edge.export.int8.speed import measure_gain
@@ -84,19 +85,26 @@ def export_onnx(request: OnnxExport, say: Say = lambda _text: None) -> Manifest:
         OutputError: If a file cannot be written. After any error, the files are as they were.
     """
     _check_labels(request)
+    images = _calibration_images(request, say)
     with temporary_folder() as folder:
         graph, manifest = folder / "graph.onnx", _describe(request)
         _trace_to(graph, request, say)  # and not kept in memory: the weights of a large model take half of it
         manifest = msgspec.structs.replace(manifest, parity=_check_parity(request, graph, manifest, say))
         proto = onnx.load(graph)
-    if request.calibration is not None:
-        proto, manifest = _quantize(request, request.calibration, proto, manifest, say)
+    if images is not None:
+        proto, manifest = _quantize(request, images, proto, manifest, say)
     parameters = sum(parameter.numel() for parameter in request.model.parameters())
     manifest = msgspec.structs.replace(manifest, work=workload.count(proto, request.input, parameters))
     if request.compact:
         proto = passes.with_float16_constants(proto)
     say(f"writing {request.output}")
     return _write(request.output, proto, manifest)
+
+
+def _calibration_images(request: OnnxExport, say: Say) -> CalibrationImages | None:
+    if request.calibration is None:
+        return None
+    return open_images(request.calibration, for_one_image(request.input), request.labels, request.task, say)
 
 
 def _trace_to(graph: Path, request: OnnxExport, say: Say) -> None:
@@ -112,7 +120,7 @@ def _trace(model: MaskClassifier, forms: Forms, spec: InputSpec) -> onnx.ModelPr
 
 
 def _quantize(
-    request: OnnxExport, calibration: Calibration, proto: onnx.ModelProto, manifest: Manifest, say: Say
+    request: OnnxExport, images: CalibrationImages, proto: onnx.ModelProto, manifest: Manifest, say: Say
 ) -> tuple[onnx.ModelProto, Manifest]:
     """Return ``proto`` in INT8, and its manifest with the loss and, for CPUs, the speed that were measured."""
     single, described = _make_runnable(request, proto, manifest)
@@ -123,17 +131,17 @@ def _quantize(
         spec = request.input if request.input.dynamic else for_one_image(request.input)
         traced = replace(request, forms=forms, input=spec)
         single, _ = _make_runnable(traced, _trace(request.model, forms, spec), manifest)
-    quantized, quantization = Quantizer(single, described, calibration, say).quantize(proto)
+    quantized, quantization = Quantizer(single, described, images, say).quantize(proto)
     int8 = msgspec.structs.replace(
         manifest,
         precision="int8",
         quantization=quantization,
         built_by=msgspec.structs.replace(
-            manifest.built_by, remainder=manifest.precision, calibration=calibration.source
+            manifest.built_by, remainder=manifest.precision, calibration=images.settings.source
         ),
     )
-    if calibration.placement == "cpu":
-        int8 = measure_gain((proto, manifest), (quantized, int8), say)
+    if images.settings.placement == "cpu":
+        int8 = measure_gain((proto, manifest), (quantized, int8))
     return quantized, int8
 
 

@@ -26,8 +26,9 @@ from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import InputSpec, Manifest, Task, Thresholds, manifest_path
 from pem_edge.runtime.backends.tensorrt import plugins
 from pem_edge.runtime.cli import console, output, signals
-from pem_edge.runtime.errors import ExportError
-from pem_edge.runtime.files import make_folder, refuse_existing
+from pem_edge.runtime.errors import ExportError, OutputError
+from pem_edge.runtime.files import refuse_existing
+from pem_edge.runtime.files.output_folder import for_outputs
 from pem_edge.runtime.installation import how_to_install
 from pem_edge.runtime.verification import verify as verification
 from pem_edge.runtime.versioned_json import JsonObject
@@ -87,7 +88,7 @@ def _engine_from_onnx(request: EngineRequest) -> JsonObject:
     machine = prepare(request.to, request.settings)
     source = read_source(request.source)
     engine = model_file(request.output, source.model.stem, ".engine", source.model.parent)
-    with pairs.claim(engine):
+    with for_outputs(engine.parent), pairs.claim(engine):
         if not request.overwrite:
             refuse_overwriting(source.model, engine)
         return _build_engine(machine, source.model, engine, request)
@@ -102,8 +103,9 @@ def _from_checkpoint(request: GraphRequest) -> JsonObject:
             f"checkpoints need PyTorch, which is not installed: {how_to_install('export')}, or export to ONNX "
             "elsewhere and give that .onnx as --weights"
         )
-    with ExitStack() as claims:
-        onnx, manifest = _export_onnx(machine, request, claims)
+    with ExitStack() as stack:
+        folder = stack.enter_context(for_outputs(request.output_folder))
+        onnx, manifest = _export_onnx(machine, request, folder, stack)
         if machine is not None:
             return _build_engine(machine, onnx, onnx.with_suffix(".engine"), request)
     if not request.json:
@@ -111,13 +113,18 @@ def _from_checkpoint(request: GraphRequest) -> JsonObject:
     return summary.report(onnx, manifest)
 
 
-def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitStack) -> tuple[Path, Manifest]:
+def _export_onnx(
+    machine: Machine | None, request: GraphRequest, folder: Path, claims: ExitStack
+) -> tuple[Path, Manifest]:
     """Trace the graph, verify it against the PyTorch model, and write it; its name is claimed until ``claims`` end.
 
     Options that cannot work are rejected first, before the slow part.
     """
     has_plugin, suffix = _find_plugin(machine, request), ".onnx" if machine is None else ".engine"
-    make_folder(model_file(request.output, "", suffix, Path()).parent)
+    if request.calibration is not None:
+        from pem_edge.export.int8.calibration_images import require_source
+
+        require_source(request.calibration.source)
     chosen = labels.load(request.labels) if request.labels else None
     with signals.held():  # an exception that passes through torch's C++ modules, half imported, aborts the process
         from pem_edge.pem import checkpoints  # takes seconds: wrong options are reported sooner
@@ -131,17 +138,17 @@ def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitSta
     model, known = checkpoint.model, checkpoint.description
     spec, task = request.input.spec(known.size, type(model)), request.task or known.task or "panoptic"
     _refuse_windowed(model, task, request.weights)
+    console.tell_of_toys("pem-export", chosen or known.labels or ())
     _tell_limits(model, request.input, spec)
     _say(
         f"{model.variant}, {model.num_classes} classes, {model.num_queries} queries, {task} segmentation, "
         f"input {spec.height}x{spec.width}"
     )
     stem = model.variant if request.precision == "fp32" else f"{model.variant}-{request.precision}"
-    output = model_file(request.output, stem, suffix, Path())
+    output = model_file(request.output, stem, suffix, folder)
     claims.enter_context(pairs.claim(output))
     if not request.overwrite:
-        for path in (output, output.with_suffix(".onnx"), manifest_path(output)):
-            refuse_existing(path)
+        _refuse_existing(output, request)
     with signals.held():
         from pem_edge.export.artifact import OnnxExport, export_onnx  # imports torch's exporter
 
@@ -158,6 +165,17 @@ def _export_onnx(machine: Machine | None, request: GraphRequest, claims: ExitSta
         thresholds=_thresholds(request, task),
     )
     return export.output, export_onnx(export, _say)
+
+
+def _refuse_existing(output: Path, request: GraphRequest) -> None:
+    onnx = output.with_suffix(".onnx")
+    if request.to != "onnx" and onnx.exists() and not output.exists():
+        raise OutputError(
+            f"{onnx} exists already: build the engine from it with --weights {onnx} --to {request.to}, or add "
+            "--overwrite to export it again"
+        )
+    for path in (output, onnx, manifest_path(output)):
+        refuse_existing(path)
 
 
 def _refuse_windowed(model: MaskClassifier, task: Task, source: str) -> None:

@@ -48,7 +48,11 @@ def parser() -> Parser:
     source.add_argument("--build-plugin", action="store_true", help="build the plugin for TensorRT, and nothing else")
     parser.add_argument("--to", choices=["onnx", "trt", "trt-rtx"], help="kind of artifact (default: onnx)")
     parser.add_argument(
-        "-o", "--output", type=Path, help="folder, or a file that ends in .onnx or .engine (default: here)"
+        "-o",
+        "--output",
+        type=Path,
+        help="folder, or a file that ends in .onnx or .engine (default: a new folder runs/N, or that of the .onnx from "
+        "which an engine is built)",
     )
     parser.add_argument("--overwrite", **_FLAG, help="replace an artifact of that name")
     _add_checkpoint(parser.add_argument_group("the checkpoint"))

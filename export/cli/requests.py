@@ -53,7 +53,7 @@ class VerifyRequest:
 
     Attributes:
         model: The engine, or an ONNX artifact.
-        backend: The backend to run it in; None for the fastest.
+        backend: The backend to run it in; None for the preferred one.
         json: Whether JSON is printed.
     """
 
@@ -101,7 +101,7 @@ class GraphRequest:
         revision: A branch, tag or commit of a model on the hub; None for the newest.
         part: The name of one of several sets of weights in a file; None for the usual one.
         to: The kind of artifact.
-        output: The folder, or the file, to write; None for the current folder.
+        output: The folder, or the file, to write; None for a new folder of its own.
         overwrite: Whether to replace files.
         input: The sizes that the artifact shall take.
         labels: The name or the JSON file of labels; None for the checkpoint's.
@@ -152,6 +152,11 @@ class GraphRequest:
         if self.calibration is None:
             return "fp16" if self.precision == "fp16" else "fp32"
         return self.remainder or ("fp32" if self.calibration.placement == "cpu" else "fp16")
+
+    @property
+    def output_folder(self) -> Path | None:
+        """The folder to write to; None for a new one."""
+        return None if self.output is None else model_file(self.output, "", ".onnx", Path()).parent
 
     def __post_init__(self) -> None:
         self._check_weights()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from pem_edge.export.int8 import gain
+from pem_edge.pem import public_weights
+from pem_edge.runtime import images
 from pem_edge.runtime.artifacts.manifest import Manifest, manifest_path
 from pem_edge.runtime.artifacts.provenance import Verification
+from pem_edge.runtime.datasets.toy_streets.classes import are_of_toys
 from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.verification.verify import Outcome
 from pem_edge.runtime.versioned_json import JsonObject
@@ -18,9 +23,16 @@ if TYPE_CHECKING:
     from pem_edge.export.engine.artifact import EngineArtifact
 
 
+_INT8 = ("agreement", "pq", "miou", "share_of_all", "milliseconds", "timed_in")
+"""Attributes of an INT8 model's quantization that are printed; the manifest has all of them."""
+
+
 def report(model: Path, manifest: Manifest) -> JsonObject:
-    """Return the report of an ONNX artifact, as ``--json`` prints it."""
-    return {"model": str(model), "manifest": str(manifest_path(model)), "parity": msgspec.to_builtins(manifest.parity)}
+    """Return the report of an ONNX artifact, as ``--json`` prints it; "int8" only where it is in INT8."""
+    found = manifest.quantization
+    quantized = {} if found is None else {"int8": {key: getattr(found, key) for key in _INT8}}
+    parity = msgspec.to_builtins(manifest.parity)
+    return {"model": str(model), "manifest": str(manifest_path(model)), "parity": parity, **quantized}
 
 
 def report_engine(written: EngineArtifact) -> JsonObject:
@@ -36,8 +48,10 @@ def report_engine(written: EngineArtifact) -> JsonObject:
 
 
 def of_model(output: Path, manifest: Manifest) -> str:
-    """Return lines about an ONNX artifact: its files, and its parity."""
-    return "\n".join([_files(output), *_parity(manifest)])
+    """Return lines about an ONNX artifact: its files, what is proved of it, the weights' license, and what is next."""
+    return "\n".join(
+        [_files(output), *_parity(manifest), *_quality(manifest), *_license(manifest), _next(output, manifest)]
+    )
 
 
 def of_engine(written: EngineArtifact) -> str:
@@ -52,7 +66,8 @@ def of_engine(written: EngineArtifact) -> str:
         f"{', '.join(engine.compute_capabilities)}",
         f"layers by type, as listed by the {written.manifest.built_by.layers_from}: {layers}",
     ]
-    return "\n".join([*lines, *_parity(written.manifest), *_verified(written)])
+    proved = [*_parity(written.manifest), *_quality(written.manifest), *_license(written.manifest)]
+    return "\n".join([*lines, *proved, *_verified(written)])
 
 
 def report_verification(model: Path, found: Outcome) -> JsonObject:
@@ -72,9 +87,10 @@ def _files(model: Path) -> str:
 def _verified(written: EngineArtifact) -> Iterator[str]:
     for found in written.manifest.verified.values():
         if isinstance(found, str):
-            yield f"the engine is {found}: run pem-export --verify {written.model} on the machine where it will run"
+            yield f"the engine is {found}; next: pem-export --verify {written.model} on the machine where it will run"
         else:
             yield f"the engine is verified on {found.gpu}, {_figures(found)}"
+            yield _next(written.model, written.manifest)
 
 
 def _figures(found: Verification) -> str:
@@ -88,10 +104,29 @@ def _figures(found: Verification) -> str:
 
 
 def _parity(manifest: Manifest) -> Iterator[str]:
-    graph = "the ONNX" if manifest.quantization is None else "the graph before it was quantized"
+    if manifest.quantization is not None:
+        yield f"before INT8, the graph computed what the checkpoint does: parity in {' and '.join(manifest.parity)}"
+        return
     for name, result in manifest.parity.items():
         yield (
-            f"parity of {graph} in {name}: {result.within_tolerance} of {result.images} images within tolerance"
+            f"parity of the ONNX in {name}: {result.within_tolerance} of {result.images} images within tolerance"
             f"; median difference {result.median.logits:.1e} in class logits, {result.median.masks:.1e} in "
             f"mask logits; at least {result.worst.agreement:.3%} of pixels agree"
         )
+
+
+def _quality(manifest: Manifest) -> Iterator[str]:
+    if manifest.quantization is not None:
+        yield gain.verdict(manifest.quantization)
+
+
+def _license(manifest: Manifest) -> Iterator[str]:
+    known = public_weights.LICENSES.get(manifest.checkpoint.license or "")
+    if known is not None:
+        use = "free for commercial use" if known.commercial else "not for commercial use"
+        yield f"the weights are under {known.name}, {use}: {known.url}"
+
+
+def _next(model: Path, manifest: Manifest) -> str:
+    picture = images.DEMO_STREET if are_of_toys(manifest.classes) else "photo.jpg"
+    return f"next: pem-run {shlex.quote(str(model))} {picture}"

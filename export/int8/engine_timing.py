@@ -32,7 +32,7 @@ def measure_gain(machine: Machine, written: EngineArtifact, settings: Settings, 
         machine: The machine that builds and runs both engines; it must have a GPU.
         written: The INT8 engine.
         settings: The build settings of that engine.
-        say: Takes remarks on progress, and the comparison.
+        say: Takes remarks on progress.
 
     Returns:
         ``written`` with the times in its manifest.
@@ -55,7 +55,6 @@ def measure_gain(machine: Machine, written: EngineArtifact, settings: Settings, 
             closing(backends.create(None, artifact.read(written.model))) as after,
         ):
             times = speed.time_backends({remainder: before, "int8": after})
-    say(speed.describe_gain(times, remainder, before.name))
     manifest = speed.add_times(written.manifest, times, machine.gpu_name)
     with write_atomically(manifest_path(written.model), durable=True) as file:
         file.write_bytes(manifest.to_json())

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from pem_edge import calibration
 from pem_edge.calibration import Agreement, CalibrationSet, LabeledScore, Report, Statistics
-from pem_edge.export.int8.settings import Calibration
+from pem_edge.export.int8.calibration_images import CalibrationImages
 from pem_edge.runtime.artifacts.manifest import InputSpec, Manifest
 from pem_edge.runtime.artifacts.sections import Quantization
-from pem_edge.runtime.datasets.opening import has_labels, open_dataset
 from pem_edge.runtime.datasets.relabeling import Relabeled
 from pem_edge.runtime.errors import ExportError
 from pem_edge.runtime.progress import Say
@@ -34,27 +33,25 @@ class Quantizer:
     """Quantizes the graphs of one model, all from one calibration of its graph in single precision.
 
     Raises:
-        InputError: If the calibration images cannot be read, or have other classes than the model.
+        InputError: If a calibration image can no longer be read.
         CalibrationError: If the graph cannot be calibrated on them.
     """
 
-    def __init__(self, single: onnx.ModelProto, manifest: Manifest, settings: Calibration, say: Say) -> None:
-        """Gather the calibration images and calibrate.
+    def __init__(self, single: onnx.ModelProto, manifest: Manifest, images: CalibrationImages, say: Say) -> None:
+        """Calibrate.
 
         Args:
             single: The graph in single precision, which takes one image at a time.
             manifest: The manifest of the artifact, for the size of images and the classes.
-            settings: The images to calibrate on, and how to quantize.
-            say: Takes remarks on progress, and on doubtful calibration images.
+            images: The images to calibrate on, and how to quantize.
+            say: Takes remarks on progress.
         """
-        self._single, self._settings, self._say = single, settings, say
+        self._single, self._settings, self._say = single, images.settings, say
         self._manifest = msgspec.structs.replace(manifest, input=for_one_image(manifest.input))
-        self._labeled_score = _score_on_labels(settings.source, self._manifest)
+        self._labeled_score = _score_on_labels(images.labeled, self._manifest)
         self._scores: dict[tuple[str, ...], float] = {}
-        self._images = calibration.gather(settings.source, self._manifest.input, settings.count)
-        for finding in self._images.findings:
-            say(finding)
-        self._statistics: Statistics = calibration.statistics(single, self._images, settings.cache, say)
+        self._images = images.picked
+        self._statistics: Statistics = calibration.statistics(single, self._images, images.settings.cache, say)
 
     def quantize(self, graph: onnx.ModelProto) -> tuple[onnx.ModelProto, Quantization]:
         """Quantize ``graph``, the graph in single precision or a version of it that computes in half precision.
@@ -187,11 +184,10 @@ class _Subset:
         return (image for index, image in enumerate(self._images) if index in self._indices)
 
 
-def _score_on_labels(source: str, manifest: Manifest) -> LabeledScore | None:
-    """Return the score on images of the dataset ``source``; None where it has no labels."""
-    if not has_labels(source):
+def _score_on_labels(labeled: Relabeled | None, manifest: Manifest) -> LabeledScore | None:
+    """Return the score on ``labeled``; None where there are no labels."""
+    if labeled is None:
         return None
-    labeled = Relabeled(open_dataset(source), manifest.classes, kinds=manifest.task != "semantic")
     return LabeledScore(manifest, labeled, _space_evenly(len(labeled), _LABELED_IMAGES))
 
 

@@ -18,7 +18,6 @@ from pem_edge.runtime.artifacts.manifest import Manifest
 from pem_edge.runtime.backends.base import Backend
 from pem_edge.runtime.files import temporary_folder
 from pem_edge.runtime.inference import batches
-from pem_edge.runtime.progress import Say
 
 RUNS = 15
 """Number of runs that a median is taken over."""
@@ -27,15 +26,12 @@ WARM_UP_RUNS = 3
 """Number of runs before those, which are not counted."""
 
 
-def measure_gain(
-    floating: tuple[onnx.ModelProto, Manifest], int8: tuple[onnx.ModelProto, Manifest], say: Say
-) -> Manifest:
+def measure_gain(floating: tuple[onnx.ModelProto, Manifest], int8: tuple[onnx.ModelProto, Manifest]) -> Manifest:
     """Time a model in floating point and in INT8 on this machine.
 
     Args:
         floating: The graph in floating point, and its manifest.
         int8: The same graph in INT8, and its manifest.
-        say: Takes the comparison.
 
     Returns:
         The manifest of ``int8`` with both times.
@@ -43,9 +39,7 @@ def measure_gain(
     Raises:
         BackendError: If no backend runs the two.
     """
-    precision = floating[1].precision
-    backend, times = time_models({precision: floating, "int8": int8})
-    say(describe_gain(times, precision, backend))
+    backend, times = time_models({floating[1].precision: floating, "int8": int8})
     return add_times(int8[1], times, backend)
 
 
@@ -84,21 +78,6 @@ def time_backends(loaded: Mapping[str, Backend]) -> dict[str, float]:
             backend(images[name])
             times[name].append(1000 * (time.perf_counter() - start))
     return {name: statistics.median(measured[WARM_UP_RUNS:]) for name, measured in times.items()}
-
-
-def describe_gain(times: Mapping[str, float], other: str, place: str) -> str:
-    """Return a sentence that compares the time of "int8" with that of the precision ``other``.
-
-    Args:
-        times: The time of a run by precision.
-        other: The precision to compare INT8 with.
-        place: The backend or GPU in which the times were measured.
-    """
-    ratio = times[other] / times["int8"]
-    compared = f"{ratio:.2f} times as fast as {other}"
-    if ratio <= 1:
-        compared = f"NOT FASTER than {other} ({ratio:.2f} times its speed)"
-    return f"on this machine, in {place}, INT8 is {compared}"
 
 
 def add_times(manifest: Manifest, times: dict[str, float], place: str) -> Manifest:

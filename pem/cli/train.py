@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -15,8 +16,10 @@ from pem_edge.pem.cli.train_options import VARIANT, TrainRequest
 from pem_edge.pem.training.settings import TrainingSettings
 from pem_edge.runtime import files
 from pem_edge.runtime.artifacts.labels import Label
-from pem_edge.runtime.cli import console
+from pem_edge.runtime.cli import console, signals
+from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.errors import OutputError, TrainingError
+from pem_edge.runtime.files.output_folder import for_outputs
 from pem_edge.runtime.installation import how_to_install
 from pem_edge.runtime.progress import Say
 from pem_edge.runtime.suggestions import no_such
@@ -39,31 +42,44 @@ def _train(request: TrainRequest) -> JsonObject:
     if request.variant is not None and request.variant not in VARIANTS:
         raise TrainingError(f"--variant: {no_such(request.variant, VARIANTS)}")
     dataset = request.dataset.open()
-    from pem_edge.pem.training import progress
-    from pem_edge.pem.training.processes import join_processes
-    from pem_edge.pem.training.snapshots import FILE_NAME
-    from pem_edge.pem.training.trainer import Trainer
+    with for_outputs(request.out) as folder:
+        return _train_in(folder, request, dataset)
 
-    checkpoint = request.out / FILE_NAME
+
+def _train_in(folder: Path, request: TrainRequest, dataset: Dataset) -> JsonObject:
+    with signals.held():  # an exception that passes through torch's C++ modules, half imported, aborts the process
+        from pem_edge.pem.training import progress
+        from pem_edge.pem.training.processes import join_processes
+        from pem_edge.pem.training.snapshots import FILE_NAME
+        from pem_edge.pem.training.trainer import Trainer
+
+    checkpoint = folder / FILE_NAME
     _refuse_to_replace(checkpoint, request)
     with join_processes(request.device) as processes, files.claim(checkpoint) if processes.is_main else nullcontext():
         _refuse_to_replace(checkpoint, request)  # which may have been written while torch was imported
         say = progress.say if processes.is_main else _say_nothing
         start = _earlier_run(request, checkpoint) if request.resume else _new_run(request, dataset.labels, say)
-        trainer = Trainer(start.model, dataset, start.settings, request.out, processes, start.spdx)
+        trainer = Trainer(start.model, dataset, start.settings, folder, processes, start.spdx)
         if request.resume:
             trainer.resume()
         else:
             trainer.delete_earlier_run()
         trainer.run()
         weights = trainer.save(half=request.half)
-    return {"weights": str(weights), "metrics": str(request.out / "metrics.csv")}
+        say(f"{weights} has the weights, {folder / 'metrics.csv'} the metrics; next: {_export_command(weights)}")
+    return {"weights": str(weights), "metrics": str(folder / "metrics.csv")}
+
+
+def _export_command(weights: Path) -> str:
+    return shlex.join(["pem-export", "--weights", str(weights), "--to", "onnx", "-o", str(weights.parent)])
 
 
 def _refuse_to_replace(checkpoint: Path, request: TrainRequest) -> None:
     """Raise OutputError if there is a checkpoint, and the run is neither to continue it nor to delete it."""
     if checkpoint.exists() and not (request.resume or request.overwrite):
-        raise OutputError(f"{request.out} contains a run: add --resume to continue it, or --overwrite to delete it")
+        raise OutputError(
+            f"{checkpoint.parent} contains a run: add --resume to continue it, or --overwrite to delete it"
+        )
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from pem_edge.runtime.cli import console, dataset_options
 from pem_edge.runtime.cli.parser import Parser
 from pem_edge.runtime.datasets.opening import DatasetLocation
 from pem_edge.runtime.errors import TrainingError
+from pem_edge.runtime.files.output_folder import newest_run
 
 VARIANT = "pem-r50"
 """The variant that is trained if nothing says which."""
@@ -37,7 +39,7 @@ class TrainRequest:
     Attributes:
         dataset: Location of the labeled images.
         settings: Settings of the run.
-        out: Folder of the run.
+        out: Folder of the run; None for a new one.
         variant: Name of the variant to train; None for that of ``weights`` or of the run to resume, else `VARIANT`.
         encoder_layers: Number of encoder layers as in `pem.build`; None for the variant's.
         backbone: Weights of the backbone to start from: a file, a folder that transformers wrote, or the name of a
@@ -57,7 +59,7 @@ class TrainRequest:
 
     dataset: DatasetLocation
     settings: TrainingSettings
-    out: Path
+    out: Path | None
     variant: str | None = None
     encoder_layers: tuple[int, int, int] | None = None
     backbone: str | None = None
@@ -71,6 +73,7 @@ class TrainRequest:
     device: str | None = None
 
     def __post_init__(self) -> None:
+        self._check_folder()
         if self.resume and self.overwrite:
             raise TrainingError("--resume continues the run that --overwrite deletes: leave out one of them")
         if self.backbone is not None and self.weights is not None:
@@ -82,6 +85,14 @@ class TrainRequest:
                 raise TrainingError(f"{option} belongs to --weights: give both, or leave out {option}")
         if self.weights is not None and self.encoder_layers is not None:
             raise TrainingError("--weights determine --encoder-layers: leave them out, or start without --weights")
+
+    def _check_folder(self) -> None:
+        if self.out is not None:
+            return
+        if self.resume:
+            raise TrainingError(f"--resume needs the folder of the run: add -o {newest_run() or 'DIR'}")
+        if os.environ.get("WORLD_SIZE", "1") != "1":  # set by torchrun
+            raise TrainingError("processes that train together need one folder: add -o DIR")
 
 
 def read(options: argparse.Namespace) -> TrainRequest:
@@ -146,7 +157,7 @@ def parser() -> Parser:
         help="layers of a transformer encoder: over stride 32, over 32 and 16, over all (PRO-SCALE: 3,3,3; "
         "Mask2Former: 0,0,6)",
     )
-    parser.add_argument("-o", "--out", type=Path, default=Path("out"), metavar="DIR", help="default: %(default)s")
+    parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="default: a new folder, runs/N")
     parser.add_argument("--resume", action="store_true", help="continue the run in DIR as if it had never stopped")
     parser.add_argument("--overwrite", action="store_true", help="delete the run in DIR first")
     parser.add_argument("--half", action="store_true", help="write the final weights in half precision")

@@ -12,6 +12,7 @@ from pem_edge.pem.pixel_decoders.encoder import Depths
 from pem_edge.pem.variants.encoder_only import EoMTVariant
 from pem_edge.pem.variants.pyramid import PyramidVariant, TransformerVariant
 from pem_edge.pem.variants.variant import Variant
+from pem_edge.runtime.suggestions import no_such
 
 _R50 = partial(ResNet, depths=(3, 4, 6, 3))
 _R101 = partial(ResNet, depths=(3, 4, 23, 3))
@@ -84,7 +85,7 @@ def build(
             these encoder layers or windows.
     """
     if variant not in VARIANTS:
-        raise ValueError(f"no variant {variant!r}, there are {', '.join(VARIANTS)}")
+        raise ValueError(f"variant: {no_such(variant, VARIANTS)}")
     if num_classes < 1:
         raise ValueError(f"num_classes is {num_classes}, expected 1 or more")
     if num_queries is not None and num_queries < 1:

@@ -25,14 +25,6 @@ REPORTS: Writers[Report] = {
 CHANGES: Writers[Changes] = {".md": changes_text.pull_request, ".json": lambda changes: changes.to_json().decode()}
 
 
-def check(paths: Sequence[Path], *, overwrite: bool) -> None:
-    """Raise OutputError if one of the files exists already or could not be written."""
-    for path in paths:
-        if not overwrite:
-            files.refuse_existing(path)
-        files.make_folder(path.parent)
-
-
 def write(content: _Content, writers: Writers[_Content], paths: Sequence[Path]) -> Iterator[str]:
     """Write ``content`` to every path in the form of its suffix; yields the errors of those that cannot be written."""
     for path in paths:

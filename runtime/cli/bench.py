@@ -5,20 +5,25 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
 
+from pem_edge.runtime import files
+from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.benchmark import writing
 from pem_edge.runtime.benchmark.comparison import changes, changes_text
 from pem_edge.runtime.benchmark.report import text
 from pem_edge.runtime.benchmark.run import Interrupted, run
 from pem_edge.runtime.benchmark.schema import Report, parse
-from pem_edge.runtime.cli import bench_options, console, output
-from pem_edge.runtime.cli.bench_options import PROGRAM
-from pem_edge.runtime.cli.bench_requests import DEFAULT_STAGE, BenchRequest, CompareRequest
+from pem_edge.runtime.cli import console, output
+from pem_edge.runtime.cli.benchmarking import options
+from pem_edge.runtime.cli.benchmarking.options import PROGRAM
+from pem_edge.runtime.cli.benchmarking.requests import DEFAULT_STAGE, BenchRequest, CompareRequest, ReportFiles
 from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.files.output_folder import for_outputs
 from pem_edge.runtime.outside.reading import read_bytes
 from pem_edge.runtime.versioned_json import JsonObject
 
@@ -29,22 +34,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code. ``arguments`` defaults to ``sys.argv[1:]``."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["compare"]:
-        return console.run(bench_options.compare_parser(), bench_options.read_compare, _compare, given[1:])
+        return console.run(options.compare_parser(), options.read_compare, _compare, given[1:])
 
-    def read(options: argparse.Namespace) -> BenchRequest:
-        return bench_options.read(options, command=shlex.join([PROGRAM, *given]))
+    def read(parsed: argparse.Namespace) -> BenchRequest:
+        return options.read(parsed, command=shlex.join([PROGRAM, *given]))
 
-    return console.run(bench_options.parser(), read, _measure, given)
+    return console.run(options.parser(), read, _measure, given)
 
 
 def _measure(request: BenchRequest) -> JsonObject:
     """Measure artifacts and deliver a report, also of a measurement that Ctrl-C interrupts."""
-    writing.check(request.outputs.paths, overwrite=request.outputs.overwrite)
-    try:
-        report = run(request.models, request.options, lambda line: console.say(PROGRAM, line))
-    except Interrupted as interruption:
-        raise console.Interrupted(_deliver(interruption.report, request), str(interruption)) from interruption
-    return _deliver(report, request)
+    for model in request.models:
+        console.tell_of_toys(PROGRAM, artifact.read(model).manifest.classes)
+    with _outputs(request.outputs):
+        try:
+            report = run(request.models, request.options, lambda line: console.say(PROGRAM, line))
+        except Interrupted as interruption:
+            raise console.Interrupted(_deliver(interruption.report, request), str(interruption)) from interruption
+        return _deliver(report, request)
+
+
+@contextmanager
+def _outputs(outputs: ReportFiles) -> Iterator[None]:
+    """Make sure that the files can be written after the ``with`` block, and say afterwards which were."""
+    with ExitStack() as folders:
+        if not outputs.overwrite:
+            for path in outputs.paths:
+                files.refuse_existing(path)
+        for path in outputs.paths:
+            folders.enter_context(for_outputs(path.parent))
+        yield
+    written = [str(path) for path in outputs.paths if path.exists()]
+    if written:
+        console.say(PROGRAM, f"wrote {', '.join(written)}")
 
 
 def _deliver(report: Report, request: BenchRequest) -> JsonObject:
@@ -55,8 +77,12 @@ def _deliver(report: Report, request: BenchRequest) -> JsonObject:
 
 
 def _compare(request: CompareRequest) -> JsonObject:
-    writing.check(request.outputs.paths, overwrite=request.outputs.overwrite)
     before, after = (parse(_read(path), str(path)) for path in (request.before, request.after))
+    with _outputs(request.outputs):
+        return _deliver_changes(request, before, after)
+
+
+def _deliver_changes(request: CompareRequest, before: Report, after: Report) -> JsonObject:
     found = changes.compare(before, after, (str(request.before), str(request.after)))
     limit = request.fail_if_slower
     errors = [] if limit is None else changes_text.too_slow(found, request.stage or DEFAULT_STAGE, limit)

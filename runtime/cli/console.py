@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar, cast
 
 from pem_edge.runtime import backends
+from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.cli import output, signals
 from pem_edge.runtime.cli.parser import USAGE, Parser
 from pem_edge.runtime.errors import InputError, PemError
@@ -93,6 +94,10 @@ def missing_companion(option: str, companion: str) -> InputError:
     return InputError(f"{option} was given without {companion}: add {companion}, or leave out {option}")
 
 
+class _WrongUsage(PemError):  # noqa: N818  # its name says what is wrong
+    """Options that contradict each other."""
+
+
 class Interrupted(KeyboardInterrupt):
     """An end before its time that leaves something to report.
 
@@ -128,12 +133,15 @@ def run(
     leave_no_folders()
     with output.streams() as standard_output:
         options = parser.read(arguments)
-        try:
-            request = read(options)
-        except PemError as error:
-            output.complain(parser.prog, str(error))
-            return USAGE
-        code = _run_until_asked_to_end(parser.prog, lambda: action(request), as_json=options.json, debug=options.debug)
+
+        def act() -> JsonObject:
+            try:
+                request = read(options)
+            except PemError as error:
+                raise _WrongUsage(str(error)) from error
+            return action(request)
+
+        code = _run_until_asked_to_end(parser.prog, act, as_json=options.json, debug=options.debug)
         standard_output.flush()
         if standard_output.failure is not None:
             reason = standard_output.failure.strerror or standard_output.failure
@@ -151,6 +159,18 @@ def say(program: str, text: str) -> None:
     if signals.must_stop():
         raise signals.AskedToEnd
     output.complain(program, text)
+
+
+def tell_of_toys(program: str, classes: Sequence[Label]) -> None:
+    """Say what a model has learned whose classes are those of toy streets, as the model of the package has."""
+    from pem_edge.runtime.datasets.toy_streets.classes import are_of_toys
+
+    if are_of_toys(classes):
+        say(
+            program,
+            "this model has learned generated toy streets, such as demo:street, and nothing of photographs: pem-export "
+            "--list shows public weights that have",
+        )
 
 
 def _run_until_asked_to_end(program: str, act: Callable[[], JsonObject], *, as_json: bool, debug: bool) -> int:
@@ -174,7 +194,7 @@ def _run(program: str, act: Callable[[], JsonObject], *, as_json: bool, debug: b
         if debug:
             traceback.print_exc()
         output.complain(program, _one_line(error))
-        return FAILURE
+        return USAGE if isinstance(error, _WrongUsage) else FAILURE
     return _print_report(program, report, as_json=as_json)
 
 

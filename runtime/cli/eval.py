@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
-from pem_edge.runtime import files
+from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.cli import console, dataset_options, output
 from pem_edge.runtime.cli.parser import Parser
@@ -20,8 +21,10 @@ from pem_edge.runtime.datasets.relabeling import Relabeled
 from pem_edge.runtime.errors import InputError, OutputError
 from pem_edge.runtime.evaluation import error_pictures, table
 from pem_edge.runtime.evaluation.evaluate import Evaluation, evaluate
+from pem_edge.runtime.files.output_folder import for_outputs
 from pem_edge.runtime.inference.segmenter import Segmenter
 from pem_edge.runtime.loading import load
+from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.results import png
 from pem_edge.runtime.versioned_json import JsonObject
 
@@ -46,7 +49,7 @@ class EvalRequest:
     Attributes:
         model: The path of an exported model, or "demo".
         dataset: The location of the labeled images.
-        backend: The name of a backend; None for the fastest.
+        backend: The name of a backend; None for the preferred one.
         limit: The number of images to score, from the first on; None for all.
         semantic: Whether to compute the mean IoU, which takes additional time.
         save_errors: The folder in which to draw the errors of the worst images; None to draw nothing.
@@ -120,11 +123,14 @@ def _read(options: argparse.Namespace) -> EvalRequest:
 
 
 def _run(request: EvalRequest) -> JsonObject:
+    artifact.read(request.model)  # a wrong path is told before a large dataset is read
     dataset = request.dataset.open()
     count = min(len(dataset), request.limit or len(dataset))
-    drawings = [] if request.save_errors is None else _plan_drawings(request, request.save_errors, count)
-    with load(request.model, request.backend) as segmenter:
+    with ExitStack() as stack:
+        drawings = _plan_drawings(request, count, stack)
+        segmenter = stack.enter_context(load(request.model, request.backend))
         panoptic = segmenter.task != "semantic"
+        console.tell_of_toys("pem-eval", segmenter.manifest.classes)
         _check_task(request, segmenter.task)
         relabeled = Relabeled(dataset, segmenter.manifest.classes, kinds=panoptic)
         with tqdm(range(count), unit="image", disable=None) as indices:
@@ -132,6 +138,8 @@ def _run(request: EvalRequest) -> JsonObject:
         worst = list(_draw_worst(segmenter, relabeled, evaluation, drawings))
         if not request.json:
             output.show_text(table.format_table(evaluation, relabeled.labels))
+        if worst:
+            console.say("pem-eval", f"wrote {plural(len(worst), 'drawing')} of errors to {request.save_errors}")
         return {
             "model": request.model,
             "backend": segmenter.backend.name,
@@ -154,13 +162,15 @@ def _check_task(request: EvalRequest, task: Task) -> None:
         )
 
 
-def _plan_drawings(request: EvalRequest, folder: Path, count: int) -> list[Path]:
-    """Create ``folder`` and return the paths of the drawings, worst image first.
+def _plan_drawings(request: EvalRequest, count: int, stack: ExitStack) -> list[Path]:
+    """Return the paths of the drawings, worst image first. Their folder exists until ``stack`` ends.
 
     Raises:
         OutputError: If the folder cannot be created, or a drawing exists and must not be replaced.
     """
-    files.make_folder(folder, option=_SAVE_ERRORS)
+    if request.save_errors is None:
+        return []
+    folder = stack.enter_context(for_outputs(request.save_errors, option=_SAVE_ERRORS))
     worst = min(request.worst or _DEFAULT_WORST, count)
     paths = [folder / f"worst_{rank:02d}.png" for rank in range(1, worst + 1)]
     for path in paths:

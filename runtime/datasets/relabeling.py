@@ -82,9 +82,12 @@ def _describe_difference(own: Sequence[Label], wanted: Sequence[Label]) -> str:
         for owner, names, others in (("the dataset", mine, theirs), ("the model", theirs, mine))
         if names.keys() - others.keys()
     ]
+    cure = "give a dataset of the model's classes, or train the model on this one with pem-train --weights"
+    if len(own) == len(wanted):
+        cure = "if these are names of the same classes in the same order, export the model with --labels of the dataset"
     return (
         f"the {len(own)} classes of the dataset are not the {len(wanted)} of the model: "
-        f"{'; '.join(differences) or 'names occur more than once'}; export the model with --labels of the dataset"
+        f"{'; '.join(differences) or 'names occur more than once'}; {cure}"
     )
 
 

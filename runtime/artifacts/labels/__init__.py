@@ -14,6 +14,7 @@ import msgspec
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.outside import foreign_json
 from pem_edge.runtime.outside.reading import read_bytes, reading
+from pem_edge.runtime.suggestions import did_you_mean
 
 THINGS_OF = {"cityscapes_instance": "cityscapes", "coco_instance": "coco_panoptic", "ade20k_instance": "ade20k"}
 """Label sets of instance segmentation, and those whose things they are, in the same order."""
@@ -86,7 +87,7 @@ def load(source: str) -> tuple[Label, ...]:
     cure = f"name one of {', '.join(BUNDLED)}, or a JSON file of COCO categories"
     with reading(source, InputError, expected="labels", cure=cure):
         if not path.is_file():
-            raise InputError(f"no labels called {source!r}: {cure}")
+            raise InputError(f"no labels called {source!r}{did_you_mean(source, BUNDLED) or f': {cure}'}")
     return parse(read_bytes(path, InputError, limit=MAX_BYTES, expected="labels", cure=cure), source)
 
 

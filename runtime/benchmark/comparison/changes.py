@@ -11,6 +11,7 @@ from pem_edge.runtime.benchmark.options import NoiseLimits
 from pem_edge.runtime.benchmark.report import wording
 from pem_edge.runtime.benchmark.schema import SCHEMA_VERSION, ArtifactReport, Interval, Report, Times
 from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.suggestions import no_such
 from pem_edge.runtime.versioned_json import to_json
 
 
@@ -57,8 +58,8 @@ class ArtifactChange(msgspec.Struct, frozen=True, kw_only=True):
         for found in self.stages:
             if found.stage == name:
                 return found
-        known = ", ".join(found.stage for found in self.stages)
-        raise InputError(f"{self.name} has no stage {name!r} in both reports: choose one of {known}")
+        known = [found.stage for found in self.stages]
+        raise InputError(f"of the stages of {self.name} in both reports, {no_such(name, known)}")
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):

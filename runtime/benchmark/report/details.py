@@ -54,7 +54,7 @@ def compared_stages(report: Report) -> Table:
          wording.times(c.ratio.estimate), wording.bounds(c.ratio), c.verdict)
         for c in report.comparisons
     )  # fmt: skip
-    note = "Times over those of the first artifact, from rounds in which all took turns."
+    note = "Time divided by that of the first artifact, below 1 is faster; from rounds in which all took turns."
     return Table("Stage by stage", note, ("artifact", "stage", "ratio", "interval", "verdict"), rows)
 
 

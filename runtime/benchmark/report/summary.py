@@ -30,7 +30,7 @@ def verdict(report: Report) -> Iterator[Words]:
     best = fastest(report)
     artifact = report.artifacts[best.number - 1]
     total = artifact.stages["total"]
-    speed = f"{wording.milliseconds(total.p50)} ms an image ({wording.per_second(artifact.fps)} FPS)"
+    speed = f"{wording.milliseconds(total.p50)} ms per image ({wording.per_second(artifact.fps)} FPS)"
     if len(report.artifacts) == 1:
         yield (best, f" takes {speed}; one image in ten takes longer than {wording.milliseconds(total.p90)} ms. ")
         if artifact.accuracy and artifact.accuracy.pq is not None:

@@ -48,8 +48,10 @@ def overview(report: Report) -> Table:
         return (*percentiles(total), wording.per_second(artifact.fps), variation(total), *compared)
 
     confidence = next((f"{100 * c.ratio.confidence:g} %" for c in report.comparisons), "")
-    against = f" Times over the first's, with {confidence} intervals." if several and confidence else ""
-    note = f"Milliseconds an image from picture to map; CV is the coefficient of variation, ! if noisy.{against}"
+    against = f" Against 1: time divided by that of artifact 1, with its {confidence} interval; below 1 is faster."
+    note = "Milliseconds per image, from picture to map; CV is the coefficient of variation, ! if noisy." + (
+        against if several and confidence else ""
+    )
     columns = ("artifact", "p50", "p90", "p99", "FPS", "CV", *(("against 1",) if several else ()))
     return by_artifact(report, "Latency", note, columns, row)
 
@@ -138,8 +140,8 @@ def rates(report: Report) -> Table:
         )
 
     note = (
-        "Multiply-accumulates an image and a second, of a large convolution and a large matrix product on this "
-        "machine, the share of the convolution's rate reached, memory traffic an image at most, bandwidth."
+        "Multiply-accumulates per image and per second, those of a large convolution and a large matrix product on "
+        "this machine, the share of the convolution's rate reached, memory traffic per image at most, bandwidth."
     )
     return by_artifact(report, "How close to the machine", note, columns, row)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pem_edge.runtime.artifacts.labels import Label
 
 _STUFF = ("road", "sidewalk", "building", "fence", "pole", "vegetation", "terrain", "sky")
@@ -26,3 +28,8 @@ _COLORS = {
 
 LABELS = tuple(Label(i, name, name in _THINGS, _COLORS[name]) for i, name in enumerate((*_STUFF, *_THINGS)))
 """Eight classes of stuff, then seven of things. A rider includes the bicycle, a fence may be a wall."""
+
+
+def are_of_toys(labels: Sequence[Label]) -> bool:
+    """Return whether these are the classes of toy streets, which no other set of labels has."""
+    return [(each.name, each.isthing) for each in labels] == [(each.name, each.isthing) for each in LABELS]

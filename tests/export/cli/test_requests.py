@@ -138,7 +138,7 @@ def test_an_option_without_its_partner_is_refused(arguments: list[str], message:
 def test_numbers_beyond_all_use_are_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         parser.parser().parse_args(["--weights", "demo", *arguments])
-    assert arguments[0] in capsys.readouterr().err.splitlines()[-1]
+    assert arguments[0] in capsys.readouterr().err.splitlines()[0]
 
 
 def test_the_largest_numbers_are_taken() -> None:

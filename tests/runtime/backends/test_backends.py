@@ -288,7 +288,7 @@ def test_a_backend_for_another_kind_of_model(tiny: Path) -> None:
 
 
 def test_unknown_backend(tiny: Path) -> None:
-    with pytest.raises(BackendError, match=r"no backend is called 'abacus': choose one of .*openvino, onnxruntime"):
+    with pytest.raises(BackendError, match=r"backend: there is no 'abacus': choose from .*openvino, onnxruntime"):
         backends.create("abacus", artifact.read(tiny))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from pem_edge.runtime.benchmark.options import Options
 from pem_edge.runtime.cli import bench, run
-from pem_edge.runtime.cli.bench_requests import BenchRequest, CompareRequest, ReportFiles
+from pem_edge.runtime.cli.benchmarking.requests import BenchRequest, CompareRequest, ReportFiles
 from pem_edge.runtime.cli.eval import EvalRequest
 from pem_edge.runtime.cli.eval import main as eval_main
 from pem_edge.runtime.cli.run_options import RunRequest, SourceRequest
@@ -80,7 +80,7 @@ def test_an_option_needs_the_one_it_belongs_to(
 def test_commands_refuse_it_in_one_line_even_if_the_value_is_the_default(
     main: Callable[[list[str]], int], arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(arguments) == 1
+    assert main(arguments) == 2
     captured = capsys.readouterr()
     assert (captured.out, captured.err.count("\n")) == ("", 1)
     assert f"{arguments[-2]} {arguments[-1]} was given without --" in captured.err

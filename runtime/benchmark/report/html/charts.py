@@ -52,7 +52,7 @@ def stages(report: Report) -> Chart:
     )
     names = ", ".join(map(wording.printable, tables.stage_names(report)[:-1]))
     note = f"Mean times. From left to right: {names}."
-    return Chart("Where the time goes", note, tuple(rows), svg.axis(scale, "milliseconds an image"))
+    return Chart("Where the time goes", note, tuple(rows), svg.axis(scale, "milliseconds per image"))
 
 
 def spread(report: Report) -> Chart:
@@ -95,7 +95,7 @@ def rate(report: Report) -> Chart:
             svg.bar(scale, 0, each.fraction or 0.0, 4, _BAR, text, class_="solid"),
         )
         rows.append(Row(name, text, svg.chart(f"Rate reached by {name.text}", text, _BAR + 8, *marks)))
-    note = "Multiply-accumulates a second in inference, over those of a large convolution measured here."
+    note = "Multiply-accumulates per second in inference, as a share of those of a large convolution measured here."
     return Chart("How close to the machine", note, tuple(rows), svg.axis(scale, "share of the convolution's rate"))
 
 

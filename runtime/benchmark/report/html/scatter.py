@@ -48,7 +48,7 @@ def scatter(report: Report) -> Markup | None:
     marks = (svg.grid(across, _HEIGHT), _levels(up), svg.stretched(svg.curve(front), class_="front"))
     texts = "; ".join(point.text for point in points)
     drawing = svg.chart("Latency against PQ", texts, _HEIGHT, *marks, *_dots(points, across, up))
-    return tag("div", drawing, svg.axis(across, "milliseconds an image, p50"), class_="xy")
+    return tag("div", drawing, svg.axis(across, "milliseconds per image, p50"), class_="xy")
 
 
 def _levels(scale: Scale) -> Markup:

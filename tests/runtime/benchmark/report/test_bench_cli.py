@@ -55,7 +55,7 @@ def test_json_alone_on_standard_output_and_the_same_in_files(
 def test_the_table(tiny: Path, capsys: Capture) -> None:
     code, out, _ = measured(capsys, tiny, *QUICK)
     assert code == 0
-    assert "\nLatency. Milliseconds an image from picture to map" in out
+    assert "\nLatency. Milliseconds per image, from picture to map" in out
     assert "\n1 tiny.onnx " in out
 
 
@@ -63,7 +63,6 @@ def test_the_table(tiny: Path, capsys: Capture) -> None:
     ("arguments", "message"),
     [
         (["nowhere.onnx"], "nowhere.onnx"),
-        (["MODEL", "--backend", "nonsense"], "'nonsense'"),
         (["MODEL", "--images", "nowhere"], "nowhere"),
         (["MODEL", "--dataset", "nowhere"], "nowhere is not a folder"),
         (["MODEL", "-o", "MODEL/deeper/report.md"], "cannot write MODEL/deeper"),
@@ -133,7 +132,7 @@ def test_interrupted_before_there_are_rounds_it_leaves_nothing(tiny: Path, tmp_p
     path = tmp_path / "reports" / "report.html"
     code, out, err = interrupted("loading", 0, str(tiny), "--rounds", "1000000", "-o", str(path))
     assert (code, out, err) == (130, "", "pem-bench: interrupted\n")
-    assert not list(path.parent.iterdir())
+    assert not path.parent.exists()
 
 
 def interrupted(awaited: str, seconds: float, *arguments: str) -> tuple[int, str, str]:

@@ -53,7 +53,7 @@ def test_every_option_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["--help"], ["compare", "--help"]):
         with pytest.raises(SystemExit):
             bench.main(arguments)
-    options = set(re.findall(r"(?<![\w-])--[a-z-]+", capsys.readouterr().out)) - {"--help", "--debug"}
+    options = set(re.findall(r"(?<![\w-])--[a-z-]+", capsys.readouterr().out)) - {"--help", "--debug", "--version"}
     shown = {re.sub("^--no-", "--", option) for option in options}
     assert shown <= {re.sub("^--no-", "--", option) for option in re.findall(r"(?<![\w-])--[a-z-]+", PAGE)}
     assert ",".join(SCENARIOS) in PAGE

@@ -35,7 +35,7 @@ def paced(*typical: float) -> Report:
 
 def test_one_artifact() -> None:
     text = said(made_up.report(1))
-    assert "pem-stdc0-512x1024.onnx takes 20.5 ms an image (48.3 FPS)" in text
+    assert "pem-stdc0-512x1024.onnx takes 20.5 ms per image (48.3 FPS)" in text
     assert "Its time goes to inference 75 %, postprocess 12 % and preprocess 8.0 %." in text
     assert "62 % of the rate of a large convolution on this machine (1600 of 2600 GMAC/s)" in text
 
