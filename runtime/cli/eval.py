@@ -186,7 +186,7 @@ def _draw_worst(
     score = "pq" if evaluation.panoptic else "miou"
     for index, path in zip(evaluation.worst(len(paths)), paths, strict=False):
         sample = dataset[index]
-        drawing = error_pictures.draw(sample, segmenter(sample.image))
+        drawing = error_pictures.draw(sample, segmenter(sample.image), evaluation.image_quality[index])
         png.write(path, drawing, option=_SAVE_ERRORS)
         yield {"image": sample.name, score: evaluation.image_quality[index], "picture": str(path)}
 
