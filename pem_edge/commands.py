@@ -13,6 +13,11 @@ def pem_bench() -> int:
     return _run("runtime.cli.bench")
 
 
+def pem_doctor() -> int:
+    """Run ``pem-doctor`` and return its exit code."""
+    return _run("runtime.cli.doctor")
+
+
 def pem_eval() -> int:
     """Run ``pem-eval`` and return its exit code."""
     return _run("runtime.cli.eval")

@@ -59,6 +59,19 @@ def how_to_install(*extras: str) -> str:
     return f"pip install {'-e ' if editable else ''}{shlex.quote(target)}"
 
 
+def origin() -> str:
+    """Return what this package was installed from, in words, such as "a folder, used in place: /home/me/pem-edge"."""
+    source, checkout = _recorded_source(), _checkout()
+    if checkout is not None:
+        return f"a folder, used in place: {checkout}"
+    if source is None:
+        return "a package index"
+    place = source.path()
+    if place is None:
+        return f"an address: {source.address()}"
+    return f"{'a wheel' if place.suffix == '.whl' else 'a folder'}: {place}"
+
+
 def _checkout() -> Path | None:
     """Return the checkout that this module is in; None if it is installed."""
     root = Path(__file__).resolve().parents[1]

@@ -22,10 +22,11 @@ OPTION_READERS = {
     *(("export/cli/options.py", f"_{part}") for part in ("calibration", "input_request")),
     ("pem/cli/train_options.py", "read"),
     ("pem/cli/train_options.py", "_read_settings"),
-    *(("runtime/cli/bench_options.py", name) for name in ("read", "read_compare", "_outputs")),
+    *(("runtime/cli/benchmarking/options.py", name) for name in ("read", "read_compare", "_outputs")),
     ("runtime/cli/bench.py", "read"),
     ("runtime/cli/console.py", "run"),
     ("runtime/cli/dataset_options.py", "read"),
+    ("runtime/cli/doctor/__init__.py", "_read"),
     ("runtime/cli/eval.py", "_read"),
     ("runtime/cli/run_options.py", "read"),
 }

@@ -26,7 +26,7 @@ def lines() -> str:
     files = [weights for weights in listed() if not weights.on_hub]
     return "\n".join(
         [
-            "public weights that --weights fetches by name, with published figures:",
+            "public weights that --weights fetches by name, with published figures and variants:",
             *_of_hub(on_hub),
             "",
             "public weights to download, each file in docs/checkpoints.md and in --list --json:",
@@ -49,12 +49,12 @@ def license_title(weights: PublicWeights) -> str:
 
 
 def _of_hub(rows: list[PublicWeights]) -> Iterable[str]:
-    width = max(len(row.name) for row in rows)
+    width, variants = max(len(row.name) for row in rows), max(len(row.variant) for row in rows)
     titles = list(dict.fromkeys(map(group_title, rows)))
     for title, group in groupby(sorted(rows, key=lambda row: titles.index(group_title(row))), group_title):
-        yield f"  {title}"
+        yield title
         for row in group:
-            yield f"    {row.name:<{width}}  {row.figure:.1f}  {license_title(row)}"
+            yield f"  {row.name:<{width}}  {row.figure:.1f}  {row.variant:<{variants}}  {license_title(row)}"
 
 
 def _of_zoos(rows: list[PublicWeights]) -> Iterable[str]:

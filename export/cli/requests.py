@@ -53,7 +53,7 @@ class VerifyRequest:
 
     Attributes:
         model: The engine, or an ONNX artifact.
-        backend: The backend to run it in; None for the fastest.
+        backend: The backend to run it in; None for the preferred one.
         json: Whether JSON is printed.
     """
 

@@ -17,7 +17,9 @@ from pem_edge.runtime.artifacts.manifest import Thresholds
 from pem_edge.runtime.datasets.dataset import Sample
 from pem_edge.runtime.files import write_atomically
 from pem_edge.runtime.inference import postprocess, preprocess
+from pem_edge.runtime.outside.printable import printable
 from pem_edge.runtime.results import drawing
+from pem_edge.runtime.results.drawing import panels
 from pem_edge.runtime.results.segments import Segment, add_labels
 
 _SCORE = 0.5
@@ -25,25 +27,33 @@ _SCORE = 0.5
 
 
 @torch.no_grad()
-def compare(model: PEM, sample: Sample, classes: Sequence[Label], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Draw the ground truth of ``sample`` on the left and the prediction of ``model`` on the right.
+def compare(
+    model: PEM, sample: Sample, classes: Sequence[Label], size: tuple[int, int], *facts: str
+) -> NDArray[np.uint8]:
+    """Draw the ground truth of ``sample`` on the left and the prediction of ``model`` on the right, with captions.
 
     Args:
         model: The model.
         sample: A labeled image, (H, W).
         classes: The classes.
         size: Height and width of the model's input.
+        facts: What to say of the model above the pictures, such as "step 7".
 
     Returns:
-        The image, RGB uint8 (H, 2 W, 3).
+        The picture, RGB uint8.
     """
     image, geometry = preprocess.fit(sample.image, *size, model.pad_value)
     device = next(model.parameters()).device
     logits, masks = (output[0].float().cpu().numpy() for output in model(torch.tensor(image, device=device)[None]))
     things = labels.things(classes)
     panoptic, segments = postprocess.merge(logits, masks, geometry, things, Thresholds(score=_SCORE))
-    predicted = drawing.draw(sample.image, panoptic, add_labels(segments, classes), classes)
-    return np.hstack([drawing.draw(sample.image, sample.panoptic, _true_segments(sample, classes), classes), predicted])
+    predicted, true = add_labels(segments, classes), _true_segments(sample, classes)
+    pictures = {
+        "truth": drawing.draw(sample.image, sample.panoptic, true, classes, scores=False, legend=False),
+        "prediction": drawing.draw(sample.image, panoptic, predicted, classes, legend=False),
+    }
+    heading = panels.heading(printable(Path(sample.name).name), *facts)
+    return panels.beside(pictures, heading, drawing.entries([*true, *predicted], classes))
 
 
 def save(image: NDArray[np.uint8], path: Path) -> None:

@@ -27,6 +27,7 @@ class Progress:
         path: The file metrics.csv.
         sums: Sums of the losses and of the gradient's norm since the last report.
         count: Number of steps since the last report.
+        loss: The loss of the last step.
     """
 
     def __init__(self, folder: Path, steps: int, batch: int, every: int) -> None:
@@ -34,6 +35,7 @@ class Progress:
         self.steps, self.batch, self.every = steps, batch, every
         self.sums = torch.zeros(len(LOSSES) + 1, dtype=torch.float64)
         self.count = 0
+        self.loss = 0.0
         self._started = self._interval_started = time.perf_counter()
         self._done = self._done_in_interval = 0
 
@@ -69,7 +71,9 @@ class Progress:
         Raises:
             OutputError: If metrics.csv cannot be written.
         """
-        self.sums += torch.cat([losses, gradient_norm.reshape(1)]).double().cpu()
+        figures = torch.cat([losses, gradient_norm.reshape(1)]).double().cpu()
+        self.sums += figures
+        self.loss = float(figures[:-1].sum())
         self.count += 1
         self._done += 1
         self._done_in_interval += 1

@@ -187,7 +187,9 @@ class Trainer:
         if not self.processes.is_main:
             return
         if self.step % self.settings.picture_every == 0 or last:
-            image = pictures.compare(self.average.model, self.dataset[0], self.dataset.labels, self.settings.size)
+            facts = f"step {self.step}", f"loss {self.progress.loss:.3f}"
+            sample, classes = self.dataset[0], self.dataset.labels
+            image = pictures.compare(self.average.model, sample, classes, self.settings.size, *facts)
             pictures.save(image, self.folder / _PICTURES / f"step-{self.step:06d}.png")
         if stop or last or time.monotonic() - self._saved > 60 * self.settings.checkpoint_minutes:
             snapshots.save(self._snapshot(), self.folder / snapshots.FILE_NAME)

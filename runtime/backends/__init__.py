@@ -79,7 +79,7 @@ BACKENDS = {
 
 
 def available() -> list[str]:
-    """Return the names of the installed backends, fastest first, without importing them.
+    """Return the names of the installed backends, preferred ones first, without importing them.
 
     Example:
         >>> import pem_edge
@@ -91,7 +91,7 @@ def available() -> list[str]:
 
 
 def available_for(artifact: Artifact) -> list[str]:
-    """Return the names of the installed backends that can run ``artifact``, fastest first."""
+    """Return the names of the installed backends that can run ``artifact``, preferred ones first."""
     return [name for name in available() if _can_run(name, artifact)]
 
 
@@ -99,7 +99,7 @@ def create(name: str | None, artifact: Artifact, settings: Settings | None = Non
     """Load an artifact.
 
     Args:
-        name: The backend to load it with, a key of `BACKENDS`; None for the fastest installed one that can run it.
+        name: The backend to load it with, a key of `BACKENDS`; None for the first that is installed and can run it.
         artifact: The model and its manifest.
         settings: How the backend may use the machine; None for the defaults.
 

@@ -18,9 +18,10 @@ from pem_edge.runtime.benchmark.comparison import changes, changes_text
 from pem_edge.runtime.benchmark.report import text
 from pem_edge.runtime.benchmark.run import Interrupted, run
 from pem_edge.runtime.benchmark.schema import Report, parse
-from pem_edge.runtime.cli import bench_options, console, output
-from pem_edge.runtime.cli.bench_options import PROGRAM
-from pem_edge.runtime.cli.bench_requests import DEFAULT_STAGE, BenchRequest, CompareRequest, ReportFiles
+from pem_edge.runtime.cli import console, output
+from pem_edge.runtime.cli.benchmarking import options
+from pem_edge.runtime.cli.benchmarking.options import PROGRAM
+from pem_edge.runtime.cli.benchmarking.requests import DEFAULT_STAGE, BenchRequest, CompareRequest, ReportFiles
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.files.output_folder import for_outputs
 from pem_edge.runtime.outside.reading import read_bytes
@@ -33,12 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code. ``arguments`` defaults to ``sys.argv[1:]``."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["compare"]:
-        return console.run(bench_options.compare_parser(), bench_options.read_compare, _compare, given[1:])
+        return console.run(options.compare_parser(), options.read_compare, _compare, given[1:])
 
-    def read(options: argparse.Namespace) -> BenchRequest:
-        return bench_options.read(options, command=shlex.join([PROGRAM, *given]))
+    def read(parsed: argparse.Namespace) -> BenchRequest:
+        return options.read(parsed, command=shlex.join([PROGRAM, *given]))
 
-    return console.run(bench_options.parser(), read, _measure, given)
+    return console.run(options.parser(), read, _measure, given)
 
 
 def _measure(request: BenchRequest) -> JsonObject:

@@ -49,7 +49,7 @@ class EvalRequest:
     Attributes:
         model: The path of an exported model, or "demo".
         dataset: The location of the labeled images.
-        backend: The name of a backend; None for the fastest.
+        backend: The name of a backend; None for the preferred one.
         limit: The number of images to score, from the first on; None for all.
         semantic: Whether to compute the mean IoU, which takes additional time.
         save_errors: The folder in which to draw the errors of the worst images; None to draw nothing.
@@ -186,7 +186,7 @@ def _draw_worst(
     score = "pq" if evaluation.panoptic else "miou"
     for index, path in zip(evaluation.worst(len(paths)), paths, strict=False):
         sample = dataset[index]
-        drawing = error_pictures.draw(sample, segmenter(sample.image))
+        drawing = error_pictures.draw(sample, segmenter(sample.image), evaluation.image_quality[index])
         png.write(path, drawing, option=_SAVE_ERRORS)
         yield {"image": sample.name, score: evaluation.image_quality[index], "picture": str(path)}
 

@@ -143,10 +143,10 @@ def parser() -> Parser:
         "--save",
         metavar="KINDS",
         type=_kinds,
-        help="any of overlay, panoptic (PNGs in COCO's format), json (panoptic.json, which lists their segments), "
-        "semantic (PNGs of class indices, of 8 bits up to 256 classes, else of 16) and instances (instances.json, "
-        "COCO's results with masks as RLE), separated by commas; default: overlay and panoptic, semantic or instances, "
-        "as the task is, or nothing with --live",
+        help="any of overlay, panoptic (PNGs in COCO's format, with json), json (panoptic.json, which lists their "
+        "segments), semantic (PNGs of class indices, of 8 bits up to 256 classes, else of 16) and instances "
+        "(instances.json, COCO's results with masks as RLE), separated by commas; default: overlay and panoptic, "
+        "semantic or instances, as the task is, or nothing with --live",
     )
     parser.add_argument("--task", choices=TASKS, help="what to show and save; default: what the model was trained for")
     parser.add_argument("--frames", metavar="N", type=console.positive, help="stop after that many images")

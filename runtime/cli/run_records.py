@@ -55,7 +55,7 @@ def make_record(result: Result, paths: Mapping[str, Path]) -> JsonObject:
 
 def _found(result: Result) -> list[JsonObject]:
     if result.task == "panoptic":
-        return [asdict(segment) for segment in result.segments]
+        return [asdict(segment) for segment in result.saved_segments]
     if result.task == "semantic":
         return [
             {"category_id": region.category_id, "label": region.label, "area": region.area, "bbox": list(region.bbox)}

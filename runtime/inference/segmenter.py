@@ -24,9 +24,10 @@ from pem_edge.runtime.inference.backend import SegmenterBackend
 from pem_edge.runtime.inference.pipeline import Merged, Prepared, record_time
 from pem_edge.runtime.inference.stream import Stream
 from pem_edge.runtime.inference.stream_workers import Job
+from pem_edge.runtime.results.drawing.continuity import Continuity
 from pem_edge.runtime.results.result import Result
 from pem_edge.runtime.results.segments import Instance, add_labels
-from pem_edge.runtime.sources import Source
+from pem_edge.runtime.sources import Footage, Source
 
 ImageT = TypeVar("ImageT", bound=Image)
 
@@ -147,7 +148,8 @@ class Segmenter:
             BackendError: If the model cannot be run.
         """
         found = source if isinstance(source, Source) else sources.find(source, timeout=timeout)
-        return Stream(found, self._pipeline.prepare, self._infer_one, self._finish, on_error)
+        finish = partial(self._finish, Continuity() if isinstance(found, Footage) else None)
+        return Stream(found, self._pipeline.prepare, self._infer_one, finish, on_error)
 
     def close(self) -> None:
         """Free the backend. Later calls raise BackendError."""
@@ -192,11 +194,13 @@ class Segmenter:
     def _infer_one(self, prepared: object) -> object:
         return self._pipeline.infer([prepared], self.thresholds)
 
-    def _finish(self, job: Job) -> Result:
+    def _finish(self, continuity: Continuity | None, job: Job) -> Result:
         (merged,) = self._pipeline.merge(job.state)
-        return self._make_result(job, merged, self.thresholds)
+        return self._make_result(job, merged, self.thresholds, continuity)
 
-    def _make_result(self, job: Job, merged: Merged, thresholds: Thresholds) -> Result:
+    def _make_result(
+        self, job: Job, merged: Merged, thresholds: Thresholds, continuity: Continuity | None = None
+    ) -> Result:
         return Result(
             name=job.name,
             image=job.image,
@@ -211,6 +215,7 @@ class Segmenter:
             compute_semantic=postprocess.classify_pixels,
             compute_instances=partial(_find_instances, _with_instances(self.manifest)),
             time=job.time,
+            continuity=continuity,
         )
 
 

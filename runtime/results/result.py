@@ -19,6 +19,7 @@ from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.errors import PemError
 from pem_edge.runtime.outside.printable import printable
 from pem_edge.runtime.results import coco_format, drawing, instance_records, png, regions
+from pem_edge.runtime.results.drawing.continuity import Continuity
 from pem_edge.runtime.results.exchange import Exchange
 from pem_edge.runtime.results.regions import Regions
 from pem_edge.runtime.results.segments import Instance, Segment
@@ -27,6 +28,12 @@ from pem_edge.runtime.sources.names import usable
 Logits = NDArray[np.floating]
 
 _CLASSES_IN_A_BYTE = 256
+_ENDINGS: Mapping[Task, tuple[str, ...]] = {
+    "panoptic": ("panoptic.png", "panoptic.json"),
+    "semantic": ("semantic.png",),
+    "instance": ("instances.json",),
+}
+"""Ends of the names of a task's files."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -60,6 +67,8 @@ class Result(Exchange):
             score.
         name: The path of the image, or its number in a video; empty if it came from an array.
         time: When the image is to be shown, in seconds since any moment of its video or stream; None for others.
+        continuity: What the frames of a video share, so that they are drawn alike; None for others. A pickled result
+            has one that has seen no frame.
     """
 
     image: NDArray[np.uint8]
@@ -75,6 +84,7 @@ class Result(Exchange):
     compute_instances: Callable[[Logits, Logits, Geometry, Sequence[Label], float], list[Instance]]
     name: str = ""
     time: float | None = None
+    continuity: Continuity | None = None
 
     @cached_property
     def semantic(self) -> NDArray[np.int32]:
@@ -91,6 +101,11 @@ class Result(Exchange):
         """The instances whose score is at least `score_threshold`; computed on first access, and without the others."""
         return self.compute_instances(*self.outputs(), self.geometry, self.labels, self.score_threshold)
 
+    @cached_property
+    def saved_segments(self) -> list[Segment]:
+        """The segments with the ids that they have in files, the colors of the PNG; computed on first access."""
+        return coco_format.with_color_ids(self.segments, self.labels)
+
     def regions(self, task: Task | None = None) -> Regions:
         """Return what `draw` draws: a map of ids and its segments.
 
@@ -100,25 +115,47 @@ class Result(Exchange):
         """
         task = task or self.task
         if task == "panoptic":
-            return Regions(self.panoptic, self.segments)
+            return self._segments
         return self._classes if task == "semantic" else self._visible_instances
 
-    def draw(self, task: Task | None = None) -> NDArray[np.uint8]:
-        """Return a drawing of the regions over the image with names and a legend, RGB uint8 (H, W, 3).
+    def draw(
+        self, task: Task | None = None, *, opacity: float = 0.5, labels: bool = True, legend: bool = True
+    ) -> NDArray[np.uint8]:
+        """Return a drawing of the regions over the image, RGB uint8 (H, W, 3), with a legend below that adds height.
+
+        The frames of a stream are drawn alike: instances keep their colors as long as they overlap from one frame to
+        the next, and the legend has the same height under all of them.
 
         Args:
             task: What to draw, see `regions`; None for the result's task.
+            opacity: How much the colors cover the image, 0 to 1.
+            labels: Whether to write the names and scores of regions.
+            legend: Whether to list the classes below the image. Images whose shorter side is below 96 pixels have
+                neither names nor a legend.
+
+        Raises:
+            ValueError: If the opacity is not between 0 and 1.
         """
         drawn = self.regions(task)
-        return drawing.draw(self.image, drawn.ids, drawn.segments, self.labels)
+        return drawing.draw(
+            self.image,
+            drawn.ids,
+            drawn.segments,
+            self.labels,
+            opacity=opacity,
+            names=labels,
+            legend=legend,
+            steady=self.continuity is not None,
+            numbers=None if self.continuity is None else self.continuity.numbers(task or self.task, drawn),
+        )
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> list[Path]:
-        """Save the drawing and what fits the task, and return the two paths.
+        """Save the drawing and what fits the task, and return the paths, the drawing's first.
 
         They are named after the image, such as ``street_overlay.png``; after "image" if it has no name. Of a panoptic
-        result, ``street_panoptic.png`` is the map in COCO's format. Of a semantic one, ``street_semantic.png`` has the
-        index of each pixel's class, in 8 bits up to 256 classes, else in 16. Of one of instances,
-        ``street_instances.json`` lists `confident_instances` as COCO's results.
+        result, ``street_panoptic.png`` is the map in COCO's format, and ``street_panoptic.json`` its document. Of a
+        semantic one, ``street_semantic.png`` has the index of each pixel's class, in 8 bits up to 256 classes, else in
+        16. Of one of instances, ``street_instances.json`` lists `confident_instances` as COCO's results.
 
         Args:
             folder: The folder, which is created if it is missing.
@@ -128,30 +165,41 @@ class Result(Exchange):
             OutputError: If a file exists and must not be replaced, or cannot be written.
         """
         stem = usable(Path(self.name).stem) or "image"
-        name = f"{stem}_instances.json" if self.task == "instance" else f"{stem}_{self.task}.png"
-        overlay, found = Path(folder) / f"{stem}_overlay.png", Path(folder) / name
-        for path in (overlay, found) if not overwrite else ():
+        paths = [Path(folder) / f"{stem}_{ending}" for ending in ("overlay.png", *_ENDINGS[self.task])]
+        for path in paths if not overwrite else ():
             files.refuse_existing(path)
-        png.write(overlay, self.draw())
+        png.write(paths[0], self.draw())
+        if self.task != "instance":
+            png.write(paths[1], self.encode_map(self.task))
+        if self.task != "semantic":
+            with files.write_atomically(paths[-1]) as temporary:
+                temporary.write_bytes(msgspec.json.encode(self._document(stem)))
+        return paths
+
+    def _document(self, stem: str) -> object:
+        """Return the content of the JSON file of an image whose files have names that begin with ``stem``."""
+        file_name = printable(Path(self.name).name)
         if self.task == "instance":
-            records = instance_records.of(self.confident_instances, stem, printable(Path(self.name).name))
-            with files.write_atomically(found) as temporary:
-                temporary.write_bytes(msgspec.json.encode(records))
-        else:
-            png.write(found, self.encode_map(self.task))
-        return [overlay, found]
+            return instance_records.of(self.confident_instances, stem, file_name, self.labels)
+        image = coco_format.image(stem, file_name, self.geometry.output_size)
+        annotation = coco_format.annotation(stem, f"{stem}_panoptic.png", self.saved_segments, self.labels)
+        return coco_format.document([annotation], [image], self.labels)
 
     def encode_map(self, task: Literal["panoptic", "semantic"]) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Return a map as the pixels of a PNG.
 
         Returns:
-            The panoptic map in COCO's format, RGB uint8 (H, W, 3); or the class index of each pixel, (H, W), uint8 for
-            up to 256 classes and else uint16.
+            The panoptic map in COCO's format with the ids of `saved_segments`, RGB uint8 (H, W, 3); or the class index
+            of each pixel, (H, W), uint8 for up to 256 classes and else uint16.
         """
         if task == "panoptic":
-            return coco_format.encode(self.panoptic)
+            return coco_format.encode(coco_format.renumber(self.panoptic, self.segments, self.saved_segments))
         fits = len(self.labels) <= _CLASSES_IN_A_BYTE
         return self.semantic.astype(np.uint8) if fits else self.semantic.astype(np.uint16)
+
+    @cached_property
+    def _segments(self) -> Regions:
+        return Regions(self.panoptic, self.segments)
 
     @cached_property
     def _classes(self) -> Regions:

@@ -48,7 +48,7 @@ def verify(artifact: Artifact, backend: str | None, say: Say) -> Outcome:
 
     Args:
         artifact: The engine, or an ONNX artifact that a backend other than ONNX Runtime on the CPU runs.
-        backend: The backend to load it with; None for the fastest installed one that can run it.
+        backend: The backend to load it with; None for the first of `BACKENDS` that is installed and can run it.
         say: Takes remarks on progress.
 
     Raises:

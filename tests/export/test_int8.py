@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from pem_edge.export.cli.export import main
 from pem_edge.export.cli.options import INT8
 from pem_edge.export.graph.int8_removal import remove_int8
 from pem_edge.export.int8.calibration_images import open_images
+from pem_edge.export.int8.gain import verdict
 from pem_edge.export.int8.quantize import Quantizer
 from pem_edge.export.int8.settings import Calibration
 from pem_edge.pem import checkpoints
@@ -76,7 +78,7 @@ def quantization(path: str) -> Quantization:
 def test_the_manifest_says_what_is_int8_where_its_scales_come_from_and_what_it_costs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    printed, remarks = export(capsys, tmp_path, "--calib", STREETS)
+    printed, _ = export(capsys, tmp_path, "--calib", STREETS)
     found = quantization(printed["model"])
     nodes = {node.name: node for node in onnx.load(printed["model"]).graph.node}
     assert {nodes[name].op_type for name in found.layers} <= {"Conv", "Gemm", "MatMul"}
@@ -88,7 +90,9 @@ def test_the_manifest_says_what_is_int8_where_its_scales_come_from_and_what_it_c
     assert found.pq["int8"] == pytest.approx(found.pq["fp32"], abs=5)
     assert found.agreement > 95
     assert set(found.milliseconds) == {"fp32", "int8"}
-    assert "INT8 is " in remarks
+    assert verdict(found).startswith(f"INT8 gives {found.agreement:.2f} % of pixels the class")
+    assert re.search(r"PQ [\d.]+ before and [\d.]+ after; on this machine, in \w+, it is ", verdict(found))
+    assert printed["int8"]["agreement"] == found.agreement
     assert printed["manifest"].endswith("pem-nano-int8.json")
     assert runtime.load(printed["model"])(ToyStreets(1, 128, 256, seed=7)[0].image).segments
 
@@ -207,7 +211,7 @@ def test_a_graph_for_cpus_is_refused_for_engines(
 def test_options_of_int8_ask_for_int8(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = f"--{option.replace('_', '-')}"
     value = {"remainder": "fp16", "calib_method": "mse", "placement": "cpu"}.get(option, "1")
-    assert main(["--weights", "demo", name, value, "-o", str(tmp_path / "out")]) == 1
+    assert main(["--weights", "demo", name, value, "-o", str(tmp_path / "out")]) == 2
     assert f"{name} is for INT8: add --precision int8" in capsys.readouterr().err
 
 

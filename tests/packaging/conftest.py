@@ -28,7 +28,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     writer.release()
     Path("out").mkdir()
     demo = artifact.read("demo").model
-    shutil.copy(demo, "out/pem-stdc1.onnx")
-    shutil.copy(manifest_path(demo), "out/pem-stdc1.json")
+    for name in ("pem-stdc1", "eomt-s"):
+        shutil.copy(demo, f"out/{name}.onnx")
+        shutil.copy(manifest_path(demo), f"out/{name}.json")
     published_models.write_checkpoint("pem_stdc1_cityscapes", tmp_path).rename("model_final.pth")
     return tmp_path

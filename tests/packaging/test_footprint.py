@@ -63,6 +63,7 @@ COMMANDS = {
     "pem-bench": [
         "runtime.cli.bench", "demo", "-o", "out/report.html", "--runs", "2", "--seconds", "0.1",
     ],
+    "pem-doctor": ["runtime.cli.doctor"],
     "pem-export": ["export.cli.export", "--weights", "demo", "--to", "onnx", *SMALL, "-o", "out"],
     "pem-export --precision int8": [
         "export.cli.export", "--weights", "demo", "--to", "onnx", *SMALL, "--precision", "int8", "--calib",

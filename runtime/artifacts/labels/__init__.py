@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -54,6 +55,14 @@ class _Category(msgspec.Struct):
     color: tuple[_Brightness, _Brightness, _Brightness] | None = None
 
 
+class _CocoCategory(msgspec.Struct):
+    """A record of COCO's own categories."""
+
+    id: int
+    name: str
+    isthing: int
+
+
 class _Document(msgspec.Struct):
     """A document of COCO's, such as annotations."""
 
@@ -98,6 +107,21 @@ def default(num_classes: int) -> tuple[Label, ...]:
 def things(labels: Sequence[Label]) -> frozenset[int]:
     """Return the ids of the classes that are things."""
     return frozenset(label.id for label in labels if label.isthing)
+
+
+def official_ids(labels: Sequence[Label]) -> tuple[int, ...]:
+    """Return the dataset's own id of each class if their names are COCO's, whose ids have gaps; else their indices."""
+    names = tuple(label.name for label in labels)
+    return next((ids for known, ids in _cocos_ids() if known == names), tuple(range(len(labels))))
+
+
+@lru_cache(maxsize=1)
+def _cocos_ids() -> list[tuple[tuple[str, ...], tuple[int, ...]]]:
+    """Return names and ids of COCO's classes for panoptic segmentation, and of its things alone."""
+    data = resources.files(__name__).joinpath("coco_panoptic.json").read_bytes()
+    records = msgspec.json.decode(data, type=list[_CocoCategory])
+    kinds = records, [record for record in records if record.isthing]
+    return [(tuple(record.name for record in kind), tuple(record.id for record in kind)) for kind in kinds]
 
 
 def distinct_color(index: int) -> tuple[int, int, int]:

@@ -1,6 +1,6 @@
 """Measures the time from the start of a process to its first result.
 
-The process is ``python -m pem_edge.runtime.benchmark.measures.cold_start``.
+The process runs this module.
 """
 
 from __future__ import annotations

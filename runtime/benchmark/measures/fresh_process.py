@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from pem_edge.runtime.errors import BackendError
+from pem_edge.runtime.outside import child_process
 
 _TIMEOUT = 600.0
-_ROOT = Path(__file__).parents[4]
 
 Answer = TypeVar("Answer")
 
@@ -34,24 +31,13 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run(module: str, task: Task, answer: type[Answer]) -> Answer:
-    """Return what ``python -m module`` prints last for ``task``. Raises BackendError if it fails in any way."""
-    paths = [str(_ROOT), os.environ.get("PYTHONPATH")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    """Return what ``module`` prints last for ``task``. Raises BackendError if it fails in any way."""
     payload = msgspec.json.encode(msgspec.structs.replace(task, started=time.monotonic())).decode()
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", module, payload],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_TIMEOUT,
-            env=environment,
-        )
-        if done.returncode == 0:
-            return msgspec.json.decode(done.stdout.strip().rpartition("\n")[2], type=answer)
-        reason = f"exit code {done.returncode}, {_last_line(done.stderr)}"
-    except subprocess.TimeoutExpired:
-        reason = f"it took more than {_TIMEOUT:.0f} s"
+        ended = child_process.run_module(module, payload, _TIMEOUT)
+        if ended.code == 0:
+            return msgspec.json.decode(child_process.last_line(ended.output), type=answer)
+        reason = ended.reason
     except (OSError, msgspec.DecodeError) as error:
         reason = str(error)
     raise BackendError(f"{task.model} failed in a process of its own ({reason}): try it with pem-run")
@@ -65,7 +51,3 @@ def task() -> Task:
 def answer(found: msgspec.Struct) -> None:
     """Hand back, from such a process, what was found."""
     sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
-
-
-def _last_line(text: str) -> str:
-    return text.strip().rpartition("\n")[2][:300] or "no message"

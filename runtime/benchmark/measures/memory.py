@@ -6,9 +6,9 @@ import re
 import sys
 from pathlib import Path
 
-from pem_edge.runtime.benchmark.machine import gpu
 from pem_edge.runtime.benchmark.measures import fresh_process
 from pem_edge.runtime.benchmark.schema import Memory
+from pem_edge.runtime.machine import gpu
 
 RUNS = 10
 """Runs after which memory is looked at: pools have grown by then."""

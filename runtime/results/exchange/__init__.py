@@ -43,6 +43,9 @@ class Exchange:
     def to_coco(self: Found, image_id: int | str, task: Task | None = None) -> list[JsonObject]:
         """Return records in COCO's formats, of which those of several images make one list.
 
+        Category ids are COCO's own if the classes are COCO's, else the classes' indices. Segments have the ids that
+        they have in the PNG, see `saved_segments`.
+
         For the task "panoptic", it is the image's annotation for panopticapi, whose PNG is what `encode_map` returns,
         under the name that `save` gives it. For "instance", it is a result for pycocotools' ``loadRes`` for each of
         `confident_instances`; load the model with ``score_threshold=0`` to have them all. For "semantic", it is a
@@ -62,10 +65,11 @@ class Exchange:
         task = task or self.task
         path = Path(self.name)
         if task == "panoptic":
-            return [coco_format.annotation(image_id, f"{usable(path.stem) or 'image'}_panoptic.png", self.segments)]
+            png = f"{usable(path.stem) or 'image'}_panoptic.png"
+            return [coco_format.annotation(image_id, png, self.saved_segments, self.labels)]
         if task == "semantic":
             return records.to_coco_stuff(self, image_id)
-        return instance_records.of(self.confident_instances, image_id, printable(path.name))
+        return instance_records.of(self.confident_instances, image_id, printable(path.name), self.labels)
 
     def to_supervision(self: Found, stuff: bool = False, task: Task | None = None) -> supervision.Detections:
         """Return what was found as ``supervision.Detections``: xyxy, mask, confidence, class_id, data["class_name"].

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.results.regions import Regions
 from pem_edge.runtime.results.segments import Instance, Segment
@@ -31,6 +32,10 @@ class Found(Protocol):
     def panoptic(self) -> NDArray[np.int32]: ...  # noqa: D102
     @property
     def segments(self) -> Sequence[Segment]: ...  # noqa: D102
+    @property
+    def saved_segments(self) -> list[Segment]: ...  # noqa: D102
+    @property
+    def labels(self) -> Sequence[Label]: ...  # noqa: D102
     @property
     def confident_instances(self) -> list[Instance]: ...  # noqa: D102
     def regions(self, task: Task | None = None) -> Regions: ...  # noqa: D102

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from pem_edge.runtime.artifacts.labels import official_ids
 from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.outside.printable import printable
 from pem_edge.runtime.results import run_lengths
@@ -43,10 +44,11 @@ def to_json(found: Found, task: Task, *, masks: bool) -> str:
 
 def to_coco_stuff(found: Found, image_id: int | str) -> list[JsonObject]:
     """Return a record of COCO's results for stuff for each class in the semantic map."""
+    ids = official_ids(found.labels)
     return [
         {
             "image_id": image_id,
-            "category_id": region.category_id,
+            "category_id": ids[region.category_id],
             "label": region.label,
             "segmentation": run_lengths.encode(mask()),
         }

@@ -33,13 +33,15 @@ class Outputs:
     Use it in a ``with`` block, whose end finishes the files. If the block fails, the results so far are kept.
 
     Args:
-        kinds: The kinds of output, each one of KINDS.
+        kinds: The kinds of output, each one of KINDS. With "panoptic" comes "json", as the maps say nothing without it.
         folder: The folder.
         source: The source of the images, which determines the names of the files.
     """
 
     def __init__(self, kinds: Iterable[str], folder: Path, source: Source) -> None:
         self._folder = folder
+        kinds = dict.fromkeys(kinds)
+        kinds |= {"json": None} if "panoptic" in kinds else {}
         self._savers = {kind: _make_saver(kind, folder, source) for kind in kinds}
 
     def refuse_existing(self) -> None:

@@ -73,7 +73,8 @@ class PanopticDocument(_DocumentSaver):
         image_id, size = stem(self._source, result.name), result.geometry.output_size
         png = png_path("panoptic", self._folder, self._source, result.name).relative_to(self._folder)
         self._images += self._encode([coco_format.image(image_id, _file_name(result), size)])
-        self._annotations += self._encode([coco_format.annotation(image_id, png.as_posix(), result.segments)])
+        annotation = coco_format.annotation(image_id, png.as_posix(), result.saved_segments, result.labels)
+        self._annotations += self._encode([annotation])
         self._labels = result.labels
 
     def _document(self) -> JsonObject:
@@ -89,7 +90,8 @@ class InstancesDocument(_DocumentSaver):
 
     def _add(self, result: Result) -> None:
         image_id = stem(self._source, result.name)
-        self._records += self._encode(instance_records.of(result.confident_instances, image_id, _file_name(result)))
+        found = result.confident_instances
+        self._records += self._encode(instance_records.of(found, image_id, _file_name(result), result.labels))
 
     def _document(self) -> Encoded:
         return self._records

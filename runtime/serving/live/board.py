@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from pem_edge.runtime.handoff_queue import Closed, HandoffQueue
+from pem_edge.runtime.results import drawing
 from pem_edge.runtime.results.result import Result
 from pem_edge.runtime.versioned_json import JsonObject
 
@@ -137,7 +138,7 @@ class Board:
 
 def _summarize_classes(result: Result) -> list[JsonObject]:
     """Return the name, color, number of regions and fraction of the image of each class found, largest first."""
-    segments = result.regions().segments
+    segments, colors = result.regions().segments, drawing.colors.of_classes(result.labels)
     counts = Counter(segment.category_id for segment in segments)
     areas: Counter[int] = Counter()
     for segment in segments:
@@ -145,7 +146,7 @@ def _summarize_classes(result: Result) -> list[JsonObject]:
     return [
         {
             "name": result.labels[index].name,
-            "color": "#" + bytes(result.labels[index].color).hex(),
+            "color": "#" + bytes(colors[index]).hex(),
             "count": counts[index],
             "share": area / result.panoptic.size,
         }
@@ -154,7 +155,7 @@ def _summarize_classes(result: Result) -> list[JsonObject]:
 
 
 def _encode_jpeg(result: Result) -> bytes:
-    drawn = result.draw()
+    drawn = result.draw(legend=False)  # the page lists the classes
     if (scale := _MAX_WIDTH / drawn.shape[1]) < 1:
         drawn = np.asarray(cv2.resize(drawn, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
     bgr = cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)

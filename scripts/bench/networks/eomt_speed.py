@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 import pem_edge
 from pem_edge.export.cli import export, variant_list
 from pem_edge.pem.model import MEAN, STD
-from pem_edge.runtime.benchmark.machine import cpu
+from pem_edge.runtime.machine import cpu
 from reference.huggingface import eomt
 from scripts.bench.networks.turns import Prepare, Run, medians
 from scripts.reports.markdown import table

@@ -31,7 +31,7 @@ from pem_edge.export.graph.rewrites import prepare
 from pem_edge.runtime.artifacts.manifest import InputSpec
 from pem_edge.runtime.artifacts.sections import Work
 from pem_edge.runtime.backends.openvino import core
-from pem_edge.runtime.benchmark.machine import cpu
+from pem_edge.runtime.machine import cpu
 from scripts.bench.networks.turns import Prepare, Run, medians
 from scripts.reports.markdown import table
 

@@ -335,7 +335,7 @@ def test_only_one_module_prints() -> None:
     assert printing == {
         "runtime/cli/output.py",
         "runtime/cli/console.py",  # JSON, which escapes what terminals obey
-        "runtime/cli/bench_options.py",
+        "runtime/cli/benchmarking/options.py",
         "pem/training/interruption.py",  # a fixed text
         "runtime/inference/postprocess/native/build.py",  # a program of its own, for developers
     }

@@ -29,6 +29,8 @@ from tests.runtime.helpers import coco_folder
 from tests.runtime.helpers.tiny_model import CLASSES
 
 Capture = pytest.CaptureFixture[str]
+CAPTIONS = 2 * 18
+"""Height of the captions above a small picture."""
 BACKENDS = [name for name in runtime.backends.available() if not name.startswith("tensorrt")]
 
 
@@ -124,7 +126,7 @@ def test_a_semantic_model_is_scored_by_iou_whatever_is_called_a_thing(
     (worst,) = report["worst"]
     assert Path(worst["image"]).name == "1.png"
     assert worst["miou"] < report["miou"] < 100
-    errors = np.asarray(Image.open(worst["picture"]))[32, 3 * 104 :].astype(int)
+    errors = np.asarray(Image.open(worst["picture"]))[CAPTIONS + 32, 3 * 104 :].astype(int)
     assert errors[4, 0] > errors[4, 1] + 100, "white where red should be"
     assert errors[20].tolist() == [errors[20, 0]] * 3, "right: gray"
 
@@ -152,6 +154,7 @@ def test_limit(tiny: Path, dataset: Path, capsys: Capture) -> None:
 def test_the_worst_images_are_drawn(tiny: Path, dataset: Path, capsys: Capture, tmp_path: Path) -> None:
     image, _ = coco_folder.stripes()
     image[:, :12] = 255, 255, 255
+    sample = image.copy()
     coco_folder.save(dataset / "images" / "0.png", image)
     image[:, 32:64] = 0, 255, 0
     coco_folder.save(dataset / "images" / "1.png", image)
@@ -162,8 +165,11 @@ def test_the_worst_images_are_drawn(tiny: Path, dataset: Path, capsys: Capture, 
     assert worst[0]["pq"] < worst[1]["pq"] < 100
     assert sorted(errors.iterdir()) == [errors / "worst_01.png", errors / "worst_02.png"]
     picture = np.asarray(Image.open(errors / "worst_02.png"))
-    assert picture.shape == (64, 4 * 96 + 3 * 8, 3)
-    mask = picture[:, 3 * 104 :].astype(int)
+    assert picture.shape[1] == 4 * 96 + 3 * 8
+    np.testing.assert_array_equal(picture[CAPTIONS : CAPTIONS + 64, :96], sample)
+    for caption in (picture[:18], *(picture[18:CAPTIONS, left : left + 96] for left in range(0, 4 * 104, 104))):
+        assert caption.max() > 200
+    mask = picture[CAPTIONS:, 3 * 104 :].astype(int)
     red, green, blue = mask[32, 4], mask[32, 24], mask[32, 60]
     assert red[0] > red[1] + 100, "white where red should be"
     assert green.tolist() == [green[0]] * 3, "right: gray"

@@ -13,7 +13,7 @@ from pem_edge.runtime.cli import console
 from pem_edge.runtime.cli.parser import Parser
 from pem_edge.runtime.version import __version__
 
-COMMANDS = ("pem-bench", "pem-eval", "pem-export", "pem-run", "pem-train")
+COMMANDS = ("pem-bench", "pem-doctor", "pem-eval", "pem-export", "pem-run", "pem-train")
 
 
 def parser() -> Parser:

@@ -11,7 +11,7 @@ import pytest
 
 from pem_edge.runtime.benchmark.options import Options
 from pem_edge.runtime.cli import bench, run
-from pem_edge.runtime.cli.bench_requests import BenchRequest, CompareRequest, ReportFiles
+from pem_edge.runtime.cli.benchmarking.requests import BenchRequest, CompareRequest, ReportFiles
 from pem_edge.runtime.cli.eval import EvalRequest
 from pem_edge.runtime.cli.eval import main as eval_main
 from pem_edge.runtime.cli.run_options import RunRequest, SourceRequest

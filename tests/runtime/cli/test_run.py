@@ -89,12 +89,12 @@ def test_a_picture(run: Run, picture: Path, out: Path, flag: NDArray[np.uint8]) 
     line = printed.removesuffix(" ms\n").rpartition(", ")
     assert line[0] == f"{picture}: 3 segments (red, blue, white)"
     assert float(line[2]) > 0
-    assert files_in(out) == ["flag_overlay.png", "flag_panoptic.png"]
+    assert files_in(out) == ["flag_overlay.png", "flag_panoptic.png", "panoptic.json"]
     overlay = np.asarray(Image.open(out / "flag_overlay.png"))
     assert overlay.shape == flag.shape
     assert overlay[32, 10].argmax() == 0  # still RGB, not BGR
     ids = coco_format.decode(np.asarray(Image.open(out / "flag_panoptic.png")))
-    assert [int(ids[32, column]) for column in (10, 48, 86)] == [1, 3, 2]
+    assert [hex(ids[32, column]) for column in (10, 48, 86)] == ["0xff", "0xffffff", "0xff0000"], "red, white, blue"
 
 
 def test_json(run: Run, picture: Path, out: Path) -> None:
@@ -108,7 +108,7 @@ def test_json(run: Run, picture: Path, out: Path) -> None:
     assert image["overlay"] == str(out / "flag_overlay.png")
     assert set(image["milliseconds"]) == {"decode", "preprocess", "inference", "postprocess"}
     first = image["segments"][0]
-    assert (first["id"], first["category_id"], first["label"], first["isthing"]) == (1, 0, "red", True)
+    assert (first["id"], first["category_id"], first["label"], first["isthing"]) == (0xFF, 0, "red", True)
     assert first["bbox"][0] == 0
     assert first["area"] == first["bbox"][2] * first["bbox"][3]
 
@@ -188,7 +188,8 @@ def test_existing_output_needs_overwrite(run: Run, folder: Path, clip: Path, out
     assert existing.read_text() == "dear"
     assert run(folder, "--overwrite")[0] == 0
     assert Image.open(existing).size == (96, 64)
-    assert run(clip)[0] == 0
+    assert_refused(run(clip), "panoptic.json exists already")
+    assert run(clip, "--overwrite")[0] == 0
     assert_refused(run(clip, "--save", "panoptic"), "clip_panoptic exists already")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from PIL import Image
 
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.results import coco_format
+from pem_edge.runtime.results.drawing import colors
 from pem_edge.runtime.results.segments import Segment
 
 
@@ -67,3 +69,47 @@ def test_the_categories_written_are_labels_to_read(tmp_path_factory: pytest.Temp
     path = tmp_path_factory.mktemp("coco") / "panoptic.json"
     path.write_text(json.dumps(coco_format.document([], [], labels.load("ade20k"))))
     assert labels.load(str(path)) == labels.load("ade20k")
+
+
+COLORED = st.lists(
+    st.tuples(st.integers(0, 5), st.booleans(), st.integers(1, 1000)), max_size=60, unique_by=lambda each: each[2]
+)
+
+
+@given(COLORED)
+def test_ids_in_files_are_unique_colors_and_never_void(given_segments: list[tuple[int, bool, int]]) -> None:
+    shades = [(0, 0, 0), (0, 0, 0), (255, 255, 255), (9, 9, 9), (10, 9, 9), (255, 0, 0)]
+    classes = [labels.Label(index, str(index), True, color) for index, color in enumerate(shades)]
+    segments = [
+        Segment(number, category, "", isthing, 1.0, 1, (0, 0, 1, 1)) for category, isthing, number in given_segments
+    ]
+    found = coco_format.with_color_ids(segments, classes)
+    ids = [segment.id for segment in found]
+    assert len(set(ids)) == len(ids)
+    assert all(0 < each <= coco_format.MAX_ID for each in ids)
+    assert found == coco_format.with_color_ids(segments, classes)
+    assert [replace(after, id=before.id) for before, after in zip(segments, found, strict=True)] == segments
+
+
+def test_ids_in_files_are_the_colors_that_are_drawn() -> None:
+    classes = labels.load("cityscapes")
+    segments = [
+        Segment(number, category, "", classes[category].isthing, 1.0, 1, (0, 0, 1, 1))
+        for number, category in enumerate([0, 13, 13, 14], 1)
+    ]
+    ids = np.array([segment.id for segment in coco_format.with_color_ids(segments, classes)])
+    drawn = colors.of_segments(segments, classes)
+    assert coco_format.encode(ids).tolist() == [list(drawn[segment.id]) for segment in segments]
+
+
+def test_categories_of_coco_have_its_own_ids() -> None:
+    """COCO's ids have gaps: "stop sign" is 13 and the eleventh class, "banner" is 92."""
+    for name, classes in (("coco_panoptic", 133), ("coco_instance", 80)):
+        ids = {category["name"]: category["id"] for category in coco_format.categories(labels.load(name))}
+        assert len(ids) == classes
+        assert (ids["person"], ids["stop sign"], ids["toothbrush"]) == (1, 13, 90)
+    banner = Segment(7, 80, "banner", False, 1.0, 1, (0, 0, 1, 1))
+    record = json.loads(json.dumps(coco_format.annotation("a", "a.png", [banner], labels.load("coco_panoptic"))))
+    assert record["segments_info"][0]["category_id"] == 92
+    for others in (labels.load("cityscapes"), labels.load("coco_panoptic")[:79], labels.load("coco_panoptic")[::-1]):
+        assert [category["id"] for category in coco_format.categories(others)] == list(range(len(others)))

@@ -14,7 +14,7 @@ from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Thresholds
 from pem_edge.runtime.inference import postprocess
 from pem_edge.runtime.results import drawing
-from pem_edge.runtime.results.segments import Segment, add_labels
+from pem_edge.runtime.results.segments import Segment, add_labels, bounding_box
 from reference.synthetic import synthetic
 
 CITYSCAPES = labels.load("cityscapes")
@@ -48,7 +48,8 @@ def test_any_size_can_be_drawn(size: tuple[int, int], seed: int) -> None:
     image = np.full((*size, 3), 100, np.uint8)
     picture = drawing.draw(image, *segmented(size, seed), CITYSCAPES)
     assert picture.dtype == np.uint8
-    assert picture.shape == image.shape
+    assert picture.shape[1:] == image.shape[1:]
+    assert image.shape[0] <= picture.shape[0] <= 1.6 * image.shape[0]
     assert (image == 100).all()  # the input is left as it was
 
 
@@ -65,7 +66,7 @@ def test_an_image_changes_only_where_there_is_something_to_show() -> None:
     nothing = drawing.draw(image, np.zeros(image.shape[:2], np.int32), [], CITYSCAPES)
     np.testing.assert_array_equal(nothing, image)
     panoptic, segments = segmented((512, 512))
-    drawn = drawing.draw(image, panoptic, segments, CITYSCAPES)
+    drawn = drawing.draw(image, panoptic, segments, CITYSCAPES)[:512]
     assert (drawn != image).any(axis=2)[panoptic > 0].mean() > 0.9
 
 
@@ -74,7 +75,7 @@ def test_void_and_ids_of_no_segment_show_the_image() -> None:
     panoptic = np.zeros((60, 80), np.int32)
     panoptic[10:20], panoptic[30:40] = 1, 7
     picture = drawing.draw(image, panoptic, [segment(1, ROAD, (0, 10, 80, 10))], CITYSCAPES)
-    changed = (picture != image).any(axis=(1, 2))
+    changed = (picture[:60] != image).any(axis=(1, 2))
     assert changed[10:20].all()
     assert not changed[:10].any()
     assert not changed[20:].any()
@@ -123,3 +124,43 @@ def test_no_name_breaks_a_picture(name: str) -> None:
 def test_an_image_that_does_not_match_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="expected uint8"):
         drawing.draw(np.zeros(shape, np.uint8), np.zeros((10, 10), np.int32), [], CITYSCAPES)
+
+
+def test_a_name_is_on_the_largest_part_of_what_is_scattered() -> None:
+    """A thin, large part on the left has more pixels than the thick, small one on the right."""
+    panoptic = np.zeros((300, 600), np.int32)
+    panoptic[20:280, 20:100] = panoptic[100:200, 480:580] = 1
+    whole = [Segment(1, ROAD, "road", False, 1.0, 30_800, (20, 20, 560, 260))]
+    image = np.zeros((300, 600, 3), np.uint8)
+    named, bare = (
+        drawing.draw(image, panoptic, whole, CITYSCAPES, names=names, legend=False) for names in (True, False)
+    )
+    columns = np.flatnonzero((named != bare).any(axis=(0, 2)))
+    assert columns.size
+    assert columns.max() < 130
+
+
+@pytest.mark.parametrize("size", [(100, 4000), (4000, 100), (96, 96), (130, 150), (2000, 3000)])
+def test_names_never_cover_most_of_a_picture(size: tuple[int, int]) -> None:
+    rows, columns = np.indices(size)
+    panoptic = (8 * (8 * rows // size[0]) + 8 * columns // size[1] + 1).astype(np.int32)
+    segments = [
+        Segment(int(each), CAR, "car", True, 0.9, int((panoptic == each).sum()), bounding_box(panoptic == each))
+        for each in np.unique(panoptic)
+    ]
+    image = np.zeros((*size, 3), np.uint8)
+    named, bare = (
+        drawing.draw(image, panoptic, segments, CITYSCAPES, names=names, legend=False) for names in (True, False)
+    )
+    assert 0 < (named != bare).any(axis=2).mean() < 0.25
+
+
+def test_opacity_is_how_much_the_colors_cover() -> None:
+    panoptic, segments = two_halves(ROAD)
+    image = np.full((80, 80, 3), 200, np.uint8)
+    bare, half, full = (drawing.draw(image, panoptic, segments, CITYSCAPES, opacity=share) for share in (0, 0.5, 1))
+    np.testing.assert_array_equal(bare, image)
+    assert (full == CITYSCAPES[ROAD].color).all()
+    np.testing.assert_allclose(half, (bare.astype(int) + full) / 2, atol=1)
+    with pytest.raises(ValueError, match=r"opacity is 1\.5, expected 0 to 1"):
+        drawing.draw(image, panoptic, segments, CITYSCAPES, opacity=1.5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import resource
 from collections.abc import Sequence
 from dataclasses import replace
@@ -96,10 +97,19 @@ def test_a_copy_stands_on_its_own(result: Result) -> None:
     [("", "image"), ("a/street.jpg", "street"), ("000007", "000007"), ("caf\udce9.png", "caf%udce9"), ("\n.png", "%n")],
 )
 def test_it_is_saved_under_a_usable_name(result: Result, tmp_path: Path, name: str, stem: str) -> None:
-    overlay, panoptic = replace(result, name=name).save(tmp_path / "new")
-    assert (overlay.name, panoptic.name) == (f"{stem}_overlay.png", f"{stem}_panoptic.png")
+    saved = replace(result, name=name).save(tmp_path / "new")
+    overlay, panoptic, document = saved
+    assert [path.name for path in saved] == [
+        f"{stem}_{end}" for end in ("overlay.png", "panoptic.png", "panoptic.json")
+    ]
     np.testing.assert_array_equal(np.asarray(Image.open(overlay)), result.draw())
-    np.testing.assert_array_equal(coco_format.decode(np.asarray(Image.open(panoptic))), result.panoptic)
+    (record,) = json.loads(document.read_bytes())["annotations"]
+    assert record["file_name"] == panoptic.name
+    assert [info["id"] for info in record["segments_info"]] == [segment.id for segment in result.saved_segments]
+    ids = coco_format.decode(np.asarray(Image.open(panoptic)))
+    for before, after in zip(result.segments, result.saved_segments, strict=True):
+        np.testing.assert_array_equal(ids == after.id, result.panoptic == before.id)
+    np.testing.assert_array_equal(ids == 0, result.panoptic == 0)
 
 
 def test_saving_replaces_nothing_unasked(result: Result, tmp_path: Path) -> None:

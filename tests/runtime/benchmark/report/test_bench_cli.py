@@ -132,7 +132,7 @@ def test_interrupted_before_there_are_rounds_it_leaves_nothing(tiny: Path, tmp_p
     path = tmp_path / "reports" / "report.html"
     code, out, err = interrupted("loading", 0, str(tiny), "--rounds", "1000000", "-o", str(path))
     assert (code, out, err) == (130, "", "pem-bench: interrupted\n")
-    assert not list(path.parent.iterdir())
+    assert not path.parent.exists()
 
 
 def interrupted(awaited: str, seconds: float, *arguments: str) -> tuple[int, str, str]:

@@ -215,3 +215,29 @@ def test_what_is_not_known_is_left_out(chromium: Browser, tmp_path: Path) -> Non
     titles = {title for title, _ in tables(shown)}
     assert {"Latency", "Stages", "Machine", "Not known"} <= titles
     assert not titles & {"Accuracy", "How close to the machine", "Costliest layers"}
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_an_edge_is_shaded_where_a_table_goes_on(chromium: Browser, tmp_path: Path, dark: bool) -> None:
+    path = write(tmp_path, made_up.report(3))
+    phone = chromium.open(path, 400, dark=dark)
+    assert {"Latency", "Artifacts"} <= {title for title, edges in edges_of(phone).items() if edges == (False, True)}
+    assert edges_of(phone)["Machine"] == (False, False), "all of it is to be seen"
+    phone.run("document.querySelectorAll('.scroll').forEach(each => each.scrollLeft = 10000)")
+    assert edges_of(phone)["Latency"] == (True, False)
+    assert edges_of(chromium.open(path, 1280, dark=dark))["Latency"] == (False, False)
+
+
+def edges_of(opened: Page) -> dict[str, tuple[bool, bool]]:
+    """Return whether each table's left and right edge are shaded, next to its first line, by its title."""
+    places = opened.run("""
+return [...document.querySelectorAll(".scroll")].map(frame => {
+  const box = frame.getBoundingClientRect();
+  return [frame.ariaLabel, Math.ceil(box.left), Math.floor(box.right) - 1, Math.ceil(box.top + scrollY) + 2];
+})""")
+    pixels = opened.screenshot().astype(int)
+    paper = pixels[2, 2]
+    return {
+        title: (bool((pixels[top, left] != paper).any()), bool((pixels[top, right] != paper).any()))
+        for title, left, right, top in places
+    }

@@ -56,7 +56,7 @@ def test_classes_are_those_of_the_task(
     found = {(one["name"], one["count"], round(30 * one["share"])) for one in status(board)["classes"]}
     assert found == {(name, count, round(30 * share)) for name, count, share in expected}
     object.__setattr__(shown, "outputs", closed)
-    assert shown.draw().shape == result.image.shape  # what a viewer still sees after the run
+    assert shown.draw(legend=False).shape == result.image.shape  # what a viewer still sees after the run
 
 
 def test_the_pace_falls_while_nothing_comes(board: Board, result: runtime.Result) -> None:
@@ -74,9 +74,9 @@ def test_nothing_is_drawn_while_nobody_watches(
     drawn = threading.Event()
     draw = runtime.Result.draw
 
-    def noted(shown: runtime.Result) -> object:
+    def noted(shown: runtime.Result, *, legend: bool) -> object:
         drawn.set()
-        return draw(shown)
+        return draw(shown, legend=legend)
 
     monkeypatch.setattr(runtime.Result, "draw", noted)
     board.update(result, 0)
@@ -89,7 +89,7 @@ def test_nothing_is_drawn_while_nobody_watches(
     assert number >= 1
     picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None
-    assert np.abs(picture[..., ::-1].astype(int) - draw(result)).mean() < 12
+    assert np.abs(picture[..., ::-1].astype(int) - draw(result, legend=False)).mean() < 12
 
 
 def test_the_end_wakes_who_waits_for_a_drawing(board: Board) -> None:

@@ -14,7 +14,7 @@ from pem_edge.runtime.benchmark import writing
 from pem_edge.runtime.benchmark.options import SCENARIOS, Options
 from pem_edge.runtime.benchmark.schema import Report
 from pem_edge.runtime.cli import console
-from pem_edge.runtime.cli.bench_requests import DEFAULT_STAGE, BenchRequest, CompareRequest, ReportFiles
+from pem_edge.runtime.cli.benchmarking.requests import DEFAULT_STAGE, BenchRequest, CompareRequest, ReportFiles
 from pem_edge.runtime.cli.parser import Parser
 from pem_edge.runtime.versioned_json import to_json
 

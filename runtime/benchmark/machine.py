@@ -10,9 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 import cv2
 
-from pem_edge.runtime.benchmark.machine import cpu, gpu, jetson, readers
 from pem_edge.runtime.benchmark.schema import Machine
-from pem_edge.runtime.machine import usable_cpus
+from pem_edge.runtime.machine import cpu, gpu, jetson, readers, usable_cpus
 
 _PACKAGES = (
     "pem-edge",

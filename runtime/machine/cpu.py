@@ -7,8 +7,7 @@ import platform
 import re
 from pathlib import Path
 
-from pem_edge.runtime.benchmark.machine import readers
-from pem_edge.runtime.machine import cpu_quota
+from pem_edge.runtime.machine import cpu_quota, readers
 
 _ROOT = Path("/")
 
@@ -22,12 +21,19 @@ def name(root: Path = _ROOT) -> str:
 
 
 def memory_bytes(root: Path = _ROOT) -> int | None:
-    """Return the machine's memory, or what the control group allows if less (proc(5), cgroup v2's memory.max)."""
+    """Return the machine's memory (proc(5)), or what the control group allows if less."""
     total = re.search(r"^MemTotal:\s+(\d+) kB$", readers.text(root / "proc/meminfo") or "", re.MULTILINE)
     sizes = [int(total[1]) << 10] if total else []
-    if (limit := readers.number(root / "sys/fs/cgroup/memory.max")) is not None:
+    if (limit := memory_limit(root)) is not None:
         sizes.append(limit)
     return min(sizes, default=None)
+
+
+def memory_limit(root: Path = _ROOT) -> int | None:
+    """Return the bytes that the control group allows, by v2's memory.max or v1's limit; None if it sets no limit."""
+    groups = root / "sys/fs/cgroup"
+    limit = readers.number(groups / "memory.max")
+    return readers.number(groups / "memory/memory.limit_in_bytes") if limit is None else limit
 
 
 def affinity() -> str:

@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from pem_edge.runtime.outside import child_process
+
 UNKNOWN = "unknown"
 _SECONDS = 2.0
 
@@ -38,18 +40,10 @@ def files(folder: Path, pattern: str) -> list[Path]:
 def output(command: Sequence[str]) -> str | None:
     """Return what a command prints; None if it is not there, fails, prints nothing or takes longer than two seconds."""
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=True,
-            timeout=_SECONDS,
-        )
-    except (OSError, subprocess.SubprocessError):
+        ended = child_process.run(command, _SECONDS)
+    except OSError:
         return None
-    return done.stdout.strip() or None
+    return (ended.output.strip() or None) if ended.code == 0 else None
 
 
 def first_line(command: Sequence[str]) -> str | None:

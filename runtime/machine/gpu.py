@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from pem_edge.runtime.benchmark.machine import readers
+from pem_edge.runtime.machine import readers
 
 _FIELDS = (
     "name",

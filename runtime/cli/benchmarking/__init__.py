@@ -1,0 +1,1 @@
+"""The options of ``pem-bench``, and the requests that they make."""

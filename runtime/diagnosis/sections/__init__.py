@@ -1,0 +1,1 @@
+"""The sections of a report but for the backends: each module has its probes in ``PROBES``."""

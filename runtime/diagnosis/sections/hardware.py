@@ -1,0 +1,76 @@
+"""The CPU and the memory, and what of them a container leaves."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from pem_edge.runtime.diagnosis.probing import Probe
+from pem_edge.runtime.diagnosis.schema import Finding, Findings
+from pem_edge.runtime.machine import cpu, readers, usable_cpus
+
+_ROOT = Path("/")
+_LITTLE_MEMORY = 1 << 30
+_FEATURES = {
+    "avx2": "AVX2",
+    "avx512f": "AVX-512",
+    "avx512_vnni": "AVX-512 VNNI",
+    "avx_vnni": "AVX-VNNI",
+    "amx_int8": "AMX",
+    "asimd": "NEON",
+    "asimddp": "dot product",
+    "i8mm": "I8MM",
+    "asimdhp": "half precision",
+    "sve": "SVE",
+}
+"""What makes models fast, as Linux calls it in /proc/cpuinfo."""
+
+_FAST_INT8 = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}
+
+
+def _cpu(root: Path = _ROOT) -> Findings:
+    cores = os.cpu_count() or 1
+    usable, quota = usable_cpus(root / "sys/fs/cgroup"), cpu.quota(root)
+    limits = [f"CPUs {cpu.affinity()}"] + ([f"a quota of {quota}"] if quota != "none" else [])
+    value = f"{usable} of {cores} usable" + (f" ({', '.join(limits)})" if usable < cores or quota != "none" else "")
+    return {
+        "cpu": Finding(name="CPU", value=cpu.name(root), status="ok"),
+        "cores": Finding(name="cores", value=value, status="ok"),
+    }
+
+
+def _features(root: Path = _ROOT) -> Findings:
+    lines = re.findall(r"^(?:flags|Features)\s*:\s*(.*)$", readers.text(root / "proc/cpuinfo") or "", re.MULTILINE)
+    if not lines:
+        return {"features": Finding(name="CPU features", value="unknown: /proc/cpuinfo lists none")}
+    flags = set(lines[0].split())
+    names = ", ".join(name for flag, name in _FEATURES.items() if flag in flags) or "none that make models fast"
+    int8 = "INT8 is fast here" if flags & _FAST_INT8 else "INT8 gains little: no VNNI or dot product"
+    return {"features": Finding(name="CPU features", value=f"{names}; {int8}")}
+
+
+def _memory(root: Path = _ROOT) -> Findings:
+    total = cpu.memory_bytes(root)
+    listed = re.search(r"^MemAvailable:\s+(\d+) kB$", readers.text(root / "proc/meminfo") or "", re.MULTILINE)
+    if total is None or listed is None:
+        return {"memory": Finding(name="memory", value="unknown: /proc/meminfo cannot be read")}
+    free, limited = int(listed[1]) << 10, total == cpu.memory_limit(root)
+    value = f"{_gib(free)} free" + (f"; the control group allows {_gib(total)}" if limited else f" of {_gib(total)}")
+    if min(free, total) < _LITTLE_MEMORY:
+        cure = "close other programs, or export a smaller size"
+        return {"memory": Finding(name="memory", value=value, status="warning", cure=cure)}
+    return {"memory": Finding(name="memory", value=value, status="ok")}
+
+
+def _load() -> Findings:
+    value = f"{cpu.load()} (processes that ran or waited in the last 1, 5 and 15 minutes)"
+    return {"load": Finding(name="load", value=value)}
+
+
+def _gib(size: int) -> str:
+    return f"{size / (1 << 30):.1f} GiB"
+
+
+PROBES: Mapping[str, Probe] = {"cpu": _cpu, "features": _features, "memory": _memory, "load": _load}
