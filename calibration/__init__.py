@@ -54,4 +54,5 @@ __getattr__, __dir__ = lazy_names.importer(
         "sensitivity": "assessment.block_choice",
         "statistics": "cached_statistics",
     },
+    extra="export",
 )

@@ -29,4 +29,5 @@ __getattr__, __dir__ = lazy_names.importer(
         "load": "checkpoints",
         "save": "checkpoints",
     },
+    extra="export",
 )

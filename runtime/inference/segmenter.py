@@ -39,10 +39,11 @@ class Segmenter:
     forked process does so, too, when it uses the segmenter, unless that is on a GPU, which a fork cannot use.
 
     Example:
+        >>> from pathlib import Path
         >>> import pem_edge
         >>> with pem_edge.load("demo") as segmenter:
         ...     result = segmenter("street.jpg")
-        ...     results = segmenter(["street.jpg", open("crossing.jpg", "rb").read()])
+        ...     results = segmenter(["street.jpg", Path("crossing.jpg").read_bytes()])
         >>> result.name, len(results)
         ('street.jpg', 2)
 

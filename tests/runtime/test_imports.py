@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+
+import pytest
 
 _BLOCK = """
 import sys
@@ -82,3 +85,20 @@ def test_shells_complete_public_names_which_are_not_imported_for_that() -> None:
         "print('numpy' in sys.modules, 'torch' in sys.modules)"
     )
     assert python(code).split() == ["set()"] * 4 + ["False"] * 3
+
+
+@pytest.mark.parametrize(
+    ("room", "name", "library"), [("pem", "load", "torch"), ("calibration", "quantize", "onnx_ir")]
+)
+def test_a_room_whose_library_is_missing_says_how_to_install_it(room: str, name: str, library: str) -> None:
+    code = f"""
+import sys
+sys.modules[{library!r}] = None
+try:
+    from pem_edge.{room} import {name}
+except ImportError as error:
+    print(error)
+"""
+    assert re.fullmatch(
+        rf"pem_edge\.{room} needs {library}[\w.]*, which is not installed: pip install .*\[export\].*\n", python(code)
+    )
