@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -15,6 +16,7 @@ from pem_edge.runtime import files
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.benchmark import writing
 from pem_edge.runtime.benchmark.comparison import changes, changes_text
+from pem_edge.runtime.benchmark.comparison.changes import Changes
 from pem_edge.runtime.benchmark.report import text
 from pem_edge.runtime.benchmark.run import Interrupted, run
 from pem_edge.runtime.benchmark.schema import Report, parse
@@ -26,6 +28,8 @@ from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.files.output_folder import for_outputs
 from pem_edge.runtime.outside.reading import read_bytes
 from pem_edge.runtime.versioned_json import JsonObject
+
+_Content = TypeVar("_Content", Report, Changes)
 
 _LONGEST_REPORT = 100_000_000
 
@@ -56,7 +60,7 @@ def _measure(request: BenchRequest) -> JsonObject:
 
 @contextmanager
 def _outputs(outputs: ReportFiles) -> Iterator[None]:
-    """Make sure that the files can be written after the ``with`` block, and say afterwards which were."""
+    """Make sure that the files can be written in the ``with`` block, and leave no empty folders for them."""
     with ExitStack() as folders:
         if not outputs.overwrite:
             for path in outputs.paths:
@@ -64,16 +68,13 @@ def _outputs(outputs: ReportFiles) -> Iterator[None]:
         for path in outputs.paths:
             folders.enter_context(for_outputs(path.parent))
         yield
-    written = [str(path) for path in outputs.paths if path.exists()]
-    if written:
-        console.say(PROGRAM, f"wrote {', '.join(written)}")
 
 
 def _deliver(report: Report, request: BenchRequest) -> JsonObject:
     """Print the report as text unless JSON is requested, write its files, and return it as a JSON object."""
     if not request.json:
         output.show_text(text.report(report))
-    return _to_record(report, list(writing.write(report, writing.REPORTS, request.outputs.paths)))
+    return _to_record(report, _write(report, writing.REPORTS, request))
 
 
 def _compare(request: CompareRequest) -> JsonObject:
@@ -88,7 +89,16 @@ def _deliver_changes(request: CompareRequest, before: Report, after: Report) -> 
     errors = [] if limit is None else changes_text.too_slow(found, request.stage or DEFAULT_STAGE, limit)
     if not request.json:
         output.show_text(changes_text.terminal(found))
-    return _to_record(found, [*errors, *writing.write(found, writing.CHANGES, request.outputs.paths)])
+    return _to_record(found, [*errors, *_write(found, writing.CHANGES, request)])
+
+
+def _write(content: _Content, writers: writing.Writers[_Content], request: BenchRequest | CompareRequest) -> list[str]:
+    """Write the files of a request, say so, and return the errors of those that could not be written."""
+    paths = request.outputs.paths
+    errors = list(writing.write(content, writers, paths))
+    if paths and not errors and not request.json:
+        output.show(f"wrote {', '.join(map(str, paths))}")
+    return errors
 
 
 def _read(path: Path) -> bytes:

@@ -138,8 +138,8 @@ def _run(request: EvalRequest) -> JsonObject:
         worst = list(_draw_worst(segmenter, relabeled, evaluation, drawings))
         if not request.json:
             output.show_text(table.format_table(evaluation, relabeled.labels))
-        if worst:
-            console.say("pem-eval", f"wrote {plural(len(worst), 'drawing')} of errors to {request.save_errors}")
+            if worst:
+                output.show(f"wrote {plural(len(worst), 'drawing')} of errors to {request.save_errors}")
         return {
             "model": request.model,
             "backend": segmenter.backend.name,

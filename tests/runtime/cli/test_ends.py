@@ -92,6 +92,7 @@ def test_a_second_signal_ends_native_code_that_never_returns(number: signal.Sign
     script = """if True:
         import hashlib
         from pem_edge.runtime.cli import console
+        from pem_edge.runtime.cli.parser import Parser
         def hang(_):
             print("here", flush=True)
             hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # handlers in Python wait for native code
@@ -115,6 +116,7 @@ def test_an_end_that_a_library_takes_for_its_own_failure_is_an_end(number: signa
     script = """if True:
         import os, sys
         from pem_edge.runtime.cli import console
+        from pem_edge.runtime.cli.parser import Parser
         from pem_edge.runtime.errors import BackendError
         def initialize(options):
             try:
@@ -203,6 +205,7 @@ def test_ctrl_c_while_classes_are_defined_ends_with_its_exit_code(tmp_path: Path
     """Dataclasses and named tuples are defined by running text."""
     (tmp_path / "command.py").write_text("""if True:
         from pem_edge.runtime.cli import console
+        from pem_edge.runtime.cli.parser import Parser
         def act(_):
             exec("import os, signal; os.kill(os.getpid(), signal.SIGINT); print(1)")
         raise SystemExit(console.run(Parser("pem-try"), vars, act, []))
@@ -226,6 +229,7 @@ def test_forked_workers_end_quietly_when_they_are_told_to() -> None:
     script = """if True:
         import multiprocessing
         from pem_edge.runtime.cli import console
+        from pem_edge.runtime.cli.parser import Parser
         def act(_):
             with multiprocessing.get_context("fork").Pool(2) as pool:
                 print(sum(pool.map(abs, range(4))), flush=True)
@@ -259,6 +263,7 @@ def test_what_is_ignored_from_outside_stays_ignored(number: signal.Signals) -> N
         import signal
         signal.signal({number}, signal.SIG_IGN)
         from pem_edge.runtime.cli import console
+        from pem_edge.runtime.cli.parser import Parser
         def action(_):
             signal.raise_signal({number})
             return {{}}

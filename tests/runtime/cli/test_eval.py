@@ -198,7 +198,6 @@ BAD = {
     "no dataset: give --dataset, or all of": [],
     "nowhere is not a folder": ["--dataset", "nowhere"],
     "'toy:x' is not a dataset": ["--dataset", "toy:x"],
-    r"'nonsense'": ["--dataset", "DATASET", "--backend", "nonsense"],
     "cannot write /dev/null: /dev/null is not a folder; choose another place with --save-errors": [
         "--dataset",
         "DATASET",
@@ -218,7 +217,7 @@ BAD = {
 def test_bad_input_is_one_line(message: str, tiny: Path, dataset: Path, capsys: Capture) -> None:
     arguments = [argument.replace("DATASET", str(dataset)) for argument in BAD[message]]
     code, out, err = evaluated(capsys, tiny, *arguments)
-    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert (code, out, err.count("\n")) == (1 if arguments else 2, "", 1)
     assert err.startswith("pem-eval: ")
     assert message.replace("DATASET", str(dataset)) in err
 
@@ -230,7 +229,7 @@ def test_a_sample_that_cannot_be_read_ends_it_and_leaves_nothing(
     code, out, err = evaluated(capsys, tiny, "--dataset", dataset, "--save-errors", tmp_path / "errors")
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "panoptic/2.png has the color (9, 9, 9), id 592137" in err
-    assert not list((tmp_path / "errors").iterdir())
+    assert not (tmp_path / "errors").exists()
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "x", "1.5"])
@@ -255,7 +254,7 @@ def test_interrupted_it_prints_nothing_half_done(tiny: Path, tmp_path: Path) -> 
     os.kill(running.pid, signal.SIGINT)
     out, err = running.communicate(timeout=60)
     assert (running.returncode, out, err) == (130, "", "pem-eval: interrupted\n")
-    assert not list(marker.iterdir())
+    assert not marker.exists()
 
 
 # Classes ------------------------------------------------------------------------------------------------------------
@@ -292,9 +291,9 @@ def test_classes_are_matched_by_name() -> None:
     ("names", "message"),
     [
         (("car", "tram"), "the 2 classes of the dataset are not the 3 of the model: only the dataset has 'tram'; "
-         "only the model has 'sky', 'road'; export"),
-        (("car", "sky"), "are not the 3 of the model: only the model has 'road'; export"),
-        (("car", "sky", "road", *"abcdefg"), "only the dataset has 'a', 'b', 'c', 'd', 'e' and 2 more; export"),
+         "only the model has 'sky', 'road'; give a dataset of the model's"),
+        (("car", "sky"), "are not the 3 of the model: only the model has 'road'; give"),
+        (("car", "sky", "road", *"abcdefg"), "only the dataset has 'a', 'b', 'c', 'd', 'e' and 2 more; give"),
         (("car", "sky", "road, a", "road, b"), "names occur more than once"),
     ],
 )  # fmt: skip
