@@ -43,3 +43,15 @@ def test_python_examples_run(page: str, example: str, folder: Path) -> None:
     program = folder / f"{Path(page).stem}.py"  # a file, as processes that it starts import it
     program.write_text(example)
     runpy.run_path(str(program), run_name="__main__")
+
+
+def test_the_service_answers_pictures_with_json_and_others_with_an_error(folder: Path) -> None:
+    testclient = pytest.importorskip("fastapi.testclient")
+    program = folder / "service.py"
+    program.write_text(next(example for _, example in EXAMPLES if "FastAPI()" in example))
+    client = testclient.TestClient(runpy.run_path(str(program))["app"])
+    answer = client.post("/segment", content=(folder / "street.jpg").read_bytes())
+    assert (answer.status_code, answer.json()["task"]) == (200, "panoptic")
+    assert answer.json()["segments"]
+    refused = client.post("/segment", content=b"no picture")
+    assert (refused.status_code, "is not an image" in refused.json()["detail"]) == (422, True)
