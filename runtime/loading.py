@@ -35,7 +35,7 @@ def load(
 
     Args:
         path: The model file, or "demo" for the model that comes with the package.
-        backend: The name of a backend; None for the fastest installed backend that can run the model.
+        backend: The name of a backend; None for the preferred one of those installed that can run the model.
         score_threshold: The minimum class probability of a segment and the minimum score of an instance that results
             show, 0 to 1; None for the manifest's value, or for another task than the manifest's what is usual there.
         overlap_threshold: The minimum fraction of a segment's mask that must remain visible, 0 to 1; None for the
