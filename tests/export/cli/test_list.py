@@ -36,11 +36,12 @@ def test_names_are_shown_whole_with_figure_and_license_under_what_they_are_for(
     shown = capsys.readouterr().out
     for row in listed():
         if row.on_hub:
-            pattern = rf"^    {re.escape(row.name)} +{row.figure:.1f}  {re.escape(LICENSES[row.license].name)}"
+            license_name = re.escape(LICENSES[row.license].name)
+            pattern = rf"^  {re.escape(row.name)} +{row.figure:.1f}  {row.variant} +{license_name}"
             assert re.search(pattern, shown, re.MULTILINE)
         else:
             assert row.source in shown
-    groups = re.findall(r"^  (\w[\w ]*, \w+ \(\w+\))$", shown, re.MULTILINE)
+    groups = re.findall(r"^(\w[\w ]*, \w+ \(\w+\))$", shown, re.MULTILINE)
     assert len(groups) == len(set(groups)) == 9
     assert max(map(len, shown.splitlines())) <= WIDTH
 
@@ -49,7 +50,7 @@ def test_licenses_that_forbid_commercial_use_have_a_star(capsys: pytest.CaptureF
     assert export.main(["--list"]) == 0
     shown = capsys.readouterr().out
     assert re.search(r"mmdetection/\S+: 11 files, Apache 2\.0$", shown, re.MULTILINE)
-    assert re.search(r"swin-tiny-coco-panoptic +53\.2  CC BY-NC 4\.0\*$", shown, re.MULTILINE)
+    assert re.search(r"swin-tiny-coco-panoptic +53\.2  mask2former-swin-t +CC BY-NC 4\.0\*$", shown, re.MULTILINE)
     assert "\n* not for commercial use\n" in shown
 
 
