@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts.manifest import Task
+from pem_edge.runtime.cli.running.reasons import why_empty
+from pem_edge.runtime.inference.backend import SegmenterBackend
 from pem_edge.runtime.outside.printable import printable
 from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.results.result import Result
@@ -15,6 +18,9 @@ from pem_edge.runtime.results.segments import Instance, Segment
 from pem_edge.runtime.versioned_json import JsonObject
 
 _MAX_LABELS = 5
+
+_TIMES = "\N{MULTIPLICATION SIGN}"
+"""Between a number and a class, whose names have plurals of their own, in any language."""
 
 _NOUNS: Mapping[Task, tuple[str, str]] = {
     "panoptic": ("segment", "segments"),
@@ -24,17 +30,24 @@ _NOUNS: Mapping[Task, tuple[str, str]] = {
 
 
 def describe(result: Result) -> str:
-    """Describe a result in one line: how much it found, the classes of the largest regions, and the time."""
-    found: Sequence[Segment | Instance] = (
-        result.confident_instances if result.task == "instance" else result.regions().segments
-    )
-    largest = sorted(found, key=lambda region: region.area, reverse=True)
+    """Describe a result in one line: how much it found, of which classes, or why nothing, and the time."""
+    largest = sorted(regions_of(result), key=lambda region: region.area, reverse=True)
     counts = Counter(region.label for region in largest)
-    shown = [label if count == 1 else f"{count} {label}" for label, count in counts.items()][:_MAX_LABELS]
+    shown = [label if count == 1 else f"{count} {_TIMES} {label}" for label, count in counts.items()][:_MAX_LABELS]
     more = [f"{len(counts) - len(shown)} more"] if len(counts) > len(shown) else []
-    classes = f" ({', '.join(shown + more)})" if shown else ""
+    details = f" ({', '.join(shown + more) if shown else why_empty(result)})"
     number = plural(len(largest), *_NOUNS[result.task])
-    return f"{result.name}: {number}{classes}, {sum(result.milliseconds.values()):.1f} ms"
+    return f"{result.name}: {number}{details}, {sum(result.milliseconds.values()):.1f} ms"
+
+
+def regions_of(result: Result) -> Sequence[Segment | Instance]:
+    """Return what a result has found: its segments, classes or confident instances."""
+    return result.confident_instances if result.task == "instance" else result.regions().segments
+
+
+def version_of(backend: SegmenterBackend) -> str | None:
+    """Return the version of a backend's library; None if it is none of this package."""
+    return backends.version(backend.name) if backend.name in backends.BACKENDS else None
 
 
 def make_record(result: Result, paths: Mapping[str, Path]) -> JsonObject:
