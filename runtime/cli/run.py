@@ -51,7 +51,7 @@ def _run(request: RunRequest) -> JsonObject:
         if request.verify:
             _verify(request, artifact)
         segmenter = load(
-            request.model,
+            artifact,
             request.backend,
             score_threshold=request.score_threshold,
             overlap_threshold=request.overlap_threshold,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from pem_edge.runtime import backends
@@ -13,6 +12,8 @@ from pem_edge.runtime.cli.running.reasons import why_empty
 from pem_edge.runtime.inference.backend import SegmenterBackend
 from pem_edge.runtime.outside.printable import printable
 from pem_edge.runtime.plurals import plural
+from pem_edge.runtime.results.exchange.records import LISTS
+from pem_edge.runtime.results.exchange.records import describe as describe_region
 from pem_edge.runtime.results.result import Result
 from pem_edge.runtime.results.segments import Instance, Segment
 from pem_edge.runtime.versioned_json import JsonObject
@@ -22,11 +23,7 @@ _MAX_LABELS = 5
 _TIMES = "\N{MULTIPLICATION SIGN}"
 """Between a number and a class, whose names have plurals of their own, in any language."""
 
-_NOUNS: Mapping[Task, tuple[str, str]] = {
-    "panoptic": ("segment", "segments"),
-    "semantic": ("class", "classes"),
-    "instance": ("instance", "instances"),
-}
+_NOUNS: Mapping[Task, str] = {"panoptic": "segment", "semantic": "class", "instance": "instance"}
 
 
 def describe(result: Result) -> str:
@@ -36,7 +33,7 @@ def describe(result: Result) -> str:
     shown = [label if count == 1 else f"{count} {_TIMES} {label}" for label, count in counts.items()][:_MAX_LABELS]
     more = [f"{len(counts) - len(shown)} more"] if len(counts) > len(shown) else []
     details = f" ({', '.join(shown + more) if shown else why_empty(result)})"
-    number = plural(len(largest), *_NOUNS[result.task])
+    number = plural(len(largest), _NOUNS[result.task], LISTS[result.task][0])
     return f"{result.name}: {number}{details}, {sum(result.milliseconds.values()):.1f} ms"
 
 
@@ -57,33 +54,14 @@ def make_record(result: Result, paths: Mapping[str, Path]) -> JsonObject:
         result: The result.
         paths: The saved files, by kind.
     """
+    regions = result.saved_segments if result.task == "panoptic" else regions_of(result)
     return {
         "image": printable(result.name),
         "task": result.task,
-        _NOUNS[result.task][1]: _found(result),
+        LISTS[result.task][0]: [describe_region(region, result.task) for region in regions],
         **{kind: _text(paths.get(kind)) for kind in ("overlay", "panoptic", "semantic")},
         "milliseconds": {stage: round(time, 3) for stage, time in result.milliseconds.items()},
     }
-
-
-def _found(result: Result) -> list[JsonObject]:
-    if result.task == "panoptic":
-        return [asdict(segment) for segment in result.saved_segments]
-    if result.task == "semantic":
-        return [
-            {"category_id": region.category_id, "label": region.label, "area": region.area, "bbox": list(region.bbox)}
-            for region in result.regions().segments
-        ]
-    return [
-        {
-            "category_id": instance.category_id,
-            "label": instance.label,
-            "score": instance.score,
-            "area": instance.area,
-            "bbox": list(instance.bbox),
-        }
-        for instance in result.confident_instances
-    ]
 
 
 def _text(path: Path | None) -> str | None:
