@@ -52,7 +52,7 @@ def how_to_install(*extras: str) -> str:
     chosen, source, checkout = f"[{','.join(extras)}]", _recorded_source(), _checkout()
     place = checkout or (source and source.path())
     if place is not None:
-        target = f".{chosen}" if place == Path.cwd() else f"{place}{chosen}"
+        target = f".{chosen}" if _is_current(place) else f"{place}{chosen}"
     else:
         target = f"{PACKAGE}{chosen}" if source is None else f"{PACKAGE}{chosen} @ {source.address()}"
     editable = source is not None and source.is_editable() and source.path() == place
@@ -70,6 +70,12 @@ def origin() -> str:
     if place is None:
         return f"an address: {source.address()}"
     return f"{'a wheel' if place.suffix == '.whl' else 'a folder'}: {place}"
+
+
+def _is_current(folder: Path) -> bool:
+    with suppress(OSError):  # the current folder may have been deleted
+        return folder == Path.cwd()
+    return False
 
 
 def _checkout() -> Path | None:

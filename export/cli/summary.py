@@ -22,7 +22,6 @@ from pem_edge.runtime.versioned_json import JsonObject
 if TYPE_CHECKING:
     from pem_edge.export.engine.artifact import EngineArtifact
 
-
 _INT8 = ("agreement", "pq", "miou", "share_of_all", "milliseconds", "timed_in")
 """Attributes of an INT8 model's quantization that are printed; the manifest has all of them."""
 

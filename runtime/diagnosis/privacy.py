@@ -47,14 +47,16 @@ def _scrubbed(value: object, replace: Callable[[str], str]) -> object:
 def _replacements() -> Callable[[str], str]:
     """Return a function that replaces everything that is private."""
     literal = dict.fromkeys(_secrets(), "(hidden)")
-    for home in _homes():
-        literal |= {f"'{home}/": "~/'", home: "~"}  # a shell knows ~ only outside of quotes
+    literal |= {f"'{home}/": "~/'" for home in _homes()}  # a shell knows ~ only outside of quotes
+    homes = [re.compile(rf"{re.escape(home)}(?![\w-])") for home in _homes()]
     names = [(re.compile(rf"(?<=/){re.escape(name)}(?![\w.-])"), "USER") for name in _users()]
     names += [(re.compile(rf"(?<![\w.-]){re.escape(host)}(?![\w-])"), "HOST") for host in _hosts()]
 
     def replace(text: str) -> str:
         for private, public in literal.items():
             text = text.replace(private, public)
+        for home in homes:
+            text = home.sub("~", text)
         text = re.sub(r"/(home|Users)/[^/\s'\":;,)]+", r"/\1/USER", text)
         text = re.sub(r"(?<=://)([^/\s@'\"]*@)?([^/\s:'\"]*)", lambda found: _host(found[2]), text)
         for pattern, public in names:

@@ -17,7 +17,6 @@ Probe: TypeAlias = Callable[[], Findings]
 _SECONDS = 60.0
 """Time after which a probe that waits for the system is given up; such as for a network drive that is gone."""
 
-
 _WORKERS = 4
 """Probes at the same time: one that hangs holds up no other, and a container may allow few threads."""
 

@@ -44,10 +44,9 @@ def newest_run() -> Path | None:
 
 def _create_next(option: str) -> Path:
     try:
-        RUNS.mkdir(exist_ok=True)
         for number in count(_last_number() + 1):
             with suppress(FileExistsError):  # of another run that started just now
-                (RUNS / str(number)).mkdir()
+                (RUNS / str(number)).mkdir(parents=True)
                 return RUNS / str(number)
     except OSError as error:
         raise OutputError(

@@ -16,7 +16,6 @@ _EXPECTED = "http:// or https://, a host and a path"
 _KEPT = "!#$%&'()*+,/:;=?@[]~"
 """Characters of a path or query that stay as they are: those that separate, and "%" as it escapes."""
 
-
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _LONGEST_PATH = 4096
 
@@ -91,12 +90,12 @@ def shown(address: str) -> str:
     scheme = address.partition("://")[0]
     try:
         parts = urlsplit(address)
-        netloc, path = parts.netloc.rpartition("@")[2], parts.path
-        if parts.port == 0 or "@" in path:  # a password that was not escaped may end up there
-            path = "/..."
-    except ValueError:  # or there
-        netloc, path = "...", ""
-    return printable(f"{scheme}://{netloc}{path}")
+        host, port, path = parts.netloc.rpartition("@")[2], parts.port, parts.path
+    except ValueError:  # the port may be the beginning of a password that was not escaped
+        return printable(f"{scheme}://...")
+    if "@" in parts.path + parts.query + parts.fragment:  # and this its end
+        host, path = host if port is None else "...", "/..."
+    return printable(f"{scheme}://{host}{path}")
 
 
 def _malformed(address: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,20 +46,9 @@ def output(command: Sequence[str]) -> str | None:
 
 
 def first_line(command: Sequence[str]) -> str | None:
-    """Return the first line of a command that goes on until it is stopped; None if none comes within two seconds."""
+    """Return the first line of a command that goes on until it is stopped; None if none comes within a second."""
     try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
+        printed = child_process.run(command, _SECONDS / 2).output
     except OSError:
         return None
-    try:
-        process.wait(_SECONDS / 2)
-    except subprocess.TimeoutExpired:
-        process.terminate()
-    try:
-        printed = process.communicate(timeout=_SECONDS / 2)[0]
-    except subprocess.TimeoutExpired:
-        process.kill()
-        printed = process.communicate()[0]
-    return next(iter(printed.splitlines()), "").strip() or None
+    return printed.partition("\n")[0].strip() or None

@@ -31,16 +31,16 @@ def encode(panoptic: NDArray[np.integer]) -> NDArray[np.uint8]:
     return panoptic.astype("<u4")[..., None].view(np.uint8)[..., :3].copy()
 
 
-def decode(colors: NDArray[np.uint8]) -> NDArray[np.int32]:
+def decode(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
     """Return the segment ids, int32 (H, W), of a map that `encode` made.
 
     Raises:
-        ValueError: If ``colors`` is not uint8 (H, W, 3).
+        ValueError: If ``pixels`` is not uint8 (H, W, 3).
     """
-    if colors.dtype != np.uint8 or colors.ndim != 3 or colors.shape[2] != 3:
-        raise ValueError(f"the map is {colors.dtype} {colors.shape}, expected RGB uint8 (H, W, 3)")
-    padded = np.zeros((*colors.shape[:2], 4), np.uint8)
-    padded[..., :3] = colors
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(f"the map is {pixels.dtype} {pixels.shape}, expected RGB uint8 (H, W, 3)")
+    padded = np.zeros((*pixels.shape[:2], 4), np.uint8)
+    padded[..., :3] = pixels
     return padded.view("<i4")[..., 0].astype(np.int32, copy=False)
 
 

@@ -18,7 +18,7 @@ from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.errors import PemError
 from pem_edge.runtime.outside.printable import printable
-from pem_edge.runtime.results import coco_format, drawing, instance_records, png, regions
+from pem_edge.runtime.results import coco_format, drawing, png, regions
 from pem_edge.runtime.results.drawing.continuity import Continuity
 from pem_edge.runtime.results.exchange import Exchange
 from pem_edge.runtime.results.regions import Regions
@@ -178,12 +178,11 @@ class Result(Exchange):
 
     def _document(self, stem: str) -> object:
         """Return the content of the JSON file of an image whose files have names that begin with ``stem``."""
-        file_name = printable(Path(self.name).name)
+        records = self.to_coco(stem)
         if self.task == "instance":
-            return instance_records.of(self.confident_instances, stem, file_name, self.labels)
-        image = coco_format.image(stem, file_name, self.geometry.output_size)
-        annotation = coco_format.annotation(stem, f"{stem}_panoptic.png", self.saved_segments, self.labels)
-        return coco_format.document([annotation], [image], self.labels)
+            return records
+        image = coco_format.image(stem, printable(Path(self.name).name), self.geometry.output_size)
+        return coco_format.document(records, [image], self.labels)
 
     def encode_map(self, task: Literal["panoptic", "semantic"]) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Return a map as the pixels of a PNG.

@@ -60,3 +60,7 @@ def test_a_checkout_is_named_by_a_dot_in_it_and_by_its_path_elsewhere(
     assert how_to_install("export", "hub").endswith("'.[export,hub]'")
     monkeypatch.chdir(tmp_path)
     assert f"{ROOT}[ort]" in how_to_install("ort")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert f"{ROOT}[ort]" in how_to_install("ort"), "whatever happened to the current folder"

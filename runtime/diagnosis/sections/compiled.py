@@ -35,9 +35,9 @@ def _merge() -> Findings:
 
 def _plugin() -> Findings:
     """Return whether the plugin for deformable operations is built, if there is a TensorRT to use it."""
-    answer = libraries.ask("plugin")
     if libraries.ask("tensorrt").content is None:
         return {}
+    answer = libraries.ask("plugin")
     if answer.content is None:
         value = f"cannot be used ({answer.failure})"
         return {"plugin": Finding(name="plugin of TensorRT", value=value, status="warning")}

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from pem_edge.runtime.diagnosis import distributions, libraries
@@ -121,8 +122,10 @@ def _known_cuda() -> str | None:
     """Return the newest CUDA that the driver knows, such as "12.4": as CUDA says, or else nvidia-smi."""
     if "cuda-bindings" in distributions.installed() and (answer := libraries.ask("cuda").content):
         return answer["driver"]
-    found = re.search(r"CUDA Version: (\d+\.\d+)", readers.output(["nvidia-smi"]) or "")
-    return found[1] if found else None
+    with suppress(OSError):
+        found = re.search(r"CUDA Version: (\d+\.\d+)", child_process.run(["nvidia-smi"], _SECONDS).output)
+        return found[1] if found else None
+    return None
 
 
 def _hidden() -> Findings:

@@ -71,12 +71,12 @@ class Exchange:
             return records.to_coco_stuff(self, image_id)
         return instance_records.of(self.confident_instances, image_id, printable(path.name), self.labels)
 
-    def to_supervision(self: Found, stuff: bool = False, task: Task | None = None) -> supervision.Detections:
+    def to_supervision(self: Found, task: Task | None = None, *, stuff: bool = False) -> supervision.Detections:
         """Return what was found as ``supervision.Detections``: xyxy, mask, confidence, class_id, data["class_name"].
 
         Args:
-            stuff: Whether segments of stuff are among those of a panoptic result. Semantic ones have all classes.
             task: What to list, see `regions`; None for the result's task.
+            stuff: Whether segments of stuff are among those of a panoptic result. Semantic ones have all classes.
 
         Raises:
             OutputError: If supervision is not installed.

@@ -31,6 +31,7 @@ def someone(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("/home/marie/.cache/pem-edge", "~/.cache/pem-edge"),
         ("pip install -e '/home/marie/my src/pem-edge[ort]'", "pip install -e ~/'my src/pem-edge[ort]'"),
+        ("/home/marie, /home/mariela/x and /home/marie-b", "~, /home/USER/x and /home/USER"),
         ("/home/pierre/x and /Users/pierre/y", "/home/USER/x and /Users/USER/y"),
         ("/scratch/marie/data, /scratch/marie2", "/scratch/USER/data, /scratch/marie2"),
         ("cannot reach lab-7.example.org or lab-7: refused", "cannot reach HOST or HOST: refused"),

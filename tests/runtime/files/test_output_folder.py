@@ -61,6 +61,6 @@ def test_what_was_written_stays_after_a_failure() -> None:
 
 def test_a_place_that_cannot_be_written_is_an_error_that_names_the_option(current: Path) -> None:
     (current / "runs").write_text("a file")
-    message = r"cannot write runs: File exists; choose another place with --out"
+    message = r"cannot write runs: Not a directory; choose another place with --out"
     with pytest.raises(OutputError, match=message), for_outputs(None, option="--out"):
         pass

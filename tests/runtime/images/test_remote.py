@@ -247,7 +247,10 @@ def test_addresses_that_cannot_be_fetched(address: str) -> None:
     [
         ("https://user:secret@host:8443/a/b.jpg?key=secret#secret", "https://host:8443/a/b.jpg"),
         ("https://user:se/cret@host/b.jpg", "https://..."),
-        ("https://user:12/secret@host/b.jpg", "https://user:12/..."),
+        ("https://user:12/secret@host/b.jpg", "https://.../..."),
+        ("https://user:12?secret@host/b.jpg", "https://.../..."),
+        ("https://user:12#secret@host/b.jpg", "https://.../..."),
+        ("https://host/package@1.0/b.jpg", "https://host/..."),
         ("HTTP://host/\x1b[31m.jpg", "HTTP://host/\\x1b[31m.jpg"),
     ],
 )

@@ -92,7 +92,7 @@ def test_panoptic_records_fit_the_map_that_is_saved(street: Result, tmp_path: Pa
 @pytest.mark.parametrize("stuff", [False, True])
 def test_detections_of_supervision(street: Result, task: Task, stuff: bool) -> None:
     supervision = pytest.importorskip("supervision")
-    found = street.to_supervision(stuff, task)
+    found = street.to_supervision(task, stuff=stuff)
     assert isinstance(found, supervision.Detections)
     kept = [
         mask
