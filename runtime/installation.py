@@ -50,7 +50,7 @@ def how_to_install(*extras: str) -> str:
     name alone if that was a package index.
     """
     chosen, source, checkout = f"[{','.join(extras)}]", _recorded_source(), _checkout()
-    place = checkout or (source.path() if source is not None else None)
+    place = checkout or (None if source is None else source.path())
     if place is not None:
         target = f".{chosen}" if _is_current(place) else f"{place}{chosen}"
     else:

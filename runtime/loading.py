@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
+from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.manifest import TASKS, Task, Thresholds
 from pem_edge.runtime.backends import Settings
 from pem_edge.runtime.errors import ArtifactError, InputError, VerificationError
@@ -16,7 +17,7 @@ from pem_edge.runtime.verification.standing import require_standing
 
 
 def load(
-    path: str | Path,
+    path: str | Path | Artifact,
     backend: str | None = None,
     *,
     score_threshold: float | None = None,
@@ -34,8 +35,8 @@ def load(
         ...     results = segmenter(["street.jpg", "crossing.jpg"])
 
     Args:
-        path: The model file, or "demo" for the model that comes with the package.
-        backend: The name of a backend; None for the preferred one of those installed that can run the model.
+        path: The model file, or "demo" for the model that comes with the package; or an artifact that was read.
+        backend: The name of a backend; None for the preferred one of those that are installed and can run the model.
         score_threshold: The minimum class probability of a segment and the minimum score of an instance that results
             show, 0 to 1; None for the manifest's value, or for another task than the manifest's what is usual there.
         overlap_threshold: The minimum fraction of a segment's mask that must remain visible, 0 to 1; None for the
@@ -53,11 +54,11 @@ def load(
         VerificationError: If the model was found to compute something else than its ONNX model where it is to run.
         InputError: If a threshold is out of range, or there is no such task.
     """
-    if not isinstance(path, (str, os.PathLike)):
+    if not isinstance(path, (str, os.PathLike, Artifact)):
         raise ArtifactError(f"the model is {brief(path)}, expected a path such as out/pem.onnx: give a str or a Path")
     if task not in (None, *TASKS):
         raise InputError(f"task is {brief(task)}, expected {', '.join(TASKS)}: give one of them, or leave it out")
-    found = artifact.read(path)
+    found = path if isinstance(path, Artifact) else artifact.read(path)
     defaults = found.manifest.thresholds
     if task is not None and task != found.manifest.task:
         defaults = Thresholds.usual(task)
@@ -66,7 +67,7 @@ def load(
     try:
         created = backends.create(backend, found, settings)
     except ArtifactError:
-        again = artifact.read(path)
+        again = artifact.read(found.model)
         if again.sha256 == found.sha256:
             raise
         created = backends.create(backend, again, settings)  # the artifact was replaced meanwhile

@@ -28,7 +28,7 @@ OPTION_READERS = {
     ("runtime/cli/dataset_options.py", "read"),
     ("runtime/cli/doctor/__init__.py", "_read"),
     ("runtime/cli/eval.py", "_read"),
-    ("runtime/cli/run_options.py", "read"),
+    ("runtime/cli/running/options.py", "read"),
 }
 """The functions that turn parsed options into a request; `console.run` is given one of them."""
 

@@ -117,8 +117,7 @@ class _Folder:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        found = sources.find(name)
-        if not isinstance(found, sources.Pictures):
+        if (found := sources.find_pictures(name)) is None:
             raise InputError(f"{name} is a video: give a folder of images to calibrate on")
         self._frames = list(found)
 

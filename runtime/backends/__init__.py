@@ -107,13 +107,22 @@ def create(name: str | None, artifact: Artifact, settings: Settings | None = Non
         BackendError: If there is no such backend, or it is not installed or cannot run the artifact.
         BrokenBackend: If it cannot be imported, nor any other that was to be tried.
     """
+    return _first_importable(choose(name, artifact))(artifact, settings)
+
+
+def choose(name: str | None, artifact: Artifact) -> list[str]:
+    """Return the names of the backends that `create` tries, the first one that can be imported; at least one.
+
+    Raises:
+        BackendError: If there is no such backend, or it is not installed or cannot run the artifact.
+    """
     if name is not None:
         _require_installed(name)
     candidates = available() if name is None else [name]
     fitting = [candidate for candidate in candidates if _can_run(candidate, artifact)]
     if not fitting:
         raise BackendError(_explain_refusal(candidates, artifact))
-    return _first_importable(fitting)(artifact, settings)
+    return fitting
 
 
 def _first_importable(names: list[str]) -> type[Backend]:

@@ -54,7 +54,6 @@ def provide_images(images: Path | None, seed: int) -> Iterator[BenchmarkImages]:
 
 
 def _in(images: Path) -> Sequence[Path]:
-    found = sources.find(images)
-    if not isinstance(found, sources.Pictures):
+    if (found := sources.find_pictures(images)) is None:
         raise InputError(f"{images} is not a folder of images: give one, or leave it out for generated streets")
     return found.paths[:COUNT]

@@ -123,12 +123,12 @@ def _read(options: argparse.Namespace) -> EvalRequest:
 
 
 def _run(request: EvalRequest) -> JsonObject:
-    artifact.read(request.model)  # a wrong path is told before a large dataset is read
+    model = artifact.read(request.model)  # a wrong path is told before a large dataset is read
     dataset = request.dataset.open()
     count = min(len(dataset), request.limit or len(dataset))
     with ExitStack() as stack:
         drawings = _plan_drawings(request, count, stack)
-        segmenter = stack.enter_context(load(request.model, request.backend))
+        segmenter = stack.enter_context(load(model, request.backend))
         panoptic = segmenter.task != "semantic"
         console.tell_of_toys("pem-eval", segmenter.manifest.classes)
         _check_task(request, segmenter.task)

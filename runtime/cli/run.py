@@ -5,61 +5,69 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 
 from tqdm import tqdm
 
-from pem_edge.runtime import files, sources
+from pem_edge.runtime import backends, images, sources
 from pem_edge.runtime.artifacts import artifact as artifacts
-from pem_edge.runtime.cli import console, output, run_options, run_records, signals
-from pem_edge.runtime.cli.run_options import RunRequest
+from pem_edge.runtime.artifacts.artifact import Artifact
+from pem_edge.runtime.cli import console, output, signals
+from pem_edge.runtime.cli.running import options, summary
+from pem_edge.runtime.cli.running.options import RunRequest
+from pem_edge.runtime.cli.running.report import Report
+from pem_edge.runtime.files.output_folder import for_outputs
 from pem_edge.runtime.inference.segmenter import Segmenter
 from pem_edge.runtime.inference.stream import Stream
 from pem_edge.runtime.loading import load
 from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.results.saving import DEFAULT_KINDS, Outputs
 from pem_edge.runtime.serving import live
+from pem_edge.runtime.sources import Source
 from pem_edge.runtime.sources.frame import format_count
 from pem_edge.runtime.verification.verify import require, verify
 from pem_edge.runtime.versioned_json import JsonObject
 
+_PROGRAM = "pem-run"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code. ``arguments`` defaults to ``sys.argv[1:]``."""
-    return console.run(run_options.parser(), run_options.read, _run, arguments)
+    return console.run(options.parser(), options.read, _run, arguments)
 
 
 def _run(request: RunRequest) -> JsonObject:
-    kinds = _kinds(request)
-    outputs = Outputs(kinds, request.output, request.source)
-    if not request.overwrite:
-        outputs.refuse_existing()
-    if request.verify:
-        _verify(request)
-    segmenter = load(
-        request.model,
-        request.backend,
-        score_threshold=request.score_threshold,
-        overlap_threshold=request.overlap_threshold,
-        threads=request.threads,
-        task=request.task,
-    )
-    if kinds:
-        files.make_folder(request.output)
-    return _segment(request, segmenter, outputs)
-
-
-def _kinds(request: RunRequest) -> Sequence[str]:
-    """Return the kinds of files to save. The model's task is looked up before it is loaded, which may take long."""
-    if request.kinds is not None:
-        return request.kinds
-    return DEFAULT_KINDS[request.task or artifacts.read(request.model).manifest.task]
-
-
-def _verify(request: RunRequest) -> None:
+    """Check what is cheap to check, and what was typed, first."""
     artifact = artifacts.read(request.model)
+    backends.choose(request.backend, artifact)
+    kinds = DEFAULT_KINDS[request.task or artifact.manifest.task] if request.kinds is None else request.kinds
+    source = request.source.open()
+    with for_outputs(request.output) if kinds else nullcontext() as folder:
+        outputs = Outputs(kinds, folder or Path(), source)
+        if not request.overwrite:
+            outputs.refuse_existing()
+        if request.verify:
+            _verify(request, artifact)
+        segmenter = load(
+            artifact,
+            request.backend,
+            score_threshold=request.score_threshold,
+            overlap_threshold=request.overlap_threshold,
+            threads=request.threads,
+            task=request.task,
+        )
+        with segmenter:
+            report = Report(request, segmenter, folder)
+            if report.is_text and request.source.names != (images.DEMO_STREET,):
+                console.tell_of_toys(_PROGRAM, segmenter.manifest.classes)
+            with _summarized(report, source, segmenter, outputs, folder):
+                _segment(request, source, segmenter, outputs, report)
+    return report.document
+
+
+def _verify(request: RunRequest, artifact: Artifact) -> None:
     outcome = verify(artifact, request.backend, _say)
     require(outcome, artifact)
     parity = outcome.verification.parity
@@ -68,41 +76,46 @@ def _verify(request: RunRequest) -> None:
 
 
 def _say(text: str) -> None:
-    console.say("pem-run", text)
+    console.say(_PROGRAM, text)
 
 
-def _segment(request: RunRequest, segmenter: Segmenter, outputs: Outputs) -> JsonObject:
-    images: list[JsonObject] = []
-    errors: list[str] = []
-    report: JsonObject = {"images": images, "dropped": 0, "errors": errors}
+def _segment(request: RunRequest, source: Source, segmenter: Segmenter, outputs: Outputs, report: Report) -> None:
     with ExitStack() as stack:
-        stack.enter_context(_reporting(report))
-        stack.enter_context(segmenter)
-        board = stack.enter_context(_serve_page(request, segmenter))
+        board = stack.enter_context(_serve_page(request, source, segmenter))
         stack.enter_context(_finished(outputs))
-        stream = stack.enter_context(segmenter.stream(request.source, on_error=lambda error: errors.append(str(error))))
-        stack.callback(lambda: report.update(dropped=stream.dropped))
-        stack.enter_context(_print_summary(request, stream))
-        for result in tqdm(islice(stream, request.frames), total=_total(request), unit="image", disable=None):
+        stream = stack.enter_context(segmenter.stream(source, on_error=report.fail))
+        stack.callback(lambda: report.document.update(dropped=stream.dropped))
+        if report.is_text and not isinstance(source, sources.Pictures):
+            stack.enter_context(_print_rate(source, stream))
+        for result in tqdm(islice(stream, request.frames), total=_total(request, source), unit="image", disable=None):
             with signals.held():  # a frame is in all of the files and in the report, or in none
                 paths = outputs.save(result)
-                if request.json:
-                    images.append(run_records.make_record(result, paths))
+                report.keep(result, paths)
             if board is not None:
                 board.update(result, stream.dropped)
-            if not request.json:
-                with tqdm.external_write_mode():
-                    output.show(run_records.describe(result))
-    return report
+            report.show(result, paths)
 
 
 @contextmanager
-def _reporting(report: JsonObject) -> Iterator[None]:
-    """Let the report be printed even if the process is asked to end in the ``with`` block."""
+def _summarized(
+    report: Report, source: Source, segmenter: Segmenter, outputs: Outputs, folder: Path | None
+) -> Iterator[None]:
+    """Say what is to be known before and after the ``with`` block, unless JSON is printed.
+
+    Let the report be printed even if the process is asked to end in the block.
+    """
     try:
+        if report.is_text:
+            for line in summary.before(source, segmenter, outputs.advice()):
+                _say(line)
         yield
     except KeyboardInterrupt as interruption:
-        raise console.Interrupted(report) from interruption
+        raise console.Interrupted(report.document) from interruption
+    finally:
+        if report.is_text and report.results:
+            output.show(summary.outcome(segmenter, report, outputs.written, folder))
+        if report.is_text and 0 < report.results == report.empty:
+            output.complain(_PROGRAM, "nothing was found: try a lower --score-threshold, and another model")
 
 
 @contextmanager
@@ -120,35 +133,32 @@ def _finished(outputs: Outputs) -> Iterator[None]:
         raise signals.AskedToEnd
 
 
-def _total(request: RunRequest) -> int | None:
+def _total(request: RunRequest, source: Source) -> int | None:
     """Return the expected number of images; None if it is unknown."""
-    known = [count for count in (request.source.length, request.frames) if count]
-    return min(known, default=None)
+    return min((count for count in (source.length, request.frames) if count), default=None)
 
 
 @contextmanager
-def _serve_page(request: RunRequest, segmenter: Segmenter) -> Iterator[live.Board | None]:
+def _serve_page(request: RunRequest, source: Source, segmenter: Segmenter) -> Iterator[live.Board | None]:
     """Serve the live page during the ``with`` block, if requested, and yield the board that it shows."""
     if request.live_port is None:
         yield None
         return
-    board = live.Board(request.source.name, f"{Path(request.model).name} in {segmenter.backend.name}")
+    board = live.Board(source.name, f"{Path(request.model).name} in {segmenter.backend.name}")
     with live.LivePage(board, request.live_host or live.HOST, request.live_port) as page:
         _say(f"live at {page.address}")
         yield board
 
 
 @contextmanager
-def _print_summary(request: RunRequest, stream: Stream) -> Iterator[None]:
+def _print_rate(source: Source, stream: Stream) -> Iterator[None]:
     """Print the numbers of segmented and dropped frames and the frame rate after the block, even if it fails."""
     start = time.perf_counter()
     try:
         yield
     finally:
-        if not request.json and not isinstance(request.source, sources.Pictures):
-            rate = stream.taken / (time.perf_counter() - start)
-            taken = format_count(stream.taken)
-            output.show(f"{request.source.name}: {taken}, {rate:.1f} per second, {stream.dropped} dropped")
+        rate = stream.taken / (time.perf_counter() - start)
+        output.show(f"{source.name}: {format_count(stream.taken)}, {rate:.1f} FPS, {stream.dropped} dropped")
 
 
 if __name__ == "__main__":

@@ -44,13 +44,17 @@ def cache_folder() -> Path:
         return Path(os.devnull) / "pem-edge"
 
 
-def refuse_existing(path: Path) -> None:
-    """Raise OutputError if ``path`` exists."""
+def exists(path: Path) -> bool:
+    """Return whether ``path`` exists. Raises OutputError if that cannot be found out."""
     try:
-        exists = path.exists()
+        return path.exists()
     except OSError as error:
         raise _unwritable(path, error) from error
-    if exists:
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise OutputError if ``path`` exists."""
+    if exists(path):
         raise OutputError(f"{path} exists already: add --overwrite, or choose another name with -o")
 
 

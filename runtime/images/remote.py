@@ -82,6 +82,22 @@ def fetch(address: str, *, seconds: float = SECONDS, max_bytes: int = MAX_BYTES)
         InputError: If the address is malformed, nothing comes from it in time, it is larger, or it is not an image by
             what the server says.
     """
+    name = addresses.shown(address)
+    with _answered(address, seconds) as response:
+        return _content(response, name, max_bytes)
+
+
+def media_type(address: str, *, seconds: float = SECONDS) -> str:
+    """Return what a server says it has at an address, such as "image/jpeg", without fetching it. See `fetch`."""
+    name = addresses.shown(address)
+    with _answered(address, seconds) as response:
+        _require_ok(response, name)
+        return response.headers.get_content_type()
+
+
+@contextmanager
+def _answered(address: str, seconds: float) -> Iterator[HTTPResponse]:
+    """Yield the response of the last server that the address leads to."""
     name, asked = addresses.shown(address), addresses.parse(address)
     deadline = _Deadline(seconds)
     opener = _opener(deadline)
@@ -91,7 +107,8 @@ def fetch(address: str, *, seconds: float = SECONDS, max_bytes: int = MAX_BYTES)
             waiting = min(deadline.left(), _CONNECT_SECONDS)
             with closing(opener.open(_request(target, asked), timeout=waiting)) as response:
                 if response.status not in _REDIRECTS:
-                    return _content(response, name, max_bytes)
+                    yield response
+                    return
                 target = addresses.parse(urljoin(target.url, response.headers.get("Location", "")))
     raise InputError(
         f"{name} was redirected more than {MAX_REDIRECTS} times: open it in a browser, and give its address"
@@ -173,8 +190,7 @@ def _request(target: WebAddress, asked: WebAddress) -> Request:
 
 
 def _content(response: HTTPResponse, name: str, limit: int) -> bytes:
-    if response.status != _OK:
-        raise InputError(f"{name} {_STATUSES.get(response.status, _unusual(response.status))}")
+    _require_ok(response, name)
     kind = response.headers.get_content_type()
     if kind.startswith(_OTHERS):
         raise InputError(f"{name} is {printable(kind)}, expected an image: give the address of the image itself")
@@ -189,6 +205,11 @@ def _content(response: HTTPResponse, name: str, limit: int) -> bytes:
     if response.length:  # what was promised beyond what came
         raise IncompleteRead(b"", response.length)
     return content.getvalue()
+
+
+def _require_ok(response: HTTPResponse, name: str) -> None:
+    if response.status != _OK:
+        raise InputError(f"{name} {_STATUSES.get(response.status, _unusual(response.status))}")
 
 
 def _unusual(status: int) -> str:

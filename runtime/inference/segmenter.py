@@ -119,6 +119,7 @@ class Segmenter:
         on_error: Callable[[InputError], None] | None = None,
         *,
         timeout: float | None = sources.TIMEOUT,
+        recursive: bool = False,
     ) -> Stream:
         """Segment the images of a source in order. `Result.name` identifies the image of a result.
 
@@ -140,6 +141,7 @@ class Segmenter:
                 of a video that ends too early or a camera that is lost, which ends the stream. If None, all of these
                 errors are raised and end the stream.
             timeout: The seconds that a live source may give nothing; None for any time.
+            recursive: Whether images and videos in folders within a folder are segmented, too.
 
         Returns:
             The stream, an iterator over results. A ``with`` block or `Stream.close` ends its threads.
@@ -148,7 +150,7 @@ class Segmenter:
             InputError: If there is no such source.
             BackendError: If the model cannot be run.
         """
-        found = source if isinstance(source, Source) else sources.find(source, timeout=timeout)
+        found = source if isinstance(source, Source) else sources.find(source, timeout=timeout, recursive=recursive)
         finish = partial(self._finish, Continuity() if isinstance(found, Footage) else None)
         return Stream(found, self._pipeline.prepare, self._infer_one, finish, on_error)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,12 @@ class Regions:
     Attributes:
         ids: The id of the segment at each pixel, int32 (H, W); 0 for none.
         segments: The segments, all of which have pixels.
+        numbers: The numbers of things that `Continuity` gave them, by task.
     """
 
     ids: NDArray[np.int32]
     segments: Sequence[Segment]
+    numbers: dict[str, Mapping[int, int]] = field(default_factory=dict)
 
 
 def of_classes(semantic: NDArray[np.int32], labels: Sequence[Label]) -> Regions:

@@ -1,10 +1,10 @@
-"""Placing frames that come at any time into a video of constant frame rate."""
+"""The time of frames in a video, made from times that may stall, jump or be missing."""
 
 from __future__ import annotations
 
 
 class Timeline:
-    """Says which frame of a video is the one of a given time.
+    """Says when a frame of a given time is shown in a video.
 
     A time that does not advance, as after a jump back or if there is none, counts as one frame after the last.
 
@@ -18,10 +18,10 @@ class Timeline:
         self._before: float | None = None
         self._elapsed: float | None = None
 
-    def place(self, time: float | None) -> int:
-        """Return the index of the frame that is shown at ``time``, in seconds since any moment. The first is 0."""
+    def advance(self, time: float | None) -> float:
+        """Return when the frame of ``time``, in seconds since any moment, is shown, in seconds since the first one."""
         step = 0.0 if time is None or self._before is None else time - self._before
         step = min(step, self._longest_gap) if step > 0 else 1 / self._fps
         self._elapsed = 0.0 if self._elapsed is None else self._elapsed + step
         self._before = time
-        return round(self._elapsed * self._fps)
+        return self._elapsed

@@ -1,11 +1,9 @@
-"""Writing a video file that appears under its name only when it is complete.
-
-OpenCV's writer reports no errors. A full disk is detected because the file stops growing or cannot be read back.
-"""
+"""Writing a video file that appears under its name only when it is complete."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import cv2
@@ -14,17 +12,12 @@ from numpy.typing import NDArray
 
 from pem_edge.runtime import files
 from pem_edge.runtime.errors import OutputError
-from pem_edge.runtime.results.opencv_names import encodable
-
-_FRAME_INDEX_BYTES, _BUFFER_BYTES = 64, 1 << 18
-"""Size of a frame's entry in the index at the end of the file, and of what the writer has not written yet."""
-
-_CHECK_INTERVAL = 2048
-"""Number of frames between two checks for growth."""
+from pem_edge.runtime.results import encoders
+from pem_edge.runtime.sources.files import own_results
 
 
 class VideoFile:
-    """An MPEG-4 Part 2 video in an ``.mp4`` file. An odd height or width loses its last row or column.
+    """A video in an ``.mp4`` file, see `encoders`. An odd height or width loses its last row or column.
 
     The first frame gives the video its size. Frames of other sizes are scaled to fit, aspect kept, on black.
 
@@ -32,86 +25,88 @@ class VideoFile:
 
     Args:
         path: The file.
-        fps: The frames per second.
+        fps: The frames per second, which is what the last frame is shown for; without PyAV that of all.
+        keep_all: Whether frames that come too early for ``fps`` are written where the rate is constant.
 
     Attributes:
         path: The file.
         frames: The number of frames written so far.
     """
 
-    def __init__(self, path: Path, fps: float) -> None:
+    def __init__(self, path: Path, fps: float, *, keep_all: bool = False) -> None:
         self.path, self.frames = path, 0
-        self._fps = fps
+        self._fps, self._keep_all = fps, keep_all
         self._shape: tuple[int, ...] = ()
+        self._size = 0, 0
         self._file = ExitStack()
-        self._writer: cv2.VideoWriter | None = None
         self._temporary = path
-        self._size = 0
-        self._checked_frames = 0
+        self._encoder: encoders.Encoder | None = None
 
-    def write(self, image: NDArray[np.uint8]) -> None:
-        """Append a frame, RGB uint8 (H, W, 3). Raises OutputError."""
-        if self._writer is None:
-            self._writer, self._shape = self._open(*image.shape[:2]), image.shape
-        if image.shape != self._shape:  # OpenCV's writer would leave it out
-            image = _fit(image, *self._shape[:2])
-        self._writer.write(np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8))
+    def write(self, image: NDArray[np.uint8], time: float | None = None) -> None:
+        """Append a frame. Raises OutputError.
+
+        Args:
+            image: RGB uint8 (H, W, 3).
+            time: When it is shown, in seconds since the first; never less than that of the frame before. None for even
+                intervals.
+        """
+        if self._encoder is None:
+            self._shape = image.shape
+            self._size = _even(image.shape[0]), _even(image.shape[1])
+            self._encoder = self._open()
+        with self._reporting():
+            self._encoder.write(self._adapt(image), self.frames / self._fps if time is None else time)
         self.frames += 1
-        self._check_growth()
 
     def bytes_to_finish(self) -> int:
         """Return the maximum number of bytes that `close` may still write."""
-        return _FRAME_INDEX_BYTES * self.frames + _BUFFER_BYTES if self._writer else 0
+        return self._encoder.bytes_to_finish() if self._encoder else 0
 
     def close(self) -> None:
         """Finish the file. Without frames there is no file. Raises OutputError."""
         self._file.close()
 
-    def _open(self, height: int, width: int) -> cv2.VideoWriter:
+    def _open(self) -> encoders.Encoder:
         with ExitStack() as file:
             self._temporary = file.enter_context(files.write_atomically(self.path))
-            with encodable(self._temporary) as name:
-                writer = cv2.VideoWriter(name, cv2.VideoWriter.fourcc(*"mp4v"), self._fps, (width, height))
-            if not writer.isOpened():
-                raise OutputError(f"OpenCV cannot encode {self.path} of {height}x{width}: leave overlay out of --save")
+            try:
+                encoder = encoders.start(self._temporary, self._size, self._fps, keep_all=self._keep_all)
+            except ValueError as error:
+                height, width = self._size
+                raise OutputError(
+                    f"cannot encode {self.path} of {height}x{width} ({error}): leave overlay out of --save"
+                ) from error
             file.callback(self._finish)
             self._file = file.pop_all()  # stays open until `close`
-        return writer
+        return encoder
 
     def _finish(self) -> None:
-        assert self._writer is not None
-        self._writer.release()
-        if not self._is_complete():
-            raise OutputError(f"{self.path} could not be written: the disk is full, or files may not be that large")
-
-    def _is_complete(self) -> bool:
-        """Return whether the index has all frames and the last frame can be read."""
-        with encodable(self._temporary) as name:
-            capture = cv2.VideoCapture(name)
-        try:
-            indexed = round(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-            return indexed == self.frames and capture.set(cv2.CAP_PROP_POS_FRAMES, indexed - 1) and capture.grab()
-        finally:
-            capture.release()
-
-    def _check_growth(self) -> None:
-        if self.frames - self._checked_frames < _CHECK_INTERVAL:
-            return
-        size, previous = self._temporary.stat().st_size, self._size
-        self._checked_frames, self._size = self.frames, size
-        if size == previous and not self._can_grow():
-            raise OutputError(f"{self.path} has stopped growing: the disk is full, or files may not be that large")
-
-    def _can_grow(self) -> bool:
-        """Return whether there is room behind the end of the file. Frames of a still scene may all be in the buffer."""
-        try:
+        assert self._encoder is not None
+        encoder, self._encoder = self._encoder, None
+        with self._reporting():
+            encoder.finish()
             with self._temporary.open("ab") as file:
-                end = file.tell()
-                file.write(bytes(_BUFFER_BYTES))
-                file.truncate(end)
-        except OSError:
-            return False
-        return True
+                file.write(own_results.VIDEO_MARK)
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(
+                f"{self.path} could not be written: the disk is full, or files may not be that large"
+            ) from error
+
+    def _adapt(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the image in the size of the video."""
+        height, width = self._size
+        cropped = image[:height, :width]
+        return cropped if image.shape == self._shape and cropped.shape[:2] == self._size else _fit(image, height, width)
+
+
+def _even(side: int) -> int:
+    """Return the even number of pixels that a side has in a video, as colors are stored for two by two pixels."""
+    return max(2, side - side % 2)
 
 
 def _fit(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

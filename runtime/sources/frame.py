@@ -42,6 +42,7 @@ class Footage(ABC):
         length: The number of frames, or None if it is unknown.
         live: Whether a reader that falls behind should skip to the newest frame.
         timeout: The maximum seconds to wait for a frame, or None for no limit.
+        left_out: The number of files that were left out, as they are results of this package.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Footage(ABC):
     length: int | None = None
     live: bool = False
     timeout: float | None = None
+    left_out: int = 0
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]: ...

@@ -13,14 +13,17 @@ import cv2
 
 from pem_edge.runtime import images
 from pem_edge.runtime.errors import InputError
-from pem_edge.runtime.sources import captures
 from pem_edge.runtime.sources.frame import Footage, Frame, format_count, frame_name
 from pem_edge.runtime.sources.names import usable
+from pem_edge.runtime.sources.recordings import captures
+
+SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp")
+"""Schemes of addresses of streams. FFmpeg has more, some of which would open files."""
 
 _CURE = "check it and the way to it, or allow more seconds with --timeout"
 
 
-class _Capture(Footage):
+class Capture(Footage):
     """A source whose capture is opened at once, as that takes seconds, and again for every further iteration.
 
     Raises:
@@ -59,7 +62,7 @@ class _Capture(Footage):
         """Return the message for a capture that is not opened."""
 
 
-class Camera(_Capture):
+class Camera(Capture):
     """A camera, by its number: 0 is /dev/video0."""
 
     def __init__(self, number: int, timeout: float | None) -> None:
@@ -74,7 +77,7 @@ class Camera(_Capture):
         return f"there is no {self.name}, or it is in use: see ls /dev/video*, and be in the group video to use one"
 
 
-class Address(_Capture):
+class Address(Capture):
     """A stream from an address such as ``rtsp://host/path``. If it states its length, it is a recording, not live."""
 
     def __init__(self, address: str, timeout: float | None) -> None:
@@ -82,7 +85,9 @@ class Address(_Capture):
         parts = _split(address)
         without_secrets = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
         self.name = without_secrets.geturl()
-        self.stem = usable(re.sub(r"[^\w.-]+", "_", f"{parts.hostname}{parts.path}").strip("._") or "stream")
+        self.stem = usable(
+            re.sub(r"[^\w.-]+", "_", f"{parts.hostname or parts.scheme}{parts.path}").strip("._") or "stream"
+        )
         super().__init__(timeout)
 
     def _start_capture(self) -> cv2.VideoCapture:
@@ -103,7 +108,8 @@ def _split(address: str) -> SplitResult:
     try:
         address.encode()
         parts = urlsplit(address)
-        if parts.hostname and parts.port != 0 and address.isprintable():
+        listens = parts.scheme == "udp" and parts.port is not None  # to all of its own addresses: udp://@:1234
+        if (parts.hostname or listens) and parts.port != 0 and address.isprintable():
             return parts
     except ValueError:  # by any of the first three lines
         pass

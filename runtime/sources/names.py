@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,18 +27,28 @@ def usable(name: str) -> str:
     return f"{encoded[:_KEPT_BYTES].decode(errors='ignore')}-{hashlib.sha256(encoded).hexdigest()[:8]}"
 
 
-def unique_stems(paths: Sequence[Path]) -> list[str]:
-    """Return a usable name for each path, all of them different, also where case does not count.
+def unique_stems(names: Sequence[str]) -> dict[str, str]:
+    """Return a usable name for the outputs of each of the files ``names``, all different whatever the case.
 
-    It is the path's stem; where stems are equal, the file's name. If these are still not unique, all names begin with
-    their folder's, or else with their number.
+    It is the file's stem; where stems are equal, the file's name. If these are still not unique, all begin with the
+    folders in which they are, as far as these differ, or else with their number.
     """
-    stems, names = [usable(path.stem) for path in paths], [usable(path.name) for path in paths]
+    distinct = list(dict.fromkeys(names))
+    paths = [Path(name) for name in distinct]
+    stems, files = [usable(path.stem) for path in paths], [usable(path.name) for path in paths]
     counts = Counter(stem.casefold() for stem in stems)
     choices = (
-        [stem if counts[stem.casefold()] == 1 else name for stem, name in zip(stems, names, strict=True)],
-        names,
-        [usable(f"{path.parent.name}_{path.name}") for path in paths],
+        [stem if counts[stem.casefold()] == 1 else name for stem, name in zip(stems, files, strict=True)],
+        files,
+        _with_folders(paths),
     )
-    numbered = [f"{number:06d}_{name}" for number, name in enumerate(names)]
-    return next((each for each in choices if len({name.casefold() for name in each}) == len(each)), numbered)
+    numbered = [f"{number:06d}_{name}" for number, name in enumerate(files)]
+    chosen = next((each for each in choices if len({name.casefold() for name in each}) == len(each)), numbered)
+    return dict(zip(distinct, chosen, strict=True))
+
+
+def _with_folders(paths: Sequence[Path]) -> list[str]:
+    """Return each path from the folder that all have in common, as one name."""
+    absolute = [path.absolute() for path in paths]
+    shared = len(Path(os.path.commonpath([path.parent for path in absolute])).parts) if paths else 0
+    return [usable("_".join(path.parts[shared:])) for path in absolute]

@@ -135,10 +135,10 @@ def reports(place: Place) -> None:
 
 def as_coco(document: dict[str, Any]) -> None:
     """Give a document COCO's classes, and its segments some of them."""
-    document["categories"] = coco_format.categories(labels.load("coco_panoptic"))
+    categories = document["categories"] = coco_format.categories(labels.load("coco_panoptic"))
     for annotation in document["annotations"]:
-        for segment, category in zip(annotation["segments_info"], (0, 100, 120), strict=True):
-            segment["category_id"] = category
+        for segment, category in zip(annotation["segments_info"], categories[::50], strict=True):
+            segment["category_id"] = category["id"]
 
 
 @pytest.fixture(scope="module")

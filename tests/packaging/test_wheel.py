@@ -86,6 +86,6 @@ def test_beside_the_other_package_called_pem_both_work(wheel: Path, tmp_path: Pa
     assert run(tools / "python", "-c", NEIGHBOR, folder=tmp_path) == "1\n"
     cv2.imwrite(str(tmp_path / "street.png"), np.zeros((64, 128, 3), np.uint8))
     run(tools / "pem-run", "demo", "street.png", folder=tmp_path)
-    assert (tmp_path / "out").is_dir()
+    assert (tmp_path / "runs" / "1").is_dir()
     run(tools / "python", "-m", "pip", "uninstall", "--quiet", "--yes", "pem-edge", folder=tmp_path)
     assert run(tools / "python", "-c", NEIGHBOR, folder=tmp_path) == "1\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,16 @@ from pem_edge.runtime.files import sha256
 from tests.runtime.helpers.tiny_model import CLASSES, QUERIES, tiny_model
 
 Builder = Callable[..., Path]
+
+
+@pytest.fixture(params=["pyav", "opencv"])
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let videos be read and written by PyAV, and then by OpenCV, as where PyAV is not installed."""
+    if request.param == "pyav":
+        pytest.importorskip("av")
+    else:
+        monkeypatch.setitem(sys.modules, "av", None)
+    return str(request.param)
 
 
 @pytest.fixture

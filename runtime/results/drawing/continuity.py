@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +47,6 @@ class Continuity:
     def __init__(self) -> None:
         self._lock = Lock()
         self._memories: dict[str, _Memory] = {}
-        self._known: WeakKeyDictionary[Regions, Mapping[int, int]] = WeakKeyDictionary()
 
     def __reduce__(self) -> tuple[type[Continuity], tuple[()]]:
         return type(self), ()
@@ -61,9 +59,9 @@ class Continuity:
             regions: The regions of a frame.
         """
         with self._lock:
-            if regions not in self._known:
-                self._known[regions] = self._continue(task, regions)
-            return self._known[regions]
+            if task not in regions.numbers:
+                regions.numbers[task] = self._continue(task, regions)
+            return regions.numbers[task]
 
     def _continue(self, task: str, regions: Regions) -> Mapping[int, int]:
         things = [segment for segment in regions.segments if segment.isthing]

@@ -11,9 +11,10 @@ from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.outside.printable import printable
 from pem_edge.runtime.results import run_lengths
 from pem_edge.runtime.results.exchange.found import Found, masked
+from pem_edge.runtime.results.segments import Instance, Segment
 from pem_edge.runtime.versioned_json import JsonObject
 
-_LISTS: Mapping[Task, tuple[str, tuple[str, ...]]] = {
+LISTS: Mapping[Task, tuple[str, tuple[str, ...]]] = {
     "panoptic": ("segments", ("id", "category_id", "label", "isthing", "score", "area", "bbox")),
     "semantic": ("classes", ("category_id", "label", "area", "bbox")),
     "instance": ("instances", ("category_id", "label", "score", "area", "bbox")),
@@ -21,12 +22,17 @@ _LISTS: Mapping[Task, tuple[str, tuple[str, ...]]] = {
 """The name of the list of what was found, and what is said of each, by task."""
 
 
+def describe(region: Segment | Instance, task: Task) -> JsonObject:
+    """Return what is said of a segment, a class or an instance in JSON."""
+    return {name: getattr(region, name) for name in LISTS[task][1]}
+
+
 def to_json(found: Found, task: Task, *, masks: bool) -> str:
     """Return a result as one JSON object, see `Result.to_json`."""
-    key, names = _LISTS[task]
+    key, _ = LISTS[task]
     records: list[JsonObject] = []
     for region, mask in masked(found, task):
-        records.append({name: getattr(region, name) for name in names})
+        records.append(describe(region, task))
         if masks:
             records[-1]["segmentation"] = run_lengths.encode(mask())
     height, width = found.panoptic.shape

@@ -65,7 +65,7 @@ def test_the_same_images_are_picked_each_time_and_others_have_another_digest() -
 
 
 def test_an_empty_folder_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^.* has no images in it: expected files ending in .*$"):
+    with pytest.raises(InputError, match=r"^.* has no images or videos in it: expected files ending in .*$"):
         gather(tmp_path, SPEC)
 
 

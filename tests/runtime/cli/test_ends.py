@@ -18,6 +18,7 @@ import pytest
 from pem_edge.runtime.cli import output, signals
 from pem_edge.runtime.errors import OutputError
 from tests.helpers.processes import started
+from tests.runtime.helpers.summaries import without_summary
 
 PEM_RUN = [sys.executable, "-m", "pem_edge.runtime.cli.run"]
 ENDS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -280,7 +281,7 @@ def shell(line: str, *arguments: object) -> tuple[int, str]:
     """
     command = ["bash", "-c", f"{line}; exit ${{PIPESTATUS[0]}}", sys.executable, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
-    return done.returncode, done.stderr.strip()
+    return done.returncode, without_summary(done.stderr).strip()
 
 
 RUN = '"$0" -m pem_edge.runtime.cli.run demo "$1" -o "$2" --save panoptic'
@@ -322,7 +323,7 @@ def test_names_cannot_command_the_terminal(pictures: Path, tmp_path: Path) -> No
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
     )
     assert done.returncode == 0, done.stderr
-    lines = done.stdout.decode("ascii").splitlines()
+    lines = without_summary(done.stdout.decode("ascii")).splitlines()
     assert len(lines) == 3
     assert any(r"a\x1b[31m\rb\nc.png: " in line for line in lines)
     assert any(r"d\udcff.png: " in line for line in lines)

@@ -92,7 +92,7 @@ def completions(command: str, line: str, tmp_path: Path) -> list[str]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_shells_complete_options(command: str, tmp_path: Path) -> None:
-    assert completions(command, f"{command} --jso", tmp_path) == ["--json"]
+    assert completions(command, f"{command} --debu", tmp_path) == ["--debug"]
 
 
 def test_shells_complete_values(tmp_path: Path) -> None:

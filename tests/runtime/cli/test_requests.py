@@ -14,10 +14,9 @@ from pem_edge.runtime.cli import bench, run
 from pem_edge.runtime.cli.benchmarking.requests import BenchRequest, CompareRequest, ReportFiles
 from pem_edge.runtime.cli.eval import EvalRequest
 from pem_edge.runtime.cli.eval import main as eval_main
-from pem_edge.runtime.cli.run_options import RunRequest, SourceRequest
+from pem_edge.runtime.cli.running.options import RunRequest, SourceRequest
 from pem_edge.runtime.datasets.opening import DatasetLocation
 from pem_edge.runtime.errors import InputError
-from pem_edge.runtime.sources import RawFrames
 
 FILES = ReportFiles((), overwrite=False)
 
@@ -25,8 +24,8 @@ FILES = ReportFiles((), overwrite=False)
 def make_run(**fields: Any) -> RunRequest:
     thresholds = ("score_threshold", "overlap_threshold")
     optional = ("task", "frames", "backend", "threads", *thresholds, "live_port", "live_host")
-    source = RawFrames(Path("-"), (64, 96))
-    flags = {"overwrite": False, "verify": False, "json": True}
+    source = SourceRequest(("-",), raw_size=(64, 96))
+    flags = {"overwrite": False, "verify": False, "json": True, "jsonl": False}
     defaults = {"model": "demo", "source": source, "output": Path("out"), "kinds": (), **flags}
     return RunRequest(**{**dict.fromkeys(optional), **defaults, **fields})
 
@@ -50,7 +49,7 @@ def make_comparison(**fields: Any) -> CompareRequest:
     ("make", "lone", "companion", "message"),
     [
         (make_run, {"live_host": "0.0.0.0"}, {"live_port": 0}, "--live-host 0.0.0.0 was given without --live: add"),
-        (lambda **fields: SourceRequest("-", **fields), {"raw_format": "bgr24"}, {"raw_size": (64, 96)},
+        (lambda **fields: SourceRequest(("-",), **fields), {"raw_format": "bgr24"}, {"raw_size": (64, 96)},
          "--raw-format bgr24 was given without --raw-size HxW: add --raw-size HxW, or leave out --raw-format bgr24"),
         (make_eval, {"worst": 3}, {"save_errors": Path("out")}, "--worst 3 was given without --save-errors DIR: add"),
         (make_bench, {"dataset_limit": 2}, {"dataset": "toy:4"}, "--dataset-limit 2 was given without --dataset DIR"),

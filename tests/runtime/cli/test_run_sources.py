@@ -24,6 +24,7 @@ from PIL import Image
 from tests.helpers.processes import started
 from tests.runtime.helpers.footage import image, write_video
 from tests.runtime.helpers.mjpeg_server import camera
+from tests.runtime.helpers.summaries import without_summary
 
 COMMAND = [sys.executable, "-c", "import sys; from pem_edge.runtime.cli.run import main; sys.exit(main())"]
 RAW = ("--raw-size", "64x96")
@@ -38,7 +39,7 @@ def running(
 def finished(tiny: Path, source: Path | str, *options: str, **popen: Any) -> tuple[int, str, str]:
     with running(tiny, source, *options, **popen) as process:
         out, error = process.communicate(timeout=60)
-    return process.returncode, out, error
+    return process.returncode, without_summary(out), without_summary(error)
 
 
 def frames_in(video: Path) -> int:
@@ -65,7 +66,7 @@ def test_raw_frames_on_standard_input(tiny: Path, tmp_path: Path) -> None:
     assert (code, error) == (0, "")
     lines = out.splitlines()
     assert [line.split(":")[0] for line in lines] == [f"{index:06d}" for index in range(5)] + ["standard input"]
-    assert re.fullmatch(r"standard input: 5 frames, [\d.]+ per second, 0 dropped", lines[-1])
+    assert re.fullmatch(r"standard input: 5 frames, [\d.]+ FPS, 0 dropped", lines[-1])
     assert frames_in(tmp_path / "stdin_overlay.mp4") == 5
 
 
@@ -174,7 +175,7 @@ def test_ctrl_c_while_a_fifo_stalls_and_a_page_is_open(tiny: Path, tmp_path: Pat
         _, error = process.communicate(timeout=20)
     stream.close()
     written.set()
-    assert (process.returncode, error) == (130, "pem-run: interrupted\n")
+    assert (process.returncode, without_summary(error)) == (130, "pem-run: interrupted\n")
     assert assert_consistent(out) == 3
     assert frames_in(out / "fifo_overlay.mp4") == 3
 
@@ -187,11 +188,11 @@ def test_ctrl_c_in_a_video(tiny: Path, tmp_path: Path) -> None:
             process.stdout.readline()
         process.send_signal(signal.SIGINT)
         printed, error = process.communicate(timeout=20)
-    assert (process.returncode, error) == (130, "pem-run: interrupted\n")
+    assert (process.returncode, without_summary(error)) == (130, "pem-run: interrupted\n")
     done = assert_consistent(out)
     assert 5 <= done < 3000
     assert done - 1 <= frames_in(out / "clip_overlay.mp4") <= done + 1  # between the two is where it was interrupted
-    assert re.search(r"clip\.mp4: \d+ frames, .* per second, 0 dropped\n$", printed)
+    assert re.search(r"clip\.mp4: \d+ frames, .* FPS, 0 dropped\n$", without_summary(printed))
     assert not [name for name in files_in(out) if name.startswith(".")]
 
 

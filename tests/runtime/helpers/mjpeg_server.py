@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
@@ -24,13 +24,17 @@ def camera(frames: int, fps: float, stalls: bool = False) -> Iterator[str]:
             self.send_response(200)
             self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
             self.end_headers()
+            with suppress(ConnectionError):  # who only wants to know what this is leaves at once
+                self._send_frames()
+            if stalls:
+                ended.wait()
+
+        def _send_frames(self) -> None:
             for index in range(frames):
                 data = cv2.imencode(".jpg", np.ascontiguousarray(image(index)[..., ::-1]))[1].tobytes()
                 head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
                 self.wfile.write(head.encode() + data + b"\r\n")
                 time.sleep(1 / fps)
-            if stalls:
-                ended.wait()
 
         def log_message(self, *_arguments: object) -> None:
             return

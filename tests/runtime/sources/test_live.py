@@ -99,7 +99,7 @@ def test_cameras_that_are_not_there(
 def test_a_folder_called_like_a_camera_is_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "0").mkdir()
-    with pytest.raises(InputError, match="0 has no images in it"):
+    with pytest.raises(InputError, match="0 has no images or videos in it"):
         sources.find("0")
 
 

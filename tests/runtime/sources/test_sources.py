@@ -76,6 +76,7 @@ def test_a_timeout_that_nobody_can_wait_for(timeout: float) -> None:
         sources.find("rtsp://127.0.0.1:1/street", timeout=timeout)
 
 
+@pytest.mark.usefixtures("library")
 def test_a_video_gives_its_frames_as_rgb(tmp_path: Path) -> None:
     found = sources.find(video(tmp_path / "clip.mp4", 5))
     assert isinstance(found, sources.Video)
@@ -87,6 +88,7 @@ def test_a_video_gives_its_frames_as_rgb(tmp_path: Path) -> None:
         np.testing.assert_allclose(levels, [[40 * i, 0, 0] for i in range(5)], atol=6)
 
 
+@pytest.mark.usefixtures("library")
 @pytest.mark.parametrize("content", [b"", b"not a video" * 100, b"\0\0\0\x18ftypmp42" + bytes(500)])
 def test_what_is_no_video(tmp_path: Path, content: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "broken.mp4"
@@ -99,7 +101,7 @@ def test_what_is_no_video(tmp_path: Path, content: bytes, capfd: pytest.CaptureF
 def test_missing_and_empty(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         sources.find(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="has no images in it"):
+    with pytest.raises(InputError, match="has no images or videos in it"):
         sources.find(tmp_path)
 
 
@@ -128,7 +130,9 @@ def test_equal_names_in_different_folders_are_told_apart_by_these() -> None:
     stems = sources.Pictures([Path("front/1.jpg"), Path("rear/1.jpg")]).stems
     assert stems == {"front/1.jpg": "front_1.jpg", "rear/1.jpg": "rear_1.jpg"}
     deep = sources.Pictures([Path("x/front/1.jpg"), Path("y/front/1.jpg")]).stems
-    assert deep == {"x/front/1.jpg": "000000_1.jpg", "y/front/1.jpg": "000001_1.jpg"}
+    assert deep == {"x/front/1.jpg": "x_front_1.jpg", "y/front/1.jpg": "y_front_1.jpg"}
+    odd = sources.Pictures([Path("a_b/1.jpg"), Path("a/b/1.jpg"), Path("a/b_1.jpg")]).stems
+    assert set(odd.values()) == {"000000_1.jpg", "000001_1.jpg", "000002_b_1.jpg"}
 
 
 def test_a_list_of_paths_pictures_and_arrays(tmp_path: Path) -> None:
@@ -148,6 +152,7 @@ def test_a_list_of_paths_pictures_and_arrays(tmp_path: Path) -> None:
         next(iter(sources.find([{}]))).read()  # type: ignore[list-item]
 
 
+@pytest.mark.usefixtures("library")
 @pytest.mark.parametrize(
     "original", ["clip.3gp", "clip.flv", "clip.mts", "clip.h264", "clip.asf", "clip.vob", "wide.mp4"]
 )
@@ -161,6 +166,7 @@ def test_a_video_is_told_by_its_content(tmp_path: Path, original: str, suffix: s
     np.testing.assert_allclose(levels, [(10, 60, 200), (76, 60, 140), (142, 60, 80)], atol=12)
 
 
+@pytest.mark.usefixtures("library")
 def test_jpegs_in_a_row_are_a_video_by_their_suffix(tmp_path: Path) -> None:
     assert len(list(sources.find(VIDEOS / "clip.mjpeg"))) == 3
     shutil.copy(VIDEOS / "clip.mjpeg", tmp_path / "photo.jpg")
@@ -173,6 +179,7 @@ def test_a_picture_is_told_by_its_content(tmp_path: Path, suffix: str) -> None:
     np.testing.assert_array_equal(frame.read(), np.full((4, 6, 3), 9))
 
 
+@pytest.mark.usefixtures("library")
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -194,6 +201,30 @@ def test_what_is_neither_opens_no_other_file(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize("suffix", ["mp4", "m3u8", "txt", "ts"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://{0}/a.ts\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile http://{0}/a.ts\n",
+        "v=0\no=- 0 0 IN IP4 ::1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video {1} RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><BaseURL>http://{0}/</BaseURL></MPD>',
+    ],
+)
+def test_no_file_makes_anyone_call_an_address(tmp_path: Path, suffix: str, content: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        host, port = listening.getsockname()
+        listening.setblocking(False)
+        path = tmp_path / f"film.{suffix}"
+        path.write_text(content.format(f"{host}:{port}", port))
+        with pytest.raises(InputError, match="is not a video that can be decoded"):
+            sources.find(path)
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+
+
+@pytest.mark.usefixtures("library")
 @pytest.mark.parametrize("brand", [b"heic", b"mif1", b"avif"])
 def test_a_photo_in_a_container_for_videos_is_not_played(tmp_path: Path, brand: bytes) -> None:
     """A phone's .heic is made of tiles, of which a reader of videos would give the first."""
@@ -205,6 +236,7 @@ def test_a_photo_in_a_container_for_videos_is_not_played(tmp_path: Path, brand: 
         frame.read()
 
 
+@pytest.mark.usefixtures("library")
 @pytest.mark.parametrize("name", [b"caf\xe9", b"a\nb", b"\xff\xfe", "日本".encode(), b"a" * 251])
 def test_a_name_of_any_bytes_is_read(tmp_path: Path, name: bytes) -> None:
     for original, suffix in ((picture(tmp_path / "a.png"), b".png"), (VIDEOS / "wide.mp4", b".mp4")):
@@ -212,6 +244,7 @@ def test_a_name_of_any_bytes_is_read(tmp_path: Path, name: bytes) -> None:
         shutil.copy(original, path)
         found = sources.find(path)
         assert next(iter(found)).read().ndim == 3
+        assert not isinstance(found, sources.Several)
         stems = list(found.stems.values()) if isinstance(found, sources.Pictures) else [found.stem]
         assert all(stem.isprintable() and len(stem.encode()) <= 200 for stem in stems)
 
@@ -269,6 +302,7 @@ def public_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.mark.usefixtures("library")
 def test_files_and_folders_of_other_users(public_folder: Path) -> None:
     for path in (picture(public_folder / "a.png"), video(public_folder / "clip.mp4", 2)):
         path.chmod(0)
@@ -277,6 +311,7 @@ def test_files_and_folders_of_other_users(public_folder: Path) -> None:
         for name in ("clip.mp4", "closed", "closed/b.png"):
             with pytest.raises(InputError, match=f"cannot read .*{name}: Permission denied; give"):
                 sources.find(public_folder / name)
-        (frame,) = sources.find(public_folder)
-        with pytest.raises(InputError, match=r"cannot read .*a\.png: Permission denied; give another file"):
-            frame.read()
+        frames = list(sources.find(public_folder))
+        for name, frame in zip(("a.png", "clip.mp4"), frames, strict=True):
+            with pytest.raises(InputError, match=f"cannot read .*{name}: Permission denied; give another file"):
+                frame.read()

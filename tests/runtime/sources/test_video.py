@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from pem_edge.runtime import sources
 from pem_edge.runtime.errors import InputError
-from pem_edge.runtime.sources import captures
-from pem_edge.runtime.sources.tally import Tally
+from pem_edge.runtime.sources.recordings import captures
+from pem_edge.runtime.sources.recordings.tally import Tally
 from tests.runtime.helpers.footage import image, write_video
 
+pytestmark = pytest.mark.usefixtures("library")
 VIDEOS = Path(__file__).parents[2] / "data" / "videos"
 
 
@@ -124,6 +125,21 @@ def test_a_turned_video_comes_upright_with_square_pixels(tmp_path: Path) -> None
     plain = write_video(tmp_path / "plain.mp4", 2)
     plain.write_bytes(turned(plain))
     assert [frame.read().shape for frame in sources.find(plain)] == [(96, 64, 3)] * 2
+
+
+def test_a_video_is_turned_to_the_side_that_it_says(tmp_path: Path) -> None:
+    """By 90 degrees clockwise: what is left in the file is at the top."""
+    path = tmp_path / "phone.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (96, 64))
+    picture = np.zeros((64, 96, 3), np.uint8)
+    picture[:, :48] = 255
+    writer.write(picture)
+    writer.release()
+    path.write_bytes(turned(path))
+    (frame,) = sources.find(path)
+    rows = frame.read()[..., 0].mean(axis=1)
+    assert rows[:40].min() > 200
+    assert rows[-40:].max() < 50
 
 
 @pytest.mark.parametrize("size", ["W12000 H10000", "W30000 H30000"])

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from threading import Thread
 from typing import NoReturn, TypeVar
 
@@ -21,7 +20,7 @@ from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.handoff_queue import Closed, HandoffQueue
 from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.sources.frame import DEFAULT_FPS, Frame, frame_name
-from pem_edge.runtime.sources.tally import Tally
+from pem_edge.runtime.sources.recordings.tally import Tally
 
 # Failures are raised as errors, so FFmpeg need not print them: -8 is its level "quiet".
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -34,9 +33,6 @@ _MAX_FPS = 1000.0
 
 _MAX_ASPECT = 5.0
 """Ratio of a pixel's sides above which a claim is not believed."""
-
-_FILE_BACKEND = cv2.CAP_FFMPEG if cv2.videoio_registry.hasBackend(cv2.CAP_FFMPEG) else cv2.CAP_ANY
-"""The backend for files. Others may take digits in a name for the number of a file in a row."""
 
 Value = TypeVar("Value")
 
@@ -58,23 +54,25 @@ def open_capture(
     return _call_in_thread(lambda: cv2.VideoCapture(target, backend, options), timeout)
 
 
-def open_file(path: Path) -> cv2.VideoCapture:
-    """Open a video file. The capture is not opened if that fails. Raises InputError if the file cannot be read.
-
-    OpenCV gets the file's descriptor, as it crashes on a name that is not UTF-8, and FFmpeg would take a name for more
-    than a name: ``notes.txt`` for a film of its text, a list of other files for these.
-    """
-    with (
-        reading(path, InputError, expected="a video", cure="give another file"),
-        path.open("rb") as file,
-    ):
-        return open_capture(f"/dev/fd/{file.fileno()}", _FILE_BACKEND)
-
-
 def describe(capture: cv2.VideoCapture) -> tuple[float, int | None]:
-    """Return the frames per second and the number of frames that a capture claims, None if it claims none."""
-    fps, claimed = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    """Return the frames per second and the number of frames that a capture claims, see `believe`."""
+    return believe(capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT))
+
+
+def believe(fps: float, claimed: float) -> tuple[float, int | None]:
+    """Return the frames per second, the default if the claim makes no sense; and the number of frames, None then."""
     return fps if 0 < fps <= _MAX_FPS else DEFAULT_FPS, int(claimed) if 0 < claimed < math.inf else None
+
+
+def believe_aspect(width: float, height: float) -> float:
+    """Return the width of a pixel by its height, 1 if the claim is beyond belief."""
+    believable = width > 0 and height > 0 and 1 / _MAX_ASPECT <= width / height <= _MAX_ASPECT
+    return width / height if believable else 1.0
+
+
+def square(height: int, width: int, aspect: float) -> tuple[int, int]:
+    """Return the size at which pixels of this width by height are square. Neither side gets smaller."""
+    return (height, round(width * aspect)) if aspect >= 1 else (round(height / aspect), width)
 
 
 def require_size(capture: cv2.VideoCapture, name: str) -> None:
@@ -111,24 +109,17 @@ def retrieve(capture: cv2.VideoCapture, name: str) -> NDArray[np.uint8] | None:
         decoded, image = capture.retrieve()
         if not decoded:
             return None
-        height, width = _square(image.shape[0], image.shape[1], _pixel_aspect(capture))
+        height, width = square(image.shape[0], image.shape[1], _pixel_aspect(capture))
         images.require_pixels(height, width, name)
         rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         return np.asarray(rgb if rgb.shape[:2] == (height, width) else cv2.resize(rgb, (width, height)), np.uint8)
 
 
-def _square(height: int, width: int, aspect: float) -> tuple[int, int]:
-    """Return the size at which pixels of this width by height are square. Neither side gets smaller."""
-    return (height, round(width * aspect)) if aspect >= 1 else (round(height / aspect), width)
-
-
 def _pixel_aspect(capture: cv2.VideoCapture) -> float:
     """Return the width of a pixel by its height, 1 if it is unknown or beyond belief."""
-    width, height = capture.get(cv2.CAP_PROP_SAR_NUM), capture.get(cv2.CAP_PROP_SAR_DEN)
-    if not (width > 0 and height > 0 and 1 / _MAX_ASPECT <= width / height <= _MAX_ASPECT):
-        return 1.0
+    aspect = believe_aspect(capture.get(cv2.CAP_PROP_SAR_NUM), capture.get(cv2.CAP_PROP_SAR_DEN))
     turned = capture.get(cv2.CAP_PROP_ORIENTATION_META) % 180 and capture.get(cv2.CAP_PROP_ORIENTATION_AUTO)
-    return height / width if turned else width / height
+    return 1 / aspect if turned else aspect
 
 
 def _position(capture: cv2.VideoCapture) -> float:

@@ -11,6 +11,7 @@ from pem_edge.runtime.artifacts.manifest import TASKS, Task
 from pem_edge.runtime.backends.settings import MAX_THREADS
 from pem_edge.runtime.cli import console
 from pem_edge.runtime.cli.parser import Parser
+from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.results.saving import KINDS
 from pem_edge.runtime.serving import live
 from pem_edge.runtime.sources import Source
@@ -21,6 +22,9 @@ _EXAMPLES = """\
 pem-run demo demo:street                                       the model and the street that come with the package
 pem-run out/pem.onnx street.jpg
 pem-run out/pem.onnx drive.mp4 --save overlay,json -o results
+pem-run out/pem.onnx a.jpg b.jpg drive.mp4
+pem-run out/pem.onnx 'photos/*.jpg' --jsonl
+pem-run out/pem.onnx photos --recursive
 pem-run out/pem.onnx photos --task instance --score-threshold 0  all instances, for COCO's evaluation
 pem-run out/pem.onnx 0 --live                                  the first camera, on a page at 127.0.0.1:8080
 pem-run out/pem.onnx rtsp://camera/stream --frames 1000
@@ -33,30 +37,37 @@ class SourceRequest:
     """The images to segment, as the command line names them.
 
     Attributes:
-        name: A path, a camera or an address, see `sources.find`; or "-" for standard input.
+        names: A path, a pattern, a camera or an address, see `sources.find`; or "-" for standard input. Or several
+            paths, patterns and addresses of images.
         raw_size: The height and width of raw frames; None if the source does not consist of raw frames.
         raw_format: The format of raw frames, out of `sources.FORMATS`; None for the default.
         timeout: The seconds that a live source may give nothing; None for any time.
+        recursive: Whether to take what is in folders within a folder, too.
 
     Raises:
-        InputError: If there is a format of raw frames, but no size.
+        InputError: If there is a format of raw frames, but no size, or there are several sources of raw frames.
     """
 
-    name: str
+    names: tuple[str, ...]
     raw_size: tuple[int, int] | None = None
     raw_format: str | None = None
     timeout: float | None = sources.TIMEOUT
+    recursive: bool = False
 
     def __post_init__(self) -> None:
         if self.raw_format is not None and self.raw_size is None:
             raise console.missing_companion(f"--raw-format {self.raw_format}", "--raw-size HxW")
+        if self.raw_size is not None and len(self.names) > 1:
+            raise InputError(f"--raw-size was given with {len(self.names)} sources: raw frames come from one at a time")
 
     def open(self) -> Source:
         """Return the source. Raise InputError if it does not exist."""
-        if self.raw_size is None:
-            return sources.find(self.name, timeout=self.timeout)
-        pixels = self.raw_format or sources.FORMATS[0]
-        return sources.RawFrames(Path(self.name), self.raw_size, pixels, self.timeout)
+        if self.raw_size is not None:
+            pixels = self.raw_format or sources.FORMATS[0]
+            return sources.RawFrames(Path(self.names[0]), self.raw_size, pixels, self.timeout)
+        if len(self.names) == 1:
+            return sources.find(self.names[0], timeout=self.timeout, recursive=self.recursive)
+        return sources.find_several(self.names, recursive=self.recursive)
 
 
 @dataclass(frozen=True)
@@ -66,12 +77,12 @@ class RunRequest:
     Attributes:
         model: The path of an exported model, or "demo".
         source: The images to segment.
-        output: The folder to save files in.
+        output: The folder to save files in; None for a new one, ``runs/N``.
         task: What to show and save; None for what the model was trained for.
         kinds: The kinds of files to save, out of `results.saving.KINDS`; None for those that fit the task.
         overwrite: Whether to replace existing files.
         frames: The number of images after which to stop; None for all.
-        backend: The name of a backend; None for the fastest.
+        backend: The name of a backend; None for the preferred one.
         threads: The number of CPU threads for the model; None for all.
         score_threshold: The minimum class probability of a segment, and the minimum score of an instance, 0 to 1; None
             for the manifest's.
@@ -79,15 +90,16 @@ class RunRequest:
         live_port: The port of the live page, 0 for any free port; None for no page.
         live_host: The host name or address of the live page; None for the default.
         verify: Whether to compare the model with its ONNX model first.
-        json: Whether to print JSON instead of text.
+        json: Whether to print one JSON object at the end instead of text.
+        jsonl: Whether to print a line of JSON for each image instead of text.
 
     Raises:
-        InputError: If there is a host for the live page, but no port.
+        InputError: If there is a host for the live page, but no port, or both kinds of JSON are wanted.
     """
 
     model: str
-    source: Source
-    output: Path
+    source: SourceRequest
+    output: Path | None
     task: Task | None
     kinds: tuple[str, ...] | None
     overwrite: bool
@@ -100,18 +112,23 @@ class RunRequest:
     live_host: str | None
     verify: bool
     json: bool
+    jsonl: bool
 
     def __post_init__(self) -> None:
         if self.live_host is not None and self.live_port is None:
             raise console.missing_companion(f"--live-host {self.live_host}", "--live")
+        if self.json and self.jsonl:
+            raise InputError("--json and --jsonl exclude each other: --jsonl prints a line as each image is done")
 
 
 def read(options: argparse.Namespace) -> RunRequest:
-    """Build the request from parsed options. Raise InputError if the source does not exist or options conflict."""
+    """Build the request from parsed options. Raise InputError if options conflict."""
     default_kinds = None if options.live is None else ()
     return RunRequest(
         model=options.model,
-        source=SourceRequest(options.source, options.raw_size, options.raw_format, options.timeout).open(),
+        source=SourceRequest(
+            tuple(options.source), options.raw_size, options.raw_format, options.timeout, options.recursive
+        ),
         output=options.output,
         task=options.task,
         kinds=default_kinds if options.save is None else options.save,
@@ -125,30 +142,36 @@ def read(options: argparse.Namespace) -> RunRequest:
         live_host=options.live_host,
         verify=options.verify,
         json=options.json,
+        jsonl=options.jsonl,
     )
 
 
 def parser() -> Parser:
     """Return the parser of ``pem-run``."""
-    parser = Parser("pem-run", "MODEL SOURCE [options]", DESCRIPTION, _EXAMPLES)
+    parser = Parser("pem-run", "MODEL SOURCE... [options]", DESCRIPTION, _EXAMPLES)
     parser.add_argument("model", metavar="MODEL", help="an exported model, such as out/pem.onnx, or demo")
     parser.add_argument(
         "source",
         metavar="SOURCE",
-        help="an image, a folder of images, a video, a camera (0, camera:0, /dev/video0), an address (rtsp://, "
-        "http://), or - for raw frames on standard input",
+        nargs="+",
+        help="images, videos, folders and patterns such as 'photos/*.jpg'; or a camera (0, /dev/video0, csi:0), an "
+        "address (rtsp://, http://, udp://), a GStreamer pipeline, or - for raw frames on standard input",
     )
-    parser.add_argument("-o", "--output", metavar="DIR", type=Path, default=Path("out"), help="default: %(default)s")
+    parser.add_argument("--recursive", action="store_true", help="also take what is in folders within a folder")
+    parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="default: a new folder, runs/1, runs/2, ...")
     parser.add_argument(
         "--save",
         metavar="KINDS",
-        type=_kinds,
+        type=console.some_of(KINDS, none=True),
         help="any of overlay, panoptic (PNGs in COCO's format, with json), json (panoptic.json, which lists their "
         "segments), semantic (PNGs of class indices, of 8 bits up to 256 classes, else of 16) and instances "
-        "(instances.json, COCO's results with masks as RLE), separated by commas; default: overlay and panoptic, "
-        "semantic or instances, as the task is, or nothing with --live",
+        "(instances.json, COCO's results with masks as RLE), separated by commas, or none; default: overlay and "
+        "panoptic, semantic or instances, as the task is, or nothing with --live",
     )
     parser.add_argument("--task", choices=TASKS, help="what to show and save; default: what the model was trained for")
+    parser.add_argument(
+        "--jsonl", action="store_true", help="print a line of JSON for each image as soon as it is done"
+    )
     parser.add_argument("--frames", metavar="N", type=console.positive, help="stop after that many images")
     console.add_backend(parser)
     parser.add_argument(
@@ -204,13 +227,6 @@ def _add_live_options(parser: Parser) -> None:
     )
 
 
-def _kinds(text: str) -> tuple[str, ...]:
-    kinds = tuple(dict.fromkeys(text.split(",")))
-    if not set(kinds) <= set(KINDS):
-        raise argparse.ArgumentTypeError(f"{text!r} is not out of {', '.join(KINDS)}, separated by commas")
-    return kinds
-
-
 def _seconds(text: str) -> float | None:
     """Parse a number of seconds; 0 means no limit and gives None."""
     try:
@@ -218,5 +234,6 @@ def _seconds(text: str) -> float | None:
     except ValueError:
         value = -1.0
     if not 0 <= value <= sources.MAX_TIMEOUT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+        most = f"{sources.MAX_TIMEOUT:.0f}"
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number of seconds between 0 and {most}")
     return value or None

@@ -1,0 +1,68 @@
+"""What ``pem-run`` says of a result: a line, or a record for JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pem_edge.runtime import backends
+from pem_edge.runtime.artifacts.manifest import Task
+from pem_edge.runtime.cli.running.reasons import why_empty
+from pem_edge.runtime.inference.backend import SegmenterBackend
+from pem_edge.runtime.outside.printable import printable
+from pem_edge.runtime.plurals import plural
+from pem_edge.runtime.results.exchange.records import LISTS
+from pem_edge.runtime.results.exchange.records import describe as describe_region
+from pem_edge.runtime.results.result import Result
+from pem_edge.runtime.results.segments import Instance, Segment
+from pem_edge.runtime.versioned_json import JsonObject
+
+_MAX_LABELS = 5
+
+_TIMES = "\N{MULTIPLICATION SIGN}"
+"""Between a number and a class, whose names have plurals of their own, in any language."""
+
+_NOUNS: Mapping[Task, str] = {"panoptic": "segment", "semantic": "class", "instance": "instance"}
+
+
+def describe(result: Result) -> str:
+    """Describe a result in one line: how much it found, of which classes, or why nothing, and the time."""
+    largest = sorted(regions_of(result), key=lambda region: region.area, reverse=True)
+    counts = Counter(region.label for region in largest)
+    shown = [label if count == 1 else f"{count} {_TIMES} {label}" for label, count in counts.items()][:_MAX_LABELS]
+    more = [f"{len(counts) - len(shown)} more"] if len(counts) > len(shown) else []
+    details = f" ({', '.join(shown + more) if shown else why_empty(result)})"
+    number = plural(len(largest), _NOUNS[result.task], LISTS[result.task][0])
+    return f"{result.name}: {number}{details}, {sum(result.milliseconds.values()):.1f} ms"
+
+
+def regions_of(result: Result) -> Sequence[Segment | Instance]:
+    """Return what a result has found: its segments, classes or confident instances."""
+    return result.confident_instances if result.task == "instance" else result.regions().segments
+
+
+def version_of(backend: SegmenterBackend) -> str | None:
+    """Return the version of a backend's library; None if it is none of this package."""
+    return backends.version(backend.name) if backend.name in backends.BACKENDS else None
+
+
+def make_record(result: Result, paths: Mapping[str, Path]) -> JsonObject:
+    """Return the record of a result: "segments", "classes" or "instances", files by kind, and the times.
+
+    Args:
+        result: The result.
+        paths: The saved files, by kind.
+    """
+    regions = result.saved_segments if result.task == "panoptic" else regions_of(result)
+    return {
+        "image": printable(result.name),
+        "task": result.task,
+        LISTS[result.task][0]: [describe_region(region, result.task) for region in regions],
+        **{kind: _text(paths.get(kind)) for kind in ("overlay", "panoptic", "semantic")},
+        "milliseconds": {stage: round(time, 3) for stage, time in result.milliseconds.items()},
+    }
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else printable(str(path))

@@ -1,0 +1,69 @@
+"""Printing results as they are done: a line of text, a line of JSON, or one JSON object at the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from tqdm import tqdm
+
+from pem_edge.runtime.cli import output
+from pem_edge.runtime.cli.running import records
+from pem_edge.runtime.cli.running.options import RunRequest
+from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.inference.segmenter import Segmenter
+from pem_edge.runtime.outside.printable import printable
+from pem_edge.runtime.results.result import Result
+from pem_edge.runtime.versioned_json import JsonObject
+
+
+class Report:
+    """Prints what becomes of each image.
+
+    Attributes:
+        is_text: Whether text is printed, and not JSON.
+        document: What ``--json`` prints at the end.
+        results: The number of results.
+        empty: How many of them have nothing in them.
+    """
+
+    def __init__(self, request: RunRequest, segmenter: Segmenter, folder: Path | None) -> None:
+        self.is_text = not (request.json or request.jsonl)
+        self.results = self.empty = 0
+        self._keep, self._by_line = request.json, request.jsonl
+        self._images: list[JsonObject] = []
+        self._errors: list[str] = []
+        self.document: JsonObject = {
+            "model": printable(request.model),
+            "backend": segmenter.backend.name,
+            "backend_version": records.version_of(segmenter.backend),
+            "output": None if folder is None else printable(str(folder)),
+            "images": self._images,
+            "dropped": 0,
+            "errors": self._errors,
+        }
+
+    def keep(self, result: Result, paths: Mapping[str, Path]) -> None:
+        """Keep the record of a result whose files are ``paths``, by kind, for the end."""
+        if self._keep:
+            self._images.append(records.make_record(result, paths))
+
+    def show(self, result: Result, paths: Mapping[str, Path]) -> None:
+        """Print a result."""
+        self.results += 1
+        self.empty += result.task != "semantic" and not records.regions_of(result)
+        if self._by_line:
+            self._print(json.dumps(records.make_record(result, paths)))
+        elif self.is_text:
+            self._print(records.describe(result))
+
+    def fail(self, error: InputError) -> None:
+        """Print the error of an image, or keep it for the end."""
+        self._errors.append(str(error))
+        if self._by_line:
+            self._print(json.dumps({"error": str(error)}))
+
+    def _print(self, line: str) -> None:
+        with tqdm.external_write_mode():
+            output.show(line)
