@@ -74,6 +74,7 @@ def _make(request: Request) -> JsonObject:
     document = coco_format.document([record[1] for record in records], [record[0] for record in records], LABELS)
     with files.write_atomically(folder / DOCUMENT) as temporary:
         temporary.write_text(json.dumps(document))
+    console.say("make_toy_streets.py", f"wrote {len(records)} scenes to {folder}, for --dataset {folder}")
     return {"document": str(folder / DOCUMENT), "images": len(records)}
 
 

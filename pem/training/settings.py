@@ -100,7 +100,11 @@ class TrainingSettings:
             2 <= self.batch <= MAX_BATCH,
             f"2 or more, because BatchNorm needs several images, up to {MAX_BATCH}",
         )
-        self._expect("size", all(s >= MULTIPLE_OF and s % MULTIPLE_OF == 0 for s in self.size), "multiples of 32")
+        self._expect(
+            "size",
+            all(s >= MULTIPLE_OF and s % MULTIPLE_OF == 0 for s in self.size),
+            f"multiples of 32: try {'x'.join(str(max(1, round(s / MULTIPLE_OF)) * MULTIPLE_OF) for s in self.size)}",
+        )
         self._expect("size", math.prod(self.size) <= MAX_PIXELS, f"up to {MAX_PIXELS} pixels")
         self._expect("learning_rate", 0 < self.learning_rate < 10, "above 0 and below 10")
         self._expect("backbone_factor", 0 <= self.backbone_factor <= 1000, "0 to 1000")

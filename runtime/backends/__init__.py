@@ -181,11 +181,21 @@ def _can_run(name: str, artifact: Artifact) -> bool:
     return row.target == manifest.target and manifest.deform_conv in row.deform_convs and placement_fits
 
 
+def how_to_add(row: Row) -> str:
+    """Return how to install a backend. TensorRT is no package that pip finds, and ONNX Runtimes exclude each other."""
+    command = how_to_install(row.extra)
+    if row.target == "trt":
+        return f"it comes with JetPack or from NVIDIA's package index, see docs/tensorrt.md; the rest with {command}"
+    if row.extra == "ort-gpu" and find_spec("onnxruntime") is not None:
+        return f"pip uninstall -y onnxruntime && {command}"
+    return command
+
+
 def _require_installed(name: str) -> None:
     if name not in BACKENDS:
         raise BackendError(f"backend: {no_such(name, BACKENDS)}")
     if name not in available():
-        raise BackendError(f"backend {name} is not installed: {how_to_install(BACKENDS[name].extra)}")
+        raise BackendError(f"backend {name} is not installed: {how_to_add(BACKENDS[name])}")
 
 
 def _explain_refusal(candidates: list[str], artifact: Artifact) -> str:

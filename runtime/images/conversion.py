@@ -81,7 +81,9 @@ def name_of(image: object) -> str:
     """Return the name of what `convert` takes: a path or an address, without what may be secret; "" for content."""
     if isinstance(image, str):
         known = {DEMO_STREET: "street.jpg"}
-        return addresses.shown(image) if addresses.is_web(image) else known.get(image, image)
+        if addresses.is_web(image):
+            return addresses.shown(image)
+        return str(addresses.to_path(image)) if image.lower().startswith("file://") else known.get(image, image)
     if isinstance(image, os.PathLike):
         return str(os.fspath(image))
     name = getattr(image, "name", "") if hasattr(image, "read") else ""

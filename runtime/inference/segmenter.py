@@ -179,7 +179,7 @@ class Segmenter:
     def _segment(self, given: Sequence[object], thresholds: Thresholds) -> list[Result]:
         jobs: list[Job] = []
         results: dict[int, Result] = {}
-        prepared = (self._prepare(each, jobs) for each in given)
+        prepared = (self._prepare(each, jobs, len(given)) for each in given)
         for batch in batches.group(prepared, batches.largest(self.manifest.input)):
             inferred = self._pipeline.infer([image for _, image in batch], thresholds)
             merged = self._pipeline.merge(inferred)
@@ -187,9 +187,14 @@ class Segmenter:
                 results[index] = self._make_result(jobs[index], found, thresholds)
         return [results[index] for index in range(len(given))]
 
-    def _prepare(self, image: object, jobs: list[Job]) -> Prepared:
-        """Read and prepare an image, and append its job to ``jobs``."""
-        job = _read(image)
+    def _prepare(self, image: object, jobs: list[Job], count: int) -> Prepared:
+        """Read and prepare the next of ``count`` images, and append its job to ``jobs``."""
+        try:
+            job = _read(image)
+        except InputError as error:
+            if count == 1:
+                raise
+            raise InputError(f"of {count} images, number {len(jobs) + 1}: {error}") from error
         jobs.append(job)
         prepared: Prepared = self._pipeline.prepare(job.image)
         return prepared

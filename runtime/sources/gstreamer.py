@@ -41,7 +41,8 @@ class Pipeline(Capture):
         if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
             raise InputError(
                 f"{name} needs OpenCV with GStreamer, which version {cv2.__version__} here was built without: use "
-                "that of JetPack or of the distribution (apt install python3-opencv), or an rtsp:// address"
+                "that of JetPack or of the distribution (apt install python3-opencv), in an environment with "
+                "--system-site-packages and without pip's (pip uninstall opencv-python-headless), or an rtsp:// address"
             )
         super().__init__(timeout)
 

@@ -58,7 +58,7 @@ def _obstacle(name: str, row: Row) -> BackendFinding | None:
     """Return why a backend is not tried; None if it is to be."""
     if name not in backends.available():
         what = f"for {_FILES[row.target]}" if row.library is None else "for .onnx files on GPUs, by TensorRT"
-        return BackendFinding(status="info", value=f"not installed; {what}", cure=_how_to_add(row))
+        return BackendFinding(status="info", value=f"not installed; {what}", cure=backends.how_to_add(row))
     if (missing := libraries.broken_base()) is not None:
         value = f"installed; not tried, as {missing} cannot be imported"
         return BackendFinding(status="warning", value=value, cure="repair that first", installed=True)
@@ -68,15 +68,12 @@ def _obstacle(name: str, row: Row) -> BackendFinding | None:
         return BackendFinding(status="broken", value=value, cure=_reinstall(row), installed=True, works=False)
     version = _version(row)
     if row.library is not None:
-        value, cure = "installed; not tried, as it builds an engine for minutes", f"pem-run demo demo --backend {name}"
+        value, cure = (
+            "installed; not tried, as it builds an engine for minutes",
+            f"pem-run demo demo:street --backend {name}",
+        )
         return BackendFinding(status="info", value=value, cure=cure, installed=True, version=version)
     return None if row.target == "onnx" else _engines(row, version)
-
-
-def _how_to_add(row: Row) -> str:
-    """Return the command that installs a backend; TensorRT itself is no package that pip finds by itself."""
-    command = onnxruntimes.how_to_add(row.extra)
-    return command if row.target != "trt" else f"{command}, beside JetPack's or NVIDIA's TensorRT: docs/tensorrt.md"
 
 
 def _engines(row: Row, version: str | None) -> BackendFinding:

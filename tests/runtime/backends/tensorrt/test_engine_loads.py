@@ -117,7 +117,7 @@ def test_outputs_that_differ_from_the_manifest(simulated: SimulatedBench) -> Non
 def test_no_driver(simulated: SimulatedBench) -> None:
     simulated.machine.driver = False
     line = refusal(simulated, simulated.engine())
-    assert re.search(r"no NVIDIA GPU .* \(cudaErrorInsufficientDriver\): check nvidia-smi, or export with", line)
+    assert re.search(r"no NVIDIA GPU .* \(cudaErrorInsufficientDriver\): check nvidia-smi, or run the", line)
 
 
 def test_no_gpu(simulated: SimulatedBench) -> None:
