@@ -85,8 +85,9 @@ def _checkout() -> Path | None:
 
 
 def _recorded_source() -> _Source | None:
-    """Return what pip recorded; None if it was a package index, or if pip did not install this package."""
-    with suppress(metadata.PackageNotFoundError, msgspec.DecodeError):
+    """Return what pip recorded; None if it was a package index, pip did not install this package, or it is damaged."""
+    with suppress(metadata.PackageNotFoundError, msgspec.DecodeError, ValueError):
         recorded = metadata.distribution(PACKAGE).read_text("direct_url.json")
-        return None if recorded is None else msgspec.json.decode(recorded, type=_Source)
+        source = None if recorded is None else msgspec.json.decode(recorded, type=_Source)
+        return source if source is not None and urlsplit(source.url).scheme else None
     return None

@@ -8,9 +8,9 @@ from pathlib import Path
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.artifact import Artifact
-from pem_edge.runtime.artifacts.manifest import TASKS, Task, Thresholds
+from pem_edge.runtime.artifacts.manifest import Task, Thresholds, choose_task
 from pem_edge.runtime.backends import Settings
-from pem_edge.runtime.errors import ArtifactError, InputError, VerificationError
+from pem_edge.runtime.errors import ArtifactError, VerificationError
 from pem_edge.runtime.inference.segmenter import Segmenter, choose_thresholds
 from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.verification.standing import require_standing
@@ -56,12 +56,9 @@ def load(
     """
     if not isinstance(path, (str, os.PathLike, Artifact)):
         raise ArtifactError(f"the model is {brief(path)}, expected a path such as out/pem.onnx: give a str or a Path")
-    if task not in (None, *TASKS):
-        raise InputError(f"task is {brief(task)}, expected {', '.join(TASKS)}: give one of them, or leave it out")
     found = path if isinstance(path, Artifact) else artifact.read(path)
-    defaults = found.manifest.thresholds
-    if task is not None and task != found.manifest.task:
-        defaults = Thresholds.usual(task)
+    trained, task = found.manifest.task, choose_task(task, found.manifest.task)
+    defaults = found.manifest.thresholds if task == trained else Thresholds.usual(task)
     thresholds = choose_thresholds(defaults, score_threshold, overlap_threshold)
     settings = Settings(threads=threads)
     try:

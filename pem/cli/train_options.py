@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pem_edge.pem.cli import checkpoint_options
-from pem_edge.pem.training.settings import MAX_SEED, QAT_SETTINGS, TrainingSettings
+from pem_edge.pem.training.settings import MAX_SEED, QAT_SETTINGS, SNAPSHOT, TrainingSettings
 from pem_edge.runtime.cli import console, dataset_options
 from pem_edge.runtime.cli.parser import Parser
 from pem_edge.runtime.datasets.opening import DatasetLocation
@@ -90,7 +90,7 @@ class TrainRequest:
         if self.out is not None:
             return
         if self.resume:
-            raise TrainingError(f"--resume needs the folder of the run: add -o {newest_run() or 'DIR'}")
+            raise TrainingError(f"--resume needs the folder of the run: add -o {newest_run(SNAPSHOT) or 'DIR'}")
         if os.environ.get("WORLD_SIZE", "1") != "1":  # set by torchrun
             raise TrainingError("processes that train together need one folder: add -o DIR")
 

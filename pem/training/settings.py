@@ -13,6 +13,9 @@ from pem_edge.runtime.images import MAX_PIXELS
 MAX_STEPS, MAX_BATCH, MAX_POINTS, MAX_WORKERS = 1_000_000_000, 65_536, 1_000_000, 1024
 MAX_SEED = 2**32 - 1
 
+SNAPSHOT = "checkpoint.pth"
+"""Name of the file in a run's folder from which the run can be resumed."""
+
 
 def _expect(name: str, value: object, holds: bool, expected: str) -> None:
     if not holds:

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from pem_edge.pem.checkpoints.formats.torch_files import read_torch_file
+from pem_edge.pem.training.settings import SNAPSHOT
 from pem_edge.runtime.errors import CheckpointError, OutputError, TrainingError
 from pem_edge.runtime.files import write_atomically
 from pem_edge.runtime.outside.reading import reading
 
-FILE_NAME = "checkpoint.pth"
+FILE_NAME = SNAPSHOT
 
 _CURE = "start again with --overwrite"
 _KINDS: dict[str, type] = {

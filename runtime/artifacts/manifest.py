@@ -15,8 +15,9 @@ import msgspec
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.provenance import BuiltBy, Parity, Precision, Standing
 from pem_edge.runtime.artifacts.sections import Engine, FileHash, Quantization, Weights, Work
-from pem_edge.runtime.errors import ManifestError
+from pem_edge.runtime.errors import InputError, ManifestError
 from pem_edge.runtime.images import MAX_PIXELS
+from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.outside.reading import read_bytes
 from pem_edge.runtime.versioned_json import Schema, to_json
 
@@ -251,3 +252,10 @@ def _is_valid(sizes: Range | None, multiple: int) -> bool:
         return True
     in_order = 0 < sizes.least <= sizes.usual <= sizes.most
     return in_order and all(size % max(multiple, 1) == 0 for size in (sizes.least, sizes.usual, sizes.most))
+
+
+def choose_task(given: Task | None, usual: Task) -> Task:
+    """Return the task ``given``, or else the usual one. Raises InputError if there is no such task."""
+    if given not in (None, *TASKS):
+        raise InputError(f"task is {brief(given)}, expected {', '.join(TASKS)}: give one of them, or leave it out")
+    return given or usual

@@ -59,6 +59,7 @@ def _replacements() -> Callable[[str], str]:
             text = home.sub("~", text)
         text = re.sub(r"/(home|Users)/[^/\s'\":;,)]+", r"/\1/USER", text)
         text = re.sub(r"(?<=://)([^/\s@'\"]*@)?([^/\s:'\"]*)", lambda found: _host(found[2]), text)
+        text = re.sub(r"(://[^\s?#'\"]*)[?#][^\s'\"]*", r"\1?...", text)
         for pattern, public in names:
             text = pattern.sub(public, text)
         return text

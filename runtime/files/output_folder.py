@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -25,39 +26,38 @@ def for_outputs(given: Path | None, *, option: str = "-o") -> Iterator[Path]:
     Raises:
         OutputError: If it cannot be created or written.
     """
-    wanted = RUNS / "1" if given is None else given
-    missing = [each for each in (wanted, *wanted.parents) if not each.exists()]
+    places = (RUNS,) if given is None else (given, *given.parents)
+    missing = [each for each in places if not os.path.exists(each)]  # noqa: PTH110  # Path.exists may raise
     folder = _create_next(option) if given is None else given
-    files.make_folder(folder, option=option)
     try:
+        files.make_folder(folder, option=option)
         yield folder
     finally:
-        with suppress(OSError):  # the first that holds something ends this, too
-            for created in dict.fromkeys((folder, *missing) if given is None else missing):
+        for created in (folder, *missing) if given is None else missing:
+            with suppress(OSError):  # it holds something, or was never created
                 created.rmdir()
 
 
-def newest_run() -> Path | None:
-    """Return the folder of the last run for which the user named none; None if there is none."""
-    return RUNS / str(number) if (number := _last_number()) else None
+def newest_run(holding: str) -> Path | None:
+    """Return the folder of the last run for which the user named none and that has a file ``holding``; None if none."""
+    folders = (RUNS / str(number) for number in sorted(_numbers(), reverse=True))
+    return next((folder for folder in folders if (folder / holding).is_file()), None)
 
 
 def _create_next(option: str) -> Path:
     try:
-        for number in count(_last_number() + 1):
+        for number in count(max(_numbers(), default=0) + 1):
             with suppress(FileExistsError):  # of another run that started just now
                 (RUNS / str(number)).mkdir(parents=True)
                 return RUNS / str(number)
     except OSError as error:
-        raise OutputError(
-            f"cannot write {RUNS}: {error.strerror or error}; choose another place with {option}"
-        ) from error
+        reason = "it is not a folder" if isinstance(error, NotADirectoryError) else error.strerror or error
+        raise OutputError(f"cannot write {RUNS}: {reason}; choose another place with {option}") from error
     raise AssertionError("numbers do not end")
 
 
-def _last_number() -> int:
+def _numbers() -> list[int]:
+    """Return the numbers of what is in the folder of runs."""
     with suppress(OSError):
-        return max(
-            (int(each.name) for each in RUNS.iterdir() if each.name.isascii() and each.name.isdecimal()), default=0
-        )
-    return 0
+        return [int(each.name) for each in RUNS.iterdir() if each.name.isascii() and each.name.isdecimal()]
+    return []

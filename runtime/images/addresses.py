@@ -66,8 +66,15 @@ def to_path(text: str) -> str:
     """Return the path that a text is, or that it names as a file:// URL.
 
     Raises:
-        InputError: If it is another URL, a file's on another machine, or too long for a path.
+        InputError: If it is empty, another URL, a file's on another machine, or too long for a path.
     """
+    if not text:
+        raise InputError("the path is empty, expected a path or an address: name the file of an image")
+    if text[:5].lower() == "data:" and ";base64," in text[:_LONGEST_PATH]:
+        raise InputError(
+            "a data: URL has the content of an image, expected a path or an address: give its bytes, "
+            "base64.b64decode(url.partition(',')[2])"
+        )
     if len(text) > _LONGEST_PATH:
         raise InputError(
             f"the path has {len(text)} characters, expected a path or an address: give the content of a file as bytes, "

@@ -49,13 +49,15 @@ def _to_numpy(image: object) -> NDArray[np.generic]:
 def _type_cure(array: NDArray[np.generic]) -> str:
     if array.dtype.kind != "f":
         return "scale it to 0 to 255 and convert it to uint8"
-    in_unit_range = array.size == 0 or (np.nanmin(array) >= 0 and np.nanmax(array) <= 1)
+    in_unit_range = not np.logical_or(np.less(array, 0), np.greater(array, 1)).any()
     return "multiply it by 255 and convert it to uint8" if in_unit_range else "convert it to uint8, 0 to 255"
 
 
 def _shape_cure(shape: tuple[int, ...]) -> str:
     if 0 in shape:
         return "it has no pixels"
+    if len(shape) == 1:
+        return "give the content of an image file as bytes, and pixels as RGB, RGBA or gray"
     if len(shape) == 4:
         return "give a batch as a list of images"
     if len(shape) == 3 and shape[0] in _CHANNELS:

@@ -85,7 +85,7 @@ def name_of(image: object) -> str:
             return addresses.shown(image)
         return str(addresses.to_path(image)) if image.lower().startswith("file://") else known.get(image, image)
     if isinstance(image, os.PathLike):
-        return str(os.fspath(image))
+        return os.fsdecode(image)
     name = getattr(image, "name", "") if hasattr(image, "read") else ""
     return name if isinstance(name, str) else ""
 
@@ -101,7 +101,7 @@ def _read_open(file: _BinaryFile) -> bytes:
     name = printable(name_of(file)) or "the open file"
     content = bytearray()
     with reading(name, InputError, expected="a file open for reading bytes", cure="open it with mode 'rb'"):
-        while chunk := _require_bytes(file.read(MAX_BYTES + 1 - len(content)), name):
+        while len(content) <= MAX_BYTES and (chunk := _require_bytes(file.read(MAX_BYTES + 1 - len(content)), name)):
             content += chunk
     if not content:
         raise InputError(f"{name} has no bytes left, expected {_EXPECTED}: go back to its start with seek(0)")

@@ -48,7 +48,7 @@ def locate(path: str | os.PathLike[str]) -> Path:
     Raises:
         InputError: If it is another URL, or too long for a path.
     """
-    text = os.fspath(path)
+    text = os.fsdecode(path)
     if text == DEMO_STREET:
         return _DEMO_STREET_FILE
     return Path(text) if isinstance(path, os.PathLike) else Path(addresses.to_path(text))

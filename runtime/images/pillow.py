@@ -58,9 +58,11 @@ def to_rgb(image: Image.Image, name: str | Path, max_pixels: int = MAX_PIXELS, e
         encoded: The content of the image's file, for the low bytes of 16-bit colors, which Pillow drops.
 
     Raises:
-        InputError: If it cannot be decoded or converted, or is above the limit.
+        InputError: If it cannot be decoded or converted, has no pixels, or is above the limit.
     """
     require_pixels(image.height, image.width, name, max_pixels)
+    if 0 in image.size:
+        raise InputError(f"{name} is {image.height}x{image.width}, expected at least one pixel: give another image")
     with (
         warnings.catch_warnings(),
         reading(name, InputError, expected="a whole image", cure="replace it, or convert it to 8-bit RGB"),

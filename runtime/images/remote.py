@@ -106,10 +106,11 @@ def _answered(address: str, seconds: float) -> Iterator[HTTPResponse]:
         for _ in range(MAX_REDIRECTS + 1):
             waiting = min(deadline.left(), _CONNECT_SECONDS)
             with closing(opener.open(_request(target, asked), timeout=waiting)) as response:
-                if response.status not in _REDIRECTS:
+                location = response.headers.get("Location")
+                if response.status not in _REDIRECTS or location is None:
                     yield response
                     return
-                target = addresses.parse(urljoin(target.url, response.headers.get("Location", "")))
+                target = _follow(target, location, name)
     raise InputError(
         f"{name} was redirected more than {MAX_REDIRECTS} times: open it in a browser, and give its address"
     )
@@ -187,6 +188,17 @@ def _request(target: WebAddress, asked: WebAddress) -> Request:
     if asked.authorization is not None and target.origin == asked.origin:
         request.add_unredirected_header("Authorization", asked.authorization)
     return request
+
+
+def _follow(target: WebAddress, location: str, name: str) -> WebAddress:
+    """Return the address that a server refers to. Raises InputError if it is malformed or not on the web."""
+    try:
+        return addresses.parse(urljoin(target.url, location))
+    except (InputError, ValueError) as error:
+        raise InputError(
+            f"{name} refers to an address that is malformed or not on the web: open it in a browser, and give the "
+            "address of the image itself"
+        ) from error
 
 
 def _content(response: HTTPResponse, name: str, limit: int) -> bytes:

@@ -55,8 +55,9 @@ def with_color_ids(segments: Sequence[Segment], labels: Sequence[Label]) -> list
         labels: The classes.
     """
     palette, taken, found = colors.of_segments(segments, labels), {0}, []
+    near = {color: _codes_near(color) for color in set(palette.values())}  # each goes on where it was left
     for segment in segments:
-        code = next(code for code in _codes_near(palette[segment.id]) if code not in taken)
+        code = next(code for code in near[palette[segment.id]] if code not in taken)
         taken.add(code)
         found.append(replace(segment, id=code))
     return found

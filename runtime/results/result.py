@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pem_edge.runtime import files
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.artifacts.labels import Label
-from pem_edge.runtime.artifacts.manifest import Task
+from pem_edge.runtime.artifacts.manifest import Task, choose_task
 from pem_edge.runtime.errors import PemError
 from pem_edge.runtime.outside.printable import printable
 from pem_edge.runtime.results import coco_format, drawing, png, regions
@@ -112,8 +112,11 @@ class Result(Exchange):
         Args:
             task: "panoptic" for the segments; "semantic" for a region per class; "instance" for the visible part of
                 each of `confident_instances`, those of higher score on top; None for the result's task.
+
+        Raises:
+            InputError: If there is no such task.
         """
-        task = task or self.task
+        task = choose_task(task, self.task)
         if task == "panoptic":
             return self._segments
         return self._classes if task == "semantic" else self._visible_instances
@@ -134,6 +137,7 @@ class Result(Exchange):
                 neither names nor a legend.
 
         Raises:
+            InputError: If there is no such task.
             ValueError: If the opacity is not between 0 and 1.
         """
         drawn = self.regions(task)

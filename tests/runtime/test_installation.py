@@ -20,7 +20,8 @@ def installed_from(recorded: object, tmp_path: Path, monkeypatch: pytest.MonkeyP
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pem-edge\nVersion: 0.1.0\n")
     if recorded is not None:
-        (info / "direct_url.json").write_text(json.dumps(recorded))
+        content = recorded if isinstance(recorded, bytes) else json.dumps(recorded).encode()
+        (info / "direct_url.json").write_bytes(content)
     monkeypatch.setattr(metadata, "distribution", lambda _: metadata.PathDistribution(info))
     monkeypatch.setattr(installation, "_checkout", lambda: None)
 
@@ -44,6 +45,9 @@ def installed_from(recorded: object, tmp_path: Path, monkeypatch: pytest.MonkeyP
             "pip install 'pem-edge[ort] @ git+https://example.org/pem-edge.git@0a1b'",
         ),
         ("damaged", "pip install 'pem-edge[ort]'"),
+        ({"url": "http://[damaged"}, "pip install 'pem-edge[ort]'"),
+        ({"url": "", "dir_info": {}}, "pip install 'pem-edge[ort]'"),
+        (b"\xff\xfe", "pip install 'pem-edge[ort]'"),
     ],
 )
 def test_the_command_names_what_was_installed(

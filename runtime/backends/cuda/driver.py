@@ -209,6 +209,6 @@ def _require_driver() -> None:
         reason = str(missing)
     if reason:
         raise BackendError(
-            f"no NVIDIA GPU with a driver can be used here ({reason}): check nvidia-smi, or run the .onnx that the engine "
-            "was built from"
+            f"no NVIDIA GPU with a driver can be used here ({reason}): check nvidia-smi, or run the .onnx that the "
+            "engine was built from"
         )

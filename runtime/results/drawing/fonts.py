@@ -21,6 +21,7 @@ from threading import Lock
 from PIL import ImageFont, features
 
 from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.outside.printable import brief
 
 VARIABLE = "PEM_EDGE_FONT"
 """Environment variable with a font, or a folder of fonts, that is preferred to the system's."""
@@ -88,8 +89,10 @@ class _Fonts:
     """
 
     def __init__(self, setting: str) -> None:
-        if setting and not Path(setting).exists():
-            raise InputError(f"{VARIABLE} is {setting!r}, expected a font file or a folder of fonts")
+        if setting and not os.path.exists(setting):  # noqa: PTH110  # Path.exists may raise
+            raise InputError(
+                f"{VARIABLE} is {brief(setting)}, expected a font file or a folder of fonts: name one, or unset it"
+            )
         self._setting = setting
         self._faces = [Face()]
         self._searches: Counter[str] = Counter()
@@ -129,7 +132,10 @@ def _files(place: Path) -> Iterator[Face]:
     if place.is_file():
         yield Face(str(place))
         return
-    found = islice((path for path in place.rglob("*") if path.suffix.lower() in _SUFFIXES), _MOST_FILES)
+    every = (
+        Path(folder, name) for folder, _, names in os.walk(place) for name in names
+    )  # it skips what it cannot read
+    found = islice((path for path in every if path.suffix.lower() in _SUFFIXES and path.is_file()), _MOST_FILES)
     for path in sorted(found, key=lambda path: ("sans" not in path.name.lower(), len(path.name), path.name)):
         yield Face(str(path))
 

@@ -32,7 +32,7 @@ def fill(
         table[segment_id], colored[segment_id] = color, True
     for rows in _strips(panoptic.shape):
         ids = panoptic[rows]
-        canvas[rows] = cv2.addWeighted(image[rows], 1 - opacity, table[ids], opacity, 0)
+        canvas[rows] = cv2.addWeighted(image[rows], 1 - opacity, table[ids], float(opacity), 0)
         bare = ~colored[ids]
         if bare.any():
             canvas[rows][bare] = image[rows][bare]

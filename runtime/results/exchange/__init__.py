@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pem_edge.runtime.artifacts.manifest import Task
+from pem_edge.runtime.artifacts.manifest import Task, choose_task
 from pem_edge.runtime.outside.printable import printable
 from pem_edge.runtime.results import coco_format, instance_records
 from pem_edge.runtime.results.exchange import detections, notebook, records, summary
@@ -37,8 +37,11 @@ class Exchange:
         Args:
             task: What to list, see `regions`; None for the result's task.
             masks: Whether each of them has its mask as "segmentation", in COCO's run-length encoding.
+
+        Raises:
+            InputError: If there is no such task.
         """
-        return records.to_json(self, task or self.task, masks=masks)
+        return records.to_json(self, choose_task(task, self.task), masks=masks)
 
     def to_coco(self: Found, image_id: int | str, task: Task | None = None) -> list[JsonObject]:
         """Return records in COCO's formats, of which those of several images make one list.
@@ -61,8 +64,11 @@ class Exchange:
         Args:
             image_id: The image's id in the data set.
             task: What to list, see `regions`; None for the result's task.
+
+        Raises:
+            InputError: If there is no such task.
         """
-        task = task or self.task
+        task = choose_task(task, self.task)
         path = Path(self.name)
         if task == "panoptic":
             png = f"{usable(path.stem) or 'image'}_panoptic.png"
@@ -79,9 +85,10 @@ class Exchange:
             stuff: Whether segments of stuff are among those of a panoptic result. Semantic ones have all classes.
 
         Raises:
+            InputError: If there is no such task.
             OutputError: If supervision is not installed.
         """
-        return detections.to_supervision(self, task or self.task, stuff=stuff)
+        return detections.to_supervision(self, choose_task(task, self.task), stuff=stuff)
 
     def __repr__(self: Found) -> str:
         """Return the name, size and task, the largest classes with their shares of the image, and the time."""

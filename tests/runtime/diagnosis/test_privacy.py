@@ -36,6 +36,7 @@ def someone(monkeypatch: pytest.MonkeyPatch) -> None:
         ("/scratch/marie/data, /scratch/marie2", "/scratch/USER/data, /scratch/marie2"),
         ("cannot reach lab-7.example.org or lab-7: refused", "cannot reach HOST or HOST: refused"),
         ("https://me:pass@internal.corp/simple", "https://HOST/simple"),
+        ("'x @ https://github.com/a.whl?token=abc#egg' -> y?", "'x @ https://github.com/a.whl?...' -> y?"),
         ("git+https://ghp_abc@github.com/a/b", "git+https://github.com/a/b"),
         ("the MARK \x1b[31mred", "the MARK \\x1b[31mred"),
     ],

@@ -22,9 +22,11 @@ def run(given: Path | None = None) -> Path:
 
 
 def test_each_run_has_the_next_number() -> None:
-    assert newest_run() is None
+    assert newest_run("result") is None
     assert [str(run()) for _ in range(3)] == ["runs/1", "runs/2", "runs/3"]
-    assert newest_run() == Path("runs/3")
+    Path("runs/9").touch()
+    Path("runs/10").mkdir()
+    assert newest_run("result") == Path("runs/3")
 
 
 def test_numbers_go_on_after_the_last_one_whatever_else_is_there() -> None:
@@ -61,6 +63,13 @@ def test_what_was_written_stays_after_a_failure() -> None:
 
 def test_a_place_that_cannot_be_written_is_an_error_that_names_the_option(current: Path) -> None:
     (current / "runs").write_text("a file")
-    message = r"cannot write runs: Not a directory; choose another place with --out"
+    message = r"cannot write runs: it is not a folder; choose another place with --out"
     with pytest.raises(OutputError, match=message), for_outputs(None, option="--out"):
         pass
+
+
+@pytest.mark.parametrize("given", ["a" * 300, "a/" * 3000, "a/b/" + "c" * 300])
+def test_a_place_whose_name_is_too_long_is_an_error_that_names_the_option(given: str, current: Path) -> None:
+    with pytest.raises(OutputError, match="File name too long; choose another place with -o"), for_outputs(Path(given)):
+        pass
+    assert not list(current.iterdir())

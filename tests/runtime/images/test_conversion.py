@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable
 from io import BytesIO, StringIO
@@ -155,10 +156,10 @@ def closed() -> BytesIO:
         ("s3://bucket/street.png?key=secret", "s3://bucket/street.png is not the address of an image"),
         ("rtsp://user:secret@camera/", "rtsp://camera/ is not .* Segmenter.stream"),
         ("file://server/share/street.png", "file://server/share/street.png is not the address of an image"),
-        (
-            "data:image/png;base64," + "A" * 5000,
-            "the path has 5022 characters, .*: give the content of a file as bytes",
-        ),
+        ("A" * 5000, "the path has 5000 characters, .*: give the content of a file as bytes"),
+        ("data:image/png;base64," + "A" * 5000, "a data: URL has .*: give its bytes, base64.b64decode"),
+        ("", "the path is empty"),
+        (Image.new("RGB", (0, 5)), "the PIL image is 5x0, expected at least one pixel"),
         ("http://127.0.0.1:1/street.png?key=secret", "http://127.0.0.1:1/street.png is on a host that refuses"),
     ],
 )
@@ -170,6 +171,20 @@ def test_content_and_addresses_that_give_no_image_are_refused_in_one_line(
         images.convert(image)
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_gives_more_than_was_asked_for_is_not_read_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversion, "MAX_BYTES", 1000)
+    with pytest.raises(InputError, match="more than the 1000 bytes"):
+        images.convert(reader(lambda _size: bytes(5000)))
+
+
+def test_an_entry_of_a_folder_that_was_listed_in_bytes(tmp_path: Path) -> None:
+    (tmp_path / "street.png").write_bytes(encoded())
+    with os.scandir(bytes(tmp_path)) as entries:
+        (entry,) = entries
+    np.testing.assert_array_equal(images.convert(entry), COLORS)
+    assert images.name_of(entry) == str(tmp_path / "street.png")
 
 
 def test_an_open_file_without_an_end_is_not_read_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,6 +249,8 @@ def test_a_pillow_image_of_a_damaged_file_is_refused(tmp_path: Path) -> None:
         (np.zeros((3, 4, 5), np.uint8), r"shape \(3, 4, 5\), .*: its channels come first, transpose it by \(1, 2, 0\)"),
         (np.zeros((1, 4, 5, 3), np.uint8), r"shape \(1, 4, 5, 3\), .*: give a batch as a list of images"),
         (np.uint8(7), r"shape \(\)"),
+        (memoryview(encoded()), r"shape \(\d+,\), .*: give the content of an image file as bytes"),
+        (np.full((5, 5, 3), np.nan), "is a float64 array, expected .*"),
         (OnAnotherDevice(), r"TypeError: can't convert cuda:0 .* first\): convert it to a NumPy array of uint8 first"),
         (Liar(), "is damaged or not an array in host memory"),
         (COLORS.tolist(), "is a list, expected a path, .*, or an array of uint8, RGB, .*, or a list of these"),

@@ -113,3 +113,11 @@ def test_categories_of_coco_have_its_own_ids() -> None:
     assert record["segments_info"][0]["category_id"] == 92
     for others in (labels.load("cityscapes"), labels.load("coco_panoptic")[:79], labels.load("coco_panoptic")[::-1]):
         assert [category["id"] for category in coco_format.categories(others)] == list(range(len(others)))
+
+
+def test_ids_of_many_segments_of_one_color_are_the_nearest_that_are_free() -> None:
+    segments = [Segment(index, 0, "road", False, 1.0, 1, (0, 0, 1, 1)) for index in range(1, 6001)]
+    ids = [segment.id for segment in coco_format.with_color_ids(segments, labels.load("cityscapes"))]
+    assert len(set(ids)) == len(segments)
+    shares = np.array([[each % 256, each // 256 % 256, each // 65536] for each in ids[:27]])
+    assert np.abs(shares - shares[0]).max() == 1

@@ -17,7 +17,7 @@ from PIL import Image
 
 import pem_edge
 from pem_edge.runtime.artifacts.manifest import TASKS, Task
-from pem_edge.runtime.errors import BackendError, OutputError
+from pem_edge.runtime.errors import BackendError, InputError, OutputError
 from pem_edge.runtime.results import run_lengths
 from pem_edge.runtime.results.result import Result
 from pem_edge.runtime.results.segments import Instance
@@ -58,6 +58,13 @@ def test_json_has_what_was_found_as_plain_numbers(street: Result, task: Task) ->
     assert [each["label"] for each in found] == [street.labels[each["category_id"]].name for each in found]
     without = json.loads(replace(street, task=task).to_json())
     assert without[ENTRIES[task]] == [{k: v for k, v in each.items() if k != "segmentation"} for each in found]
+
+
+@pytest.mark.parametrize("form", ["regions", "draw", "to_json", "to_supervision", "to_coco"])
+def test_a_task_that_there_is_not_is_refused(street: Result, form: str) -> None:
+    given = {"task": "Panoptic"} | ({"image_id": 1} if form == "to_coco" else {})
+    with pytest.raises(InputError, match="task is 'Panoptic', expected panoptic, semantic, instance"):
+        getattr(street, form)(**given)
 
 
 def test_json_of_odd_names_is_valid(street: Result) -> None:

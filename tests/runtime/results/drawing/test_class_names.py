@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,10 +93,14 @@ def test_a_font_that_has_the_name_is_found(bare: Path, monkeypatch: pytest.Monke
 
 def test_a_wrong_setting_is_told_and_a_damaged_font_passed_over(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (bare / "a-sans.ttf").write_bytes(b"\x00\x01\x00\x00 no font")
+    os.mkfifo(bare / "b-sans.ttf")  # to read it would hang
     write_font(bare / "bars.ttf", "汽")
     assert names.shown("汽", 1) == "汽"
     monkeypatch.setenv(fonts.VARIABLE, str(bare / "none.ttf"))
     with pytest.raises(InputError, match=r"PEM_EDGE_FONT is '.*none\.ttf', expected a font file or a folder of fonts"):
+        names.shown("汽", 1)
+    monkeypatch.setenv(fonts.VARIABLE, "a" * 5000)
+    with pytest.raises(InputError, match=r"PEM_EDGE_FONT is 'aaaa.*: name one, or unset it"):
         names.shown("汽", 1)
 
 
