@@ -49,7 +49,7 @@ def _to_numpy(image: object) -> NDArray[np.generic]:
 def _type_cure(array: NDArray[np.generic]) -> str:
     if array.dtype.kind != "f":
         return "scale it to 0 to 255 and convert it to uint8"
-    in_unit_range = not ((array < 0) | (array > 1)).any()
+    in_unit_range = not np.any(np.less(array, 0) | np.greater(array, 1))
     return "multiply it by 255 and convert it to uint8" if in_unit_range else "convert it to uint8, 0 to 255"
 
 
