@@ -121,7 +121,9 @@ def _quality(manifest: Manifest) -> Iterator[str]:
 
 def _license(manifest: Manifest) -> Iterator[str]:
     known = public_weights.LICENSES.get(manifest.checkpoint.license or "")
-    if known is not None:
+    if known is None and not are_of_toys(manifest.classes):
+        yield "nothing says under which license the weights are: whoever trained them knows"
+    elif known is not None:
         use = "free for commercial use" if known.commercial else "not for commercial use"
         yield f"the weights are under {known.name}, {use}: {known.url}"
 

@@ -167,6 +167,7 @@ def save(
     *,
     labels: Sequence[Label] = (),
     task: Task | None = None,
+    size: tuple[int, int] | None = None,
     spdx: str | None = None,
     half: bool = False,
 ) -> None:
@@ -183,6 +184,7 @@ def save(
         path: The file to write.
         labels: The classes, which are stored with the weights.
         task: The kind of segmentation that the weights were trained for, which is stored, too.
+        size: The height and width of the images that they were trained on, in pixels, which is stored, too.
         spdx: The SPDX identifier of the weights' license, which is stored, too.
         half: Whether to write matrices and kernels in half precision.
 
@@ -190,7 +192,7 @@ def save(
         OutputError: If the file cannot be written.
     """
     mean, std = _channels(model.normalize.mean), _channels(model.normalize.std)
-    known = Description(tuple(labels) or None, task, license=spdx)
+    known = Description(tuple(labels) or None, task, size, license=spdx)
     if (mean, std) != (_channels(Normalization().mean), _channels(Normalization().std)):
         known = replace(known, mean=mean, std=std)
     safetensors_files.write(model.state_dict(), Path(path), known, half=half)

@@ -22,6 +22,8 @@ DEMO = "demo"
 """Name, in place of a path, of the weights that come with the package: ``pem-nano`` trained on toy streets."""
 
 DEMO_FILE = Path(__file__).parents[1] / "weights" / "demo.safetensors"
+DEMO_SIZE = (256, 512)
+"""Size of the pictures that these weights were trained on, which their file does not say."""
 
 _BESIDE = (CONFIG, *map(INDEX.format, WHOLE))
 """Files that hold no weights, in place of which their folder must be given."""

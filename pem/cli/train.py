@@ -66,15 +66,13 @@ def _train_in(folder: Path, request: TrainRequest, dataset: Dataset) -> JsonObje
             trainer.delete_earlier_run()
         trainer.run()
         weights = trainer.save(half=request.half)
-        following = _export_command(weights, start.settings)
+        following = _export_command(weights)
         say(f"{weights} has the weights, {folder / 'metrics.csv'} the metrics; next: {following}")
     return {"weights": str(weights), "metrics": str(folder / "metrics.csv")}
 
 
-def _export_command(weights: Path, settings: TrainingSettings) -> str:
-    size = "x".join(map(str, settings.size))  # of the crops: at another size than in training, a model finds less
-    command = ["pem-export", "--weights", str(weights), "--to", "onnx", "--size", size, "-o", str(weights.parent)]
-    return shlex.join(command)
+def _export_command(weights: Path) -> str:
+    return shlex.join(["pem-export", "--weights", str(weights), "--to", "onnx", "-o", str(weights.parent)])
 
 
 def _refuse_to_replace(checkpoint: Path, request: TrainRequest) -> None:

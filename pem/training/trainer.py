@@ -158,7 +158,8 @@ class Trainer:
         """Write the averaged weights and what is known of them, and return the path of the file. Raises OutputError."""
         path = self.folder / f"{self.model.variant}.safetensors"
         labels, model = self.dataset.labels, self.average.model
-        checkpoints.save(model, path, labels=labels, task="panoptic", spdx=self.spdx, half=half)
+        size = self.settings.size  # of the crops: a model finds less where things are of another size
+        checkpoints.save(model, path, labels=labels, task="panoptic", size=size, spdx=self.spdx, half=half)
         return path
 
     def _train_step(self, module: nn.Module, batch: Batch) -> None:

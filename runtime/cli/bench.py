@@ -48,8 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(request: BenchRequest) -> JsonObject:
     """Measure artifacts and deliver a report, also of a measurement that Ctrl-C interrupts."""
-    for model in request.models:
-        console.tell_of_toys(PROGRAM, artifact.read(model).manifest.classes)
+    console.tell_of_toys(PROGRAM, *(artifact.read(model).manifest.classes for model in request.models))
     with _outputs(request.outputs):
         try:
             report = run(request.models, request.options, lambda line: console.say(PROGRAM, line))

@@ -161,11 +161,16 @@ def say(program: str, text: str) -> None:
     output.complain(program, text)
 
 
-def tell_of_toys(program: str, classes: Sequence[Label]) -> None:
-    """Say what a model has learned whose classes are those of toy streets, as the model of the package has."""
+def tell_of_toys(program: str, *models: Sequence[Label]) -> None:
+    """Say what a model has learned if its classes are those of toy streets, as of the model of the package.
+
+    Args:
+        program: The name of the command.
+        models: The classes of each model.
+    """
     from pem_edge.runtime.datasets.toy_streets.classes import are_of_toys
 
-    if are_of_toys(classes):
+    if any(map(are_of_toys, models)):
         say(
             program,
             "this model has learned generated toy streets, such as demo:street, and nothing of photographs: pem-export "

@@ -86,7 +86,7 @@ def _segment(request: RunRequest, source: Source, segmenter: Segmenter, outputs:
         stream = stack.enter_context(segmenter.stream(source, on_error=report.fail))
         stack.callback(lambda: report.document.update(dropped=stream.dropped))
         if report.is_text and not isinstance(source, sources.Pictures):
-            stack.enter_context(_print_rate(source, stream))
+            stack.enter_context(_print_rate(source, stream, report))
         for result in tqdm(islice(stream, request.frames), total=_total(request, source), unit="image", disable=None):
             with signals.held():  # a frame is in all of the files and in the report, or in none
                 paths = outputs.save(result)
@@ -112,8 +112,10 @@ def _summarized(
     except KeyboardInterrupt as interruption:
         raise console.Interrupted(report.document) from interruption
     finally:
-        if report.is_text and report.results:
+        if report.results and report.is_text:
             output.show(summary.outcome(segmenter, report, outputs.written, folder))
+        elif report.results and report.is_by_line:
+            output.complain(_PROGRAM, summary.outcome(segmenter, report, outputs.written, folder))
         if report.is_text and 0 < report.results == report.empty:
             output.complain(_PROGRAM, "nothing was found: try a lower --score-threshold, and another model")
 
@@ -151,14 +153,16 @@ def _serve_page(request: RunRequest, source: Source, segmenter: Segmenter) -> It
 
 
 @contextmanager
-def _print_rate(source: Source, stream: Stream) -> Iterator[None]:
+def _print_rate(source: Source, stream: Stream, report: Report) -> Iterator[None]:
     """Print the numbers of segmented and dropped frames and the frame rate after the block, even if it fails."""
     start = time.perf_counter()
     try:
         yield
     finally:
         rate = stream.taken / (time.perf_counter() - start)
-        output.show(f"{source.name}: {format_count(stream.taken)}, {rate:.1f} FPS, {stream.dropped} dropped")
+        failed = f", {plural(report.errors, 'error')}" if report.errors else ""
+        taken = format_count(stream.taken)
+        output.show(f"{source.name}: {taken}, {rate:.1f} FPS, {stream.dropped} dropped{failed}")
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def _toy_streets(text: str) -> Dataset:
     if match is None:
         raise InputError(
             f"{brief(text)} is not a dataset: expected toy:COUNT[:HxW[:SEED]], such as toy:200:256x512:7, with a COUNT "
-            "of at most 7 digits"
+            "from 1 to 9999999"
         )
     numbers = [int(number) for number in match.groups() if number is not None]
     if math.prod(numbers[1:3]) > images.MAX_PIXELS:

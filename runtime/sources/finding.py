@@ -7,6 +7,7 @@ import re
 import stat
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from pem_edge.runtime.sources.files.several import Several
 from pem_edge.runtime.sources.files.video import Video
 from pem_edge.runtime.sources.frame import Footage
 from pem_edge.runtime.sources.live import SCHEMES, Address, Camera
+from pem_edge.runtime.suggestions import did_you_mean
 
 Source = Pictures | Several | Footage
 
@@ -32,6 +34,9 @@ TIMEOUT, MAX_TIMEOUT = 10.0, 1e6
 _CAMERA = re.compile(r"(?:camera:)?(\d{1,4})")
 _STREAM_SUFFIXES = video.SUFFIXES | {".m3u8", ".mpd"}
 _PEEK_SECONDS = 5.0
+_MOST_BESIDE = 1000
+"""Number of files beside a missing one that are looked at to find what was meant."""
+
 _CURE = "give an image, a folder of images, a video, a camera (0) or an address (rtsp://)"
 
 
@@ -66,7 +71,8 @@ def find(
 def find_several(names: Sequence[str], *, recursive: bool = False) -> Source:
     """Return the source of several files, folders, patterns and addresses of images, as a shell gives them.
 
-    Unlike `find`, it looks at once whether all exist, and leaves out files that are results of this package.
+    Unlike `find`, it looks at once whether all exist, leaves out files that are results of this package, and takes a
+    file once that is named twice.
 
     Raises:
         InputError: If one of them does not exist, or is live.
@@ -74,7 +80,7 @@ def find_several(names: Sequence[str], *, recursive: bool = False) -> Source:
     kept = [name for name in names if _is_web(name) or not own_results.is_own(_require_stored(name))]
     if not kept:
         raise InputError(f"these {len(names)} files are all results of earlier runs: give images or videos")
-    source = collect(kept, recursive=recursive)
+    source = collect(kept, recursive=recursive, once=True)
     source.left_out += len(names) - len(kept)
     return source
 
@@ -88,8 +94,16 @@ def _require_stored(name: str) -> Path:
             shown = name.partition("://")[0] + "://" if is_address else name
             raise InputError(f"{shown} is a camera or a stream: give it alone")
         if not folders.is_pattern(name) and not os.path.lexists(path):
-            raise InputError(f"{path} does not exist: {_CURE}")
+            raise _missing(path)
     return path
+
+
+def _missing(path: Path) -> InputError:
+    """Return the error for a path that does not exist, with what may be meant."""
+    near = [images.DEMO_STREET]
+    with suppress(OSError):
+        near += [str(each) for each in islice(path.parent.iterdir(), _MOST_BESIDE)]
+    return InputError(f"{path} does not exist{did_you_mean(str(path), near) or f': {_CURE}'}")
 
 
 def find_pictures(source: str | os.PathLike[str]) -> Pictures | None:
@@ -159,7 +173,7 @@ def _file(path: Path, text: str, *, recursive: bool) -> Source:
     except (FileNotFoundError, NotADirectoryError):
         if folders.is_pattern(text):
             return collect([text], recursive=recursive)
-        raise InputError(f"{path} does not exist: {_CURE}") from None
+        raise _missing(path) from None
     if stat.S_ISDIR(kind):
         return collect([path], recursive=recursive)
     if kind == 0 or stat.S_ISFIFO(kind):

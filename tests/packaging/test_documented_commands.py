@@ -44,6 +44,9 @@ SMALLER = {
     "pem-bench out": "--rounds 2 --scenarios none --no-cold-start --no-profile",
     "pem-bench demo": "--rounds 2 --scenarios none --no-cold-start --no-profile",
     "pem-eval": "--limit 2",
+    "pem-export --weights model_final.pth --precision": "--size 128x256",
+    "pem-export --weights model_final.pth --to onnx --precision": "--size 128x256",
+    "pem-export --weights qat": "--size 128x256",
     "pem-train": "--steps 1 --batch 2 --size 64x96 --device cpu --workers 0",
 }
 """Options to append, by the start of a command."""

@@ -11,7 +11,7 @@ from pem_edge.pem.checkpoints.description import Description
 from pem_edge.pem.checkpoints.descriptions import openmmlab_meta
 from pem_edge.pem.checkpoints.formats import safetensors_files
 from pem_edge.pem.checkpoints.formats.inert_pickle import Value
-from pem_edge.pem.checkpoints.places import Place
+from pem_edge.pem.checkpoints.places import DEMO_FILE, DEMO_SIZE, Place
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.manifest import TASKS, Task
 from pem_edge.runtime.progress import Say
@@ -67,7 +67,8 @@ def _fitting(described: Description, num_classes: int, say: Say) -> Description:
 def _own(place: Place, document: Value, say: Say) -> Description:
     """Return what the files of a checkpoint, not of a folder, say of it."""
     if place.files[0].suffix.lower() == safetensors_files.SUFFIX:
-        return safetensors_files.describe(place.files[0])
+        found = safetensors_files.describe(place.files[0])
+        return replace(found, size=DEMO_SIZE) if place.files == (DEMO_FILE,) else found
     if not isinstance(document, Mapping):
         return Description()
     openmmlab_meta.check(document, place.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import msgspec
@@ -15,9 +16,10 @@ from pem_edge.pem.checkpoints.description import Description, are_deviations, ar
 from pem_edge.pem.checkpoints.formats.arrays import LARGEST, MOST_DIMENSIONS
 from pem_edge.pem.model import MEAN, STD, Channels
 from pem_edge.runtime.artifacts.labels import parse
-from pem_edge.runtime.artifacts.manifest import Task
+from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF, Task
 from pem_edge.runtime.errors import CheckpointError, InputError, OutputError
 from pem_edge.runtime.files import write_atomically
+from pem_edge.runtime.images import MAX_PIXELS
 from pem_edge.runtime.outside import foreign_json
 from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.results.coco_format import categories
@@ -38,6 +40,7 @@ class _Training(msgspec.Struct, frozen=True, omit_defaults=True):
     mean: Channels | None = None
     std: Channels | None = None
     license: str | None = None
+    size: tuple[int, int] | None = None
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -80,11 +83,17 @@ def describe(path: Path) -> Description:
             f"{path} subtracts {brief(mean)} from pixels of 0 to 255 and divides them by {brief(std)}, expected a mean "
             "within them, and deviations above 0: save it again"
         )
-    return Description(labels, training.task, None, training.mean, training.std, training.license)
+    size = training.size if training.size is not None and _is_size(training.size) else None
+    return Description(labels, training.task, size, training.mean, training.std, training.license)
+
+
+def _is_size(size: tuple[int, int]) -> bool:
+    """Return whether images can have this height and width."""
+    return all(side > 0 and side % MULTIPLE_OF == 0 for side in size) and math.prod(size) <= MAX_PIXELS
 
 
 def write(state: dict[str, Tensor], path: Path, description: Description, *, half: bool = False) -> None:
-    """Write the tensors ``state`` and, as metadata, what ``description`` says of them, but for the size of images.
+    """Write the tensors ``state`` and, as metadata, what ``description`` says of them.
 
     With ``half``, matrices and kernels are written as float16. Vectors, such as BatchNorm's variances, stay float32
     because they may exceed the range of float16.
@@ -95,7 +104,8 @@ def write(state: dict[str, Tensor], path: Path, description: Description, *, hal
     tensors = {
         key: (tensor.half() if half and tensor.ndim > 1 else tensor).contiguous() for key, tensor in state.items()
     }
-    training = _Training(description.task, description.mean, description.std, description.license)
+    told = description.task, description.mean, description.std, description.license, description.size
+    training = _Training(*told)
     metadata = {_TRAINING: msgspec.json.encode(training).decode()} if training != _Training() else {}
     if description.labels:
         metadata[_CLASSES] = json.dumps(categories(description.labels))

@@ -12,6 +12,7 @@ from pem_edge.runtime.benchmark.schema import ArtifactReport, Report
 from pem_edge.runtime.plurals import plural
 
 _FEW_ROUNDS = 10
+_FEW_IMAGES = 50
 _WORTH_NAMING = 0.01  # of the total
 _SHIFT = 0.05  # a reference work whose halves differ by more says that the machine changed meanwhile
 
@@ -104,8 +105,13 @@ def doubts(report: Report) -> Iterator[Words]:
     if shift is not None and abs(shift - 1) > _SHIFT:
         pace = "slower" if shift > 1 else "faster"
         yield (f"The machine itself became {wording.percent(abs(shift - 1))} {pace} during the run. ",)
-    if len(report.artifacts) > 1 and not any(artifact.accuracy for artifact in report.artifacts):
+    if len(report.artifacts) == 1:
+        return
+    scored = [artifact for artifact in report.artifacts if artifact.accuracy]
+    if not scored:
         yield ("Accuracy was not measured: --dataset sets it beside speed. ",)
+    elif (fewest := min(artifact.accuracy.images for artifact in scored if artifact.accuracy)) < _FEW_IMAGES:
+        yield (f"On {plural(fewest, 'image')} alone, small differences of PQ are chance. ",)
 
 
 def drift(report: Report) -> float | None:

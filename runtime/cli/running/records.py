@@ -58,6 +58,7 @@ def make_record(result: Result, paths: Mapping[str, Path]) -> JsonObject:
     return {
         "image": printable(result.name),
         "task": result.task,
+        "time": result.time,
         LISTS[result.task][0]: [describe_region(region, result.task) for region in regions],
         **{kind: _text(paths.get(kind)) for kind in ("overlay", "panoptic", "semantic")},
         "milliseconds": {stage: round(time, 3) for stage, time in result.milliseconds.items()},

@@ -23,6 +23,7 @@ class Report:
 
     Attributes:
         is_text: Whether text is printed, and not JSON.
+        is_by_line: Whether a line of JSON is printed for each image.
         document: What ``--json`` prints at the end.
         results: The number of results.
         empty: How many of them have nothing in them.
@@ -31,7 +32,7 @@ class Report:
     def __init__(self, request: RunRequest, segmenter: Segmenter, folder: Path | None) -> None:
         self.is_text = not (request.json or request.jsonl)
         self.results = self.empty = 0
-        self._keep, self._by_line = request.json, request.jsonl
+        self._keep, self.is_by_line = request.json, request.jsonl
         self._images: list[JsonObject] = []
         self._errors: list[str] = []
         self.document: JsonObject = {
@@ -53,15 +54,20 @@ class Report:
         """Print a result."""
         self.results += 1
         self.empty += result.task != "semantic" and not records.regions_of(result)
-        if self._by_line:
+        if self.is_by_line:
             self._print(json.dumps(records.make_record(result, paths)))
         elif self.is_text:
             self._print(records.describe(result))
 
+    @property
+    def errors(self) -> int:
+        """Number of images and sources that could not be read."""
+        return len(self._errors)
+
     def fail(self, error: InputError) -> None:
         """Print the error of an image, or keep it for the end."""
         self._errors.append(str(error))
-        if self._by_line:
+        if self.is_by_line:
             self._print(json.dumps({"error": str(error)}))
 
     def _print(self, line: str) -> None:

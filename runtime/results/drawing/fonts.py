@@ -5,6 +5,7 @@ A package with a font for Chinese, Japanese and Korean alone would be larger tha
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -20,8 +21,9 @@ from threading import Lock
 
 from PIL import ImageFont, features
 
-from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.outside.printable import brief
+
+_log = logging.getLogger(__name__)
 
 VARIABLE = "PEM_EDGE_FONT"
 """Environment variable with a font, or a folder of fonts, that is preferred to the system's."""
@@ -52,11 +54,7 @@ class Face:
 
 
 def split(text: str) -> list[tuple[Face, str]] | None:
-    """Return the parts of ``text`` that one font shows, each with its font; None if a character is in no font.
-
-    Raises:
-        InputError: If PEM_EDGE_FONT is neither a file nor a folder.
-    """
+    """Return the parts of ``text`` that one font shows, each with its font; None if a character is in no font."""
     if not _in_order(text):
         return None
     fonts, parts = _fonts(os.environ.get(VARIABLE, "")), list[tuple[Face, str]]()
@@ -90,9 +88,10 @@ class _Fonts:
 
     def __init__(self, setting: str) -> None:
         if setting and not os.path.exists(setting):  # noqa: PTH110  # Path.exists may raise
-            raise InputError(
-                f"{VARIABLE} is {brief(setting)}, expected a font file or a folder of fonts: name one, or unset it"
-            )
+            # No error: a training or a stream that draws would end for it.
+            expected = "expected a font file or a folder of fonts: it is passed over; name one, or unset it"
+            _log.warning("%s is %s, %s", VARIABLE, brief(setting), expected)
+            setting = ""
         self._setting = setting
         self._faces = [Face()]
         self._searches: Counter[str] = Counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +13,7 @@ from pem_edge.runtime import files
 from pem_edge.runtime.outside.printable import printable
 from pem_edge.runtime.results import coco_format, instance_records
 from pem_edge.runtime.results.result import Result
-from pem_edge.runtime.results.saving.saver import Saver, png_path, stem
+from pem_edge.runtime.results.saving.saver import Saver, common_folder, png_path, stem
 from pem_edge.runtime.sources import Source
 from pem_edge.runtime.versioned_json import JsonObject
 
@@ -29,6 +30,7 @@ class _DocumentSaver(Saver):
     def __init__(self, path: Path, folder: Path, source: Source) -> None:
         self._path, self._folder, self._source = path, folder, source
         self._results = self._bytes = 0
+        self._common = common_folder(source)
         self.paths = [path]
 
     def save(self, result: Result) -> Path:
@@ -46,6 +48,13 @@ class _DocumentSaver(Saver):
         if self._results:
             with files.write_atomically(self._path) as temporary:
                 temporary.write_bytes(msgspec.json.encode(self._document()))
+
+    def _file_name(self, result: Result) -> str:
+        """Return the path of an image within the folder that all images are in."""
+        path = Path(result.name)
+        if self._common is None or "://" in result.name:
+            return printable(path.name)
+        return printable(Path(os.path.relpath(path, self._common or ".")).as_posix())
 
     @abstractmethod
     def _add(self, result: Result) -> None:
@@ -72,7 +81,7 @@ class PanopticDocument(_DocumentSaver):
     def _add(self, result: Result) -> None:
         image_id, size = stem(self._source, result.name), result.geometry.output_size
         png = png_path("panoptic", self._folder, self._source, result.name).relative_to(self._folder)
-        self._images += self._encode([coco_format.image(image_id, _file_name(result), size)])
+        self._images += self._encode([coco_format.image(image_id, self._file_name(result), size)])
         annotation = coco_format.annotation(image_id, png.as_posix(), result.saved_segments, result.labels)
         self._annotations += self._encode([annotation])
         self._labels = result.labels
@@ -91,11 +100,7 @@ class InstancesDocument(_DocumentSaver):
     def _add(self, result: Result) -> None:
         image_id = stem(self._source, result.name)
         found = result.confident_instances
-        self._records += self._encode(instance_records.of(found, image_id, _file_name(result), result.labels))
+        self._records += self._encode(instance_records.of(found, image_id, self._file_name(result), result.labels))
 
     def _document(self) -> Encoded:
         return self._records
-
-
-def _file_name(result: Result) -> str:
-    return printable(Path(result.name).name)

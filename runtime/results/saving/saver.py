@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
@@ -38,6 +39,16 @@ def stem(source: Source, name: str) -> str:
         part, inner = source.locate(name)
         return stem(part, inner) if isinstance(part, Pictures) else f"{part.stem}/{inner}"
     return name if isinstance(source, Footage) else source.stems[name]
+
+
+def common_folder(source: Source) -> str | None:
+    """Return the folder that all pictures of a source are in, at whatever depth; None if there is none."""
+    parts = source.parts if isinstance(source, Several) else [source]
+    names = (name for part in parts if isinstance(part, Pictures) for name in part.stems)
+    try:
+        return os.path.commonpath({os.path.dirname(name) for name in names if "://" not in name})  # noqa: PTH120
+    except ValueError:  # none, or absolute and relative ones
+        return None
 
 
 def png_path(kind: str, folder: Path, source: Source, name: str) -> Path:

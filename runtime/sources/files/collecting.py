@@ -16,10 +16,11 @@ from pem_edge.runtime.sources.files.video import Video
 from pem_edge.runtime.sources.names import unique_stems
 
 
-def collect(given: Sequence[Image], *, recursive: bool) -> Pictures | Several | Video:
+def collect(given: Sequence[Image], *, recursive: bool, once: bool = False) -> Pictures | Several | Video:
     """Return the source of all that is given: images, see `images.convert`; videos, folders and patterns.
 
-    Results of this package are left out of folders and of what patterns match.
+    Results of this package are left out of folders and of what patterns match. With ``once``, what is given must be
+    text, and no file or address is taken twice.
 
     Raises:
         InputError: If a folder or a pattern has no images or videos, or something is live.
@@ -35,7 +36,7 @@ def collect(given: Sequence[Image], *, recursive: bool) -> Pictures | Several | 
             raise InputError(f"{each!s} has only results of earlier runs: give the images or videos themselves")
         found += others
         left_out += len(files) - len(others)
-    source = _make_source(found)
+    source = _make_source(list(dict.fromkeys(found)) if once else found)
     source.left_out = left_out
     return source
 

@@ -313,7 +313,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [("pem-r18", 19), ("pem-nano", 0)])
 def test_building_what_does_not_exist_is_an_error(arguments: tuple[str, int]) -> None:
-    with pytest.raises(ValueError, match=r"expected|there are"):
+    with pytest.raises(ValueError, match=r"expected|there is no"):
         pem.build(*arguments)
 
 
@@ -338,3 +338,19 @@ def test_a_checkpoint_is_named_by_its_path(path: object) -> None:
         CheckpointError, match=f"the checkpoint is {path!r}, expected a path: give it as a str or a Path"
     ):
         pem.load(path)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("size", "known"),
+    [((128, 160), (128, 160)), (None, None), ((100, 160), None), ((-32, 32), None), ((1 << 20, 1 << 20), None)],
+)
+def test_the_size_of_training_is_stored_and_one_that_no_image_has_is_not_believed(
+    size: tuple[int, int] | None, known: tuple[int, int] | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.safetensors"
+    pem.save(pem.load("demo"), path, size=size)
+    assert pem.checkpoints.open_checkpoint(path, asks=()).description.size == known
+
+
+def test_the_demo_is_for_the_size_that_it_was_trained_on() -> None:
+    assert pem.checkpoints.open_checkpoint("demo", asks=()).description.size == (256, 512)

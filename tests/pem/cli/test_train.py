@@ -44,9 +44,7 @@ def test_a_run_leaves_weights_metrics_and_a_picture(run: Run, tmp_path: Path) ->
     assert "the first step took" in lines[1]
     assert "step 4/4: loss" in lines[3]
     assert "images/s" in lines[3]
-    assert lines[4].endswith(
-        f"next: pem-export --weights {out / 'pem-nano.safetensors'} --to onnx --size 64x64 -o {out}"
-    )
+    assert lines[4].endswith(f"next: pem-export --weights {out / 'pem-nano.safetensors'} --to onnx -o {out}")
     assert len((out / "metrics.csv").read_text().splitlines()) == 3
     picture = cv2.imread(str(out / "pictures" / "step-000004.png"))
     assert picture is not None

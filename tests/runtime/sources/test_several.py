@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -164,6 +165,40 @@ def test_outputs_of_equal_names_do_not_collide(tiny: Path, tree: Path, tmp_path:
     assert all(path.is_file() for path in saved)
     for name, frames in (("clip.mp4", 2), ("rear_clip.mp4", 3)):
         assert len(list(sources.find(tmp_path / "out" / f"{name}_overlay.mp4"))) == frames
+
+
+def test_a_file_named_twice_is_taken_once(tree: Path) -> None:
+    given = [str(tree / "b.png"), str(tree), f"{tree}/front/../b.png", f"{tree}/*.png"]
+    found = sources.find_several(given)
+    assert [frame.name for frame in found if frame.name.endswith("b.png")] == [
+        str(tree / "b.png"),
+        f"{tree}/front/../b.png",
+    ]
+
+
+def test_what_is_misspelt_is_named(tree: Path) -> None:
+    with pytest.raises(InputError, match=r"clpi\.mp4 does not exist: did you mean .*clip\.mp4\?"):
+        sources.find(tree / "clpi.mp4")
+    with pytest.raises(InputError, match=r"demo:stret does not exist: did you mean demo:street\?"):
+        sources.find_several(["demo:stret", str(tree)])
+
+
+def test_documents_name_pictures_by_their_folders(tiny: Path, tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    source = sources.find_several([str(tree / "front"), str(tree / "rear"), str(tree / "b.png")])
+    with (
+        runtime.load(tiny) as segmenter,
+        Outputs(["json"], tmp_path / "out", source) as outputs,
+        segmenter.stream(source) as stream,
+    ):
+        for result in stream:
+            outputs.save(result)
+    document = json.loads((tmp_path / "out" / "panoptic.json").read_text())
+    assert [image["file_name"] for image in document["images"] if "clip" not in image["file_name"]] == [
+        "front/1.jpg",
+        "rear/1.jpg",
+        "b.png",
+    ]
 
 
 def test_addresses_are_not_among_several(tree: Path) -> None:
