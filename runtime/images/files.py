@@ -115,10 +115,15 @@ def recognizes(path: Path) -> bool:
         head = file.read(12)
         file.seek(0)
         if head[4:8] == b"ftyp":
-            return head[8:] in _STILL_BRANDS
+            return _is_still(head)
         with suppress(InputError):
             return _open(file, path, _EXPECTED, "replace it", MAX_PIXELS) is not None
     return False
+
+
+def _is_still(head: bytes) -> bool:
+    """Return whether a file with these first 12 bytes is an ISO base media file with a picture."""
+    return head[4:8] == b"ftyp" and head[8:] in _STILL_BRANDS
 
 
 def _open(file: IO[bytes], path: str | Path, expected: str, cure: str, max_pixels: int) -> Image.Image:
@@ -129,4 +134,7 @@ def _open(file: IO[bytes], path: str | Path, expected: str, cure: str, max_pixel
         except Image.DecompressionBombError as error:
             raise InputError(f"{path} claims more than {max_pixels} pixels, the limit: scale it down") from error
         except UnidentifiedImageError as error:
+            file.seek(0)
+            if _is_still(file.read(12)):
+                raise InputError(f"{path} is a HEIC or AVIF image, expected {expected}: convert it to .jpg") from error
             raise InputError(f"{path} is not {expected}, or is cut off at its start: {cure}") from error

@@ -232,7 +232,7 @@ def test_a_photo_in_a_container_for_videos_is_not_played(tmp_path: Path, brand: 
     data[8:12] = brand
     (tmp_path / "photo.heic").write_bytes(data)
     (frame,) = sources.find(tmp_path / "photo.heic")
-    with pytest.raises(InputError, match=r"photo.heic is not an image \(JPEG, PNG, .*: replace it"):
+    with pytest.raises(InputError, match=r"photo.heic is a HEIC or AVIF image, expected .*: convert it to \.jpg"):
         frame.read()
 
 
