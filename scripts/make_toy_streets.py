@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pem_edge.runtime import files
-from pem_edge.runtime.cli import console
+from pem_edge.runtime.cli import console, shared_options
 from pem_edge.runtime.cli.parser import Parser
 from pem_edge.runtime.datasets.dataset import Sample
 from pem_edge.runtime.datasets.toy_streets import LABELS, ToyStreets
@@ -34,7 +34,7 @@ def main() -> int:
     parser = Parser("make_toy_streets.py", "[options]", __doc__ or "")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--images", type=_count, required=True, metavar="N", help="number of scenes")
-    parser.add_argument("--size", type=console.size, default=(256, 512), metavar="HxW", help="default: 256x512")
+    parser.add_argument("--size", type=shared_options.size, default=(256, 512), metavar="HxW", help="default: 256x512")
     parser.add_argument("--seed", type=_seed, default=0, help="0 and up (default: 0)")
     parser.add_argument("--format", choices=("png", "jpg"), default="png", help="of the images (default: png)")
     parser.add_argument("--workers", type=_count, default=multiprocessing.cpu_count(), help="default: one a processor")

@@ -133,7 +133,7 @@ def _check_size(option: str, height: int, width: int, multiple: int) -> None:
 
 
 def _near(height: int, width: int, multiple: int) -> str:
-    """Return the nearest size of multiples that `console.size` takes, whose sides have at most six digits."""
+    """Return the nearest size of multiples that `shared_options.size` takes, whose sides have at most six digits."""
     sides = (min(max(round(side / multiple), 1), 999_999 // multiple) * multiple for side in (height, width))
     return "x".join(map(str, sides))
 

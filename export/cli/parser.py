@@ -13,7 +13,7 @@ from pem_edge.pem.cli import checkpoint_options
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.manifest import MAX_BATCH, TASKS, Thresholds
 from pem_edge.runtime.artifacts.sections import Placement, RangeMethod
-from pem_edge.runtime.cli import console
+from pem_edge.runtime.cli import shared_options
 from pem_edge.runtime.cli.parser import Parser
 
 _DESCRIPTION = "Turn a trained model into an artifact, and verify that it computes the same."
@@ -61,7 +61,7 @@ def parser() -> Parser:
     _add_int8(parser.add_argument_group("INT8"))
     _add_thresholds(parser.add_argument_group("default thresholds of segments, 0 to 1"))
     _add_engine(parser.add_argument_group("engines"))
-    console.add_backend(parser.add_argument_group("verifying"))
+    shared_options.add_backend(parser.add_argument_group("verifying"))
     plugin = parser.add_argument_group("the plugin")
     plugin.add_argument("--tensorrt-include", type=Path, metavar="DIR", help="folder of TensorRT's headers, NvInfer.h")
     plugin.add_argument(
@@ -81,9 +81,14 @@ def _add_checkpoint(group: argparse._ArgumentGroup) -> None:
 
 def _add_graph(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--size", type=console.size, metavar="HxW", help="input size (default: what the weights say, or 512x1024)"
+        "--size",
+        type=shared_options.size,
+        metavar="HxW",
+        help="input size (default: what the weights say, or 512x1024)",
     )
-    group.add_argument("--batch", type=console.whole(1, MAX_BATCH), metavar="N", help="images per run (default: 1)")
+    group.add_argument(
+        "--batch", type=shared_options.whole(1, MAX_BATCH), metavar="N", help="images per run (default: 1)"
+    )
     group.add_argument(
         "--labels",
         help=f"{', '.join(labels.BUNDLED)}, or a JSON file of COCO categories (default: the checkpoint's, or by class "
@@ -123,11 +128,11 @@ def _add_graph(group: argparse._ArgumentGroup) -> None:
 def _add_dynamic(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--dynamic", **_FLAG, help="take any size and batch within the ranges below; EoMT any batch")
     group.add_argument(
-        "--min-size", type=console.size, metavar="HxW", help="smallest (default: 128x128, or --size if smaller)"
+        "--min-size", type=shared_options.size, metavar="HxW", help="smallest (default: 128x128, or --size if smaller)"
     )
-    group.add_argument("--max-size", type=console.size, metavar="HxW", help="largest (default: twice --size)")
+    group.add_argument("--max-size", type=shared_options.size, metavar="HxW", help="largest (default: twice --size)")
     group.add_argument(
-        "--max-batch", type=console.whole(1, MAX_BATCH), metavar="N", help="maximum images per run (default: 4)"
+        "--max-batch", type=shared_options.whole(1, MAX_BATCH), metavar="N", help="maximum images per run (default: 4)"
     )
 
 
@@ -138,7 +143,9 @@ def _add_thresholds(group: argparse._ArgumentGroup) -> None:
     ):
         default, of_instances = (getattr(Thresholds.usual(task), name) for task in ("panoptic", "instance"))
         shown = f"{default}" if default == of_instances else f"{default}; instances: {of_instances}"
-        group.add_argument(f"--{name}-threshold", type=console.fraction, metavar="P", help=f"{meaning} ({shown})")
+        group.add_argument(
+            f"--{name}-threshold", type=shared_options.fraction, metavar="P", help=f"{meaning} ({shown})"
+        )
 
 
 def _add_engine(group: argparse._ArgumentGroup) -> None:
@@ -185,7 +192,7 @@ def _add_int8(group: argparse._ArgumentGroup) -> None:
         "IoU, of models for semantic maps) is then measured, too, or toy:COUNT[:HxW[:SEED]]",
     )
     group.add_argument(
-        "--calib-images", type=console.positive, metavar="N", help=f"how many of them to use (default: {COUNT})"
+        "--calib-images", type=shared_options.positive, metavar="N", help=f"how many of them to use (default: {COUNT})"
     )
     group.add_argument(
         "--calib-method",

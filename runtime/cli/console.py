@@ -4,94 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import signal
 import traceback
 from collections.abc import Callable, Sequence
 from typing import TypeVar, cast
 
-from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.cli import output, signals
 from pem_edge.runtime.cli.parser import USAGE, Parser
-from pem_edge.runtime.errors import InputError, PemError
+from pem_edge.runtime.errors import PemError
 from pem_edge.runtime.outside.quiet_imports import leave_no_folders
-from pem_edge.runtime.suggestions import no_such
 from pem_edge.runtime.versioned_json import JsonObject
 
 FAILURE, ENDED_BY_SIGNAL = 1, 128
 
 Request = TypeVar("Request")
-
-
-def add_backend(parser: Parser | argparse._ArgumentGroup) -> None:
-    """Add the option ``--backend``."""
-    names = ", ".join(backends.BACKENDS)
-    parser.add_argument(
-        "--backend",
-        metavar="B",
-        choices=list(backends.BACKENDS),
-        help=f"{names}; default: the first of these that is installed and can run the model",
-    )
-
-
-def size(text: str) -> tuple[int, int]:
-    """Parse ``HxW`` in pixels, for use as an argument's type."""
-    match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a height and a width in pixels, such as 512x1024")
-    return int(match[1]), int(match[2])
-
-
-def fraction(text: str) -> float:
-    """Parse a number from 0 to 1, for use as an argument's type."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number between 0 and 1")
-    return value
-
-
-def whole(least: int, most: int = 1_000_000_000) -> Callable[[str], int]:
-    """Return an argument's type: a whole number from ``least``, 0 or more, to ``most``."""
-
-    def parse(text: str) -> int:
-        value = int(text) if re.fullmatch(r"[0-9]{1,20}", text) else -1
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from {least} to {most}")
-        return value
-
-    return parse
-
-
-def positive(text: str) -> int:
-    """Parse an integer of at least 1, for use as an argument's type."""
-    return whole(1)(text)
-
-
-def some_of(names: Sequence[str], none: bool = False) -> Callable[[str], tuple[str, ...]]:
-    """Return an argument's type: some of ``names``, separated by commas; or the word none, if ``none`` is set."""
-
-    def parse(text: str) -> tuple[str, ...]:
-        chosen = () if none and text == "none" else tuple(dict.fromkeys(text.split(",")))
-        for each in chosen:
-            if each not in names:
-                raise argparse.ArgumentTypeError(no_such(each, names))
-        return chosen
-
-    return parse
-
-
-def missing_companion(option: str, companion: str) -> InputError:
-    """Return the error for an option that was given without the option to which it belongs.
-
-    Args:
-        option: The option as it was given, such as "--worst 5".
-        companion: The missing option, such as "--save-errors DIR".
-    """
-    return InputError(f"{option} was given without {companion}: add {companion}, or leave out {option}")
 
 
 class _WrongUsage(PemError):  # noqa: N818  # its name says what is wrong

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.manifest import Task
-from pem_edge.runtime.cli import console, dataset_options, output
+from pem_edge.runtime.cli import console, dataset_options, output, shared_options
 from pem_edge.runtime.cli.parser import Parser
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.datasets.opening import DatasetLocation
@@ -73,7 +73,7 @@ class EvalRequest:
 
     def __post_init__(self) -> None:
         if self.worst is not None and self.save_errors is None:
-            raise console.missing_companion(f"--worst {self.worst}", "--save-errors DIR")
+            raise shared_options.missing_companion(f"--worst {self.worst}", "--save-errors DIR")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,8 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> Parser:
     parser = Parser("pem-eval", "MODEL --dataset DIR [options]", DESCRIPTION, _EXAMPLES)
     parser.add_argument("model", metavar="MODEL", help="an exported model, such as out/pem.onnx, or demo")
-    console.add_backend(parser)
-    parser.add_argument("--limit", metavar="N", type=console.positive, help="score the first N images only")
+    shared_options.add_backend(parser)
+    parser.add_argument("--limit", metavar="N", type=shared_options.positive, help="score the first N images only")
     parser.add_argument(
         "--semantic",
         action=argparse.BooleanOptionalAction,
@@ -102,7 +102,10 @@ def _parser() -> Parser:
         "wrong class, yellow: wrong segment of the right class, blue: void, which is not scored)",
     )
     group.add_argument(
-        "--worst", metavar="N", type=console.positive, help=f"number of images to draw; default: {_DEFAULT_WORST}"
+        "--worst",
+        metavar="N",
+        type=shared_options.positive,
+        help=f"number of images to draw; default: {_DEFAULT_WORST}",
     )
     group.add_argument("--overwrite", action="store_true", help="replace existing drawings")
     return parser

@@ -21,7 +21,7 @@ from pem_edge import pem
 from pem_edge.export.cli import export as export_cli
 from pem_edge.pem import checkpoints
 from pem_edge.runtime.benchmark import schema
-from pem_edge.runtime.cli import bench, console
+from pem_edge.runtime.cli import bench, shared_options
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 MODELS = {
@@ -51,7 +51,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", default="512x1024", help="default: %(default)s")
     parser.add_argument("--backend", default="onnxruntime", help="default: %(default)s")
-    parser.add_argument("--rounds", type=console.positive, default=15, help="default: %(default)s")
+    parser.add_argument("--rounds", type=shared_options.positive, default=15, help="default: %(default)s")
     parser.add_argument("--artifacts", metavar="DIR", type=Path, help="keep the artifacts there, and use those found")
     parser.add_argument("--report", metavar="FILE", type=Path, action="append", default=[], help=".html, .md or .json")
     parser.add_argument("--date", default=date.today().isoformat(), help="for the page's name; default: today")

@@ -33,7 +33,7 @@ from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.manifest import InputSpec, Manifest
 from pem_edge.runtime.backends.base import Backend
 from pem_edge.runtime.benchmark import machine
-from pem_edge.runtime.cli import console
+from pem_edge.runtime.cli import shared_options
 from reference.weights import randomized
 from scripts.reports.markdown import table
 
@@ -65,8 +65,8 @@ def section(variant: str, spec: InputSpec, runs: int) -> str:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("variants", nargs="*", default=["pem-stdc1"], metavar="VARIANT", help="default: pem-stdc1")
-    parser.add_argument("--size", type=console.size, default=(512, 1024), help="default: 512x1024")
-    parser.add_argument("--runs", type=console.positive, default=20, help="default: %(default)s")
+    parser.add_argument("--size", type=shared_options.size, default=(512, 1024), help="default: 512x1024")
+    parser.add_argument("--runs", type=shared_options.positive, default=20, help="default: %(default)s")
     return parser.parse_args()
 
 

@@ -30,7 +30,7 @@ from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.manifest import InputSpec, Manifest
 from pem_edge.runtime.backends.base import Backend
-from pem_edge.runtime.cli import console
+from pem_edge.runtime.cli import shared_options
 from pem_edge.runtime.machine import usable_cpus
 from reference.weights import randomized
 
@@ -60,7 +60,7 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--variant", default="pem-stdc1", choices=list(pem.VARIANTS))
-    parser.add_argument("--size", type=console.size, default=(512, 1024))
+    parser.add_argument("--size", type=shared_options.size, default=(512, 1024))
     parser.add_argument("--runs", type=int, default=30)
     return parser.parse_args()
 

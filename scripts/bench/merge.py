@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.benchmark import machine
-from pem_edge.runtime.cli import console
+from pem_edge.runtime.cli import shared_options
 from pem_edge.runtime.inference import postprocess
 from pem_edge.runtime.inference.postprocess.acceptance import select_candidates
 from pem_edge.runtime.inference.postprocess.native import build, library
@@ -71,7 +71,7 @@ class Row:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--size", type=console.size, default=(1024, 2048), help="of image and results (default 1024x2048)"
+        "--size", type=shared_options.size, default=(1024, 2048), help="of image and results (default 1024x2048)"
     )
     parser.add_argument("--runs", type=int, default=21, help="of each form and case (default 21)")
     parser.add_argument("--date", type=date.fromisoformat, default=date.today(), help="of the page (default today)")

@@ -27,7 +27,7 @@ from pem_edge.export.graph import tracing
 from pem_edge.export.graph.operation_forms import Forms
 from pem_edge.export.graph.rewrites import prepare, use_deform_conv_node
 from pem_edge.runtime.artifacts.manifest import InputSpec
-from pem_edge.runtime.cli import console
+from pem_edge.runtime.cli import shared_options
 from pem_edge.runtime.machine import usable_cpus
 from reference.published_form import ReferenceForm
 
@@ -45,7 +45,7 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--variant", default="pem-stdc1", choices=list(pem.VARIANTS))
-    parser.add_argument("--size", type=console.size, default=(512, 1024))
+    parser.add_argument("--size", type=shared_options.size, default=(512, 1024))
     parser.add_argument("--runs", type=int, default=40)
     return parser.parse_args()
 

@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from pem_edge import runtime
 from pem_edge.runtime import sources
 from pem_edge.runtime.benchmark import machine
-from pem_edge.runtime.cli import console
+from pem_edge.runtime.cli import shared_options
 from pem_edge.runtime.datasets.toy_streets import ToyStreets
 from pem_edge.runtime.sources import Source
 
@@ -71,12 +71,14 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", metavar="MODEL", nargs="?", help="an exported model; default: a pem-stdc1, 512x1024")
     parser.add_argument("--backend", default="onnxruntime")
-    parser.add_argument("--threads", type=console.positive, help="of the model; default: all")
-    parser.add_argument("--cv2-threads", type=console.positive, help="of OpenCV; default: its own choice")
-    parser.add_argument("--frames", type=console.positive, default=300, help="of the video; default: %(default)s")
-    parser.add_argument("--video-size", type=console.size, default=(512, 1024), help="default: 512x1024")
-    parser.add_argument("--rounds", type=console.positive, default=3, help="default: %(default)s")
-    parser.add_argument("--memory-frames", type=console.positive, default=3000, help="default: %(default)s")
+    parser.add_argument("--threads", type=shared_options.positive, help="of the model; default: all")
+    parser.add_argument("--cv2-threads", type=shared_options.positive, help="of OpenCV; default: its own choice")
+    parser.add_argument(
+        "--frames", type=shared_options.positive, default=300, help="of the video; default: %(default)s"
+    )
+    parser.add_argument("--video-size", type=shared_options.size, default=(512, 1024), help="default: 512x1024")
+    parser.add_argument("--rounds", type=shared_options.positive, default=3, help="default: %(default)s")
+    parser.add_argument("--memory-frames", type=shared_options.positive, default=3000, help="default: %(default)s")
     parser.add_argument("--date", default=str(date.today()), help="for the names of the files written")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS, help="default: docs/results")
     options = parser.parse_args()

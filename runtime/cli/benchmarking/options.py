@@ -9,11 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from pem_edge.runtime.backends.settings import MAX_THREADS
 from pem_edge.runtime.benchmark import writing
 from pem_edge.runtime.benchmark.options import SCENARIOS, Options
 from pem_edge.runtime.benchmark.schema import Report
-from pem_edge.runtime.cli import console
+from pem_edge.runtime.cli import shared_options
 from pem_edge.runtime.cli.benchmarking.requests import DEFAULT_STAGE, BenchRequest, CompareRequest, ReportFiles
 from pem_edge.runtime.cli.parser import Parser
 from pem_edge.runtime.versioned_json import to_json
@@ -81,14 +80,11 @@ def _add_subject_options(parser: Parser) -> None:
     parser.add_argument(
         "--dataset", metavar="DIR", help="labeled images, as pem-eval takes them, to report PQ along with speed"
     )
-    parser.add_argument("--dataset-limit", metavar="N", type=console.positive, help="score only the first N of them")
-    console.add_backend(parser)
     parser.add_argument(
-        "--threads",
-        metavar="N",
-        type=console.whole(1, MAX_THREADS),
-        help="threads of a CPU backend; default: the backend's choice",
+        "--dataset-limit", metavar="N", type=shared_options.positive, help="score only the first N of them"
     )
+    shared_options.add_backend(parser)
+    shared_options.add_threads(parser)
 
 
 def _add_measurement_options(parser: Parser) -> None:
@@ -97,13 +93,13 @@ def _add_measurement_options(parser: Parser) -> None:
         "--rounds",
         "--runs",
         metavar="N",
-        type=console.positive,
+        type=shared_options.positive,
         help="rounds, in each of which every model has one turn; default: as many as needed",
     )
     parser.add_argument(
         "--scenarios",
         metavar="LIST",
-        type=console.some_of(SCENARIOS, none=True),
+        type=shared_options.some_of(SCENARIOS, none=True),
         default=SCENARIOS,
         help=f"any of {', '.join(SCENARIOS)}, separated by commas, or none; default: all",
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pem_edge.runtime.benchmark.options import Options
-from pem_edge.runtime.cli import console
+from pem_edge.runtime.cli import shared_options
 
 DEFAULT_STAGE = "total"
 """Stage that ``--fail-if-slower`` limits by default."""
@@ -46,7 +46,7 @@ class BenchRequest:
 
     def __post_init__(self) -> None:
         if self.options.dataset_limit is not None and self.options.dataset is None:
-            raise console.missing_companion(f"--dataset-limit {self.options.dataset_limit}", "--dataset DIR")
+            raise shared_options.missing_companion(f"--dataset-limit {self.options.dataset_limit}", "--dataset DIR")
 
 
 @dataclass(frozen=True)
@@ -74,4 +74,4 @@ class CompareRequest:
 
     def __post_init__(self) -> None:
         if self.stage is not None and self.fail_if_slower is None:
-            raise console.missing_companion(f"--stage {self.stage}", "--fail-if-slower P")
+            raise shared_options.missing_companion(f"--stage {self.stage}", "--fail-if-slower P")

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from pem_edge.runtime import sources
 from pem_edge.runtime.artifacts.manifest import TASKS, Task
-from pem_edge.runtime.backends.settings import MAX_THREADS
-from pem_edge.runtime.cli import console
+from pem_edge.runtime.cli import shared_options
 from pem_edge.runtime.cli.parser import Parser
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.results.saving import KINDS
@@ -56,7 +55,7 @@ class SourceRequest:
 
     def __post_init__(self) -> None:
         if self.raw_format is not None and self.raw_size is None:
-            raise console.missing_companion(f"--raw-format {self.raw_format}", "--raw-size HxW")
+            raise shared_options.missing_companion(f"--raw-format {self.raw_format}", "--raw-size HxW")
         if self.raw_size is not None and len(self.names) > 1:
             raise InputError(f"--raw-size was given with {len(self.names)} sources: raw frames come from one at a time")
 
@@ -116,7 +115,7 @@ class RunRequest:
 
     def __post_init__(self) -> None:
         if self.live_host is not None and self.live_port is None:
-            raise console.missing_companion(f"--live-host {self.live_host}", "--live")
+            raise shared_options.missing_companion(f"--live-host {self.live_host}", "--live")
         if self.json and self.jsonl:
             raise InputError("--json and --jsonl exclude each other: --jsonl prints a line as each image is done")
 
@@ -162,7 +161,7 @@ def parser() -> Parser:
     parser.add_argument(
         "--save",
         metavar="KINDS",
-        type=console.some_of(KINDS, none=True),
+        type=shared_options.some_of(KINDS, none=True),
         help="any of overlay, panoptic (PNGs in COCO's format, with json), json (panoptic.json, which lists their "
         "segments), semantic (PNGs of class indices, of 8 bits up to 256 classes, else of 16) and instances "
         "(instances.json, COCO's results with masks as RLE), separated by commas, or none; default: overlay and "
@@ -172,22 +171,20 @@ def parser() -> Parser:
     parser.add_argument(
         "--jsonl", action="store_true", help="print a line of JSON for each image as soon as it is done"
     )
-    parser.add_argument("--frames", metavar="N", type=console.positive, help="stop after that many images")
-    console.add_backend(parser)
-    parser.add_argument(
-        "--threads",
-        metavar="N",
-        type=console.whole(1, MAX_THREADS),
-        help="CPU threads that run the model; default: all",
-    )
+    parser.add_argument("--frames", metavar="N", type=shared_options.positive, help="stop after that many images")
+    shared_options.add_backend(parser)
+    shared_options.add_threads(parser)
     parser.add_argument(
         "--score-threshold",
         metavar="P",
-        type=console.fraction,
+        type=shared_options.fraction,
         help="minimum class probability of a segment or score of an instance, 0 to 1; default: the manifest's",
     )
     parser.add_argument(
-        "--overlap-threshold", metavar="P", type=console.fraction, help="minimum visible fraction of a mask, 0 to 1"
+        "--overlap-threshold",
+        metavar="P",
+        type=shared_options.fraction,
+        help="minimum visible fraction of a mask, 0 to 1",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     parser.add_argument(
@@ -203,7 +200,7 @@ def _add_live_options(parser: Parser) -> None:
         "--live",
         metavar="PORT",
         nargs="?",
-        type=console.whole(0, 65535),
+        type=shared_options.whole(0, 65535),
         const=live.PORT,
         help="show drawings, frame rate and classes on a web page; default port: %(const)s, 0: any free port",
     )
@@ -220,7 +217,10 @@ def _add_live_options(parser: Parser) -> None:
         help="seconds that a camera, an address or another program may send nothing, 0: forever; default: %(default)g",
     )
     group.add_argument(
-        "--raw-size", metavar="HxW", type=console.size, help="SOURCE, a file or -, consists of raw frames of this size"
+        "--raw-size",
+        metavar="HxW",
+        type=shared_options.size,
+        help="SOURCE, a file or -, consists of raw frames of this size",
     )
     group.add_argument(
         "--raw-format", choices=sources.FORMATS, help=f"format of raw frames; default: {sources.FORMATS[0]}"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pem_edge.runtime.cli import console
+from pem_edge.runtime.cli import console, shared_options
 from pem_edge.runtime.cli.parser import Parser
 from pem_edge.runtime.errors import InputError
 
@@ -82,28 +82,28 @@ def test_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(("text", "expected"), [("512x1024", (512, 1024)), ("1x1", (1, 1))])
 def test_sizes(text: str, expected: tuple[int, int]) -> None:
-    assert console.size(text) == expected
+    assert shared_options.size(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "512", "512X1024", "512x", "-1x5", "1.5x2", "1234567x1", "5x5x5", " 5x5", "0x5"])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="must be a height and a width in pixels"):
-        console.size(text)
+        shared_options.size(text)
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "two", "1000000001", "9" * 5000])
 def test_what_is_no_count(text: str) -> None:
-    assert console.positive("12") == 12
-    assert console.positive("1000000000") == 10**9
+    assert shared_options.positive("12") == 12
+    assert shared_options.positive("1000000000") == 10**9
     with pytest.raises(argparse.ArgumentTypeError, match="must be a whole number from 1 to 1000000000"):
-        console.positive(text)
+        shared_options.positive(text)
 
 
 @pytest.mark.parametrize("text", ["-1", "6", "1e0", "0x1", "٣"])
 def test_a_whole_number_has_its_limits(text: str) -> None:
-    assert [console.whole(0, 5)(each) for each in ("0", "05", "5")] == [0, 5, 5]
+    assert [shared_options.whole(0, 5)(each) for each in ("0", "05", "5")] == [0, 5, 5]
     with pytest.raises(argparse.ArgumentTypeError, match="must be a whole number from 0 to 5"):
-        console.whole(0, 5)(text)
+        shared_options.whole(0, 5)(text)
 
 
 def test_an_interrupt_that_a_library_swallowed_counts_at_the_next_remark(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pem_edge.runtime.cli import console
+from pem_edge.runtime.cli import shared_options
 from pem_edge.runtime.cli.parser import Parser
 from pem_edge.runtime.version import __version__
 
@@ -19,8 +19,8 @@ COMMANDS = ("pem-bench", "pem-doctor", "pem-eval", "pem-export", "pem-run", "pem
 def parser() -> Parser:
     made = Parser("pem-try", "MODEL [options]", "Try it.", "pem-try demo\n")
     made.add_argument("model", metavar="MODEL")
-    console.add_backend(made)
-    made.add_argument("--save", type=console.some_of(("overlay", "panoptic"), none=True))
+    shared_options.add_backend(made)
+    made.add_argument("--save", type=shared_options.some_of(("overlay", "panoptic"), none=True))
     return made
 
 
