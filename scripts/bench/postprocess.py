@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.geometry import Geometry
-from pem_edge.runtime.cli.console import size
+from pem_edge.runtime.cli.shared_options import size
 from pem_edge.runtime.inference import postprocess
 from reference.synthetic import synthetic
 
