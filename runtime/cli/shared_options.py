@@ -83,6 +83,16 @@ def some_of(names: Sequence[str], none: bool = False) -> Callable[[str], tuple[s
     return parse
 
 
+def complete_some(action: argparse.Action, names: Sequence[str]) -> None:
+    """Let shells complete an option whose type is `some_of`, also after a comma."""
+
+    def completer(prefix: str, **_: object) -> list[str]:
+        done, comma, _last = prefix.rpartition(",")
+        return [f"{done}{comma}{name}" for name in names if name not in done.split(",")]
+
+    action.completer = completer  # type: ignore[attr-defined]  # argcomplete's way
+
+
 def missing_companion(option: str, companion: str) -> InputError:
     """Return the error for an option that was given without the option to which it belongs.
 

@@ -158,7 +158,7 @@ def parser() -> Parser:
     )
     parser.add_argument("--recursive", action="store_true", help="also take what is in folders within a folder")
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="default: a new folder, runs/1, runs/2, ...")
-    parser.add_argument(
+    save = parser.add_argument(
         "--save",
         metavar="KINDS",
         type=shared_options.some_of(KINDS, none=True),
@@ -167,6 +167,7 @@ def parser() -> Parser:
         "(instances.json, COCO's results with masks as RLE), separated by commas, or none; default: overlay and "
         "panoptic, semantic or instances, as the task is, or nothing with --live",
     )
+    shared_options.complete_some(save, KINDS)
     parser.add_argument("--task", choices=TASKS, help="what to show and save; default: what the model was trained for")
     parser.add_argument(
         "--jsonl", action="store_true", help="print a line of JSON for each image as soon as it is done"

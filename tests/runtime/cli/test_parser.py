@@ -98,3 +98,6 @@ def test_shells_complete_options(command: str, tmp_path: Path) -> None:
 def test_shells_complete_values(tmp_path: Path) -> None:
     assert completions("pem-run", "pem-run demo demo:street --backend openv", tmp_path) == ["openvino"]
     assert completions("pem-export", "pem-export --weights demo --to trt-", tmp_path) == ["trt-rtx"]
+    assert completions("pem-run", "pem-run demo demo:street --save sem", tmp_path) == ["semantic"]
+    assert completions("pem-run", "pem-run demo demo:street --save semantic,ov", tmp_path) == ["semantic,overlay"]
+    assert completions("pem-bench", "pem-bench demo --scenarios off", tmp_path) == ["offline"]
