@@ -222,7 +222,7 @@ def test_pictures_that_do_not_calibrate(tmp_path: Path, refusal: Refusal) -> Non
     for index in range(3):
         Image.fromarray(np.full((64, 96, 3), 90, np.uint8)).save(same / f"{index}.png")
     assert "needs images to calibrate on: add --calib DIR" in refused(refusal, out)
-    assert "has no images in it" in refused(refusal, out, "--calib", empty)
+    assert "has no images or videos in it" in refused(refusal, out, "--calib", empty)
     assert "does not exist" in refused(refusal, out, "--calib", tmp_path / "none")
     assert "are identical: give different images" in refused(refusal, out, "--calib", same)
     assert "expected 0 to 100" in refused(refusal, out, "--calib", STREETS, "--max-pq-drop", "-1")
