@@ -26,7 +26,7 @@ def _prepare(model: nn.Module, arguments: tuple[object, ...]) -> tuple[Tensor] |
     """Return the arguments of `MaskClassifier.forward`; None to leave them as they are."""
     if len(arguments) != 1 or not isinstance(model, MaskClassifier):
         return None
-    images = _to_tensor(arguments[0], model.normalize.mean.device)
+    images = _to_tensor(arguments[0], next(model.parameters()).device)
     if images.ndim == 3:
         images = images[None]
     if images.ndim != 4 or images.shape[3] != 3:

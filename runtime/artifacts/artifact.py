@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from pem_edge.runtime.artifacts import onnx_file, pairs
@@ -21,7 +20,7 @@ from pem_edge.runtime.artifacts.trust import require_trusted
 from pem_edge.runtime.errors import ArtifactError, ManifestError
 from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.outside.reading import read_bytes, reading
-from pem_edge.runtime.suggestions import did_you_mean
+from pem_edge.runtime.suggestions import did_you_mean_file
 
 SUFFIXES = (".onnx", ".engine")
 """Suffixes of model files."""
@@ -33,9 +32,6 @@ _DEMO_MODEL = Path(__file__).parent / "demo" / "pem-nano.onnx"
 
 MAX_BYTES = 1 << 32
 """Limit on a model file; the largest published model of the family, in single precision, has a fifth of this."""
-
-_MOST_BESIDE = 1000
-"""Number of files beside a missing one that are looked at to find what was meant."""
 
 _EXPECTED, _CURE = "a model of pem-edge", "export it again"
 _CHECKPOINTS = frozenset({".pth", ".pt", ".pkl", ".ckpt", ".safetensors"})
@@ -134,8 +130,9 @@ def _check_kind(model: Path) -> None:
     """Raise ArtifactError unless ``model`` is an existing file with the suffix of a model."""
     suffix = model.suffix.lower()
     if not model.exists():
-        meant = did_you_mean(str(model), (DEMO, *_models_beside(model)))
-        cure = meant or ": give the path of an exported model, such as out/pem.onnx"
+        cure = (
+            did_you_mean_file(model, [DEMO], SUFFIXES) or ": give the path of an exported model, such as out/pem.onnx"
+        )
         raise ArtifactError(f"{model} does not exist{cure}")
     if model.is_dir():
         raise ArtifactError(f"{model} is a folder: give the path of the model file in it")
@@ -145,13 +142,6 @@ def _check_kind(model: Path) -> None:
         raise ArtifactError(f"{model} is not a model: give the file beside it, such as {model.with_suffix('.onnx')}")
     if suffix not in SUFFIXES:
         raise ArtifactError(f"{model} has the suffix {suffix!r}: give a model that ends in {' or '.join(SUFFIXES)}")
-
-
-def _models_beside(model: Path) -> list[str]:
-    """Return the models in the folder of ``model``, if it can be listed."""
-    with suppress(OSError):
-        return [str(path) for path in islice(model.parent.iterdir(), _MOST_BESIDE) if path.suffix.lower() in SUFFIXES]
-    return []
 
 
 def _read_beside(model: Path, digest: str) -> Manifest | None:

@@ -7,7 +7,6 @@ import re
 import stat
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,7 +23,7 @@ from pem_edge.runtime.sources.files.several import Several
 from pem_edge.runtime.sources.files.video import Video
 from pem_edge.runtime.sources.frame import Footage
 from pem_edge.runtime.sources.live import SCHEMES, Address, Camera
-from pem_edge.runtime.suggestions import did_you_mean
+from pem_edge.runtime.suggestions import did_you_mean_file
 
 Source = Pictures | Several | Footage
 
@@ -34,9 +33,6 @@ TIMEOUT, MAX_TIMEOUT = 10.0, 1e6
 _CAMERA = re.compile(r"(?:camera:)?(\d{1,4})")
 _STREAM_SUFFIXES = video.SUFFIXES | {".m3u8", ".mpd"}
 _PEEK_SECONDS = 5.0
-_MOST_BESIDE = 1000
-"""Number of files beside a missing one that are looked at to find what was meant."""
-
 _CURE = "give an image, a folder of images, a video, a camera (0) or an address (rtsp://)"
 
 
@@ -100,10 +96,7 @@ def _require_stored(name: str) -> Path:
 
 def _missing(path: Path) -> InputError:
     """Return the error for a path that does not exist, with what may be meant."""
-    near = [images.DEMO_STREET]
-    with suppress(OSError):
-        near += [str(each) for each in islice(path.parent.iterdir(), _MOST_BESIDE)]
-    return InputError(f"{path} does not exist{did_you_mean(str(path), near) or f': {_CURE}'}")
+    return InputError(f"{path} does not exist{did_you_mean_file(path, [images.DEMO_STREET]) or f': {_CURE}'}")
 
 
 def find_pictures(source: str | os.PathLike[str]) -> Pictures | None:

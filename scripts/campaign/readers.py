@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from unittest.mock import patch
 
 import cv2
 import msgspec
@@ -35,7 +36,8 @@ from pem_edge.runtime.benchmark import schema
 from pem_edge.runtime.benchmark.options import Options
 from pem_edge.runtime.datasets import panoptic_maps
 from pem_edge.runtime.datasets.coco_panoptic import CocoPanoptic
-from pem_edge.runtime.errors import ArtifactError
+from pem_edge.runtime.errors import ArtifactError, InputError
+from pem_edge.runtime.images import remote
 from pem_edge.runtime.results import coco_format
 from pem_edge.runtime.sources.raw import RawFrames
 from pem_edge.runtime.versioned_json import to_json
@@ -193,8 +195,9 @@ _ADDRESSES = [b"rtsp://camera:554/stream", b"camera:0", b"http://127.0.0.1:1/a?b
 
 
 def _find(path: Path) -> object:
-    """Find the source that the content names, without opening an address."""
-    return type(sources.find(path.read_bytes().decode(errors="surrogateescape"), timeout=0.1))
+    """Find the source that the content names, without opening an address, nor asking what is there."""
+    with patch.object(remote, "media_type", side_effect=InputError("nobody is asked")):
+        return type(sources.find(path.read_bytes().decode(errors="surrogateescape"), timeout=0.1))
 
 
 def _state() -> dict[str, torch.Tensor]:

@@ -71,7 +71,7 @@ def test_normalization_and_license_outlast_a_run_and_its_continuation(run: Run, 
 
 def require_kept(out: Path) -> None:
     found = checkpoints.open_checkpoint(out / "pem-nano.safetensors")
-    assert found.description == Description(LABELS, "panoptic", None, MEAN, STD, "CC-BY-NC-4.0")
+    assert found.description == Description(LABELS, "panoptic", (64, 64), MEAN, STD, "CC-BY-NC-4.0")
     assert found.model.num_queries == 20
 
 

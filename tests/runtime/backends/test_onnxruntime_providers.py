@@ -40,7 +40,9 @@ def test_it_is_not_chosen_unless_named(tiny: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_without_it_the_backend_says_what_to_install(tiny: Path) -> None:
-    with pytest.raises(BackendError, match=re.escape(f"is not installed: {how_to_install('ort-gpu')}")):
+    with pytest.raises(
+        BackendError, match=re.escape(f"is not installed: pip uninstall -y onnxruntime && {how_to_install('ort-gpu')}")
+    ):
         backends.create(NAME, artifact.read(tiny))
 
 

@@ -201,7 +201,9 @@ def test_errors_are_lines_of_json_too(tiny: Path, capfd: Capture) -> None:
     first, second = (json.loads(line) for line in captured.out.splitlines())
     assert "bad.png has 0 bytes" in first["error"]
     assert second["image"] == "flag.png"
-    assert captured.err == f"pem-run: {first['error']}\n"
+    said, error = captured.err.splitlines()
+    assert said.startswith("pem-run: wrote flag_overlay.png, flag_panoptic.png and panoptic.json to runs/1, by ")
+    assert error == f"pem-run: {first['error']}"
 
 
 @pytest.mark.parametrize(
