@@ -73,6 +73,7 @@ def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("work", WORK.values(), ids=WORK.keys())
 def test_a_forked_process(work: str, backend: str) -> None:
+    pytest.importorskip(backend, reason=f"{backend} is not installed")
     done = run(FORKED + work, backend)
     assert done.returncode == 0, done.stderr
 

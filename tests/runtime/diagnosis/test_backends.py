@@ -16,6 +16,9 @@ from pem_edge.runtime.diagnosis.trials import backends, demo_run
 from pem_edge.runtime.diagnosis.trials.demo_run import Outcome
 from tests.runtime.diagnosis.conftest import Write
 
+pytest.importorskip("openvino", reason="OpenVINO is not installed, beside which fakes stand here")
+pytest.importorskip("cuda.bindings", reason="cuda-bindings is not installed")
+
 CRASHING = """
 import ctypes
 __version__ = "2099.1.0-build"

@@ -390,6 +390,7 @@ def test_a_segmenter_in_one_line(build: Callable[..., Path], spec: InputSpec, si
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_a_segmenter_that_is_closed_while_it_is_used(tiny: Path, flag: NDArray[np.uint8], backend: str) -> None:
+    pytest.importorskip(backend, reason=f"{backend} is not installed")
     for _ in range(5):
         segmenter = runtime.load(tiny, backend, threads=1)
         ends: list[str] = []
