@@ -56,7 +56,9 @@ class CalibrationSet:
             yield preprocess.prepare(image, self._spec)[0][np.newaxis]
 
 
-def gather(source: str | Path | Dataset, spec: InputSpec, count: int = COUNT) -> CalibrationSet:
+def gather(
+    source: str | Path | Dataset, spec: InputSpec, count: int = COUNT, name: str | None = None
+) -> CalibrationSet:
     """Pick calibration images. The choice is deterministic.
 
     With labels, the images are picked to cover the classes; without labels, they are spread evenly from dark to bright.
@@ -66,13 +68,14 @@ def gather(source: str | Path | Dataset, spec: InputSpec, count: int = COUNT) ->
         source: A folder of images, a dataset, or a string that `open_dataset` accepts.
         spec: The input that the images are fitted to.
         count: The number of images to pick; if there are fewer, all are taken.
+        name: The name of a dataset for messages; None for that of its class.
 
     Raises:
         InputError: If ``count`` is below 1, or if there are no images, one cannot be read, or all are identical.
     """
     if count < 1:
         raise InputError(f"{count} calibration images: ask for 1 or more, the default is {COUNT}")
-    found = _open(source)
+    found = _open(source, name)
     summaries = [
         _summarize(found, index, spec)
         for index in tqdm(_candidates(len(found), count), desc="inspecting", unit="image")
@@ -128,9 +131,9 @@ class _Folder:
         return self._frames[index].read(), None
 
 
-def _open(source: str | Path | Dataset) -> _Source:
+def _open(source: str | Path | Dataset, name: str | None) -> _Source:
     if not isinstance(source, (str, Path)):
-        return _Labeled(type(source).__name__, source)
+        return _Labeled(name or type(source).__name__, source)
     text = str(source)
     return _Labeled(text, open_dataset(text)) if has_labels(text) else _Folder(text)
 

@@ -59,10 +59,9 @@ def open_images(
     Raises:
         InputError: If the images cannot be read, or their labels are of other classes than the model's.
     """
-    labeled = None
-    if has_labels(settings.source):
-        labeled = Relabeled(open_dataset(settings.source), classes, kinds=task != "semantic")
-    picked = calibration.gather(settings.source, spec, settings.count)
+    dataset = open_dataset(settings.source) if has_labels(settings.source) else None
+    labeled = None if dataset is None else Relabeled(dataset, classes, kinds=task != "semantic")
+    picked = calibration.gather(settings.source if dataset is None else dataset, spec, settings.count, settings.source)
     for finding in picked.findings:
         say(finding)
     return CalibrationImages(settings, picked, labeled)

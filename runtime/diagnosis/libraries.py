@@ -100,7 +100,7 @@ QUESTIONS: Mapping[str, Callable[[], Facts]] = {
     "merge": _merge,
     "plugin": _plugin,
 }
-"""What is asked, by the name of the library, or of the part of this package, that is asked."""
+"""The questions, by the name of the library, or of the part of this package, that is asked."""
 
 
 def main() -> None:

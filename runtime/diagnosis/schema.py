@@ -9,10 +9,10 @@ import msgspec
 SCHEMA_VERSION = 1
 
 Status = Literal["ok", "info", "warning", "broken"]
-"""How a fact is to be taken: it is as it should be; it is neither good nor bad; it may hurt; it must be repaired."""
+"""The standing of a fact: it is as it should be; it is neither good nor bad; it may hurt; it must be repaired."""
 
 Device = Literal["cpu", "gpu"]
-"""What a model runs on."""
+"""The kind of processor that a model runs on."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -40,6 +40,11 @@ def is_web(text: str) -> bool:
     return text[:8].lower().startswith(tuple(f"{scheme}://" for scheme in _SCHEMES))
 
 
+def is_file(text: str) -> bool:
+    """Return whether a text is the address of a file, which starts with file://."""
+    return text[:7].lower() == "file://"
+
+
 def parse(address: str) -> WebAddress:
     """Take an address on the web apart.
 

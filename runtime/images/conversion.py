@@ -83,7 +83,7 @@ def name_of(image: object) -> str:
         known = {DEMO_STREET: "street.jpg"}
         if addresses.is_web(image):
             return addresses.shown(image)
-        return str(addresses.to_path(image)) if image.lower().startswith("file://") else known.get(image, image)
+        return str(addresses.to_path(image)) if addresses.is_file(image) else known.get(image, image)
     if isinstance(image, os.PathLike):
         return os.fsdecode(image)
     name = getattr(image, "name", "") if hasattr(image, "read") else ""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pem_edge.runtime import images
 from pem_edge.runtime.errors import InputError
-from pem_edge.runtime.images import Image
+from pem_edge.runtime.images import Image, addresses
 from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.sources import gstreamer
@@ -73,7 +73,7 @@ def find_several(names: Sequence[str], *, recursive: bool = False) -> Source:
     Raises:
         InputError: If one of them does not exist, or is live.
     """
-    kept = [name for name in names if _is_web(name) or not own_results.is_own(_require_stored(name))]
+    kept = [name for name in names if addresses.is_web(name) or not own_results.is_own(_require_stored(name))]
     if not kept:
         raise InputError(f"these {len(names)} files are all results of earlier runs: give images or videos")
     source = collect(kept, recursive=recursive, once=True)
@@ -83,7 +83,7 @@ def find_several(names: Sequence[str], *, recursive: bool = False) -> Source:
 
 def _require_stored(name: str) -> Path:
     """Return the path that a name among several stands for. Raises InputError if that is none, or does not exist."""
-    is_address = "://" in name and not name.lower().startswith("file://")
+    is_address = "://" in name and not addresses.is_file(name)
     path = Path(name) if is_address else images.locate(name)
     with reading(path, InputError, expected="an image or a video", cure=_CURE):
         if is_address or _camera(path, name) is not None:
@@ -116,15 +116,11 @@ def _live(text: str, timeout: float | None) -> Source | None:
     scheme, separator, _ = text.partition("://")
     if not separator or scheme.lower() == "file":
         return None
-    if _is_web(text) and _is_picture(text, timeout):
+    if addresses.is_web(text) and _is_picture(text, timeout):
         return Pictures([text])
     if scheme.lower() not in SCHEMES:
         raise InputError(f"{scheme}:// is not an address of a video: expected {', '.join(SCHEMES)}, or a file")
     return Address(text, timeout)
-
-
-def _is_web(text: str) -> bool:
-    return text.lower().startswith(("http://", "https://"))
 
 
 def _is_picture(address: str, timeout: float | None) -> bool:

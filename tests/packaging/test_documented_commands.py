@@ -183,7 +183,7 @@ def test_the_command_runs(page: str, command: str, places: Callable[[str], Place
     lacking = [what for what, words in MISSING.items() if is_missing(what) and words.search(command)]
     if lacking:
         assert done.returncode == 1, f"{command}: wrong usage, or it runs without {lacking[0]}: {done.stderr}"
-        pytest.skip(f"{lacking[0]} is missing")
+        pytest.skip(f"{lacking[0]}, which the command needs, is not here")
     assert done.returncode == 0, done.stderr
 
 

@@ -39,14 +39,14 @@ def test_there_are_examples() -> None:
 def test_python_examples_run(page: str, example: str, folder: Path) -> None:
     for name in OPTIONAL:
         if f"import {name}" in example or f"from {name}" in example or f"to_{name}" in example:
-            pytest.importorskip(name)
+            pytest.importorskip(name, reason=f"{name} is not installed")
     program = folder / f"{Path(page).stem}.py"  # a file, as processes that it starts import it
     program.write_text(example)
     runpy.run_path(str(program), run_name="__main__")
 
 
 def test_the_service_answers_pictures_with_json_and_others_with_an_error(folder: Path) -> None:
-    testclient = pytest.importorskip("fastapi.testclient")
+    testclient = pytest.importorskip("fastapi.testclient", reason="FastAPI is not installed")
     program = folder / "service.py"
     program.write_text(next(example for _, example in EXAMPLES if "FastAPI()" in example))
     client = testclient.TestClient(runpy.run_path(str(program))["app"])

@@ -25,7 +25,7 @@ Builder = Callable[..., Path]
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Let videos be read and written by PyAV, and then by OpenCV, as where PyAV is not installed."""
     if request.param == "pyav":
-        pytest.importorskip("av")
+        pytest.importorskip("av", reason="PyAV is not installed")
     else:
         monkeypatch.setitem(sys.modules, "av", None)
     return str(request.param)

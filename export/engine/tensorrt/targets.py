@@ -34,7 +34,7 @@ class Target:
 
     @property
     def cure(self) -> str:
-        """What to do where it is missing."""
+        """The advice where it is missing."""
         return self.advice.format(how_to_install(self.name))
 
 

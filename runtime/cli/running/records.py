@@ -1,4 +1,4 @@
-"""What ``pem-run`` says of a result: a line, or a record for JSON."""
+"""Describes a result of ``pem-run``: in a line, or as a record for JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``pem-run`` says besides its results: what ran, what it wrote and where, and what to do next."""
+"""Says what ran in ``pem-run``, what it wrote and where, and what to do next."""
 
 from __future__ import annotations
 

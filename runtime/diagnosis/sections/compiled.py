@@ -1,4 +1,4 @@
-"""What is compiled for this machine: the merge, TensorRT's plugin."""
+"""Looks at what is compiled for this machine: the merge, TensorRT's plugin."""
 
 from __future__ import annotations
 

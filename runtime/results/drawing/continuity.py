@@ -1,4 +1,4 @@
-"""What keeps the colors of instances from one frame of a video to the next."""
+"""Keeps the colors of instances from one frame of a video to the next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What these forms need of a result, and the masks of what it found."""
+"""The protocol of results that these forms need, and the masks of what a result found."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is stored in files: images and videos, one or many."""
+"""Sources in files: images and videos, one or many."""

@@ -1,4 +1,4 @@
-"""What is in folders, and what patterns such as ``photos/*.jpg`` match."""
+"""Lists what is in folders, and what patterns such as ``photos/*.jpg`` match."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _PNG_CHUNK = (len(_TEXT) - 4).to_bytes(4, "big") + _TEXT + zlib.crc32(_TEXT).to_
 
 _BOX = b"free" + b"made by pem-edge"
 VIDEO_MARK = (len(_BOX) + 4).to_bytes(4, "big") + _BOX
-"""What is at the end of the videos."""
+"""The bytes at the end of the videos."""
 
 
 def mark_png(png: bytes) -> bytes:

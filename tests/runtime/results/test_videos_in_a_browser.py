@@ -59,7 +59,7 @@ def played(path: Path, time: float) -> dict[str, Any]:
 
 @pytest.mark.parametrize("size", [(64, 96), (65, 97), (720, 1280)])
 def test_size_duration_and_colors(tmp_path: Path, size: tuple[int, int]) -> None:
-    pytest.importorskip("av")
+    pytest.importorskip("av", reason="PyAV is not installed")
     file = VideoFile(tmp_path / "clip.mp4", 10)
     for index in range(12):
         file.write(image(index, *size))
@@ -72,7 +72,7 @@ def test_size_duration_and_colors(tmp_path: Path, size: tuple[int, int]) -> None
 
 def test_frames_of_varying_rate_are_shown_when_they_are_due(tmp_path: Path) -> None:
     """They come at 30 a second for one second, and at 5 a second until 3 s."""
-    pytest.importorskip("av")
+    pytest.importorskip("av", reason="PyAV is not installed")
     file = VideoFile(tmp_path / "clip.mp4", 5)
     times = [index / 30 for index in range(30)] + [1 + index / 5 for index in range(10)]
     for index, time in enumerate(times):
@@ -87,7 +87,7 @@ def test_frames_of_varying_rate_are_shown_when_they_are_due(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["vfr.mkv", "vfr.mp4", "clip.mp4"])
 def test_an_overlay_lasts_as_long_as_its_source(tiny: Path, tmp_path: Path, name: str) -> None:
     """The frames of vfr come at 30 a second for one second, and at 5 a second until 3 s."""
-    pytest.importorskip("av")
+    pytest.importorskip("av", reason="PyAV is not installed")
     source = write_video(tmp_path / name, 20) if name == "clip.mp4" else VIDEOS / name
     expected, step = (2.0, 0.1) if name == "clip.mp4" else (3.0, 0.2)
     video = find(source)
