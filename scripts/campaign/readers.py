@@ -40,6 +40,7 @@ from pem_edge.runtime.errors import ArtifactError, InputError
 from pem_edge.runtime.images import remote
 from pem_edge.runtime.results import coco_format
 from pem_edge.runtime.sources.raw import RawFrames
+from pem_edge.runtime.sources.recordings import captures
 from pem_edge.runtime.versioned_json import to_json
 from reference.hostile import pickles, torch_files
 
@@ -195,8 +196,16 @@ _ADDRESSES = [b"rtsp://camera:554/stream", b"camera:0", b"http://127.0.0.1:1/a?b
 
 
 def _find(path: Path) -> object:
-    """Find the source that the content names, without opening an address, nor asking what is there."""
-    with patch.object(remote, "media_type", side_effect=InputError("nobody is asked")):
+    """Find the source that the content names, without opening it, nor asking what is there.
+
+    What opens it does so in a thread, which may still hold a lock of the C library when other workers are forked: they
+    would wait for it without end.
+    """
+    refuse = InputError("nobody is asked")
+    with (
+        patch.object(remote, "media_type", side_effect=refuse),
+        patch.object(captures, "open_capture", side_effect=refuse),
+    ):
         return type(sources.find(path.read_bytes().decode(errors="surrogateescape"), timeout=0.1))
 
 
