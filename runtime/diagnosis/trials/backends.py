@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from pem_edge.runtime import backends
+from pem_edge.runtime import backends, distributions
 from pem_edge.runtime.backends import BACKENDS, Row
-from pem_edge.runtime.diagnosis import distributions, libraries, onnxruntimes
+from pem_edge.runtime.diagnosis import libraries, onnxruntimes
 from pem_edge.runtime.diagnosis.asking import Answer
 from pem_edge.runtime.diagnosis.schema import BackendFinding
 from pem_edge.runtime.diagnosis.trials import demo_run
