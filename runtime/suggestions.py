@@ -8,6 +8,15 @@ from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 
+_SYNONYMS = (
+    {"trt", "tensorrt", "tensor-rt", "engine"},
+    {"trt-rtx", "tensorrt-rtx", "tensorrt_rtx", "rtx"},
+    {"onnxruntime", "ort", "onnx"},
+    {"fp32", "float32", "float", "single", "full"},
+    {"fp16", "float16", "half"},
+)
+"""Groups of names for one thing, of which difflib finds none by another."""
+
 _MOST_FILES = 1000
 """Number of files beside a missing one that are looked at."""
 
@@ -42,6 +51,7 @@ def no_such(given: str, names: Iterable[str]) -> str:
 
 
 def _most_like(given: str, names: Iterable[str]) -> str | None:
-    by_folded = {name.casefold(): name for name in names}
-    found = get_close_matches(given.casefold(), by_folded, n=1)
+    by_folded, folded = {name.casefold(): name for name in names}, given.casefold()
+    synonyms = [name for group in _SYNONYMS if folded in group for name in by_folded if name in group]
+    found = synonyms or get_close_matches(folded, by_folded, n=1)
     return by_folded[found[0]] if found else None
