@@ -87,7 +87,8 @@ def _segment(request: RunRequest, source: Source, segmenter: Segmenter, outputs:
         stack.callback(lambda: report.document.update(dropped=stream.dropped))
         if report.is_text and not isinstance(source, sources.Pictures):
             stack.enter_context(_print_rate(source, stream, report))
-        for result in tqdm(islice(stream, request.frames), total=_total(request, source), unit="image", disable=None):
+        results = islice(stream, request.frames)
+        for result in stack.enter_context(tqdm(results, total=_total(request, source), unit="image", disable=None)):
             with signals.held():  # a frame is in all of the files and in the report, or in none
                 paths = outputs.save(result)
                 report.keep(result, paths)
