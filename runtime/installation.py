@@ -77,7 +77,7 @@ def how_to_add_tensorrt() -> str:
     needed = {each.name for each in distributions.requirements("trt")}
     is_complete = needed and needed <= set(distributions.installed())
     rest = "" if is_complete else f", and {how_to_install('trt')}"
-    return f"JetPack has it, elsewhere pip install tensorrt (from NVIDIA's package index){rest}"
+    return f"JetPack has it, elsewhere pip install tensorrt, from NVIDIA's package index{rest}"
 
 
 def origin() -> str:

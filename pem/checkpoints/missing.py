@@ -34,7 +34,7 @@ def _weights_of(variant: str) -> str:
     """Return where there are weights of a variant."""
     rows = [row for row in public_weights.listed() if row.variant == variant]
     if fetched := [row.name for row in rows if row.on_hub]:
-        return f"give one of {first_few(fetched)}"
+        return f"give {first_few(fetched)}"
     if rows:
         return f"download one of {first_few([row.name for row in rows])} (addresses: pem-export --list --json)"
     return f"no weights of it are public; pem-train --variant {variant} trains it"

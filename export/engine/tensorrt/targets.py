@@ -35,7 +35,7 @@ class Target:
         """What to do where it is missing."""
         if self.name == "trt-rtx":
             return how_to_install(self.name)
-        return f"run this where the engine will run and TensorRT is ({how_to_add_tensorrt()})"
+        return f"run this where the engine will run, on a machine with TensorRT ({how_to_add_tensorrt()})"
 
 
 TARGETS: dict[str, Target] = {

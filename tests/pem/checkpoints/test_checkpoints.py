@@ -298,7 +298,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     [
         ("dmeo", "no checkpoint at dmeo: did you mean demo?"),
         ("eomt-m", "no checkpoint at eomt-m: did you mean eomt-"),
-        ("eomt-s", "eomt-s is a variant, expected a checkpoint of one: give one of tue-mps/coco_panoptic_eomt_small_"),
+        ("eomt-s", "eomt-s is a variant, expected a checkpoint of one: give tue-mps/coco_panoptic_eomt_small_"),
         ("mask2former-r50", "is a variant, expected a checkpoint of one: download one of model_final_94dc52.pkl, "),
         ("pem-r50", "no weights of it are public; pem-train --variant pem-r50 trains it"),
         ("coco_panoptic_eomt_smal_640_2x", "did you mean tue-mps/coco_panoptic_eomt_small_640_2x?"),
