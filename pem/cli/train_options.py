@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,7 +48,7 @@ class TrainRequest:
         revision: A branch, tag or commit of ``weights`` on the hub; None for the newest.
         part: The name of one of several sets of weights in ``weights``; None for the usual one.
         resume: Whether to continue the run in ``out``, whose own weights then count.
-        keeps_backbone_factor: Whether a run that is resumed keeps its ``settings.backbone_factor``.
+        given: Names of the settings that were asked for; of a run that is resumed, all others stay as they were.
         overwrite: Whether to delete a run in ``out`` first.
         half: Whether to write the final weights in half precision.
         device: "cpu", "cuda" or "cuda:N"; None for "cuda" if available.
@@ -67,7 +67,7 @@ class TrainRequest:
     revision: str | None = None
     part: str | None = None
     resume: bool = False
-    keeps_backbone_factor: bool = False
+    given: frozenset[str] = frozenset()
     overwrite: bool = False
     half: bool = False
     device: str | None = None
@@ -108,10 +108,18 @@ def read(options: argparse.Namespace) -> TrainRequest:
         part=options.part,
         out=options.out,
         resume=options.resume,
-        keeps_backbone_factor=options.backbone_factor is None,
+        given=_given(options),
         overwrite=options.overwrite,
         half=options.half,
         device=options.device,
+    )
+
+
+def _given(options: argparse.Namespace) -> frozenset[str]:
+    """Return the names of the settings that were asked for."""
+    names = (each.name for each in fields(TrainingSettings))
+    return frozenset(
+        name for name in names if not any(getattr(options, name, None) is absent for absent in (None, False))
     )
 
 
