@@ -145,7 +145,7 @@ def test_a_fifo_that_stalls_is_one_line(tiny: Path, tmp_path: Path) -> None:
     os.mkfifo(fifo)
     code, _, error = finished(tiny, fifo, *RAW, "--timeout", "0.5", "--save", "overlay")
     assert code == 1
-    cure = "see whether it still runs, or allow more seconds with --timeout"
+    cure = "see whether it still runs, or give a longer timeout"
     assert error == f"pem-run: {fifo} gave no image for 0.5 s: {cure}\n"
 
 
