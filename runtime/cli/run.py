@@ -44,6 +44,8 @@ def _run(request: RunRequest) -> JsonObject:
     backends.choose(request.backend, artifact)
     kinds = DEFAULT_KINDS[request.task or artifact.manifest.task] if request.kinds is None else request.kinds
     source = request.source.open()
+    if request.output is not None and not kinds:
+        _say(f"nothing is saved to {request.output}: with --live, say what to save with --save")
     with for_outputs(request.output) if kinds else nullcontext() as folder:
         outputs = Outputs(kinds, folder or Path(), source)
         if not request.overwrite:

@@ -203,6 +203,7 @@ def test_the_page_shows_a_run_and_nothing_is_saved_unasked(tiny: Path, tmp_path:
     ):
         assert process.stdout is not None
         assert process.stderr is not None
+        assert process.stderr.readline().endswith("/out: with --live, say what to save with --save\n")
         page = process.stderr.readline().removeprefix("pem-run: live at ").strip()
         process.stdout.readline()
         found = json.loads(urlopen(f"{page}/status.json", timeout=10).read())
