@@ -22,6 +22,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     streets = ToyStreets(3)
     for index, name in enumerate(("street.jpg", "crossing.jpg")):
         cv2.imwrite(name, streets[index].image[..., ::-1])
+    photos = Path("photos")
+    photos.mkdir()
+    shutil.copy("street.jpg", photos / "a.jpg")
+    (photos / "cut.jpg").write_bytes(Path("street.jpg").read_bytes()[:2000])
     writer = cv2.VideoWriter("drive.mp4", cv2.VideoWriter.fourcc(*"mp4v"), 25, streets[0].image.shape[1::-1])
     for _ in range(3):
         writer.write(np.ascontiguousarray(streets[2].image[..., ::-1]))

@@ -45,6 +45,14 @@ def test_python_examples_run(page: str, example: str, folder: Path) -> None:
     runpy.run_path(str(program), run_name="__main__")
 
 
+def test_a_stream_goes_on_after_a_broken_picture_as_shown(folder: Path) -> None:
+    program = folder / "stream.py"
+    program.write_text(next(example for _, example in EXAMPLES if "on_error" in example))
+    names = runpy.run_path(str(program))
+    assert Path(names["result"].name).name == "a.jpg"
+    assert ["cut.jpg" in str(error) for error in names["failed"]] == [True]
+
+
 def test_the_service_answers_pictures_with_json_and_others_with_an_error(folder: Path) -> None:
     testclient = pytest.importorskip("fastapi.testclient", reason="FastAPI is not installed")
     program = folder / "service.py"
