@@ -42,6 +42,6 @@ def no_such(given: str, names: Iterable[str]) -> str:
 
 
 def _most_like(given: str, names: Iterable[str]) -> str | None:
-    by_folded = {name.casefold(): name for name in names}
+    by_folded = {name.casefold(): name for name in names if name != given}
     found = get_close_matches(given.casefold(), by_folded, n=1)
     return by_folded[found[0]] if found else None

@@ -165,7 +165,7 @@ def parser() -> Parser:
         help="layers of a transformer encoder: over stride 32, over 32 and 16, over all (PRO-SCALE: 3,3,3; "
         "Mask2Former: 0,0,6)",
     )
-    parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="default: a new folder, runs/N")
+    parser.add_argument("-o", "--out", type=shared_options.path, metavar="DIR", help="default: a new folder, runs/N")
     parser.add_argument("--resume", action="store_true", help="continue the run in DIR as if it had never stopped")
     parser.add_argument("--overwrite", action="store_true", help="delete the run in DIR first")
     parser.add_argument("--half", action="store_true", help="write the final weights in half precision")

@@ -19,7 +19,7 @@ from pem_edge.runtime.artifacts.manifest import (
 from pem_edge.runtime.artifacts.trust import require_trusted
 from pem_edge.runtime.errors import ArtifactError, ManifestError
 from pem_edge.runtime.outside.printable import brief
-from pem_edge.runtime.outside.reading import read_bytes, reading
+from pem_edge.runtime.outside.reading import absence, read_bytes, reading
 from pem_edge.runtime.suggestions import did_you_mean_file
 
 SUFFIXES = (".onnx", ".engine")
@@ -133,7 +133,7 @@ def _check_kind(model: Path) -> None:
         cure = (
             did_you_mean_file(model, [DEMO], SUFFIXES) or ": give the path of an exported model, such as out/pem.onnx"
         )
-        raise ArtifactError(f"{model} does not exist{cure}")
+        raise ArtifactError(f"{absence(model)}{cure}")
     if model.is_dir():
         raise ArtifactError(f"{model} is a folder: give the path of the model file in it")
     if suffix in _CHECKPOINTS:
