@@ -108,18 +108,12 @@ def read(options: argparse.Namespace) -> TrainRequest:
         part=options.part,
         out=options.out,
         resume=options.resume,
-        given=_given(options),
+        given=frozenset(
+            each.name for each in fields(TrainingSettings) if getattr(options, each.name, None) is not None
+        ),
         overwrite=options.overwrite,
         half=options.half,
         device=options.device,
-    )
-
-
-def _given(options: argparse.Namespace) -> frozenset[str]:
-    """Return the names of the settings that were asked for."""
-    names = (each.name for each in fields(TrainingSettings))
-    return frozenset(
-        name for name in names if not any(getattr(options, name, None) is absent for absent in (None, False))
     )
 
 
@@ -140,7 +134,7 @@ def _read_settings(options: argparse.Namespace) -> TrainingSettings:
         ema=_choose(options.ema, defaults.ema),
         seed=_choose(options.seed, defaults.seed),
         precision=_choose(options.precision, defaults.precision),
-        qat=options.qat,
+        qat=bool(options.qat),
         workers=options.workers,
         log_every=_choose(options.log_every, defaults.log_every),
         picture_every=_choose(options.picture_every, defaults.picture_every),
@@ -195,7 +189,12 @@ def _add_start(group: argparse._ArgumentGroup) -> None:
 
 def _add_recipe(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--qat", action="store_true", help="fine-tune --weights in simulated INT8: 2000 steps, learning rate 0.00007")
+    add(
+        "--qat",
+        action="store_true",
+        default=None,
+        help="fine-tune --weights in simulated INT8: 2000 steps, learning rate 0.00007",
+    )
     add("--steps", type=shared_options.whole(0), help="optimizer steps (90000)")
     add("--batch", type=shared_options.whole(0), help="images per step, over all GPUs (32)")
     add("--size", type=shared_options.size, metavar="HxW", help="size of the crops (512x1024)")
