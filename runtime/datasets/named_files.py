@@ -105,7 +105,9 @@ class NamedFiles:
 
     def _hint(self, parts: _Parts) -> str:
         others = [path for path in self._below.get(parts[-1], ()) if path != parts]
-        return f", only {brief('/'.join(others[0]))}: correct its folders" if others else ""
+        if others:
+            return f", only {brief('/'.join(others[0]))}: correct its folders"
+        return f": add the {self._kind}, or remove its entry"
 
     def _is_file(self, path: _Parts) -> bool:
         return self._folder.joinpath(*path).is_file()
