@@ -51,7 +51,7 @@ def no_such(given: str, names: Iterable[str]) -> str:
 
 
 def _most_like(given: str, names: Iterable[str]) -> str | None:
-    by_folded, folded = {name.casefold(): name for name in names}, given.casefold()
+    by_folded, folded = {name.casefold(): name for name in names if name != given}, given.casefold()
     synonyms = [name for group in _SYNONYMS if folded in group for name in by_folded if name in group]
     found = synonyms or get_close_matches(folded, by_folded, n=1)
     return by_folded[found[0]] if found else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,7 +48,7 @@ class TrainRequest:
         revision: A branch, tag or commit of ``weights`` on the hub; None for the newest.
         part: The name of one of several sets of weights in ``weights``; None for the usual one.
         resume: Whether to continue the run in ``out``, whose own weights then count.
-        keeps_backbone_factor: Whether a run that is resumed keeps its ``settings.backbone_factor``.
+        given: Names of the settings that were asked for; of a run that is resumed, all others stay as they were.
         overwrite: Whether to delete a run in ``out`` first.
         half: Whether to write the final weights in half precision.
         device: "cpu", "cuda" or "cuda:N"; None for "cuda" if available.
@@ -67,7 +67,7 @@ class TrainRequest:
     revision: str | None = None
     part: str | None = None
     resume: bool = False
-    keeps_backbone_factor: bool = False
+    given: frozenset[str] = frozenset()
     overwrite: bool = False
     half: bool = False
     device: str | None = None
@@ -108,7 +108,9 @@ def read(options: argparse.Namespace) -> TrainRequest:
         part=options.part,
         out=options.out,
         resume=options.resume,
-        keeps_backbone_factor=options.backbone_factor is None,
+        given=frozenset(
+            each.name for each in fields(TrainingSettings) if getattr(options, each.name, None) is not None
+        ),
         overwrite=options.overwrite,
         half=options.half,
         device=options.device,
@@ -132,7 +134,7 @@ def _read_settings(options: argparse.Namespace) -> TrainingSettings:
         ema=_choose(options.ema, defaults.ema),
         seed=_choose(options.seed, defaults.seed),
         precision=_choose(options.precision, defaults.precision),
-        qat=options.qat,
+        qat=bool(options.qat),
         workers=options.workers,
         log_every=_choose(options.log_every, defaults.log_every),
         picture_every=_choose(options.picture_every, defaults.picture_every),
@@ -157,7 +159,7 @@ def parser() -> Parser:
         help="layers of a transformer encoder: over stride 32, over 32 and 16, over all (PRO-SCALE: 3,3,3; "
         "Mask2Former: 0,0,6)",
     )
-    parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="default: a new folder, runs/N")
+    parser.add_argument("-o", "--out", type=shared_options.path, metavar="DIR", help="default: a new folder, runs/N")
     parser.add_argument("--resume", action="store_true", help="continue the run in DIR as if it had never stopped")
     parser.add_argument("--overwrite", action="store_true", help="delete the run in DIR first")
     parser.add_argument("--half", action="store_true", help="write the final weights in half precision")
@@ -187,7 +189,12 @@ def _add_start(group: argparse._ArgumentGroup) -> None:
 
 def _add_recipe(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--qat", action="store_true", help="fine-tune --weights in simulated INT8: 2000 steps, learning rate 0.00007")
+    add(
+        "--qat",
+        action="store_true",
+        default=None,
+        help="fine-tune --weights in simulated INT8: 2000 steps, learning rate 0.00007",
+    )
     add("--steps", type=shared_options.whole(0), help="optimizer steps (90000)")
     add("--batch", type=shared_options.whole(0), help="images per step, over all GPUs (32)")
     add("--size", type=shared_options.size, metavar="HxW", help="size of the crops (512x1024)")

@@ -20,7 +20,7 @@ from pem_edge.runtime.artifacts.manifest import (
 from pem_edge.runtime.artifacts.trust import require_trusted
 from pem_edge.runtime.errors import ArtifactError, ManifestError
 from pem_edge.runtime.outside.printable import brief
-from pem_edge.runtime.outside.reading import read_bytes, reading
+from pem_edge.runtime.outside.reading import absence, read_bytes, reading
 from pem_edge.runtime.suggestions import did_you_mean_file
 
 SUFFIXES = (".onnx", ".engine")
@@ -134,7 +134,7 @@ def _check_kind(model: Path) -> None:
     """Raise ArtifactError unless ``model`` is an existing file with the suffix of a model."""
     suffix = model.suffix.lower()
     if not model.exists():
-        raise ArtifactError(f"{model} does not exist{did_you_mean_file(model, [DEMO], SUFFIXES) or _cure_of(model)}")
+        raise ArtifactError(f"{absence(model)}{did_you_mean_file(model, [DEMO], SUFFIXES) or _cure_of(model)}")
     if model.is_dir():
         raise ArtifactError(f"{model} is a folder: give the path of the model file in it")
     if suffix in _CHECKPOINTS:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pem_edge.runtime import distributions
 from pem_edge.runtime.diagnosis import libraries
-from pem_edge.runtime.installation import ONNXRUNTIME_GPU, how_to_install
+from pem_edge.runtime.installation import ONNXRUNTIME_GPU, distributions, how_to_install
 
 
 def installed() -> dict[str, str]:

@@ -6,11 +6,10 @@ import shlex
 from collections.abc import Mapping
 from functools import partial
 
-from pem_edge.runtime import distributions
 from pem_edge.runtime.diagnosis import libraries, onnxruntimes
 from pem_edge.runtime.diagnosis.probing import Probe
 from pem_edge.runtime.diagnosis.schema import Finding, Findings
-from pem_edge.runtime.installation import how_to_add, how_to_install
+from pem_edge.runtime.installation import distributions, how_to_add, how_to_install
 from pem_edge.runtime.plurals import first_few
 
 _BASE = {"numpy": ("NumPy", "numpy"), "pillow": ("Pillow", "PIL"), "tqdm": ("tqdm", "tqdm")}

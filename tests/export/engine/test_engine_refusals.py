@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from pem_edge.export.engine.tensorrt.targets import TARGETS
-from pem_edge.runtime import distributions
-from pem_edge.runtime.distributions import Requirement
-from pem_edge.runtime.installation import how_to_install
+from pem_edge.runtime.installation import distributions, how_to_install
+from pem_edge.runtime.installation.distributions import Requirement
 from tests.export.conftest import Refusal
 from tests.helpers.gpu import has_gpu
 from tests.runtime.conftest import Builder, build

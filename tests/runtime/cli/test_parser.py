@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pem_edge.runtime.cli import shared_options
-from pem_edge.runtime.cli.parser import Parser
+from pem_edge.runtime.cli.parser import Parser, SomeOf
 from pem_edge.runtime.version import __version__
 
 COMMANDS = ("pem-bench", "pem-doctor", "pem-eval", "pem-export", "pem-run", "pem-train")
@@ -20,7 +20,8 @@ def parser() -> Parser:
     made = Parser("pem-try", "MODEL [options]", "Try it.", "pem-try demo\n")
     made.add_argument("model", metavar="MODEL")
     shared_options.add_backend(made)
-    made.add_argument("--save", type=shared_options.some_of(("overlay", "panoptic"), none=True))
+    made.add_argument("--save", type=SomeOf(("overlay", "panoptic"), none=True))
+    made.add_argument("-o", "--output", type=shared_options.path)
     return made
 
 
@@ -50,6 +51,14 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["demo", "--save", ""], "--save: there is no '': choose from overlay, panoptic"),
         ([], "the following arguments are required: MODEL"),
         (["demo", "more"], "unrecognized arguments: more"),
+        (
+            ["demo", "--save", "overlay", "panoptic", "more"],
+            "unrecognized arguments: panoptic more: separate the values of --save by commas",
+        ),
+        (["-dash.jpg"], "there is no option -dash.jpg: for a file of that name, give ./-dash.jpg"),
+        (["demo", "-1.jpg"], "there is no option -1.jpg: for a file of that name, give ./-1.jpg"),
+        (["demo", "-backend", "openvino"], "there is no option -backend: did you mean --backend?"),
+        (["demo", "-o", ""], "-o/--output: '' must be a path: name one, such as . for the current folder"),
         (["demo", "--\x1b[31mred"], "there is no option --\\x1b[31mred"),
     ],
 )
@@ -65,7 +74,18 @@ def test_what_follows_two_dashes_is_no_option() -> None:
 
 def test_some_of_several_names() -> None:
     assert parser().read(["demo", "--save", "panoptic,overlay,panoptic"]).save == ("panoptic", "overlay")
+    assert parser().read(["demo", "--save", " overlay , panoptic"]).save == ("overlay", "panoptic")
     assert parser().read(["demo", "--save", "none"]).save == ()
+
+
+@pytest.mark.parametrize("text", ["-1", "-.5", "- spaced.jpg", "-"])
+def test_what_only_looks_like_an_option_is_an_argument(text: str) -> None:
+    assert parser().read([text]).model == text
+
+
+@pytest.mark.parametrize("text", ["512x1024", "512X1024"])
+def test_a_size_is_height_and_width(text: str) -> None:
+    assert shared_options.size(text) == (512, 1024)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

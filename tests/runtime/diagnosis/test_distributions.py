@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pem_edge.runtime import distributions
 from pem_edge.runtime.diagnosis.sections import opencv, packages
-from pem_edge.runtime.distributions import Requirement
-from pem_edge.runtime.installation import how_to_add
+from pem_edge.runtime.installation import distributions, how_to_add
+from pem_edge.runtime.installation.distributions import Requirement
 from tests.runtime.diagnosis.conftest import Write
 
 METADATA = "Metadata-Version: 2.1\nName: {}\nVersion: {}\n"

@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from pem_edge.runtime import distributions
-from pem_edge.runtime.distributions import PACKAGE
+from pem_edge.runtime.installation import distributions
+from pem_edge.runtime.installation.distributions import PACKAGE
 
 ONNXRUNTIME_GPU = "onnxruntime-gpu"
 
@@ -101,7 +101,7 @@ def _is_current(folder: Path) -> bool:
 
 def _checkout() -> Path | None:
     """Return the checkout that this module is in; None if it is installed."""
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     return root if (root / "pyproject.toml").is_file() else None
 
 
