@@ -158,7 +158,10 @@ def _add_engine(group: argparse._ArgumentGroup) -> None:
         "--workspace", type=_bytes, metavar="SIZE", help="maximum memory for a layer, such as 2G or 512M (default: all)"
     )
     group.add_argument(
-        "--optimization-level", type=int, choices=range(6), help="0 builds fastest, 5 searches longest (default: 3)"
+        "--optimization-level",
+        type=shared_options.whole(0, 5),
+        choices=range(6),
+        help="0 builds fastest, 5 searches longest (default: 3)",
     )
     group.add_argument(
         "--timing-cache",
@@ -212,7 +215,7 @@ def _add_int8(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--max-pq-drop",
-        type=float,
+        type=shared_options.number,
         metavar="X",
         help="keep the most sensitive blocks out of INT8 until no more than X is lost: percentage points of PQ, of "
         "mean IoU for semantic maps, or of pixels that keep their class where there are no labels (default: "

@@ -199,23 +199,38 @@ def _add_recipe(group: argparse._ArgumentGroup) -> None:
     add("--batch", type=shared_options.whole(0), help="images per step, over all GPUs (32)")
     add("--size", type=shared_options.size, metavar="HxW", help="size of the crops (512x1024)")
     add("--scale", type=_range, metavar="A:B", help="range of factors by which images are enlarged (0.5:2)")
-    add("--learning-rate", type=float, metavar="X", help="maximum learning rate (0.0007)")
-    add("--backbone-factor", type=float, metavar="X", help="learning rate factor of the backbone (0.1; 1 from scratch)")
-    add("--weight-decay", type=float, metavar="X", help="weight decay, except of norms, biases and embeddings (0.05)")
+    add("--learning-rate", type=shared_options.number, metavar="X", help="maximum learning rate (0.0007)")
+    add(
+        "--backbone-factor",
+        type=shared_options.number,
+        metavar="X",
+        help="learning rate factor of the backbone (0.1; 1 from scratch)",
+    )
+    add(
+        "--weight-decay",
+        type=shared_options.number,
+        metavar="X",
+        help="weight decay, except of norms, biases and embeddings (0.05)",
+    )
     add(
         "--warmup",
         type=shared_options.whole(0),
         metavar="N",
         help="steps in which the learning rate rises to its maximum (10)",
     )
-    add("--clip", type=float, metavar="X", help="maximum norm of the gradient (0.01); from scratch try 0.1 or 1")
+    add(
+        "--clip",
+        type=shared_options.number,
+        metavar="X",
+        help="maximum norm of the gradient (0.01); from scratch try 0.1 or 1",
+    )
     add(
         "--points",
         type=shared_options.whole(0),
         metavar="N",
         help="points at which a mask is supervised (12544, fewer for small images)",
     )
-    add("--ema", type=float, metavar="X", help="decay of the moving average of the weights (0.9998)")
+    add("--ema", type=shared_options.number, metavar="X", help="decay of the moving average of the weights (0.9998)")
     add("--seed", type=shared_options.whole(0, MAX_SEED), help="seed of weights, order of images and augmentations (0)")
     add("--precision", choices=["auto", "fp32", "bf16"], help="auto: bf16 on a GPU, else fp32")
     add("--workers", type=shared_options.whole(0), metavar="N", help="processes that prepare images (number of cores)")
@@ -228,7 +243,9 @@ def _add_reporting(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--picture-every", type=shared_options.whole(0), metavar="N", help="steps between sample images (500)"
     )
-    group.add_argument("--checkpoint-minutes", type=float, metavar="N", help="minutes between checkpoints (10)")
+    group.add_argument(
+        "--checkpoint-minutes", type=shared_options.number, metavar="N", help="minutes between checkpoints (10)"
+    )
 
 
 def _encoder_layers(text: str) -> tuple[int, int, int]:

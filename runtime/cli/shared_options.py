@@ -42,6 +42,14 @@ def size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def number(text: str) -> float:
+    """Parse a number, for use as an argument's type."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number, such as 0.5") from None
+
+
 def fraction(text: str) -> float:
     """Parse a number from 0 to 1, for use as an argument's type."""
     try:

@@ -134,6 +134,12 @@ def test_numbers_beyond_all_use_are_wrong_usage(option: str, value: str, capsys:
     assert f"{option}: '{value}' must be a whole number from 0 to " in capsys.readouterr().err
 
 
+def test_words_are_not_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--dataset", "toy:4", "--learning-rate", "fast"])
+    assert "--learning-rate: 'fast' must be a number, such as 0.5" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("fields", "complaint"),
     [
