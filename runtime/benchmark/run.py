@@ -12,6 +12,7 @@ import msgspec
 
 from pem_edge.runtime import loading
 from pem_edge.runtime.benchmark import artifact_report, machine, pictures, rounds, statistics
+from pem_edge.runtime.benchmark.measures import scenarios
 from pem_edge.runtime.benchmark.options import NoiseLimits, Options
 from pem_edge.runtime.benchmark.rounds import Rounds, Subject
 from pem_edge.runtime.benchmark.schema import ArtifactReport, Comparison, Report
@@ -90,8 +91,10 @@ def _artifacts(
     if taken.interrupted:
         return tuple(found), True
     try:
+        measured = scenarios.measure(subjects, options, say)
+        found = [msgspec.structs.replace(each, scenarios=its) for each, its in zip(found, measured, strict=True)]
         for index, (subject, stages) in enumerate(pairs):
-            found[index] = artifact_report.report(subject, stages, options, dataset, say)
+            found[index] = artifact_report.report(found[index], subject, stages, options, dataset, say)
     except KeyboardInterrupt:
         return tuple(found), True
     return tuple(found), False
