@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["BACKENDS", "Row", "Settings", "available", "available_for", "create", "import_class", "version"]
+__all__ = ["BACKENDS", "Row", "Settings", "available", "available_for", "create", "import_class", "unknown", "version"]
 
 
 class Row(NamedTuple):
@@ -191,9 +191,14 @@ def how_to_add(row: Row) -> str:
     return command
 
 
+def unknown(name: str) -> str:
+    """Return a message about a name that is no backend's, which proposes those that are installed."""
+    return no_such(name, available() or BACKENDS)
+
+
 def _require_installed(name: str) -> None:
     if name not in BACKENDS:
-        raise BackendError(f"backend: {no_such(name, BACKENDS)}")
+        raise BackendError(f"backend: {unknown(name)}")
     if name not in available():
         raise BackendError(f"backend {name} is not installed: {how_to_add(BACKENDS[name])}")
 

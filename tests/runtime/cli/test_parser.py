@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pem_edge.runtime import backends
 from pem_edge.runtime.cli import shared_options
 from pem_edge.runtime.cli.parser import Parser
 from pem_edge.runtime.version import __version__
@@ -40,8 +41,9 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["demo", "--bakend=openvino"], "there is no option --bakend: did you mean --backend?"),
         (["demo", "--xyz"], "there is no option --xyz"),
         (["demo", "--back", "openvino"], "there is no option --back: did you mean --backend?"),
-        (["demo", "--backend", "openvno"], "--backend: there is no 'openvno': did you mean openvino?"),
-        (["demo", "--backend", "OpenVINO"], "--backend: there is no 'OpenVINO': did you mean openvino?"),
+        (["demo", "--backend", "onnxrutime"], "--backend: there is no 'onnxrutime': did you mean onnxruntime?"),
+        (["demo", "--backend", "OnnxRuntime"], "--backend: there is no 'OnnxRuntime': did you mean onnxruntime?"),
+        (["demo", "--backend", "x"], f"--backend: there is no 'x': choose from {', '.join(backends.available())}"),
         (["demo", "--save", "overlay,panoptik"], "--save: there is no 'panoptik': did you mean panoptic?"),
         (["demo", "--save", "x"], "--save: there is no 'x': choose from overlay, panoptic"),
         (["demo", "--save", ""], "--save: there is no '': choose from overlay, panoptic"),
