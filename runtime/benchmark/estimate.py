@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from pem_edge.runtime.benchmark.measures.decoded_sources import FEWEST
@@ -20,8 +21,8 @@ def sentence(images: Sequence[float], options: Options, scored: int) -> str:
         options: What is measured.
         scored: The number of labeled images.
     """
-    least = round(seconds(images, options, scored) / 60)
-    about = f"this takes about {plural(least, 'minute')}" if least else "this takes less than a minute"
+    minutes = seconds(images, options, scored) / 60
+    about = f"this takes about {plural(math.ceil(minutes), 'minute')}" if minutes > 1 else "this takes about a minute"
     open_ended = len(images) > 1 and options.most_rounds > options.rounds
     more = f", up to {options.most_seconds / 60:.0f} more while differences are not clear" if open_ended else ""
     return about + more

@@ -29,10 +29,10 @@ def test_it_is_the_sum_of_the_parts(images: list[float], options: Options, score
 
 
 def test_it_is_said_in_minutes() -> None:
-    assert estimate.sentence([0.1], OPTIONS, 0) == "this takes about 1 minute"
-    assert estimate.sentence([0.1], replace(OPTIONS, scenario_seconds=1), 0) == "this takes less than a minute"
+    assert estimate.sentence([0.1], OPTIONS, 0) == "this takes about 2 minutes"
+    assert estimate.sentence([0.1], replace(OPTIONS, scenario_seconds=1), 0) == "this takes about a minute"
     more = replace(OPTIONS, most_rounds=400)
-    assert estimate.sentence([0.1], more, 0) == "this takes about 1 minute", "one artifact has no differences"
+    assert estimate.sentence([0.1], more, 0) == "this takes about 2 minutes", "one artifact has no differences"
     assert estimate.sentence([0.1, 0.1], more, 0) == (
-        "this takes about 2 minutes, up to 5 more while differences are not clear"
+        "this takes about 3 minutes, up to 5 more while differences are not clear"
     )
