@@ -189,13 +189,20 @@ def of_copy(folder: str) -> str:
 
 def suggestion(name: str) -> str:
     """Return advice on a name that does not exist: the listed one on the hub that it resembles, or how to list them."""
+    if name.lower() in (row.name.lower() for row in listed() if row.on_hub):
+        return "it is in the list of public weights, but not there: HF_ENDPOINT says which hub is asked"
+    meant = resembled(name)
+    return "pem-export --list shows names" if meant is None else f"did you mean {meant}?"
+
+
+def resembled(name: str) -> str | None:
+    """Return the listed name on the hub that another name resembles, as if mistyped; None if there is none."""
     names = {
         known.lower(): row.name for row in listed() if row.on_hub for known in (row.name, row.name.partition("/")[2])
     }
-    if name.lower() in (row.lower() for row in names.values()):
-        return "it is in the list of public weights, but not there: HF_ENDPOINT says which hub is asked"
     close = get_close_matches(name.lower(), names, n=1, cutoff=0.85)
-    return f"did you mean {names[close[0]]}?" if close else "pem-export --list shows names"
+    meant = names[close[0]] if close else name
+    return None if meant.lower() == name.lower() else meant
 
 
 def verify(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 PemError
 ├── InputError          an image, folder, video or option that cannot be used
+│   └── ArgumentError   an argument of a function that cannot be used; it is a ValueError, too
 ├── ArtifactError       a model file that is missing, damaged or not exported by pem-edge
 │   └── ManifestError   a manifest that is missing, newer than this version, or does not match
 ├── BackendError        a backend that is not installed or cannot run the artifact
@@ -37,7 +38,17 @@ class PemError(Exception):
 
 
 class InputError(PemError):
-    """An image, folder, video or option that cannot be used."""
+    """An image, folder, video or option that cannot be used.
+
+    Attributes:
+        image: The name of the image of a stream that cannot be read, as `Result.name`; None for other errors.
+    """
+
+    image: str | None = None
+
+
+class ArgumentError(InputError, ValueError):
+    """An argument of a function that has the wrong type or is out of range."""
 
 
 class ArtifactError(PemError):

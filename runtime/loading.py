@@ -10,9 +10,9 @@ from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.manifest import Task, Thresholds, choose_task
 from pem_edge.runtime.backends import Settings
-from pem_edge.runtime.errors import ArtifactError, VerificationError
+from pem_edge.runtime.errors import ArgumentError, ArtifactError, VerificationError
 from pem_edge.runtime.inference.segmenter import Segmenter, choose_thresholds
-from pem_edge.runtime.outside.printable import brief
+from pem_edge.runtime.outside.printable import brief, described
 from pem_edge.runtime.verification.standing import require_standing
 
 
@@ -52,10 +52,13 @@ def load(
         ManifestError: If the manifest is missing, damaged, newer than this version, or belongs to another file.
         BackendError: If no backend can run the model.
         VerificationError: If the model was found to compute something else than its ONNX model where it is to run.
-        InputError: If a threshold is out of range, or there is no such task.
+        InputError: If a threshold or a number of threads is out of range, or there is no such task.
     """
     if not isinstance(path, (str, os.PathLike, Artifact)):
         raise ArtifactError(f"the model is {brief(path)}, expected a path such as out/pem.onnx: give a str or a Path")
+    if not isinstance(backend, (str, type(None))):
+        names = ", ".join(backends.BACKENDS)
+        raise ArgumentError(f"backend is {described(backend)}, expected a name: give one of {names}, or None")
     found = path if isinstance(path, Artifact) else artifact.read(path)
     trained, task = found.manifest.task, choose_task(task, found.manifest.task)
     defaults = found.manifest.thresholds if task == trained else Thresholds.usual(task)

@@ -43,7 +43,7 @@ def collect(model: onnx.ModelProto, tensors: Sequence[str], images: Images) -> d
     graph = Graph(model)
     found = {graph.key(tensor): TensorStatistics() for tensor in tensors}
     passes = list(_split_into_passes(graph, tensors))
-    with tqdm(total=len(passes) * len(images), desc="calibrating", unit="image") as progress:
+    with tqdm(total=len(passes) * len(images), desc="calibrating", unit="image", disable=None) as progress:
         for names in passes:
             keys = [graph.key(name) for name in names]
             for number, values in enumerate(run(model, names, images)):

@@ -43,10 +43,8 @@ def sensitivity(names: Sequence[str], quantize: Quantize, score: Score, referenc
         The drop below ``reference`` in percentage points, by block, the most sensitive block first. A negative drop is
         a gain. Whatever ``quantize`` and ``score`` raise is passed on.
     """
-    drops = {
-        name: reference - score(quantize([other for other in names if other != name]))
-        for name in tqdm(names, desc="sensitivity", unit="block")
-    }
+    with tqdm(names, desc="sensitivity", unit="block", disable=None) as each:
+        drops = {name: reference - score(quantize([other for other in names if other != name])) for name in each}
     return dict(sorted(drops.items(), key=lambda item: -item[1]))
 
 
@@ -68,9 +66,10 @@ def choose(ranking: Iterable[str], quantize: Quantize, score: Score, reference: 
     """
     kept: list[str] = []
     steps = [reference - score(quantize(kept))]
-    for name in tqdm(list(ranking), desc="choosing", unit="block"):
-        if steps[-1] <= max_drop:
-            break
-        kept.append(name)
-        steps.append(reference - score(quantize(kept)))
+    with tqdm(list(ranking), desc="choosing", unit="block", disable=None) as names:
+        for name in names:
+            if steps[-1] <= max_drop:
+                break
+            kept.append(name)
+            steps.append(reference - score(quantize(kept)))
     return Choice(tuple(kept), steps[-1], tuple(steps))

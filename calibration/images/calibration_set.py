@@ -20,6 +20,7 @@ from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.datasets.opening import has_labels, open_dataset
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.inference import preprocess
+from pem_edge.runtime.plurals import plural
 
 COUNT = 200
 """Default number of calibration images."""
@@ -62,7 +63,7 @@ def gather(
     """Pick calibration images. The choice is deterministic.
 
     With labels, the images are picked to cover the classes; without labels, they are spread evenly from dark to bright.
-    A progress bar goes to standard error.
+    Pictures of a folder that cannot be read are left out. A progress bar goes to standard error, if that is a terminal.
 
     Args:
         source: A folder of images, a dataset, or a string that `open_dataset` accepts.
@@ -71,20 +72,19 @@ def gather(
         name: The name of a dataset for messages; None for that of its class.
 
     Raises:
-        InputError: If ``count`` is below 1, or if there are no images, one cannot be read, or all are identical.
+        InputError: If ``count`` is below 1, or if there are no images, a labeled one or all cannot be read, or all are
+            identical.
     """
     if count < 1:
         raise InputError(f"{count} calibration images: ask for 1 or more, the default is {COUNT}")
     found = _open(source, name)
-    summaries = [
-        _summarize(found, index, spec)
-        for index in tqdm(_candidates(len(found), count), desc="inspecting", unit="image")
-    ]
+    summaries, unreadable = _inspect(found, spec, count)
     distinct = list({each.digest: each for each in reversed(summaries)}.values())[::-1]
     if len(distinct) == 1 < len(summaries):
         raise InputError(f"all {len(summaries)} images of {found.name} are identical: give different images")
     picked = pick(distinct, count)
-    return CalibrationSet(found, spec, picked, findings(summaries, picked, found.labels))
+    left_out = _tell_left_out(unreadable, len(summaries))
+    return CalibrationSet(found, spec, picked, [*left_out, *findings(summaries, picked, found.labels)])
 
 
 class _Source(Protocol):
@@ -141,6 +141,34 @@ def _open(source: str | Path | Dataset, name: str | None) -> _Source:
 def _candidates(total: int, count: int) -> Sequence[int]:
     wanted = min(total, _CANDIDATES * count)
     return [index * total // wanted for index in range(wanted)]
+
+
+def _inspect(source: _Source, spec: InputSpec, count: int) -> tuple[list[ImageSummary], list[InputError]]:
+    """Return the summaries of the candidates, and why others cannot be read. Raises InputError if none can be."""
+    with tqdm(_candidates(len(source), count), desc="inspecting", unit="image", disable=None) as indices:
+        found = [_summarize_if_readable(source, index, spec) for index in indices]
+    summaries = [each for each in found if isinstance(each, ImageSummary)]
+    unreadable = [each for each in found if isinstance(each, InputError)]
+    if not summaries:
+        raise unreadable[0]
+    return summaries, unreadable
+
+
+def _tell_left_out(unreadable: Sequence[InputError], readable: int) -> Iterator[str]:
+    if unreadable:
+        which = "it" if len(unreadable) == 1 else "the first"
+        total = plural(len(unreadable) + readable, "image")
+        yield f"left out {len(unreadable)} of {total}, as {which} cannot be read: {unreadable[0]}"
+
+
+def _summarize_if_readable(source: _Source, index: int, spec: InputSpec) -> ImageSummary | InputError:
+    """Return the summary of an image, or why it cannot be read; of one that has labels, that is raised."""
+    try:
+        return _summarize(source, index, spec)
+    except InputError as error:
+        if source.labels is not None:
+            raise
+        return error
 
 
 def _summarize(source: _Source, index: int, spec: InputSpec) -> ImageSummary:

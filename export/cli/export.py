@@ -83,10 +83,12 @@ def _verify(request: VerifyRequest) -> JsonObject:
 
 def _engine_from_onnx(request: EngineRequest) -> JsonObject:
     from pem_edge.export.engine.artifact import read_source, refuse_overwriting
+    from pem_edge.export.engine.build import require_source
     from pem_edge.export.engine.machine import prepare
 
-    machine = prepare(request.to, request.settings)
     source = read_source(request.source)
+    require_source(request.to, source)
+    machine = prepare(request.to, request.settings, source.manifest.deform_conv)
     engine = model_file(request.output, source.model.stem, ".engine", source.model.parent)
     with for_outputs(engine.parent), pairs.claim(engine):
         if not request.overwrite:
@@ -97,7 +99,7 @@ def _engine_from_onnx(request: EngineRequest) -> JsonObject:
 def _from_checkpoint(request: GraphRequest) -> JsonObject:
     from pem_edge.export.engine.machine import prepare
 
-    machine = None if request.to == "onnx" else prepare(request.to, request.settings)
+    machine = None if request.to == "onnx" else prepare(request.to, request.settings, request.deform_conv)
     if find_spec("torch") is None:
         raise ExportError(
             f"checkpoints need PyTorch, which is not installed: {how_to_install('export')}, or export to ONNX "

@@ -14,7 +14,7 @@ from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.manifest import MAX_BATCH, TASKS, Thresholds
 from pem_edge.runtime.artifacts.sections import Placement, RangeMethod
 from pem_edge.runtime.cli import shared_options
-from pem_edge.runtime.cli.parser import Parser
+from pem_edge.runtime.cli.parser import Parser, listed
 
 _DESCRIPTION = "Turn a trained model into an artifact, and verify that it computes the same."
 _EXAMPLES = """
@@ -43,14 +43,14 @@ def parser() -> Parser:
         "--list", action="store_true", help="list public weights, and the variants with what a run of each takes"
     )
     source.add_argument(
-        "--verify", type=Path, metavar="MODEL", help="compare what a model computes here with its .onnx"
+        "--verify", type=shared_options.path, metavar="MODEL", help="compare what a model computes here with its .onnx"
     )
     source.add_argument("--build-plugin", action="store_true", help="build the plugin for TensorRT, and nothing else")
     parser.add_argument("--to", choices=["onnx", "trt", "trt-rtx"], help="kind of artifact (default: onnx)")
     parser.add_argument(
         "-o",
         "--output",
-        type=Path,
+        type=shared_options.path,
         help="folder, or a file that ends in .onnx or .engine (default: a new folder runs/N, or that of the .onnx from "
         "which an engine is built)",
     )
@@ -63,7 +63,12 @@ def parser() -> Parser:
     _add_engine(parser.add_argument_group("engines"))
     shared_options.add_backend(parser.add_argument_group("verifying"))
     plugin = parser.add_argument_group("the plugin")
-    plugin.add_argument("--tensorrt-include", type=Path, metavar="DIR", help="folder of TensorRT's headers, NvInfer.h")
+    plugin.add_argument(
+        "--tensorrt-include",
+        type=shared_options.path,
+        metavar="DIR",
+        help="folder of TensorRT's headers, NvInfer.h",
+    )
     plugin.add_argument(
         "--cuda-arch", metavar="LIST", help="GPUs to compile for, such as 87 or 86;89 (default: this machine's)"
     )
@@ -153,7 +158,10 @@ def _add_engine(group: argparse._ArgumentGroup) -> None:
         "--workspace", type=_bytes, metavar="SIZE", help="maximum memory for a layer, such as 2G or 512M (default: all)"
     )
     group.add_argument(
-        "--optimization-level", type=int, choices=range(6), help="0 builds fastest, 5 searches longest (default: 3)"
+        "--optimization-level",
+        type=shared_options.whole(0, 5),
+        choices=range(6),
+        help="0 builds fastest, 5 searches longest (default: 3)",
     )
     group.add_argument(
         "--timing-cache",
@@ -169,7 +177,7 @@ def _add_engine(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--hardware-compatible", choices=list(HARDWARE_LEVELS), help="for other GPUs, too")
     group.add_argument(
         "--compute-capability",
-        type=lambda text: tuple(text.split(",")),
+        type=listed,
         metavar="LIST",
         help="TensorRT-RTX: GPUs to build for, such as 8.6,8.9 (default: all from Ampere on)",
     )
@@ -201,13 +209,13 @@ def _add_int8(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--calib-cache",
-        type=Path,
+        type=shared_options.path,
         metavar="FILE",
         help="where to keep statistics (default: in the user's cache folder)",
     )
     group.add_argument(
         "--max-pq-drop",
-        type=float,
+        type=shared_options.number,
         metavar="X",
         help="keep the most sensitive blocks out of INT8 until no more than X is lost: percentage points of PQ, of "
         "mean IoU for semantic maps, or of pixels that keep their class where there are no labels (default: "

@@ -29,7 +29,7 @@ def lines() -> str:
             "public weights that --weights fetches by name, with published figures and variants:",
             *_of_hub(on_hub),
             "",
-            "public weights to download, each file in docs/checkpoints.md and in --list --json:",
+            "public weights to download, each file in --list --json:",
             *_of_zoos(files),
             "",
             "* not for commercial use",

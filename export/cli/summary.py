@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from pem_edge.export.cli.next_step import after_export
 from pem_edge.export.int8 import gain
 from pem_edge.pem import public_weights
-from pem_edge.runtime import images
 from pem_edge.runtime.artifacts.manifest import Manifest, manifest_path
 from pem_edge.runtime.artifacts.provenance import Verification
 from pem_edge.runtime.datasets.toy_streets.classes import are_of_toys
@@ -50,7 +49,7 @@ def report_engine(written: EngineArtifact) -> JsonObject:
 def of_model(output: Path, manifest: Manifest) -> str:
     """Return lines about an ONNX artifact: its files, what is proved of it, the weights' license, and what is next."""
     return "\n".join(
-        [_files(output), *_parity(manifest), *_quality(manifest), *_license(manifest), _next(output, manifest)]
+        [_files(output), *_parity(manifest), *_quality(manifest), *_license(manifest), after_export(output, manifest)]
     )
 
 
@@ -90,7 +89,7 @@ def _verified(written: EngineArtifact) -> Iterator[str]:
             yield f"the engine is {found}; next: pem-export --verify {written.model} on the machine where it will run"
         else:
             yield f"the engine is verified on {found.gpu}, {_figures(found)}"
-            yield _next(written.model, written.manifest)
+            yield after_export(written.model, written.manifest)
 
 
 def _figures(found: Verification) -> str:
@@ -128,8 +127,3 @@ def _license(manifest: Manifest) -> Iterator[str]:
     elif known is not None:
         use = "free for commercial use" if known.commercial else "not for commercial use"
         yield f"the weights are under {known.name}, {use}: {known.url}"
-
-
-def _next(model: Path, manifest: Manifest) -> str:
-    picture = images.DEMO_STREET if are_of_toys(manifest.classes) else "photo.jpg"
-    return f"next: pem-run {shlex.quote(str(model))} {picture}"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pem_edge.export.engine import config, layers, network
 from pem_edge.export.engine.failures import failure
 from pem_edge.export.engine.layers import Report
-from pem_edge.export.engine.machine import Machine
+from pem_edge.export.engine.machine import RTX_FORMS, Machine
 from pem_edge.export.engine.network import Parsed
 from pem_edge.export.engine.progress import Progress
 from pem_edge.export.engine.settings import Settings
@@ -38,7 +38,7 @@ def build(machine: Machine, artifact: Artifact, settings: Settings, say: Say) ->
     Raises:
         ExportError: If the engine cannot be built, or has not the precision that the artifact claims.
     """
-    _require_source(machine, artifact)
+    require_source(machine.target.name, artifact)
     started = time.perf_counter()
     plugin = _register_plugins(machine, artifact)
     say(f"{machine.title} reads {artifact.model}")
@@ -54,14 +54,15 @@ def build(machine: Machine, artifact: Artifact, settings: Settings, say: Say) ->
     return Built(data, report, plugin, time.perf_counter() - started)
 
 
-def _require_source(machine: Machine, artifact: Artifact) -> None:
-    manifest, target = artifact.manifest, machine.target.name
+def require_source(target: str, artifact: Artifact) -> None:
+    """Raise ExportError if no engine for ``target`` can be built of an ONNX ``artifact``, wherever that is tried."""
+    manifest = artifact.manifest
     if manifest.quantization is not None and manifest.quantization.placement != "tensorrt":
         raise ExportError(
             f"{artifact.model} is quantized for CPUs, which TensorRT refuses: export the checkpoint with --placement "
             "tensorrt"
         )
-    if target == "trt-rtx" and manifest.deform_conv not in ("standard", "gather"):
+    if target == "trt-rtx" and manifest.deform_conv not in RTX_FORMS:
         raise ExportError(
             f"{artifact.model} has its deformable convolutions in the form {manifest.deform_conv!r}, and TensorRT-RTX "
             "has no plugins: export the checkpoint with --deform-conv gather"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass
 
-from pem_edge.export.engine.settings import Settings, compute_capabilities, require
+from pem_edge.export.engine.settings import Settings, compute_capabilities, require, require_of_target
 from pem_edge.export.engine.tensorrt import targets
 from pem_edge.export.engine.tensorrt.interface import TensorRt
 from pem_edge.export.engine.tensorrt.targets import TARGETS, Target
 from pem_edge.runtime.backends.cuda.driver import Gpu, call
 from pem_edge.runtime.errors import BackendError, ExportError
+
+RTX_FORMS = ("auto", "standard", "gather")
+"""The forms of deformable operations that TensorRT-RTX, which has no plugins, takes."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +46,15 @@ class Machine:
         return "none" if self.gpu is None else _dotted(call("cudaDriverGetVersion"))
 
 
-def prepare(name: str, settings: Settings) -> Machine:
-    """Return this machine as one that builds for the target called ``name``.
+def prepare(name: str, settings: Settings, deform_conv: str) -> Machine:
+    """Return this machine as one that builds, for the target called ``name``, an engine of a graph of that form.
 
     Raises ExportError if that TensorRT is not installed, has no such settings, or needs a GPU and there is none.
     """
     target = TARGETS[name]
-    trt = targets.load(target)
+    require_of_target(settings, target)
+    instead = "" if target.name == "trt-rtx" else _rtx_instead(settings, deform_conv)
+    trt = targets.load(target, instead)
     require(settings, target, trt)
     try:
         gpu = Gpu()
@@ -57,10 +63,20 @@ def prepare(name: str, settings: Settings) -> Machine:
             found = str(error).partition(":")[0]
             raise ExportError(
                 f"TensorRT builds on the GPU that the engine is for, but {found}: export with --to onnx, and build "
-                "from that artifact on the machine with the GPU; or choose --to trt-rtx"
+                f"from that artifact on the machine with the GPU{instead}"
             ) from error
         gpu = None
     return Machine(target, trt, gpu)
+
+
+def _rtx_instead(settings: Settings, deform_conv: str) -> str:
+    """Return the advice to build for TensorRT-RTX, "" where it could not: it has no plugins, and is for x86-64."""
+    try:
+        require_of_target(settings, TARGETS["trt-rtx"])
+    except ExportError:
+        return ""
+    fits = deform_conv in RTX_FORMS and platform.machine() in ("x86_64", "AMD64")
+    return "; for a desktop GPU, choose --to trt-rtx" if fits else ""
 
 
 def _dotted(number: int) -> str:

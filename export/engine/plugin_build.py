@@ -18,6 +18,8 @@ from pem_edge.runtime.progress import Say
 HEADERS = "TENSORRT_INCLUDE_DIR"
 """Environment variable: the folder of NvInfer.h, or several with ':' between them, of which the first is taken."""
 
+_OPTION = "--tensorrt-include"
+
 
 def build(tensorrt_include: Path | None, architectures: str | None, say: Say) -> Path:
     """Build the plugin and put it where ``pem_edge.runtime.backends.tensorrt.plugins.find`` looks; returns its path.
@@ -60,7 +62,7 @@ def find_headers(given: Path | None) -> Path:
             return folder
     came = f"no NvInfer.h in {given}" if given else "no TensorRT headers found"
     raise ExportError(
-        f"{came}: point to the folder of NvInfer.h with {HEADERS} "
+        f"{came}: name the folder of NvInfer.h with {_OPTION} "
         "(package libnvinfer-headers-dev, or include/ of github.com/NVIDIA/TensorRT at your version's tag)"
     )
 
@@ -71,7 +73,7 @@ def headers_version(headers: Path) -> str:
         text = (headers / "NvInferVersion.h").read_text(errors="replace")
     except OSError as error:
         raise ExportError(
-            f"cannot read {error.filename}: {error.strerror}; point {HEADERS} to whole headers"
+            f"cannot read {error.filename}: {error.strerror}; name a folder of whole headers with {_OPTION}"
         ) from error
     # Since 10.9 NV_TENSORRT_MAJOR is defined through TRT_MAJOR_ENTERPRISE.
     found = [
@@ -79,7 +81,9 @@ def headers_version(headers: Path) -> str:
         for part in ("MAJOR", "MINOR")
     ]
     if found[0] is None or found[1] is None:
-        raise ExportError(f"{headers / 'NvInferVersion.h'} holds no version: point {HEADERS} to TensorRT 10.3 or later")
+        raise ExportError(
+            f"{headers / 'NvInferVersion.h'} holds no version: name headers of TensorRT 10.3 or later with {_OPTION}"
+        )
     return f"{found[0][1]}.{found[1][1]}"
 
 

@@ -44,16 +44,21 @@ class Settings:
         return [field.name for field in fields(self) if getattr(self, field.name) != field.default]
 
 
-def require(settings: Settings, target: Target, trt: TensorRt) -> None:
-    """Raise ExportError if TensorRT, the module ``trt``, has no such thing as ``settings`` ask for."""
+def require_of_target(settings: Settings, target: Target) -> None:
+    """Raise ExportError if no release of ``target`` has what ``settings`` ask for."""
     if target.name == "trt-rtx":
         _require_of_rtx(settings)
-        compute_capabilities(settings, trt)
     elif settings.compute_capability:
         raise ExportError(
-            "--compute-capability is of TensorRT-RTX, TensorRT builds for the GPU that is there: build on the one it "
-            "is for, or add --hardware-compatible"
+            "--compute-capability is of TensorRT-RTX, TensorRT builds for the GPU that is there: leave it out, and "
+            "build on the GPU that the engine is for, or add --hardware-compatible"
         )
+
+
+def require(settings: Settings, target: Target, trt: TensorRt) -> None:
+    """Raise ExportError if this release of TensorRT, the module ``trt``, lacks what ``settings`` ask for."""
+    if target.name == "trt-rtx":
+        compute_capabilities(settings, trt)
     level = HARDWARE_LEVELS[settings.hardware_compatible]
     if not hasattr(trt.HardwareCompatibilityLevel, level):
         raise ExportError(
@@ -75,7 +80,7 @@ def compute_capabilities(settings: Settings, trt: TensorRt) -> tuple[str, ...]:
         if wanted not in known:
             raise ExportError(
                 f"--compute-capability {wanted} is unknown to TensorRT-RTX {trt.__version__}: choose of "
-                f"{', '.join(known)}, or build for that GPU with --to trt"
+                f"{', '.join(known)}, or build on a machine with that GPU, with --to trt in its place"
             )
     return settings.compute_capability or tuple(name for name, number in known.items() if number >= _AMPERE)
 

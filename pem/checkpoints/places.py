@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pem_edge.pem import public_weights
-from pem_edge.pem.checkpoints import hub
+from pem_edge.pem.checkpoints import hub, missing
 from pem_edge.pem.checkpoints.formats import SUFFIXES
 from pem_edge.pem.checkpoints.model_folder import CONFIG, INDEX, MERGE, WHOLE, is_whole, require_no_dangling, weights_in
 from pem_edge.runtime.errors import CheckpointError
@@ -104,10 +104,7 @@ def locate(
 
 def _file(path: Path) -> Place:
     if not path.is_file():
-        raise CheckpointError(
-            f"no checkpoint at {path}: give the path of a file ({', '.join(SUFFIXES)}), of a folder that transformers "
-            f"wrote, or the name of a model on the Hugging Face hub; {public_weights.suggestion(str(path))}"
-        )
+        raise CheckpointError(missing.explain(path, [DEMO]))
     if path.name in _BESIDE or _PART.fullmatch(path.name):
         raise CheckpointError(f"{path} is one of several files of a model, expected its folder: give {path.parent}")
     is_transformers = is_whole(path.name) and (path.parent / CONFIG).is_file()

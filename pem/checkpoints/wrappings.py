@@ -101,7 +101,9 @@ def _named(part: str, found: list[Part], source: str) -> Part:
         if each.name == part:
             return each
     counts = [f"{each.name} ({plural(len(each.tensors), 'tensor')})" for each in found]
-    raise CheckpointError(f"{source} has no part {part!r}, expected one of {first_few(counts, 10)}")
+    raise CheckpointError(
+        f"{source} has no part {part!r}, expected one of {first_few(counts, 10)}: name one, or leave that to be chosen"
+    )
 
 
 def _tell_choice(chosen: Part, others: list[Part], say: Say) -> None:

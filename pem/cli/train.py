@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,11 +102,7 @@ def _earlier_run(request: TrainRequest, path: Path) -> _Start:
         snapshots.check_same("variant", model.variant, request.variant)
     if request.encoder_layers is not None:
         snapshots.check_same("encoder layers", str(start.encoder_layers(model)), str(request.encoder_layers))
-    settings = request.settings
-    if request.keeps_backbone_factor:
-        with snapshots.restoring(path):
-            settings = replace(settings, backbone_factor=snapshot["settings"]["backbone_factor"])
-    return _Start(model, settings)
+    return _Start(model, snapshots.continued(snapshot, path, request.settings, request.given))
 
 
 def _new_run(request: TrainRequest, labels: Sequence[Label], say: Say) -> _Start:

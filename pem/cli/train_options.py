@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,7 +48,7 @@ class TrainRequest:
         revision: A branch, tag or commit of ``weights`` on the hub; None for the newest.
         part: The name of one of several sets of weights in ``weights``; None for the usual one.
         resume: Whether to continue the run in ``out``, whose own weights then count.
-        keeps_backbone_factor: Whether a run that is resumed keeps its ``settings.backbone_factor``.
+        given: Names of the settings that were asked for; of a run that is resumed, all others stay as they were.
         overwrite: Whether to delete a run in ``out`` first.
         half: Whether to write the final weights in half precision.
         device: "cpu", "cuda" or "cuda:N"; None for "cuda" if available.
@@ -67,7 +67,7 @@ class TrainRequest:
     revision: str | None = None
     part: str | None = None
     resume: bool = False
-    keeps_backbone_factor: bool = False
+    given: frozenset[str] = frozenset()
     overwrite: bool = False
     half: bool = False
     device: str | None = None
@@ -108,7 +108,9 @@ def read(options: argparse.Namespace) -> TrainRequest:
         part=options.part,
         out=options.out,
         resume=options.resume,
-        keeps_backbone_factor=options.backbone_factor is None,
+        given=frozenset(
+            each.name for each in fields(TrainingSettings) if getattr(options, each.name, None) is not None
+        ),
         overwrite=options.overwrite,
         half=options.half,
         device=options.device,
@@ -132,7 +134,7 @@ def _read_settings(options: argparse.Namespace) -> TrainingSettings:
         ema=_choose(options.ema, defaults.ema),
         seed=_choose(options.seed, defaults.seed),
         precision=_choose(options.precision, defaults.precision),
-        qat=options.qat,
+        qat=bool(options.qat),
         workers=options.workers,
         log_every=_choose(options.log_every, defaults.log_every),
         picture_every=_choose(options.picture_every, defaults.picture_every),
@@ -157,7 +159,7 @@ def parser() -> Parser:
         help="layers of a transformer encoder: over stride 32, over 32 and 16, over all (PRO-SCALE: 3,3,3; "
         "Mask2Former: 0,0,6)",
     )
-    parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="default: a new folder, runs/N")
+    parser.add_argument("-o", "--out", type=shared_options.path, metavar="DIR", help="default: a new folder, runs/N")
     parser.add_argument("--resume", action="store_true", help="continue the run in DIR as if it had never stopped")
     parser.add_argument("--overwrite", action="store_true", help="delete the run in DIR first")
     parser.add_argument("--half", action="store_true", help="write the final weights in half precision")
@@ -187,28 +189,48 @@ def _add_start(group: argparse._ArgumentGroup) -> None:
 
 def _add_recipe(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--qat", action="store_true", help="fine-tune --weights in simulated INT8: 2000 steps, learning rate 0.00007")
+    add(
+        "--qat",
+        action="store_true",
+        default=None,
+        help="fine-tune --weights in simulated INT8: 2000 steps, learning rate 0.00007",
+    )
     add("--steps", type=shared_options.whole(0), help="optimizer steps (90000)")
     add("--batch", type=shared_options.whole(0), help="images per step, over all GPUs (32)")
     add("--size", type=shared_options.size, metavar="HxW", help="size of the crops (512x1024)")
     add("--scale", type=_range, metavar="A:B", help="range of factors by which images are enlarged (0.5:2)")
-    add("--learning-rate", type=float, metavar="X", help="maximum learning rate (0.0007)")
-    add("--backbone-factor", type=float, metavar="X", help="learning rate factor of the backbone (0.1; 1 from scratch)")
-    add("--weight-decay", type=float, metavar="X", help="weight decay, except of norms, biases and embeddings (0.05)")
+    add("--learning-rate", type=shared_options.number, metavar="X", help="maximum learning rate (0.0007)")
+    add(
+        "--backbone-factor",
+        type=shared_options.number,
+        metavar="X",
+        help="learning rate factor of the backbone (0.1; 1 from scratch)",
+    )
+    add(
+        "--weight-decay",
+        type=shared_options.number,
+        metavar="X",
+        help="weight decay, except of norms, biases and embeddings (0.05)",
+    )
     add(
         "--warmup",
         type=shared_options.whole(0),
         metavar="N",
         help="steps in which the learning rate rises to its maximum (10)",
     )
-    add("--clip", type=float, metavar="X", help="maximum norm of the gradient (0.01); from scratch try 0.1 or 1")
+    add(
+        "--clip",
+        type=shared_options.number,
+        metavar="X",
+        help="maximum norm of the gradient (0.01); from scratch try 0.1 or 1",
+    )
     add(
         "--points",
         type=shared_options.whole(0),
         metavar="N",
         help="points at which a mask is supervised (12544, fewer for small images)",
     )
-    add("--ema", type=float, metavar="X", help="decay of the moving average of the weights (0.9998)")
+    add("--ema", type=shared_options.number, metavar="X", help="decay of the moving average of the weights (0.9998)")
     add("--seed", type=shared_options.whole(0, MAX_SEED), help="seed of weights, order of images and augmentations (0)")
     add("--precision", choices=["auto", "fp32", "bf16"], help="auto: bf16 on a GPU, else fp32")
     add("--workers", type=shared_options.whole(0), metavar="N", help="processes that prepare images (number of cores)")
@@ -221,7 +243,9 @@ def _add_reporting(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--picture-every", type=shared_options.whole(0), metavar="N", help="steps between sample images (500)"
     )
-    group.add_argument("--checkpoint-minutes", type=float, metavar="N", help="minutes between checkpoints (10)")
+    group.add_argument(
+        "--checkpoint-minutes", type=shared_options.number, metavar="N", help="minutes between checkpoints (10)"
+    )
 
 
 def _encoder_layers(text: str) -> tuple[int, int, int]:

@@ -19,6 +19,9 @@ from pem_edge.runtime.files import write_atomically
 COLUMNS = ("step", "loss", *LOSSES, "gradient_norm", "learning_rate", "images_per_second")
 """Header of metrics.csv."""
 
+_LONGEST_SILENCE = 60.0
+"""Seconds after which something is said, even if no report is due: steps may be slow."""
+
 
 class Progress:
     """Collects the losses of the steps, and every ``every`` steps reports their means.
@@ -38,6 +41,7 @@ class Progress:
         self.loss = 0.0
         self._started = self._interval_started = time.perf_counter()
         self._done = self._done_in_interval = 0
+        self._spoken = self._started
 
     def restore(self, step: int, state: Snapshot) -> None:
         """Continue after ``step`` with a ``state`` that `state` returned; delete the rows of later steps.
@@ -80,18 +84,29 @@ class Progress:
         if step % self.every == 0 or step == self.steps:
             self._report(step, learning_rate)
         elif self._done == 1:
-            say(f"the first step took {time.perf_counter() - self._started:.1f} s")
+            self._say(f"the first step took {time.perf_counter() - self._started:.1f} s")
+        elif time.perf_counter() - self._spoken > _LONGEST_SILENCE:
+            self._say(f"step {step}/{self.steps}: loss {self.loss:.3f}, {self._left(step)} left")
 
     def _report(self, step: int, learning_rate: float) -> None:
         *losses, norm = (self.sums / self.count).tolist()
         now = time.perf_counter()
         speed = self.batch * self._done_in_interval / (now - self._interval_started)
-        left = timedelta(seconds=round((now - self._started) / self._done * (self.steps - step)))
         parts = ", ".join(f"{name} {value:.3f}" for name, value in zip(LOSSES, losses, strict=True))
-        say(f"step {step}/{self.steps}: loss {sum(losses):.3f} ({parts}), {speed:.1f} images/s, {left} left")
+        figures = f"loss {sum(losses):.3f} ({parts}), {speed:.1f} images/s"
+        self._say(f"step {step}/{self.steps}: {figures}, {self._left(step)} left")
         self._write([step, *(f"{x:.6g}" for x in (sum(losses), *losses, norm, learning_rate)), f"{speed:.1f}"])
         self.sums.zero_()
         self.count, self._done_in_interval, self._interval_started = 0, 0, now
+
+    def _left(self, step: int) -> timedelta:
+        """Return how long the steps after ``step`` will take at the pace so far."""
+        passed = time.perf_counter() - self._started
+        return timedelta(seconds=round(passed / self._done * (self.steps - step)))
+
+    def _say(self, text: str) -> None:
+        say(text)
+        self._spoken = time.perf_counter()
 
     def _write(self, row: list[object]) -> None:
         try:

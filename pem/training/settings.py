@@ -101,7 +101,7 @@ class TrainingSettings:
         self._expect(
             "batch",
             2 <= self.batch <= MAX_BATCH,
-            f"2 or more, because BatchNorm needs several images, up to {MAX_BATCH}",
+            f"2 to {MAX_BATCH}, as BatchNorm needs several images",
         )
         self._expect(
             "size",
@@ -124,7 +124,10 @@ class TrainingSettings:
         self._expect("checkpoint_minutes", self.checkpoint_minutes >= 0, "0 or more")
 
     def _expect(self, name: str, holds: bool, expected: str) -> None:
-        _expect(name.replace("_", " "), getattr(self, name), holds, expected)
+        value = getattr(self, name)
+        if isinstance(value, tuple):
+            value = {"size": "x", "scale": ":"}[name].join(map(str, value))
+        _expect(name.replace("_", " "), value, holds, expected)
 
 
 QAT_SETTINGS = TrainingSettings(qat=True, steps=2000, learning_rate=7e-5, precision="fp32")

@@ -5,21 +5,26 @@ They need no state of random generators and no position in the dataset, because 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import msgspec
 import torch
 from torch import Tensor
 
 from pem_edge.pem.checkpoints.formats.torch_files import read_torch_file
-from pem_edge.pem.training.settings import SNAPSHOT
+from pem_edge.pem.training.settings import SNAPSHOT, TrainingSettings
 from pem_edge.runtime.errors import CheckpointError, OutputError, TrainingError
-from pem_edge.runtime.files import write_atomically
+from pem_edge.runtime.files import require_space, write_atomically
 from pem_edge.runtime.outside.reading import reading
 
 FILE_NAME = SNAPSHOT
+
+_LITTLE = 1 << 20
+"""Bytes; a disk with fewer is taken to be full."""
 
 _CURE = "start again with --overwrite"
 _KINDS: dict[str, type] = {
@@ -47,8 +52,12 @@ def save(snapshot: Snapshot, path: Path) -> None:
     """Write ``snapshot`` to ``path``, replacing an earlier one once it is complete. Raises OutputError."""
     try:
         with write_atomically(path, durable=True) as temporary:
-            torch.save(snapshot, temporary)
-    except RuntimeError as error:  # raised by torch if the disk is full
+            try:
+                torch.save(snapshot, temporary)
+            except RuntimeError:  # torch does not say that a disk is full
+                require_space(path.parent, _LITTLE)
+                raise
+    except RuntimeError as error:
         kept = "; the previous checkpoint was kept" if path.exists() else ""
         raise OutputError(f"cannot write {path}: {str(error).splitlines()[0][:120]}{kept}") from error
 
@@ -64,6 +73,25 @@ def load(path: Path) -> Snapshot:
         if key in snapshot and not isinstance(snapshot[key], kind):
             raise CheckpointError(f"{path} is damaged ({key} is a {type(snapshot[key]).__name__}): {_CURE}")
     return snapshot
+
+
+def continued(snapshot: Snapshot, path: Path, settings: TrainingSettings, given: Set[str]) -> TrainingSettings:
+    """Return the settings with which the run whose snapshot is at ``path`` goes on: its own.
+
+    Args:
+        snapshot: The snapshot.
+        path: Its file.
+        settings: The settings of those names that are ``given``, and of those that the snapshot lacks.
+        given: Names of the settings to change.
+
+    Raises:
+        CheckpointError: If the snapshot's settings are damaged.
+        TrainingError: If a value is out of its range.
+    """
+    own = snapshot["settings"]
+    changes = {name: value for name, value in asdict(settings).items() if name in given or name not in own}
+    with restoring(path):
+        return msgspec.convert({**own, **changes}, TrainingSettings)
 
 
 @contextmanager
@@ -86,7 +114,8 @@ def check_same(what: str, before: object, now: str | list[str]) -> None:
     """
     if before != now:
         raise TrainingError(
-            f"the run to resume has other {what} ({_abbreviate(before)}) than this one ({_abbreviate(now)})"
+            f"the run to resume has the {what} {_abbreviate(before)} instead of {_abbreviate(now)}: continue it as it "
+            "was started, or start another one with -o DIR"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -26,7 +27,7 @@ from pem_edge.pem.training.settings import TrainingSettings
 from pem_edge.pem.training.snapshots import Snapshot
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.datasets.dataset import Dataset
-from pem_edge.runtime.errors import TrainingError
+from pem_edge.runtime.errors import InputError, TrainingError
 from pem_edge.runtime.files import make_folder, remove
 from pem_edge.runtime.plurals import plural
 
@@ -65,7 +66,10 @@ class Trainer:
         if not len(dataset):
             raise TrainingError("the dataset has no images, at least one is needed")
         if len(dataset.labels) != model.num_classes:
-            raise TrainingError(f"the dataset has {len(dataset.labels)} classes, the model {model.num_classes}")
+            raise TrainingError(
+                f"the dataset has {len(dataset.labels)} classes, the model {model.num_classes}: give a dataset "
+                "with the model's classes, or start another run"
+            )
         processes.images_per_process(settings.batch)
         make_folder(folder)
         self.dataset, self.settings, self.folder, self.processes = dataset, settings, folder, processes
@@ -79,7 +83,7 @@ class Trainer:
         self.step = 0
         height, width = settings.size
         self.plan = PointPlan.for_mask(settings.points, (height // 4, width // 4))
-        self._saved = time.monotonic()
+        self._saved, self._saved_step = time.monotonic(), 0
 
     @property
     def model(self) -> PEM:
@@ -100,10 +104,13 @@ class Trainer:
         with snapshots.restoring(path):
             self._restore(snapshot)
         if self.processes.is_main:
+            before = snapshot["settings"]
             changed = [
-                name for name, value in self._numeric_settings().items() if snapshot["settings"].get(name) != value
+                f"{name.replace('_', ' ')} {value}" + (f" instead of {before[name]}" if name in before else "")
+                for name, value in self._numeric_settings().items()
+                if before.get(name) != value
             ]
-            say(f"resuming after step {self.step}" + (f", with changed {', '.join(changed)}" if changed else ""))
+            say(f"resuming after step {self.step}" + (f", with {', '.join(changed)}" if changed else ""))
 
     def _restore(self, snapshot: Snapshot) -> None:
         self.model.load_state_dict(snapshot["model"])
@@ -115,7 +122,7 @@ class Trainer:
             for model in (self.model, self.average.model) if name in snapshot else ():
                 getattr(model.normalize, name).copy_(snapshot[name].view(1, 3, 1, 1))
         self.spdx = snapshot.get("license", self.spdx)
-        self.step = snapshot["step"]
+        self.step = self._saved_step = snapshot["step"]
         if self.processes.is_main:
             self.progress.restore(self.step, snapshot["progress"])
 
@@ -130,6 +137,7 @@ class Trainer:
 
         Raises:
             KeyboardInterrupt: If the run was stopped by Ctrl-C, after a checkpoint is written.
+            InputError: If an image cannot be read, after a checkpoint is written.
             TrainingError: If the losses are not finite.
             OutputError: If a file cannot be written.
         """
@@ -137,13 +145,18 @@ class Trainer:
         batches = make_loader(self.dataset, self.settings, self.processes, self.step)
         if self.processes.is_main:
             say(self._announcement())
-        with defer_interrupts() as interruption:
-            for batch in batches:
-                self._train_step(module, batch.to(self.processes.device))
-                stop = self._any_process(interruption.requested)
-                self._write_outputs(stop)
-                if stop:
-                    raise KeyboardInterrupt(f"stopped after step {self.step}; {self._hint()}")
+        try:
+            with defer_interrupts() as interruption:
+                for batch in batches:
+                    self._train_step(module, batch.to(self.processes.device))
+                    stop = self._any_process(interruption.requested)
+                    self._write_outputs(stop)
+                    if stop:
+                        raise KeyboardInterrupt(f"stopped after step {self.step}; {self._hint()}")
+        except InputError as error:  # an image that cannot be read
+            if self.processes.is_main and self._saved_step < self.step:
+                self._save_snapshot()
+            raise InputError(f"{error}; {self._hint()}") from error
 
     def _announcement(self) -> str:
         height, width = self.settings.size
@@ -193,8 +206,11 @@ class Trainer:
             image = pictures.compare(self.average.model, sample, classes, self.settings.size, *facts)
             pictures.save(image, self.folder / _PICTURES / f"step-{self.step:06d}.png")
         if stop or last or time.monotonic() - self._saved > 60 * self.settings.checkpoint_minutes:
-            snapshots.save(self._snapshot(), self.folder / snapshots.FILE_NAME)
-            self._saved = time.monotonic()
+            self._save_snapshot()
+
+    def _save_snapshot(self) -> None:
+        snapshots.save(self._snapshot(), self.folder / snapshots.FILE_NAME)
+        self._saved, self._saved_step = time.monotonic(), self.step
 
     def _snapshot(self) -> Snapshot:
         ranges = {} if self.quantized is None else {"reaches": self.quantized.reaches}
@@ -230,7 +246,10 @@ class Trainer:
 
     def _hint(self) -> str:
         path = self.folder / snapshots.FILE_NAME
-        return f"the checkpoint is {path}, continue with --resume" if path.exists() else "there is no checkpoint yet"
+        if not path.exists():
+            return "there is no checkpoint yet"
+        folder = shlex.quote(str(self.folder))
+        return f"the checkpoint is {path}: continue with the same --dataset and --resume -o {folder}"
 
 
 def _class_names(labels: Sequence[Label]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from pem_edge.runtime.artifacts.manifest import (
 from pem_edge.runtime.artifacts.trust import require_trusted
 from pem_edge.runtime.errors import ArtifactError, ManifestError
 from pem_edge.runtime.outside.printable import brief
-from pem_edge.runtime.outside.reading import read_bytes, reading
+from pem_edge.runtime.outside.reading import absence, read_bytes, reading
 from pem_edge.runtime.suggestions import did_you_mean_file
 
 SUFFIXES = (".onnx", ".engine")
@@ -35,6 +36,9 @@ MAX_BYTES = 1 << 32
 
 _EXPECTED, _CURE = "a model of pem-edge", "export it again"
 _CHECKPOINTS = frozenset({".pth", ".pt", ".pkl", ".ckpt", ".safetensors"})
+_HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
+_ENDS = _CHECKPOINTS | {*SUFFIXES, ".json"}
+"""Suffixes in lower case that tell a path from the name of a model on the hub."""
 
 
 @dataclass(frozen=True)
@@ -130,10 +134,7 @@ def _check_kind(model: Path) -> None:
     """Raise ArtifactError unless ``model`` is an existing file with the suffix of a model."""
     suffix = model.suffix.lower()
     if not model.exists():
-        cure = (
-            did_you_mean_file(model, [DEMO], SUFFIXES) or ": give the path of an exported model, such as out/pem.onnx"
-        )
-        raise ArtifactError(f"{model} does not exist{cure}")
+        raise ArtifactError(f"{absence(model)}{did_you_mean_file(model, [DEMO], SUFFIXES) or _cure_of(model)}")
     if model.is_dir():
         raise ArtifactError(f"{model} is a folder: give the path of the model file in it")
     if suffix in _CHECKPOINTS:
@@ -142,6 +143,14 @@ def _check_kind(model: Path) -> None:
         raise ArtifactError(f"{model} is not a model: give the file beside it, such as {model.with_suffix('.onnx')}")
     if suffix not in SUFFIXES:
         raise ArtifactError(f"{model} has the suffix {suffix!r}: give a model that ends in {' or '.join(SUFFIXES)}")
+
+
+def _cure_of(missing: Path) -> str:
+    """Return what to give in place of a path that does not exist and resembles none that does."""
+    if _HUB_NAME.fullmatch(str(missing)) and not missing.parent.exists() and missing.suffix.lower() not in _ENDS:
+        command = f"pem-export --weights {missing} --to onnx"
+        return f": if it is a model on the Hugging Face hub, export it first, with {command}"
+    return ": give the path of an exported model, such as out/pem.onnx"
 
 
 def _read_beside(model: Path, digest: str) -> Manifest | None:

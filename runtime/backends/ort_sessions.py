@@ -74,7 +74,7 @@ def open_session(
     if provider == "tensorrt" and session.get_providers()[0] != TENSORRT:
         raise BackendError(
             f"onnxruntime {VERSION} cannot use TensorRT here: install the TensorRT that it was built for, or "
-            "choose --backend onnxruntime"
+            "choose the backend onnxruntime"
         )
     return session
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.arguments import require_whole
 
 MAX_THREADS = 1024
 """Limit on the threads of a backend, which starts them all; more than any CPU runs."""
@@ -23,14 +23,12 @@ class Settings:
             nearly the same.
 
     Raises:
-        InputError: If ``threads`` is out of range.
+        ArgumentError: If ``threads`` is no whole number, or out of range.
     """
 
     threads: int | None = None
     arena: bool = True
 
     def __post_init__(self) -> None:
-        if self.threads is not None and not (isinstance(self.threads, int) and 1 <= self.threads <= MAX_THREADS):
-            raise InputError(
-                f"{self.threads} threads cannot run a model: give 1 to {MAX_THREADS}, or none for all of the CPU"
-            )
+        if self.threads is not None:
+            require_whole("threads", self.threads, 1, MAX_THREADS, without="all CPUs")

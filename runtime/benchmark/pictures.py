@@ -13,6 +13,9 @@ from pem_edge.runtime.artifacts.manifest import InputSpec
 from pem_edge.runtime.datasets.toy_streets import ToyStreets
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.files import temporary_folder
+from pem_edge.runtime.images import read
+from pem_edge.runtime.plurals import plural
+from pem_edge.runtime.progress import Say
 
 COUNT = 8
 """Number of streets to generate, and maximum number of images to take from a folder."""
@@ -27,9 +30,9 @@ class BenchmarkImages:
         what: A description of the images, for reports.
     """
 
-    def __init__(self, images: Path | None, temporary: Path, seed: int) -> None:
+    def __init__(self, images: Path | None, temporary: Path, seed: int, say: Say) -> None:
         self.what = f"{COUNT} generated streets of the artifact's size, seed {seed}" if images is None else str(images)
-        self._given = None if images is None else _in(images)
+        self._given = None if images is None else _in(images, say)
         self._temporary, self._seed = temporary, seed
 
     def files_for(self, spec: InputSpec) -> Sequence[Path]:
@@ -47,13 +50,39 @@ class BenchmarkImages:
 
 
 @contextmanager
-def provide_images(images: Path | None, seed: int) -> Iterator[BenchmarkImages]:
-    """Provide the images; generated ones exist only within the block. Raises InputError if the folder has none."""
+def provide_images(images: Path | None, seed: int, say: Say) -> Iterator[BenchmarkImages]:
+    """Provide the images; generated ones exist only within the block.
+
+    Args:
+        images: A folder, of which the first images that can be read are taken; None for generated streets.
+        seed: The seed of generated streets.
+        say: Told of images that are left out.
+
+    Raises:
+        InputError: If the folder has no images, or none that can be read.
+    """
     with temporary_folder() as folder:
-        yield BenchmarkImages(images, folder, seed)
+        yield BenchmarkImages(images, folder, seed, say)
 
 
-def _in(images: Path) -> Sequence[Path]:
+def _in(images: Path, say: Say) -> Sequence[Path]:
     if (found := sources.find_pictures(images)) is None:
         raise InputError(f"{images} is not a folder of images: give one, or leave it out for generated streets")
-    return found.paths[:COUNT]
+    errors = {path: _unreadable(path) for path in found.paths[:COUNT]}
+    readable = [path for path, error in errors.items() if error is None]
+    unreadable = [error for error in errors.values() if error is not None]
+    if not readable:
+        raise unreadable[0]
+    for error in unreadable:
+        say(f"left out, as it cannot be read: {error}")
+    if unreadable:
+        say(f"{plural(len(readable), 'image')} of {images} in use")
+    return readable
+
+
+def _unreadable(path: Path) -> InputError | None:
+    try:
+        read(path)
+    except InputError as error:
+        return error
+    return None

@@ -17,6 +17,7 @@ from pem_edge.runtime.artifacts.manifest import InputSpec
 from pem_edge.runtime.benchmark import statistics
 from pem_edge.runtime.benchmark.options import Options
 from pem_edge.runtime.inference.segmenter import Segmenter
+from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say
 
 _STEADY_WITHIN, _WINDOW, _MOST_WARMUP_SECONDS = 0.05, 5, 10.0
@@ -125,7 +126,7 @@ def measure(subjects: Sequence[Subject], options: Options, say: Say) -> Rounds:
                 taken.count < options.most_rounds and time.perf_counter() < end and _undecided(taken, options)
             ):
                 count = _next_batch(taken.count, options)
-                say(f"round {taken.count + 1} to {taken.count + count}, {len(subjects)} artifacts")
+                say(f"round {taken.count + 1} to {taken.count + count}, {plural(len(subjects), 'artifact')}")
                 for _ in range(count):
                     if taken.count and taken.count % _LOADED_ANEW_EVERY == 0:
                         _load_anew(subjects)

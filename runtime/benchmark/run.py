@@ -56,7 +56,7 @@ def run(models: Sequence[str], options: Options, say: Say) -> Report:
     dataset = None if options.dataset is None else opening.open_dataset(options.dataset)
     before = machine.describe()
     with (
-        pictures.provide_images(options.images, options.seed) as found,
+        pictures.provide_images(options.images, options.seed, say) as found,
         _loaded(models, found, options, say) as subjects,
     ):
         if dataset is not None:

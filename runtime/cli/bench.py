@@ -48,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(request: BenchRequest) -> JsonObject:
     """Measure artifacts and deliver a report, also of a measurement that Ctrl-C interrupts."""
-    console.tell_of_toys(PROGRAM, *(artifact.read(model).manifest.classes for model in request.models))
+    classes = [artifact.read(model).manifest.classes for model in request.models]  # wrong models are told first
+    if request.options.images is not None:
+        console.tell_of_toys(PROGRAM, *classes)
     with _outputs(request.outputs):
         try:
             report = run(request.models, request.options, lambda line: console.say(PROGRAM, line))

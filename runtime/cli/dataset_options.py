@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from pem_edge.runtime.cli import shared_options
 from pem_edge.runtime.datasets.opening import DatasetLocation
 
 _LAYOUTS = {
@@ -40,9 +40,14 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="a folder in COCO's panoptic format (panoptic.json, images/, panoptic/), or toy:COUNT[:HxW[:SEED]] for "
         "generated streets",
     )
-    group.add_argument("--annotations", metavar="JSON", type=Path, help="default: DIR/panoptic.json")
-    group.add_argument("--images", metavar="DIR", type=Path, help="the images; default: DIR/images")
-    group.add_argument("--panoptic", metavar="DIR", type=Path, help="the panoptic PNGs; default: DIR/panoptic")
+    group.add_argument("--annotations", metavar="JSON", type=shared_options.path, help="default: DIR/panoptic.json")
+    group.add_argument("--images", metavar="DIR", type=shared_options.path, help="the images; default: DIR/images")
+    group.add_argument(
+        "--panoptic",
+        metavar="DIR",
+        type=shared_options.path,
+        help="the panoptic PNGs; default: DIR/panoptic",
+    )
 
 
 def read(options: argparse.Namespace) -> DatasetLocation:

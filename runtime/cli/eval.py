@@ -97,7 +97,7 @@ def _parser() -> Parser:
     group.add_argument(
         _SAVE_ERRORS,
         metavar="DIR",
-        type=Path,
+        type=shared_options.path,
         help="draw the images of lowest PQ, or else IoU, into this folder: image, truth, prediction and errors (red: "
         "wrong class, yellow: wrong segment of the right class, blue: void, which is not scored)",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -18,6 +19,26 @@ USAGE = 2
 """Exit code of wrong usage."""
 
 _WIDTH = 100
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Return what is separated by commas, with or without spaces, each once; for use as an argument's type."""
+    return tuple(dict.fromkeys(each.strip() for each in text.split(",")))
+
+
+class SomeOf:
+    """An argument's type: some of ``names``, separated by commas; or the word none, if ``none`` is set."""
+
+    def __init__(self, names: Sequence[str], *, none: bool = False) -> None:
+        self.names, self._none = names, none
+
+    def __call__(self, text: str) -> tuple[str, ...]:
+        """Return the names in ``text``. Raises ArgumentTypeError if one is none of `names`."""
+        chosen = () if self._none and text.strip() == "none" else listed(text)
+        for each in chosen:
+            if each not in self.names:
+                raise argparse.ArgumentTypeError(no_such(each, self.names))
+        return chosen
 
 
 class Parser(argparse.ArgumentParser):
@@ -53,7 +74,10 @@ class Parser(argparse.ArgumentParser):
             argcomplete.autocomplete(self)
         given = sys.argv[1:] if arguments is None else list(arguments)
         self._refuse_unknown(given)  # before argparse, which would rather name what is missing then
-        return self.parse_args(given)
+        options, extra = self.parse_known_args(given)
+        if extra:
+            self.error(f"unrecognized arguments: {' '.join(extra)}{self._comma_hint(extra)}")
+        return options
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong and how the command is used, and exit with `USAGE`."""
@@ -66,9 +90,23 @@ class Parser(argparse.ArgumentParser):
             name = argument.partition("=")[0]
             if name.startswith("--") and name not in known:
                 self.error(f"there is no option {name}{did_you_mean(name, known)}")
+            if _is_short_option(name) and name[:2] not in known:
+                hint = did_you_mean(name, known) or f": for a file of that name, give ./{argument}"
+                self.error(f"there is no option {argument}{hint}")
+
+    def _comma_hint(self, extra: Sequence[str]) -> str:
+        """Return how to write a list, if what is left over is one of an option's values."""
+        types = ((action.option_strings, action.type) for action in self._actions)
+        lists = (names[0] for names, kind in types if isinstance(kind, SomeOf) and extra[0] in kind.names)
+        return next((f": separate the values of {name} by commas" for name in lists), "")
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
         """Refuse a value that is none of an option's choices. argparse calls this; its own message lists them alone."""
         if action.choices is not None and value not in action.choices:
             names = [str(choice) for choice in action.choices]
             raise argparse.ArgumentError(action, no_such(str(value), names))
+
+
+def _is_short_option(text: str) -> bool:
+    """Return whether argparse takes an argument for an option of one letter: numbers and what has spaces are none."""
+    return re.fullmatch(r"-[^-\s]\S*", text) is not None and re.fullmatch(r"-[\d.][\d.eE+-]*", text) is None

@@ -15,7 +15,7 @@ from pem_edge.runtime import backends, images, sources
 from pem_edge.runtime.artifacts import artifact as artifacts
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.cli import console, output, signals
-from pem_edge.runtime.cli.running import options, summary
+from pem_edge.runtime.cli.running import options, reasons, summary
 from pem_edge.runtime.cli.running.options import RunRequest
 from pem_edge.runtime.cli.running.report import Report
 from pem_edge.runtime.files.output_folder import for_outputs
@@ -45,6 +45,8 @@ def _run(request: RunRequest) -> JsonObject:
     backends.choose(request.backend, artifact)
     kinds = DEFAULT_KINDS[request.task or artifact.manifest.task] if request.kinds is None else request.kinds
     source = request.source.open()
+    if request.output is not None and not kinds:
+        _say(f"nothing is saved to {request.output}: with --live, say what to save with --save")
     with for_outputs(request.output) if kinds else nullcontext() as folder:
         outputs = Outputs(kinds, folder or Path(), source)
         if not request.overwrite:
@@ -60,7 +62,7 @@ def _run(request: RunRequest) -> JsonObject:
             task=request.task,
         )
         with segmenter:
-            report = Report(request, segmenter, folder)
+            report = Report(request, segmenter, source, folder)
             if report.is_text and request.source.names != (images.DEMO_STREET,):
                 console.tell_of_toys(_PROGRAM, segmenter.manifest.classes)
             with _summarized(report, source, segmenter, outputs, folder):
@@ -88,7 +90,8 @@ def _segment(request: RunRequest, source: Source, segmenter: Segmenter, outputs:
         stack.callback(lambda: report.document.update(dropped=stream.dropped))
         if report.is_text and not isinstance(source, sources.Pictures):
             stack.enter_context(_print_rate(source, stream, report))
-        for result in tqdm(islice(stream, request.frames), total=_total(request, source), unit="image", disable=None):
+        results = islice(stream, request.frames)
+        for result in stack.enter_context(tqdm(results, total=_total(request, source), unit="image", disable=None)):
             with signals.held():  # a frame is in all of the files and in the report, or in none
                 paths = outputs.save(result)
                 report.keep(result, paths)
@@ -117,8 +120,8 @@ def _summarized(
             output.show(summary.outcome(segmenter, report, outputs.written, folder))
         elif report.results and report.is_by_line:
             output.complain(_PROGRAM, summary.outcome(segmenter, report, outputs.written, folder))
-        if report.is_text and 0 < report.results == report.empty:
-            output.complain(_PROGRAM, "nothing was found: try a lower --score-threshold, and another model")
+        if 0 < report.results == report.empty:
+            output.complain(_PROGRAM, reasons.advice(report.remedies))
 
 
 @contextmanager

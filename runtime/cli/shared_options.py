@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from pem_edge.runtime import backends
 from pem_edge.runtime.backends.settings import MAX_THREADS
 from pem_edge.runtime.cli.parser import Parser
 from pem_edge.runtime.errors import InputError
-from pem_edge.runtime.suggestions import no_such
 
 
 def add_backend(parser: Parser | argparse._ArgumentGroup) -> None:
@@ -43,10 +43,18 @@ def add_threads(parser: Parser) -> None:
 
 def size(text: str) -> tuple[int, int]:
     """Parse ``HxW`` in pixels, for use as an argument's type."""
-    match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", text)
+    match = re.fullmatch(r"([1-9]\d{0,5})[xX]([1-9]\d{0,5})", text)
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} must be a height and a width in pixels, such as 512x1024")
     return int(match[1]), int(match[2])
+
+
+def number(text: str) -> float:
+    """Parse a number, for use as an argument's type."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number, such as 0.5") from None
 
 
 def fraction(text: str) -> float:
@@ -77,21 +85,15 @@ def positive(text: str) -> int:
     return whole(1)(text)
 
 
-def some_of(names: Sequence[str], none: bool = False) -> Callable[[str], tuple[str, ...]]:
-    """Return an argument's type: some of ``names``, separated by commas; or the word none, if ``none`` is set."""
-
-    def parse(text: str) -> tuple[str, ...]:
-        chosen = () if none and text == "none" else tuple(dict.fromkeys(text.split(",")))
-        for each in chosen:
-            if each not in names:
-                raise argparse.ArgumentTypeError(no_such(each, names))
-        return chosen
-
-    return parse
+def path(text: str) -> Path:
+    """Return a path, for use as an argument's type. An empty one would be the current folder in silence."""
+    if not text:
+        raise argparse.ArgumentTypeError("'' must be a path: name one, such as . for the current folder")
+    return Path(text)
 
 
 def complete_some(action: argparse.Action, names: Sequence[str]) -> None:
-    """Let shells complete an option whose type is `some_of`, also after a comma."""
+    """Let shells complete an option whose type is `SomeOf`, also after a comma."""
 
     def completer(prefix: str, **_: object) -> list[str]:
         done, comma, _last = prefix.rpartition(",")

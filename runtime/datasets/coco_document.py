@@ -81,7 +81,7 @@ def read(path: Path) -> tuple[Sequence[Label], Sequence[Annotation]]:
     _refuse_duplicates((category.name for category in document.categories), "category name", path)
     _refuse_duplicates((category.id for category in document.categories), "category id", path)
     if not document.annotations:
-        raise InputError(f"{path} has no annotations, at least one is needed")
+        raise InputError(f"{path} has no annotations, at least one is needed: {CURE}")
     names = {image.id: image.file_name for image in document.images}
     classes = {category.id: index for index, category in enumerate(document.categories)}
     return labels.parse(data, str(path)), [_convert(each, names, classes, path) for each in document.annotations]
@@ -90,7 +90,10 @@ def read(path: Path) -> tuple[Sequence[Label], Sequence[Annotation]]:
 def _convert(record: _Annotation, names: Mapping[_Id, str], classes: Mapping[_Id, int], path: Path) -> Annotation:
     """Return an annotation, given the images' names and the classes by their ids. ``path`` is for messages."""
     if record.image_id not in names:
-        raise InputError(f"{path} annotates image {brief(record.image_id)}, which is none of its {len(names)}")
+        raise InputError(
+            f"{path} annotates the image {brief(record.image_id)}, which is none of the {len(names)} that it lists: "
+            f"{CURE}"
+        )
     what = f"segment id of {brief(record.file_name)}"
     _refuse_duplicates((segment.id for segment in record.segments_info), what, path)
     segments = [_convert_segment(segment, classes, what, path) for segment in record.segments_info]
@@ -105,8 +108,8 @@ def _convert_segment(segment: _Segment, classes: Mapping[_Id, int], what: str, p
         )
     if segment.category_id not in classes:
         raise InputError(
-            f"{path} has the {what} {brief(segment.id)} with the category {brief(segment.category_id)}, which is none "
-            f"of its {len(classes)}"
+            f"{path} gives the {what} {brief(segment.id)} the category {brief(segment.category_id)}, which is none of "
+            f"the {len(classes)} that it lists: {CURE}"
         )
     return TrueSegment(int(segment.id), classes[segment.category_id], bool(segment.iscrowd))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn, TypeAlias
 
 from pem_edge.runtime.errors import InputError
-from pem_edge.runtime.outside.printable import brief
+from pem_edge.runtime.outside.printable import brief, restored
 from pem_edge.runtime.outside.reading import reading
 
 _Parts: TypeAlias = tuple[str, ...]
@@ -23,9 +23,10 @@ _MAX_PART, _MAX_PATH = 255, 4095
 class NamedFiles:
     r"""The files of a folder, by the names that annotations have for them.
 
-    A name is a path below the folder, with ``/`` or ``\``. If there is no file of that path, the folders below are
-    searched for a file whose path ends like the name or is the end of the name; the longest match is taken. Links are
-    followed wherever they lead, as they are the user's own; it is the names that may not leave the folder.
+    A name is a path below the folder, with ``/`` or ``\``; bytes that are not UTF-8 are as `storable` writes them. If
+    there is no file of that path, the folders below are searched for a file whose path ends like the name or is the
+    end of the name; the longest match is taken. Links are followed wherever they lead, as they are the user's own; it
+    is the names that may not leave the folder.
 
     Args:
         folder: The folder.
@@ -47,6 +48,8 @@ class NamedFiles:
         with reading(self._folder, InputError, expected=f"the folder with {brief(name)}", cure="name the right folder"):
             parts = self._split(name)
             path = self._folder.joinpath(*parts)
+            if (original := restored(name)) != name and not path.is_file():
+                return self.find(original)
             if path in self._names or not path.is_file():
                 path = self._search(name, parts)
         if self._names.setdefault(path, parts) != parts:
@@ -102,7 +105,9 @@ class NamedFiles:
 
     def _hint(self, parts: _Parts) -> str:
         others = [path for path in self._below.get(parts[-1], ()) if path != parts]
-        return f", only {brief('/'.join(others[0]))}: correct its folders" if others else ""
+        if others:
+            return f", only {brief('/'.join(others[0]))}: correct its folders"
+        return f": add the {self._kind}, or remove its entry"
 
     def _is_file(self, path: _Parts) -> bool:
         return self._folder.joinpath(*path).is_file()

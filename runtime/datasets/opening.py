@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -57,6 +58,11 @@ class DatasetLocation:
         with _reading_folder(text):
             if not folder.is_dir():
                 raise InputError(f"{text} is not a folder: give {_EXPECTED}")
+            if self.annotations is None and not os.path.lexists(folder / "panoptic.json"):
+                raise InputError(
+                    f"{text} has no panoptic.json: give {_EXPECTED}, or name the file of its annotations, with "
+                    "--annotations"
+                )
         return CocoPanoptic(
             self.annotations or folder / "panoptic.json",
             self.images or folder / "images",

@@ -52,18 +52,23 @@ def exists(path: Path) -> bool:
         raise _unwritable(path, error) from error
 
 
-def refuse_existing(path: Path) -> None:
-    """Raise OutputError if ``path`` exists."""
+def refuse_existing(path: Path, *, option: str | None = "-o") -> None:
+    """Raise OutputError if ``path`` exists. ``option`` is that of `write_atomically`."""
     if exists(path):
-        raise OutputError(f"{path} exists already: add --overwrite, or choose another name with -o")
+        cure = (
+            f"add --overwrite, or choose another name with {option}"
+            if option
+            else "give overwrite=True, or another folder"
+        )
+        raise OutputError(f"{path} exists already: {cure}")
 
 
-def make_folder(folder: Path, *, option: str = "-o") -> None:
+def make_folder(folder: Path, *, option: str | None = "-o") -> None:
     """Create ``folder`` and its parents if missing, and remove what killed processes left in it.
 
     Args:
         folder: The folder.
-        option: The option of the command that names it, for the message.
+        option: The option of the command that names it, for the message; None if it was named in Python.
 
     Raises:
         OutputError: If no file can be written in it.
@@ -72,9 +77,7 @@ def make_folder(folder: Path, *, option: str = "-o") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except FileExistsError as error:
-        raise OutputError(
-            f"cannot write {folder}: {error.filename} is not a folder; choose another place with {option}"
-        ) from error
+        raise OutputError(f"cannot write {folder}: {error.filename} is not a folder; {_elsewhere(option)}") from error
     except OSError as error:
         raise _unwritable(folder, error, option) from error
     _tidy_once(folder)
@@ -129,7 +132,7 @@ def claim(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def write_atomically(path: Path, *, durable: bool = False, option: str = "-o") -> Iterator[Path]:
+def write_atomically(path: Path, *, durable: bool = False, option: str | None = "-o") -> Iterator[Path]:
     """Yield a temporary file to write, which replaces ``path`` at the end of the ``with`` block.
 
     If the block raises, the temporary file is removed and ``path`` stays as it was. If the process is killed, whatever
@@ -138,7 +141,7 @@ def write_atomically(path: Path, *, durable: bool = False, option: str = "-o") -
     Args:
         path: The file.
         durable: Whether the file must outlast a loss of power as soon as the block has ended, which takes time.
-        option: The option of the command that names the file, for the message.
+        option: The option of the command that names the place, for the message; None if it was named in Python.
 
     Raises:
         OutputError: If the folder cannot be written or the disk is full.
@@ -212,5 +215,9 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _unwritable(path: Path, error: OSError, option: str = "-o") -> OutputError:
-    return OutputError(f"cannot write {path}: {error.strerror or error}; choose another place with {option}")
+def _unwritable(path: Path, error: OSError, option: str | None = "-o") -> OutputError:
+    return OutputError(f"cannot write {path}: {error.strerror or error}; {_elsewhere(option)}")
+
+
+def _elsewhere(option: str | None) -> str:
+    return "choose another place" if option is None else f"choose another place with {option}"

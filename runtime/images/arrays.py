@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.images.limits import require_pixels
+from pem_edge.runtime.outside.printable import a_type
 from pem_edge.runtime.outside.reading import reading
 
 _EXPECTED = "a path, an address, the bytes of an image file, a PIL image, or an array of uint8, RGB, (height, width, 3)"
@@ -43,7 +44,7 @@ def _to_numpy(image: object) -> NDArray[np.generic]:
             return np.asarray(image)
         if hasattr(image, "__dlpack__") and hasattr(image, "__dlpack_device__"):
             return np.from_dlpack(image)
-    raise InputError(f"the image is a {type(image).__name__}, expected {_EXPECTED}, or a list of these")
+    raise InputError(f"the image is {a_type(image)}, expected {_EXPECTED}, or a list of these")
 
 
 def _type_cure(array: NDArray[np.generic]) -> str:

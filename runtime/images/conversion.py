@@ -14,7 +14,7 @@ from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.images import addresses, pillow
 from pem_edge.runtime.images.arrays import from_array
 from pem_edge.runtime.images.files import DEMO_STREET, MAX_BYTES, decode, locate, read
-from pem_edge.runtime.outside.printable import printable
+from pem_edge.runtime.outside.printable import a_type, printable
 from pem_edge.runtime.outside.reading import reading
 
 
@@ -117,4 +117,4 @@ def _require_bytes(chunk: object, name: str) -> bytes:
         chunk.close()
         raise InputError(f"{name} is read asynchronously, expected bytes: give what await file.read() returns")
     cure = "open it with mode 'rb'" if isinstance(chunk, str) else "give an image, or the bytes of one"
-    raise InputError(f"{name} gives {type(chunk).__name__} when it is read, expected bytes: {cure}")
+    raise InputError(f"{name} gives {a_type(chunk)} when it is read, expected bytes: {cure}")

@@ -7,6 +7,7 @@ the missing part with gray and only print a warning.
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from contextlib import suppress
 from io import BytesIO
@@ -20,6 +21,7 @@ from PIL import Image, UnidentifiedImageError
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.images import addresses, pillow
 from pem_edge.runtime.images.limits import MAX_PIXELS
+from pem_edge.runtime.outside import stand_ins
 from pem_edge.runtime.outside.reading import read_bytes, reading
 
 MAX_BYTES = 500_000_000
@@ -33,6 +35,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF")
 
 _STILL_BRANDS = (b"heic", b"heix", b"heim", b"mif1", b"avif")
 """Brands of ISO base media files that hold a picture. A reader of videos would take it, or one tile of it."""
+
+_VIDEO = re.compile(rb"....(ftyp|moov|mdat)|RIFF....AVI |\x1aE\xdf\xa3|FLV\x01|\x00\x00\x01[\xb3\xba]", re.DOTALL)
+"""First bytes of MP4 and QuickTime, AVI, Matroska and WebM, Flash, and MPEG videos."""
 
 DEMO_STREET = "demo:street"
 """Name of the picture that comes with the package: a toy street, 512x1024."""
@@ -135,6 +140,14 @@ def _open(file: IO[bytes], path: str | Path, expected: str, cure: str, max_pixel
             raise InputError(f"{path} claims more than {max_pixels} pixels, the limit: scale it down") from error
         except UnidentifiedImageError as error:
             file.seek(0)
-            if _is_still(file.read(12)):
-                raise InputError(f"{path} is a HEIC or AVIF image, expected {expected}: convert it to .jpg") from error
-            raise InputError(f"{path} is not {expected}, or is cut off at its start: {cure}") from error
+            fault = _fault(file.read(stand_ins.HEAD), expected)
+            raise InputError(f"{path} {fault or f'is not {expected}, or is cut off at its start: {cure}'}") from error
+
+
+def _fault(head: bytes, expected: str) -> str | None:
+    """Return what a file is that is no image that `read` takes, by its first bytes; None if that is unknown."""
+    if _is_still(head[:12]):
+        return f"is a HEIC or AVIF image, expected {expected}: convert it to .jpg"
+    if _VIDEO.match(head):
+        return f"is a video, expected {expected}: give it to Segmenter.stream or pem-run"
+    return stand_ins.recognize(head, expected)

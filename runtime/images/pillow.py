@@ -63,13 +63,12 @@ def to_rgb(image: Image.Image, name: str | Path, max_pixels: int = MAX_PIXELS, e
     require_pixels(image.height, image.width, name, max_pixels)
     if 0 in image.size:
         raise InputError(f"{name} is {image.height}x{image.width}, expected at least one pixel: give another image")
-    with (
-        warnings.catch_warnings(),
-        reading(name, InputError, expected="a whole image", cure="replace it, or convert it to 8-bit RGB"),
-    ):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of large sizes and odd palettes, which are handled here
-        image.load()
-        return np.ascontiguousarray(_turn(image)(_convert(image, name, encoded)))
+        with reading(name, InputError, expected="a whole image", cure="download or copy it again"):
+            image.load()
+        with reading(name, InputError, expected="an image of known colors", cure="convert it to 8-bit RGB"):
+            return np.ascontiguousarray(_turn(image)(_convert(image, name, encoded)))
 
 
 def reduce_depth(values: NDArray[np.integer], name: str | Path) -> Pixels:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime import images, sources
+from pem_edge.runtime.arguments import require_callable, require_number
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.artifacts.labels import Label
@@ -137,9 +138,9 @@ class Segmenter:
 
         Args:
             source: An argument of `runtime.sources.find`, or a `Source`.
-            on_error: Called with the error of each image that cannot be read, which is then skipped; and with the error
-                of a video that ends too early or a camera that is lost, which ends the stream. If None, all of these
-                errors are raised and end the stream.
+            on_error: Called with the error of each image that cannot be read, whose name is the error's ``image`` and
+                which is then skipped; and with the error of a video that ends too early or a camera that is lost, which
+                ends the stream. If None, all of these errors are raised and end the stream.
             timeout: The seconds that a live source may give nothing; None for any time.
             recursive: Whether images and videos in folders within a folder are segmented, too.
 
@@ -147,9 +148,11 @@ class Segmenter:
             The stream, an iterator over results. A ``with`` block or `Stream.close` ends its threads.
 
         Raises:
-            InputError: If there is no such source.
+            InputError: If there is no such source, or another argument cannot be used.
             BackendError: If the model cannot be run.
         """
+        if on_error is not None:
+            require_callable("on_error", on_error)
         found = source if isinstance(source, Source) else sources.find(source, timeout=timeout, recursive=recursive)
         finish = partial(self._finish, Continuity() if isinstance(found, Footage) else None)
         return Stream(found, self._pipeline.prepare, self._infer_one, finish, on_error)
@@ -266,12 +269,11 @@ def choose_thresholds(defaults: Thresholds, score: float | None, overlap: float 
         overlap: The minimum visible fraction of a segment's mask, 0 to 1; None for the default.
 
     Raises:
-        InputError: If a threshold is out of range.
+        ArgumentError: If a threshold is no number, or out of range.
     """
     chosen = Thresholds(
         score=defaults.score if score is None else score, overlap=defaults.overlap if overlap is None else overlap
     )
-    for name, value in (("score_threshold", chosen.score), ("overlap_threshold", chosen.overlap)):
-        if not 0 <= value <= 1:
-            raise InputError(f"{name} is {value}, expected 0 to 1")
+    require_number("score_threshold", chosen.score, 0, 1, without="the default")
+    require_number("overlap_threshold", chosen.overlap, 0, 1, without="the default")
     return chosen

@@ -133,7 +133,7 @@ class Stream(Iterator[Result]):
 def _timeout(source: Source) -> Timeout | None:
     if not isinstance(source, Footage) or source.timeout is None:
         return None
-    cure = "see whether it still runs, or allow more seconds with --timeout"
+    cure = "see whether it still runs, or give a longer timeout"
     return Timeout(source.timeout, InputError(f"{source.name} gave no image for {source.timeout:g} s: {cure}"))
 
 

@@ -107,6 +107,7 @@ def _read(frame: Frame) -> Job | Failure:
         with record_time(milliseconds, "decode"):
             image = frame.read()
     except InputError as error:
+        error.image = frame.name
         return Failure(error, final=False)
     milliseconds["decode"] += frame.milliseconds
     return Job(frame.name, image, milliseconds, state=None, time=frame.time)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
+
+_SURROGATE = re.compile(r"\\u(dc[89a-f][0-9a-f])")
+"""Escape of a byte that is not UTF-8 in a name; Python has the surrogates U+DC80 to U+DCFF for these."""
 
 _BRIEF = reprlib.Repr()
 _BRIEF.maxstring = _BRIEF.maxlong = _BRIEF.maxother = 100
@@ -17,9 +21,34 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
+def storable(name: str) -> str:
+    r"""Return the name of a file as JSON holds it: as it is, but for bytes that are not UTF-8, such as ``\udce9``.
+
+    Whoever prints it makes it printable; `restored` undoes it.
+    """
+    return name.encode(errors="backslashreplace").decode()
+
+
+def restored(stored: str) -> str:
+    """Return the name for which `storable` stands."""
+    return _SURROGATE.sub(lambda match: chr(int(match[1], 16)), stored)
+
+
 def brief(value: object) -> str:
     """Return ``value`` as Python writes it, on one line; of what is long, the beginning and the end."""
     return _BRIEF.repr(value)
+
+
+def described(value: object) -> str:
+    """Return ``value`` as `brief` does, with its type where that is what may be wrong: "'0.5', a str"."""
+    plain = value is None or type(value) in (bool, int, float)
+    return brief(value) if plain else f"{brief(value)}, {a_type(value)}"
+
+
+def a_type(value: object) -> str:
+    """Return the type of ``value`` with its article, such as "an int"; "None" for None."""
+    name = type(value).__name__
+    return "None" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
 def is_utf8(name: str) -> bool:

@@ -8,11 +8,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pem_edge.runtime.errors import PemError
+from pem_edge.runtime.outside import stand_ins
 
 _LONGEST_REASON = 160
-
-_POINTER = b"version https://git-lfs.github.com/spec/"
-"""First bytes of what Git LFS leaves in place of a file that it has not fetched."""
 
 
 @contextmanager
@@ -20,7 +18,7 @@ def reading(source: str | Path, error: type[PemError], *, expected: str, cure: s
     """Turn every exception of the ``with`` block, which reads a foreign file, into ``error``.
 
     A parser given damaged bytes may raise anything. Errors of this package pass through as they are, unless the file is
-    a pointer of Git LFS, and so do interruptions.
+    a web page or a pointer of Git LFS, and so do interruptions.
 
     Args:
         source: The file, or a name for it in messages.
@@ -34,8 +32,8 @@ def reading(source: str | Path, error: type[PemError], *, expected: str, cure: s
     try:
         yield
     except Exception as cause:
-        if _is_pointer(source):
-            raise error(f"{source} only stands for a file in Git LFS, expected {expected}: git lfs pull") from cause
+        if stand_in := stand_ins.recognize_file(source, expected):
+            raise error(f"{source} {stand_in}") from cause
         if isinstance(cause, PemError):
             raise
         raise error(_message(cause, source, expected, cure)) from cause
@@ -49,7 +47,7 @@ def read_bytes(path: Path, error: type[PemError], *, limit: int, expected: str, 
     """
     with reading(path, error, expected=expected, cure=cure):
         if not path.exists():
-            raise error(f"{path} does not exist, expected {expected}: {cure}")
+            raise error(f"{absence(path)}, expected {expected}: {cure}")
         if not path.is_file():
             raise error(f"{path} is not a file, expected {expected}: {cure}")
         with path.open("rb") as file:
@@ -71,12 +69,12 @@ def _message(cause: Exception, source: str | Path, expected: str, cure: str) -> 
             return f"{source} is damaged or not {expected} ({_reason(cause)}): {cure}"
 
 
-def _is_pointer(source: str | Path) -> bool:
-    with suppress(OSError, ValueError):  # a name that is no path may hold anything
-        if Path(source).is_file():
-            with Path(source).open("rb") as file:
-                return file.read(len(_POINTER)) == _POINTER
-    return False
+def absence(path: Path) -> str:
+    """Return "street.jpg does not exist", or of a link to nothing that it is one."""
+    with suppress(OSError, ValueError):  # it is no link, or no path
+        target = path.readlink()
+        return f"{path} is a link to {target}, which does not exist"
+    return f"{path} does not exist"
 
 
 def _reason(cause: Exception) -> str:

@@ -12,12 +12,12 @@ from pem_edge.runtime import files
 from pem_edge.runtime.sources.files import own_results
 
 
-def write(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16], *, option: str = "-o") -> None:
+def write(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16], *, option: str | None = "-o") -> None:
     """Write an image, which appears under its name when it is complete, with the mark of a result.
 
     The image is RGB uint8 (H, W, 3), or gray (H, W) of 8 or 16 bits.
 
-    Missing folders are created. ``option`` is the option of the command that names the place, for the message.
+    Missing folders are created. ``option`` is that of `files.write_atomically`.
 
     Raises:
         OutputError: If the folder cannot be written or the disk is full.

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime import files
+from pem_edge.runtime.arguments import require_path
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Task, choose_task
 from pem_edge.runtime.errors import PemError
-from pem_edge.runtime.outside.printable import printable
+from pem_edge.runtime.outside.printable import storable
 from pem_edge.runtime.results import coco_format, drawing, png, regions
 from pem_edge.runtime.results.drawing.continuity import Continuity
 from pem_edge.runtime.results.exchange import Exchange
@@ -137,8 +138,7 @@ class Result(Exchange):
                 neither names nor a legend.
 
         Raises:
-            InputError: If there is no such task.
-            ValueError: If the opacity is not between 0 and 1.
+            InputError: If there is no such task, or the opacity is not between 0 and 1; then it is a ValueError, too.
         """
         drawn = self.regions(task)
         return drawing.draw(
@@ -167,16 +167,18 @@ class Result(Exchange):
 
         Raises:
             OutputError: If a file exists and must not be replaced, or cannot be written.
+            ArgumentError: If the folder is no path.
         """
+        require_path("folder", folder)
         stem = usable(Path(self.name).stem) or "image"
         paths = [Path(folder) / f"{stem}_{ending}" for ending in ("overlay.png", *_ENDINGS[self.task])]
         for path in paths if not overwrite else ():
-            files.refuse_existing(path)
-        png.write(paths[0], self.draw())
+            files.refuse_existing(path, option=None)
+        png.write(paths[0], self.draw(), option=None)
         if self.task != "instance":
-            png.write(paths[1], self.encode_map(self.task))
+            png.write(paths[1], self.encode_map(self.task), option=None)
         if self.task != "semantic":
-            with files.write_atomically(paths[-1]) as temporary:
+            with files.write_atomically(paths[-1], option=None) as temporary:
                 temporary.write_bytes(msgspec.json.encode(self._document(stem)))
         return paths
 
@@ -185,7 +187,7 @@ class Result(Exchange):
         records = self.to_coco(stem)
         if self.task == "instance":
             return records
-        image = coco_format.image(stem, printable(Path(self.name).name), self.geometry.output_size)
+        image = coco_format.image(stem, storable(Path(self.name).name), self.geometry.output_size)
         return coco_format.document(records, [image], self.labels)
 
     def encode_map(self, task: Literal["panoptic", "semantic"]) -> NDArray[np.uint8] | NDArray[np.uint16]:

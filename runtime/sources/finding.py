@@ -11,10 +11,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pem_edge.runtime import images
+from pem_edge.runtime.arguments import require_number
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.images import Image, addresses
 from pem_edge.runtime.outside.printable import brief
-from pem_edge.runtime.outside.reading import reading
+from pem_edge.runtime.outside.reading import absence, reading
 from pem_edge.runtime.sources import gstreamer
 from pem_edge.runtime.sources.files import folders, own_results, video
 from pem_edge.runtime.sources.files.collecting import collect
@@ -53,13 +54,13 @@ def find(
     Raises:
         InputError: If the source does not exist, is empty or cannot be opened, or the timeout is out of range.
     """
-    if timeout is not None and not 0 <= timeout <= MAX_TIMEOUT:
-        raise InputError(f"the timeout is {timeout}, expected 0 to {MAX_TIMEOUT:.0f} seconds, or None for no limit")
+    if timeout is not None:
+        require_number("timeout", timeout, 0, MAX_TIMEOUT, unit="seconds", without="no limit")
     if isinstance(source, str):
         return _live(source, timeout) or _stored(source, timeout, recursive=recursive)
-    if isinstance(source, (os.PathLike, int)):
+    if isinstance(source, (os.PathLike, int)) and not isinstance(source, bool):
         return _stored(str(source), timeout, recursive=recursive)
-    if isinstance(source, (bytes, bytearray)) or not hasattr(source, "__len__"):
+    if isinstance(source, (bytes, bytearray, int)) or not hasattr(source, "__len__"):
         raise InputError(f"the source is {brief(source)}, expected a path, a camera's number or images: {_CURE}")
     return collect(source, recursive=recursive)
 
@@ -96,7 +97,7 @@ def _require_stored(name: str) -> Path:
 
 def _missing(path: Path) -> InputError:
     """Return the error for a path that does not exist, with what may be meant."""
-    return InputError(f"{path} does not exist{did_you_mean_file(path, [images.DEMO_STREET]) or f': {_CURE}'}")
+    return InputError(f"{absence(path)}{did_you_mean_file(path, [images.DEMO_STREET]) or f': {_CURE}'}")
 
 
 def find_pictures(source: str | os.PathLike[str]) -> Pictures | None:

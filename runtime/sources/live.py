@@ -20,7 +20,7 @@ from pem_edge.runtime.sources.recordings import captures
 SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp")
 """Schemes of addresses of streams. FFmpeg has more, some of which would open files."""
 
-_CURE = "check it and the way to it, or allow more seconds with --timeout"
+_CURE = "check it and the way to it, or give a longer timeout"
 
 
 class Capture(Footage):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pem_edge.runtime import images
 from pem_edge.runtime.errors import InputError
-from pem_edge.runtime.outside.reading import reading
+from pem_edge.runtime.outside.reading import absence, reading
 from pem_edge.runtime.sources.frame import Footage, Frame, format_count, frame_name
 from pem_edge.runtime.sources.names import usable
 
@@ -50,7 +50,7 @@ class RawFrames(Footage):
         self._step = 1 if pixels == "rgb24" else -1
         with self._reading():
             if self.path is not None and not path.exists():
-                raise InputError(f"{path} does not exist: give a file or a FIFO of raw frames, or - for standard input")
+                raise InputError(f"{absence(path)}: give a file or a FIFO of raw frames, or - for standard input")
 
     def __iter__(self) -> Iterator[Frame]:
         with self._open() as file:

@@ -114,7 +114,7 @@ def milliseconds(call: Callable[[], object]) -> float:
 def trial(seed: int, rows: int | None) -> Trial:
     """Return the demo against itself, slowed if ``rows`` are given."""
     options, loaded = Options(seed=seed), Loader(rows)
-    with pictures.provide_images(None, seed) as made:
+    with pictures.provide_images(None, seed, print) as made:
         first = Subject("first", "demo", partial(loading.load, "demo", "onnxruntime"), made.files_for)
         second = Subject("second", "demo", loaded, made.files_for)
         with closing(first), closing(second):

@@ -1,7 +1,7 @@
 """Everything that a GPU is needed for, in one command that stops by itself.
 
 Leaves gpu_check.json and gpu_check.md in the folder given with -o, written again after every row. Returns 1 if anything
-is wrong; what there was no time for is in the report, and no failure.
+is wrong; what there was no time for, and what lacks packages, is in the report, and no failure.
 """
 
 from __future__ import annotations
@@ -19,16 +19,7 @@ from pem_edge.runtime.errors import PemError
 from pem_edge.runtime.files import temporary_folder
 from scripts.gpu import machine, tasks
 from scripts.gpu.reporting.report import Report
-
-SECTIONS = {
-    "kernels": "scripts.gpu.kernel_tasks",
-    "networks": "scripts.gpu.networks.tasks",
-    "pipeline": "scripts.gpu.pipeline.tasks",
-    "engines": "scripts.gpu.engines",
-    "tests": "scripts.gpu.gpu_tests",
-    "compiled": "scripts.gpu.networks.compiled",
-}
-"""The module of each section, whose function `tasks` takes a `Bench`. Last comes what takes longest."""
+from scripts.gpu.sections import SECTIONS, obstacle
 
 _MOST_MINUTES = 1440
 
@@ -69,11 +60,21 @@ def _run(options: Options, folder: Path, deadline: tasks.Deadline) -> Report:
     date = datetime.now(timezone.utc).isoformat(timespec="seconds")
     facts = {"date": date, "dry": options.dry, "minutes": options.minutes, "machine": machine.describe()}
     report = Report(options.out, facts, SECTIONS, options.only)
-    for name in (name for name in SECTIONS if name in options.only):
+    for name in _leave_out_what_cannot_run(options, report):
         if deadline.allows(0):
             print(f"gpu_check: {name}, {deadline.remaining():.0f} s left", file=sys.stderr)
             tasks.run(_tasks(name, options, folder, deadline), deadline, report.begin(name))
     return report
+
+
+def _leave_out_what_cannot_run(options: Options, report: Report) -> list[str]:
+    """Say which sections lack packages, and return the names of the others."""
+    asked = {name: obstacle(name, options.dry) for name in SECTIONS if name in options.only}
+    for name, reason in asked.items():
+        if reason is not None:
+            print(f"gpu_check: {name} is left out, as {reason}", file=sys.stderr)
+            report.begin(name).end("skipped", reason)
+    return [name for name, reason in asked.items() if reason is None]
 
 
 def _tasks(name: str, options: Options, folder: Path, deadline: tasks.Deadline) -> Callable[[], Iterable[tasks.Task]]:
@@ -81,7 +82,7 @@ def _tasks(name: str, options: Options, folder: Path, deadline: tasks.Deadline) 
 
     def found() -> Iterable[tasks.Task]:
         bench = import_module("scripts.gpu.bench").open_bench(folder, options.headers, options.dry, deadline)
-        yield from import_module(SECTIONS[name]).tasks(bench)
+        yield from import_module(SECTIONS[name].module).tasks(bench)
 
     return found
 

@@ -60,17 +60,17 @@ def _times(bench: Bench, size: Size, form: Form, rates: Rates) -> Row:
     with Plugin(bench.harness, attributes_of(case)) as plugin:
         call = Call(plugin, case, form, device.name)
         warm, cold = device.warm(call), device.cold(call)
-    theirs = Theirs(case, device)
+    theirs, name = Theirs(case, device), device.operator
     row: Row = {
         "ms": warm,
         "ms, cold": cold,
-        "torchvision ms": device.warm(theirs.convolve),
-        "torchvision ms, cold": device.cold(theirs.convolve),
+        f"{name} ms": device.warm(theirs.convolve),
+        f"{name} ms, cold": device.cold(theirs.convolve),
         "with sigmoid and ReLU, ms": device.warm(theirs.whole),
         "roofline ms": rates.least_milliseconds(case),
     }
-    row["times torchvision"] = row["torchvision ms"] / warm
-    row["times torchvision, cold"] = row["torchvision ms, cold"] / max(cold, 1e-9)
+    row[f"times {name}"] = row[f"{name} ms"] / warm
+    row[f"times {name}, cold"] = row[f"{name} ms, cold"] / max(cold, 1e-9)
     return {**row, "of the roofline": row["roofline ms"] / warm}
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from scripts.gpu.check import SECTIONS
 from scripts.gpu.reporting import summary
+from scripts.gpu.sections import SECTIONS, obstacle
 from scripts.gpu.tasks import Deadline
 from tests.helpers.host_compiler import require_host_compiler
 from tests.helpers.processes import started
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from scripts.gpu.networks.forms import Case, Network, Precision
 
 ROOT = Path(__file__).parents[2]
+HIDE = """\
+import importlib.machinery
+
+find = importlib.machinery.PathFinder.find_spec
+hide = lambda name, *more: None if name in {} else find(name, *more)
+importlib.machinery.PathFinder.find_spec = hide
+"""
 COMMAND = str(ROOT / "scripts" / "gpu_check")
 
 
@@ -66,6 +73,28 @@ def test_a_dry_run_goes_through_every_section(tmp_path: Path) -> None:
     assert sorted(compiled) == ["ours", "published"]
     page = (tmp_path / "gpu_check.md").read_text()
     assert page.index("times mean nothing") < page.index("**kernels**") < page.index("| machine |")
+    assert "aim " not in page
+    assert not any("torchvision" in column for row in sections["kernels"]["tables"]["times"] for column in row)
+
+
+def test_what_is_not_installed_is_said_first_with_the_command_and_left_out(tmp_path: Path) -> None:
+    hidden = ("hypothesis", "pytest", "torchvision")
+    (tmp_path / "sitecustomize.py").write_text(HIDE.format(hidden))
+    done = run(tmp_path / "out", "--dry", "--only", "tests", "pipeline", first=(tmp_path,))
+    assert done.returncode == 0, done.stderr
+    reason = "pytest and hypothesis are not installed: pip install pytest hypothesis"
+    assert done.stderr.splitlines()[0] == f"gpu_check: tests is left out, as {reason}"
+    assert "Traceback" not in done.stderr
+    found = states(tmp_path / "out")
+    assert (found["tests"], found["pipeline"]) == ("skipped", "done")
+    assert f"**tests**: skipped, {reason}" in (tmp_path / "out" / "gpu_check.md").read_text()
+
+
+def test_a_gpu_is_also_measured_against_what_a_dry_run_has_a_stand_in_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("torch", "torchvision"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert obstacle("kernels", dry=True) == "torch is not installed: pip install torch"
+    assert obstacle("kernels", dry=False) == "torch and torchvision are not installed: pip install torch torchvision"
 
 
 def test_a_kill_leaves_what_was_found_until_then(tmp_path: Path) -> None:

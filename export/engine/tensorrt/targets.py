@@ -10,7 +10,7 @@ from typing import Literal, cast
 
 from pem_edge.export.engine.tensorrt.interface import TensorRt
 from pem_edge.runtime.errors import ExportError
-from pem_edge.runtime.installation import how_to_install
+from pem_edge.runtime.installation import how_to_add_tensorrt, how_to_install
 
 _SWITCH = "POLYGRAPHY_USE_TENSORRT_RTX"
 """Polygraphy reads it once, when it is imported."""
@@ -24,42 +24,36 @@ class Target:
         name: The name on the command line and in manifests, which is that of the extra that brings the rest, too.
         title: The name for people.
         module: The module of its Python interface.
-        advice: What to do where it is missing; "{}" stands for the command that installs the extra.
     """
 
     name: Literal["trt", "trt-rtx"]
     title: str
     module: str
-    advice: str
 
     @property
     def cure(self) -> str:
-        """The advice where it is missing."""
-        return self.advice.format(how_to_install(self.name))
+        """What to do where it is missing."""
+        if self.name == "trt-rtx":
+            return how_to_install(self.name)
+        return f"run this where the engine will run, on a machine with TensorRT ({how_to_add_tensorrt()})"
 
 
 TARGETS: dict[str, Target] = {
     target.name: target
-    for target in (
-        Target(
-            "trt",
-            "TensorRT",
-            "tensorrt",
-            "it comes with JetPack or from NVIDIA's package index, the rest with {}; or choose --to trt-rtx",
-        ),
-        Target("trt-rtx", "TensorRT-RTX", "tensorrt_rtx", "{}"),
-    )
+    for target in (Target("trt", "TensorRT", "tensorrt"), Target("trt-rtx", "TensorRT-RTX", "tensorrt_rtx"))
 }
 
 
-def load(target: Target) -> TensorRt:
-    """Return the module of ``target``, with Polygraphy told to use it.
+def load(target: Target, instead: str = "") -> TensorRt:
+    """Return the module of ``target``, with Polygraphy told to use it; ``instead`` ends the message if it is missing.
 
     Raises ExportError if one of them is not installed, or this process has loaded the other target.
     """
-    for module in (target.module, "polygraphy"):
-        if find_spec(module) is None:
-            raise ExportError(f"{module} is not installed, which --to {target.name} needs: {target.cure}")
+    if find_spec(target.module) is None:
+        raise ExportError(f"{target.module} is not installed, which --to {target.name} needs: {target.cure}{instead}")
+    if find_spec("polygraphy") is None:
+        cure = how_to_install(target.name)
+        raise ExportError(f"polygraphy is not installed, which --to {target.name} needs: {cure}")
     _switch_polygraphy(target)
     try:
         return cast("TensorRt", import_module(target.module))

@@ -43,7 +43,7 @@ def explain(error: Exception, name: str, revision: str) -> str:
             return (
                 f"there is no file {name}, and of models, {name} at {revision} is not in the cache "
                 f"{constants.HF_HUB_CACHE}, while HF_HUB_OFFLINE forbids to fetch it: correct the path, unset "
-                "HF_HUB_OFFLINE, or fetch it once with a network"
+                f"HF_HUB_OFFLINE, or fetch it once with a network{_or_meant(name)}"
             )
         case errors.LocalEntryNotFoundError(__cause__=Exception() as cause):
             return explain(cause, name, revision)
@@ -59,8 +59,14 @@ def explain(error: Exception, name: str, revision: str) -> str:
             )
     return (
         f"cannot fetch {name} from {constants.ENDPOINT} ({_reason(error)}): check the network, the proxy and "
-        "HF_ENDPOINT, and run this again"
+        f"HF_ENDPOINT, and run this again{_or_meant(name)}"
     )
+
+
+def _or_meant(name: str) -> str:
+    """Return the listed name that was meant, "" if the hub must be asked whether there is a model of this one."""
+    meant = public_weights.resembled(name)
+    return "" if meant is None else f"; or did you mean {meant}?"
 
 
 def _explain_answer(error: Exception, name: str, revision: str) -> str:

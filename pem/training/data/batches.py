@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -55,16 +56,19 @@ def make_loader(dataset: Dataset, settings: TrainingSettings, processes: Process
         PemError: If a sample cannot be read.
     """
     workers = settings.workers if settings.workers is not None else usable_cpus() // processes.per_machine
-    loader: data.DataLoader[list[View | PemError]] = data.DataLoader(
-        _ViewDataset(dataset, settings),  # type: ignore[arg-type]  # its items are views until they are collated
-        batch_sampler=_BatchSampler(settings, processes, start),  # type: ignore[arg-type]
-        num_workers=workers,
-        # Workers send arrays. For tensors they need shared memory and sockets below TMPDIR; a batch for which there is
-        # too little of one, or too long a path to the other, would be lost, and be waited for without end.
-        collate_fn=list,
-        worker_init_fn=_initialize_worker,
-    )
-    for views in loader:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # how many workers are too many is for the user to judge
+        loader: data.DataLoader[list[View | PemError]] = data.DataLoader(
+            _ViewDataset(dataset, settings),  # type: ignore[arg-type]  # its items are views until they are collated
+            batch_sampler=_BatchSampler(settings, processes, start),  # type: ignore[arg-type]
+            num_workers=workers,
+            # Workers send arrays. For tensors they need shared memory and sockets below TMPDIR; a batch for which there
+            # is too little of one, or too long a path to the other, would be lost, and be waited for without end.
+            collate_fn=list,
+            worker_init_fn=_initialize_worker,
+        )
+        loaded = iter(loader)
+    for views in loaded:
         batch = collate(_require_views(views))
         yield batch.pin_memory() if processes.device.type == "cuda" else batch
 

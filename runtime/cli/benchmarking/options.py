@@ -14,7 +14,7 @@ from pem_edge.runtime.benchmark.options import SCENARIOS, Options
 from pem_edge.runtime.benchmark.schema import Report
 from pem_edge.runtime.cli import shared_options
 from pem_edge.runtime.cli.benchmarking.requests import DEFAULT_STAGE, BenchRequest, CompareRequest, ReportFiles
-from pem_edge.runtime.cli.parser import Parser
+from pem_edge.runtime.cli.parser import Parser, SomeOf
 from pem_edge.runtime.versioned_json import to_json
 
 PROGRAM = "pem-bench"
@@ -76,7 +76,12 @@ def parser() -> Parser:
 
 def _add_subject_options(parser: Parser) -> None:
     """Add the options that choose the images and the backend."""
-    parser.add_argument("--images", metavar="DIR", type=Path, help="images to segment; default: generated streets")
+    parser.add_argument(
+        "--images",
+        metavar="DIR",
+        type=shared_options.path,
+        help="images to segment; default: generated streets",
+    )
     parser.add_argument(
         "--dataset", metavar="DIR", help="labeled images, as pem-eval takes them, to report PQ along with speed"
     )
@@ -99,7 +104,7 @@ def _add_measurement_options(parser: Parser) -> None:
     scenarios = parser.add_argument(
         "--scenarios",
         metavar="LIST",
-        type=shared_options.some_of(SCENARIOS, none=True),
+        type=SomeOf(SCENARIOS, none=True),
         default=SCENARIOS,
         help=f"any of {', '.join(SCENARIOS)}, separated by commas, or none; default: all",
     )
@@ -118,8 +123,13 @@ def compare_parser() -> Parser:
     """Return the parser of ``pem-bench compare``."""
     description = "Show what changed from one report to another."
     parser = Parser(f"{PROGRAM} compare", "BEFORE.json AFTER.json [options]", description)
-    parser.add_argument("before", metavar="BEFORE", type=Path, help="a report that pem-bench wrote as .json")
-    parser.add_argument("after", metavar="AFTER", type=Path, help="a later one")
+    parser.add_argument(
+        "before",
+        metavar="BEFORE",
+        type=shared_options.path,
+        help="a report that pem-bench wrote as .json",
+    )
+    parser.add_argument("after", metavar="AFTER", type=shared_options.path, help="a later one")
     parser.add_argument(
         "--fail-if-slower", metavar="P", type=_percentage, help="exit with code 1 if slower by more, such as 5%%"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from pem_edge.runtime import sources
 from pem_edge.runtime.artifacts.manifest import TASKS, Task
 from pem_edge.runtime.cli import shared_options
-from pem_edge.runtime.cli.parser import Parser
+from pem_edge.runtime.cli.parser import Parser, SomeOf
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.results.saving import KINDS
 from pem_edge.runtime.serving import live
@@ -93,7 +93,8 @@ class RunRequest:
         jsonl: Whether to print a line of JSON for each image instead of text.
 
     Raises:
-        InputError: If there is a host for the live page, but no port, or both kinds of JSON are wanted.
+        InputError: If there is a host for the live page, but no port, both kinds of JSON are wanted, or there is a
+            folder to save nothing in.
     """
 
     model: str
@@ -118,6 +119,8 @@ class RunRequest:
             raise shared_options.missing_companion(f"--live-host {self.live_host}", "--live")
         if self.json and self.jsonl:
             raise InputError("--json and --jsonl exclude each other: --jsonl prints a line as each image is done")
+        if self.output is not None and self.kinds == () and self.live_port is None:
+            raise InputError(f"-o {self.output} was given with --save none, which saves nothing: leave one of them out")
 
 
 def read(options: argparse.Namespace) -> RunRequest:
@@ -157,11 +160,17 @@ def parser() -> Parser:
         "address (rtsp://, http://, udp://), a GStreamer pipeline, or - for raw frames on standard input",
     )
     parser.add_argument("--recursive", action="store_true", help="also take what is in folders within a folder")
-    parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="default: a new folder, runs/1, runs/2, ...")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=shared_options.path,
+        help="default: a new folder, runs/1, runs/2, ...",
+    )
     save = parser.add_argument(
         "--save",
         metavar="KINDS",
-        type=shared_options.some_of(KINDS, none=True),
+        type=SomeOf(KINDS, none=True),
         help="any of overlay, panoptic (PNGs in COCO's format, with json), json (panoptic.json, which lists their "
         "segments), semantic (PNGs of class indices, of 8 bits up to 256 classes, else of 16) and instances "
         "(instances.json, COCO's results with masks as RLE), separated by commas, or none; default: overlay and "

@@ -11,10 +11,12 @@ from tqdm import tqdm
 from pem_edge.runtime.cli import output
 from pem_edge.runtime.cli.running import records
 from pem_edge.runtime.cli.running.options import RunRequest
+from pem_edge.runtime.cli.running.reasons import why_empty
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.inference.segmenter import Segmenter
-from pem_edge.runtime.outside.printable import printable
+from pem_edge.runtime.outside.printable import storable
 from pem_edge.runtime.results.result import Result
+from pem_edge.runtime.sources import Footage, Source
 from pem_edge.runtime.versioned_json import JsonObject
 
 
@@ -27,19 +29,23 @@ class Report:
         document: What ``--json`` prints at the end.
         results: The number of results.
         empty: How many of them have nothing in them.
+        remedies: What may help these.
     """
 
-    def __init__(self, request: RunRequest, segmenter: Segmenter, folder: Path | None) -> None:
+    def __init__(self, request: RunRequest, segmenter: Segmenter, source: Source, folder: Path | None) -> None:
         self.is_text = not (request.json or request.jsonl)
         self.results = self.empty = 0
+        self.remedies: set[str] = set()
+        self._thresholds = segmenter.thresholds
+        self._source = source.name if isinstance(source, Footage) else None
         self._keep, self.is_by_line = request.json, request.jsonl
         self._images: list[JsonObject] = []
         self._errors: list[str] = []
         self.document: JsonObject = {
-            "model": printable(request.model),
+            "model": storable(request.model),
             "backend": segmenter.backend.name,
             "backend_version": records.version_of(segmenter.backend),
-            "output": None if folder is None else printable(str(folder)),
+            "output": None if folder is None else storable(str(folder)),
             "images": self._images,
             "dropped": 0,
             "errors": self._errors,
@@ -48,16 +54,19 @@ class Report:
     def keep(self, result: Result, paths: Mapping[str, Path]) -> None:
         """Keep the record of a result whose files are ``paths``, by kind, for the end."""
         if self._keep:
-            self._images.append(records.make_record(result, paths))
+            self._images.append(self._record(result, paths))
 
     def show(self, result: Result, paths: Mapping[str, Path]) -> None:
         """Print a result."""
         self.results += 1
-        self.empty += result.task != "semantic" and not records.regions_of(result)
         if self.is_by_line:
-            self._print(json.dumps(records.make_record(result, paths)))
+            self._print(json.dumps(self._record(result, paths)))
         elif self.is_text:
-            self._print(records.describe(result))
+            emptiness = None if records.regions_of(result) else why_empty(result, self._thresholds)
+            if emptiness is not None:
+                self.empty += 1
+                self.remedies.add(emptiness.remedy)
+            self._print(records.describe(result, emptiness))
 
     @property
     def errors(self) -> int:
@@ -65,10 +74,13 @@ class Report:
         return len(self._errors)
 
     def fail(self, error: InputError) -> None:
-        """Print the error of an image, or keep it for the end."""
+        """Print the error of an image or of the source, or keep it for the end."""
         self._errors.append(str(error))
         if self.is_by_line:
-            self._print(json.dumps({"error": str(error)}))
+            self._print(json.dumps({**records.identify(error.image, self._source), "error": str(error)}))
+
+    def _record(self, result: Result, paths: Mapping[str, Path]) -> JsonObject:
+        return records.make_record(result, paths, self._source)
 
     def _print(self, line: str) -> None:
         with tqdm.external_write_mode():

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from pem_edge.runtime.diagnosis import distributions, libraries
+from pem_edge.runtime.diagnosis import libraries
 from pem_edge.runtime.diagnosis.probing import Probe
 from pem_edge.runtime.diagnosis.schema import Finding, Findings, Status
+from pem_edge.runtime.installation import distributions
 from pem_edge.runtime.machine import jetson, readers
 from pem_edge.runtime.outside import child_process
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from pem_edge.runtime.diagnosis import distributions, libraries
+from pem_edge.runtime.diagnosis import libraries
 from pem_edge.runtime.diagnosis.probing import Probe
 from pem_edge.runtime.diagnosis.schema import Finding, Findings
+from pem_edge.runtime.installation import distributions
 from pem_edge.runtime.machine import jetson
 
 _SYSTEM_FOLDERS = ("/usr/lib/python3/dist-packages", "/usr/lib/python{version}/dist-packages")

@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Mapping
 from functools import partial
 
-from pem_edge.runtime.diagnosis import distributions, libraries, onnxruntimes
+from pem_edge.runtime.diagnosis import libraries, onnxruntimes
 from pem_edge.runtime.diagnosis.probing import Probe
 from pem_edge.runtime.diagnosis.schema import Finding, Findings
-from pem_edge.runtime.installation import how_to_install
+from pem_edge.runtime.installation import distributions, how_to_add, how_to_install
 from pem_edge.runtime.plurals import first_few
 
 _BASE = {"numpy": ("NumPy", "numpy"), "pillow": ("Pillow", "PIL"), "tqdm": ("tqdm", "tqdm")}
@@ -55,7 +55,7 @@ def _extra(extra: str) -> Finding:
         return Finding(name=name, value=f"{found}; needed is {limits}", status="warning", cure=how_to_install(extra))
     if missing:
         lacks = f"not installed: {', '.join(missing)}" + (f"; there is {found}" if found else "")
-        return Finding(name=name, value=lacks, cure=onnxruntimes.how_to_add(extra))
+        return Finding(name=name, value=lacks, cure=how_to_add(extra))
     return Finding(name=name, value=found, status="ok")
 
 

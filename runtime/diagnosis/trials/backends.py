@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from pem_edge.runtime import backends
 from pem_edge.runtime.backends import BACKENDS, Row
-from pem_edge.runtime.diagnosis import distributions, libraries, onnxruntimes
+from pem_edge.runtime.diagnosis import libraries, onnxruntimes
 from pem_edge.runtime.diagnosis.asking import Answer
 from pem_edge.runtime.diagnosis.schema import BackendFinding
 from pem_edge.runtime.diagnosis.trials import demo_run
-from pem_edge.runtime.installation import how_to_install
+from pem_edge.runtime.installation import distributions, how_to_install
 
 _REFERENCE = "onnxruntime"
 _LEAST_CORRECT, _LEAST_AGREEMENT = 0.8, 0.95

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pem_edge.runtime.arguments import require_number
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.results.drawing import captions, colors, regions, text
 from pem_edge.runtime.results.drawing import legend as legends
@@ -49,14 +50,13 @@ def draw(
         numbers: The number of each thing within its class, by its id, from which its shade follows; None to count them.
 
     Raises:
-        ValueError: If the shapes do not match, or the opacity is not between 0 and 1.
+        ValueError: If the shapes do not match; as an ArgumentError, if the opacity is not between 0 and 1.
     """
     if image.dtype != np.uint8 or image.shape != (*panoptic.shape, 3):
         raise ValueError(
             f"image is {image.dtype} {image.shape} and panoptic {panoptic.shape}, expected uint8 (H, W, 3) and (H, W)"
         )
-    if not 0 <= opacity <= 1:
-        raise ValueError(f"opacity is {opacity}, expected 0 to 1")
+    require_number("opacity", opacity, 0, 1)
     has_room = min(panoptic.shape) >= _SMALLEST_WITH_TEXT
     found = _lay_out(segments, labels, image.shape, steady) if legend and has_room else None
     canvas = np.empty((len(image) + (found.height if found else 0), *image.shape[1:]), np.uint8)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pem_edge.runtime.artifacts.manifest import Task, choose_task
-from pem_edge.runtime.outside.printable import printable
+from pem_edge.runtime.outside.printable import storable
 from pem_edge.runtime.results import coco_format, instance_records
 from pem_edge.runtime.results.exchange import detections, notebook, records, summary
 from pem_edge.runtime.results.exchange.found import Found
@@ -75,7 +75,7 @@ class Exchange:
             return [coco_format.annotation(image_id, png, self.saved_segments, self.labels)]
         if task == "semantic":
             return records.to_coco_stuff(self, image_id)
-        return instance_records.of(self.confident_instances, image_id, printable(path.name), self.labels)
+        return instance_records.of(self.confident_instances, image_id, storable(path.name), self.labels)
 
     def to_supervision(self: Found, task: Task | None = None, *, stuff: bool = False) -> supervision.Detections:
         """Return what was found as ``supervision.Detections``: xyxy, mask, confidence, class_id, data["class_name"].

@@ -8,7 +8,7 @@ import msgspec
 
 from pem_edge.runtime.artifacts.labels import official_ids
 from pem_edge.runtime.artifacts.manifest import Task
-from pem_edge.runtime.outside.printable import printable
+from pem_edge.runtime.outside.printable import storable
 from pem_edge.runtime.results import run_lengths
 from pem_edge.runtime.results.exchange.found import Found, masked
 from pem_edge.runtime.results.segments import Instance, Segment
@@ -37,7 +37,7 @@ def to_json(found: Found, task: Task, *, masks: bool) -> str:
             records[-1]["segmentation"] = run_lengths.encode(mask())
     height, width = found.panoptic.shape
     document = {
-        "name": printable(found.name),
+        "name": storable(found.name),
         "height": height,
         "width": width,
         "task": task,

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from pem_edge.runtime import files
-from pem_edge.runtime.outside.printable import printable
+from pem_edge.runtime.outside.printable import storable
 from pem_edge.runtime.results import coco_format, instance_records
 from pem_edge.runtime.results.result import Result
 from pem_edge.runtime.results.saving.saver import Saver, common_folder, png_path, stem
@@ -53,8 +53,8 @@ class _DocumentSaver(Saver):
         """Return the path of an image within the folder that all images are in."""
         path = Path(result.name)
         if self._common is None or "://" in result.name:
-            return printable(path.name)
-        return printable(Path(os.path.relpath(path, self._common or ".")).as_posix())
+            return storable(path.name)
+        return storable(Path(os.path.relpath(path, self._common or ".")).as_posix())
 
     @abstractmethod
     def _add(self, result: Result) -> None:

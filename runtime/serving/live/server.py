@@ -51,6 +51,15 @@ _HEADERS = {
 }
 
 
+def _refusal(error: OSError, host: str, port: int) -> str:
+    """Return why nobody can listen on a port, and what helps."""
+    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+        cure = f"leave --live-host out for {HOST}, or give 0.0.0.0 for all"
+        return f"{host} is not an address of this machine ({error.strerror or error}): {cure}"
+    reason = "is in use" if error.errno == errno.EADDRINUSE else f"is not available ({error.strerror or error})"
+    return f"port {port} on {host} {reason}: choose another with --live PORT"
+
+
 class LivePage:
     """A server for the live page of a run, which serves until it is closed or its ``with`` block ends.
 
@@ -63,7 +72,7 @@ class LivePage:
         address: The URL of the page.
 
     Raises:
-        OutputError: If the port is not available on the host.
+        OutputError: If the host is not this machine, or the port is not available on it.
     """
 
     def __init__(self, board: Board, host: str = HOST, port: int = PORT) -> None:
@@ -72,9 +81,7 @@ class LivePage:
         try:
             self._server = _Server((host, port), partial(_Handler, board, self._end_read, host))
         except OSError as error:
-            in_use = error.errno == errno.EADDRINUSE
-            reason = "is in use" if in_use else f"is not available ({error.strerror or error})"
-            raise OutputError(f"port {port} on {host} {reason}: choose another with --live PORT") from error
+            raise OutputError(_refusal(error, host, port)) from error
         except OverflowError as error:
             raise OutputError(f"{port} is not a port: choose one from 1 to 65535 with --live PORT") from error
         shown = f"[{host}]" if ":" in host else host

@@ -29,9 +29,8 @@ def files_in(folder: Path, *, recursive: bool) -> list[Path]:
         files = sorted(_walk(folder, recursive=recursive))
     found = [path for path in files if path.suffix.lower() in _SUFFIXES]
     if not found and not (found := [path for path in files if images.recognizes(path)]):
-        deeper = (
-            "" if recursive or not any(map(is_folder, folder.iterdir())) else "; pem-run --recursive takes those deeper"
-        )
+        is_deeper = not recursive and any(map(is_folder, folder.iterdir()))
+        deeper = "; those deeper are taken with recursive=True, or --recursive" if is_deeper else ""
         raise InputError(
             f"{folder} has no images or videos in it: expected files ending in {' '.join(sorted(images.SUFFIXES))}, "
             f".mp4 or the like{deeper}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.sources.frame import Footage, Frame
 from pem_edge.runtime.sources.names import usable
 from pem_edge.runtime.sources.recordings import pyav
@@ -21,6 +22,9 @@ SUFFIXES = JPEG_SUFFIXES | {
     *(".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"),
 }
 """Suffixes by which videos are found in a folder."""
+
+
+_AGAIN = "download or copy it again"
 
 
 class Recording(Protocol):
@@ -76,6 +80,15 @@ class Video(Footage):
                 if recording.is_playable():
                     self.fps, self.length = recording.fps, recording.length
                     return open_recording
-        raise InputError(
-            f"{self.path} is not a video that can be decoded, nor an image: convert it to .mp4 (H.264) or .jpg"
-        )
+        with reading(self.path, InputError, expected="a video or an image", cure=_AGAIN):
+            raise InputError(f"{self.path} {self._fault()}")
+
+    def _fault(self) -> str:
+        """Return why no reader opens the file, and what helps."""
+        if self.path.stat().st_size == 0:
+            return f"has 0 bytes, expected a video or an image: {_AGAIN}"
+        suffix = self.path.suffix.lower()
+        if suffix in SUFFIXES:
+            cure = _AGAIN if suffix == ".mp4" else f"{_AGAIN}, or convert it to .mp4 (H.264)"
+            return f"is not a video that can be decoded: it is damaged, incomplete or in an unknown codec; {cure}"
+        return "is not a video that can be decoded, nor an image: convert it to .mp4 (H.264) or .jpg"

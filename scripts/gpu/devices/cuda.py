@@ -20,6 +20,7 @@ class CudaDevice(Device):
     name: ClassVar[Literal["cuda", "cpu"]] = "cuda"
     dry = False
     compiler = "inductor"
+    operator = "torchvision"
     calls, repetitions = 20, 50
     compile_seconds = 40
 

@@ -23,6 +23,7 @@ class Device(ABC):
         name: What PyTorch calls it.
         dry: Whether times mean nothing, and sizes should be small.
         compiler: The backend of `torch.compile`.
+        operator: What `deform_conv` calls.
         calls: How many calls are timed at once, so that the clock's own time does not matter.
         repetitions: How often a time is taken.
         compile_seconds: About how long `compile_harness` takes.
@@ -32,6 +33,7 @@ class Device(ABC):
     name: ClassVar[Literal["cuda", "cpu"]]
     dry: ClassVar[bool]
     compiler: ClassVar[str]
+    operator: ClassVar[str]
     calls: ClassVar[int]
     repetitions: ClassVar[int]
     compile_seconds: ClassVar[float]

@@ -31,6 +31,7 @@ class HostDevice(Device):
     name: ClassVar[Literal["cuda", "cpu"]] = "cpu"
     dry = True
     compiler = "aot_eager"  # traces as a real compiler does, without the minutes that compiling takes
+    operator = "formula"
     calls, repetitions = 2, 2
     compile_seconds = 10
     cache_bytes = 1 << 20

@@ -22,7 +22,7 @@ DRY = "**A dry run on a CPU: it shows that the check itself works. Its times mea
 def render(report: Mapping[str, Any]) -> str:
     """Return the page of what `scripts.gpu.check` found until now."""
     parts = [f"# GPU check, {report['date']}", *([DRY] if report["dry"] else [])]
-    parts += ["\n".join(f"- {line}" for line in summary.lines(report["sections"]))]
+    parts += ["\n".join(f"- {line}" for line in summary.lines(report["sections"], timed=not report["dry"]))]
     parts += [table(["machine", ""], [[key, str(value)] for key, value in report["machine"].items()])]
     for name, section in report["sections"].items():
         parts += [f"## {TITLES[name]}", *_section(section)]

@@ -12,9 +12,14 @@ _LARGE = " ".join(LARGE.values())
 Rows = Sequence[Mapping[str, Any]]
 
 
-def lines(sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the lines, without bullets."""
+def lines(sections: Mapping[str, Mapping[str, Any]], *, timed: bool = True) -> Iterator[str]:
+    """Yield the lines, without bullets; without ``timed`` nothing is said of times."""
     yield from (f"**{name}**: {_state(section)}" for name, section in sections.items())
+    if timed:
+        yield from _times(sections)
+
+
+def _times(sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield from _kernels(_rows(sections["kernels"], "times"))
     networks = [row for name in ("networks", "compiled") for row in _rows(sections[name], "in CUDA graphs")]
     yield from _networks(networks)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import onnx
 import pytest
@@ -12,6 +14,7 @@ from pem_edge.calibration.activations import collect
 from pem_edge.calibration.placement import tensors
 from pem_edge.runtime.errors import CalibrationError
 from tests.calibration.graphs import GRAPHS, Noise, chain
+from tests.calibration.terminal import Terminal
 
 
 @pytest.mark.parametrize("name", GRAPHS)
@@ -50,9 +53,13 @@ def test_values_that_are_not_finite_name_the_first_layer_that_has_them(value: fl
         collect.collect(model, tensors(model), Noise(2))
 
 
-def test_progress_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    model = chain()
+def test_progress_goes_to_standard_error_if_that_is_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, terminal = chain(), Terminal()
     collect.collect(model, tensors(model), Noise(2))
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert "calibrating: 100%" in printed.err
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys, "stderr", terminal)
+    collect.collect(model, tensors(model), Noise(2))
+    assert "calibrating: 100%" in terminal.getvalue()
+    assert capsys.readouterr().out == ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import sys
+from collections.abc import Callable, Collection
 
 import onnx
 import pytest
@@ -10,9 +11,12 @@ import pytest
 from pem_edge import calibration
 from pem_edge.calibration.activations.collect import collect
 from pem_edge.calibration.activations.tensor_statistics import Statistics
+from pem_edge.calibration.assessment.block_choice import Quantize
 from pem_edge.calibration.placement import tensors
 from pem_edge.calibration.placement.block_names import block_of
+from pem_edge.runtime.errors import CalibrationError
 from tests.calibration.graphs import SIZE, Noise, residual
+from tests.calibration.terminal import Terminal
 
 COSTS = {"a": 0.1, "b": 2.0, "c": 0.0, "d": 0.5}
 EXACT = 50.0
@@ -27,6 +31,29 @@ def score(model: onnx.ModelProto) -> float:
     """Return what blocks cost adds up, and half as much again where several are in INT8 together."""
     drops = [cost for name, cost in COSTS.items() if name not in model.producer_name.split(",")]
     return EXACT - sum(drops) * (1.5 if len(drops) > 1 else 1)
+
+
+@pytest.mark.parametrize(
+    ("bar", "work"),
+    [
+        ("sensitivity", lambda fails: calibration.sensitivity(["a", "b"], fails, score, EXACT)),
+        ("choosing", lambda fails: calibration.choose(["a", "b"], fails, score, EXACT, 0.1)),
+    ],
+)
+def test_an_error_comes_on_a_line_of_its_own(
+    bar: str, work: Callable[[Quantize], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_with_one(keep: Collection[str]) -> onnx.ModelProto:
+        if len(keep) == 1:
+            raise CalibrationError("no room")
+        return quantize(keep)
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with pytest.raises(CalibrationError):
+        work(fail_with_one)
+    assert bar in terminal.getvalue()
+    assert terminal.getvalue().endswith("\n")
 
 
 def test_blocks_are_ranked_by_what_each_costs_alone() -> None:

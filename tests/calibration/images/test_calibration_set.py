@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +16,13 @@ from pem_edge.calibration.images.calibration_set import gather
 from pem_edge.calibration.images.inspection import ImageSummary
 from pem_edge.calibration.images.selection import pick
 from pem_edge.runtime.artifacts.manifest import InputSpec
+from pem_edge.runtime.datasets.dataset import Sample
 from pem_edge.runtime.datasets.toy_streets import ToyStreets
 from pem_edge.runtime.errors import InputError
+from tests.calibration.terminal import Terminal
 
 SPEC = InputSpec(height=64, width=96)
+DAMAGED = b"\x89PNG\r\n\x1a\n damaged"
 
 
 @pytest.fixture
@@ -84,11 +88,43 @@ def test_no_images_may_be_asked_for_less_than_one() -> None:
         gather("toy:4:64x96", SPEC, 0)
 
 
-def test_a_damaged_picture_is_named(folder: Callable[..., Path]) -> None:
-    path = folder(scene(1), scene(2))
-    (path / "000.png").write_bytes(b"\x89PNG\r\n\x1a\n damaged")
+def test_damaged_pictures_of_a_folder_are_left_out_and_named(folder: Callable[..., Path]) -> None:
+    path = folder(scene(1), scene(2), scene(3))
+    (path / "000.png").write_bytes(DAMAGED)
+    (path / "001.png").write_bytes(b"")
+    images = gather(path, SPEC)
+    assert len(images) == len(list(images)) == 1
+    assert "left out 2 of 3 images, as the first cannot be read: " in images.findings[0]
+    assert "000.png is" in images.findings[0]
+
+
+def test_a_folder_of_damaged_pictures_is_one_line(folder: Callable[..., Path]) -> None:
+    (folder(scene(1)) / "000.png").write_bytes(DAMAGED)
     with pytest.raises(InputError, match=r"000\.png is"):
-        gather(path, SPEC)
+        gather(folder(), SPEC)
+
+
+class Lost(ToyStreets):
+    """Streets of which one picture is damaged."""
+
+    def __getitem__(self, index: int) -> Sample:
+        if index == 1:
+            raise InputError("001.png is damaged")
+        return super().__getitem__(index)
+
+
+def test_a_damaged_picture_that_has_labels_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with pytest.raises(InputError, match=r"001\.png is damaged"):
+        gather(Lost(3, 64, 96, 1), SPEC)
+    assert "inspecting" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\n"), "what comes next has a line of its own"
+
+
+def test_progress_is_for_terminals(capsys: pytest.CaptureFixture[str]) -> None:
+    gather("toy:2:64x96:1", SPEC)
+    assert capsys.readouterr().err == ""
 
 
 def test_copies_are_left_out_and_said(folder: Callable[..., Path]) -> None:

@@ -148,7 +148,7 @@ def test_auto_goes_by_what_the_model_samples_with(variant: str, expected: str) -
 
 
 def test_an_onnx_with_our_plugin_is_proved_here_and_runs_nowhere_but_in_an_engine(
-    weights: Path, exported: Path, tmp_path: Path
+    weights: Path, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], refusal: Refusal
 ) -> None:
     assert export.main(["--weights", str(weights), *SMALL, "--deform-conv", "plugin", "-o", str(tmp_path)]) == 0
     assert "DeformConv" not in {node.op_type for node in onnx.load(tmp_path / "pem-nano.onnx").graph.node}
@@ -156,8 +156,12 @@ def test_an_onnx_with_our_plugin_is_proved_here_and_runs_nowhere_but_in_an_engin
     assert manifest.deform_conv == "plugin"
     assert work_of(tmp_path / "pem-nano.onnx").macs_total == work_of(exported).macs_total
     assert all(result.passed for result in manifest.parity.values())
-    with pytest.raises(BackendError, match="or build the engine it is for, with --to trt"):
-        runtime.load(tmp_path / "pem-nano.onnx")
+    model = tmp_path / "pem-nano.onnx"
+    command = f"where TensorRT is installed: pem-export --build-plugin && pem-export --weights {model} --to trt"
+    with pytest.raises(BackendError, match=f"or build the engine it is for, {command}"):
+        runtime.load(model)
+    assert capsys.readouterr().out.splitlines()[-1] == f"next, {command}"
+    assert command in refusal("--verify", model)
 
 
 def test_a_second_export_to_a_name_is_told(weights: Path, tmp_path: Path, refusal: Refusal) -> None:

@@ -141,6 +141,26 @@ def test_numbers_beyond_all_use_are_wrong_usage(arguments: list[str], capsys: py
     assert arguments[0] in capsys.readouterr().err.splitlines()[0]
 
 
+@pytest.mark.parametrize(
+    ("option", "given", "meant"),
+    [
+        ("--to", "tensorrt", "trt"),
+        ("--to", "engine", "trt"),
+        ("--to", "tensorrt-rtx", "trt-rtx"),
+        ("--to", "onnxruntime", "onnx"),
+        ("--precision", "half", "fp16"),
+        ("--precision", "float32", "fp32"),
+        ("--outputs", "fp16", "float16"),
+    ],
+)
+def test_other_names_of_a_value_are_understood(
+    option: str, given: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parser.parser().parse_args(["--weights", "demo", option, given])
+    assert f"{option}: there is no {given!r}: did you mean {meant}?" in capsys.readouterr().err
+
+
 def test_the_largest_numbers_are_taken() -> None:
     assert graph_request("--dynamic", "--batch", "1024", "--max-batch", "1024").input.batch == 1024
     assert parser.parser().parse_args(["--list", "--workspace", "1023T"]).workspace == 1023 << 40

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from pem_edge.export.engine import build, config, network
-from pem_edge.export.engine.settings import Settings, require
+from pem_edge.export.engine.settings import Settings, require, require_of_target
 from pem_edge.export.engine.tensorrt.targets import TARGETS
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.errors import ExportError
@@ -96,7 +96,7 @@ def test_what_a_release_lacks_is_refused() -> None:
     with pytest.raises(ExportError, match=r"same-cc is unknown to TensorRT 10\.3\.0: choose none or ampere\+"):
         require(Settings(hardware_compatible="same-cc"), TARGETS["trt"], release)
     with pytest.raises(ExportError, match="--compute-capability is of TensorRT-RTX"):
-        require(Settings(compute_capability=("8.7",)), TARGETS["trt"], release)
+        require_of_target(Settings(compute_capability=("8.7",)), TARGETS["trt"])
 
 
 def test_half_precision_is_refused_where_it_is_slow() -> None:

@@ -77,7 +77,7 @@ def build_engine(bench: SimulatedBench, build: Builder, monkeypatch: pytest.Monk
         here = machine.Machine(TARGETS[target], module, Gpu() if gpu else None)
         data = bench.serialize(onnx.read_bytes(), spec, fault=fault)
         built = Built(memoryview(data), Report("network", [], []), None, 0.1)
-        monkeypatch.setattr(machine, "prepare", lambda _name, _settings: here)
+        monkeypatch.setattr(machine, "prepare", lambda _name, _settings, _form: here)
         monkeypatch.setattr(machine.Machine, "compute_capabilities", lambda _self, _settings: ("8.9",))
         monkeypatch.setattr(engine_artifact, "build", lambda *_arguments: built)
         return ["--weights", str(onnx), "--to", target]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -10,9 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from pem_edge.runtime.installation import how_to_install
+from pem_edge.export.engine.tensorrt.targets import TARGETS
+from pem_edge.runtime.installation import distributions, how_to_install
+from pem_edge.runtime.installation.distributions import Requirement
 from tests.export.conftest import Refusal
 from tests.helpers.gpu import has_gpu
+from tests.runtime.conftest import Builder, build
+
+__all__ = ["build"]
 
 needs_rtx = pytest.mark.skipif(find_spec("tensorrt_rtx") is None, reason="TensorRT-RTX is not installed")
 STAND_IN = "from tensorrt_rtx import *\nfrom tensorrt_rtx import __version__\n"
@@ -67,8 +73,30 @@ def test_an_engine_is_no_source(tmp_path: Path, refusal: Refusal) -> None:
 @pytest.mark.parametrize("weights", ["demo", "onnx"])
 def test_without_tensorrt_that_is_said_first(weights: str, onnx: Path, refusal: Refusal) -> None:
     said = refusal("--weights", onnx if weights == "onnx" else weights, "--to", "trt")
-    assert "tensorrt is not installed" in said
-    assert how_to_install("trt") in said
+    assert "tensorrt is not installed, which --to trt needs: run this where the engine will run" in said
+    assert "JetPack has it, elsewhere pip install tensorrt" in said
+    assert said.endswith("; for a desktop GPU, choose --to trt-rtx") == (platform.machine() == "x86_64")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_rest_of_what_tensorrt_needs_is_named_where_it_is_missing(
+    there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = [Requirement("onnx", ">=1"), Requirement("polygraphy", ">=0")]
+    monkeypatch.setattr(distributions, "requirements", lambda _extra: needed)
+    monkeypatch.setattr(distributions, "installed", lambda: {"onnx": "1.0", **({"polygraphy": "1"} if there else {})})
+    assert (how_to_install("trt") in TARGETS["trt"].cure) != there
+
+
+@pytest.mark.skipif(find_spec("tensorrt") is not None, reason="TensorRT is installed")
+def test_tensorrt_rtx_is_not_proposed_for_what_it_refuses(build: Builder, refusal: Refusal) -> None:
+    plugin = build(lone=True, deform_conv="plugin")
+    assert "choose --to trt-rtx" not in refusal("--weights", plugin, "--to", "trt")
+    assert "choose --to trt-rtx" not in refusal("--weights", "demo", "--deform-conv", "native", "--to", "trt")
+    assert "choose --to trt-rtx" not in refusal("--weights", "demo", "--version-compatible", "--to", "trt")
+    assert "has no plugins" in refusal("--weights", plugin, "--to", "trt-rtx")
+    said = refusal("--weights", "demo", "--compute-capability", "8.7", "--to", "trt")
+    assert "leave it out, and build on the GPU that the engine is for" in said
 
 
 @needs_rtx

@@ -46,7 +46,7 @@ def test_the_headers_tell_their_version(tmp_path: Path, text: str, version: str)
 
 
 def test_headers_without_a_version_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"NvInferVersion\.h holds no version: point TENSORRT_INCLUDE_DIR to"):
+    with pytest.raises(ExportError, match=r"NvInferVersion\.h holds no version: name headers of TensorRT"):
         plugin_build.headers_version(headers(tmp_path / "include", "nothing"))
 
 
@@ -58,7 +58,7 @@ def test_headers_come_from_the_variable(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_no_headers_is_one_line_that_says_where_to_get_them(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"^no NvInfer\.h in .*: point to the folder .* with TENSORRT_INCLUDE_DIR \("):
+    with pytest.raises(ExportError, match=r"^no NvInfer\.h in .*: name the folder .* with --tensorrt-include \("):
         plugin_build.build(tmp_path, None, print)
 
 

@@ -293,6 +293,21 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert "no checkpoint at" in refusal(tmp_path / "nowhere.pth")
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("dmeo", "no checkpoint at dmeo: did you mean demo?"),
+        ("eomt-m", "no checkpoint at eomt-m: did you mean eomt-"),
+        ("eomt-s", "eomt-s is a variant, expected a checkpoint of one: give tue-mps/coco_panoptic_eomt_small_"),
+        ("mask2former-r50", "is a variant, expected a checkpoint of one: download one of model_final_94dc52.pkl, "),
+        ("pem-r50", "no weights of it are public; pem-train --variant pem-r50 trains it"),
+        ("coco_panoptic_eomt_smal_640_2x", "did you mean tue-mps/coco_panoptic_eomt_small_640_2x?"),
+    ],
+)
+def test_a_name_that_is_no_checkpoint_is_told_what_may_be_meant(name: str, message: str) -> None:
+    assert message in refusal(Path(name))
+
+
 def test_saving_where_nothing_can_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write"):

@@ -86,7 +86,7 @@ def test_weights_of_an_earlier_run_are_a_start(run: Run, tmp_path: Path) -> None
 
 
 USAGE = [
-    (["--batch", "1"], "batch is 1, expected 2 or more"),
+    (["--batch", "1"], "batch is 1, expected 2 to 65536"),
     (["--size", "100x64"], "expected multiples of 32"),
     (["--weights", "demo", "--encoder-layers", "1,1,1"], "--weights determine --encoder-layers"),
     (["--resume", "--overwrite"], "--resume continues the run that --overwrite deletes"),
@@ -134,6 +134,12 @@ def test_numbers_beyond_all_use_are_wrong_usage(option: str, value: str, capsys:
     assert f"{option}: '{value}' must be a whole number from 0 to " in capsys.readouterr().err
 
 
+def test_words_are_not_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--dataset", "toy:4", "--learning-rate", "fast"])
+    assert "--learning-rate: 'fast' must be a number, such as 0.5" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("fields", "complaint"),
     [
@@ -169,6 +175,19 @@ def test_a_run_is_not_overwritten_unasked(run: Run) -> None:
     assert run("--overwrite")[0] == 0
 
 
+def test_what_is_not_asked_for_anew_stays_when_a_run_is_resumed(run: Run, folder: Path, tmp_path: Path) -> None:
+    assert run("--clip", "0.5", "--scale", "1:1.5", "--seed", "7")[0] == 0
+    before = torch.load(tmp_path / "out" / FILE_NAME)["settings"]
+    resumed = ["--dataset", str(folder), "-o", str(tmp_path / "out"), "--resume", "--workers", "0", "--device", "cpu"]
+    done = subprocess.run([*COMMAND, *resumed, "--steps", "5"], capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    first = done.stderr.splitlines()[0]
+    assert first == "pem-train: resuming after step 4, with steps 5 instead of 4"
+    assert torch.load(tmp_path / "out" / FILE_NAME)["settings"] == {**before, "steps": 5}
+    done = subprocess.run([*COMMAND, *resumed, "--seed", "0"], capture_output=True, text=True, env=ENVIRONMENT)
+    assert "with seed 0 instead of 7" in done.stderr
+
+
 def test_a_run_of_other_classes_is_not_resumed(run: Run, folder: Path, tmp_path: Path) -> None:
     assert run()[0] == 0
     other = tmp_path / "other"
@@ -180,7 +199,7 @@ def test_a_run_of_other_classes_is_not_resumed(run: Run, folder: Path, tmp_path:
     code, _, said = run("--dataset", str(other), *places, "--resume")
     assert code == 1
     assert len(said.splitlines()) == 1
-    assert "other classes" in said
+    assert "the classes 3: " in said
 
 
 @pytest.mark.usefixtures("hangup_heard")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,13 @@ def test_a_bad_map_is_one_line_without_a_workers_traceback(workers: int, tmp_pat
         list(make_loader(open_dataset(str(folder)), settings(workers), ALONE, 0))
     assert str(caught.value).startswith(f"{folder}/panoptic/1.png is a JPEG")
     assert "\n" not in str(caught.value)
+
+
+def test_many_workers_are_no_reason_for_a_warning_of_pytorchs() -> None:
+    many = settings((os.cpu_count() or 1) + 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(list(make_loader(open_dataset("toy:2:64x64"), many, ALONE, 0))) == 3
 
 
 STUCK = """

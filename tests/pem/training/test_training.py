@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import math
 import resource
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pem_edge.pem.model import PEM
-from pem_edge.pem.training import snapshots
+from pem_edge.pem.training import progress, snapshots
 from pem_edge.pem.training.data.batches import Batch, make_loader
 from pem_edge.pem.training.objective import points
 from pem_edge.pem.training.objective.points import PointPlan
@@ -30,7 +32,8 @@ from pem_edge.pem.training.settings import LossWeights, TrainingSettings
 from pem_edge.pem.training.trainer import Trainer
 from pem_edge.pem.variants.pyramid import PyramidVariant
 from pem_edge.runtime.artifacts.labels import Label
-from pem_edge.runtime.errors import CheckpointError, OutputError, TrainingError
+from pem_edge.runtime.datasets.dataset import Sample
+from pem_edge.runtime.errors import CheckpointError, InputError, OutputError, TrainingError
 from tests.helpers.boxes import LABELS, Boxes
 from tests.helpers.tiny import TINY, TINY_MASK2FORMER, TINY_PROSCALE
 
@@ -170,10 +173,49 @@ def test_a_failed_write_leaves_the_checkpoint_before(trainer: Train, tmp_path: P
     assert [p.name for p in path.parent.iterdir() if p.name.startswith(".")] == []
 
 
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch speaks of an unexpected position."""
+
+    def fill(*_: object) -> None:
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534")
+
+    monkeypatch.setattr(torch, "save", fill)
+    with pytest.raises(OutputError, match=r"the disk of .* has 0\.0 MB left, too little to go on"):
+        snapshots.save({}, tmp_path / snapshots.FILE_NAME)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_image_that_cannot_be_read_costs_no_step(trainer: Train) -> None:
+    class Torn(Boxes):
+        def __getitem__(self, index: int) -> Sample:
+            self.count = getattr(self, "count", 0) + 1
+            if self.count > 10:
+                raise InputError("p03.jpg is damaged: replace it")
+            return super().__getitem__(index)
+
+    with pytest.raises(InputError, match=r"p03\.jpg is damaged: replace it; the checkpoint is .*--resume -o .*torn"):
+        trainer("torn", Torn()).run()
+    again = trainer("torn")
+    again.resume()
+    assert again.step == 2
+    with pytest.raises(InputError, match=r"p03\.jpg is damaged: replace it; there is no checkpoint yet"):
+        trainer("never", Torn(), replace(SETTINGS, batch=16)).run()
+
+
+def test_slow_steps_are_told_between_reports(
+    trainer: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "_LONGEST_SILENCE", 0.0)
+    trainer(settings=replace(SETTINGS, log_every=8)).run()
+    said = capsys.readouterr().err
+    assert [f"step {step}/8: loss " in said for step in range(1, 9)] == [False, *[True] * 7]
+
+
 def test_a_run_of_other_classes_is_not_resumed(trainer: Train) -> None:
     trainer().run()
     others = [Label(0, "grass", False, (0, 100, 0)), *LABELS[1:]]
-    with pytest.raises(TrainingError, match=r"other classes \(3: ground, box, bar\) than this one \(3: grass, box"):
+    with pytest.raises(TrainingError, match="the classes 3: ground, box, bar instead of 3: grass, box"):
         trainer(dataset=Boxes(labels=others)).resume()
 
 
@@ -315,11 +357,11 @@ FLOATS = ("learning_rate", "backbone_factor", "weight_decay", "ema", "clip", "ch
     [
         ({"steps": 0}, "steps is 0"),
         ({"batch": 1}, "BatchNorm"),
-        ({"size": (100, 64)}, "multiples of 32"),
-        ({"scale": (2.0, 1.0)}, "the smaller first"),
+        ({"size": (100, 64)}, "size is 100x64, expected multiples of 32: try 96x64"),
+        ({"scale": (2.0, 1.0)}, "scale is 2.0:1.0, expected two factors from 0 to 100, the smaller first"),
         ({"ema": 1.0}, "below 1"),
         ({"steps": 10**25}, "expected 1 to 1000000000"),
-        ({"batch": 10**25}, "up to 65536"),
+        ({"batch": 10**25}, "expected 2 to 65536"),
         ({"workers": 10**25}, "expected 0 to 1024"),
         ({"seed": 10**25}, "expected 0 to 4294967295"),
         ({"points": 10**25}, "expected 4 to 1000000"),

@@ -206,7 +206,7 @@ def test_onnxruntimes_arena_can_be_turned_off(tiny: Path) -> None:
 
 @pytest.mark.parametrize("threads", [0, 1025, 10**25])
 def test_threads_that_cannot_be_started_are_an_error(threads: int) -> None:
-    with pytest.raises(InputError, match=f"^{threads} threads cannot run a model: give 1 to 1024, or none"):
+    with pytest.raises(InputError, match=f"^threads is {threads}, expected a whole number from 1 to 1024"):
         Settings(threads=threads)
 
 
@@ -249,17 +249,31 @@ def test_openvino_refuses_native_deformable_convolution(build: Callable[..., Pat
         backends.create("openvino", artifact.read(build(deform_conv="native")))
 
 
-def test_no_engine_of_ours_runs_the_plugin_form(build: Callable[..., Path]) -> None:
-    with pytest.raises(BackendError, match=r"'plugin'.*cannot run: export with --deform-conv gather"):
-        backends.create(None, artifact.read(build(deform_conv="plugin")))
+@pytest.mark.parametrize(
+    ("form", "first"), [("plugin", r"pem-export --build-plugin && "), ("nvidia", ""), ("native", None)]
+)
+def test_a_form_that_cannot_run_here_comes_with_the_commands_for_where_it_can(
+    form: str, first: str | None, build: Callable[..., Path]
+) -> None:
+    found = artifact.read(build(deform_conv=form))
+    refusal = backends.refusals.explain(["openvino"], found)
+    command = (
+        f", or build the engine it is for, where TensorRT is installed: {first}pem-export --weights {found.model} "
+    )
+    assert refusal.partition(" cannot run: export with --deform-conv gather")[2] == (
+        "" if first is None else f"{command}--to trt"
+    )
 
 
 @needs_openvino
 @pytest.mark.parametrize(
     ("form", "cure"),
     [
-        ("standard", "--to trt, run it in onnxruntime, or export with --placement cpu"),
-        ("plugin", "export with --deform-conv gather, or build the engine it is for"),
+        (
+            "standard",
+            "run it in onnxruntime, export with --placement cpu, or build .*: pem-export --weights .* --to trt",
+        ),
+        ("plugin", "export with --deform-conv gather, or build the engine it is for, where TensorRT is"),
     ],
 )
 def test_a_graph_quantized_for_tensorrt_is_refused_with_what_helps(

@@ -11,6 +11,7 @@ import pytest
 
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
+from pem_edge.runtime.backends import table
 from pem_edge.runtime.backends.onnxruntime import OnnxRuntimeTensorRt
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.installation import how_to_install
@@ -27,12 +28,12 @@ def test_it_is_available_where_its_library_is(there: bool, tmp_path: Path, monke
     spec = ModuleSpec("onnxruntime", None, origin=str(tmp_path / "__init__.py"), is_package=True)
     assert spec.submodule_search_locations is not None
     spec.submodule_search_locations.append(str(tmp_path))
-    monkeypatch.setattr(backends, "find_spec", lambda name: spec if name == "onnxruntime" else None)
+    monkeypatch.setattr(table, "find_spec", lambda name: spec if name == "onnxruntime" else None)
     assert backends.available() == ["onnxruntime", *([NAME] if there else [])]
 
 
 def test_it_is_not_chosen_unless_named(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backends, "available", lambda: ["onnxruntime", NAME])
+    monkeypatch.setattr(table, "_is_installed", lambda row: row.needs == "onnxruntime")
     assert backends.available_for(artifact.read(tiny)) == ["onnxruntime", NAME]
     loaded = backends.create(None, artifact.read(tiny))
     assert loaded.name == "onnxruntime"

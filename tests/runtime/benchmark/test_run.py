@@ -91,6 +91,22 @@ def test_pictures_of_a_folder(tiny: Path, flag: NDArray[np.uint8], tmp_path: Pat
     assert (one.scenarios.multi_stream, one.scenarios.offline, one.scenarios.camera) == (None,) * 3
 
 
+def test_pictures_that_cannot_be_read_are_left_out_and_named(
+    tiny: Path, flag: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "flag.png"), flag)
+    (folder / "empty.png").touch()
+    said: list[str] = []
+    assert run([str(tiny)], replace(BARE, images=folder), said.append).artifacts
+    assert any("empty.png has 0 bytes" in line for line in said)
+    assert f"1 image of {folder} in use" in said
+    (folder / "flag.png").unlink()
+    with pytest.raises(InputError, match=r"empty\.png has 0 bytes"):
+        run([str(tiny)], replace(BARE, images=folder), said.append)
+
+
 def test_a_broken_artifact_ends_it_before_anything_is_measured(tiny: Path, tmp_path: Path) -> None:
     said: list[str] = []
     with pytest.raises(ArtifactError, match="does not exist"):

@@ -85,7 +85,7 @@ def test_sizes(text: str, expected: tuple[int, int]) -> None:
     assert shared_options.size(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "512", "512X1024", "512x", "-1x5", "1.5x2", "1234567x1", "5x5x5", " 5x5", "0x5"])
+@pytest.mark.parametrize("text", ["", "512", "512x", "-1x5", "1.5x2", "1234567x1", "5x5x5", " 5x5", "0x5"])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="must be a height and a width in pixels"):
         shared_options.size(text)

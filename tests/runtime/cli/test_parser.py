@@ -11,7 +11,8 @@ import pytest
 
 from pem_edge.runtime import backends
 from pem_edge.runtime.cli import shared_options
-from pem_edge.runtime.cli.parser import Parser
+from pem_edge.runtime.cli.parser import Parser, SomeOf
+from pem_edge.runtime.suggestions import no_such
 from pem_edge.runtime.version import __version__
 
 COMMANDS = ("pem-bench", "pem-doctor", "pem-eval", "pem-export", "pem-run", "pem-train")
@@ -21,7 +22,8 @@ def parser() -> Parser:
     made = Parser("pem-try", "MODEL [options]", "Try it.", "pem-try demo\n")
     made.add_argument("model", metavar="MODEL")
     shared_options.add_backend(made)
-    made.add_argument("--save", type=shared_options.some_of(("overlay", "panoptic"), none=True))
+    made.add_argument("--save", type=SomeOf(("overlay", "panoptic"), none=True))
+    made.add_argument("-o", "--output", type=shared_options.path)
     return made
 
 
@@ -41,14 +43,25 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["demo", "--bakend=openvino"], "there is no option --bakend: did you mean --backend?"),
         (["demo", "--xyz"], "there is no option --xyz"),
         (["demo", "--back", "openvino"], "there is no option --back: did you mean --backend?"),
-        (["demo", "--backend", "onnxrutime"], "--backend: there is no 'onnxrutime': did you mean onnxruntime?"),
-        (["demo", "--backend", "OnnxRuntime"], "--backend: there is no 'OnnxRuntime': did you mean onnxruntime?"),
+        (["demo", "--backend", "openvno"], "--backend: there is no 'openvno': did you mean openvino?"),
+        (["demo", "--backend", "OpenVINO"], "--backend: there is no 'OpenVINO': did you mean openvino?"),
         (["demo", "--backend", "x"], f"--backend: there is no 'x': choose from {', '.join(backends.available())}"),
+        (["demo", "--backend", "ort"], "--backend: there is no 'ort': did you mean onnxruntime?"),
+        (["demo", "--backend", "TRT"], "--backend: there is no 'TRT': did you mean tensorrt?"),
+        (["demo", "--backend", "onnx"], "--backend: there is no 'onnx': did you mean onnxruntime?"),
         (["demo", "--save", "overlay,panoptik"], "--save: there is no 'panoptik': did you mean panoptic?"),
         (["demo", "--save", "x"], "--save: there is no 'x': choose from overlay, panoptic"),
         (["demo", "--save", ""], "--save: there is no '': choose from overlay, panoptic"),
         ([], "the following arguments are required: MODEL"),
         (["demo", "more"], "unrecognized arguments: more"),
+        (
+            ["demo", "--save", "overlay", "panoptic", "more"],
+            "unrecognized arguments: panoptic more: separate the values of --save by commas",
+        ),
+        (["-dash.jpg"], "there is no option -dash.jpg: for a file of that name, give ./-dash.jpg"),
+        (["demo", "-1.jpg"], "there is no option -1.jpg: for a file of that name, give ./-1.jpg"),
+        (["demo", "-backend", "openvino"], "there is no option -backend: did you mean --backend?"),
+        (["demo", "-o", ""], "-o/--output: '' must be a path: name one, such as . for the current folder"),
         (["demo", "--\x1b[31mred"], "there is no option --\\x1b[31mred"),
     ],
 )
@@ -64,7 +77,18 @@ def test_what_follows_two_dashes_is_no_option() -> None:
 
 def test_some_of_several_names() -> None:
     assert parser().read(["demo", "--save", "panoptic,overlay,panoptic"]).save == ("panoptic", "overlay")
+    assert parser().read(["demo", "--save", " overlay , panoptic"]).save == ("overlay", "panoptic")
     assert parser().read(["demo", "--save", "none"]).save == ()
+
+
+@pytest.mark.parametrize("text", ["-1", "-.5", "- spaced.jpg", "-"])
+def test_what_only_looks_like_an_option_is_an_argument(text: str) -> None:
+    assert parser().read([text]).model == text
+
+
+@pytest.mark.parametrize("text", ["512x1024", "512X1024"])
+def test_a_size_is_height_and_width(text: str) -> None:
+    assert shared_options.size(text) == (512, 1024)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -103,3 +127,12 @@ def test_shells_complete_values(tmp_path: Path) -> None:
     assert completions("pem-run", "pem-run demo demo:street --save sem", tmp_path) == ["semantic"]
     assert completions("pem-run", "pem-run demo demo:street --save semantic,ov", tmp_path) == ["semantic,overlay"]
     assert completions("pem-bench", "pem-bench demo --scenarios off", tmp_path) == ["offline"]
+
+
+def test_a_misspelled_name_is_proposed_only_if_it_is_at_hand() -> None:
+    """Another word for a name is no misspelling."""
+    names, installed = ["tensorrt", "openvino", "onnxruntime"], ["openvino", "onnxruntime"]
+    assert no_such("tensorflow", names, installed) == "there is no 'tensorflow': choose from openvino, onnxruntime"
+    assert no_such("tensorflow", names) == "there is no 'tensorflow': did you mean tensorrt?"
+    assert no_such("openvno", names, installed) == "there is no 'openvno': did you mean openvino?"
+    assert no_such("TRT", names, installed) == "there is no 'TRT': did you mean tensorrt?"

@@ -26,7 +26,7 @@ def make_run(**fields: Any) -> RunRequest:
     optional = ("task", "frames", "backend", "threads", *thresholds, "live_port", "live_host")
     source = SourceRequest(("-",), raw_size=(64, 96))
     flags = {"overwrite": False, "verify": False, "json": True, "jsonl": False}
-    defaults = {"model": "demo", "source": source, "output": Path("out"), "kinds": (), **flags}
+    defaults = {"model": "demo", "source": source, "output": None, "kinds": (), **flags}
     return RunRequest(**{**dict.fromkeys(optional), **defaults, **fields})
 
 
@@ -64,6 +64,13 @@ def test_an_option_needs_the_one_it_belongs_to(
     make(**lone, **companion)
     with pytest.raises(InputError, match=re.escape(message)):
         make(**lone)
+
+
+def test_a_folder_to_save_nothing_in_is_refused() -> None:
+    with pytest.raises(InputError, match=r"^-o out was given with --save none, .*: leave one of them out$"):
+        make_run(output=Path("out"))
+    make_run(output=Path("out"), kinds=("overlay",))
+    make_run(output=Path("out"), kinds=None)
 
 
 @pytest.mark.parametrize(

@@ -268,7 +268,9 @@ def test_missing_sources(run: Run, tmp_path: Path) -> None:
 
 
 def test_artifacts_that_cannot_be_used(run: Run, tiny: Path, picture: Path, build: Callable[..., Path]) -> None:
-    assert_refused(run(picture, model="none.onnx"), "none.onnx does not exist")
+    assert_refused(run(picture, model="none.onnx"), "none.onnx does not exist: give the path of an exported model")
+    assert_refused(run(picture, model="out/none.onnx"), "none.onnx does not exist: give the path of an exported model")
+    assert_refused(run(picture, model="org/a-model_1.5"), "with pem-export --weights org/a-model_1.5 --to onnx")
     assert_refused(run(picture, model=picture), "has the suffix '.png'")
     beside = manifest_path(tiny)
     whole = json.loads(beside.read_bytes())

@@ -121,6 +121,32 @@ def test_nothing_found_says_why(tiny: Path, picture: Path, capfd: Capture) -> No
     assert re.search(r"0 instances \(the best of \d+ instances scores 0\.\d+, below", capfd.readouterr().out)
 
 
+@pytest.mark.parametrize(
+    ("options", "reason", "advice"),
+    [
+        (
+            ["--overlap-threshold", "1"],
+            "too little of their masks is visible",
+            "a lower --overlap-threshold or another",
+        ),
+        (["--overlap-threshold", "0"], "none has a mask that covers a pixel", "a larger picture or another model"),
+        (
+            ["--score-threshold", "0", "--overlap-threshold", "0"],
+            "none has a mask",
+            "a larger picture or another model",
+        ),
+        (["--score-threshold", "1"], "below --score-threshold 1", "a lower --score-threshold or another model"),
+        (["--task", "instance"], "no query has an instance", "another model"),
+    ],
+)
+def test_advice_fits_the_options_in_force(options: list[str], reason: str, advice: str, capfd: Capture) -> None:
+    Image.new("RGB", (5000, 1)).save("thin.png")
+    assert main(["demo", "thin.png", "--save", "none", *options]) == 0
+    captured = capfd.readouterr()
+    assert reason in captured.out
+    assert captured.err.splitlines()[-1].startswith(f"pem-run: nothing was found: try {advice}")
+
+
 def test_a_slow_merge_is_told_of(tiny: Path, picture: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture) -> None:
     monkeypatch.setattr(postprocess, "merging", lambda: "numpy")
     told = "pem-run: masks are merged by NumPy, which is slower: have a C compiler, and install this package again\n"
@@ -200,10 +226,21 @@ def test_errors_are_lines_of_json_too(tiny: Path, capfd: Capture) -> None:
     captured = capfd.readouterr()
     first, second = (json.loads(line) for line in captured.out.splitlines())
     assert "bad.png has 0 bytes" in first["error"]
-    assert second["image"] == "flag.png"
+    assert (first["image"], second["image"], first["source"], second["source"]) == ("bad.png", "flag.png", None, None)
     said, error = captured.err.splitlines()
     assert said.startswith("pem-run: wrote flag_overlay.png, flag_panoptic.png and panoptic.json to runs/1, by ")
     assert error == f"pem-run: {first['error']}"
+
+
+def test_lines_of_json_name_the_video_of_a_frame(tiny: Path, capfd: Capture) -> None:
+    whole = (ROOT / "tests" / "data" / "videos" / "clip.mts").read_bytes()
+    Path("drive.mts").write_bytes(whole[: len(whole) * 4 // 5])
+    assert main([str(tiny), "drive.mts", "--jsonl", "--save", "none"]) == 1
+    *frames, error = (json.loads(line) for line in capfd.readouterr().out.splitlines())
+    assert [frame["image"] for frame in frames] == [f"{number:06d}" for number in range(len(frames))]
+    assert {frame["source"] for frame in frames} == {"drive.mts"}
+    assert (error["image"], error["source"]) == (None, "drive.mts")
+    assert error["error"].startswith("drive.mts ")
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from pem_edge.runtime.datasets.named_files import NamedFiles
 from tests.runtime.helpers.summaries import without_summary
 
 COMMAND = [sys.executable, "-c", "import sys; from pem_edge.runtime.cli.run import main; sys.exit(main())"]
 VIDEOS = Path(__file__).parents[2] / "data" / "videos"
-NAMES = [b"a.png", b"caf\xe9.png", "日本.png".encode(), b"line\nend.png", b"n" * 251 + b".png"]
+NAMES = [b"a.png", b"caf\xe9.png", "日本.png".encode(), b"line\nend.png", b"esc\x1b[31mred.png", b"n" * 251 + b".png"]
 
 
 def run(
@@ -56,6 +57,8 @@ def test_names_of_any_bytes_cost_nothing(tiny: Path, tmp_path: Path, folder: Pat
     assert {"caf%udce9_overlay.png", "line%nend_panoptic.png", "日本_overlay.png"} <= set(names)
     document = json.loads((out / "panoptic.json").read_bytes())
     assert {found["file_name"] for found in document["annotations"]} <= set(names)
+    stored = NamedFiles(folder, "image", out / "panoptic.json")
+    assert {os.fsencode(stored.find(image["file_name"]).name) for image in document["images"]} == set(NAMES)
 
 
 def test_names_of_any_bytes_in_json(tiny: Path, folder: Path, tmp_path: Path) -> None:
@@ -63,7 +66,8 @@ def test_names_of_any_bytes_in_json(tiny: Path, folder: Path, tmp_path: Path) ->
     report = json.loads(done.stdout)
     names = [Path(image["image"]).name for image in report["images"]]
     assert sorted(names)[1] == r"caf\udce9.png"
-    assert all(name.isprintable() and name.encode() for name in names)
+    assert {"line\nend.png", "日本.png"} < set(names)
+    assert done.stdout.rstrip("\n").isprintable()
     assert all(Path(image["overlay"]).exists() and Path(image["panoptic"]).exists() for image in report["images"])
 
 

@@ -145,7 +145,7 @@ def test_a_fifo_that_stalls_is_one_line(tiny: Path, tmp_path: Path) -> None:
     os.mkfifo(fifo)
     code, _, error = finished(tiny, fifo, *RAW, "--timeout", "0.5", "--save", "overlay")
     assert code == 1
-    cure = "see whether it still runs, or allow more seconds with --timeout"
+    cure = "see whether it still runs, or give a longer timeout"
     assert error == f"pem-run: {fifo} gave no image for 0.5 s: {cure}\n"
 
 
@@ -203,6 +203,7 @@ def test_the_page_shows_a_run_and_nothing_is_saved_unasked(tiny: Path, tmp_path:
     ):
         assert process.stdout is not None
         assert process.stderr is not None
+        assert process.stderr.readline().endswith("/out: with --live, say what to save with --save\n")
         page = process.stderr.readline().removeprefix("pem-run: live at ").strip()
         process.stdout.readline()
         found = json.loads(urlopen(f"{page}/status.json", timeout=10).read())

@@ -107,7 +107,9 @@ SPOILED = {
     r"not a list of COCO categories": spoil("categories", 0, value={"id": 1, "name": "thingless"}),
     r"names the image '9\.png', which is not in .*images": spoil("images", 0, "file_name", value="9.png"),
     r"names the map '9\.png', which is not in .*panoptic": spoil("annotations", 0, "file_name", value="9.png"),
-    r"annotates image 5, which is none of its 2": spoil("annotations", 0, "image_id", value=5),
+    r"annotates the image 5, which is none of the 2 that it lists: correct it": spoil(
+        "annotations", 0, "image_id", value=5
+    ),
     r"has the image id 1 twice": spoil("images", 0, "id", value=1),
     r"has the annotation of image 1 twice": spoil("annotations", 0, "image_id", value=1),
     r"has the category id 9 twice": spoil("categories", 0, "id", value=9),
@@ -116,7 +118,7 @@ SPOILED = {
     r"segment id of '0\.png' 0, expected a whole number from 1 to": spoil(
         "annotations", 0, "segments_info", 0, "id", value=0
     ),
-    r"has the segment id of '0\.png' 70000 with the category 8, which is none of its 5": spoil(
+    r"gives the segment id of '0\.png' 70000 the category 8, which is none of the 5 that it lists: correct": spoil(
         "annotations", 0, "segments_info", 0, "category_id", value=8
     ),
     r"has no annotations, at least one is needed": spoil("annotations", value=[]),
@@ -138,7 +140,7 @@ def test_what_is_no_document(text: str, tmp_path: Path) -> None:
 
 def test_missing_folder_and_missing_document(tmp_path: Path) -> None:
     refused(lambda: open_dataset(str(tmp_path / "nowhere")), "nowhere is not a folder")
-    refused(lambda: open_dataset(str(tmp_path)), r"panoptic\.json does not exist, expected a COCO panoptic JSON")
+    refused(lambda: open_dataset(str(tmp_path)), r"has no panoptic\.json: give a folder in COCO's panoptic format")
 
 
 def test_a_color_that_matches_no_segment(tmp_path: Path) -> None:

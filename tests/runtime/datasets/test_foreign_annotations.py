@@ -99,8 +99,8 @@ REFUSED: dict[str, tuple[Edit, str]] = {
     "an id of 300 digits": (place(*SEGMENT, "id", value=10**300), r"'0.png' 10+\.\.\.0+, expected a whole number"),
     "an id that is a name": (place(*SEGMENT, "id", value="1"), "Expected `int"),
     "an id that is true": (place(*SEGMENT, "id", value=True), "Expected `int"),
-    "a category of 300 digits": (place(*SEGMENT, "category_id", value=10**300), "which is none of its 5"),
-    "a long category": (place(*SEGMENT, "category_id", value="x" * 10**6), r"x\.\.\.x.*none of its 5"),
+    "a category of 300 digits": (place(*SEGMENT, "category_id", value=10**300), "which is none of the 5"),
+    "a long category": (place(*SEGMENT, "category_id", value="x" * 10**6), r"x\.\.\.x.*none of the 5"),
     "a long image id": (place("annotations", 0, "image_id", value="x" * 10**6), r"image 'x+\.\.\.x+', which is none"),
     "a color of 256": (
         place("categories", 0, "color", value=[0, 256, 0]),
@@ -113,7 +113,7 @@ REFUSED: dict[str, tuple[Edit, str]] = {
     "a crowd of words": (place(*SEGMENT, "iscrowd", value="no"), "Expected `bool"),
     "segments that are none": (place("annotations", 0, "segments_info", value={}), "Expected `array`, got `object`"),
     "no categories": (place("categories", value=[]), "lists no categories, at least one is needed"),
-    "no images": (place("images", value=[]), "annotates image 0, which is none of its 0"),
+    "no images": (place("images", value=[]), "annotates the image 0, which is none of the 0"),
     "no annotations": (place("annotations", value=[]), "has no annotations, at least one is needed"),
     "images by name": (place("images", value={"0.png": 0}), "Expected `array`, got `object`"),
 }

@@ -109,9 +109,9 @@ def test_a_search_goes_through_links_and_ends_in_loops(tmp_path: Path) -> None:
     (tmp_path / "in" / "self").symlink_to("self")
     assert files.find("0.png") == tmp_path / "in/deep/er/0.png"
     assert files.find("1.png") == tmp_path / "in/deep/store/1.png"
-    refused(files, "2.png", "which is not in .*in$")
-    refused(files, "self", "which is not in .*in$")
-    refused(files, "self/4.png", "which is not in .*in$")
+    refused(files, "2.png", "which is not in .*in: add the .*, or remove its entry$")
+    refused(files, "self", "which is not in .*in: add the .*, or remove its entry$")
+    refused(files, "self/4.png", "which is not in .*in: add the .*, or remove its entry$")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
@@ -120,7 +120,7 @@ def test_what_is_no_file_is_not_found(tmp_path: Path) -> None:
     (tmp_path / "in" / "broken.png").symlink_to("nowhere")
     os.mkfifo(tmp_path / "in" / "pipe.png")
     for name in ("folder.png", "broken.png", "pipe.png"):
-        refused(files, name, "which is not in .*in$")
+        refused(files, name, "which is not in .*in: add the .*, or remove its entry$")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pem_edge.runtime.diagnosis import distributions, libraries
+from pem_edge.runtime.diagnosis import libraries
+from pem_edge.runtime.installation import distributions
 
 Write = Callable[[str, str], None]
 

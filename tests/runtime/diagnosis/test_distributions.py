@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pem_edge.runtime.diagnosis import distributions, onnxruntimes
-from pem_edge.runtime.diagnosis.distributions import Requirement
 from pem_edge.runtime.diagnosis.sections import opencv, packages
+from pem_edge.runtime.installation import distributions, how_to_add
+from pem_edge.runtime.installation.distributions import Requirement
 from tests.runtime.diagnosis.conftest import Write
 
 METADATA = "Metadata-Version: 2.1\nName: {}\nVersion: {}\n"
@@ -75,7 +75,7 @@ def test_an_opencv_that_needs_a_desktop_is_replaced_by_the_one_that_does_not(pac
 
 def test_two_onnx_runtimes_are_a_finding_and_the_gpus_takes_the_place_of_the_other(package: Write) -> None:
     assert packages.PROBES["onnxruntime_packages"]() == {}
-    assert onnxruntimes.how_to_add("ort-gpu").startswith("pip uninstall -y onnxruntime && pip install ")
+    assert how_to_add("ort-gpu").startswith("pip uninstall -y onnxruntime && pip install ")
     distributions.installed.cache_clear()
     package("onnxruntime-gpu", METADATA.format("onnxruntime-gpu", "1.19.0"))
     finding = packages.PROBES["onnxruntime_packages"]()["onnxruntime_packages"]

@@ -19,6 +19,7 @@ from pem_edge.runtime import images
 from pem_edge.runtime.errors import InputError
 
 ROOT = Path(__file__).parents[3]
+VIDEOS = ROOT / "tests" / "data" / "videos"
 COLORS = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[10, 20, 30], [40, 50, 60], [70, 80, 90]]], np.uint8)
 
 
@@ -215,6 +216,35 @@ def test_missing_and_folder(tmp_path: Path) -> None:
         images.read(tmp_path / "none.jpg")
     with pytest.raises(InputError, match="is not a file"):
         images.read(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_a_torn_picture_is_to_be_fetched_again(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"torn{suffix}"
+    Image.fromarray(noise(200, 300)).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match=r"is damaged or not a whole image .*: download or copy it again$"):
+        images.read(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"<!doctype HTML>", b"\xef\xbb\xbf\r\n<html lang='en'>", b"<!-- cached --><HTML><body>"],
+)
+def test_a_web_page_is_named_as_such(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "photo.jpg").write_bytes(content)
+    for image in (tmp_path / "photo.jpg", content):
+        with pytest.raises(
+            InputError, match=r" is a web page \(HTML\), expected an image .*: download the file itself"
+        ):
+            images.convert(image)
+
+
+@pytest.mark.parametrize("path", [*sorted(VIDEOS.glob("*.m[pk][4v]")), VIDEOS / "clip.flv"], ids=lambda path: path.name)
+def test_a_video_is_pointed_to_streams(path: Path) -> None:
+    for image in (path, path.read_bytes()):
+        with pytest.raises(InputError, match=r" is a video, expected an image .*: give it to Segmenter\.stream"):
+            images.convert(image)
 
 
 def test_float_pictures_are_refused(tmp_path: Path) -> None:

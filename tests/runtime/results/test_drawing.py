@@ -158,11 +158,9 @@ def test_names_never_cover_most_of_a_picture(size: tuple[int, int]) -> None:
 def test_opacity_is_how_much_the_colors_cover() -> None:
     panoptic, segments = two_halves(ROAD)
     image = np.full((80, 80, 3), 200, np.uint8)
-    bare, half, full = (
-        drawing.draw(image, panoptic, segments, CITYSCAPES, opacity=share) for share in (False, 0.5, True)
-    )
+    bare, half, full = (drawing.draw(image, panoptic, segments, CITYSCAPES, opacity=share) for share in (0.0, 0.5, 1.0))
     np.testing.assert_array_equal(bare, image)
     assert (full == CITYSCAPES[ROAD].color).all()
     np.testing.assert_allclose(half, (bare.astype(int) + full) / 2, atol=1)
-    with pytest.raises(ValueError, match=r"opacity is 1\.5, expected 0 to 1"):
+    with pytest.raises(ValueError, match=r"opacity is 1\.5, expected a number from 0 to 1"):
         drawing.draw(image, panoptic, segments, CITYSCAPES, opacity=1.5)

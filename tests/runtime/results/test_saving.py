@@ -141,7 +141,7 @@ def test_names_of_any_bytes_are_written_as_text(tmp_path: Path, result: runtime.
             assert files["overlay"].exists()
     out = tmp_path / "out"
     document = json.loads((out / "panoptic.json").read_bytes())
-    assert [found["file_name"] for found in document["images"]][:2] == ["caf\\udce9.png", "a\\n.png"]
+    assert [found["file_name"] for found in document["images"]][:2] == ["caf\\udce9.png", "a\n.png"]
     names = [path.name for path in out.iterdir()]
     assert {found["file_name"] for found in document["annotations"]} <= set(names)
     assert all(name.isprintable() for name in names)

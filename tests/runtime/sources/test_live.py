@@ -37,7 +37,7 @@ def test_a_network_camera_that_hangs_up(tiny: Path, capfd: pytest.CaptureFixture
     assert results[-1].name == "000029"
     assert [int(level) // 128 for level in results[-1].image[30, 30]] == [value // 128 for value in COLORS[29 % 4]]
     assert [str(error) for error in errors] == [
-        f"{address} was lost after 30 frames: check it and the way to it, or allow more seconds with --timeout"
+        f"{address} was lost after 30 frames: check it and the way to it, or give a longer timeout"
     ]
     assert capfd.readouterr() == ("", "")
 

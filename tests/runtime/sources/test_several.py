@@ -63,7 +63,7 @@ def test_folders_in_it_if_asked_for(tree: Path) -> None:
 
 def test_a_folder_of_folders_says_how_to_take_them(tree: Path) -> None:
     with pytest.raises(
-        InputError, match=r"has no images or videos in it: expected .*; pem-run --recursive takes those"
+        InputError, match=r"has no images or videos in it: expected .*; those deeper are taken with recursive"
     ):
         sources.find(tree.parent)
 

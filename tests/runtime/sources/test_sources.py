@@ -64,7 +64,7 @@ def test_a_bad_picture_in_a_folder_fails_when_it_is_read_not_before(tmp_path: Pa
         second.read()
 
 
-@pytest.mark.parametrize("source", [None, 1.5, b"street.jpg", object()])
+@pytest.mark.parametrize("source", [None, 1.5, True, b"street.jpg", object()])
 def test_what_names_no_source(source: object) -> None:
     with pytest.raises(InputError, match=r"^the source is .*, expected a path, a camera's number or images: give"):
         sources.find(source)  # type: ignore[arg-type]
@@ -72,7 +72,7 @@ def test_what_names_no_source(source: object) -> None:
 
 @pytest.mark.parametrize("timeout", [float("nan"), float("inf"), -1.0, 1e10])
 def test_a_timeout_that_nobody_can_wait_for(timeout: float) -> None:
-    with pytest.raises(InputError, match=r"^the timeout is .*, expected 0 to 1000000 seconds, or None for no limit$"):
+    with pytest.raises(InputError, match=r"^timeout is .*, expected a number of seconds from 0 to 1000000: give one"):
         sources.find("rtsp://127.0.0.1:1/street", timeout=timeout)
 
 
@@ -93,7 +93,8 @@ def test_a_video_gives_its_frames_as_rgb(tmp_path: Path) -> None:
 def test_what_is_no_video(tmp_path: Path, content: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "broken.mp4"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="is not a video that can be decoded"):
+    fault = "is not a video that can be decoded: it is damaged" if content else "has 0 bytes, expected a video"
+    with pytest.raises(InputError, match=f"{fault}.*[:;] download or copy it again$"):
         sources.find(path)
     assert capfd.readouterr().err == ""
 
@@ -179,6 +180,36 @@ def test_a_picture_is_told_by_its_content(tmp_path: Path, suffix: str) -> None:
     np.testing.assert_array_equal(frame.read(), np.full((4, 6, 3), 9))
 
 
+def test_a_link_to_nothing_is_told_from_a_missing_file(tmp_path: Path) -> None:
+    (tmp_path / "dang.jpg").symlink_to("nowhere.jpg")
+    with pytest.raises(InputError, match=r"dang\.jpg is a link to nowhere\.jpg, which does not exist: give an image"):
+        sources.find(tmp_path / "dang.jpg")
+
+
+@pytest.mark.usefixtures("library")
+def test_a_web_page_and_a_pointer_are_no_damaged_videos(tmp_path: Path) -> None:
+    path = tmp_path / "drive.mp4"
+    path.write_bytes(b"\n<!DOCTYPE html><html>")
+    for call in (sources.find, sources.Video):
+        with pytest.raises(InputError, match=r"drive\.mp4 is a web page \(HTML\), .*: download the file itself"):
+            call(path)
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    for call in (sources.find, sources.Video):
+        with pytest.raises(InputError, match=r"drive\.mp4 only stands for a file in Git LFS, .*: git lfs pull"):
+            call(path)
+
+
+@pytest.mark.usefixtures("library")
+def test_a_torn_video_is_not_to_be_converted(tmp_path: Path) -> None:
+    path = tmp_path / "drive.mp4"
+    path.write_bytes((VIDEOS / "wide.mp4").read_bytes()[:600])
+    fault = "is not a video that can be decoded: it is damaged, incomplete or in an unknown codec"
+    with pytest.raises(InputError, match=f"{fault}; download or copy it again$"):
+        sources.find(path)
+    with pytest.raises(InputError, match=rf"{fault}; download or copy it again, or convert it to \.mp4 \(H\.264\)$"):
+        sources.find(path.rename(tmp_path / "drive.mov"))
+
+
 @pytest.mark.usefixtures("library")
 @pytest.mark.parametrize(
     ("name", "content"),
@@ -196,7 +227,7 @@ def test_what_is_neither_opens_no_other_file(
 ) -> None:
     shutil.copy(VIDEOS / "clip.mts", tmp_path)
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=f"{name} is not a video that can be decoded, nor an image: convert it to"):
+    with pytest.raises(InputError, match=f"{name} (is not a video that can be decoded|has 0 bytes)"):
         sources.find(tmp_path / name)
     assert capfd.readouterr() == ("", "")
 
@@ -278,7 +309,7 @@ def test_links_that_lead_nowhere_cost_only_themselves(tmp_path: Path) -> None:
     good, *bad = sources.find(tmp_path)
     assert good.read().shape == (4, 6, 3)
     for frame in bad:
-        with pytest.raises(InputError, match=r"[bc]\.png does not exist"):
+        with pytest.raises(InputError, match=r"[bc]\.png is a link to .*, which does not exist"):
             frame.read()
 
 

@@ -80,7 +80,7 @@ def drift(report: Report) -> Chart:
         "Times in the order measured, over each artifact's median. Artifacts take turns: where all of them rise "
         "together with the reference work, a fixed piece of work, the machine was slower."
     )
-    return Chart("Over the rounds", note, tuple(rows), svg.axis(Scale(1, max(2, report.rounds)), "round"))
+    return Chart("Over the rounds", note, tuple(rows), svg.axis(Scale(1, max(2, report.rounds), whole=True), "round"))
 
 
 def rate(report: Report) -> Chart:

@@ -11,10 +11,11 @@ _STEPS = (1, 2, 5, 10)
 
 @dataclass(frozen=True)
 class Scale:
-    """A linear axis from ``low`` to ``high``, where ``low`` < ``high``."""
+    """A linear axis from ``low`` to ``high``, where ``low`` < ``high``; ``whole`` if its values are counts."""
 
     low: float
     high: float
+    whole: bool = False
 
     def position(self, value: float) -> float:
         """Return the position of ``value`` on the axis, 0 (low) to 1 (high); values outside it go to the nearer end."""
@@ -26,7 +27,7 @@ class Scale:
 
     def ticks(self, count: int = 5) -> list[float]:
         """Return evenly spaced round values within the axis, in about ``count`` intervals."""
-        step = _step((self.high - self.low) / count)
+        step = _step(max((self.high - self.low) / count, 1.0 if self.whole else 0.0))
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [index * step for index in range(first, last + 1)]
 

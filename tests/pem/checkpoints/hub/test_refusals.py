@@ -76,6 +76,21 @@ def test_what_is_not_in_the_cache_needs_a_network(environment: dict[str, str], f
     refused(fetch, fetch.name, cure, **environment)
 
 
+@pytest.mark.parametrize("environment", [NO_NETWORK, OFFLINE], ids=["no network", "offline mode"])
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("tue-mps/coco_panoptic_eomt_smal_640_2x", "; or did you mean tue-mps/coco_panoptic_eomt_small_640_2x?"),
+        ("tue-mps/coco_panoptic_eomt_small_640_2x", ""),
+        ("somebody/else", ""),
+    ],
+)
+def test_a_misspelt_name_is_recognized_without_a_network(
+    name: str, meant: str, environment: dict[str, str], fetch: Fetcher
+) -> None:
+    assert fetch(name, **environment).error.partition("; or did")[1:] == meant.partition("; or did")[1:]
+
+
 def test_a_cache_that_lacks_a_file_is_not_taken_for_the_model(fetch: Fetcher, publish: Publish) -> None:
     publish({**MODEL, "preprocessor_config.json": "{}"})
     folder = fetch().folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from pem_edge.runtime.benchmark import writing
 from pem_edge.runtime.benchmark.schema import parse
 from pem_edge.runtime.cli import bench
+from pem_edge.runtime.images import DEMO_STREET, locate
 from tests.helpers.browser import Browser
 from tests.runtime.benchmark.report import made_up
 from tests.runtime.conftest import Builder
@@ -57,6 +59,13 @@ def test_the_table(tiny: Path, capsys: Capture) -> None:
     assert code == 0
     assert "\nLatency. Milliseconds per image, from picture to map" in out
     assert "\n1 tiny.onnx " in out
+
+
+def test_a_model_of_toy_streets_is_told_of_if_pictures_are_given(capsys: Capture, tmp_path: Path) -> None:
+    shutil.copyfile(locate(DEMO_STREET), tmp_path / "street.jpg")
+    for options, told in (([], False), (["--images", str(tmp_path)], True)):
+        code, _, err = measured(capsys, "demo", *QUICK, *options)
+        assert (code, "nothing of photographs" in err) == (0, told)
 
 
 @pytest.mark.parametrize(

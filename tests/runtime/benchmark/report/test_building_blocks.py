@@ -62,6 +62,13 @@ def test_ticks_are_round_few_and_inside(low: float, length: float, most: int) ->
         assert np.allclose(np.diff(ticks), ticks[1] - ticks[0])
 
 
+@given(st.integers(2, 400))
+def test_ticks_of_whole_numbers_are_whole(rounds: int) -> None:
+    ticks = Scale(1, rounds, whole=True).ticks()
+    assert len(ticks) >= 2
+    assert all(tick == int(tick) for tick in ticks)
+
+
 @given(st.lists(st.floats(1e-3, 1e5), min_size=1, max_size=9), st.floats(1e-3, 10))
 def test_an_axis_holds_its_values_in_order(values: list[float], least: float) -> None:
     axis = scale.around(values, least)

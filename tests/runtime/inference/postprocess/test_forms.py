@@ -25,9 +25,10 @@ from pem_edge.runtime.inference.postprocess.acceptance import (
 from pem_edge.runtime.inference.postprocess.compiled_assignment import CompiledAssignment
 from pem_edge.runtime.inference.postprocess.native import build, library
 from pem_edge.runtime.inference.postprocess.panoptic_merge import OVERRIDE
-from reference.scenes import Scene, scenes
+from reference.scenes import Scene
 from reference.synthetic import synthetic
 from tests.runtime.helpers import forms
+from tests.runtime.helpers.random_scenes import scenes
 
 THRESHOLDS = st.sampled_from([0.0, 0.3, 0.5, 0.8, 0.9])
 

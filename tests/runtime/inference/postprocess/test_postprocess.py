@@ -17,9 +17,10 @@ from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.inference import postprocess
 from pem_edge.runtime.inference.postprocess.panoptic_merge import OVERRIDE
 from pem_edge.runtime.results.segments import Segment
-from reference.scenes import GOLDEN, Scene, golden, scenes
+from reference.scenes import GOLDEN, Scene, golden
 from reference.synthetic import synthetic
 from tests.runtime.helpers import forms, published
+from tests.runtime.helpers.random_scenes import scenes
 
 CASES = [(dataset, case) for dataset, cases in GOLDEN.items() for case in cases]
 SMALL = Geometry((32, 64), (32, 64), (32, 64))

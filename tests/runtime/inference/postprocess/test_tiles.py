@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 
 from pem_edge.runtime.inference.postprocess.tiles import tiling
-from reference.scenes import Scene, scenes
+from reference.scenes import Scene
 from tests.runtime.helpers import published
+from tests.runtime.helpers.random_scenes import scenes
 
 
 @settings(max_examples=200, deadline=None)

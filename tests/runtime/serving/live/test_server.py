@@ -192,7 +192,12 @@ def test_a_port_in_use_is_one_line(page: LivePage, board: Board) -> None:
         LivePage(board, port=port)
     with pytest.raises(OutputError, match="70000 is not a port"):
         LivePage(board, port=70000)
-    with pytest.raises(OutputError, match="is not available"):
+
+
+def test_an_address_that_is_not_of_this_machine_is_what_is_wrong(board: Board) -> None:
+    with pytest.raises(
+        OutputError, match=r"^192\.0\.2\.1 is not an address of this machine \(.*\): leave --live-host out"
+    ):
         LivePage(board, "192.0.2.1", 0)
 
 

@@ -17,10 +17,11 @@ from pem_edge.runtime.inference import postprocess
 from pem_edge.runtime.results.segments import Segment
 from reference.host_cuda.kernels import HostKernels
 from reference.kernel_cases import Merged
-from reference.scenes import GOLDEN, Scene, golden, scenes
+from reference.scenes import GOLDEN, Scene, golden
 from reference.synthetic import synthetic
 from tests.runtime.backends.tensorrt.kernels.host import merge
 from tests.runtime.helpers import published
+from tests.runtime.helpers.random_scenes import scenes
 
 CASES = [(dataset, case) for dataset, cases in GOLDEN.items() for case in cases]
 THRESHOLDS = st.sampled_from([0.0, 0.3, 0.5, 0.8, 0.9])

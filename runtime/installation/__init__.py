@@ -10,7 +10,10 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-PACKAGE = "pem-edge"
+from pem_edge.runtime.installation import distributions
+from pem_edge.runtime.installation.distributions import PACKAGE
+
+ONNXRUNTIME_GPU = "onnxruntime-gpu"
 
 
 class _Folder(msgspec.Struct):
@@ -59,6 +62,24 @@ def how_to_install(*extras: str) -> str:
     return f"pip install {'-e ' if editable else ''}{shlex.quote(target)}"
 
 
+def how_to_add(extra: str) -> str:
+    """Return the command that adds an extra to what is installed.
+
+    All packages of ONNX Runtime have the same files, so that the one for GPUs must take the place of the others.
+    """
+    others = [name for name in distributions.alike("onnxruntime") if name != ONNXRUNTIME_GPU]
+    command = how_to_install(extra)
+    return f"pip uninstall -y {' '.join(others)} && {command}" if others and extra == "ort-gpu" else command
+
+
+def how_to_add_tensorrt() -> str:
+    """Return how to install TensorRT, which no extra brings, and what the extra has that is not here yet."""
+    needed = {each.name for each in distributions.requirements("trt")}
+    is_complete = needed and needed <= set(distributions.installed())
+    rest = "" if is_complete else f", and {how_to_install('trt')}"
+    return f"JetPack has it, elsewhere pip install tensorrt, from NVIDIA's package index{rest}"
+
+
 def origin() -> str:
     """Return what this package was installed from, in words, such as "a folder, used in place: /home/me/pem-edge"."""
     source, checkout = _recorded_source(), _checkout()
@@ -80,7 +101,7 @@ def _is_current(folder: Path) -> bool:
 
 def _checkout() -> Path | None:
     """Return the checkout that this module is in; None if it is installed."""
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     return root if (root / "pyproject.toml").is_file() else None
 
 

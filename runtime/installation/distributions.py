@@ -7,7 +7,7 @@ from functools import cache
 from importlib import metadata
 from typing import NamedTuple
 
-from pem_edge.runtime.installation import PACKAGE
+PACKAGE = "pem-edge"
 
 _DAMAGED = "damaged"
 

@@ -1,0 +1,40 @@
+"""Says what was meant by a name that stands for no checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pem_edge.pem import public_weights
+from pem_edge.pem.checkpoints.formats import SUFFIXES
+from pem_edge.pem.variants import VARIANTS
+from pem_edge.runtime.plurals import first_few
+from pem_edge.runtime.suggestions import did_you_mean_file
+
+
+def explain(path: Path, names: Sequence[str]) -> str:
+    """Return one line on a path that does not exist.
+
+    Args:
+        path: What was given in place of a checkpoint.
+        names: Names that stand for checkpoints, besides paths and models on the hub.
+    """
+    variant = next((name for name in VARIANTS if name == str(path).lower()), None)
+    if variant is not None:
+        return f"{variant} is a variant, expected a checkpoint of one: {_weights_of(variant)}"
+    if meant := did_you_mean_file(path, [*names, *VARIANTS], SUFFIXES):
+        return f"no checkpoint at {path}{meant}"
+    return (
+        f"no checkpoint at {path}: give the path of a file ({', '.join(SUFFIXES)}), of a folder that transformers "
+        f"wrote, or the name of a model on the Hugging Face hub; {public_weights.suggestion(str(path))}"
+    )
+
+
+def _weights_of(variant: str) -> str:
+    """Return where there are weights of a variant."""
+    rows = [row for row in public_weights.listed() if row.variant == variant]
+    if fetched := [row.name for row in rows if row.on_hub]:
+        return f"give {first_few(fetched)}"
+    if rows:
+        return f"download one of {first_few([row.name for row in rows])} (addresses: pem-export --list --json)"
+    return f"no weights of it are public; pem-train --variant {variant} trains it"

@@ -1,0 +1,98 @@
+"""The table of backends: what each needs and runs, and which are installed. None is imported for that."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pem_edge.runtime.artifacts.artifact import Artifact
+
+
+class Row(NamedTuple):
+    """A backend in the table `BACKENDS`.
+
+    Attributes:
+        implementation: The backend's class, a subclass of `backends.base.Backend`, as ``module:name``.
+        needs: The module whose presence shows that the backend is installed.
+        extra: The extra of this package that installs the backend.
+        target: The target of the artifacts that the backend runs, see `Manifest.target`.
+        deform_convs: The forms of deformable convolution that the backend runs, see `Manifest.deform_conv`.
+        placements: The placements of Q/DQ pairs that the backend runs accurately, see `Quantization.placement`.
+        library: A file in the module's folder that the backend also needs; None if the module is enough.
+    """
+
+    implementation: str
+    needs: str
+    extra: str
+    target: str
+    deform_convs: frozenset[str]
+    placements: frozenset[str] = frozenset({"cpu", "tensorrt"})
+    library: str | None = None
+
+
+_ALL = frozenset({"standard", "gather", "native", "plugin", "nvidia"})
+BACKENDS = {
+    "tensorrt": Row("pem_edge.runtime.backends.tensorrt:TensorRtBackend", "tensorrt", "trt", "trt", _ALL),
+    "tensorrt-rtx": Row(
+        "pem_edge.runtime.backends.tensorrt:TensorRtRtxBackend", "tensorrt_rtx", "trt-rtx", "trt-rtx", _ALL
+    ),
+    "openvino": Row(  # its CPU kernels lose accuracy on Q/DQ pairs that were placed for TensorRT
+        "pem_edge.runtime.backends.openvino:OpenVino",
+        "openvino",
+        "openvino",
+        "onnx",
+        frozenset({"standard", "gather"}),
+        frozenset({"cpu"}),
+    ),
+    "onnxruntime": Row(
+        "pem_edge.runtime.backends.onnxruntime:OnnxRuntime",
+        "onnxruntime",
+        "ort",
+        "onnx",
+        frozenset({"standard", "gather", "native"}),
+    ),
+    "onnxruntime-tensorrt": Row(  # builds for minutes when it loads a model, so it is last: used where it is named
+        "pem_edge.runtime.backends.onnxruntime:OnnxRuntimeTensorRt",
+        "onnxruntime",
+        "ort-gpu",
+        "onnx",
+        frozenset({"standard", "gather", "native"}),
+        library="capi/libonnxruntime_providers_tensorrt.so",
+    ),
+}
+"""The backends by name, those first that are to be preferred."""
+
+
+def available() -> list[str]:
+    """Return the names of the installed backends, preferred ones first, without importing them.
+
+    Example:
+        >>> import pem_edge
+        >>> from pem_edge.runtime import backends
+        >>> for name in backends.available_for(pem_edge.load("demo").backend.artifact):
+        ...     segmenter = pem_edge.load("demo", backend=name)
+    """
+    return [name for name, row in BACKENDS.items() if _is_installed(row)]
+
+
+def available_for(artifact: Artifact) -> list[str]:
+    """Return the names of the installed backends that can run ``artifact``, preferred ones first."""
+    return [name for name in available() if can_run(name, artifact)]
+
+
+def _is_installed(row: Row) -> bool:
+    """Return whether there are such a module, and not just a folder of that name, and such a library."""
+    spec = find_spec(row.needs)
+    if spec is None or (spec.origin is None and spec.submodule_search_locations is not None):
+        return False
+    folders = spec.submodule_search_locations or []
+    return row.library is None or any((Path(folder) / row.library).is_file() for folder in folders)
+
+
+def can_run(name: str, artifact: Artifact) -> bool:
+    """Return whether a backend, installed or not, runs the target, the forms and the placement of ``artifact``."""
+    row, manifest = BACKENDS[name], artifact.manifest
+    placement_fits = manifest.quantization is None or manifest.quantization.placement in row.placements
+    return row.target == manifest.target and manifest.deform_conv in row.deform_convs and placement_fits

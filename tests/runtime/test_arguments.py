@@ -1,0 +1,106 @@
+"""Arguments of public functions that cannot be used are named in one line, with what came and what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pem_edge import runtime
+from pem_edge.runtime.arguments import require_number, require_whole
+from pem_edge.runtime.errors import ArgumentError, InputError, OutputError
+
+IMAGE = np.zeros((64, 96, 3), np.uint8)
+
+
+@pytest.mark.parametrize("value", ["0.5", "a", None, [0.5], True, 1 + 0j, -0.1, 1.1, float("nan")])
+def test_what_is_no_number_in_the_range_is_refused(value: object) -> None:
+    with pytest.raises(ArgumentError, match=r"^share is .+, expected a number from 0 to 1: give one$") as caught:
+        require_number("share", value, 0, 1)
+    assert isinstance(caught.value, ValueError)
+    assert repr(value) in str(caught.value)
+
+
+@given(st.floats(0, 1) | st.integers(0, 1) | st.floats(0, 1, width=32).map(np.float32))
+def test_every_number_in_the_range_is_taken(value: float) -> None:
+    require_number("share", value, 0, 1)
+
+
+@given(st.integers() | st.floats() | st.booleans() | st.text(max_size=9) | st.binary(max_size=9))
+def test_whole_numbers_in_the_range_alone_are_whole(value: object) -> None:
+    if type(value) is int and 1 <= value <= 1024:
+        require_whole("count", value, 1, 1024)
+        return
+    with pytest.raises(ArgumentError) as caught:
+        require_whole("count", value, 1, 1024)
+    assert str(caught.value).endswith(", expected a whole number from 1 to 1024: give one")
+
+
+Call = Callable[[runtime.Segmenter, Any], object]
+CALLS: dict[str, tuple[Call, object]] = {
+    "score_threshold is '0.5', a str, expected a number from 0 to 1": (
+        lambda segmenter, value: segmenter(IMAGE, score_threshold=value),
+        "0.5",
+    ),
+    "overlap_threshold is [1], a list, expected a number": (
+        lambda segmenter, value: segmenter(IMAGE, overlap_threshold=value),
+        [1],
+    ),
+    "timeout is '5', a str, expected a number of seconds from 0 to 1000000: give one, or None for no limit": (
+        lambda segmenter, value: segmenter.stream("demo:street", timeout=value),
+        "5",
+    ),
+    "on_error is 'skip', a str, expected a function": (
+        lambda segmenter, value: segmenter.stream("demo:street", value),
+        "skip",
+    ),
+    "opacity is 'a', a str, expected a number from 0 to 1": (
+        lambda segmenter, value: segmenter(IMAGE).draw(opacity=value),
+        "a",
+    ),
+    "opacity is 2, expected a number from 0 to 1": (
+        lambda segmenter, value: segmenter(IMAGE).draw(opacity=value),
+        2,
+    ),
+    "folder is 3, expected a path": (lambda segmenter, value: segmenter(IMAGE).save(value), 3),
+    "score_threshold is '1', a str": (
+        lambda segmenter, value: runtime.load(segmenter.backend.artifact, score_threshold=value),
+        "1",
+    ),
+    "threads is '2', a str, expected a whole number from 1 to 1024: give one, or None for all CPUs": (
+        lambda segmenter, value: runtime.load(segmenter.backend.artifact, threads=value),
+        "2",
+    ),
+    "threads is True, expected a whole number": (
+        lambda segmenter, value: runtime.load(segmenter.backend.artifact, threads=value),
+        True,
+    ),
+    "backend is 3, expected a name: give one of ": (
+        lambda segmenter, value: runtime.load(segmenter.backend.artifact, value),
+        3,
+    ),
+}
+
+
+@pytest.mark.parametrize("message", CALLS)
+def test_public_functions_name_the_argument(tiny: Path, message: str) -> None:
+    call, value = CALLS[message]
+    with runtime.load(tiny) as segmenter, pytest.raises(InputError) as caught:
+        call(segmenter, value)
+    assert str(caught.value).startswith(message)
+
+
+def test_saving_names_arguments_and_no_options(tiny: Path, tmp_path: Path) -> None:
+    with runtime.load(tiny) as segmenter:
+        result = segmenter(IMAGE)
+    result.save(tmp_path / "saved")
+    with pytest.raises(OutputError, match=r"exists already: give overwrite=True, or another folder$"):
+        result.save(tmp_path / "saved")
+    (tmp_path / "street.jpg").touch()
+    with pytest.raises(OutputError, match=r"street\.jpg is not a folder; choose another place$"):
+        result.save(tmp_path / "street.jpg")
