@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pem_edge.pem.checkpoints.formats.torch_files import read_torch_file
-from pem_edge.pem.training.settings import SNAPSHOT, TrainingSettings
+from pem_edge.pem.training.settings import MAX_STEPS, SNAPSHOT, TrainingSettings
 from pem_edge.runtime.errors import CheckpointError, OutputError, TrainingError
 from pem_edge.runtime.files import write_atomically
 from pem_edge.runtime.outside.reading import reading
@@ -71,6 +71,14 @@ def load(path: Path) -> Snapshot:
     for key, kind in (*_KINDS.items(), *_LATER_KINDS.items()):
         if key in snapshot and not isinstance(snapshot[key], kind):
             raise CheckpointError(f"{path} is damaged ({key} is a {type(snapshot[key]).__name__}): {_CURE}")
+    faults = {
+        "the step is no number of steps": type(snapshot["step"]) is not int or not 0 <= snapshot["step"] <= MAX_STEPS,
+        "the classes are no names": not all(isinstance(name, str) for name in snapshot["classes"]),
+        "there are no settings": not snapshot["settings"],
+    }
+    for fault, found in faults.items():
+        if found:
+            raise CheckpointError(f"{path} is damaged ({fault}): {_CURE}")
     return snapshot
 
 

@@ -95,12 +95,15 @@ class Trainer:
 
         Raises:
             CheckpointError: If the checkpoint is missing or damaged.
-            TrainingError: If the run is of another variant or has other classes.
+            TrainingError: If the run is of another variant, has other classes, or has done more steps already.
         """
         path = self.folder / snapshots.FILE_NAME
         snapshot = snapshots.load(path)
         snapshots.check_same("variant", snapshot["variant"], self.model.variant)
         snapshots.check_same("classes", snapshot["classes"], _class_names(self.dataset.labels))
+        if snapshot["step"] > self.settings.steps:
+            done, asked = plural(snapshot["step"], "step"), self.settings.steps
+            raise TrainingError(f"the run to resume has done {done}, more than --steps {asked}: ask for more")
         with snapshots.restoring(path):
             self._restore(snapshot)
         if self.processes.is_main:

@@ -185,6 +185,9 @@ def test_what_is_not_asked_for_anew_stays_when_a_run_is_resumed(run: Run, folder
     first = done.stderr.splitlines()[0]
     assert first == "pem-train: resuming after step 4, with steps 5 instead of 4"
     assert torch.load(tmp_path / "out" / FILE_NAME)["settings"] == {**before, "steps": 5}
+    done = subprocess.run([*COMMAND, *resumed, "--steps", "3"], capture_output=True, text=True, env=ENVIRONMENT)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "the run to resume has done 5 steps, more than --steps 3: ask for more" in done.stderr
     done = subprocess.run([*COMMAND, *resumed, "--seed", "0"], capture_output=True, text=True, env=ENVIRONMENT)
     assert "with seed 0 instead of 7" in done.stderr
 
