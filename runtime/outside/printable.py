@@ -27,7 +27,8 @@ def printable(text: str) -> str:
 def storable(name: str) -> str:
     r"""Return the name of a file as JSON holds it: as it is, but for bytes that are not UTF-8, such as ``\udce9``.
 
-    Whoever prints it makes it printable; `restored` undoes it.
+    Whoever prints it makes it printable. `restored` undoes it, but not for a name that has a literal backslash with
+    such letters behind it: both names are stored alike.
     """
     return name.encode(errors="backslashreplace").decode()
 
