@@ -31,4 +31,4 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.threads is not None:
-            require_whole("threads", self.threads, 1, MAX_THREADS, without="all CPUs")
+            require_whole("threads", self.threads, 1, MAX_THREADS, such_as=4, without="all CPUs")

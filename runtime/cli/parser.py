@@ -73,10 +73,12 @@ class Parser(argparse.ArgumentParser):
 
             argcomplete.autocomplete(self)
         given = sys.argv[1:] if arguments is None else list(arguments)
-        self._refuse_unknown(given)  # before argparse, which would rather name what is missing then
+        ours = list(itertools.takewhile(lambda each: each != "--", given))
+        self._refuse_unknown(ours)  # before argparse, which would rather name what is missing then
+        self._refuse_lists_without_commas(ours)  # of which it takes all but the first for files
         options, extra = self.parse_known_args(given)
         if extra:
-            self.error(f"unrecognized arguments: {' '.join(extra)}{self._comma_hint(extra)}")
+            self.error(f"unrecognized arguments: {' '.join(extra)}")
         return options
 
     def error(self, message: str) -> NoReturn:
@@ -85,20 +87,24 @@ class Parser(argparse.ArgumentParser):
         self.exit(USAGE, f"{self.prog}: {shown}\nusage: {self.usage}   (all options: {self.prog} --help)\n")
 
     def _refuse_unknown(self, given: Sequence[str]) -> None:
-        known = {name for action in self._actions for name in action.option_strings}
-        for argument in itertools.takewhile(lambda each: each != "--", given):
+        known = {name: action for action in self._actions for name in action.option_strings}
+        for before, argument in itertools.pairwise(["", *given]):
             name = argument.partition("=")[0]
             if name.startswith("--") and name not in known:
                 self.error(f"there is no option {name}{did_you_mean(name, known)}")
             if _is_short_option(name) and name[:2] not in known:
-                hint = did_you_mean(name, known) or f": for a file of that name, give ./{argument}"
-                self.error(f"there is no option {argument}{hint}")
+                is_value = before in known and known[before].nargs != 0
+                file = f"a file of that name, give ./{argument}"
+                cure = f"a value of {before}, give {before}={argument}" if is_value else file
+                self.error(f"there is no option {argument}{did_you_mean(name, known) or f': for {cure}'}")
 
-    def _comma_hint(self, extra: Sequence[str]) -> str:
-        """Return how to write a list, if what is left over is one of an option's values."""
-        types = ((action.option_strings, action.type) for action in self._actions)
-        lists = (names[0] for names, kind in types if isinstance(kind, SomeOf) and extra[0] in kind.names)
-        return next((f": separate the values of {name} by commas" for name in lists), "")
+    def _refuse_lists_without_commas(self, given: Sequence[str]) -> None:
+        lists = {name: action.type for action in self._actions for name in action.option_strings}
+        for option, value, following in zip(given, given[1:], given[2:], strict=False):
+            kind = lists.get(option)
+            if isinstance(kind, SomeOf) and following in kind.names and not os.path.lexists(following):
+                several = f"{value.rstrip(',')},{following}"
+                self.error(f"there is no file {following}: for several values of {option}, give {several}")
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
         """Refuse a value that is none of an option's choices. argparse calls this; its own message lists them alone."""

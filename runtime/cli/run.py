@@ -120,7 +120,7 @@ def _summarized(
             output.show(summary.outcome(segmenter, report, outputs.written, folder))
         elif report.results and report.is_by_line:
             output.complain(_PROGRAM, summary.outcome(segmenter, report, outputs.written, folder))
-        if 0 < report.results == report.empty:
+        if report.is_text and 0 < report.results == report.empty:
             output.complain(_PROGRAM, reasons.advice(report.remedies))
 
 

@@ -17,7 +17,7 @@ from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.outside.reading import reading
 
-_EXPECTED = "a folder in COCO's panoptic format, or toy:COUNT[:HxW[:SEED]]"
+_EXPECTED = "a folder in COCO's panoptic format, with panoptic.json, or toy:COUNT[:HxW[:SEED]]"
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,7 @@ class DatasetLocation:
             if not folder.is_dir():
                 raise InputError(f"{text} is not a folder: give {_EXPECTED}")
             if self.annotations is None and not os.path.lexists(folder / "panoptic.json"):
-                raise InputError(
-                    f"{text} has no panoptic.json: give {_EXPECTED}, or name the file of its annotations, with "
-                    "--annotations"
-                )
+                raise InputError(f"{text} has no panoptic.json: give {_EXPECTED}")
         return CocoPanoptic(
             self.annotations or folder / "panoptic.json",
             self.images or folder / "images",

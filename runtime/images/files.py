@@ -33,8 +33,11 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp",
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF")
 """Formats of image files, by Pillow's names. It decodes these without other programs."""
 
-_STILL_BRANDS = (b"heic", b"heix", b"heim", b"mif1", b"avif")
+_STILL_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif", b"crx ")
 """Brands of ISO base media files that hold a picture. A reader of videos would take it, or one tile of it."""
+
+_SEQUENCE_BRANDS = (b"hevc", b"hevx", b"hevm", b"hevs", b"msf1", b"avis")
+"""Brands of those that hold pictures in a row, which a reader of videos may play, under names of images."""
 
 _VIDEO = re.compile(rb"....(ftyp|moov|mdat)|RIFF....AVI |\x1aE\xdf\xa3|FLV\x01|\x00\x00\x01[\xb3\xba]", re.DOTALL)
 """First bytes of MP4 and QuickTime, AVI, Matroska and WebM, Flash, and MPEG videos."""
@@ -120,15 +123,10 @@ def recognizes(path: Path) -> bool:
         head = file.read(12)
         file.seek(0)
         if head[4:8] == b"ftyp":
-            return _is_still(head)
+            return head[8:] in _STILL_BRANDS
         with suppress(InputError):
             return _open(file, path, _EXPECTED, "replace it", MAX_PIXELS) is not None
     return False
-
-
-def _is_still(head: bytes) -> bool:
-    """Return whether a file with these first 12 bytes is an ISO base media file with a picture."""
-    return head[4:8] == b"ftyp" and head[8:] in _STILL_BRANDS
 
 
 def _open(file: IO[bytes], path: str | Path, expected: str, cure: str, max_pixels: int) -> Image.Image:
@@ -146,8 +144,8 @@ def _open(file: IO[bytes], path: str | Path, expected: str, cure: str, max_pixel
 
 def _fault(head: bytes, expected: str) -> str | None:
     """Return what a file is that is no image that `read` takes, by its first bytes; None if that is unknown."""
-    if _is_still(head[:12]):
-        return f"is a HEIC or AVIF image, expected {expected}: convert it to .jpg"
+    if head[4:8] == b"ftyp" and head[8:12] in _STILL_BRANDS + _SEQUENCE_BRANDS:
+        return f"is a HEIC, AVIF or CR3 image, expected {expected}: convert it to .jpg"
     if _VIDEO.match(head):
-        return f"is a video, expected {expected}: give it to Segmenter.stream or pem-run"
+        return f"is a video, expected {expected}: name it .mp4 or the like, and give it to Segmenter.stream or pem-run"
     return stand_ins.recognize(head, expected)

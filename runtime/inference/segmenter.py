@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime import images, sources
-from pem_edge.runtime.arguments import require_callable, require_number
+from pem_edge.runtime.arguments import number_in, require_callable
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.artifacts.labels import Label
@@ -271,9 +271,11 @@ def choose_thresholds(defaults: Thresholds, score: float | None, overlap: float 
     Raises:
         ArgumentError: If a threshold is no number, or out of range.
     """
-    chosen = Thresholds(
-        score=defaults.score if score is None else score, overlap=defaults.overlap if overlap is None else overlap
+    return Thresholds(
+        score=_threshold("score_threshold", defaults.score if score is None else score),
+        overlap=_threshold("overlap_threshold", defaults.overlap if overlap is None else overlap),
     )
-    require_number("score_threshold", chosen.score, 0, 1, without="the default")
-    require_number("overlap_threshold", chosen.overlap, 0, 1, without="the default")
-    return chosen
+
+
+def _threshold(name: str, value: float) -> float:
+    return number_in(name, value, 0, 1, such_as=0.5, without="the default")

@@ -8,6 +8,9 @@ import reprlib
 _SURROGATE = re.compile(r"\\u(dc[89a-f][0-9a-f])")
 """Escape of a byte that is not UTF-8 in a name; Python has the surrogates U+DC80 to U+DCFF for these."""
 
+_VOWEL = re.compile(r"[aeio]|u(?!int)|ndarray", re.IGNORECASE)
+"""Beginning of a type's name that sounds like a vowel: an int, an ndarray, but a uint8."""
+
 _BRIEF = reprlib.Repr()
 _BRIEF.maxstring = _BRIEF.maxlong = _BRIEF.maxother = 100
 
@@ -24,7 +27,8 @@ def printable(text: str) -> str:
 def storable(name: str) -> str:
     r"""Return the name of a file as JSON holds it: as it is, but for bytes that are not UTF-8, such as ``\udce9``.
 
-    Whoever prints it makes it printable; `restored` undoes it.
+    Whoever prints it makes it printable. `restored` undoes it, but not for a name that has a literal backslash with
+    such letters behind it: both names are stored alike.
     """
     return name.encode(errors="backslashreplace").decode()
 
@@ -48,7 +52,7 @@ def described(value: object) -> str:
 def a_type(value: object) -> str:
     """Return the type of ``value`` with its article, such as "an int"; "None" for None."""
     name = type(value).__name__
-    return "None" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+    return "None" if value is None else f"{'an' if _VOWEL.match(name) else 'a'} {name}"
 
 
 def is_utf8(name: str) -> bool:

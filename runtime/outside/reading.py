@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -70,7 +71,12 @@ def _message(cause: Exception, source: str | Path, expected: str, cure: str) -> 
 
 
 def absence(path: Path) -> str:
-    """Return "street.jpg does not exist", or of a link to nothing that it is one."""
+    """Return "street.jpg does not exist", or of links to nothing, or in a circle, that they are such."""
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:  # of what is no path, a ValueError
+        if isinstance(error, OSError) and error.errno == errno.ELOOP:
+            return f"{path} is behind too many levels of symbolic links"
     with suppress(OSError, ValueError):  # it is no link, or no path
         target = path.readlink()
         return f"{path} is a link to {target}, which does not exist"

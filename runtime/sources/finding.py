@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pem_edge.runtime import images
-from pem_edge.runtime.arguments import require_number
+from pem_edge.runtime.arguments import number_in
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.images import Image, addresses
 from pem_edge.runtime.outside.printable import brief
@@ -55,7 +55,7 @@ def find(
         InputError: If the source does not exist, is empty or cannot be opened, or the timeout is out of range.
     """
     if timeout is not None:
-        require_number("timeout", timeout, 0, MAX_TIMEOUT, unit="seconds", without="no limit")
+        timeout = number_in("timeout", timeout, 0, MAX_TIMEOUT, such_as=TIMEOUT, unit="seconds", without="no limit")
     if isinstance(source, str):
         return _live(source, timeout) or _stored(source, timeout, recursive=recursive)
     if isinstance(source, (os.PathLike, int)) and not isinstance(source, bool):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,33 +15,65 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pem_edge import runtime
-from pem_edge.runtime.arguments import require_number, require_whole
+from pem_edge.runtime.arguments import number_in, require_whole
 from pem_edge.runtime.errors import ArgumentError, InputError, OutputError
+from pem_edge.runtime.outside.printable import a_type, brief
 
 IMAGE = np.zeros((64, 96, 3), np.uint8)
 
 
-@pytest.mark.parametrize("value", ["0.5", "a", None, [0.5], True, 1 + 0j, -0.1, 1.1, float("nan")])
+REFUSED = (
+    *("0.5", "a", None, [0.5], True, np.True_, np.array(True), 1 + 0j, -0.1, 1.1, float("nan"), 10**400),
+    *(np.array([0.5]), np.array("0.5"), np.array(2.0), Decimal("nan"), Decimal("snan"), Fraction(3, 2)),
+)
+
+
+@pytest.mark.parametrize("value", REFUSED)
 def test_what_is_no_number_in_the_range_is_refused(value: object) -> None:
-    with pytest.raises(ArgumentError, match=r"^share is .+, expected a number from 0 to 1: give one$") as caught:
-        require_number("share", value, 0, 1)
+    with pytest.raises(
+        ArgumentError, match=r"^share is .+, expected a number from 0 to 1: give one such as 0\.5$"
+    ) as caught:
+        number_in("share", value, 0, 1, such_as=0.5)
     assert isinstance(caught.value, ValueError)
-    assert repr(value) in str(caught.value)
+    assert brief(value) in str(caught.value)
 
 
-@given(st.floats(0, 1) | st.integers(0, 1) | st.floats(0, 1, width=32).map(np.float32))
-def test_every_number_in_the_range_is_taken(value: float) -> None:
-    require_number("share", value, 0, 1)
+@given(
+    st.floats(0, 1)
+    | st.integers(0, 1)
+    | st.floats(0, 1, width=32).map(np.float32)
+    | st.floats(0, 1).map(np.array)
+    | st.fractions(0, 1)
+    | st.decimals(0, 1)
+)
+def test_every_number_in_the_range_becomes_a_float(value: Any) -> None:  # of NumPy's types, too
+    found = number_in("share", value, 0, 1, such_as=0.5)
+    assert type(found) is float
+    assert found == float(value)
+
+
+@pytest.mark.parametrize(("most", "shown"), [(0.5, "0.5"), (1, "1"), (1e6, "1000000"), (1e5 + 0.5, "100000.5")])
+def test_limits_are_shown_as_they_are(most: float, shown: str) -> None:
+    with pytest.raises(ArgumentError, match=f"^share is -1, expected a number from 0 to {re.escape(shown)}: give one"):
+        number_in("share", -1, 0, most, such_as=0.5)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(np.zeros(1), "an ndarray"), (np.uint8(1), "a uint8"), (1, "an int"), ("", "a str"), (None, "None")],
+)
+def test_types_have_the_article_that_is_spoken(value: object, shown: str) -> None:
+    assert a_type(value) == shown
 
 
 @given(st.integers() | st.floats() | st.booleans() | st.text(max_size=9) | st.binary(max_size=9))
 def test_whole_numbers_in_the_range_alone_are_whole(value: object) -> None:
     if type(value) is int and 1 <= value <= 1024:
-        require_whole("count", value, 1, 1024)
+        require_whole("count", value, 1, 1024, such_as=4)
         return
     with pytest.raises(ArgumentError) as caught:
-        require_whole("count", value, 1, 1024)
-    assert str(caught.value).endswith(", expected a whole number from 1 to 1024: give one")
+        require_whole("count", value, 1, 1024, such_as=4)
+    assert str(caught.value).endswith(", expected a whole number from 1 to 1024: give one such as 4")
 
 
 Call = Callable[[runtime.Segmenter, Any], object]
@@ -51,7 +86,7 @@ CALLS: dict[str, tuple[Call, object]] = {
         lambda segmenter, value: segmenter(IMAGE, overlap_threshold=value),
         [1],
     ),
-    "timeout is '5', a str, expected a number of seconds from 0 to 1000000: give one, or None for no limit": (
+    "timeout is '5', a str, expected a number of seconds from 0 to 1000000: give one such as 10, or None for": (
         lambda segmenter, value: segmenter.stream("demo:street", timeout=value),
         "5",
     ),
@@ -72,7 +107,7 @@ CALLS: dict[str, tuple[Call, object]] = {
         lambda segmenter, value: runtime.load(segmenter.backend.artifact, score_threshold=value),
         "1",
     ),
-    "threads is '2', a str, expected a whole number from 1 to 1024: give one, or None for all CPUs": (
+    "threads is '2', a str, expected a whole number from 1 to 1024: give one such as 4, or None for all CPUs": (
         lambda segmenter, value: runtime.load(segmenter.backend.artifact, threads=value),
         "2",
     ),
@@ -93,6 +128,15 @@ def test_public_functions_name_the_argument(tiny: Path, message: str) -> None:
     with runtime.load(tiny) as segmenter, pytest.raises(InputError) as caught:
         call(segmenter, value)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("value", [Fraction(1, 2), Decimal("0.5"), np.array(0.5), np.float16(0.5)])
+def test_public_functions_take_numbers_of_every_kind(tiny: Path, value: Any) -> None:  # against the annotations
+    with runtime.load(tiny, score_threshold=value) as segmenter:
+        result = segmenter(IMAGE, overlap_threshold=value)
+        assert np.array_equal(result.draw(opacity=value), result.draw(opacity=0.5))
+        with pytest.raises(InputError, match=r"/street gives no video"):
+            segmenter.stream("http://127.0.0.1:1/street", timeout=value)
 
 
 def test_saving_names_arguments_and_no_options(tiny: Path, tmp_path: Path) -> None:

@@ -57,15 +57,15 @@ class Report:
             self._images.append(self._record(result, paths))
 
     def show(self, result: Result, paths: Mapping[str, Path]) -> None:
-        """Print a result."""
+        """Print a result, and count it."""
         self.results += 1
+        emptiness = None if records.regions_of(result) else why_empty(result, self._thresholds)
+        if emptiness is not None:
+            self.empty += 1
+            self.remedies.add(emptiness.remedy)
         if self.is_by_line:
             self._print(json.dumps(self._record(result, paths)))
         elif self.is_text:
-            emptiness = None if records.regions_of(result) else why_empty(result, self._thresholds)
-            if emptiness is not None:
-                self.empty += 1
-                self.remedies.add(emptiness.remedy)
             self._print(records.describe(result, emptiness))
 
     @property

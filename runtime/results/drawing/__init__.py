@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pem_edge.runtime.arguments import require_number
+from pem_edge.runtime.arguments import number_in
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.results.drawing import captions, colors, regions, text
 from pem_edge.runtime.results.drawing import legend as legends
@@ -56,7 +56,7 @@ def draw(
         raise ValueError(
             f"image is {image.dtype} {image.shape} and panoptic {panoptic.shape}, expected uint8 (H, W, 3) and (H, W)"
         )
-    require_number("opacity", opacity, 0, 1)
+    opacity = number_in("opacity", opacity, 0, 1, such_as=0.5)
     has_room = min(panoptic.shape) >= _SMALLEST_WITH_TEXT
     found = _lay_out(segments, labels, image.shape, steady) if legend and has_room else None
     canvas = np.empty((len(image) + (found.height if found else 0), *image.shape[1:]), np.uint8)

@@ -30,7 +30,9 @@ def files_in(folder: Path, *, recursive: bool) -> list[Path]:
     found = [path for path in files if path.suffix.lower() in _SUFFIXES]
     if not found and not (found := [path for path in files if images.recognizes(path)]):
         is_deeper = not recursive and any(map(is_folder, folder.iterdir()))
-        deeper = "; those deeper are taken with recursive=True, or --recursive" if is_deeper else ""
+        deeper = (
+            "; pem-run --recursive and Segmenter.stream(..., recursive=True) take those deeper" if is_deeper else ""
+        )
         raise InputError(
             f"{folder} has no images or videos in it: expected files ending in {' '.join(sorted(images.SUFFIXES))}, "
             f".mp4 or the like{deeper}"

@@ -23,8 +23,8 @@ SUFFIXES = JPEG_SUFFIXES | {
 }
 """Suffixes by which videos are found in a folder."""
 
-
 _AGAIN = "download or copy it again"
+"""Cure for a file that is damaged or incomplete, as on its way."""
 
 
 class Recording(Protocol):

@@ -56,8 +56,17 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["demo", "more"], "unrecognized arguments: more"),
         (
             ["demo", "--save", "overlay", "panoptic", "more"],
-            "unrecognized arguments: panoptic more: separate the values of --save by commas",
+            "there is no file panoptic: for several values of --save, give overlay,panoptic",
         ),
+        (
+            ["--save", "overlay,", "panoptic", "demo"],
+            "there is no file panoptic: for several values of --save, give overlay,panoptic",
+        ),
+        (["--save", "overlay", "demo", "panoptic"], "unrecognized arguments: panoptic"),
+        (["demo", "--save", "-1,2"], "there is no option -1,2: for a value of --save, give --save=-1,2"),
+        (["demo", "-o", "-inf"], "there is no option -inf: for a value of -o, give -o=-inf"),
+        (["demo", "--save", "-backend"], "there is no option -backend: did you mean --backend?"),
+        (["--json", "-1.jpg"], "there is no option -1.jpg: for a file of that name, give ./-1.jpg"),
         (["-dash.jpg"], "there is no option -dash.jpg: for a file of that name, give ./-dash.jpg"),
         (["demo", "-1.jpg"], "there is no option -1.jpg: for a file of that name, give ./-1.jpg"),
         (["demo", "-backend", "openvino"], "there is no option -backend: did you mean --backend?"),
@@ -79,6 +88,17 @@ def test_some_of_several_names() -> None:
     assert parser().read(["demo", "--save", "panoptic,overlay,panoptic"]).save == ("panoptic", "overlay")
     assert parser().read(["demo", "--save", " overlay , panoptic"]).save == ("overlay", "panoptic")
     assert parser().read(["demo", "--save", "none"]).save == ()
+
+
+def test_a_file_may_be_called_as_a_value_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("panoptic").touch()
+    assert parser().read(["--save", "overlay", "panoptic"]).model == "panoptic"
+
+
+def test_a_value_may_begin_with_a_dash_behind_an_equals_sign() -> None:
+    read = parser().read(["demo", "--backend=onnxruntime", "-o=-inf"])
+    assert (read.backend, str(read.output)) == ("onnxruntime", "-inf")
 
 
 @pytest.mark.parametrize("text", ["-1", "-.5", "- spaced.jpg", "-"])

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pem_edge.runtime.cli.run import main
+from pem_edge.runtime.cli.running.options import parser, read
+from pem_edge.runtime.cli.running.report import Report
 from pem_edge.runtime.inference import postprocess
+from pem_edge.runtime.loading import load
 from tests.helpers.processes import started
 from tests.runtime.conftest import Builder
 from tests.runtime.helpers.footage import image, write_video
@@ -217,6 +220,17 @@ def test_a_line_of_json_for_each_image_as_it_is_done(tiny: Path) -> None:
         process.communicate(timeout=60)
     assert process.returncode == 143
     assert [set(line) >= {"image", "segments", "milliseconds"} for line in lines] == [True] * 3
+
+
+@pytest.mark.parametrize("given", [[], ["--json"], ["--jsonl"]])
+def test_results_with_nothing_in_them_are_counted_however_they_are_printed(
+    tiny: Path, picture: Path, given: list[str]
+) -> None:
+    request = read(parser().read([str(tiny), str(picture), *given]))
+    with load(tiny, score_threshold=1) as segmenter:
+        report = Report(request, segmenter, request.source.open(), None)
+        report.show(segmenter(picture), {})
+    assert (report.results, report.empty, report.remedies) == (1, 1, {"a lower --score-threshold"})
 
 
 @pytest.mark.usefixtures("picture")

@@ -60,6 +60,14 @@ def test_the_three_places_may_be_given_apart(tmp_path: Path) -> None:
         DatasetLocation(annotations=tmp_path / "val.json")
 
 
+def test_a_folder_without_annotations_names_no_option(tmp_path: Path) -> None:
+    """Neither Python nor pem-bench has an option for them."""
+    with pytest.raises(InputError) as caught:
+        open_dataset(str(tmp_path))
+    expected = "a folder in COCO's panoptic format, with panoptic.json, or toy:COUNT[:HxW[:SEED]]"
+    assert str(caught.value) == f"{tmp_path} has no panoptic.json: give {expected}"
+
+
 @pytest.mark.parametrize("option", ["annotations", "images", "panoptic"])
 def test_toy_streets_take_no_paths(option: str, tmp_path: Path) -> None:
     refused(lambda: DatasetLocation("toy:3", **{option: tmp_path}), "toy:3 is generated and has no files: leave out")

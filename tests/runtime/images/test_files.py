@@ -243,8 +243,16 @@ def test_a_web_page_is_named_as_such(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize("path", [*sorted(VIDEOS.glob("*.m[pk][4v]")), VIDEOS / "clip.flv"], ids=lambda path: path.name)
 def test_a_video_is_pointed_to_streams(path: Path) -> None:
     for image in (path, path.read_bytes()):
-        with pytest.raises(InputError, match=r" is a video, expected an image .*: give it to Segmenter\.stream"):
+        with pytest.raises(
+            InputError, match=r" is a video, .*: name it \.mp4 or the like, and give it to Segmenter\.str"
+        ):
             images.convert(image)
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"heis", b"crx ", b"hevc", b"msf1", b"avis"])
+def test_a_picture_in_the_format_of_videos_is_no_video(brand: bytes) -> None:
+    with pytest.raises(InputError, match=r" is a HEIC, AVIF or CR3 image, expected .*: convert it to \.jpg$"):
+        images.convert(b"\0\0\0\x18ftyp" + brand + bytes(40))
 
 
 def test_float_pictures_are_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pem_edge.runtime.artifacts import artifact, labels
 from pem_edge.runtime.artifacts.manifest import manifest_path
 from pem_edge.runtime.datasets.opening import open_dataset
 from pem_edge.runtime.errors import ArtifactError, InputError, PemError
-from pem_edge.runtime.outside.reading import reading
+from pem_edge.runtime.outside.reading import absence, reading
 from tests.runtime.helpers import coco_folder
 
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n"
@@ -32,6 +32,24 @@ def test_every_cause_is_one_line(message: str) -> None:
     with pytest.raises(InputError) as caught, reading("shelf", InputError, expected="a shelf", cure="mend it"):
         raise CAUSES[message]
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none", "none does not exist"),
+        ("dangling", "dangling is a link to none, which does not exist"),
+        ("loop", "loop is behind too many levels of symbolic links"),
+        ("loop/street.jpg", "loop/street.jpg is behind too many levels of symbolic links"),
+        ("other", "other is behind too many levels of symbolic links"),
+        ("a\0b", "a\0b does not exist"),
+    ],
+)
+def test_what_is_not_there_says_why(name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for link, target in (("dangling", "none"), ("loop", "loop"), ("other", "back"), ("back", "other")):
+        Path(link).symlink_to(target)
+    assert absence(Path(name)) == message
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])

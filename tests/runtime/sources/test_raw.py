@@ -110,7 +110,7 @@ def test_sizes_beyond_the_limit_of_images(tmp_path: Path, size: tuple[int, int])
 def test_names_that_lead_nowhere(tmp_path: Path, name: str) -> None:
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(
-        InputError, match=r"cannot read .*: File name too long|loop is a link to loop, which does not exist"
+        InputError, match=r"cannot read .*: File name too long|loop is behind too many levels of symbolic links"
     ):
         sources.RawFrames(tmp_path / name, SIZE)
 

@@ -62,8 +62,10 @@ def test_folders_in_it_if_asked_for(tree: Path) -> None:
 
 
 def test_a_folder_of_folders_says_how_to_take_them(tree: Path) -> None:
+    """Commands without the option read folders, too, so that the message says whose it is."""
     with pytest.raises(
-        InputError, match=r"has no images or videos in it: expected .*; those deeper are taken with recursive"
+        InputError,
+        match=r"has no images .*; pem-run --recursive and Segmenter\.stream\(\.\.\., recursive=True\) take those",
     ):
         sources.find(tree.parent)
 

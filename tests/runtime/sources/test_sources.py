@@ -256,14 +256,14 @@ def test_no_file_makes_anyone_call_an_address(tmp_path: Path, suffix: str, conte
 
 
 @pytest.mark.usefixtures("library")
-@pytest.mark.parametrize("brand", [b"heic", b"mif1", b"avif"])
+@pytest.mark.parametrize("brand", [b"heic", b"heis", b"mif1", b"avif", b"crx "])
 def test_a_photo_in_a_container_for_videos_is_not_played(tmp_path: Path, brand: bytes) -> None:
     """A phone's .heic is made of tiles, of which a reader of videos would give the first."""
     data = bytearray((VIDEOS / "wide.mp4").read_bytes())
     data[8:12] = brand
     (tmp_path / "photo.heic").write_bytes(data)
     (frame,) = sources.find(tmp_path / "photo.heic")
-    with pytest.raises(InputError, match=r"photo.heic is a HEIC or AVIF image, expected .*: convert it to \.jpg"):
+    with pytest.raises(InputError, match=r"photo.heic is a HEIC, AVIF or CR3 image, expected .*: convert it to \.jpg"):
         frame.read()
 
 
@@ -309,7 +309,7 @@ def test_links_that_lead_nowhere_cost_only_themselves(tmp_path: Path) -> None:
     good, *bad = sources.find(tmp_path)
     assert good.read().shape == (4, 6, 3)
     for frame in bad:
-        with pytest.raises(InputError, match=r"[bc]\.png is a link to .*, which does not exist"):
+        with pytest.raises(InputError, match=r"b\.png is a link to .*, which does not|c\.png is behind too many"):
             frame.read()
 
 
