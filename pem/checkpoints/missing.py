@@ -32,7 +32,8 @@ def explain(path: Path, names: Sequence[str]) -> str:
         public_weights.suggestion(str(path)) if variant is None else f"if {variant} is meant, {_weights_of(variant)}"
     )
     return (
-        f"{missing}, expected a file ({', '.join(SUFFIXES)}), a folder of transformers, or a model on the hub: {advice}"
+        f"{missing}, expected a file ({', '.join(SUFFIXES)}), a folder of transformers, or the name of a model on the "
+        f"Hugging Face hub: {advice}"
     )
 
 

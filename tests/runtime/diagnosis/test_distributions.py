@@ -84,6 +84,18 @@ def test_two_onnx_runtimes_are_a_finding_and_the_gpus_takes_the_place_of_the_oth
     assert finding.status == "warning"
 
 
+def test_only_builds_of_onnx_runtime_give_way_to_another(package: Write) -> None:
+    for name in ("onnxruntime-extensions", "onnxruntime-genai", "onnxruntime-ep-openvino"):
+        package(name, METADATA.format(name, "1.0"))
+    assert packages.PROBES["onnxruntime_packages"]() == {}, "they have files of their own"
+    assert how_to_add("ort-gpu").startswith("pip uninstall -y onnxruntime && pip install ")
+    distributions.installed.cache_clear()
+    package("onnxruntime-openvino", METADATA.format("onnxruntime_openvino", "1.0"))
+    assert set(distributions.onnxruntimes()) == {"onnxruntime", "onnxruntime-openvino"}
+    builds = " ".join(distributions.onnxruntimes())
+    assert how_to_add("ort-gpu").startswith(f"pip uninstall -y {builds} && pip install ")
+
+
 def test_a_version_that_is_too_old_is_named_with_what_is_needed(package: Write) -> None:
     package("openvino", METADATA.format("openvino", "2024.1.0"))
     finding = packages.PROBES["extras"]()["extra_openvino"]
