@@ -44,14 +44,26 @@ def did_you_mean_file(given: Path, names: Iterable[str] = (), suffixes: Collecti
     return "" if meant is None else f": did you mean {known[meant]}?"
 
 
-def no_such(given: str, names: Iterable[str]) -> str:
-    """Return a message about a name that is none of ``names``: what may be meant, or else all of them."""
+def no_such(given: str, names: Iterable[str], at_hand: Collection[str] = ()) -> str:
+    """Return a message about a name that is none of ``names``: what may be meant, or else all of them.
+
+    Args:
+        given: The name.
+        names: The names that there are.
+        at_hand: Those of them to propose, unless ``given`` is another word for one; none for all.
+    """
     every = list(names)
-    return f"there is no {given!r}" + (did_you_mean(given, every) or f": choose from {', '.join(every)}")
+    offered = at_hand or every
+    meant = did_you_mean(given, offered) or did_you_mean(given, _synonyms(given, every))
+    return f"there is no {given!r}" + (meant or f": choose from {', '.join(offered)}")
 
 
 def _most_like(given: str, names: Iterable[str]) -> str | None:
-    by_folded, folded = {name.casefold(): name for name in names if name != given}, given.casefold()
-    synonyms = [name for group in _SYNONYMS if folded in group for name in by_folded if name in group]
-    found = synonyms or get_close_matches(folded, by_folded, n=1)
+    by_folded = {name.casefold(): name for name in names if name != given}
+    found = _synonyms(given, by_folded) or get_close_matches(given.casefold(), by_folded, n=1)
     return by_folded[found[0]] if found else None
+
+
+def _synonyms(given: str, names: Iterable[str]) -> list[str]:
+    """Return those of ``names`` that are other words for ``given``."""
+    return [name for name in names for group in _SYNONYMS if given.casefold() in group and name.casefold() in group]

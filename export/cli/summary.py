@@ -15,6 +15,7 @@ from pem_edge.runtime.artifacts.manifest import Manifest, manifest_path
 from pem_edge.runtime.artifacts.provenance import Verification
 from pem_edge.runtime.datasets.toy_streets.classes import are_of_toys
 from pem_edge.runtime.plurals import plural
+from pem_edge.runtime.verification.differences import pixels_that_agree
 from pem_edge.runtime.verification.verify import Outcome
 from pem_edge.runtime.versioned_json import JsonObject
 
@@ -96,26 +97,27 @@ def _figures(found: Verification) -> str:
     return (
         f"against the ONNX in {found.reference}: {parity.within_tolerance} of {parity.images} images within tolerance, "
         f"at {plural(len({each.size for each in parity.each}), 'size')} and each slot of the batch; largest "
-        f"difference {parity.worst.logits:.1e} in class logits, {parity.worst.masks:.1e} in mask logits; at least "
-        f"{parity.worst.agreement:.3%} of pixels agree"
+        f"difference {parity.worst.logits:.1e} in class logits, {parity.worst.masks:.1e} in mask logits; "
+        f"{pixels_that_agree(parity.worst.agreement)}"
     )
 
 
 def _parity(manifest: Manifest) -> Iterator[str]:
     if manifest.quantization is not None:
-        yield f"before INT8, the graph computed what the checkpoint does: parity in {' and '.join(manifest.parity)}"
+        yield f"before it was quantized, the ONNX gave the checkpoint's results in {' and '.join(manifest.parity)}"
         return
     for name, result in manifest.parity.items():
         yield (
             f"parity of the ONNX in {name}: {result.within_tolerance} of {result.images} images within tolerance"
             f"; median difference {result.median.logits:.1e} in class logits, {result.median.masks:.1e} in "
-            f"mask logits; at least {result.worst.agreement:.3%} of pixels agree"
+            f"mask logits; {pixels_that_agree(result.worst.agreement)}"
         )
 
 
 def _quality(manifest: Manifest) -> Iterator[str]:
     if manifest.quantization is not None:
-        yield gain.verdict(manifest.quantization)
+        yield gain.verdict(manifest)
+        yield from gain.advice(manifest)
 
 
 def _license(manifest: Manifest) -> Iterator[str]:

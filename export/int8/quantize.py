@@ -66,7 +66,6 @@ class Quantizer:
         """
         kept, sensitivity = self._choose_blocks()
         agreement = self._agreement(self._quantize_single(kept))
-        self._say(f"{agreement:.2f} % of {self._pixels} get the same class in INT8 as in single precision")
         if agreement < _MIN_AGREEMENT:
             raise ExportError(
                 f"INT8 gives only {agreement:.1f} % of {self._pixels} the class that single precision gives them, "
@@ -142,9 +141,7 @@ class Quantizer:
         """Return PQ or mean IoU by precision, in percent; None where there are no labels."""
         if self._labeled_score is None:
             return None
-        found = {"fp32": self._single_score, "int8": self._score_with_kept(kept)}
-        self._say(f"{self._measure} {found['fp32']:.2f} in single precision, {found['int8']:.2f} in INT8")
-        return found
+        return {"fp32": self._single_score, "int8": self._score_with_kept(kept)}
 
     def _describe(
         self, report: Report, agreement: float, quality: dict[str, float] | None, sensitivity: dict[str, float]

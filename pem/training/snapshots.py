@@ -5,9 +5,10 @@ They need no state of random generators and no position in the dataset, because 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,13 +19,13 @@ from torch import Tensor
 from pem_edge.pem.checkpoints.formats.torch_files import read_torch_file
 from pem_edge.pem.training.settings import SNAPSHOT, TrainingSettings
 from pem_edge.runtime.errors import CheckpointError, OutputError, TrainingError
-from pem_edge.runtime.files import require_space, write_atomically
+from pem_edge.runtime.files import write_atomically
 from pem_edge.runtime.outside.reading import reading
 
 FILE_NAME = SNAPSHOT
 
-_LITTLE = 1 << 20
-"""Bytes; a disk with fewer is taken to be full."""
+_FULL_BELOW = 1 << 20
+"""Free bytes below which a disk is taken to be full."""
 
 _CURE = "start again with --overwrite"
 _KINDS: dict[str, type] = {
@@ -50,16 +51,14 @@ Snapshot: TypeAlias = dict[str, Any]  # tensors, state dicts, numbers and text
 
 def save(snapshot: Snapshot, path: Path) -> None:
     """Write ``snapshot`` to ``path``, replacing an earlier one once it is complete. Raises OutputError."""
-    try:
-        with write_atomically(path, durable=True) as temporary:
-            try:
-                torch.save(snapshot, temporary)
-            except RuntimeError:  # torch does not say that a disk is full
-                require_space(path.parent, _LITTLE)
-                raise
-    except RuntimeError as error:
-        kept = "; the previous checkpoint was kept" if path.exists() else ""
-        raise OutputError(f"cannot write {path}: {str(error).splitlines()[0][:120]}{kept}") from error
+    with write_atomically(path, durable=True) as temporary:
+        try:
+            torch.save(snapshot, temporary)
+        except RuntimeError as error:
+            full = shutil.disk_usage(path.parent).free < _FULL_BELOW  # which torch does not say
+            reason = "the disk is full, free some space" if full else str(error).splitlines()[0][:120]
+            kept = "; the previous checkpoint was kept" if path.exists() else ""
+            raise OutputError(f"cannot write {path}: {reason}{kept}") from error
 
 
 def load(path: Path) -> Snapshot:
@@ -86,12 +85,15 @@ def continued(snapshot: Snapshot, path: Path, settings: TrainingSettings, given:
 
     Raises:
         CheckpointError: If the snapshot's settings are damaged.
-        TrainingError: If a value is out of its range.
     """
     own = snapshot["settings"]
-    changes = {name: value for name, value in asdict(settings).items() if name in given or name not in own}
-    with restoring(path):
-        return msgspec.convert({**own, **changes}, TrainingSettings)
+    try:
+        with restoring(path):
+            kept = msgspec.convert(own, TrainingSettings)
+    except TrainingError as error:
+        raise CheckpointError(f"{path} is damaged ({error}): {_CURE}") from error
+    names = {each.name for each in fields(settings)}
+    return replace(kept, **{name: getattr(settings, name) for name in names if name in given or name not in own})
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -145,18 +145,27 @@ class Trainer:
         batches = make_loader(self.dataset, self.settings, self.processes, self.step)
         if self.processes.is_main:
             say(self._announcement())
+        with defer_interrupts() as interruption:
+            while (batch := self._next(batches)) is not None:
+                self._train_step(module, batch.to(self.processes.device))
+                stop = self._any_process(interruption.requested)
+                self._write_outputs(stop)
+                if stop:
+                    raise KeyboardInterrupt(f"stopped after step {self.step}; {self._hint()}")
+
+    def _next(self, batches: Iterator[Batch]) -> Batch | None:
+        """Return the next batch, None at the end. Raises InputError, in all processes, if one cannot read an image."""
+        batch, error = None, None
         try:
-            with defer_interrupts() as interruption:
-                for batch in batches:
-                    self._train_step(module, batch.to(self.processes.device))
-                    stop = self._any_process(interruption.requested)
-                    self._write_outputs(stop)
-                    if stop:
-                        raise KeyboardInterrupt(f"stopped after step {self.step}; {self._hint()}")
-        except InputError as error:  # an image that cannot be read
+            batch = next(batches, None)
+        except InputError as caught:
+            error = caught
+        if self._any_process(error is not None):
             if self.processes.is_main and self._saved_step < self.step:
                 self._save_snapshot()
-            raise InputError(f"{error}; {self._hint()}") from error
+            self._any_process(False)  # none ends before the checkpoint is there, as torchrun then stops the others
+            raise InputError(f"{error or 'another process cannot read an image'}; {self._hint()}") from error
+        return batch
 
     def _announcement(self) -> str:
         height, width = self.settings.size
@@ -218,7 +227,7 @@ class Trainer:
             "step": self.step,
             "variant": self.model.variant,
             "classes": _class_names(self.dataset.labels),
-            "settings": self._numeric_settings(),
+            "settings": asdict(self.settings),
             "model": self.model.state_dict(),
             "average": self.average.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),

@@ -21,10 +21,15 @@ def how_to_add(row: Row) -> str:
     return installation.how_to_add_tensorrt() if row.target == "trt" else installation.how_to_add(row.extra)
 
 
+def unknown(name: str) -> str:
+    """Return a message about a name that is no backend's, which proposes those that are installed."""
+    return no_such(name, BACKENDS, available())
+
+
 def require_installed(name: str) -> None:
     """Raise BackendError if there is no backend called ``name``, or it is not installed."""
     if name not in BACKENDS:
-        raise BackendError(f"backend: {no_such(name, BACKENDS)}")
+        raise BackendError(f"backend: {unknown(name)}")
     if name not in available():
         raise BackendError(f"backend {name} is not installed: {how_to_add(BACKENDS[name])}")
 

@@ -1,4 +1,4 @@
-"""Measures each artifact on its own, after the rounds in which all take turns."""
+"""Measures each artifact on its own, after the rounds and scenarios in which all take turns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from pem_edge.runtime.benchmark import statistics
-from pem_edge.runtime.benchmark.measures import cold_start, fresh_process, layers, memory, rates, scenarios
+from pem_edge.runtime.benchmark.measures import cold_start, fresh_process, layers, memory, rates
 from pem_edge.runtime.benchmark.options import Options
 from pem_edge.runtime.benchmark.rounds import Subject
 from pem_edge.runtime.benchmark.schema import Accuracy, ArtifactReport, ColdStart, Profile, Rate, Scenarios
@@ -29,20 +29,20 @@ Found = TypeVar("Found")
 
 
 def report(
+    found: ArtifactReport,
     subject: Subject,
     stages: Mapping[str, Sequence[float]],
     options: Options,
     dataset: Dataset | None,
     say: Say,
 ) -> ArtifactReport:
-    """Return all about one artifact, ``stages`` being its milliseconds in rounds.
+    """Return all about one artifact: ``found`` in turns with the others, ``stages`` being its milliseconds in rounds.
 
     What cannot be measured here, but is no reason to stop, is missing with its reason. Raises InputError, BackendError.
     """
     one = _One(subject, stages, options, dataset, say)
     return msgspec.structs.replace(
-        of_rounds(subject, stages, options),
-        scenarios=scenarios.measure(subject, options, say),
+        found,
         cold_start=one.attempt("cold_start", options.cold_starts > 0, one.cold_start),
         memory=one.attempt("memory", options.memory, lambda: memory.measure(one.task(memory.RUNS))),
         profile=one.attempt("profile", options.profile, one.profile),

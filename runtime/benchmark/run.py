@@ -11,7 +11,8 @@ from functools import partial
 import msgspec
 
 from pem_edge.runtime import loading
-from pem_edge.runtime.benchmark import artifact_report, machine, pictures, rounds, statistics
+from pem_edge.runtime.benchmark import artifact_report, estimate, machine, pictures, rounds, statistics
+from pem_edge.runtime.benchmark.measures import scenarios
 from pem_edge.runtime.benchmark.options import NoiseLimits, Options
 from pem_edge.runtime.benchmark.rounds import Rounds, Subject
 from pem_edge.runtime.benchmark.schema import ArtifactReport, Comparison, Report
@@ -60,6 +61,11 @@ def run(models: Sequence[str], options: Options, say: Say) -> Report:
     ):
         if dataset is not None:
             _require_classes(dataset, subjects)
+        say(
+            estimate.sentence(
+                [subject.turn(0)["total"] / 1000 for subject in subjects], options, _scored(dataset, options)
+            )
+        )
         taken = rounds.measure(subjects, options, say)
         artifacts, interrupted = _artifacts(subjects, taken, options, dataset, say)
         report = Report(
@@ -90,8 +96,10 @@ def _artifacts(
     if taken.interrupted:
         return tuple(found), True
     try:
+        measured = scenarios.measure(subjects, options, say)
+        found = [msgspec.structs.replace(each, scenarios=its) for each, its in zip(found, measured, strict=True)]
         for index, (subject, stages) in enumerate(pairs):
-            found[index] = artifact_report.report(subject, stages, options, dataset, say)
+            found[index] = artifact_report.report(found[index], subject, stages, options, dataset, say)
     except KeyboardInterrupt:
         return tuple(found), True
     return tuple(found), False
@@ -111,6 +119,10 @@ def _loaded(
             subject.turn(0)
             subjects.append(subject)
         yield subjects
+
+
+def _scored(dataset: Dataset | None, options: Options) -> int:
+    return 0 if dataset is None else len(range(len(dataset))[: options.dataset_limit])
 
 
 def _require_classes(dataset: Dataset, subjects: Sequence[Subject]) -> None:

@@ -56,19 +56,27 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MultiStream(msgspec.Struct, frozen=True, kw_only=True):
-    """Results of ``streams`` callers at once; each waits for its result before it sends the next image."""
+    """Results of ``streams`` callers at once; each waits for its result before it sends the next image.
+
+    ``turns`` is the ``fps`` of each of the artifact's turns.
+    """
 
     streams: int
     fps: float
     latency: Times
+    turns: tuple[float, ...] = ()
 
 
 class Offline(msgspec.Struct, frozen=True, kw_only=True):
-    """Results with all images available from the start: lists of ``batch`` images, or overlapping stages if it is 1."""
+    """Results with all images available from the start: lists of ``batch`` images, or overlapping stages if it is 1.
+
+    ``turns`` is the ``fps`` of each of the artifact's turns.
+    """
 
     batch: int
     fps: float
     images: int
+    turns: tuple[float, ...] = ()
 
 
 class Camera(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ from pem_edge.runtime.results.saving import DEFAULT_KINDS, Outputs
 from pem_edge.runtime.serving import live
 from pem_edge.runtime.sources import Source
 from pem_edge.runtime.sources.frame import format_count
+from pem_edge.runtime.verification.differences import pixels_that_agree
 from pem_edge.runtime.verification.verify import require, verify
 from pem_edge.runtime.versioned_json import JsonObject
 
@@ -73,7 +74,7 @@ def _verify(request: RunRequest, artifact: Artifact) -> None:
     outcome = verify(artifact, request.backend, _say)
     require(outcome, artifact)
     parity = outcome.verification.parity
-    figures = f"{plural(parity.images, 'image')}, of which at least {parity.worst.agreement:.2%} of the pixels agree"
+    figures = f"{plural(parity.images, 'image')}; {pixels_that_agree(parity.worst.agreement)}"
     _say(f"{artifact.model} is verified in {outcome.place}: {figures}")
 
 

@@ -19,9 +19,16 @@ def add_backend(parser: Parser | argparse._ArgumentGroup) -> None:
     parser.add_argument(
         "--backend",
         metavar="B",
+        type=_backend,
         choices=list(backends.BACKENDS),
         help=f"{names}; default: the first of these that is installed and can run the model",
     )
+
+
+def _backend(name: str) -> str:
+    if name not in backends.BACKENDS:
+        raise argparse.ArgumentTypeError(backends.unknown(name))
+    return name
 
 
 def add_threads(parser: Parser) -> None:

@@ -8,6 +8,7 @@ within the tolerance and the segmentations of all images agree nearly everywhere
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 
@@ -101,3 +102,8 @@ def _scores(classes: NDArray[np.float32], inside: NDArray[np.float32]) -> NDArra
 def _to_finite(value: float) -> float:
     """Return ``value``, or the largest float32 in place of NaN and infinity, which JSON cannot hold."""
     return value if np.isfinite(value) else float(np.finfo(np.float32).max)
+
+
+def pixels_that_agree(share: float) -> str:
+    """Return a share of pixels, 0 to 1, in words, never rounded up: "all pixels agree"."""
+    return "all pixels agree" if share == 1 else f"at least {math.floor(1e5 * share) / 1e3:.3f} % of pixels agree"

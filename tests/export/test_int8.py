@@ -21,12 +21,14 @@ from pem_edge.export.cli.export import main
 from pem_edge.export.cli.options import INT8
 from pem_edge.export.graph.int8_removal import remove_int8
 from pem_edge.export.int8.calibration_images import open_images
-from pem_edge.export.int8.gain import verdict
+from pem_edge.export.int8.gain import advice, verdict
 from pem_edge.export.int8.quantize import Quantizer
 from pem_edge.export.int8.settings import Calibration
 from pem_edge.pem import checkpoints
+from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.labels import Label
+from pem_edge.runtime.artifacts.manifest import Manifest
 from pem_edge.runtime.artifacts.sections import Quantization
 from pem_edge.runtime.datasets.toy_streets import LABELS, ToyStreets
 from pem_edge.runtime.errors import BackendError, InputError
@@ -78,7 +80,7 @@ def quantization(path: str) -> Quantization:
 def test_the_manifest_says_what_is_int8_where_its_scales_come_from_and_what_it_costs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    printed, _ = export(capsys, tmp_path, "--calib", STREETS)
+    printed, remarks = export(capsys, tmp_path, "--calib", STREETS)
     found = quantization(printed["model"])
     nodes = {node.name: node for node in onnx.load(printed["model"]).graph.node}
     assert {nodes[name].op_type for name in found.layers} <= {"Conv", "Gemm", "MatMul"}
@@ -90,8 +92,11 @@ def test_the_manifest_says_what_is_int8_where_its_scales_come_from_and_what_it_c
     assert found.pq["int8"] == pytest.approx(found.pq["fp32"], abs=5)
     assert found.agreement > 95
     assert set(found.milliseconds) == {"fp32", "int8"}
-    assert verdict(found).startswith(f"INT8 gives {found.agreement:.2f} % of pixels the class")
-    assert re.search(r"PQ [\d.]+ before and [\d.]+ after; on this machine, in \w+, it is ", verdict(found))
+    said = verdict(artifact.read(printed["model"]).manifest)
+    assert said.startswith(f"INT8 gives {found.agreement:.2f} % of pixels the class")
+    assert re.search(r"PQ [\d.]+ before and [\d.]+ after, on the pictures of --calib themselves, so others", said)
+    assert re.search(r"; on this machine, in \w+, it is ", said)
+    assert f"{found.agreement:.2f} % of" not in remarks, "it is said once, in the end"
     assert printed["int8"]["agreement"] == found.agreement
     assert printed["manifest"].endswith("pem-nano-int8.json")
     assert runtime.load(printed["model"])(ToyStreets(1, 128, 256, seed=7)[0].image).segments
@@ -104,6 +109,48 @@ def test_without_labels_the_cost_is_in_pixels_that_change_their_class(
     found = quantization(printed["model"])
     assert (found.measure, found.pq, found.images, found.method) == ("agreement", None, 3, "max")
     assert 90 < found.agreement < 100
+
+
+def measured(**fields: Any) -> Manifest:  # Any: each field has its own type
+    """Return the manifest of the demo in INT8, with these figures."""
+    found = Quantization(placement="cpu", method="percentile", source=STREETS, images=4, images_sha256="0" * 64,
+                         layers=(), share_of_convolutions=1.0, share_of_all=1.0,
+                         **{"agreement": 99.0, **fields})  # fmt: skip
+    return msgspec.structs.replace(artifact.read(artifact.DEMO).manifest, precision="int8", quantization=found)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"pq": {"fp32": 53.11, "int8": 51.83}}, "1.3 points of PQ are a notable loss: --max-pq-drop 0.5 keeps"),
+        ({"miou": {"fp32": 60.0, "int8": 58.0}}, "2.0 points of mean IoU are a notable loss"),
+        ({"agreement": 90.0}, "10.0 % of pixels with another class are a notable loss"),
+        ({"pq": {"fp32": 53.11, "int8": 52.83}}, None),
+        ({"pq": {"fp32": 53.11, "int8": 51.83}, "sensitivity": {"stem": 0.4}}, None),
+    ],
+)
+def test_a_notable_loss_comes_with_what_helps(fields: dict[str, Any], said: str | None) -> None:
+    lines = list(advice(measured(**fields)))
+    assert any(said in line for line in lines) if said else lines == []
+
+
+@pytest.mark.parametrize(
+    ("installed", "speedup", "place", "hinted"),
+    [
+        (["onnxruntime"], 1.06, "onnxruntime", True),
+        (["onnxruntime"], 0.9, "onnxruntime", True),
+        (["onnxruntime"], 1.5, "onnxruntime", False),
+        (["openvino", "onnxruntime"], 1.06, "onnxruntime", False),
+        (["onnxruntime", "onnxruntime-tensorrt"], 1.06, "onnxruntime", False),
+        (["onnxruntime"], 1.06, "a GPU", False),
+    ],
+)
+def test_where_int8_gains_little_another_backend_is_named(
+    monkeypatch: pytest.MonkeyPatch, installed: list[str], speedup: float, place: str, hinted: bool
+) -> None:
+    monkeypatch.setattr(backends, "available", lambda: installed)  # what else is installed here is not the question
+    lines = list(advice(measured(milliseconds={"fp32": 10.0 * speedup, "int8": 10.0}, timed_in=place)))
+    assert [line.startswith("OpenVINO often gains more") and "[openvino]" in line for line in lines] == [True] * hinted
 
 
 def cost_of_demo(source: str, remarks: list[str], **fields: Any) -> Quantization:  # Any: each field has its own type
@@ -134,7 +181,8 @@ def test_of_an_instance_model_the_pixels_of_segments_count(pictures: Path) -> No
     found = cost_of_demo(str(pictures), remarks, task="instance")
     assert (found.measure, found.pq, found.miou) == ("agreement", None, None)
     assert 90 < found.agreement < 100
-    assert any("of the pixels of segments get the same class" in line for line in remarks)
+    manifest = msgspec.structs.replace(artifact.read(artifact.DEMO).manifest, task="instance", quantization=found)
+    assert "% of the pixels of segments the class that" in verdict(manifest)
 
 
 def test_kinds_of_classes_are_checked_where_pq_is_measured() -> None:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from pem_edge.runtime.sources import Footage, Frame
 
-FEWEST = 10
-"""Images that a source gives at least, however slowly they are taken."""
+FEWEST = 5
+"""Images that a source gives at least, however slowly they are taken. A scenario takes several sources' in turns."""
 
 Image = NDArray[np.uint8]
 

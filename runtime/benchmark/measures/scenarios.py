@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from pem_edge.runtime import images
@@ -15,34 +16,69 @@ from pem_edge.runtime.benchmark import statistics
 from pem_edge.runtime.benchmark.measures.decoded_sources import FEWEST, Image, InMemory, PacedCamera
 from pem_edge.runtime.benchmark.options import Options
 from pem_edge.runtime.benchmark.rounds import Subject, undisturbed
-from pem_edge.runtime.benchmark.schema import Camera, MultiStream, Offline, Scenarios
+from pem_edge.runtime.benchmark.schema import Camera, MultiStream, Offline, Scenarios, Times
 from pem_edge.runtime.inference import batches
 from pem_edge.runtime.inference.segmenter import Segmenter
+from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say
 
+TURNS = 4
+"""Turns of each artifact in a scenario: what slows the machine down for a while shall not favor one of them."""
+
 Found = TypeVar("Found")
+Part = Callable[[Segmenter, Sequence[Image], Options], Found]
 
 
-def measure(subject: Subject, options: Options, say: Say) -> Scenarios:
-    """Measure all scenarios of ``options`` on decoded pictures. Raises InputError, BackendError."""
-    pictures = [images.read(path) for path in subject.pictures]
+def measure(subjects: Sequence[Subject], options: Options, say: Say) -> list[Scenarios]:
+    """Measure all scenarios of ``options`` on decoded pictures, with all subjects taking turns within each.
 
-    def if_asked(name: str, scenario: Callable[[Segmenter, Sequence[Image], Options], Found]) -> Found | None:
-        if name not in options.scenarios:
-            return None
-        say(f"{subject.name}: {name}")
+    Raises:
+        InputError: If a picture cannot be read.
+        BackendError: If an artifact cannot be run.
+    """
+    taking = _Turns(subjects, options, say)
+    alone = [_joined(turns, options) for turns in taking.of("single-stream", _one_after_another)]
+    several = taking.if_asked("multi-stream", multi_stream, _join_streams)
+    at_once = taking.if_asked("offline", offline, _join_offline)
+    frames = taking.if_asked("camera", camera, _join_cameras)
+    return [
+        Scenarios(single_stream=single, multi_stream=streams, offline=lists, camera=live)
+        for single, streams, lists, live in zip(alone, several, at_once, frames, strict=True)
+    ]
+
+
+class _Turns:
+    """Subjects that take turns, each with its decoded pictures."""
+
+    def __init__(self, subjects: Sequence[Subject], options: Options, say: Say) -> None:
+        self._subjects, self._options, self._say = subjects, options, say
+        self._pictures = [[images.read(path) for path in subject.pictures] for subject in subjects]
+
+    def of(self, name: str, part: Part[Found]) -> list[list[Found]]:
+        """Return what ``part`` returns for each subject's turns."""
+        self._say(f"{name}, {plural(len(self._subjects), 'artifact')}")
+        turn = replace(self._options, scenario_seconds=self._options.scenario_seconds / TURNS)
+        found: list[list[Found]] = [[] for _ in self._subjects]
         with undisturbed():
-            return scenario(subject.segmenter, pictures, options)
+            for index in _order(len(self._subjects)):
+                segmenter, pictures = self._subjects[index].segmenter, self._pictures[index]
+                segmenter(pictures[0])  # brings its weights back into the caches
+                found[index].append(part(segmenter, pictures, turn))
+        return found
 
-    say(f"{subject.name}: single stream")
-    with undisturbed():
-        single = _latencies(subject.segmenter, pictures, options.scenario_seconds)
-    return Scenarios(
-        single_stream=statistics.times(single, options.noise),
-        multi_stream=if_asked("multi-stream", multi_stream),
-        offline=if_asked("offline", offline),
-        camera=if_asked("camera", camera),
-    )
+    def if_asked(
+        self, name: str, part: Part[Found], join: Callable[[list[Found], Options], Found]
+    ) -> Sequence[Found | None]:
+        """Return each subject's turns as one; None each if the scenario is not asked for."""
+        if name not in self._options.scenarios:
+            return [None for _ in self._subjects]
+        return [join(turns, self._options) for turns in self.of(name, part)]
+
+
+def _order(count: int) -> list[int]:
+    """Return whose turns follow each other: every second time backwards, so that steady drift favors none, either."""
+    forwards = list(range(count))
+    return [index for turn in range(TURNS) for index in (forwards if turn % 2 == 0 else reversed(forwards))]
 
 
 def multi_stream(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -> MultiStream:
@@ -66,8 +102,9 @@ def multi_stream(segmenter: Segmenter, pictures: Sequence[Image], options: Optio
     if errors:
         raise errors[0]
     latencies = [value for values in found for value in values]
+    fps = len(latencies) / wall
     return MultiStream(
-        streams=options.streams, fps=len(latencies) / wall, latency=statistics.times(latencies, options.noise)
+        streams=options.streams, fps=fps, latency=statistics.times(latencies, options.noise), turns=(fps,)
     )
 
 
@@ -82,7 +119,8 @@ def offline(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -
         while count < FEWEST or time.perf_counter() - start < options.scenario_seconds:
             segmenter([pictures[(count + number) % len(pictures)] for number in range(batch)])
             count += batch
-    return Offline(batch=batch, fps=count / (time.perf_counter() - start), images=count)
+    fps = count / (time.perf_counter() - start)
+    return Offline(batch=batch, fps=fps, images=count, turns=(fps,))
 
 
 def camera(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -> Camera:
@@ -98,6 +136,10 @@ def camera(segmenter: Segmenter, pictures: Sequence[Image], options: Options) ->
     )
 
 
+def _one_after_another(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -> Times:
+    return statistics.times(_latencies(segmenter, pictures, options.scenario_seconds), options.noise)
+
+
 def _latencies(segmenter: Segmenter, pictures: Sequence[Image], seconds: float) -> list[float]:
     """Return the milliseconds of each call, one after another."""
     found = []
@@ -106,3 +148,28 @@ def _latencies(segmenter: Segmenter, pictures: Sequence[Image], seconds: float) 
         segmenter(frame.read())
         found.append(1000 * (time.perf_counter() - start))
     return found
+
+
+def _join_streams(turns: list[MultiStream], options: Options) -> MultiStream:
+    latency = _joined([turn.latency for turn in turns], options)
+    seconds = sum(turn.latency.samples / turn.fps for turn in turns)
+    fps = tuple(turn.fps for turn in turns)
+    return MultiStream(streams=turns[0].streams, fps=latency.samples / seconds, latency=latency, turns=fps)
+
+
+def _join_offline(turns: list[Offline], _: Options) -> Offline:
+    count, seconds = sum(turn.images for turn in turns), sum(turn.images / turn.fps for turn in turns)
+    return Offline(batch=turns[0].batch, fps=count / seconds, images=count, turns=tuple(turn.fps for turn in turns))
+
+
+def _join_cameras(turns: list[Camera], options: Options) -> Camera:
+    return Camera(
+        fps=turns[0].fps,
+        frames=sum(turn.frames for turn in turns),
+        dropped=sum(turn.dropped for turn in turns),
+        age=_joined([turn.age for turn in turns], options),
+    )
+
+
+def _joined(parts: list[Times], options: Options) -> Times:
+    return statistics.times([value for part in parts for value in part.values], options.noise)

@@ -44,16 +44,21 @@ def overview(report: Report) -> Table:
 
     def row(artifact: ArtifactReport) -> Row:
         total = artifact.stages["total"]
-        compared = (wording.against(comparison(report, artifact.name)),) if several else ()
-        return (*percentiles(total), wording.per_second(artifact.fps), variation(total), *compared)
+        p50, *tail = percentiles(total)
+        verdict, interval = wording.against(comparison(report, artifact.name))
+        figures = (*tail, wording.per_second(artifact.fps), variation(total))
+        return (p50, verdict, *figures, interval) if several else (p50, *figures)
 
     confidence = next((f"{100 * c.ratio.confidence:g} %" for c in report.comparisons), "")
-    against = f" Against 1: time divided by that of artifact 1, with its {confidence} interval; below 1 is faster."
-    note = "Milliseconds per image, from picture to map; CV is the coefficient of variation, ! if noisy." + (
-        against if several and confidence else ""
+    against = f" Against 1: time divided by that of artifact 1, below 1 is faster; its {confidence} interval is last."
+    note = (
+        "Milliseconds per image, from picture to map. p50 is the median; one image in ten takes longer than p90, one "
+        "in a hundred longer than p99. FPS: images per second, here by the mean, to which slow ones count more. CV, "
+        "the coefficient of variation: standard deviation over mean, ! if noisy."
     )
-    columns = ("artifact", "p50", "p90", "p99", "FPS", "CV", *(("against 1",) if several else ()))
-    return by_artifact(report, "Latency", note, columns, row)
+    figures = ("p90", "p99", "mean FPS", "CV")
+    columns = ("artifact", "p50", *(("against 1", *figures, "interval") if several else figures))
+    return by_artifact(report, "Latency", note + (against if several and confidence else ""), columns, row)
 
 
 def stages(report: Report) -> Table:
@@ -81,7 +86,8 @@ def throughput(report: Report) -> Table:
 
     note = (
         "Several callers at once, each waiting for its result, with its latency in milliseconds; "
-        "then with all images there from the start, in batches, or with overlapping stages where the batch is 1."
+        "then with all images there from the start, in batches, or with overlapping stages where the batch is 1. "
+        "Artifacts took turns."
     )
     return by_artifact(report, "Throughput", note, columns, row)
 
@@ -98,7 +104,8 @@ def camera(report: Report) -> Table:
         return (wording.per_second(found.fps), str(found.frames), str(found.dropped), share, *percentiles(found.age))
 
     note = (
-        "A camera that does not wait: frames that were dropped, and results' age in milliseconds since their capture."
+        "A camera that does not wait: frames that were dropped, and results' age in milliseconds since their capture. "
+        "Artifacts took turns."
     )
     return by_artifact(report, "Camera", note, columns, row)
 
@@ -140,8 +147,8 @@ def rates(report: Report) -> Table:
         )
 
     note = (
-        "Multiply-accumulates per image and per second, those of a large convolution and a large matrix product on "
-        "this machine, the share of the convolution's rate reached, memory traffic per image at most, bandwidth."
+        "GMAC: billions of multiply-accumulates, per image and per second, those of a large convolution and a large "
+        "matrix product here, the share of the convolution's rate reached, memory traffic at most, bandwidth."
     )
     return by_artifact(report, "How close to the machine", note, columns, row)
 
@@ -156,8 +163,9 @@ def accuracy(report: Report) -> Table:
             return (UNKNOWN,) * (len(columns) - 1)
         return (*map(wording.points, (found.pq, found.pq_things, found.pq_stuff, found.miou)), str(found.images))
 
-    datasets = dict.fromkeys(wording.printable(a.accuracy.dataset) for a in report.artifacts if a.accuracy)
-    return by_artifact(report, "Accuracy", f"Percent, on {', '.join(datasets)}.", columns, row)
+    datasets = dict.fromkeys(wording.dataset(a.accuracy.dataset) for a in report.artifacts if a.accuracy)
+    note = f"PQ (panoptic quality) and mean IoU, 100 at best, on {', '.join(datasets)}."
+    return by_artifact(report, "Accuracy", note, columns, row)
 
 
 def comparison(report: Report, model: str, stage: str = "total") -> Comparison | None:

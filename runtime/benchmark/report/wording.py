@@ -9,6 +9,13 @@ from pem_edge.runtime.benchmark.schema import ArtifactReport, Comparison, Interv
 from pem_edge.runtime.plurals import plural
 
 UNKNOWN = "-"
+TERMS = {
+    "fp32": "FP32 is 32-bit floating point",
+    "fp16": "FP16 is 16-bit floating point",
+    "int8": "INT8 is 8-bit integers",
+    "pq": "PQ, panoptic quality, says how well segments and their classes match the labels, 100 at best",
+}
+"""Explanations of terms that a reader of the verdict alone may not know."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,11 @@ def per_second(value: float) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
+def dataset(name: str) -> str:
+    """Return a dataset, which is often a folder's name, as one."""
+    return f'the dataset "{printable(name)}"'
+
+
 def percent(share: float | None) -> str:
     """Return a share of 0 to 1 as ``62 %``."""
     return UNKNOWN if share is None else f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
@@ -126,8 +138,8 @@ def bounds(interval: Interval) -> str:
     return f"{times(interval.low)} to {times(interval.high)}"
 
 
-def against(comparison: Comparison | None) -> str:
-    """Return a ratio, its interval and what follows: ``1.04 (1.01 to 1.07) same``."""
+def against(comparison: Comparison | None) -> tuple[str, str]:
+    """Return a ratio with what follows, and its interval: ``1.04 same`` and ``1.01 to 1.07``."""
     if comparison is None:
-        return UNKNOWN
-    return f"{times(comparison.ratio.estimate)} ({bounds(comparison.ratio)}) {comparison.verdict}"
+        return UNKNOWN, UNKNOWN
+    return f"{times(comparison.ratio.estimate)} {comparison.verdict}", bounds(comparison.ratio)

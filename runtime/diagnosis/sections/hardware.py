@@ -28,6 +28,7 @@ _FEATURES = {
 """The features that make models fast, as Linux calls it in /proc/cpuinfo."""
 
 _FAST_INT8 = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}
+_INT8_IS_FAST = "the processor is fast at INT8, how much a model gains depends on the backend"
 
 
 def _cpu(root: Path = _ROOT) -> Findings:
@@ -47,7 +48,7 @@ def _features(root: Path = _ROOT) -> Findings:
         return {"features": Finding(name="CPU features", value="unknown: /proc/cpuinfo lists none")}
     flags = set(lines[0].split())
     names = ", ".join(name for flag, name in _FEATURES.items() if flag in flags) or "none that make models fast"
-    int8 = "INT8 is fast here" if flags & _FAST_INT8 else "INT8 gains little: no VNNI or dot product"
+    int8 = _INT8_IS_FAST if flags & _FAST_INT8 else "INT8 gains little: no VNNI or dot product"
     return {"features": Finding(name="CPU features", value=f"{names}; {int8}")}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -176,7 +177,7 @@ def test_a_run_is_not_overwritten_unasked(run: Run) -> None:
 
 
 def test_what_is_not_asked_for_anew_stays_when_a_run_is_resumed(run: Run, folder: Path, tmp_path: Path) -> None:
-    assert run("--clip", "0.5", "--scale", "1:1.5", "--seed", "7")[0] == 0
+    assert run("--clip", "0.5", "--scale", "1:1.5", "--seed", "7", "--log-every", "1")[0] == 0
     before = torch.load(tmp_path / "out" / FILE_NAME)["settings"]
     resumed = ["--dataset", str(folder), "-o", str(tmp_path / "out"), "--resume", "--workers", "0", "--device", "cpu"]
     done = subprocess.run([*COMMAND, *resumed, "--steps", "5"], capture_output=True, text=True, env=ENVIRONMENT)
@@ -219,6 +220,20 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_where(folder: Path, tmp_path: Path,
     assert str(tmp_path / "out" / "checkpoint.pth") in last
     assert "Traceback" not in said
     assert (tmp_path / "out" / "checkpoint.pth").is_file()
+
+
+@pytest.mark.parametrize("seed", ["1", "3"], ids=["the other one", "the main one"])
+def test_an_image_that_one_of_two_processes_cannot_read_costs_no_step(folder: Path, tmp_path: Path, seed: str) -> None:
+    """By these seeds it is in the second step of either process. The main one writes the checkpoint."""
+    broken, out = tmp_path / "broken", tmp_path / "out"
+    shutil.copytree(folder, broken)
+    (broken / "images" / "3.png").write_bytes((folder / "images" / "3.png").read_bytes()[:200])
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    command = [*launcher, "tests.helpers.pem_train", *arguments(broken, out, "--batch", "4", "--seed", seed)]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=120, check=False)
+    assert done.returncode != 0
+    assert "3.png is damaged" in done.stderr
+    assert torch.load(out / FILE_NAME)["step"] == 1
 
 
 def test_torchrun_shares_the_work(folder: Path, tmp_path: Path) -> None:

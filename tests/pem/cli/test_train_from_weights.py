@@ -107,6 +107,8 @@ def test_snapshots_of_earlier_versions_are_resumed_and_damaged_ones_are_one_line
         ("mean", "red"),
         ("std", torch.ones(2)),
         ("settings", {"clip": "much"}),
+        ("settings", {"clip": -1.0}),
+        ("settings", {"clip": 1.0, 7: 8}),
         ("model", {"decoder.class_head.bias": 1}),
     ):
         torch.save({**whole, key: value}, path)

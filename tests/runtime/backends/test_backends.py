@@ -27,6 +27,7 @@ from pem_edge.runtime.artifacts.sections import Engine, FileHash, Quantization
 from pem_edge.runtime.backends import Settings
 from pem_edge.runtime.backends.base import Backend
 from pem_edge.runtime.backends.contract import Contract
+from pem_edge.runtime.backends.table import can_run
 from pem_edge.runtime.errors import ArtifactError, BackendError, InputError
 from pem_edge.runtime.installation import how_to_install
 from pem_edge.runtime.machine import usable_cpus
@@ -308,7 +309,7 @@ def test_tensorrt_rtx_runs_what_needs_no_plugin(form: str, build: Callable[..., 
     engine = Engine(target="trt-rtx", version="1", gpu="none", compute_capabilities=("8.6",), source=source)
     found = artifact.read(build(deform_conv=form))
     built = artifact.Artifact(Path("tiny.engine"), msgspec.structs.replace(found.manifest, engine=engine))
-    assert backends.can_run("tensorrt-rtx", built) == (form in ("standard", "gather"))
+    assert can_run("tensorrt-rtx", built) == (form in ("standard", "gather"))
 
 
 def test_unknown_backend(tiny: Path) -> None:

@@ -49,6 +49,7 @@ def test_an_artifact_against_itself(tiny: Path) -> None:
     assert {"inference", "total"} <= {found.stage for found in report.comparisons} <= set(report.artifacts[0].stages)
     assert report.machine.after
     assert any("round 1 to 3" in line for line in said)
+    assert any("this takes about a minute" in line for line in said)
 
 
 def complete(one: schema.ArtifactReport) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -17,6 +21,7 @@ from pem_edge.runtime.artifacts.manifest import InputSpec, Range, Thresholds
 from pem_edge.runtime.benchmark.measures import scenarios
 from pem_edge.runtime.benchmark.measures.decoded_sources import FEWEST, InMemory, PacedCamera
 from pem_edge.runtime.benchmark.options import Options
+from pem_edge.runtime.benchmark.rounds import Subject
 from pem_edge.runtime.errors import InputError
 
 OPTIONS = Options(scenario_seconds=0.2, streams=3, camera_fps=50)
@@ -72,6 +77,47 @@ def test_offline_takes_the_largest_batches(build: Builder, flag: NDArray[np.uint
         found = scenarios.offline(segmenter, [flag], OPTIONS)
         assert (found.batch, found.images % 3) == (3, 0)
         assert found.images >= FEWEST
+
+
+def test_all_artifacts_take_turns_in_every_scenario(tiny: Path, flag: NDArray[np.uint8], tmp_path: Path) -> None:
+    diary: list[str] = []
+
+    class Noting(Segmenter):
+        def __init__(self, name: str) -> None:
+            loaded = runtime.load(tiny, "onnxruntime", threads=1)
+            super().__init__(loaded.backend, loaded.thresholds)
+            self._name = name
+
+        def __call__(self, *images: Any, **options: Any) -> Any:  # Any: whatever a Segmenter takes and returns
+            diary.append(self._name)
+            return super().__call__(*images, **options)
+
+    picture = tmp_path / "flag.png"
+    cv2.imwrite(str(picture), flag)
+    subjects = [Subject(name, str(tiny), partial(Noting, name), lambda _: [picture]) for name in "ab"]
+    found = scenarios.measure(subjects, replace(OPTIONS, scenario_seconds=0, scenarios=("multi-stream", "camera")),
+                              lambda _: None)  # fmt: skip
+    turns = "".join(name for name, _ in groupby(diary))
+    assert turns == "ababa" + "baba" + "baba", "every second turn goes backwards, so that two neighbors are one"
+    for each in found:
+        assert each.single_stream.samples == scenarios.TURNS * FEWEST
+        assert each.offline is None
+        assert each.multi_stream
+        assert each.multi_stream.latency.samples == scenarios.TURNS * OPTIONS.streams * FEWEST
+        assert len(each.multi_stream.turns) == scenarios.TURNS
+        assert min(each.multi_stream.turns) <= each.multi_stream.fps <= max(each.multi_stream.turns)
+        assert each.camera
+        assert each.camera.frames == scenarios.TURNS * FEWEST == each.camera.dropped + each.camera.age.samples
+
+
+def test_offline_turns_are_one_rate(segmenter: Segmenter, flag: NDArray[np.uint8], tiny: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "flag.png"
+    cv2.imwrite(str(picture), flag)
+    subject = Subject("a", str(tiny), lambda: segmenter, lambda _: [picture])
+    (found,) = scenarios.measure([subject], replace(OPTIONS, scenarios=("offline",)), lambda _: None)
+    assert found.offline
+    assert (len(found.offline.turns), found.offline.images >= scenarios.TURNS * FEWEST) == (scenarios.TURNS, True)
+    assert min(found.offline.turns) <= found.offline.fps <= max(found.offline.turns)
 
 
 def test_a_camera_that_is_fast_enough_to_follow_loses_next_to_nothing(

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from pem_edge.runtime import backends
 from pem_edge.runtime.cli import shared_options
 from pem_edge.runtime.cli.parser import Parser, SomeOf
+from pem_edge.runtime.suggestions import no_such
 from pem_edge.runtime.version import __version__
 
 COMMANDS = ("pem-bench", "pem-doctor", "pem-eval", "pem-export", "pem-run", "pem-train")
@@ -43,6 +45,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["demo", "--back", "openvino"], "there is no option --back: did you mean --backend?"),
         (["demo", "--backend", "openvno"], "--backend: there is no 'openvno': did you mean openvino?"),
         (["demo", "--backend", "OpenVINO"], "--backend: there is no 'OpenVINO': did you mean openvino?"),
+        (["demo", "--backend", "x"], f"--backend: there is no 'x': choose from {', '.join(backends.available())}"),
         (["demo", "--backend", "ort"], "--backend: there is no 'ort': did you mean onnxruntime?"),
         (["demo", "--backend", "TRT"], "--backend: there is no 'TRT': did you mean tensorrt?"),
         (["demo", "--backend", "onnx"], "--backend: there is no 'onnx': did you mean onnxruntime?"),
@@ -124,3 +127,12 @@ def test_shells_complete_values(tmp_path: Path) -> None:
     assert completions("pem-run", "pem-run demo demo:street --save sem", tmp_path) == ["semantic"]
     assert completions("pem-run", "pem-run demo demo:street --save semantic,ov", tmp_path) == ["semantic,overlay"]
     assert completions("pem-bench", "pem-bench demo --scenarios off", tmp_path) == ["offline"]
+
+
+def test_a_misspelled_name_is_proposed_only_if_it_is_at_hand() -> None:
+    """Another word for a name is no misspelling."""
+    names, installed = ["tensorrt", "openvino", "onnxruntime"], ["openvino", "onnxruntime"]
+    assert no_such("tensorflow", names, installed) == "there is no 'tensorflow': choose from openvino, onnxruntime"
+    assert no_such("tensorflow", names) == "there is no 'tensorflow': did you mean tensorrt?"
+    assert no_such("openvno", names, installed) == "there is no 'openvno': did you mean openvino?"
+    assert no_such("TRT", names, installed) == "there is no 'TRT': did you mean tensorrt?"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pem_edge.runtime.artifacts.provenance import Difference, Tolerance, WorstDifference
-from pem_edge.runtime.verification.differences import TOLERANCES, Outputs, compare, judge
+from pem_edge.runtime.verification.differences import TOLERANCES, Outputs, compare, judge, pixels_that_agree
 from pem_edge.runtime.verification.sample_images import sample_image
 
 GOOD = Difference("64x96", logits=1e-5, masks=1e-3, agreement=1.0)
@@ -111,3 +111,11 @@ def test_a_summary_names_the_worst_image() -> None:
     found = judge([GOOD, msgspec.structs.replace(NEAR_TIE, size="32x32")], Tolerance())
     assert found.worst == WorstDifference(logits=0.3, masks=0.7, agreement=0.993)
     assert found.within_tolerance == 1
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(1.0, "all pixels agree"), (0.999999, "at least 99.999 % of"), (0.75, "at least 75.000 % of"), (0.0, "0.000 %")],
+)
+def test_agreement_is_told_without_rounding_up(share: float, words: str) -> None:
+    assert words in pixels_that_agree(share)

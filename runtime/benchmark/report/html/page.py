@@ -18,6 +18,7 @@ from pem_edge.runtime.benchmark.schema import Report
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _SHORT = 44  # characters of a name where the full one would be in the way
+_IN_TEXT = 30  # and within sentences, such that a phone shows it in one line
 
 
 def report(found: Report) -> str:
@@ -42,12 +43,11 @@ def _head(found: Report) -> Markup:
 
 
 def _header(found: Report) -> Markup:
-    first, *others = summary.summary(found)
     return tag(
         "header",
         tag("h1", wording.title(found)),
-        tag("p", _words(first), class_="verdict"),
-        *(tag("p", _words(other)) for other in others),
+        tag("p", _words(summary.artifacts(found))),
+        tag("p", _words(summary.lead(found)), class_="verdict"),
         *(tag("p", line, class_="about") for line in wording.about(found)),
     )
 
@@ -61,7 +61,8 @@ def _sections(found: Report) -> list[Markup]:
             ("How close to the machine", "How close to the machine"))  # fmt: skip
     sections = [overview, *_speed_and_accuracy(found, by_title.pop("Accuracy", None))]
     for title, table in plan:
-        parts = [_chart(drawn[title])] if title in drawn else []
+        parts = [tag("p", _words(summary.where_time_goes(found)))] if table == "Stages" else []
+        parts += [_chart(drawn[title])] if title in drawn else []
         parts += [_table(by_title.pop(table))] if table in by_title else []
         sections += [_section(title, *parts)] if parts else []
     return sections + [_section(title, _table(table)) for title, table in by_title.items()]
@@ -139,7 +140,7 @@ def _side(table: Table, column: int) -> str | None:
 
 
 def _words(found: Words) -> Markup:
-    return join(*(_name(part, _SHORT) if isinstance(part, Name) else part for part in found))
+    return join(*(_name(part, _IN_TEXT) if isinstance(part, Name) else part for part in found))
 
 
 def _cell(cell: Cell) -> Markup:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pem_edge.runtime.benchmark.report import summary, wording
+from pem_edge.runtime.benchmark.report import ranking, wording
 from pem_edge.runtime.benchmark.report.html import svg
 from pem_edge.runtime.benchmark.report.html.colors import css_class
 from pem_edge.runtime.benchmark.report.html.element import Markup, tag
@@ -43,12 +43,13 @@ def scatter(report: Report) -> Markup | None:
         return None
     across = from_zero(max(point.latency for point in points))
     up = around([point.pq for point in points], min_length=_LEAST_PQ)
-    kept = summary.worth_shipping(report)
+    kept = ranking.worth_shipping(report)
     front = sorted((across.position(point.latency), up.position(point.pq)) for point in points if point.name in kept)
     marks = (svg.grid(across, _HEIGHT), _levels(up), svg.stretched(svg.curve(front), class_="front"))
     texts = "; ".join(point.text for point in points)
     drawing = svg.chart("Latency against PQ", texts, _HEIGHT, *marks, *_dots(points, across, up))
-    return tag("div", drawing, svg.axis(across, "milliseconds per image, p50"), class_="xy")
+    title = tag("div", "PQ, 100 at best", class_="up")
+    return tag("div", title, drawing, svg.axis(across, "milliseconds per image, p50"), class_="xy")
 
 
 def _levels(scale: Scale) -> Markup:

@@ -121,7 +121,7 @@ def test_what_cannot_be_written_does_not_cost_the_rest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rounds", "awaited"), [("1000000", "round 1 to 1000000"), ("3", "single stream")], ids=["rounds", "scenarios"]
+    ("rounds", "awaited"), [("1000000", "round 1 to 1000000"), ("3", "single-stream")], ids=["rounds", "scenarios"]
 )
 def test_interrupted_it_reports_what_was_measured(tiny: Path, tmp_path: Path, rounds: str, awaited: str) -> None:
     path = tmp_path / "report.html"

@@ -101,10 +101,9 @@ def test_its_numbers_are_the_reports(opened: Page) -> None:
     ]
     for name in ("p50", "p90", "p99"):
         assert column(latency, name) == near(*(getattr(total, name) for total in totals))
-    assert column(latency, "FPS") == near(*(each.fps for each in artifacts))
-    assert [row[-1] for row in latency["rows"]] == [
-        "-", *(wording.against(c) for c in report.comparisons if c.stage == "total")
-    ]  # fmt: skip
+    assert column(latency, "mean FPS") == near(*(each.fps for each in artifacts))
+    against = [(row[latency["columns"].index("against 1")], row[-1]) for row in latency["rows"]]
+    assert against == [("-", "-"), *(wording.against(c) for c in report.comparisons if c.stage == "total")]
     for stage in artifacts[0].stages:
         assert column(shown["Stages", None], stage) == near(*(each.stages[stage].p50 for each in artifacts))
     rates = [each.rate for each in artifacts if each.rate]
@@ -152,6 +151,32 @@ def test_charts_are_drawn_to_scale(opened: Page) -> None:
         const box = dot.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]})""")
     assert [x for x, _ in dots] == sorted(x for x, _ in dots)
     assert [y for _, y in dots] == sorted((y for _, y in dots), reverse=True), "PQ grows upwards"
+
+
+def test_both_axes_of_speed_and_accuracy_are_named(opened: Page) -> None:
+    named = opened.run("return document.querySelector('.xy').textContent")
+    assert "PQ, 100 at best" in named
+    assert "milliseconds per image" in named
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_a_number_stays_beside_its_name(chromium: Browser, tmp_path: Path, width: int) -> None:
+    shown = chromium.open(write(tmp_path, made_up.report(3, names=LONG[:3])), width)
+    places = shown.run("""return [...document.querySelectorAll(".name")].map(name => {
+        const [badge, text] = [name.querySelector(".badge"), name.querySelector("bdi")];
+        const [left, right] = [badge.getBoundingClientRect(), text.getClientRects()[0]];
+        return [right.left - left.right, right.top - left.bottom, text.getBoundingClientRect().width]})""")
+    visible = [(beside, below) for beside, below, broad in places if broad > 1]
+    assert len(visible) > 10
+    assert all(0 <= beside < 12 and below < 0 for beside, below in visible)
+
+
+def test_on_a_phone_the_comparison_needs_no_scrolling(chromium: Browser, tmp_path: Path) -> None:
+    shown = chromium.open(write(tmp_path, made_up.report(3, names=LONG[:3])), 400)
+    right = shown.run("""return [...document.querySelector(".scroll tbody").rows].map(
+        row => row.cells[2].getBoundingClientRect().right)""")
+    assert tables(shown)["Latency", None]["columns"][2] == "against 1"
+    assert max(right) <= 400
 
 
 def test_machines_find_the_report_in_the_page(opened: Page) -> None:
