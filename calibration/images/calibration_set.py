@@ -20,7 +20,7 @@ from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.datasets.opening import has_labels, open_dataset
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.inference import preprocess
-from pem_edge.runtime.plurals import plural
+from pem_edge.runtime.sources.readable import read_readable, tell_left_out
 
 COUNT = 200
 """Default number of calibration images."""
@@ -83,8 +83,8 @@ def gather(
     if len(distinct) == 1 < len(summaries):
         raise InputError(f"all {len(summaries)} images of {found.name} are identical: give different images")
     picked = pick(distinct, count)
-    left_out = _tell_left_out(unreadable, len(summaries))
-    return CalibrationSet(found, spec, picked, [*left_out, *findings(summaries, picked, found.labels)])
+    remarks = [*tell_left_out(unreadable), *findings(summaries, picked, found.labels)]
+    return CalibrationSet(found, spec, picked, remarks)
 
 
 class _Source(Protocol):
@@ -144,34 +144,17 @@ def _candidates(total: int, count: int) -> Sequence[int]:
 
 
 def _inspect(source: _Source, spec: InputSpec, count: int) -> tuple[list[ImageSummary], list[InputError]]:
-    """Return the summaries of the candidates, and why others cannot be read. Raises InputError if none can be."""
+    """Return the summaries of the candidates, and why others cannot be read.
+
+    Raises InputError if none can be read, or one that has labels.
+    """
+
+    def summarize_one(index: int) -> ImageSummary:
+        image, classes = source.read(index)
+        fitted, geometry = preprocess.prepare(image, spec)
+        return summarize(index, fitted, geometry.image_size, classes)
+
     with tqdm(_candidates(len(source), count), desc="inspecting", unit="image", disable=None) as indices:
-        found = [_summarize_if_readable(source, index, spec) for index in indices]
-    summaries = [each for each in found if isinstance(each, ImageSummary)]
-    unreadable = [each for each in found if isinstance(each, InputError)]
-    if not summaries:
-        raise unreadable[0]
-    return summaries, unreadable
-
-
-def _tell_left_out(unreadable: Sequence[InputError], readable: int) -> Iterator[str]:
-    if unreadable:
-        which = "it" if len(unreadable) == 1 else "the first"
-        total = plural(len(unreadable) + readable, "image")
-        yield f"left out {len(unreadable)} of {total}, as {which} cannot be read: {unreadable[0]}"
-
-
-def _summarize_if_readable(source: _Source, index: int, spec: InputSpec) -> ImageSummary | InputError:
-    """Return the summary of an image, or why it cannot be read; of one that has labels, that is raised."""
-    try:
-        return _summarize(source, index, spec)
-    except InputError as error:
         if source.labels is not None:
-            raise
-        return error
-
-
-def _summarize(source: _Source, index: int, spec: InputSpec) -> ImageSummary:
-    image, classes = source.read(index)
-    fitted, geometry = preprocess.prepare(image, spec)
-    return summarize(index, fitted, geometry.image_size, classes)
+            return [summarize_one(index) for index in indices], []
+        return read_readable(indices, summarize_one)

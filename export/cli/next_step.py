@@ -12,12 +12,15 @@ from pem_edge.runtime.datasets.toy_streets.classes import are_of_toys
 
 
 def after_export(model: Path, manifest: Manifest) -> str:
-    """Return a line that says what to do with a model file, which need not run here."""
+    """Return a line that says what to do with a model file.
+
+    An ONNX model need not run here; an engine does, as it was verified.
+    """
     if backends.is_for_engine(manifest):
         return f"next, where TensorRT is installed: {backends.engine_command(model, manifest)}"
     picture = images.DEMO_STREET if are_of_toys(manifest.classes) else "photo.jpg"
     command = f"pem-run {shlex.quote(str(model))} {picture}"
-    if backends.available_for(Artifact(model, manifest)):
+    if manifest.target != "onnx" or backends.available_for(Artifact(model, manifest)):
         return f"next: {command}"
-    row = next(row for row in reversed(backends.BACKENDS.values()) if row.target == manifest.target and not row.library)
-    return f"next, on a machine with {row.needs} ({backends.how_to_add(row)}): {command}"
+    how = backends.how_to_add(backends.BACKENDS["onnxruntime"])
+    return f"next, once ONNX Runtime is installed ({how}): {command}"

@@ -10,13 +10,14 @@ from typing import NamedTuple
 from pem_edge.export.engine import config, layers, network
 from pem_edge.export.engine.failures import failure
 from pem_edge.export.engine.layers import Report
-from pem_edge.export.engine.machine import RTX_FORMS, Machine
+from pem_edge.export.engine.machine import Machine
 from pem_edge.export.engine.network import Parsed
 from pem_edge.export.engine.progress import Progress
 from pem_edge.export.engine.settings import Settings
 from pem_edge.export.engine.tensorrt.interface import Builder
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.sections import FileHash
+from pem_edge.runtime.backends import BACKENDS
 from pem_edge.runtime.backends.tensorrt import log, plugin_library, plugins
 from pem_edge.runtime.errors import ExportError
 from pem_edge.runtime.files import sha256
@@ -62,7 +63,7 @@ def require_source(target: str, artifact: Artifact) -> None:
             f"{artifact.model} is quantized for CPUs, which TensorRT refuses: export the checkpoint with --placement "
             "tensorrt"
         )
-    if target == "trt-rtx" and manifest.deform_conv not in RTX_FORMS:
+    if target == "trt-rtx" and manifest.deform_conv not in BACKENDS["tensorrt-rtx"].deform_convs:
         raise ExportError(
             f"{artifact.model} has its deformable convolutions in the form {manifest.deform_conv!r}, and TensorRT-RTX "
             "has no plugins: export the checkpoint with --deform-conv gather"

@@ -9,11 +9,9 @@ from pem_edge.export.engine.settings import Settings, compute_capabilities, requ
 from pem_edge.export.engine.tensorrt import targets
 from pem_edge.export.engine.tensorrt.interface import TensorRt
 from pem_edge.export.engine.tensorrt.targets import TARGETS, Target
+from pem_edge.runtime.backends import BACKENDS
 from pem_edge.runtime.backends.cuda.driver import Gpu, call
 from pem_edge.runtime.errors import BackendError, ExportError
-
-RTX_FORMS = ("auto", "standard", "gather")
-"""The forms of deformable operations that TensorRT-RTX, which has no plugins, takes."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,8 @@ def _rtx_instead(settings: Settings, deform_conv: str) -> str:
         require_of_target(settings, TARGETS["trt-rtx"])
     except ExportError:
         return ""
-    fits = deform_conv in RTX_FORMS and platform.machine() in ("x86_64", "AMD64")
+    fits_form = deform_conv == "auto" or deform_conv in BACKENDS["tensorrt-rtx"].deform_convs
+    fits = fits_form and platform.machine() in ("x86_64", "AMD64")
     return "; for a desktop GPU, choose --to trt-rtx" if fits else ""
 
 

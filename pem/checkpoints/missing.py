@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from pem_edge.pem import public_weights
@@ -19,14 +20,20 @@ def explain(path: Path, names: Sequence[str]) -> str:
         path: What was given in place of a checkpoint.
         names: Names that stand for checkpoints, besides paths and models on the hub.
     """
-    variant = next((name for name in VARIANTS if name == str(path).lower()), None)
-    if variant is not None:
-        return f"{variant} is a variant, expected a checkpoint of one: {_weights_of(variant)}"
-    if meant := did_you_mean_file(path, [*names, *VARIANTS], SUFFIXES):
-        return f"no checkpoint at {path}{meant}"
+    if (name := str(path).lower()) in VARIANTS:
+        return f"{name} is a variant, expected a checkpoint of one: {_weights_of(name)}"
+    missing = f"no checkpoint at {path}"
+    if public := public_weights.resembled(str(path)):
+        return f"{missing}: did you mean {public}?"
+    if meant := did_you_mean_file(path, names, SUFFIXES):
+        return f"{missing}{meant}"
+    variant = next(iter(get_close_matches(path.stem.lower(), VARIANTS, n=1)), None)
+    advice = (
+        public_weights.suggestion(str(path)) if variant is None else f"if {variant} is meant, {_weights_of(variant)}"
+    )
     return (
-        f"no checkpoint at {path}: give the path of a file ({', '.join(SUFFIXES)}), of a folder that transformers "
-        f"wrote, or the name of a model on the Hugging Face hub; {public_weights.suggestion(str(path))}"
+        f"{missing}, expected a file ({', '.join(SUFFIXES)}), a folder of transformers, or the name of a model on the "
+        f"Hugging Face hub: {advice}"
     )
 
 

@@ -35,10 +35,11 @@ def require_installed(name: str) -> None:
 
 
 def is_for_engine(manifest: Manifest) -> bool:
-    """Return whether an ONNX artifact was made for an engine of TensorRT that will be built of it."""
+    """Return whether this is an ONNX artifact, made for an engine of TensorRT that will be built of it."""
     quantization = manifest.quantization
     needs_plugin = manifest.deform_conv in ("plugin", "nvidia")
-    return needs_plugin or (quantization is not None and quantization.placement == "tensorrt")
+    is_placed = quantization is not None and quantization.placement == "tensorrt"
+    return manifest.target == "onnx" and (needs_plugin or is_placed)
 
 
 def engine_command(model: Path, manifest: Manifest) -> str:

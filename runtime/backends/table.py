@@ -32,11 +32,20 @@ class Row(NamedTuple):
     library: str | None = None
 
 
-_ALL = frozenset({"standard", "gather", "native", "plugin", "nvidia"})
 BACKENDS = {
-    "tensorrt": Row("pem_edge.runtime.backends.tensorrt:TensorRtBackend", "tensorrt", "trt", "trt", _ALL),
-    "tensorrt-rtx": Row(
-        "pem_edge.runtime.backends.tensorrt:TensorRtRtxBackend", "tensorrt_rtx", "trt-rtx", "trt-rtx", _ALL
+    "tensorrt": Row(
+        "pem_edge.runtime.backends.tensorrt:TensorRtBackend",
+        "tensorrt",
+        "trt",
+        "trt",
+        frozenset({"standard", "gather", "native", "plugin", "nvidia"}),
+    ),
+    "tensorrt-rtx": Row(  # it has no plugins
+        "pem_edge.runtime.backends.tensorrt:TensorRtRtxBackend",
+        "tensorrt_rtx",
+        "trt-rtx",
+        "trt-rtx",
+        frozenset({"standard", "gather"}),
     ),
     "openvino": Row(  # its CPU kernels lose accuracy on Q/DQ pairs that were placed for TensorRT
         "pem_edge.runtime.backends.openvino:OpenVino",

@@ -16,6 +16,7 @@ from pem_edge.runtime.files import temporary_folder
 from pem_edge.runtime.images import read
 from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say
+from pem_edge.runtime.sources.readable import read_readable, tell_left_out
 
 COUNT = 8
 """Number of streets to generate, and maximum number of images to take from a folder."""
@@ -68,21 +69,14 @@ def provide_images(images: Path | None, seed: int, say: Say) -> Iterator[Benchma
 def _in(images: Path, say: Say) -> Sequence[Path]:
     if (found := sources.find_pictures(images)) is None:
         raise InputError(f"{images} is not a folder of images: give one, or leave it out for generated streets")
-    errors = {path: _unreadable(path) for path in found.paths[:COUNT]}
-    readable = [path for path, error in errors.items() if error is None]
-    unreadable = [error for error in errors.values() if error is not None]
-    if not readable:
-        raise unreadable[0]
-    for error in unreadable:
-        say(f"left out, as it cannot be read: {error}")
-    if unreadable:
+    readable, errors = read_readable(found.paths, _checked, COUNT)
+    for line in tell_left_out(errors):
+        say(line)
         say(f"{plural(len(readable), 'image')} of {images} in use")
     return readable
 
 
-def _unreadable(path: Path) -> InputError | None:
-    try:
-        read(path)
-    except InputError as error:
-        return error
-    return None
+def _checked(path: Path) -> Path:
+    """Return a path whose image can be read."""
+    read(path)
+    return path

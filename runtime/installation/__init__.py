@@ -11,9 +11,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from pem_edge.runtime.installation import distributions
-from pem_edge.runtime.installation.distributions import PACKAGE
-
-ONNXRUNTIME_GPU = "onnxruntime-gpu"
+from pem_edge.runtime.installation.distributions import ONNXRUNTIME_GPU, PACKAGE
 
 
 class _Folder(msgspec.Struct):
@@ -65,9 +63,9 @@ def how_to_install(*extras: str) -> str:
 def how_to_add(extra: str) -> str:
     """Return the command that adds an extra to what is installed.
 
-    All packages of ONNX Runtime have the same files, so that the one for GPUs must take the place of the others.
+    All builds of ONNX Runtime have the same files, so that the one for GPUs must take the place of the others.
     """
-    others = [name for name in distributions.alike("onnxruntime") if name != ONNXRUNTIME_GPU]
+    others = [name for name in distributions.onnxruntimes() if name != ONNXRUNTIME_GPU]
     command = how_to_install(extra)
     return f"pip uninstall -y {' '.join(others)} && {command}" if others and extra == "ort-gpu" else command
 

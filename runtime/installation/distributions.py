@@ -9,6 +9,20 @@ from typing import NamedTuple
 
 PACKAGE = "pem-edge"
 
+ONNXRUNTIME = "onnxruntime"
+"""The package of ONNX Runtime that runs on the CPU, and the folder that all of its packages write into."""
+
+ONNXRUNTIME_GPU = f"{ONNXRUNTIME}-gpu"
+"""The package of ONNX Runtime that has CUDA and TensorRT, which the extra ``ort-gpu`` installs."""
+
+_BUILDS = (
+    *("azure", "cann", "coreml", "directml", "migraphx", "openvino", "rocm", "silicon"),
+    *("training", "training-cpu", "trt-rtx", "webgpu", "windowsml"),
+)
+"""Suffixes of ONNX Runtime's other builds. Packages such as onnxruntime-extensions have files of their own."""
+
+_ONNXRUNTIMES = (ONNXRUNTIME, ONNXRUNTIME_GPU, *(f"{ONNXRUNTIME}-{build}" for build in _BUILDS))
+
 _DAMAGED = "damaged"
 
 
@@ -71,6 +85,11 @@ def extras() -> list[str]:
 def alike(name: str) -> dict[str, str]:
     """Return the installed packages called ``name``, or so with a suffix such as "-gpu", and their versions."""
     return {each: version for each, version in installed().items() if each == name or each.startswith(f"{name}-")}
+
+
+def onnxruntimes() -> dict[str, str]:
+    """Return the installed builds of ONNX Runtime, which overwrite each other's files, and their versions."""
+    return {name: version for name, version in installed().items() if name in _ONNXRUNTIMES}
 
 
 def normalized(name: str) -> str:

@@ -97,6 +97,20 @@ def test_a_gpu_is_also_measured_against_what_a_dry_run_has_a_stand_in_for(monkey
     assert obstacle("kernels", dry=False) == "torch and torchvision are not installed: pip install torch torchvision"
 
 
+def test_on_a_gpu_a_section_that_is_left_out_shows_in_the_exit_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from scripts.gpu import check
+
+    monkeypatch.setattr("scripts.gpu.machine.without_gpu", lambda: None)
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # this process is pytest's
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    monkeypatch.setattr(sys, "argv", ["gpu_check", "-o", str(tmp_path), "--only", "pipeline"])
+    assert check.main() == 1
+    assert "gpu_check: pipeline is left out, as torchvision is not installed" in capsys.readouterr().err
+    assert states(tmp_path)["pipeline"] == "skipped"
+
+
 def test_a_kill_leaves_what_was_found_until_then(tmp_path: Path) -> None:
     command = [COMMAND, "-o", str(tmp_path), "--dry", "--only", "networks", "kernels"]
     with started(command, env=environment()) as process:

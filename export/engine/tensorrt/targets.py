@@ -37,6 +37,12 @@ class Target:
             return how_to_install(self.name)
         return f"run this where the engine will run, on a machine with TensorRT ({how_to_add_tensorrt()})"
 
+    @property
+    def repair(self) -> str:
+        """What to do where it is installed, but cannot be imported."""
+        again = f"install it again, with pip install --force-reinstall {self.module.replace('_', '-')}"
+        return again if self.name == "trt-rtx" else f"{again}, or on a Jetson with JetPack"
+
 
 TARGETS: dict[str, Target] = {
     target.name: target
@@ -59,7 +65,7 @@ def load(target: Target, instead: str = "") -> TensorRt:
         return cast("TensorRt", import_module(target.module))
     except (ImportError, OSError) as error:
         reason = " ".join(str(error).split())
-        raise ExportError(f"{target.title} cannot be imported ({reason}): {target.cure}") from error
+        raise ExportError(f"{target.title} is installed but cannot be imported ({reason}): {target.repair}") from error
 
 
 def _switch_polygraphy(target: Target) -> None:

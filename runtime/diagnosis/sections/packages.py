@@ -70,7 +70,7 @@ def _damaged() -> Findings:
 
 def _several() -> Findings:
     """Return a finding if several packages overwrote each other's files in the folder ``onnxruntime``."""
-    found = onnxruntimes.installed()
+    found = distributions.onnxruntimes()
     if len(found) < 2:
         return {}
     packages = " and ".join(f"{name} {version}" for name, version in found.items())

@@ -128,7 +128,7 @@ def _remark(row: Row, outcome: demo_run.Outcome, value: str) -> dict[str, str]:
     """Return status, value and cure of a backend that works, perhaps not as well as it could."""
     for_gpu = row.needs == "onnxruntime" and "onnxruntime-gpu" in distributions.installed()
     if for_gpu and outcome.device == "cpu" and libraries.ask("cuda").content is not None:
-        overwritten = len(onnxruntimes.installed()) > 1
+        overwritten = len(distributions.onnxruntimes()) > 1
         reason = "another onnxruntime overwrote it" if overwritten else "CUDA or cuDNN cannot be loaded"
         cure = onnxruntimes.keep_one() if overwritten else "pip install 'onnxruntime-gpu[cuda,cudnn]'"
         remark = f"{value}; onnxruntime-gpu does not use the GPU: {reason}"
@@ -148,9 +148,10 @@ def _version(row: Row) -> str | None:
 
 def _reinstall(row: Row) -> str:
     """Return the command that installs a library again; of several that share a folder, one instead of all."""
-    if row.needs == "onnxruntime" and len(onnxruntimes.installed()) > 1:
+    builds = distributions.onnxruntimes() if row.needs == distributions.ONNXRUNTIME else {}
+    if len(builds) > 1:
         return onnxruntimes.keep_one()
-    names = list(distributions.alike(distributions.normalized(row.needs)))
+    names = list(builds or distributions.alike(distributions.normalized(row.needs)))
     return f"pip install --force-reinstall {names[0]}" if names else how_to_install(row.extra)
 
 

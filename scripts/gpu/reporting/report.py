@@ -54,6 +54,10 @@ class Report:
         sections = self._contents["sections"].items()
         return [f"{name}: {line}" for name, section in sections for line in section["failed"]]
 
+    def skipped(self) -> list[str]:
+        """Return the names of the sections that were left out because packages are missing."""
+        return [name for name, section in self._contents["sections"].items() if section["state"] == "skipped"]
+
 
 class Findings:
     """A section's part of the report; every change is written."""

@@ -121,6 +121,13 @@ def test_neither_torch_nor_onnx_is_needed_to_build_from_an_onnx(onnx: Path) -> N
     assert onnx.with_suffix(".engine").exists()
 
 
+def test_a_damaged_tensorrt_is_to_be_installed_again(onnx: Path) -> None:
+    main = f"from pem_edge.export.cli.export import main; main({arguments(onnx)})"
+    said = command(onnx, main, "raise ImportError('libnvinfer.so.10: cannot open shared object file')\n")
+    assert "TensorRT is installed but cannot be imported (libnvinfer.so.10: cannot open shared object file)" in said
+    assert said.endswith(": install it again, with pip install --force-reinstall tensorrt, or on a Jetson with JetPack")
+
+
 def test_without_torch_a_checkpoint_is_refused(onnx: Path) -> None:
     main = "from pem_edge.export.cli.export import main; main(['--weights', 'demo'])"
     said = command(onnx, f"import sys; sys.modules.update(torch=None); {main}")
@@ -131,11 +138,11 @@ def arguments(onnx: Path) -> list[str]:
     return ["--weights", str(onnx), "--to", "trt"]
 
 
-def command(onnx: Path, program: str) -> str:
+def command(onnx: Path, program: str, tensorrt: str = STAND_IN) -> str:
     """Return the last line on standard error of a process that has a stand-in for TensorRT."""
     stand_in = onnx.parent / "stand-in" / "tensorrt"
     stand_in.mkdir(parents=True)
-    (stand_in / "__init__.py").write_text(STAND_IN)
+    (stand_in / "__init__.py").write_text(tensorrt)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(stand_in.parent), str(Path.cwd())])}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False)
     return done.stderr.splitlines()[-1]

@@ -297,10 +297,14 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("dmeo", "no checkpoint at dmeo: did you mean demo?"),
-        ("eomt-m", "no checkpoint at eomt-m: did you mean eomt-"),
+        ("eomt-m", " hub: if eomt-s is meant, give tue-mps/coco_panoptic_eomt_small_"),
+        ("out/eomt-s.pth", " hub: if eomt-s is meant, give tue-mps/coco_panoptic_eomt_small_"),
+        ("pem-r5", "if pem-r50 is meant, no weights of it are public; pem-train --variant pem-r50 trains it"),
+        ("mask2former-r5", "if mask2former-r50 is meant, download one of model_final_94dc52.pkl, "),
         ("eomt-s", "eomt-s is a variant, expected a checkpoint of one: give tue-mps/coco_panoptic_eomt_small_"),
         ("mask2former-r50", "is a variant, expected a checkpoint of one: download one of model_final_94dc52.pkl, "),
         ("pem-r50", "no weights of it are public; pem-train --variant pem-r50 trains it"),
+        ("mask2former-swin-large-ade-panoptic", "did you mean facebook/mask2former-swin-large-ade-panoptic?"),
         ("coco_panoptic_eomt_smal_640_2x", "did you mean tue-mps/coco_panoptic_eomt_small_640_2x?"),
     ],
 )

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import onnxruntime
@@ -22,10 +23,11 @@ from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
-from pem_edge.runtime.artifacts.sections import Quantization
+from pem_edge.runtime.artifacts.sections import Engine, FileHash, Quantization
 from pem_edge.runtime.backends import Settings
 from pem_edge.runtime.backends.base import Backend
 from pem_edge.runtime.backends.contract import Contract
+from pem_edge.runtime.backends.table import can_run
 from pem_edge.runtime.errors import ArtifactError, BackendError, InputError
 from pem_edge.runtime.installation import how_to_install
 from pem_edge.runtime.machine import usable_cpus
@@ -299,6 +301,15 @@ def test_a_graph_quantized_for_tensorrt_is_refused_with_what_helps(
 def test_a_backend_for_another_kind_of_model(tiny: Path) -> None:
     with pytest.raises(BackendError, match="is for openvino or onnxruntime, not for tensorrt-rtx: leave the backend"):
         backends.create("tensorrt-rtx", artifact.read(tiny))
+
+
+@pytest.mark.parametrize("form", ["standard", "gather", "native", "plugin", "nvidia"])
+def test_tensorrt_rtx_runs_what_needs_no_plugin(form: str, build: Callable[..., Path]) -> None:
+    source = FileHash("tiny.onnx", "0" * 64)
+    engine = Engine(target="trt-rtx", version="1", gpu="none", compute_capabilities=("8.6",), source=source)
+    found = artifact.read(build(deform_conv=form))
+    built = artifact.Artifact(Path("tiny.engine"), msgspec.structs.replace(found.manifest, engine=engine))
+    assert can_run("tensorrt-rtx", built) == (form in ("standard", "gather"))
 
 
 def test_unknown_backend(tiny: Path) -> None:

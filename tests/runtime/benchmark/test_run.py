@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts import artifact
-from pem_edge.runtime.benchmark import schema
+from pem_edge.runtime.benchmark import pictures, schema
 from pem_edge.runtime.benchmark.report import text
 from pem_edge.runtime.benchmark.run import Options, run
 from pem_edge.runtime.errors import ArtifactError, InputError
@@ -97,13 +97,15 @@ def test_pictures_that_cannot_be_read_are_left_out_and_named(
     folder = tmp_path / "pictures"
     folder.mkdir()
     cv2.imwrite(str(folder / "flag.png"), flag)
-    (folder / "empty.png").touch()
+    for number in range(pictures.COUNT):  # all of these come before the one that can be read
+        (folder / f"empty-{number}.png").touch()
     said: list[str] = []
     assert run([str(tiny)], replace(BARE, images=folder), said.append).artifacts
-    assert any("empty.png has 0 bytes" in line for line in said)
+    first = f"the first: {folder / 'empty-0.png'} has 0 bytes"
+    assert any(line.startswith(f"left out 8 images that cannot be read, {first}") for line in said)
     assert f"1 image of {folder} in use" in said
     (folder / "flag.png").unlink()
-    with pytest.raises(InputError, match=r"empty\.png has 0 bytes"):
+    with pytest.raises(InputError, match=r"empty-0\.png has 0 bytes"):
         run([str(tiny)], replace(BARE, images=folder), said.append)
 
 

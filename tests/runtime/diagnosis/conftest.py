@@ -1,23 +1,22 @@
-"""Machines as files: commands on the PATH, libraries and metadata on the import path, folders like /proc and /sys."""
+"""Machines as files: commands on the PATH, libraries on the import path, folders like /proc and /sys."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pem_edge.runtime.diagnosis import libraries
-from pem_edge.runtime.installation import distributions
+from tests.runtime.installation.conftest import Write, forget_packages, package
 
-Write = Callable[[str, str], None]
+__all__ = ["Write", "forget_packages", "package"]
 
 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     """Forget what was found out before."""
     yield
-    distributions.installed.cache_clear()
     libraries._ask.cache_clear()
 
 
@@ -44,19 +43,5 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
         folder = tmp_path / "libraries" / name
         folder.mkdir(parents=True)
         (folder / "__init__.py").write_text(code)
-
-    return write
-
-
-@pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Return a function that installs a package's metadata, by its name and the content of METADATA."""
-    monkeypatch.syspath_prepend(tmp_path / "metadata")
-    distributions.installed.cache_clear()
-
-    def write(name: str, content: str) -> None:
-        folder = tmp_path / "metadata" / f"{name.replace('-', '_')}-1.0.dist-info"
-        folder.mkdir(parents=True)
-        (folder / "METADATA").write_bytes(content.encode("latin-1"))
 
     return write

@@ -11,7 +11,7 @@ import pytest
 from pem_edge.runtime import installation
 from pem_edge.runtime.installation import how_to_install
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def installed_from(recorded: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
