@@ -36,6 +36,7 @@ def parser() -> Parser:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--weights",
+        type=shared_options.named,
         metavar="CHECKPOINT",
         help=f"{checkpoint_options.CHECKPOINT}; for engines also an .onnx exported before",
     )
@@ -96,6 +97,7 @@ def _add_graph(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--labels",
+        type=shared_options.named,
         help=f"{', '.join(labels.BUNDLED)}, or a JSON file of COCO categories (default: the checkpoint's, or by class "
         "count)",
     )
@@ -195,6 +197,7 @@ def _bytes(text: str) -> int:
 def _add_int8(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--calib",
+        type=shared_options.named,
         metavar="DIR",
         help="images like those the model will see: a folder, a folder in COCO's panoptic format, on which PQ (or mean "
         "IoU, of models for semantic maps) is then measured, too, or toy:COUNT[:HxW[:SEED]]",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,7 +87,8 @@ def _files(model: Path) -> str:
 def _verified(written: EngineArtifact) -> Iterator[str]:
     for found in written.manifest.verified.values():
         if isinstance(found, str):
-            yield f"the engine is {found}; next: pem-export --verify {written.model} on the machine where it will run"
+            following = shlex.join(["pem-export", "--verify", str(written.model)])
+            yield f"the engine is {found}; next, on the machine where it will run: {following}"
         else:
             yield f"the engine is verified on {found.gpu}, {_figures(found)}"
             yield after_export(written.model, written.manifest)

@@ -79,7 +79,7 @@ def compute_capabilities(settings: Settings, trt: TensorRt) -> tuple[str, ...]:
     for wanted in settings.compute_capability:
         if wanted not in known:
             raise ExportError(
-                f"--compute-capability {wanted} is unknown to TensorRT-RTX {trt.__version__}: choose of "
+                f"--compute-capability {wanted or '(empty)'} is unknown to TensorRT-RTX {trt.__version__}: choose of "
                 f"{', '.join(known)}, or build on a machine with that GPU, with --to trt in its place"
             )
     return settings.compute_capability or tuple(name for name, number in known.items() if number >= _AMPERE)

@@ -12,6 +12,9 @@ from pem_edge.pem.variants import VARIANTS
 from pem_edge.runtime.plurals import first_few
 from pem_edge.runtime.suggestions import did_you_mean_file
 
+_OF_DEMO = "pem-nano"
+"""Variant of the weights that come with the package."""
+
 
 def explain(path: Path, names: Sequence[str]) -> str:
     """Return one line on a path that does not exist.
@@ -39,6 +42,8 @@ def explain(path: Path, names: Sequence[str]) -> str:
 
 def _weights_of(variant: str) -> str:
     """Return where there are weights of a variant."""
+    if variant == _OF_DEMO:
+        return "give demo, the one that comes with the package"
     rows = [row for row in public_weights.listed() if row.variant == variant]
     if fetched := [row.name for row in rows if row.on_hub]:
         return f"give {first_few(fetched)}"

@@ -13,6 +13,7 @@ from pem_edge.pem.checkpoints import hub, missing
 from pem_edge.pem.checkpoints.formats import SUFFIXES
 from pem_edge.pem.checkpoints.model_folder import CONFIG, INDEX, MERGE, WHOLE, is_whole, require_no_dangling, weights_in
 from pem_edge.runtime.errors import CheckpointError
+from pem_edge.runtime.images import addresses
 from pem_edge.runtime.outside.printable import brief, is_utf8
 from pem_edge.runtime.outside.reading import reading
 from pem_edge.runtime.plurals import first_few
@@ -87,6 +88,11 @@ def locate(
     text, path = str(source), Path(source)
     if not is_utf8(text):
         raise CheckpointError(f"the name {brief(text)} is not UTF-8, as a manifest's names are: give the file another")
+    if "://" in text:
+        raise CheckpointError(
+            f"{addresses.shown(text)} is an address, expected a path, or the name of a model on the Hugging Face hub, "
+            "such as facebook/mask2former-swin-tiny-coco-panoptic: download it, and give the file"
+        )
     with reading(path, CheckpointError, expected="a checkpoint", cure="give the path of a file or folder"):
         is_here = text == DEMO or path.exists()
     if not is_here and hub.is_name(text):

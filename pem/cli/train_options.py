@@ -174,12 +174,14 @@ def parser() -> Parser:
 def _add_start(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--backbone",
+        type=shared_options.named,
         metavar="CHECKPOINT",
         help="weights of the backbone alone, trained on ImageNet: a ResNet or Swin Transformer of torchvision, timm, "
         "transformers (a file, a folder, or a name on the hub) or Swin's authors, or a published STDC",
     )
     group.add_argument(
         "--weights",
+        type=shared_options.named,
         metavar="CHECKPOINT",
         help=f"weights of a whole model: {checkpoint_options.CHECKPOINT}. The class head starts anew if its classes "
         "are not the dataset's",

@@ -92,6 +92,13 @@ def path(text: str) -> Path:
     return Path(text)
 
 
+def named(text: str) -> str:
+    """Return a name that is not empty, for use as an argument's type."""
+    if not text:
+        raise argparse.ArgumentTypeError("'' must be a name or a path: give one, or leave out the option")
+    return text
+
+
 def complete_some(action: argparse.Action, names: Sequence[str]) -> None:
     """Let shells complete an option whose type is `SomeOf`, also after a comma."""
 

@@ -23,7 +23,7 @@ def read_readable(
         count: The number of images to stop at; None for all.
 
     Raises:
-        InputError: If no image can be read: that of the first.
+        InputError: If no image can be read, with the reason for the first.
     """
     results: list[_Read] = []
     errors: list[InputError] = []
@@ -35,7 +35,8 @@ def read_readable(
         if len(results) == count:
             break
     if errors and not results:
-        raise errors[0]
+        first = errors[0]
+        raise first if len(errors) == 1 else InputError(f"none of {len(errors)} images can be read, the first: {first}")
     return results, errors
 
 

@@ -179,3 +179,10 @@ def test_a_size_beyond_the_limit_of_pixels_says_the_limit() -> None:
         graph_request("--size", "999999x999999")
     with pytest.raises(ExportError, match="--size is 100x999999, expected multiples of 32: try 96x999968"):
         graph_request("--size", "100x999999")
+
+
+@pytest.mark.parametrize("option", ["--weights", "--labels", "--calib"])
+def test_an_empty_name_is_wrong_usage(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parser.parser().parse_args(["--weights", "street.pth", option, ""])
+    assert f"{option}: '' must be a name or a path" in capsys.readouterr().err

@@ -128,7 +128,7 @@ def test_without_a_gpu_the_manifest_says_that_nothing_was_verified(
     build_engine: Callable[..., list[str]], bench: SimulatedBench, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert export.main(build_engine(gpu=False)) == 0
-    assert "not verified yet; next: pem-export --verify" in capsys.readouterr().out
+    assert "not verified yet; next, on the machine where it will run: pem-export --verify" in capsys.readouterr().out
     assert artifact.read(bench.folder / "tiny.engine").manifest.verified == {bench.name: "not verified yet"}
 
 

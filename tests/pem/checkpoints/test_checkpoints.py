@@ -304,12 +304,20 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("eomt-s", "eomt-s is a variant, expected a checkpoint of one: give tue-mps/coco_panoptic_eomt_small_"),
         ("mask2former-r50", "is a variant, expected a checkpoint of one: download one of model_final_94dc52.pkl, "),
         ("pem-r50", "no weights of it are public; pem-train --variant pem-r50 trains it"),
+        ("pem-nano", "is a variant, expected a checkpoint of one: give demo, the one that comes with the package"),
         ("mask2former-swin-large-ade-panoptic", "did you mean facebook/mask2former-swin-large-ade-panoptic?"),
         ("coco_panoptic_eomt_smal_640_2x", "did you mean tue-mps/coco_panoptic_eomt_small_640_2x?"),
     ],
 )
 def test_a_name_that_is_no_checkpoint_is_told_what_may_be_meant(name: str, message: str) -> None:
     assert message in refusal(Path(name))
+
+
+def test_an_address_is_not_taken_for_a_path() -> None:
+    with pytest.raises(
+        CheckpointError, match=r"^https://host/x\.pth is an address, expected .*: download it, and give"
+    ):
+        pem.load("https://user:secret@host/x.pth")
 
 
 def test_saving_where_nothing_can_be_written_says_so(tmp_path: Path) -> None:
