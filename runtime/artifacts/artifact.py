@@ -97,8 +97,10 @@ def read(path: str | Path) -> Artifact:
         ArtifactError: If the file is missing or is not a model, or ``path`` is a name that no file can have.
         ManifestError: If the manifest is missing, damaged, newer than this version, or another file's.
     """
-    model = _DEMO_MODEL if str(path) == DEMO else Path(path)
     cure = "give one such as out/pem.onnx"
+    if str(path) == "":
+        raise ArtifactError(f"the path of the model is empty: {cure}")
+    model = _DEMO_MODEL if str(path) == DEMO else Path(path)
     with reading(brief(str(path)), ArtifactError, expected="a path of a model", cure=cure):
         while True:
             before = _state(model)
@@ -112,9 +114,9 @@ def read(path: str | Path) -> Artifact:
 def _state(model: Path) -> list[tuple[int, int]]:
     """Return what changes when ``model`` or its manifest is replaced."""
     found = []
-    for path in (model, manifest_path(model)):
-        with suppress(OSError, ValueError):  # the latter for names that no file can have
-            status = path.stat()
+    for find in (Path, manifest_path):
+        with suppress(OSError, ValueError):  # the latter for names that no file can have, and for "." without a name
+            status = find(model).stat()
             found.append((status.st_ino, status.st_mtime_ns))
     return found
 

@@ -241,20 +241,13 @@ def test_what_is_no_engine_is_refused_in_a_line(
     assert said in refusal("--verify", tmp_path / name)
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"), [("", "is damaged or not a path of a model ("), ("a\0b", "a\\x00b does not exist: give")]
-)
 def test_what_no_file_can_be_called_is_refused_in_a_line(
-    name: str,
-    expected: str,
-    flag: NDArray[np.uint8],
-    tmp_path: Path,
-    refusal: Refusal,
-    capsys: pytest.CaptureFixture[str],
+    flag: NDArray[np.uint8], tmp_path: Path, refusal: Refusal, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert expected in refusal("--verify", name)
+    expected = "a\\x00b does not exist: give"
+    assert expected in refusal("--verify", "a\0b")
     Image.fromarray(flag).save(tmp_path / "flag.png")
-    assert run.main([name, str(tmp_path / "flag.png"), "--verify", "-o", str(tmp_path / "out")]) == 1
+    assert run.main(["a\0b", str(tmp_path / "flag.png"), "--verify", "-o", str(tmp_path / "out")]) == 1
     assert expected in capsys.readouterr().err
 
 
