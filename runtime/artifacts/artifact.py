@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -98,10 +99,11 @@ def read(path: str | Path) -> Artifact:
         ManifestError: If the manifest is missing, damaged, newer than this version, or another file's.
     """
     cure = "give one such as out/pem.onnx"
-    if str(path) == "":
+    name = os.fsdecode(path)
+    if not name:
         raise ArtifactError(f"the path of the model is empty: {cure}")
-    model = _DEMO_MODEL if str(path) == DEMO else Path(path)
-    with reading(brief(str(path)), ArtifactError, expected="a path of a model", cure=cure):
+    model = _DEMO_MODEL if name == DEMO else Path(name)
+    with reading(brief(name), ArtifactError, expected="a path of a model", cure=cure):
         while True:
             before = _state(model)
             try:
