@@ -18,7 +18,7 @@ from PIL import Image as PillowImage
 
 from pem_edge import runtime
 from pem_edge.runtime.arguments import number_in, require_whole
-from pem_edge.runtime.errors import ArgumentError, InputError, OutputError
+from pem_edge.runtime.errors import ArgumentError, InputError, OutputError, PemError
 from pem_edge.runtime.outside.printable import a_type, brief
 
 IMAGE = np.zeros((64, 96, 3), np.uint8)
@@ -193,3 +193,10 @@ def test_paths_may_be_bytes_of_other_libraries(tiny: Path, tmp_path: Path) -> No
         for result in (segmenter(picture), *segmenter.stream(picture), *segmenter.stream([picture])):
             assert result.name == str(tmp_path / "street.png")
     assert result.save(folder)[0] == tmp_path / "saved" / "street_overlay.png"
+
+
+def test_long_names_are_shortened(tiny: Path) -> None:
+    for arguments in ((Path("x" * 100_000),), (tiny, "x" * 100_000)):
+        with pytest.raises(PemError, match=r"xxx\.\.\.xxx") as caught:
+            runtime.load(*arguments)
+        assert len(str(caught.value)) < 300
