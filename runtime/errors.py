@@ -19,6 +19,8 @@ Each message is one line: what was found, what was expected, and how to fix it.
 
 from __future__ import annotations
 
+from pem_edge.runtime.escapes import printable
+
 
 class PemError(Exception):
     """Base class of the errors that a user can cause, as opposed to bugs.
@@ -33,8 +35,8 @@ class PemError(Exception):
     """
 
     def __str__(self) -> str:
-        """Return the message as one line, whatever names and foreign messages are in it."""
-        return " ".join(super().__str__().splitlines())
+        """Return the message as one line that can be printed, whatever names and foreign messages are in it."""
+        return printable(" ".join(super().__str__().splitlines()))
 
 
 class InputError(PemError):

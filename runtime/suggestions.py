@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
+
+from pem_edge.runtime.outside.printable import brief
 
 _SYNONYMS = (
     {"trt", "tensorrt", "tensor-rt", "engine"},
@@ -38,7 +41,8 @@ def did_you_mean_file(given: Path, names: Iterable[str] = (), suffixes: Collecti
     known = {name: name for name in names}
     with suppress(OSError):
         for each in islice(given.parent.iterdir(), _MOST_FILES):
-            if not suffixes or each.suffix.lower() in suffixes:
+            is_there = os.path.exists(each)  # noqa: PTH110  # Path.exists raises for links into forbidden folders
+            if is_there and (not suffixes or each.suffix.lower() in suffixes):
                 known[each.name] = str(each)
     meant = _most_like(given.name, known)
     return "" if meant is None else f": did you mean {known[meant]}?"
@@ -55,7 +59,7 @@ def no_such(given: str, names: Iterable[str], at_hand: Collection[str] = ()) -> 
     every = list(names)
     offered = at_hand or every
     meant = did_you_mean(given, offered) or did_you_mean(given, _synonyms(given, every))
-    return f"there is no {given!r}" + (meant or f": choose from {', '.join(offered)}")
+    return f"there is no {brief(given)}" + (meant or f": choose from {', '.join(offered)}")
 
 
 def _most_like(given: str, names: Iterable[str]) -> str | None:

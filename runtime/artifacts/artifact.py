@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -97,9 +98,12 @@ def read(path: str | Path) -> Artifact:
         ArtifactError: If the file is missing or is not a model, or ``path`` is a name that no file can have.
         ManifestError: If the manifest is missing, damaged, newer than this version, or another file's.
     """
-    model = _DEMO_MODEL if str(path) == DEMO else Path(path)
     cure = "give one such as out/pem.onnx"
-    with reading(brief(str(path)), ArtifactError, expected="a path of a model", cure=cure):
+    name = os.fsdecode(path)
+    if not name:
+        raise ArtifactError(f"the path of the model is empty: {cure}")
+    model = _DEMO_MODEL if name == DEMO else Path(name)
+    with reading(brief(name), ArtifactError, expected="a path of a model", cure=cure):
         while True:
             before = _state(model)
             try:
@@ -112,9 +116,9 @@ def read(path: str | Path) -> Artifact:
 def _state(model: Path) -> list[tuple[int, int]]:
     """Return what changes when ``model`` or its manifest is replaced."""
     found = []
-    for path in (model, manifest_path(model)):
-        with suppress(OSError, ValueError):  # the latter for names that no file can have
-            status = path.stat()
+    for find in (Path, manifest_path):
+        with suppress(OSError, ValueError):  # the latter for names that no file can have, and for "." without a name
+            status = find(model).stat()
             found.append((status.st_ino, status.st_mtime_ns))
     return found
 

@@ -7,6 +7,7 @@ are in one folder, ``model.json`` is the engine's manifest.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -254,8 +255,8 @@ def _is_valid(sizes: Range | None, multiple: int) -> bool:
     return in_order and all(size % max(multiple, 1) == 0 for size in (sizes.least, sizes.usual, sizes.most))
 
 
-def choose_task(given: Task | None, usual: Task) -> Task:
-    """Return the task ``given``, or else the usual one. Raises InputError if there is no such task."""
-    if given not in (None, *TASKS):
-        raise InputError(f"task is {brief(given)}, expected {', '.join(TASKS)}: give one of them, or leave it out")
+def choose_task(given: Task | None, usual: Task, among: Sequence[Task] = TASKS) -> Task:
+    """Return the task ``given``, or else the usual one. Raises InputError if it is not ``among`` those that can be."""
+    if given is not None and not (isinstance(given, str) and given in among):  # arrays compare with each of their items
+        raise InputError(f"task is {brief(given)}, expected {', '.join(among)}: give one of them, or leave it out")
     return given or usual

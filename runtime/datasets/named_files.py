@@ -23,10 +23,10 @@ _MAX_PART, _MAX_PATH = 255, 4095
 class NamedFiles:
     r"""The files of a folder, by the names that annotations have for them.
 
-    A name is a path below the folder, with ``/`` or ``\``; bytes that are not UTF-8 are as `storable` writes them. If
-    there is no file of that path, the folders below are searched for a file whose path ends like the name or is the
-    end of the name; the longest match is taken. Links are followed wherever they lead, as they are the user's own; it
-    is the names that may not leave the folder.
+    A name is a path below the folder, with ``/``, and ``\`` unless there is a file that has it in its own name; bytes
+    that are not UTF-8 are as `storable` writes them. If there is no file of that path, the folders below are searched
+    for a file whose path ends like the name or is the end of the name; the longest match is taken. Links are followed
+    wherever they lead, as they are the user's own; it is the names that may not leave the folder.
 
     Args:
         folder: The folder.
@@ -47,7 +47,9 @@ class NamedFiles:
         """
         with reading(self._folder, InputError, expected=f"the folder with {brief(name)}", cure="name the right folder"):
             parts = self._split(name)
-            path = self._folder.joinpath(*parts)
+            literal = self._folder.joinpath(*_parts(name, "/"))
+            is_literal = os.path.isfile(literal)  # noqa: PTH113  # Path.is_file raises if the whole is too long
+            path = literal if is_literal else self._folder.joinpath(*parts)
             if (original := restored(name)) != name and not path.is_file():
                 return self.find(original)
             if path in self._names or not path.is_file():
@@ -65,7 +67,7 @@ class NamedFiles:
 
     def _split(self, name: str) -> _Parts:
         """Return the parts of a name, all of which are below the folder."""
-        parts = tuple(part for part in re.split(r"[/\\]", name) if part not in ("", "."))
+        parts = _parts(name, r"[/\\]")
         faults = {
             "is empty": not parts,
             "is absolute": re.match(r"([A-Za-z]:)?[/\\]", name),
@@ -86,9 +88,11 @@ class NamedFiles:
         https://github.com/mcordts/cityscapesScripts) writes x_gtFine_leftImg8bit.png for an image called
         x_leftImg8bit.png.
         """
-        for last in (parts[-1], parts[-1].replace("_gtFine_leftImg8bit", "_leftImg8bit")):
-            wanted = (*parts[:-1], last)
-            matches = [path for path in self._below.get(last, ()) if _common(path, wanted) and self._is_file(path)]
+        converted = (*parts[:-1], parts[-1].replace("_gtFine_leftImg8bit", "_leftImg8bit"))
+        for wanted in (_parts(name, "/"), parts, converted):
+            matches = [
+                path for path in self._below.get(wanted[-1], ()) if _common(path, wanted) and self._is_file(path)
+            ]
             if matches:
                 return self._folder.joinpath(*self._longest(matches, wanted, name))
         raise InputError(f"{self._says(brief(name))}, which is not in {self._folder}{self._hint(parts)}")
@@ -119,6 +123,10 @@ class NamedFiles:
         for path in sorted(_walk(self._folder)):
             found.setdefault(path[-1], []).append(path)
         return found
+
+
+def _parts(name: str, separator: str) -> _Parts:
+    return tuple(part for part in re.split(separator, name) if part not in ("", "."))
 
 
 def _common(path: _Parts, wanted: _Parts) -> int:

@@ -42,6 +42,8 @@ class DatasetLocation:
 
     def __post_init__(self) -> None:
         paths = (self.annotations, self.images, self.panoptic)
+        if self.text == "":
+            raise InputError(f"the name of the dataset is empty: give {_EXPECTED}")
         if self.text is None and None in paths:
             raise InputError("no dataset: give --dataset, or all of --annotations, --images and --panoptic")
         if self.text is not None and _names_toy_streets(self.text) and any(paths):

@@ -44,17 +44,17 @@ def cache_folder() -> Path:
         return Path(os.devnull) / "pem-edge"
 
 
-def exists(path: Path) -> bool:
-    """Return whether ``path`` exists. Raises OutputError if that cannot be found out."""
+def exists(path: Path, *, option: str | None = "-o") -> bool:
+    """Return whether ``path`` exists. Raises OutputError if that is unknown; ``option`` as in `make_folder`."""
     try:
         return path.exists()
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise _unwritable(path, error, option) from error
 
 
 def refuse_existing(path: Path, *, option: str | None = "-o") -> None:
     """Raise OutputError if ``path`` exists. ``option`` is that of `write_atomically`."""
-    if exists(path):
+    if exists(path, option=option):
         cure = (
             f"add --overwrite, or choose another name with {option}"
             if option
@@ -78,7 +78,7 @@ def make_folder(folder: Path, *, option: str | None = "-o") -> None:
         tempfile.TemporaryFile(dir=folder).close()
     except FileExistsError as error:
         raise OutputError(f"cannot write {folder}: {error.filename} is not a folder; {_elsewhere(option)}") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter for names that no folder can have
         raise _unwritable(folder, error, option) from error
     _tidy_once(folder)
 
@@ -215,8 +215,8 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _unwritable(path: Path, error: OSError, option: str | None = "-o") -> OutputError:
-    return OutputError(f"cannot write {path}: {error.strerror or error}; {_elsewhere(option)}")
+def _unwritable(path: Path, error: OSError | ValueError, option: str | None = "-o") -> OutputError:
+    return OutputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}; {_elsewhere(option)}")
 
 
 def _elsewhere(option: str | None) -> str:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 import reprlib
 
+from pem_edge.runtime.escapes import printable
+
+__all__ = ["a_type", "brief", "described", "is_utf8", "printable", "restored", "storable"]
+
 _SURROGATE = re.compile(r"\\u(dc[89a-f][0-9a-f])")
 """Escape of a byte that is not UTF-8 in a name; Python has the surrogates U+DC80 to U+DCFF for these."""
 
@@ -13,15 +17,6 @@ _VOWEL = re.compile(r"[aeio]|u(?!int)|ndarray", re.IGNORECASE)
 
 _BRIEF = reprlib.Repr()
 _BRIEF.maxstring = _BRIEF.maxlong = _BRIEF.maxother = 100
-
-
-def printable(text: str) -> str:
-    r"""Return ``text`` with what a terminal would obey or cannot show written as escapes, such as ``\x1b``.
-
-    Escaped are control characters, those that reverse the direction of writing, line ends, and the surrogates that
-    stand for the bytes of file names that are not UTF-8. Everything else, accents and emoji included, stays.
-    """
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def storable(name: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pem_edge.runtime.errors import PemError
 from pem_edge.runtime.outside import stand_ins
+from pem_edge.runtime.outside.printable import brief
 
 _LONGEST_REASON = 160
 
@@ -60,6 +61,8 @@ def read_bytes(path: Path, error: type[PemError], *, limit: int, expected: str, 
 
 def _message(cause: Exception, source: str | Path, expected: str, cure: str) -> str:
     match cause:
+        case OSError(errno=errno.ENAMETOOLONG):
+            return f"cannot read {brief(str(cause.filename or source))}: {cause.strerror}; {cure}"
         case OSError(errno=int()):  # some libraries raise it without a number, for damaged content
             return f"cannot read {cause.filename or source}: {cause.strerror or cause}; {cure}"
         case MemoryError():

@@ -10,7 +10,10 @@ HEAD = 512
 """Number of bytes at the beginning of a file that show what stands in its place."""
 
 _COMMENT = rb"<!--([^-]|-(?!->))*-->"  # ends at the first -->, so that there is one way to read several of them
-_WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*(%b\s*)*<(!doctype\s+html|html)\b" % _COMMENT, re.IGNORECASE)
+_XML = rb"<\?xml\s[^>]*>"
+_WEB_PAGE = re.compile(
+    rb"(\xef\xbb\xbf)?\s*(%b\s*)?(%b\s*)*<(!doctype\s+html|html)\b" % (_XML, _COMMENT), re.IGNORECASE
+)
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
 """First bytes of what Git LFS leaves in place of a file that it has not fetched."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -171,7 +172,7 @@ class Result(Exchange):
         """
         require_path("folder", folder)
         stem = usable(Path(self.name).stem) or "image"
-        paths = [Path(folder) / f"{stem}_{ending}" for ending in ("overlay.png", *_ENDINGS[self.task])]
+        paths = [Path(os.fsdecode(folder)) / f"{stem}_{ending}" for ending in ("overlay.png", *_ENDINGS[self.task])]
         for path in paths if not overwrite else ():
             files.refuse_existing(path, option=None)
         png.write(paths[0], self.draw(), option=None)
@@ -196,8 +197,11 @@ class Result(Exchange):
         Returns:
             The panoptic map in COCO's format with the ids of `saved_segments`, RGB uint8 (H, W, 3); or the class index
             of each pixel, (H, W), uint8 for up to 256 classes and else uint16.
+
+        Raises:
+            InputError: If there is no map of this task.
         """
-        if task == "panoptic":
+        if choose_task(task, "panoptic", ("panoptic", "semantic")) == "panoptic":
             return coco_format.encode(coco_format.renumber(self.panoptic, self.segments, self.saved_segments))
         fits = len(self.labels) <= _CLASSES_IN_A_BYTE
         return self.semantic.astype(np.uint8) if fits else self.semantic.astype(np.uint16)

@@ -59,10 +59,15 @@ def find(
     if isinstance(source, str):
         return _live(source, timeout) or _stored(source, timeout, recursive=recursive)
     if isinstance(source, (os.PathLike, int)) and not isinstance(source, bool):
-        return _stored(str(source), timeout, recursive=recursive)
-    if isinstance(source, (bytes, bytearray, int)) or not hasattr(source, "__len__"):
+        return _stored(str(source) if isinstance(source, int) else os.fsdecode(source), timeout, recursive=recursive)
+    if isinstance(source, (bytes, bytearray, int)) or not _is_sized(source):
         raise InputError(f"the source is {brief(source)}, expected a path, a camera's number or images: {_CURE}")
     return collect(source, recursive=recursive)
+
+
+def _is_sized(source: object) -> bool:
+    """Return whether ``source`` has a length; arrays without dimensions have only the method for it."""
+    return hasattr(source, "__len__") and getattr(source, "ndim", None) != 0
 
 
 def find_several(names: Sequence[str], *, recursive: bool = False) -> Source:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from decimal import Decimal
@@ -13,10 +14,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image as PillowImage
 
 from pem_edge import runtime
 from pem_edge.runtime.arguments import number_in, require_whole
-from pem_edge.runtime.errors import ArgumentError, InputError, OutputError
+from pem_edge.runtime.errors import ArgumentError, InputError, OutputError, PemError
 from pem_edge.runtime.outside.printable import a_type, brief
 
 IMAGE = np.zeros((64, 96, 3), np.uint8)
@@ -115,6 +117,23 @@ CALLS: dict[str, tuple[Call, object]] = {
         lambda segmenter, value: runtime.load(segmenter.backend.artifact, threads=value),
         True,
     ),
+    "task is array(['panoptic'": (
+        lambda segmenter, value: runtime.load(segmenter.backend.artifact, task=value),
+        np.array(["panoptic", "semantic"]),
+    ),
+    "task is array(['semantic'": (lambda segmenter, value: segmenter(IMAGE).draw(value), np.array(["semantic"] * 2)),
+    "task is ['semantic'], expected panoptic, semantic, instance": (
+        lambda segmenter, value: segmenter(IMAGE).to_json(value),
+        ["semantic"],
+    ),
+    "task is 'nonsense', expected panoptic, semantic: give one of them": (
+        lambda segmenter, value: segmenter(IMAGE).encode_map(value),
+        "nonsense",
+    ),
+    "the source is array(0.5), expected a path": (
+        lambda segmenter, value: segmenter.stream(value),
+        np.array(0.5),
+    ),
     "backend is 3, expected a name: give one of ": (
         lambda segmenter, value: runtime.load(segmenter.backend.artifact, value),
         3,
@@ -148,3 +167,36 @@ def test_saving_names_arguments_and_no_options(tiny: Path, tmp_path: Path) -> No
     (tmp_path / "street.jpg").touch()
     with pytest.raises(OutputError, match=r"street\.jpg is not a folder; choose another place$"):
         result.save(tmp_path / "street.jpg")
+    with pytest.raises(
+        OutputError, match=r"^cannot write x+/image_overlay\.png: File name too long; choose another place$"
+    ):
+        result.save("x" * 300)
+    with pytest.raises(OutputError, match=r"^cannot write .*: embedded null byte; choose another place$"):
+        result.save("a\0b")
+
+
+class BytesPath:
+    """A path whose bytes need not be UTF-8."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __fspath__(self) -> bytes:
+        return os.fsencode(self._path)
+
+
+def test_paths_may_be_bytes_of_other_libraries(tiny: Path, tmp_path: Path) -> None:  # against the annotations
+    PillowImage.fromarray(IMAGE).save(tmp_path / "street.png")
+    given: Any = [BytesPath(path) for path in (tiny, tmp_path / "street.png", tmp_path / "saved")]
+    model, picture, folder = given
+    with runtime.load(model) as segmenter:
+        for result in (segmenter(picture), *segmenter.stream(picture), *segmenter.stream([picture])):
+            assert result.name == str(tmp_path / "street.png")
+    assert result.save(folder)[0] == tmp_path / "saved" / "street_overlay.png"
+
+
+def test_long_names_are_shortened(tiny: Path) -> None:
+    for arguments in ((Path("x" * 100_000),), (tiny, "x" * 100_000)):
+        with pytest.raises(PemError, match=r"xxx\.\.\.xxx") as caught:
+            runtime.load(*arguments)
+        assert len(str(caught.value)) < 300

@@ -50,7 +50,7 @@ class Pictures:
 def to_path(image: Image) -> Image:
     """Return the path of a file, if that is what ``image`` names; addresses and other images stay as they are."""
     named = isinstance(image, str) and image != images.DEMO_STREET and "://" not in image
-    return Path(image) if named or isinstance(image, os.PathLike) else image  # type: ignore[arg-type]  # see `named`
+    return Path(os.fsdecode(image)) if named or isinstance(image, os.PathLike) else image  # type: ignore[arg-type]  # see `named`
 
 
 def frame_names(given: Sequence[Image]) -> list[str]:

@@ -201,7 +201,7 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
     "a terabyte": (writing("model.safetensors", (10**12).to_bytes(8, "little") + b"{}"), "is damaged or not a saf"),
     "claims": (writing("model.safetensors", claiming(4 * 10**12, [10**12])), "is damaged or not a safetensors file"),
     "overflow": (writing("model.safetensors", claiming(0, [2**62, 2**62])), "is damaged or not a safetensors file"),
-    "a page": (writing("model.safetensors", "<!doctype html>"), "is damaged or not a safetensors file"),
+    "a page": (writing("model.safetensors", "<!doctype html>"), "is a web page"),
     # Its parts.
     "a part lacks": (indexed("model-00001-of-00001.safetensors"), "lacks model-00001-of-00001.safetensors, one of the"),
     "no parts": (indexed(), "names 0 files, expected 1 to 256"),

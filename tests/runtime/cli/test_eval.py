@@ -321,3 +321,9 @@ def test_images_without_segments_have_no_score_and_are_not_the_worst(tiny: Path)
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_an_empty_name_is_no_dataset(tiny: Path, capsys: Capture) -> None:
+    code, _, err = evaluated(capsys, tiny, "--dataset", "")
+    assert code == 2
+    assert "the name of the dataset is empty: give a folder in COCO's panoptic format" in err

@@ -42,6 +42,22 @@ def test_a_name_is_a_path_below_the_folder_with_either_slash(name: str, tmp_path
     assert files.find(name) == tmp_path / "in/drive1/0.png"
 
 
+@pytest.mark.parametrize("name", [r"bs\n.png", r"lit\udce9.png", r"drive\bs\n.png", r"drive/bs\n.png"])
+def test_a_backslash_may_be_in_the_name_of_a_file(name: str, tmp_path: Path) -> None:
+    files = named(tmp_path, name, "n.png", "bs/n.png")
+    assert files.find(name) == tmp_path / "in" / name
+    assert files.find("bs/n.png") == tmp_path / "in/bs/n.png"
+
+
+def test_a_file_with_a_backslash_is_searched_for_by_its_name(tmp_path: Path) -> None:
+    assert named(tmp_path, r"deep/bs\n.png", "n.png").find(r"bs\n.png") == tmp_path / "in" / r"deep/bs\n.png"
+
+
+def test_a_path_with_backslashes_may_be_longer_than_a_name(tmp_path: Path) -> None:
+    files = named(tmp_path, f"{'a' * 200}/{'b' * 200}.png")
+    assert files.find("a" * 200 + "\\" + "b" * 200 + ".png").read_text()
+
+
 @pytest.mark.parametrize(
     ("name", "fault"),
     [

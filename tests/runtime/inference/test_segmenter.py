@@ -300,9 +300,17 @@ def test_a_model_is_named_by_its_path(path: object) -> None:
         runtime.load(path)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("path", ["", "a\0b"])
-def test_what_no_file_can_be_called_is_one_line(path: str) -> None:
-    with pytest.raises(ArtifactError, match=r"is damaged or not a path of a model \(|does not exist: give"):
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("", "the path of the model is empty: give one such as out/pem.onnx"),
+        (".", ". is a folder: give the path of the model file in it"),
+        ("..", ".. is a folder: give the path of the model file in it"),
+        ("a\0b", r"a\x00b does not exist: give the path of an exported model, such as out/pem.onnx"),
+    ],
+)
+def test_what_no_model_can_be_called_is_one_line(path: str, message: str) -> None:
+    with pytest.raises(ArtifactError, match=f"^{re.escape(message)}$"):
         runtime.load(path)
 
 

@@ -28,6 +28,14 @@ def test_comments_may_stand_before_a_web_page(comments: bytes) -> None:
     assert stand_ins.recognize(comments + b" <svg>", "an image") is None
 
 
+@given(COMMENTS)
+def test_xhtml_is_a_web_page_and_other_xml_is_none(comments: bytes) -> None:
+    xml = b'<?xml version="1.0" encoding="UTF-8"?>\n' + comments
+    assert "is a web page" in (stand_ins.recognize(xml + b"<!DOCTYPE html PUBLIC", "an image") or "")
+    assert "is a web page" in (stand_ins.recognize(xml + b"<html xmlns=", "an image") or "")
+    assert stand_ins.recognize(xml + b"<svg>", "an image") is None
+
+
 @pytest.mark.parametrize("head", [b"<!-- <html>", b"<!--> <html>", b"<!-- a -- > <html>", b"<htmlx>", b"a <html>"])
 def test_what_is_no_web_page_is_not_called_one(head: bytes) -> None:
     assert stand_ins.recognize(head, "an image") is None
