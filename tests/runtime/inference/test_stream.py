@@ -172,7 +172,7 @@ def test_a_source_that_gives_nothing_is_an_error_with_a_cure(segmenter: runtime.
         return image(index) if index < 3 else None
 
     names: list[str] = []
-    with pytest.raises(InputError, match=r"made gave no image for 0\.2 s: .*allow more seconds"):
+    with pytest.raises(InputError, match=r"made gave no image for 0\.2 s: .*give a longer timeout"):
         names.extend(result.name for result in segmenter.stream(Made(make, timeout=0.2)))
     left_out: list[InputError] = []
     source = Made(make, timeout=0.2)
