@@ -20,13 +20,22 @@ _SYNONYMS = (
 )
 """Groups of names for one thing, of which difflib finds none by another."""
 
+_LIKE, _ALMOST_THE_SAME = 0.6, 0.85
+"""Likeness of names one of which may be meant by the other, and that of a name and its misspelling."""
+
 _MOST_FILES = 1000
 """Number of files beside a missing one that are looked at."""
 
 
-def did_you_mean(given: str, names: Iterable[str]) -> str:
-    """Return ": did you mean NAME?" for the one of ``names`` that is most like ``given``; "" if none is like it."""
-    meant = _most_like(given, names)
+def did_you_mean(given: str, names: Iterable[str], likeness: float = _LIKE) -> str:
+    """Return ": did you mean NAME?" for the one of ``names`` that is most like ``given``; "" if none is like it.
+
+    Args:
+        given: What came.
+        names: What may have been meant.
+        likeness: How much alike they must be, from 0 to 1, as `difflib` measures it.
+    """
+    meant = _most_like(given, names, likeness)
     return "" if meant is None else f": did you mean {meant}?"
 
 
@@ -54,17 +63,17 @@ def no_such(given: str, names: Iterable[str], at_hand: Collection[str] = ()) -> 
     Args:
         given: The name.
         names: The names that there are.
-        at_hand: Those of them to propose, unless ``given`` is another word for one; none for all.
+        at_hand: Those of them to propose, unless ``given`` is a misspelling of another, or a word for it; none for all.
     """
     every = list(names)
     offered = at_hand or every
-    meant = did_you_mean(given, offered) or did_you_mean(given, _synonyms(given, every))
+    meant = did_you_mean(given, offered) or did_you_mean(given, every, _ALMOST_THE_SAME)
     return f"there is no {brief(given)}" + (meant or f": choose from {', '.join(offered)}")
 
 
-def _most_like(given: str, names: Iterable[str]) -> str | None:
+def _most_like(given: str, names: Iterable[str], likeness: float = _LIKE) -> str | None:
     by_folded = {name.casefold(): name for name in names if name != given}
-    found = _synonyms(given, by_folded) or get_close_matches(given.casefold(), by_folded, n=1)
+    found = _synonyms(given, by_folded) or get_close_matches(given.casefold(), by_folded, n=1, cutoff=likeness)
     return by_folded[found[0]] if found else None
 
 
