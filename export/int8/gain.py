@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts.manifest import Manifest
 from pem_edge.runtime.artifacts.sections import Quantization
-from pem_edge.runtime.backends import BACKENDS
 from pem_edge.runtime.installation import how_to_install
 
 _LITTLE_GAIN = 1.2
@@ -76,6 +75,5 @@ def _gains_little(found: Quantization) -> bool:
 
 def _openvino_is_lacking(manifest: Manifest) -> bool:
     """Return whether OpenVINO could run the model, but is not installed, nor an ONNX Runtime for GPUs."""
-    row, found = BACKENDS["openvino"], manifest.quantization
-    runs = manifest.deform_conv in row.deform_convs and found is not None and found.placement in row.placements
-    return runs and {"openvino", "onnxruntime-tensorrt"}.isdisjoint(backends.available())
+    lacking = {"openvino", "onnxruntime-tensorrt"}.isdisjoint(backends.available())
+    return lacking and backends.can_run("openvino", manifest)

@@ -25,6 +25,7 @@ __all__ = [
     "Settings",
     "available",
     "available_for",
+    "can_run",
     "choose",
     "create",
     "engine_command",
@@ -60,7 +61,7 @@ def choose(name: str | None, artifact: Artifact) -> list[str]:
     if name is not None:
         refusals.require_installed(name)
     candidates = available() if name is None else [name]
-    fitting = [candidate for candidate in candidates if can_run(candidate, artifact)]
+    fitting = [candidate for candidate in candidates if can_run(candidate, artifact.manifest)]
     if not fitting:
         raise BackendError(refusals.explain(candidates, artifact))
     return fitting

@@ -67,7 +67,7 @@ def _explain_graph(candidates: list[str], artifact: Artifact) -> str:
     """Return the message for ``candidates`` that run the artifact's target, but not its graph."""
     model, manifest = artifact.model, artifact.manifest
     build = f"build the engine it is for, where TensorRT is installed: {engine_command(model, manifest)}"
-    others = [name for name, row in BACKENDS.items() if can_run(name, artifact) and row.library is None]
+    others = [name for name, row in BACKENDS.items() if can_run(name, manifest) and row.library is None]
     if others and is_for_engine(manifest):
         return (
             f"{model} is quantized for TensorRT, which {' and '.join(candidates)} cannot run accurately: run it in "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pem_edge.runtime.artifacts.artifact import Artifact
+    from pem_edge.runtime.artifacts.manifest import Manifest
 
 
 class Row(NamedTuple):
@@ -88,7 +89,7 @@ def available() -> list[str]:
 
 def available_for(artifact: Artifact) -> list[str]:
     """Return the names of the installed backends that can run ``artifact``, preferred ones first."""
-    return [name for name in available() if can_run(name, artifact)]
+    return [name for name in available() if can_run(name, artifact.manifest)]
 
 
 def _is_installed(row: Row) -> bool:
@@ -100,8 +101,8 @@ def _is_installed(row: Row) -> bool:
     return row.library is None or any((Path(folder) / row.library).is_file() for folder in folders)
 
 
-def can_run(name: str, artifact: Artifact) -> bool:
-    """Return whether a backend, installed or not, runs the target, the forms and the placement of ``artifact``."""
-    row, manifest = BACKENDS[name], artifact.manifest
+def can_run(name: str, manifest: Manifest) -> bool:
+    """Return whether a backend, installed or not, runs the target, the forms and the placement of an artifact."""
+    row = BACKENDS[name]
     placement_fits = manifest.quantization is None or manifest.quantization.placement in row.placements
     return row.target == manifest.target and manifest.deform_conv in row.deform_convs and placement_fits

@@ -1,4 +1,4 @@
-"""How long a benchmark will take, as far as that is known before it."""
+"""Estimates how long a benchmark will take, from what is known before it."""
 
 from __future__ import annotations
 

@@ -40,6 +40,11 @@ class SomeOf:
                 raise argparse.ArgumentTypeError(no_such(each, self.names))
         return chosen
 
+    def complete(self, prefix: str, **_: object) -> list[str]:
+        """Return what a shell may complete ``prefix`` to, also after a comma. argcomplete calls this."""
+        done, comma, _last = prefix.rpartition(",")
+        return [f"{done}{comma}{name}" for name in self.names if name not in done.split(",")]
+
 
 class Parser(argparse.ArgumentParser):
     """A parser of command-line arguments that has the options ``--json``, ``--debug`` and ``--version``.
@@ -71,6 +76,9 @@ class Parser(argparse.ArgumentParser):
         if "_ARGCOMPLETE" in os.environ:
             import argcomplete
 
+            for action in self._actions:
+                if isinstance(action.type, SomeOf):
+                    action.completer = action.type.complete  # type: ignore[attr-defined]  # argcomplete's way
             argcomplete.autocomplete(self)
         given = sys.argv[1:] if arguments is None else list(arguments)
         ours = list(itertools.takewhile(lambda each: each != "--", given))

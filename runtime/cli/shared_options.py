@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from pem_edge.runtime import backends
@@ -97,16 +97,6 @@ def named(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("'' must be a name or a path: give one, or leave out the option")
     return text
-
-
-def complete_some(action: argparse.Action, names: Sequence[str]) -> None:
-    """Let shells complete an option whose type is `SomeOf`, also after a comma."""
-
-    def completer(prefix: str, **_: object) -> list[str]:
-        done, comma, _last = prefix.rpartition(",")
-        return [f"{done}{comma}{name}" for name in names if name not in done.split(",")]
-
-    action.completer = completer  # type: ignore[attr-defined]  # argcomplete's way
 
 
 def missing_companion(option: str, companion: str) -> InputError:

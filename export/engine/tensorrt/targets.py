@@ -32,14 +32,14 @@ class Target:
 
     @property
     def cure(self) -> str:
-        """What to do where it is missing."""
+        """The cure where it is missing."""
         if self.name == "trt-rtx":
             return how_to_install(self.name)
         return f"run this where the engine will run, on a machine with TensorRT ({how_to_add_tensorrt()})"
 
     @property
     def repair(self) -> str:
-        """What to do where it is installed, but cannot be imported."""
+        """The cure where it is installed, but cannot be imported."""
         again = f"install it again, with pip install --force-reinstall {self.module.replace('_', '-')}"
         return again if self.name == "trt-rtx" else f"{again}, or on a Jetson with JetPack"
 

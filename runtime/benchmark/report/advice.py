@@ -1,4 +1,4 @@
-"""Which artifact is the fastest, which the most accurate, and which one to ship."""
+"""Says which artifact is the fastest, which the most accurate, and which one to ship."""
 
 from __future__ import annotations
 

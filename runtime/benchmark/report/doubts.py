@@ -1,4 +1,4 @@
-"""What to keep in mind before trusting a report's figures."""
+"""Names what to keep in mind before trusting a report's figures."""
 
 from __future__ import annotations
 

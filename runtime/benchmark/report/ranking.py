@@ -1,4 +1,4 @@
-"""Which of a report's artifacts are faster or more accurate than others, beyond noise and chance."""
+"""Tells which of a report's artifacts are faster or more accurate than others, beyond noise and chance."""
 
 from __future__ import annotations
 

@@ -101,14 +101,13 @@ def _add_measurement_options(parser: Parser) -> None:
         type=shared_options.positive,
         help="rounds, in each of which every model has one turn; default: as many as needed",
     )
-    scenarios = parser.add_argument(
+    parser.add_argument(
         "--scenarios",
         metavar="LIST",
         type=SomeOf(SCENARIOS, none=True),
         default=SCENARIOS,
         help=f"any of {', '.join(SCENARIOS)}, separated by commas, or none; default: all",
     )
-    shared_options.complete_some(scenarios, SCENARIOS)
     parser.add_argument(
         "--seconds", metavar="S", type=_seconds, default=Options.scenario_seconds,
         help="duration of each scenario; default: %(default)s",

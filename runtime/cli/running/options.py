@@ -167,7 +167,7 @@ def parser() -> Parser:
         type=shared_options.path,
         help="default: a new folder, runs/1, runs/2, ...",
     )
-    save = parser.add_argument(
+    parser.add_argument(
         "--save",
         metavar="KINDS",
         type=SomeOf(KINDS, none=True),
@@ -176,7 +176,6 @@ def parser() -> Parser:
         "(instances.json, COCO's results with masks as RLE), separated by commas, or none; default: overlay and "
         "panoptic, semantic or instances, as the task is, or nothing with --live",
     )
-    shared_options.complete_some(save, KINDS)
     parser.add_argument("--task", choices=TASKS, help="what to show and save; default: what the model was trained for")
     parser.add_argument(
         "--jsonl", action="store_true", help="print a line of JSON for each image as soon as it is done"

@@ -25,7 +25,7 @@ _FEATURES = {
     "asimdhp": "half precision",
     "sve": "SVE",
 }
-"""The features that make models fast, as Linux calls it in /proc/cpuinfo."""
+"""The features that make models fast, as Linux calls them in /proc/cpuinfo."""
 
 _FAST_INT8 = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}
 _INT8_IS_FAST = "the processor is fast at INT8, how much a model gains depends on the backend"

@@ -1,4 +1,4 @@
-"""What is installed is read from metadata, some of which is damaged."""
+"""Metadata tells what is installed, also where some of it is damaged."""
 
 from __future__ import annotations
 

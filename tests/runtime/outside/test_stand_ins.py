@@ -1,4 +1,4 @@
-"""What stands in a file's place is told by its first bytes, in a time that grows with their number alone."""
+"""The first bytes of a file tell what stands in its place, in a time that grows with their number alone."""
 
 from __future__ import annotations
 
