@@ -40,15 +40,18 @@ class Backend(ABC):
         settings: How the backend may use the machine; None for the defaults.
 
     Raises:
-        BackendError: If the library cannot load the model, or the model differs from its manifest.
+        BackendError: If the library cannot load the model or compute as asked, or the model differs from its manifest.
     """
 
     name: ClassVar[str]
+    has_bf16: ClassVar[bool] = False
 
     def __init__(self, artifact: Artifact, settings: Settings | None = None) -> None:
         self.artifact = artifact
         self._contract = Contract(artifact, self.name)
         self._asked = settings or Settings()
+        if self._asked.bf16 and not self.has_bf16:
+            raise BackendError(f"{self.name} does not compute in bfloat16: leave bf16 out, or use openvino")
         with self._contract.wrap_errors("load"):
             self._load(artifact)
         self._closed = self._forked = False

@@ -14,12 +14,11 @@ from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.operator_definitions import with_definitions
 from pem_edge.runtime.backends.base import Backend, RawOutputs
 from pem_edge.runtime.backends.cuda.driver import Gpu
-from pem_edge.runtime.backends.ort_sessions import CUDA, QDQ_OPTIMIZERS, VERSION, Provider, open_session
+from pem_edge.runtime.backends.ort_sessions import CUDA, QDQ_OPTIMIZERS, Provider, open_session
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.files import temporary_folder
 from pem_edge.runtime.inference.backend import BareModel, Nodes
 
-_DEFORM_CONV_SINCE = (1, 25)
 _KERNEL = "_kernel_time"
 _NEED_DEFINITIONS = ("plugin", "nvidia")
 """Forms of deformable operations that are operators of plugins."""
@@ -70,7 +69,6 @@ class OnnxRuntime(Backend):
         return partial(open_session(model, self._asked, provider=self._provider).run, None)
 
     def _load(self, artifact: Artifact) -> None:
-        _check_version(artifact)
         self._session = open_session(
             self._read_model(), self._asked, _disabled_optimizers(artifact), provider=self._provider
         )
@@ -120,15 +118,6 @@ def _gpu_name() -> str:
         return Gpu().name
     except BackendError:
         return "GPU"
-
-
-def _check_version(artifact: Artifact) -> None:
-    version = tuple(int(part) for part in VERSION.split(".")[:2])
-    if artifact.manifest.deform_conv == "native" and version < _DEFORM_CONV_SINCE:
-        raise BackendError(
-            f"{artifact.model} has deformable convolutions in the form 'native', which onnxruntime {VERSION} "
-            "cannot run: export with --deform-conv gather, or pip install 'onnxruntime>=1.25'"
-        )
 
 
 def profiled_nodes(profile: bytes) -> Nodes:

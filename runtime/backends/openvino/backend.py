@@ -11,13 +11,18 @@ from numpy.typing import NDArray
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.backends import forks
 from pem_edge.runtime.backends.base import Backend, RawOutputs
+from pem_edge.runtime.backends.openvino import reading
 from pem_edge.runtime.backends.settings import Settings
+from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.inference.backend import BareModel, Nodes
-from pem_edge.runtime.machine import usable_cpus
+from pem_edge.runtime.machine import cpu, usable_cpus
 from pem_edge.runtime.outside.quiet_imports import without_telemetry
 
 with without_telemetry():
     import openvino as ov
+
+_BF16 = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
+"""The CPU features that compute in bfloat16, as Linux calls them; without one OpenVINO emulates it, which is slow."""
 
 # Without the precision hint, OpenVINO computes in bfloat16 on CPUs that can, whatever the types in the graph.
 _OPTIONS = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
@@ -32,21 +37,32 @@ def core() -> ov.Core:
     kills the process.
     """
     created = ov.Core()
+    reading.extend(created)
     os.register_at_fork(after_in_child=partial(forks.keep_forever, created))
     return created
 
 
 def _compile(model: bytes | str, settings: Settings, **options: str) -> ov.CompiledModel:
     threads = settings.threads or usable_cpus()
-    return core().compile_model(
-        core().read_model(model), "CPU", {**_OPTIONS, "INFERENCE_NUM_THREADS": threads, **options}
-    )
+    options = {**_OPTIONS, "INFERENCE_NUM_THREADS": str(threads), **options}
+    if settings.bf16:
+        _require_bf16()
+        options["INFERENCE_PRECISION_HINT"] = "bf16"
+    return core().compile_model(reading.read(core(), model), "CPU", options)
+
+
+def _require_bf16() -> None:
+    if not _BF16 & cpu.features():
+        raise BackendError(
+            f"this CPU has none of {', '.join(sorted(_BF16))}, which compute in bfloat16: leave bf16 out"
+        )
 
 
 class OpenVino(Backend):
     """Runs ONNX models with OpenVINO on CPUs."""
 
     name = "openvino"
+    has_bf16 = True
 
     def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:
         """See `inference.backend.SegmenterBackend.profile`."""
@@ -85,6 +101,7 @@ class OpenVino(Backend):
             "threads": int(self._model.get_property("INFERENCE_NUM_THREADS")),
             "streams": int(self._model.get_property("NUM_STREAMS")),
             "hint": str(getattr(hint, "name", hint)).lower(),
+            "precision": self._model.get_property("INFERENCE_PRECISION_HINT").get_type_name(),
         }
 
     def _names(self) -> set[str]:
