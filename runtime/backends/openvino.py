@@ -13,7 +13,7 @@ from pem_edge.runtime.backends import forks
 from pem_edge.runtime.backends.base import Backend, RawOutputs
 from pem_edge.runtime.backends.settings import Settings
 from pem_edge.runtime.inference.backend import BareModel, Nodes
-from pem_edge.runtime.machine import usable_cpus
+from pem_edge.runtime.machine import threads
 from pem_edge.runtime.outside.quiet_imports import without_telemetry
 
 with without_telemetry():
@@ -37,9 +37,9 @@ def core() -> ov.Core:
 
 
 def _compile(model: bytes | str, settings: Settings, **options: str) -> ov.CompiledModel:
-    threads = settings.threads or usable_cpus()
+    count = settings.threads or threads.choose().count
     return core().compile_model(
-        core().read_model(model), "CPU", {**_OPTIONS, "INFERENCE_NUM_THREADS": threads, **options}
+        core().read_model(model), "CPU", {**_OPTIONS, "INFERENCE_NUM_THREADS": count, **options}
     )
 
 
