@@ -37,9 +37,12 @@ def core() -> ov.Core:
 
 
 def _compile(model: bytes | str, settings: Settings, **options: str) -> ov.CompiledModel:
-    count = settings.threads or threads.choose().count
+    chosen = threads.choose()
+    count = settings.threads or chosen.count
+    # OpenVINO ties threads to the first CPUs, on which those of other processes would wait while other CPUs are idle.
+    pinning = {} if count >= chosen.cores else {"ENABLE_CPU_PINNING": "NO"}
     return core().compile_model(
-        core().read_model(model), "CPU", {**_OPTIONS, "INFERENCE_NUM_THREADS": count, **options}
+        core().read_model(model), "CPU", {**_OPTIONS, **pinning, "INFERENCE_NUM_THREADS": count, **options}
     )
 
 
@@ -85,6 +88,7 @@ class OpenVino(Backend):
             "threads": int(self._model.get_property("INFERENCE_NUM_THREADS")),
             "streams": int(self._model.get_property("NUM_STREAMS")),
             "hint": str(getattr(hint, "name", hint)).lower(),
+            "pinning": bool(self._model.get_property("ENABLE_CPU_PINNING")),
         }
 
     def _names(self) -> set[str]:

@@ -21,10 +21,12 @@ class Choice:
 
     Attributes:
         count: The number of threads, at least 1.
+        cores: The number of cores that may be used.
         reason: The limit that it comes from, such as "one for each of 4 cores".
     """
 
     count: int
+    cores: int
     reason: str
 
 
@@ -43,11 +45,11 @@ def choose(cpus: Collection[int] | None = None, root: Path = _ROOT) -> Choice:
     count = worthwhile(speeds)
     quota = cpu_quota(root)
     if quota is not None and quota + 0.5 < count:
-        return Choice(max(1, math.floor(quota + 0.5)), f"a quota of {quota:g} CPUs")
+        return Choice(max(1, math.floor(quota + 0.5)), len(speeds), f"a quota of {quota:g} CPUs")
     if count < len(speeds):
-        return Choice(count, f"one for each of the {count} fastest of {len(speeds)} cores")
+        return Choice(count, len(speeds), f"one for each of the {count} fastest of {len(speeds)} cores")
     hyperthreads = f" ({len(usable)} hyperthreads)" if len(speeds) < len(usable) else ""
-    return Choice(count, f"one for each of {plural(count, 'core')}{hyperthreads}")
+    return Choice(count, len(speeds), f"one for each of {plural(count, 'core')}{hyperthreads}")
 
 
 def worthwhile(speeds: Sequence[float]) -> int:

@@ -17,7 +17,6 @@ from pem_edge.runtime.benchmark.measures.decoded_sources import FEWEST, Image, I
 from pem_edge.runtime.benchmark.options import Options
 from pem_edge.runtime.benchmark.rounds import Subject, undisturbed
 from pem_edge.runtime.benchmark.schema import Camera, MultiStream, Offline, Scenarios, Times
-from pem_edge.runtime.inference import batches
 from pem_edge.runtime.inference.segmenter import Segmenter
 from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say
@@ -114,8 +113,8 @@ def multi_stream(segmenter: Segmenter, pictures: Sequence[Image], options: Optio
 
 
 def offline(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -> Offline:
-    """Segment as many images as possible: in lists of the largest batch, or with `stream` if the batch is 1."""
-    batch = batches.largest(segmenter.manifest.input)
+    """Segment as many images as possible: in lists of the batch that is the fastest, or with `stream` if that is 1."""
+    batch = segmenter.batch
     start = time.perf_counter()
     count = 0
     if batch == 1:

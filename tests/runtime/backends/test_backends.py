@@ -198,6 +198,16 @@ def test_threads_are_what_was_asked_for_or_what_suits_the_machine(engine: str, t
         backend.settings()
 
 
+def test_openvino_ties_threads_to_cpus_only_if_it_uses_all_cores(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would tie a single thread to the first CPU, and so would the next process, while others are idle."""
+    found = artifact.read(tiny)
+    monkeypatch.setattr(threads, "choose", lambda: threads.Choice(1, 2, "made up"))
+    assert backends.create("openvino", found).settings()["pinning"] is False
+    assert backends.create("openvino", found, Settings(threads=1)).settings()["pinning"] is False
+    monkeypatch.setattr(threads, "choose", lambda: threads.Choice(1, 1, "made up"))
+    assert backends.create("openvino", found).settings()["pinning"] is True
+
+
 def test_onnxruntimes_arena_can_be_turned_off(tiny: Path) -> None:
     found = artifact.read(tiny)
     assert backends.create("onnxruntime", found).settings()["arena"] is True

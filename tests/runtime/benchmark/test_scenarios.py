@@ -72,12 +72,19 @@ def test_offline_without_batches_streams(segmenter: Segmenter, flag: NDArray[np.
 
 
 @pytest.mark.parametrize(
-    "spec", [InputSpec(height=64, width=96, batch=3), InputSpec(height=64, width=96, dynamic_batch=Range(1, 1, 3))]
+    ("spec", "batch"),
+    [
+        (InputSpec(height=64, width=96, batch=3), 3),
+        (InputSpec(height=64, width=96, dynamic_batch=Range(1, 1, 3)), 1),
+        (InputSpec(height=64, width=96, dynamic_batch=Range(2, 2, 4)), 2),
+    ],
 )
-def test_offline_takes_the_largest_batches(build: Builder, flag: NDArray[np.uint8], spec: InputSpec) -> None:
+def test_offline_takes_the_batches_of_lists(
+    build: Builder, flag: NDArray[np.uint8], spec: InputSpec, batch: int
+) -> None:
     with runtime.load(build(spec), "onnxruntime", threads=1) as segmenter:
         found = scenarios.offline(segmenter, [flag], OPTIONS)
-        assert (found.batch, found.images % 3) == (3, 0)
+        assert (found.batch, found.images % batch) == (batch, 0)
         assert found.images >= FEWEST
 
 

@@ -69,7 +69,8 @@ HYBRID_CORES = siblings(*(f"{first}-{first + 1}" for first in range(0, 12, 2)), 
 def test_what_is_chosen_and_why(
     cpus: range | list[int], files: dict[str, str], count: int, reason: str, tmp_path: Path
 ) -> None:
-    assert threads.choose(cpus, put(tmp_path, files)) == threads.Choice(count, reason)
+    found = threads.choose(cpus, put(tmp_path, files))
+    assert (found.count, found.reason) == (count, reason)
 
 
 def test_this_machine_gets_at_most_a_thread_for_each_cpu() -> None:
