@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from pem_edge.runtime import images
 from pem_edge.runtime.benchmark import statistics
@@ -72,8 +72,10 @@ class _Scenario(Generic[Found]):
         return self._join(self.turns[index], options) if self.turns[index] else None
 
 
-# Any: a list of scenarios that find different things
-def _take_turns(scenarios: Sequence[_Scenario[Any]], subjects: Sequence[Subject], options: Options) -> None:
+_AnyScenario: TypeAlias = _Scenario[Any]  # only the scenario itself knows what it finds
+
+
+def _take_turns(scenarios: Sequence[_AnyScenario], subjects: Sequence[Subject], options: Options) -> None:
     """Give each subject its turns in each scenario, every second time backwards, so that steady drift favors none."""
     pictures = [[images.read(path) for path in subject.pictures] for subject in subjects]
     turn = replace(options, scenario_seconds=options.scenario_seconds / TURNS)
