@@ -53,6 +53,7 @@ class Segmenter:
         backend: The backend that loaded the artifact.
         thresholds: The default thresholds of segments and instances.
         task: What results show: what the model was trained for, or what was asked for.
+        batch: How many images of a list are run at once, if they have the same size at the model's input.
     """
 
     def __init__(self, backend: SegmenterBackend, thresholds: Thresholds, task: Task | None = None) -> None:
@@ -60,6 +61,7 @@ class Segmenter:
         self.backend = backend
         self.thresholds = thresholds
         self.task: Task = task or self.manifest.task
+        self.batch = batches.fastest(self.manifest.input, backend.device)
         self._pipeline = backend.pipeline()
 
     @overload
@@ -88,13 +90,13 @@ class Segmenter:
         score_threshold: float | None = None,
         overlap_threshold: float | None = None,
     ) -> Result | list[Result]:
-        """Segment an image, or a list of images in batches of up to the model's maximum batch size.
+        """Segment an image, or a list of images, on a GPU in batches of up to the model's maximum batch size.
 
         Args:
             image: An image file: its path, its address (http://, https://, file://), its content as bytes, or a file
                 open for reading; "demo:street", which comes with the package; a Pillow image; or an array of any
                 library in host memory: RGB uint8 (H, W, 3), gray (H, W) or RGBA (H, W, 4). Or a list or tuple of these,
-                mixed and of any sizes. Images that have the same size at the model's input share batches.
+                mixed and of any sizes. Images that have the same size at the model's input share batches on a GPU.
             score_threshold: The minimum class probability of a segment, and the minimum score of the instances that
                 the result shows, 0 to 1; None for the segmenter's default.
             overlap_threshold: The minimum visible fraction of a segment's mask, 0 to 1; None for the segmenter's
@@ -183,7 +185,7 @@ class Segmenter:
         jobs: list[Job] = []
         results: dict[int, Result] = {}
         prepared = (self._prepare(each, jobs, len(given)) for each in given)
-        for batch in batches.group(prepared, batches.largest(self.manifest.input)):
+        for batch in batches.group(prepared, self.batch):
             inferred = self._pipeline.infer([image for _, image in batch], thresholds)
             merged = self._pipeline.merge(inferred)
             for (index, _), found in zip(batch, merged, strict=True):

@@ -7,7 +7,8 @@ import platform
 import re
 from pathlib import Path
 
-from pem_edge.runtime.machine import cpu_quota, readers
+from pem_edge.runtime.machine import readers
+from pem_edge.runtime.machine.quotas import cpu_quota
 
 _ROOT = Path("/")
 
@@ -62,7 +63,7 @@ def ranges(numbers: list[int]) -> str:
 
 def quota(root: Path = _ROOT) -> str:
     """Return how many CPUs' time the control group allows, "none" if it sets no limit."""
-    allowed = cpu_quota(root / "sys/fs/cgroup")
+    allowed = cpu_quota(root)
     return "none" if allowed is None else f"{allowed:g} CPUs"
 
 

@@ -15,7 +15,7 @@ from pem_edge.runtime.backends.openvino import reading
 from pem_edge.runtime.backends.settings import Settings
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.inference.backend import BareModel, Nodes
-from pem_edge.runtime.machine import cpu, usable_cpus
+from pem_edge.runtime.machine import cpu, threads
 from pem_edge.runtime.outside.quiet_imports import without_telemetry
 
 with without_telemetry():
@@ -43,8 +43,12 @@ def core() -> ov.Core:
 
 
 def _compile(model: bytes | str, settings: Settings, **options: str) -> ov.CompiledModel:
-    threads = settings.threads or usable_cpus()
-    options = {**_OPTIONS, "INFERENCE_NUM_THREADS": str(threads), **options}
+    chosen = threads.choose()
+    count = settings.threads or chosen.count
+    options = {**_OPTIONS, "INFERENCE_NUM_THREADS": str(count), **options}
+    if count < chosen.cores:
+        # OpenVINO ties threads to the first CPUs, where those of other processes would wait while other CPUs are idle.
+        options["ENABLE_CPU_PINNING"] = "NO"
     if settings.bf16:
         _require_bf16()
         options["INFERENCE_PRECISION_HINT"] = "bf16"
@@ -52,6 +56,7 @@ def _compile(model: bytes | str, settings: Settings, **options: str) -> ov.Compi
 
 
 def _require_bf16() -> None:
+    """Raise BackendError if the CPU has no instructions for bfloat16, which would then be emulated, and slow."""
     if not _BF16 & cpu.features():
         raise BackendError(
             f"this CPU has none of {', '.join(sorted(_BF16))}, which compute in bfloat16: leave bf16 out"
@@ -102,6 +107,7 @@ class OpenVino(Backend):
             "streams": int(self._model.get_property("NUM_STREAMS")),
             "hint": str(getattr(hint, "name", hint)).lower(),
             "precision": self._model.get_property("INFERENCE_PRECISION_HINT").get_type_name(),
+            "pinning": bool(self._model.get_property("ENABLE_CPU_PINNING")),
         }
 
     def _names(self) -> set[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pem_edge.runtime.diagnosis.probing import Probe
 from pem_edge.runtime.diagnosis.schema import Finding, Findings
-from pem_edge.runtime.machine import cpu, readers, usable_cpus
+from pem_edge.runtime.machine import cpu, readers, threads, usable_cpus
 
 _ROOT = Path("/")
 _LITTLE_MEMORY = 1 << 30
@@ -35,12 +35,14 @@ _INT8_IS_FAST = "the processor is fast at INT8, how much a model gains depends o
 
 def _cpu(root: Path = _ROOT) -> Findings:
     cores = os.cpu_count() or 1
-    usable, quota = usable_cpus(root / "sys/fs/cgroup"), cpu.quota(root)
+    usable, quota = usable_cpus(root), cpu.quota(root)
     limits = [f"CPUs {cpu.affinity()}"] + ([f"a quota of {quota}"] if quota != "none" else [])
     value = f"{usable} of {cores} usable" + (f" ({', '.join(limits)})" if usable < cores or quota != "none" else "")
+    chosen = threads.choose(root=root)
     return {
         "cpu": Finding(name="CPU", value=cpu.name(root), status="ok"),
         "cores": Finding(name="cores", value=value, status="ok"),
+        "threads": Finding(name="threads of a model", value=f"{chosen.count}: {chosen.reason}", status="ok"),
     }
 
 
