@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +23,8 @@ from reference.weights import make_certain
 from scripts.bench.beside.answers import Answer, agreement, distance
 from tests.runtime.helpers.random_scenes import scenes
 
+ROOT = Path(__file__).parents[2]
+SCRIPT = str(ROOT / "scripts" / "bench" / "published.py")
 CASES = [(dataset, case) for dataset, cases in GOLDEN.items() for case in cases]
 THRESHOLDS = st.sampled_from([0.0, 0.3, 0.5, 0.8, 0.9])
 
@@ -42,6 +48,21 @@ def test_postprocessing_gives_the_maps_of_the_runtime(
     found = panoptic(*(torch.tensor(array).double() for array in (scene.logits, scene.masks)), **options)
     ours, _ = postprocess.panoptic(scene.logits, scene.masks, **options)
     assert np.count_nonzero(found.numpy() != ours) <= 2
+
+
+def test_artifacts_run_without_pytorch_in_the_package_that_pythonpath_names(tmp_path: Path) -> None:
+    """As processes of contestants import it, which begin with the path of the one that starts them."""
+    (tmp_path / "pem_edge").symlink_to(ROOT / "pem_edge")
+    (tmp_path / "scripts").mkdir()
+    program = (
+        f"import runpy, sys; sys.path.insert(0, {str(ROOT)!r}); runpy.run_path({SCRIPT!r}, run_name='__mp_main__'); "
+        "import pem_edge, scripts.bench.beside.ours as ours; "
+        "print(pem_edge.__file__, ours.__file__, 'torch' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    found = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    ours = ROOT / "scripts" / "bench" / "beside" / "ours.py"
+    assert found.stdout.split() == [str(tmp_path / "pem_edge" / "__init__.py"), str(ours), "False"]
 
 
 def test_agreement_is_of_segments_whatever_their_numbers() -> None:
