@@ -1,4 +1,4 @@
-"""Makes what is measured: random weights of which some queries are certain, their artifacts, and a picture."""
+"""Makes what is measured: weights by formula with which some queries are certain, their artifacts, and a picture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from pem_edge import pem
 from pem_edge.export.cli import export
@@ -18,8 +18,9 @@ from pem_edge.pem import checkpoints
 from pem_edge.pem.model import Normalization
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.datasets.toy_streets import ToyStreets
+from reference import published_models
 from reference.huggingface import folders
-from reference.weights import make_certain, randomized
+from reference.weights import make_certain
 from scripts.bench.beside.cases import SWIN, Case, Files
 
 CERTAIN = 30
@@ -48,17 +49,33 @@ def write(case: Case, files: Files) -> None:
 
 
 def _write_ours(case: Case, path: Path, picture: Tensor) -> None:
-    torch.manual_seed(0)
-    model = randomized(pem.build(case.variant, case.classes))
+    """Write weights by formula, with which queries stay apart and their masks cover some of the picture."""
+    with TemporaryDirectory() as folder:
+        published = f"{case.variant.replace('-', '_')}_cityscapes"
+        model = pem.load(published_models.write_checkpoint(published, Path(folder)))
     make_certain(model.get_submodule("decoder.class_head"), lambda: model(picture)[0][0], CERTAIN)
     checkpoints.save(model, path)
 
 
 def _write_transformers(case: Case, folder: Path, picture: Tensor) -> None:
     model = folders.build("swin-tiny", [each.name for each in labels.load("coco_panoptic")])
+    _keep_apart(model)
     pixels = Normalization()(picture)
     make_certain(model.class_predictor, lambda: model(pixel_values=pixels).class_queries_logits[0], CERTAIN)
     folders.write(model, folder, {"height": case.height, "width": case.width})
+
+
+@torch.no_grad()
+def _keep_apart(model: nn.Module) -> None:
+    """Keep queries apart, and with them their masks: with random weights, biases and attention make all alike."""
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            parameter.sub_(1)
+        elif ".queries_" in name:
+            parameter.normal_(generator=generator)
+        elif ".decoder.layers." in name and "out_proj" in name:
+            parameter.mul_(0.1)
 
 
 def _export(case: Case, weights: Path, path: Path, *options: str) -> None:
