@@ -3,8 +3,8 @@
 
 Detectron2, on which the published code builds, has no kernel of the deformable convolution for CPUs; without
 --operators the published formulation samples in plain PyTorch. Each contestant has a process of its own, because
-OpenVINO pins the calling thread. Weights are random, but for a class head that makes some queries certain, so that
-masks are merged.
+OpenVINO pins the calling thread. Weights are by formula, such that masks differ and some queries are certain of a
+class: there is something to merge.
 
 The pem_edge that is measured is that of the folder that PYTHONPATH names, such as an older checkout, or else of this
 one.

@@ -23,8 +23,8 @@ from reference.huggingface import folders
 from reference.weights import make_certain
 from scripts.bench.beside.cases import SWIN, Case, Files
 
-CERTAIN = 30
-"""Queries that take part in the merge, about as many as those of trained models on a street."""
+CERTAIN = 40
+"""Queries that are of a class: some two thirds of them surely enough to be merged, as many as on a busy street."""
 
 CALIBRATION = 8
 """Pictures that INT8 is calibrated on: few, as speed does not depend on what they are."""

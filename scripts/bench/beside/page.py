@@ -79,8 +79,8 @@ def method(rounds: int, operators: str | None) -> str:
         "an order drawn anew, each in a process of its own. How many times as fast is the mean of the ratios within "
         f"rounds, with its interval at {NoiseLimits().confidence:.1%}. Memory is the peak of each process; that of "
         "PyTorch imports more than an artifact needs. Detectron2 has no kernel of the deformable convolution for CPUs: "
-        f"{sampling} computes it here. Deformable attention is the published fallback in PyTorch. Weights are random, "
-        "but for a class head that makes some queries certain."
+        f"{sampling} computes it here. Deformable attention is the published fallback in PyTorch. Weights are by "
+        "formula, such that masks differ and some queries are certain of a class."
     )
 
 
