@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.artifact import Artifact
-from pem_edge.runtime.backends import forks
+from pem_edge.runtime.backends import forks, openvino_profile
 from pem_edge.runtime.backends.base import Backend, RawOutputs
 from pem_edge.runtime.backends.settings import Settings
-from pem_edge.runtime.inference.backend import BareModel, Nodes
+from pem_edge.runtime.inference.backend import BareModel
+from pem_edge.runtime.inference.profiled_nodes import Nodes
 from pem_edge.runtime.machine import usable_cpus
 from pem_edge.runtime.outside.quiet_imports import without_telemetry
 
@@ -36,11 +37,9 @@ def core() -> ov.Core:
     return created
 
 
-def _compile(model: bytes | str, settings: Settings, **options: str) -> ov.CompiledModel:
+def _compile(model: ov.Model, settings: Settings, **options: str) -> ov.CompiledModel:
     threads = settings.threads or usable_cpus()
-    return core().compile_model(
-        core().read_model(model), "CPU", {**_OPTIONS, "INFERENCE_NUM_THREADS": threads, **options}
-    )
+    return core().compile_model(model, "CPU", {**_OPTIONS, "INFERENCE_NUM_THREADS": threads, **options})
 
 
 class OpenVino(Backend):
@@ -50,25 +49,24 @@ class OpenVino(Backend):
 
     def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:
         """See `inference.backend.SegmenterBackend.profile`."""
-        request = _compile(self.artifact.read_model(), self._asked, PERF_COUNT="YES").create_infer_request()
+        asked = core().read_model(self.artifact.read_model())
+        model = _compile(asked, self._asked, PERF_COUNT="YES")
+        request = model.create_infer_request()
         inputs = {self.artifact.manifest.input.name: images}
         request.infer(inputs)
-        nodes: dict[tuple[str, str], float] = {}
+        reported = []
         for _ in range(runs):
             request.infer(inputs)
-            for node in request.profiling_info:
-                if (milliseconds := 1000 * node.real_time.total_seconds() / runs) > 0:
-                    key = node.node_name, node.node_type
-                    nodes[key] = nodes.get(key, 0.0) + milliseconds
-        return nodes
+            reported.append(request.profiling_info)
+        return openvino_profile.profiled_nodes(reported, asked, model.get_runtime_model())
 
     def open_bare(self, model: bytes) -> BareModel:
         """See `inference.backend.SegmenterBackend.open_bare`."""
-        request = _compile(model, self._asked).create_infer_request()
+        request = _compile(core().read_model(model), self._asked).create_infer_request()
         return partial(request.infer, share_inputs=True, share_outputs=True)
 
     def _load(self, artifact: Artifact) -> None:
-        self._model = _compile(artifact.source(), self._asked)
+        self._model = _compile(core().read_model(artifact.source()), self._asked)
         self._contract.require_names(self._names())
 
     def _run(self, images: NDArray[np.uint8]) -> RawOutputs:
