@@ -25,8 +25,8 @@ CLASSES = (Label(0, "thing", True, (255, 0, 0)),)
 CONVOLUTIONS, CHANNELS, MAP = 8, 256, (32, 64)
 """Number of convolutions, their channels, and the height and width of their maps."""
 
-COPIES, LARGE = 4, (64, 512, 512)
-"""Number of times that a tensor is written and read, and its shape: 64 MiB."""
+COPIES, LARGE = 4, (64, 256, 512)
+"""Number of times that a tensor is written and read, and its shape: 32 MiB."""
 
 PRODUCTS, ROWS, WIDTH = 200, 4, 8
 """Number of matrix products, and the size of the matrices."""

@@ -57,7 +57,7 @@ def page(found: list[ArtifactReport]) -> str:
         [
             f"# Limits, {date.today():%-d %B %Y}",
             f"`scripts/bench/networks/limits.py`; {packages}; {cpu.name()}, {usable_cpus()} threads. The first three "
-            "of each backend are graphs whose limit is known by how they are made, and are named after what bounds them. "
+            "of each backend are graphs whose limit is known by how they are made, named after what bounds them. "
             f"Overhead: less than {LEAST_FRACTION:.0%} of the limit is reached.",
             table(COLUMNS, map(row, found)),
             "What bounds the nodes, by their time, and the highest fraction among the ten costliest:",

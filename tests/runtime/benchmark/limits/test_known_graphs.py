@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.backends import Settings, available, create
 from pem_edge.runtime.backends.base import Backend
 from pem_edge.runtime.benchmark.measures import layers, rates
-from pem_edge.runtime.benchmark.measures.limits import compute, node_work, roofline
+from pem_edge.runtime.benchmark.measures.limits import compute, node_work, probes, roofline
 from pem_edge.runtime.benchmark.measures.limits.roofline import MachineLimits
 from pem_edge.runtime.benchmark.options import Options
 from pem_edge.runtime.benchmark.run import run
@@ -21,26 +22,38 @@ from reference.limit_graphs import GRAPHS, SPEC
 
 MACHINE = MachineLimits({"fp32": 1e11}, [(1, 1e10)])
 BACKENDS = sorted({"onnxruntime", "openvino"} & set(available()))
-IMAGES = np.zeros((1, SPEC.height, SPEC.width, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("limits")
+    for bound in GRAPHS:
+        limit_graphs.write(folder, bound)
+    return folder
 
 
 def load(folder: Path, bound: str, backend: str) -> Backend:
-    return create(backend, artifact.read(limit_graphs.write(folder, bound)), Settings(threads=1))
+    return create(backend, artifact.read(folder / f"{bound}.onnx"), Settings(threads=1))
 
 
-def profiled(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Nodes:
-    monkeypatch.setattr(layers, "RUNS", 1)
-    return layers.nodes(backend, IMAGES)
+@pytest.fixture
+def short_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute, "PROBES", (probes.convolution(64, 16, 32), probes.product(256, 256)))
+    monkeypatch.setattr(compute, "_SECONDS", 0.0)
+    monkeypatch.setattr(compute, "_measured", {})
+
+
+@cache
+def profiled(folder: Path, bound: str, backend: str) -> Nodes:
+    return load(folder, bound, backend).profile(np.zeros((1, SPEC.height, SPEC.width, 3), np.uint8), 1)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("bound", ["compute", "memory"])
-def test_their_limit_on_a_made_up_machine_is_known(
-    backend: str, bound: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_their_limit_on_a_made_up_machine_is_known(backend: str, bound: str, folder: Path) -> None:
     """The few nodes around them add a little."""
-    loaded, graph = load(tmp_path, bound, backend), GRAPHS[bound]
-    works = node_work.known(profiled(loaded, monkeypatch))
+    graph = GRAPHS[bound]
+    works = node_work.known(profiled(folder, bound, backend))
     assert sum(work.macs for work in works) == graph.macs
     assert sum(work.nbytes for work in works) == pytest.approx(graph.nbytes, rel=0.3)
     expected = 1000 * max(graph.macs / 1e11, graph.nbytes / 1e10)
@@ -49,27 +62,26 @@ def test_their_limit_on_a_made_up_machine_is_known(
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("bound", ["compute", "memory"])
-def test_what_binds_them_on_a_made_up_machine_is_known(
-    backend: str, bound: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nodes = profiled(load(tmp_path, bound, backend), monkeypatch)
-    limits = [roofline.limit(work, MACHINE) for work in node_work.known(nodes)]
+def test_what_binds_them_on_a_made_up_machine_is_known(backend: str, bound: str, folder: Path) -> None:
+    limits = [roofline.limit(work, MACHINE) for work in node_work.known(profiled(folder, bound, backend))]
     heaviest = sorted(limits, key=lambda limit: limit.milliseconds, reverse=True)[:5]
     assert {limit.bound(2 * limit.milliseconds) for limit in heaviest} == {bound}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_tiny_nodes_are_bound_by_overhead(backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiny_nodes_are_bound_by_overhead(backend: str, folder: Path) -> None:
     """A machine on which starting a node takes less than 256 bytes do is not to be had, and load makes it slower."""
-    found = layers.summary(profiled(load(tmp_path, "overhead", backend), monkeypatch), MACHINE)
+    found = layers.summary(profiled(folder, "overhead", backend), MACHINE)
     assert found.by_bound["overhead"] > 0.8 * found.total
 
 
+@pytest.mark.usefixtures("short_measurement")
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_report_has_limits_of_this_machine(backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compute, "_SECONDS", 0.0)
-    options = Options(rounds=2, most_rounds=2, scenarios=(), cold_starts=0, memory=False, backend=backend)
-    (found,) = run([str(limit_graphs.write(tmp_path, "compute"))], options, lambda _: None).artifacts
+def test_a_report_has_limits_of_this_machine(backend: str, folder: Path) -> None:
+    options = Options(
+        rounds=2, most_rounds=2, scenarios=(), scenario_seconds=0, cold_starts=0, memory=False, backend=backend
+    )
+    (found,) = run([str(folder / "compute.onnx")], options, lambda _: None).artifacts
     assert found.profile is not None
     assert found.rate is not None
     assert found.rate.counted == 1
@@ -83,12 +95,10 @@ def test_a_report_has_limits_of_this_machine(backend: str, tmp_path: Path, monke
         assert (layer.doubt is None) == ((layer.fraction or 0) <= 1)
 
 
+@pytest.mark.usefixtures("short_measurement")
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_without_a_profile_the_limit_is_that_of_the_arithmetic(
-    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(compute, "_SECONDS", 0.0)
-    loaded, graph = load(tmp_path, "compute", backend), GRAPHS["compute"]
+def test_without_a_profile_the_limit_is_that_of_the_arithmetic(backend: str, folder: Path) -> None:
+    loaded, graph = load(folder, "compute", backend), GRAPHS["compute"]
     work = loaded.artifact.manifest.work
     assert work is not None
     limits = roofline.measure(loaded, ["fp32"])
