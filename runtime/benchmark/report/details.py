@@ -43,6 +43,7 @@ def layers(profile: Profile) -> Table:
             "this machine can compute and move what the node must; reached: limit over time; bound: the larger part of "
             f"the limit, or overhead where less than {wording.percent(LEAST_FRACTION)} is reached."
         )
+    note += wording.above_limit(layer.doubt for layer in profile.layers)
     columns = ("layer", "type", "ms", "share", "limit", "reached", "bound")
     return Table("Costliest layers", note, columns, rows)
 

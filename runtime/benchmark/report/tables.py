@@ -152,6 +152,7 @@ def rates(report: Report) -> Table:
         "matrix products here; the least milliseconds in which this machine can compute and move what the nodes must, "
         "and that limit over the time of inference; memory traffic at most, bandwidth."
     )
+    note += wording.above_limit(artifact.rate.doubt for artifact in report.artifacts if artifact.rate)
     return by_artifact(report, "How close to the machine", note, columns, row)
 
 

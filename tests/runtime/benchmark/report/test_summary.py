@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pem_edge.runtime.benchmark.measures.limits import roofline
-from pem_edge.runtime.benchmark.report import ranking, summary, text, wording
+from pem_edge.runtime.benchmark.report import ranking, summary, tables, text, wording
 from pem_edge.runtime.benchmark.report.html import page
 from pem_edge.runtime.benchmark.schema import Accuracy, Offline, Report, parse
 from tests.runtime.benchmark.report import made_up
@@ -60,6 +60,8 @@ def test_what_is_faster_than_its_limit_has_a_reason() -> None:
     rate = msgspec.structs.replace(artifact.rate, fraction=1.1, doubt=roofline.doubt(1.1))
     beaten = msgspec.structs.replace(report, artifacts=(msgspec.structs.replace(artifact, rate=rate),))
     assert "Something in pem-stdc0-512x1024.onnx was faster than its limit: that was measured while" in lead(beaten)
+    assert "Above 100 % is what was faster than its limit" in tables.rates(beaten).note
+    assert "Above 100 %" not in tables.rates(report).note
 
 
 def test_limits_of_version_1_are_not_passed_off_as_such() -> None:
