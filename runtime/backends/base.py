@@ -16,9 +16,10 @@ from pem_edge.runtime.backends.cuda import device_arrays
 from pem_edge.runtime.backends.cuda.device_arrays import Images
 from pem_edge.runtime.backends.settings import Settings
 from pem_edge.runtime.errors import BackendError
-from pem_edge.runtime.inference.backend import BareModel, Device, Nodes
+from pem_edge.runtime.inference.backend import BareModel, Device
 from pem_edge.runtime.inference.host_pipeline import HostPipeline
 from pem_edge.runtime.inference.pipeline import AnyPipeline
+from pem_edge.runtime.inference.profiled_nodes import Nodes
 
 BatchOutputs = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Class logits (N, Q, K+1) and mask logits (N, Q, H/4, W/4) of a batch."""

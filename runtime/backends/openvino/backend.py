@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.backends import forks
 from pem_edge.runtime.backends.base import Backend, RawOutputs
-from pem_edge.runtime.backends.openvino import reading
+from pem_edge.runtime.backends.openvino import execution, reading
 from pem_edge.runtime.backends.settings import Settings
 from pem_edge.runtime.errors import BackendError
-from pem_edge.runtime.inference.backend import BareModel, Nodes
+from pem_edge.runtime.inference.backend import BareModel
+from pem_edge.runtime.inference.profiled_nodes import Nodes
 from pem_edge.runtime.machine import cpu, threads
 from pem_edge.runtime.outside.quiet_imports import without_telemetry
 
@@ -42,7 +43,7 @@ def core() -> ov.Core:
     return created
 
 
-def _compile(model: bytes | str, settings: Settings, **options: str) -> ov.CompiledModel:
+def _compile(model: ov.Model, settings: Settings, **options: str) -> ov.CompiledModel:
     chosen = threads.choose()
     count = settings.threads or chosen.count
     options = {**_OPTIONS, "INFERENCE_NUM_THREADS": str(count), **options}
@@ -52,7 +53,7 @@ def _compile(model: bytes | str, settings: Settings, **options: str) -> ov.Compi
     if settings.bf16:
         _require_bf16()
         options["INFERENCE_PRECISION_HINT"] = "bf16"
-    return core().compile_model(reading.read(core(), model), "CPU", options)
+    return core().compile_model(model, "CPU", options)
 
 
 def _require_bf16() -> None:
@@ -71,25 +72,24 @@ class OpenVino(Backend):
 
     def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:
         """See `inference.backend.SegmenterBackend.profile`."""
-        request = _compile(self.artifact.read_model(), self._asked, PERF_COUNT="YES").create_infer_request()
+        asked = reading.read(core(), self.artifact.read_model())
+        model = _compile(asked, self._asked, PERF_COUNT="YES")
+        request = model.create_infer_request()
         inputs = {self.artifact.manifest.input.name: images}
         request.infer(inputs)
-        nodes: dict[tuple[str, str], float] = {}
+        reported = []
         for _ in range(runs):
             request.infer(inputs)
-            for node in request.profiling_info:
-                if (milliseconds := 1000 * node.real_time.total_seconds() / runs) > 0:
-                    key = node.node_name, node.node_type
-                    nodes[key] = nodes.get(key, 0.0) + milliseconds
-        return nodes
+            reported.append(request.profiling_info)
+        return execution.profiled_nodes(reported, asked, model.get_runtime_model())
 
     def open_bare(self, model: bytes) -> BareModel:
         """See `inference.backend.SegmenterBackend.open_bare`."""
-        request = _compile(model, self._asked).create_infer_request()
+        request = _compile(reading.read(core(), model), self._asked).create_infer_request()
         return partial(request.infer, share_inputs=True, share_outputs=True)
 
     def _load(self, artifact: Artifact) -> None:
-        self._model = _compile(artifact.source(), self._asked)
+        self._model = _compile(reading.read(core(), artifact.source()), self._asked)
         self._contract.require_names(self._names())
 
     def _run(self, images: NDArray[np.uint8]) -> RawOutputs:
