@@ -16,9 +16,10 @@ from pem_edge.runtime.backends.cuda import device_arrays
 from pem_edge.runtime.backends.cuda.device_arrays import Images
 from pem_edge.runtime.backends.settings import Settings
 from pem_edge.runtime.errors import BackendError
-from pem_edge.runtime.inference.backend import BareModel, Device, Nodes
+from pem_edge.runtime.inference.backend import BareModel, Device
 from pem_edge.runtime.inference.host_pipeline import HostPipeline
 from pem_edge.runtime.inference.pipeline import AnyPipeline
+from pem_edge.runtime.inference.profiled_nodes import Nodes
 
 BatchOutputs = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Class logits (N, Q, K+1) and mask logits (N, Q, H/4, W/4) of a batch."""
@@ -40,15 +41,18 @@ class Backend(ABC):
         settings: How the backend may use the machine; None for the defaults.
 
     Raises:
-        BackendError: If the library cannot load the model, or the model differs from its manifest.
+        BackendError: If the library cannot load the model or compute as asked, or the model differs from its manifest.
     """
 
     name: ClassVar[str]
+    has_bf16: ClassVar[bool] = False
 
     def __init__(self, artifact: Artifact, settings: Settings | None = None) -> None:
         self.artifact = artifact
         self._contract = Contract(artifact, self.name)
         self._asked = settings or Settings()
+        if self._asked.bf16 and not self.has_bf16:
+            raise BackendError(f"{self.name} does not compute in bfloat16: leave bf16 out, or use openvino")
         with self._contract.wrap_errors("load"):
             self._load(artifact)
         self._closed = self._forked = False

@@ -8,35 +8,24 @@ from pathlib import Path
 from threading import Lock
 from typing import ClassVar
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.operator_definitions import with_definitions
+from pem_edge.runtime.backends import ort_profile
 from pem_edge.runtime.backends.base import Backend, RawOutputs
 from pem_edge.runtime.backends.cuda.driver import Gpu
-from pem_edge.runtime.backends.ort_sessions import CUDA, QDQ_OPTIMIZERS, VERSION, Provider, open_session
+from pem_edge.runtime.backends.ort_sessions import CUDA, QDQ_OPTIMIZERS, Provider, open_session
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.files import temporary_folder
-from pem_edge.runtime.inference.backend import BareModel, Nodes
+from pem_edge.runtime.inference.backend import BareModel
 from pem_edge.runtime.inference.paired_pipeline import PairedPipeline
 from pem_edge.runtime.inference.pipeline import AnyPipeline
+from pem_edge.runtime.inference.profiled_nodes import Nodes
 
-_DEFORM_CONV_SINCE = (1, 25)
-_KERNEL = "_kernel_time"
 _NEED_DEFINITIONS = ("plugin", "nvidia")
 """Forms of deformable operations that are operators of plugins."""
-
-
-class _TraceEvent(msgspec.Struct):
-    """An event of a Chrome trace, times in microseconds."""
-
-    name: str = ""
-    cat: str = ""
-    ts: float = 0.0
-    dur: float = 0.0
-    args: dict[str, object] = {}
 
 
 class OnnxRuntime(Backend):
@@ -72,6 +61,10 @@ class OnnxRuntime(Backend):
             raise BackendError(
                 f"{self.name} times the launches of kernels on a GPU, not the kernels: see NVIDIA's nsys"
             )
+        timed, unpacked = self._profiled(images, runs), self._profiled(images, 1, pack_weights=False)
+        return ort_profile.with_weights(timed, unpacked)
+
+    def _profiled(self, images: NDArray[np.uint8], runs: int, *, pack_weights: bool = True) -> Nodes:
         with temporary_folder() as folder:
             session = open_session(
                 self._read_model(),
@@ -79,17 +72,17 @@ class OnnxRuntime(Backend):
                 _disabled_optimizers(self.artifact),
                 folder / "profile",
                 provider=self._provider,
+                pack_weights=pack_weights,
             )
             for _ in range(1 + runs):
                 session.run(None, {self.artifact.manifest.input.name: images})
-            return profiled_nodes(Path(session.end_profiling()).read_bytes())
+            return ort_profile.profiled_nodes(Path(session.end_profiling()).read_bytes())
 
     def open_bare(self, model: bytes) -> BareModel:
         """See `inference.backend.SegmenterBackend.open_bare`."""
         return partial(open_session(model, self._asked, provider=self._provider).run, None)
 
     def _load(self, artifact: Artifact) -> None:
-        _check_version(artifact)
         self._pairing = Lock()
         self._half = None
         self._session = open_session(
@@ -143,32 +136,6 @@ def _gpu_name() -> str:
         return Gpu().name
     except BackendError:
         return "GPU"
-
-
-def _check_version(artifact: Artifact) -> None:
-    version = tuple(int(part) for part in VERSION.split(".")[:2])
-    if artifact.manifest.deform_conv == "native" and version < _DEFORM_CONV_SINCE:
-        raise BackendError(
-            f"{artifact.model} has deformable convolutions in the form 'native', which onnxruntime {VERSION} "
-            "cannot run: export with --deform-conv gather, or pip install 'onnxruntime>=1.25'"
-        )
-
-
-def profiled_nodes(profile: bytes) -> Nodes:
-    """Return the mean milliseconds of each node over all runs in a profile except the first.
-
-    Args:
-        profile: A profile that ONNX Runtime wrote: a JSON list of Chrome trace events, with an event "model_run" for
-            each run, of which there must be at least two.
-    """
-    events = msgspec.json.decode(profile, type=list[_TraceEvent])
-    runs = sorted(event.ts + event.dur for event in events if event.name == "model_run")
-    nodes: dict[tuple[str, str], float] = {}
-    for event in events:
-        if event.cat == "Node" and event.name.endswith(_KERNEL) and event.ts >= runs[0]:
-            key = event.name.removesuffix(_KERNEL), str(event.args["op_name"])
-            nodes[key] = nodes.get(key, 0.0) + event.dur / 1000 / (len(runs) - 1)
-    return nodes
 
 
 def _disabled_optimizers(artifact: Artifact) -> list[str]:

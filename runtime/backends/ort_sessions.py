@@ -41,6 +41,7 @@ def open_session(
     profile: Path | None = None,
     *,
     provider: Provider = "best",
+    pack_weights: bool = True,
 ) -> ort.InferenceSession:
     """Open a model with the options that all sessions share.
 
@@ -50,6 +51,8 @@ def open_session(
         disabled_optimizers: Names of ONNX Runtime's optimizers that must not change the graph.
         profile: The prefix of the path of the profile that the session writes; None for no profile.
         provider: What runs the session.
+        pack_weights: Whether kernels may lay out weights anew when the session opens, which makes them faster. Of those
+            weights a profile does not tell.
 
     Raises:
         BackendError: If TensorRT is asked for and cannot be used.
@@ -61,6 +64,7 @@ def open_session(
     options.enable_mem_pattern = False  # it would keep a tenth more memory and be no faster
     options.log_severity_level = _FATAL
     options.add_session_config_entry("session.force_spinning_stop", "1")  # idle threads burn no CPU between calls
+    options.add_session_config_entry("session.disable_prepacking", str(int(not pack_weights)))
     if profile is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
@@ -10,6 +11,8 @@ import numpy as np
 
 from pem_edge.runtime.benchmark import statistics
 from pem_edge.runtime.benchmark.measures import cold_start, fresh_process, layers, memory, rates
+from pem_edge.runtime.benchmark.measures.limits import node_work, roofline
+from pem_edge.runtime.benchmark.measures.limits.roofline import MachineLimits
 from pem_edge.runtime.benchmark.options import Options
 from pem_edge.runtime.benchmark.rounds import Subject
 from pem_edge.runtime.benchmark.schema import Accuracy, ArtifactReport, ColdStart, Profile, Rate, Scenarios
@@ -20,10 +23,13 @@ from pem_edge.runtime.evaluation.evaluate import evaluate
 from pem_edge.runtime.files import sha256
 from pem_edge.runtime.images import read as read_picture
 from pem_edge.runtime.inference import batches, preprocess
+from pem_edge.runtime.inference.profiled_nodes import Nodes
 from pem_edge.runtime.progress import Say
 
 _NOT_ASKED = "not asked for"
 _INTERRUPTED = "interrupted before"
+_AGAIN = 3
+"""Number of times that limits are measured again as long as a node is faster than they allow."""
 
 Found = TypeVar("Found")
 
@@ -90,6 +96,7 @@ class _One:
         self._dataset = dataset
         self._segmenter = subject.segmenter
         self._backend = subject.segmenter.backend
+        self._nodes: Nodes = []
         self.missing: dict[str, str] = {}
 
     def attempt(self, what: str, asked: bool, measure: Callable[[], Found]) -> Found | None:
@@ -110,6 +117,7 @@ class _One:
             model=self._subject.model,
             backend=self._backend.name,
             threads=self._options.threads,
+            bf16=self._options.bf16,
             picture=str(self._subject.pictures[0]),
             runs=runs,
         )
@@ -126,7 +134,22 @@ class _One:
     def profile(self) -> Profile:
         spec = self._segmenter.manifest.input
         fitted, _ = preprocess.prepare(read_picture(self._subject.pictures[0]), spec)
-        return layers.profile(self._backend, np.ascontiguousarray(batches.stack([fitted], spec)))
+        self._nodes = layers.nodes(self._backend, np.ascontiguousarray(batches.stack([fitted], spec)))
+        limits = None
+        if self._options.rates and self._backend.device == "cpu":
+            with suppress(BackendError):  # is the reason why the rate is missing
+                limits = self._limits()
+        return layers.summary(self._nodes, limits)
+
+    def _limits(self) -> MachineLimits:
+        """Return the limits of the machine, measured again while a node is faster than they allow."""
+        precisions = {self._segmenter.manifest.precision, *(work.precision for work in node_work.known(self._nodes))}
+        limits = roofline.measure(self._backend, precisions)
+        for _ in range(_AGAIN):
+            if not any(layer.doubt for layer in layers.summary(self._nodes, limits).layers):
+                break
+            limits = roofline.measure(self._backend, precisions, anew=True)
+        return limits
 
     def rate(self) -> Rate:
         manifest = self._segmenter.manifest
@@ -135,7 +158,10 @@ class _One:
         if manifest.input.dynamic and self._options.images is not None:
             raise BackendError("the work of a dynamic artifact depends on the pictures' sizes: leave --images out")
         typical = statistics.typical(self._stages["inference"])
-        return rates.measure(self._backend, manifest.work, typical, manifest.precision)
+        if self._backend.device == "gpu":
+            return rates.on_gpu(manifest.work, typical)
+        nodes = node_work.known(self._nodes)
+        return rates.on_cpu(self._backend, manifest.work, typical, nodes, self._limits())
 
     def accuracy(self) -> Accuracy:
         assert self._dataset is not None

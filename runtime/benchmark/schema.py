@@ -11,7 +11,7 @@ import msgspec
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.versioned_json import Schema, to_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Times(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,20 +119,40 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Layer(msgspec.Struct, frozen=True, kw_only=True):
-    """A node as the backend runs it: its time per run, and its fraction of all nodes' time."""
+    """A node as the backend runs it.
+
+    Attributes:
+        name: The name of the node.
+        type: Its operation.
+        milliseconds: Its time per run.
+        share: Its fraction of all nodes' time.
+        macs: Multiply-accumulates per run.
+        bytes_moved: The bytes that it must read and write per run.
+        limit: The least milliseconds that it can take on this machine.
+        fraction: ``limit`` divided by ``milliseconds``.
+        bound: What keeps it from being faster: "compute", "memory" or "overhead".
+        doubt: Why ``fraction`` is above 1, if it is.
+    """
 
     name: str
     type: str
     milliseconds: float
     share: float
+    macs: int | None = None
+    bytes_moved: int | None = None
+    limit: float | None = None
+    fraction: float | None = None
+    bound: str | None = None
+    doubt: str | None = None
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """The costliest layers, in descending order, and the time of all nodes by type."""
+    """The costliest layers, in descending order, and the time of all nodes by type and by what bounds them."""
 
     layers: tuple[Layer, ...]
     by_type: dict[str, float]
     total: float
+    by_bound: dict[str, float] = {}
 
 
 class Rate(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,9 +161,12 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         macs: Multiply-accumulates per run.
         reached: Multiply-accumulates per second during inference.
-        convolution: Multiply-accumulates per second of a large convolution in the same backend and precision.
-        matrix: Multiply-accumulates per second of a large matrix product.
-        fraction: ``reached`` divided by ``convolution``.
+        convolution: Multiply-accumulates per second of the fastest convolution in the same backend and precision.
+        matrix: Multiply-accumulates per second of the fastest matrix product in the same backend and precision.
+        limit: The least milliseconds that inference can take on this machine.
+        fraction: ``limit`` divided by the time of inference.
+        counted: The multiply-accumulates of the nodes of the profile divided by ``macs``; None without their tensors.
+        doubt: Why ``fraction`` is above 1, if it is.
         bytes_moved: An upper bound of the memory traffic per run, in bytes.
         bandwidth: The measured memory bandwidth, in bytes per second.
     """
@@ -152,7 +175,10 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     reached: float
     convolution: float | None = None
     matrix: float | None = None
+    limit: float | None = None
     fraction: float | None = None
+    counted: float | None = None
+    doubt: str | None = None
     bytes_moved: int | None = None
     bandwidth: float | None = None
 

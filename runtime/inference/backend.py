@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 import numpy as np
@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.inference.pipeline import AnyPipeline, ModelOutputs
+from pem_edge.runtime.inference.profiled_nodes import Nodes
 
 Device = Literal["cpu", "gpu"]
 """Kind of processor that runs a model."""
-
-Nodes = Mapping[tuple[str, str], float]
-"""Milliseconds per run of each node, by name and type. The nodes are those of the graph as the library rewrote it."""
 
 BareModel = Callable[[dict[str, NDArray[np.generic]]], object]
 """Function that runs a model once, on arrays by input name, and returns when the run has finished."""
@@ -73,10 +71,11 @@ class SegmenterBackend(Model, Protocol):
 
         Args:
             images: The input of every run, RGB uint8 (N, H, W, 3).
-            runs: The number of runs to average over. One warm-up run precedes them.
+            runs: The number of runs to take the medians of. One warm-up run precedes them.
 
         Returns:
-            The mean time per run of each node.
+            The nodes with their median times per run and, as far as the library tells, the tensors that they read and
+            write.
 
         Raises:
             BackendError: If the library does not report the times of nodes.

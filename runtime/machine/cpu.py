@@ -21,6 +21,12 @@ def name(root: Path = _ROOT) -> str:
     return readers.output(["sysctl", "-n", "machdep.cpu.brand_string"]) or platform.processor() or readers.UNKNOWN
 
 
+def features(root: Path = _ROOT) -> frozenset[str]:
+    """Return the CPU's instruction sets, as Linux calls them in /proc/cpuinfo; nothing if it lists none."""
+    lines = re.findall(r"^(?:flags|Features)\s*:\s*(.*)$", readers.text(root / "proc/cpuinfo") or "", re.MULTILINE)
+    return frozenset(lines[0].split()) if lines else frozenset()
+
+
 def memory_bytes(root: Path = _ROOT) -> int | None:
     """Return the machine's memory (proc(5)), or what the control group allows if less."""
     total = re.search(r"^MemTotal:\s+(\d+) kB$", readers.text(root / "proc/meminfo") or "", re.MULTILINE)

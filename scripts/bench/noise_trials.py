@@ -31,8 +31,7 @@ from pem_edge.runtime.backends import Settings
 from pem_edge.runtime.backends.onnxruntime import OnnxRuntime
 from pem_edge.runtime.backends.ort_sessions import open_session
 from pem_edge.runtime.benchmark import machine, pictures, rounds, statistics
-from pem_edge.runtime.benchmark.measures import convolutions
-from pem_edge.runtime.benchmark.measures.convolutions import Shape
+from pem_edge.runtime.benchmark.measures.limits import probes
 from pem_edge.runtime.benchmark.rounds import Subject
 from pem_edge.runtime.benchmark.run import Options, comparisons
 from pem_edge.runtime.benchmark.schema import Comparison
@@ -98,10 +97,9 @@ def calibrated() -> int:
 
 
 def convolution(rows: int) -> Callable[[], object]:
-    shape = Shape(_CHANNELS, rows, _WIDTH)
-    model = convolutions.model(shape, "fp32")
-    session = open_session(model, Settings())
-    inputs = {convolutions.INPUT: shape.example("fp32")}
+    probe = probes.convolution(_CHANNELS, rows, _WIDTH)
+    session = open_session(probes.model(probe, "fp32"), Settings())
+    inputs = {probes.INPUT: probe.example("fp32")}
     return lambda: session.run(None, inputs)
 
 

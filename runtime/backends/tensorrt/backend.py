@@ -23,9 +23,9 @@ from pem_edge.runtime.backends.tensorrt.engine.session import Contexts
 from pem_edge.runtime.backends.tensorrt.engine.trt_contexts import TrtContexts
 from pem_edge.runtime.backends.tensorrt.interface import ICudaEngine, TensorRt
 from pem_edge.runtime.errors import BackendError
-from pem_edge.runtime.inference.backend import Nodes
 from pem_edge.runtime.inference.host_pipeline import HostPipeline
 from pem_edge.runtime.inference.pipeline import AnyPipeline
+from pem_edge.runtime.inference.profiled_nodes import Nodes
 
 
 class TensorRtBackend(Backend):

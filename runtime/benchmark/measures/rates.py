@@ -1,80 +1,70 @@
-"""Compares an artifact's rate with the rates that this machine reaches, which are measured here."""
+"""Compares an artifact's inference with the limits of this machine, which are measured here."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import cache
-from itertools import pairwise
 
-import numpy as np
-from numpy.typing import NDArray
+import msgspec
 
+from pem_edge.runtime.artifacts.manifest import Manifest
 from pem_edge.runtime.artifacts.sections import Work
-from pem_edge.runtime.benchmark.measures import convolutions
-from pem_edge.runtime.benchmark.measures.convolutions import Shape
+from pem_edge.runtime.benchmark.measures.limits import compute, node_work, roofline
+from pem_edge.runtime.benchmark.measures.limits.node_work import NodeWork
+from pem_edge.runtime.benchmark.measures.limits.roofline import MachineLimits
 from pem_edge.runtime.benchmark.schema import Rate
 from pem_edge.runtime.inference.backend import SegmenterBackend
-from pem_edge.runtime.machine import usable_cpus
-
-SHAPES = (Shape(64, 128, 256), Shape(128, 64, 128), Shape(256, 32, 64))
-"""As they are in the backbones at 512x1024, with equally many multiply-accumulates."""
 
 _RUNS = 10
-_SQUARE = 2048  # three matrices of 16 MB, worked on block by block in the caches
 _COPIED = 1 << 27  # bytes, more than caches hold
 
-_convolution_rates: dict[tuple[str, tuple[tuple[str, str | int | bool], ...], str], float] = {}
+
+def on_gpu(work: Work, milliseconds: float) -> Rate:
+    """Return the rate of ``work`` in ``milliseconds``, and the bandwidth of the GPU. Raises BackendError."""
+    return _rate(work, milliseconds, bandwidth=gpu_bandwidth())
 
 
-def measure(backend: SegmenterBackend, work: Work, milliseconds: float, precision: str) -> Rate:
-    """Return the rate of ``work`` in ``milliseconds``, and what convolutions of that precision reach in ``backend``.
+def on_cpu(
+    backend: SegmenterBackend, work: Work, milliseconds: float, nodes: Sequence[NodeWork], limits: MachineLimits
+) -> Rate:
+    """Return the rate of ``work`` in ``milliseconds``, and the limits of the machine.
 
-    Of a GPU only the bandwidth is measured. Raises BackendError if even that cannot be.
+    Args:
+        backend: The backend.
+        work: The work of the graph.
+        milliseconds: The time of inference.
+        nodes: The work of each node, as far as it is known.
+        limits: The limits, measured in the same backend.
+
+    Raises:
+        BackendError: If the backend cannot load ONNX models.
     """
-    on_gpu = backend.device == "gpu"
-    reached = work.macs_total / milliseconds * 1000
-    convolution = None if on_gpu else convolution_rate(backend, precision)
-    return Rate(
-        macs=work.macs_total,
-        reached=reached,
-        convolution=convolution,
-        matrix=None if on_gpu else matrix_rate(),
-        fraction=reached / convolution if convolution else None,
-        bytes_moved=work.weight_bytes + work.activation_bytes,
-        bandwidth=gpu_bandwidth() if on_gpu else bandwidth(),
+    fastest = compute.rates(backend, backend.artifact.manifest.precision)
+    limit = least_milliseconds(backend.artifact.manifest, work, nodes, limits)
+    return _rate(
+        work,
+        milliseconds,
+        convolution=fastest.convolution,
+        matrix=fastest.matrix,
+        limit=limit,
+        fraction=limit / milliseconds,
+        counted=sum(node.macs for node in nodes) / work.macs_total if nodes else None,
+        doubt=roofline.doubt(limit / milliseconds),
+        bandwidth=limits.bandwidths[-1][1],
     )
 
 
-def convolution_rate(backend: SegmenterBackend, precision: str) -> float:
-    """Return the multiply-accumulates per second of the fastest of `SHAPES`, each by its median time.
+def least_milliseconds(manifest: Manifest, work: Work, nodes: Sequence[NodeWork], limits: MachineLimits) -> float:
+    """Return the limit of inference: that of its nodes one after another, or of the graph's arithmetic if it is higher.
 
-    Backends of one name and equal settings are measured once in a process.
+    That of the graph alone is lower, but also holds where the backend does not tell of its nodes' tensors.
     """
-    key = backend.name, tuple(sorted(backend.settings().items())), precision
-    if key not in _convolution_rates:
-        _convolution_rates[key] = max(shape.macs / _seconds(backend, precision, shape) for shape in SHAPES)
-    return _convolution_rates[key]
-
-
-@cache
-def matrix_rate() -> float:
-    """Return the multiply-accumulates per second of NumPy's product of square matrices in single precision."""
-    left, right = np.random.default_rng(0).random((2, _SQUARE, _SQUARE), np.float32)
-    result = np.empty_like(left)
-    return float(_SQUARE**3 / _median(lambda: np.matmul(left, right, out=result)))
-
-
-@cache
-def bandwidth() -> float:
-    """Return bytes per second that all usable CPUs read and write together when they copy."""
-    source, target = np.ones(_COPIED, np.uint8), np.empty(_COPIED, np.uint8)
-    parts = [slice(*ends) for ends in _parts(_COPIED, usable_cpus())]
-    with ThreadPoolExecutor(len(parts)) as pool:
-        return 2 * _COPIED / _median(lambda: list(pool.map(lambda part: np.copyto(target[part], source[part]), parts)))
+    share = manifest.quantization.share_of_all if manifest.quantization else 1.0
+    graph = node_work.of_graph(work, manifest.precision, share)
+    return max(roofline.least_milliseconds(works, limits) for works in (nodes, graph))
 
 
 @cache
@@ -99,10 +89,13 @@ def gpu_bandwidth() -> float:
         return 2 * _RUNS * _COPIED / _median(copies)
 
 
-def _seconds(backend: SegmenterBackend, precision: str, shape: Shape) -> float:
-    run = backend.open_bare(convolutions.model(shape, precision))
-    inputs: dict[str, NDArray[np.generic]] = {convolutions.INPUT: shape.example(precision)}
-    return _median(lambda: run(inputs))
+def _rate(work: Work, milliseconds: float, **measured: object) -> Rate:
+    rate = Rate(
+        macs=work.macs_total,
+        reached=1000 * work.macs_total / milliseconds,
+        bytes_moved=work.weight_bytes + work.activation_bytes,
+    )
+    return msgspec.structs.replace(rate, **measured)
 
 
 def _median(call: Callable[[], object]) -> float:
@@ -113,8 +106,3 @@ def _median(call: Callable[[], object]) -> float:
         call()
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds[2:])
-
-
-def _parts(size: int, count: int) -> list[tuple[int, int]]:
-    ends = [size * index // count for index in range(count + 1)]
-    return list(pairwise(ends))

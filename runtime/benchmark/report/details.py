@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
+from pem_edge.runtime.benchmark.measures.limits.roofline import LEAST_FRACTION
 from pem_edge.runtime.benchmark.report import wording
 from pem_edge.runtime.benchmark.report.tables import Row, Table, by_artifact, ordered, percentiles, variation
 from pem_edge.runtime.benchmark.report.wording import UNKNOWN, Name
@@ -24,21 +26,41 @@ def stage_times(artifact: ArtifactReport) -> Table:
 
 
 def layers(profile: Profile) -> Table:
-    """Return the costliest nodes of one artifact."""
+    """Return the costliest nodes of one artifact, with their limits and what bounds them."""
     rows = tuple(
         (wording.printable(layer.name), wording.printable(layer.type), wording.milliseconds(layer.milliseconds),
-         wording.percent(layer.share))
+         wording.percent(layer.share), UNKNOWN if layer.limit is None else wording.milliseconds(layer.limit),
+         wording.percent(layer.fraction), wording.printable(layer.bound or UNKNOWN))
         for layer in profile.layers
     )  # fmt: skip
-    kinds = ", ".join(
-        f"{wording.printable(kind)} {wording.percent(time / profile.total)}" for kind, time in _costliest(profile)
+    note = (
+        f"Of {wording.milliseconds(profile.total)} ms in all nodes, by the backend's own profiler. "
+        f"By type: {_shares(profile.by_type, profile.total)}."
     )
-    note = f"Of {wording.milliseconds(profile.total)} ms in all nodes, by the backend's own profiler. By type: {kinds}."
-    return Table("Costliest layers", note, ("layer", "type", "ms", "share"), rows)
+    if profile.by_bound:
+        note += (
+            f" By what bounds them: {_shares(profile.by_bound, profile.total)}. Limit: the least milliseconds in which "
+            "this machine can compute and move what the node must; reached: limit over time; bound: the larger part of "
+            f"the limit, or overhead where less than {wording.percent(LEAST_FRACTION)} is reached."
+        )
+    note += wording.above_limit(layer.doubt for layer in profile.layers)
+    columns = ("layer", "type", "ms", "share", "limit", "reached", "bound")
+    return Table("Costliest layers", note, columns, rows)
 
 
-def _costliest(profile: Profile) -> list[tuple[str, float]]:
-    return sorted(profile.by_type.items(), key=lambda item: -item[1])[:_TYPES]
+def _shares(times: Mapping[str, float], total: float) -> str:
+    """Return the largest times as shares of ``total``, in words."""
+    return ", ".join(f"{wording.printable(kind)} {wording.percent(time / total)}" for kind, time in _largest(times))
+
+
+def _largest(times: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(times.items(), key=lambda item: -item[1])[:_TYPES]
+
+
+def all_layers(report: Report) -> list[Table]:
+    """Return the costliest nodes of each artifact that was profiled."""
+    named = zip(wording.names(report.artifacts), report.artifacts, strict=True)
+    return [titled(layers(artifact.profile), name) for name, artifact in named if artifact.profile]
 
 
 def titled(table: Table, name: Name) -> Table:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pem_edge.runtime.benchmark import statistics
 from pem_edge.runtime.benchmark.report import ranking, wording
 from pem_edge.runtime.benchmark.report.wording import Words, joined
-from pem_edge.runtime.benchmark.schema import Report
+from pem_edge.runtime.benchmark.schema import ArtifactReport, Report
 from pem_edge.runtime.plurals import plural
 
 _FEW_ROUNDS = 10
@@ -30,9 +30,19 @@ def doubts(report: Report) -> Iterator[Words]:
             f"The machine itself became {wording.percent(abs(shift - 1))} {pace} during the run; the artifacts took "
             "turns, so that favors none, but another run may give other times. ",
         )
+    for name, artifact in zip(wording.names(report.artifacts), report.artifacts, strict=True):
+        if reason := _beaten(artifact):
+            yield ("Something in ", name, f" was {wording.printable(reason)}. ")
     fewest = ranking.fewest_images(report)
     if len(report.artifacts) > 1 and 0 < fewest < ranking.FEW_IMAGES:
         yield (f"On {plural(fewest, 'image')} alone, small differences of PQ are chance. ",)
+
+
+def _beaten(artifact: ArtifactReport) -> str | None:
+    """Return why inference or one of the costliest nodes was faster than its limit, or None if none was."""
+    layers = artifact.profile.layers if artifact.profile else ()
+    reasons = [artifact.rate.doubt if artifact.rate else None, *(layer.doubt for layer in layers)]
+    return next(filter(None, reasons), None)
 
 
 def drift(report: Report) -> float | None:

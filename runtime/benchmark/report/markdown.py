@@ -53,9 +53,12 @@ def code(text: str) -> str:
 
 
 def _behind(found: Report) -> list[Table]:
-    named = zip(wording.names(found.artifacts), found.artifacts, strict=True)
-    profiles = [details.titled(details.layers(artifact.profile), name) for name, artifact in named if artifact.profile]
-    more = [details.compared_stages(found), *profiles, details.artifacts(found), details.machine(found)]
+    more = [
+        details.compared_stages(found),
+        *details.all_layers(found),
+        details.artifacts(found),
+        details.machine(found),
+    ]
     return [each for each in (*more, details.missing(found)) if each.rows]
 
 

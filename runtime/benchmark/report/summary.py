@@ -5,7 +5,7 @@ from __future__ import annotations
 from pem_edge.runtime.benchmark.report import advice, ranking, tables, wording
 from pem_edge.runtime.benchmark.report.doubts import doubts
 from pem_edge.runtime.benchmark.report.wording import Words, joined
-from pem_edge.runtime.benchmark.schema import Report
+from pem_edge.runtime.benchmark.schema import ArtifactReport, Report
 
 _WORTH_NAMING = 0.01  # of the total
 
@@ -49,12 +49,24 @@ def where_time_goes(report: Report) -> Words:
     ]
     subject: Words = ("Its time",) if len(report.artifacts) == 1 else ("The time of ", best)
     words: Words = (*subject, " goes to ", *joined(shares[:3]), ". ")
-    rate = artifact.rate
-    if rate is None or rate.fraction is None:
-        return words
-    return (
-        *words,
-        f"Its inference reaches {wording.percent(rate.fraction)} of the rate of a large convolution on this machine "
-        f"({wording.giga(rate.reached)} of {wording.giga(rate.convolution)} GMAC/s, billions of multiply-accumulates "
-        "per second). ",
+    return (*words, *_limit(artifact))
+
+
+def _limit(artifact: ArtifactReport) -> Words:
+    """Return how close inference comes to its limit, and what bounds it."""
+    rate, profile = artifact.rate, artifact.profile
+    if rate is None or rate.limit is None:
+        return ()
+    inference = rate.limit / rate.fraction if rate.fraction else 0.0
+    words = (
+        f"Its inference reaches {wording.percent(rate.fraction)} of the limit: it takes "
+        f"{wording.milliseconds(inference)} ms, this machine needs at least {wording.milliseconds(rate.limit)} ms for "
+        "its nodes. "
     )
+    if profile is None or not profile.by_bound:
+        return (words,)
+    shares = [
+        f"{wording.printable(bound)} {wording.percent(time / profile.total)}"
+        for bound, time in profile.by_bound.items()
+    ]
+    return (words, "What bounds its nodes, by their time: ", *joined(shares), ". ")

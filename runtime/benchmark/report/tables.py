@@ -132,7 +132,7 @@ def resources(report: Report) -> Table:
 
 def rates(report: Report) -> Table:
     """Return how close inference comes to what the machine can do."""
-    columns = ("artifact", "GMAC", "GMAC/s", "convolution", "reached", "matrix", "traffic", "GB/s")
+    columns = ("artifact", "GMAC", "GMAC/s", "conv.", "matrix", "limit", "reached", "traffic", "GB/s")
 
     def row(artifact: ArtifactReport) -> Row:
         rate = artifact.rate
@@ -142,16 +142,19 @@ def rates(report: Report) -> Table:
             wording.giga(rate.macs),
             wording.giga(rate.reached),
             wording.giga(rate.convolution),
-            wording.percent(rate.fraction),
             wording.giga(rate.matrix),
+            UNKNOWN if rate.limit is None else wording.milliseconds(rate.limit),
+            UNKNOWN if rate.limit is None else wording.percent(rate.fraction),
             wording.size(rate.bytes_moved),
             wording.giga(rate.bandwidth),
         )
 
     note = (
-        "GMAC: billions of multiply-accumulates, per image and per second, those of a large convolution and a large "
-        "matrix product here, the share of the convolution's rate reached, memory traffic at most, bandwidth."
+        "GMAC: billions of multiply-accumulates, per image and per second, those of the fastest convolutions and "
+        "matrix products here; the least milliseconds in which this machine can compute and move what the nodes must, "
+        "and that limit over the time of inference; memory traffic at most, bandwidth."
     )
+    note += wording.above_limit(artifact.rate.doubt for artifact in report.artifacts if artifact.rate)
     return by_artifact(report, "How close to the machine", note, columns, row)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from pem_edge.runtime.benchmark.report import summary, tables, wording
+from pem_edge.runtime.benchmark.report import details, summary, tables, wording
 from pem_edge.runtime.benchmark.report.tables import Table
 from pem_edge.runtime.benchmark.report.wording import Cell, Name, Words
 from pem_edge.runtime.benchmark.schema import Report
@@ -18,7 +18,8 @@ _GAP = "  "
 def report(found: Report) -> str:
     """Render a whole report: the tables, then the summary."""
     heading = "\n".join(map(_wrap, wording.about(found)))
-    parts = [heading, *map(table, tables.main(found)), *map(paragraph, summary.summary(found))]
+    shown = [*tables.main(found), *details.all_layers(found)]
+    parts = [heading, *map(table, shown), *map(paragraph, summary.summary(found))]
     return "\n\n".join(parts)
 
 

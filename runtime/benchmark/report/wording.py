@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pem_edge.runtime.benchmark.schema import ArtifactReport, Comparison, Interval, Report
@@ -143,3 +143,9 @@ def against(comparison: Comparison | None) -> tuple[str, str]:
     if comparison is None:
         return UNKNOWN, UNKNOWN
     return f"{times(comparison.ratio.estimate)} {comparison.verdict}", bounds(comparison.ratio)
+
+
+def above_limit(doubts: Iterable[str | None]) -> str:
+    """Return a sentence for the note of a table on what is above its limit and why, or nothing if nothing is."""
+    doubt = next(filter(None, doubts), None)
+    return "" if doubt is None else f" Above 100 % is what was {printable(doubt)}."

@@ -19,9 +19,11 @@ _FEATURES = {
     "avx512_vnni": "AVX-512 VNNI",
     "avx_vnni": "AVX-VNNI",
     "amx_int8": "AMX",
+    "avx512_bf16": "AVX-512 BF16",
     "asimd": "NEON",
     "asimddp": "dot product",
     "i8mm": "I8MM",
+    "bf16": "BF16",
     "asimdhp": "half precision",
     "sve": "SVE",
 }
@@ -45,10 +47,9 @@ def _cpu(root: Path = _ROOT) -> Findings:
 
 
 def _features(root: Path = _ROOT) -> Findings:
-    lines = re.findall(r"^(?:flags|Features)\s*:\s*(.*)$", readers.text(root / "proc/cpuinfo") or "", re.MULTILINE)
-    if not lines:
+    flags = cpu.features(root)
+    if not flags:
         return {"features": Finding(name="CPU features", value="unknown: /proc/cpuinfo lists none")}
-    flags = set(lines[0].split())
     names = ", ".join(name for flag, name in _FEATURES.items() if flag in flags) or "none that make models fast"
     int8 = _INT8_IS_FAST if flags & _FAST_INT8 else "INT8 gains little: no VNNI or dot product"
     return {"features": Finding(name="CPU features", value=f"{names}; {int8}")}

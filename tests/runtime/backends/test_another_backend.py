@@ -19,7 +19,7 @@ from PIL import Image
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.sections import Work
-from pem_edge.runtime.benchmark.measures import rates
+from pem_edge.runtime.benchmark.measures.limits import compute, roofline
 from pem_edge.runtime.errors import BackendError
 from tests.helpers import made_up_backend
 from tests.runtime.helpers import coco_folder
@@ -76,6 +76,8 @@ def test_pem_bench_measures_it_and_nothing_else(command: Command, build: Callabl
     assert found["backend"] == "made-up"
     assert found["rate"]["convolution"] > 0
     assert found["rate"]["matrix"] > 0
+    assert found["rate"]["limit"] > 0
+    assert found["rate"]["counted"] is None
     assert {(layer["name"], layer["type"]) for layer in found["profile"]["layers"]} == {
         ("grid", "Mean"),
         ("masks", "Product"),
@@ -94,13 +96,13 @@ def test_the_rate_is_that_of_its_own_models(tiny: Path, monkeypatch: pytest.Monk
         now += seconds
 
     clock = SimpleNamespace(perf_counter=lambda: now, sleep=sleep)
-    monkeypatch.setattr(rates, "time", clock)
+    monkeypatch.setattr(compute, "time", clock)
     monkeypatch.setattr(made_up_backend, "time", clock)
-    monkeypatch.setattr(rates, "_convolution_rates", {})
+    monkeypatch.setattr(compute, "_measured", {})
     monkeypatch.setitem(backends.BACKENDS, "made-up", made_up_backend.ROW)
     backend = backends.create("made-up", artifact.read(tiny))
-    fastest = max(shape.macs for shape in rates.SHAPES) / made_up_backend.BARE_SECONDS
-    assert rates.convolution_rate(backend, "fp32") == pytest.approx(fastest)
+    fastest = max(probe.macs for probe in compute.PROBES) / made_up_backend.BARE_SECONDS
+    assert compute.rates(backend, "fp32").highest == pytest.approx(fastest)
 
 
 def test_what_a_backend_does_not_offer_is_missing_with_its_reason(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,4 +113,4 @@ def test_what_a_backend_does_not_offer_is_missing_with_its_reason(tiny: Path, mo
     with pytest.raises(BackendError, match="made-up does not report the time of each layer: leave the profile out"):
         backend.profile(np.zeros((1, 64, 96, 3), np.uint8), 1)
     with pytest.raises(BackendError, match="made-up runs no models but exported ones"):
-        rates.measure(backend, WORK, 1.0, "fp32")
+        roofline.measure(backend, ["fp32"])

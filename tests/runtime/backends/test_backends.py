@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
+from pem_edge import runtime
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.labels import Label
@@ -29,8 +29,8 @@ from pem_edge.runtime.backends.base import Backend
 from pem_edge.runtime.backends.contract import Contract
 from pem_edge.runtime.backends.table import can_run
 from pem_edge.runtime.errors import ArtifactError, BackendError, InputError
-from pem_edge.runtime.installation import how_to_install
-from pem_edge.runtime.machine import threads
+from pem_edge.runtime.installation import distributions, how_to_install
+from pem_edge.runtime.machine import cpu, threads
 
 needs_tensorrt_rtx = pytest.mark.skipif(find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed")
 needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
@@ -236,13 +236,40 @@ def test_without_a_name_the_fastest_that_can_run_it_is_taken(tiny: Path) -> None
     assert backends.create(None, found).name == backends.available_for(found)[0]
 
 
-def test_native_deformable_convolution_needs_a_recent_onnxruntime(build: Callable[..., Path]) -> None:
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_native_deformable_convolution_runs_in_backends_for_cpus(build: Callable[..., Path], name: str) -> None:
+    pytest.importorskip(name, reason=f"{name} is not installed")
     native = artifact.read(build(deform_conv="native"))
-    if tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (1, 25):
-        assert backends.create(None, native).name == "onnxruntime"
-    else:
-        with pytest.raises(BackendError, match="export with --deform-conv gather"):
-            backends.create(None, native)
+    if backends.can_run(name, native.manifest):
+        assert backends.create(name, native).name == name
+
+
+def test_native_deformable_convolution_needs_a_recent_onnxruntime(
+    build: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distributions, "installed", lambda: {"onnxruntime": "1.24.3"})
+    native = artifact.read(build(deform_conv="native"))
+    assert not backends.can_run("onnxruntime", native.manifest)
+    assert backends.can_run("openvino", native.manifest)
+    with pytest.raises(BackendError, match=r"needs onnxruntime>=1\.25, and onnxruntime is older: pip install"):
+        backends.create("onnxruntime", native)
+
+
+@needs_openvino
+def test_bfloat16_is_refused_where_nothing_computes_in_it(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "features", lambda: frozenset({"avx2", "avx512f"}))
+    with pytest.raises(BackendError, match="has none of amx_bf16, avx512_bf16, bf16"):
+        runtime.load(tiny, "openvino", bf16=True)
+    with pytest.raises(BackendError, match="onnxruntime does not compute in bfloat16: leave bf16 out"):
+        runtime.load(tiny, "onnxruntime", bf16=True)
+
+
+@needs_openvino
+def test_bfloat16_is_in_force_where_the_processor_has_it(tiny: Path) -> None:
+    if not {"amx_bf16", "avx512_bf16", "bf16"} & cpu.features():
+        pytest.skip("this CPU does not compute in bfloat16")
+    with runtime.load(tiny, "openvino", bf16=True) as segmenter:
+        assert segmenter.backend.settings()["precision"] == "bf16"
 
 
 @needs_openvino
@@ -253,12 +280,6 @@ print(utils.tm.__name__, "openvino_telemetry" in sys.modules)
 """
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.split() == ["openvino.tools.ovc.telemetry_stub", "False"]
-
-
-@needs_openvino
-def test_openvino_refuses_native_deformable_convolution(build: Callable[..., Path]) -> None:
-    with pytest.raises(BackendError, match="openvino cannot run: export with --deform-conv gather"):
-        backends.create("openvino", artifact.read(build(deform_conv="native")))
 
 
 @pytest.mark.parametrize(

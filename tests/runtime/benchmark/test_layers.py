@@ -12,8 +12,10 @@ import pytest
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.backends import Settings, create
 from pem_edge.runtime.backends.base import Backend
-from pem_edge.runtime.backends.onnxruntime import OnnxRuntime, profiled_nodes
+from pem_edge.runtime.backends.onnxruntime import OnnxRuntime
+from pem_edge.runtime.backends.ort_profile import profiled_nodes
 from pem_edge.runtime.benchmark.measures import layers
+from pem_edge.runtime.benchmark.measures.limits import node_work
 from pem_edge.runtime.errors import BackendError
 
 BATCH = np.zeros((1, 256, 512, 3), np.uint8)
@@ -26,19 +28,23 @@ def load(model: Path | str, backend: str = "onnxruntime") -> Backend:
 
 @pytest.mark.parametrize("backend", ["onnxruntime", pytest.param("openvino", marks=needs_openvino)])
 def test_the_demo_model(backend: str) -> None:
-    profile = layers.profile(load("demo", backend), BATCH)
+    nodes = layers.nodes(load("demo", backend), BATCH)
+    profile = layers.summary(nodes, None)
     times = [layer.milliseconds for layer in profile.layers]
     assert len(times) == layers.COSTLIEST
     assert times == sorted(times, reverse=True)
     assert {"Conv", "Convolution"} & set(profile.by_type)
     assert sum(profile.by_type.values()) == pytest.approx(profile.total)
     assert 0.1 < sum(layer.share for layer in profile.layers) < 1
+    work = artifact.read("demo").manifest.work
+    assert work is not None
+    assert sum(node.macs for node in node_work.known(nodes)) == pytest.approx(work.macs_total, rel=0.02)
 
 
 def test_no_file_is_left_behind(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = set(tmp_path.iterdir())
     monkeypatch.chdir(tmp_path)
-    layers.profile(load(tiny), np.zeros((1, 64, 96, 3), np.uint8))
+    layers.nodes(load(tiny), np.zeros((1, 64, 96, 3), np.uint8))
     assert set(tmp_path.iterdir()) == before
 
 
@@ -47,7 +53,7 @@ def event(name: str, start: int, duration: int, kind: str = "") -> dict[str, obj
     return {"cat": category, "name": name, "ts": start, "dur": duration, "args": {"op_name": kind} if kind else {}}
 
 
-def test_the_first_run_is_left_out_and_others_are_averaged() -> None:
+def test_the_first_run_is_left_out_and_of_others_the_median_counts() -> None:
     events = [
         event("stem_kernel_time", 10, 9000, "Conv"),
         event("model_run", 0, 10_000),
@@ -59,7 +65,7 @@ def test_the_first_run_is_left_out_and_others_are_averaged() -> None:
         event("head_kernel_time", 34_000, 600, "MatMul"),
         event("model_run", 30_000, 5000),
     ]
-    profile = layers.summary(profiled_nodes(msgspec.json.encode(events)))
+    profile = layers.summary(profiled_nodes(msgspec.json.encode(events)), None)
     assert [(layer.name, layer.type, layer.milliseconds) for layer in profile.layers] == [
         ("stem", "Conv", 2.0),
         ("head", "MatMul", 0.5),
@@ -70,10 +76,10 @@ def test_the_first_run_is_left_out_and_others_are_averaged() -> None:
 
 def test_what_cannot_be_profiled_says_so(tiny: Path) -> None:
     with pytest.raises(BackendError, match=r"onnxruntime cannot profile .*: leave the profile out"):
-        layers.profile(load(tiny), BATCH)
+        layers.nodes(load(tiny), BATCH)
 
 
 def test_launches_on_a_gpu_are_not_passed_off_as_its_time(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OnnxRuntime, "gpu", "H200")
     with pytest.raises(BackendError, match="launches of kernels"):
-        layers.profile(load(tiny), BATCH)
+        layers.nodes(load(tiny), BATCH)

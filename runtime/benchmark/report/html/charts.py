@@ -84,19 +84,19 @@ def drift(report: Report) -> Chart:
 
 
 def rate(report: Report) -> Chart:
-    """Return the share of the machine's rate that inference reaches."""
-    found = [(name, each.rate) for name, each in _named(report) if each.rate and each.rate.fraction is not None]
+    """Return the share of its limit that inference reaches."""
+    found = [(name, each.rate) for name, each in _named(report) if each.rate and each.rate.limit is not None]
     scale = Scale(0.0, max([1.0, *(rate.fraction or 0.0 for _, rate in found)]))
     rows = []
     for name, each in found:
-        text = f"{wording.percent(each.fraction)} of {wording.giga(each.convolution)} GMAC/s"
+        text = f"{wording.percent(each.fraction)} of the limit, {wording.milliseconds(each.limit or 0.0)} ms at least"
         marks = (
             svg.bar(scale, 0, 1, 4, _BAR, "", class_="track"),
             svg.bar(scale, 0, each.fraction or 0.0, 4, _BAR, text, class_="solid"),
         )
-        rows.append(Row(name, text, svg.chart(f"Rate reached by {name.text}", text, _BAR + 8, *marks)))
-    note = "Multiply-accumulates per second in inference, as a share of those of a large convolution measured here."
-    return Chart("How close to the machine", note, tuple(rows), svg.axis(scale, "share of the convolution's rate"))
+        rows.append(Row(name, text, svg.chart(f"Share of its limit that {name.text} reaches", text, _BAR + 8, *marks)))
+    note = "The least time in which this machine can compute and move what the nodes must, over the time of inference."
+    return Chart("How close to the machine", note, tuple(rows), svg.axis(scale, "share of the limit"))
 
 
 def _stages(name: Name, artifact: ArtifactReport, scale: Scale) -> Markup:

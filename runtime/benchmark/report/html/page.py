@@ -10,10 +10,10 @@ from pem_edge.runtime.benchmark.report import details, summary, tables, wording
 from pem_edge.runtime.benchmark.report.html import charts, colors, svg
 from pem_edge.runtime.benchmark.report.html.charts import Chart
 from pem_edge.runtime.benchmark.report.html.element import Markup, embedded_json, join, style, tag
-from pem_edge.runtime.benchmark.report.html.scale import from_zero
+from pem_edge.runtime.benchmark.report.html.scale import Scale, from_zero
 from pem_edge.runtime.benchmark.report.html.scatter import scatter
 from pem_edge.runtime.benchmark.report.tables import Table
-from pem_edge.runtime.benchmark.report.wording import Cell, Name, Words
+from pem_edge.runtime.benchmark.report.wording import UNKNOWN, Cell, Name, Words
 from pem_edge.runtime.benchmark.schema import Report
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -127,12 +127,18 @@ def _cells(table: Table, row: tuple[Cell, ...]) -> list[Markup]:
 def _layers(name: Name, table: Table, shares: list[float]) -> Markup:
     """Return a table of layers with a bar under each."""
     scale = from_zero(max(shares, default=1.0))
-    bars = (
-        tag("li", tag("div", _cell(layer), tag("span", f"{kind}, {time} ms, {share}", class_="figure"), class_="label"),
-            svg.chart(f"Share of {layer}", str(share), 8, svg.bar(scale, 0, value, 0, 6, str(share), class_="solid")))
-        for (layer, kind, time, share), value in zip(table.rows, shares, strict=True)
-    )  # fmt: skip
-    return _card(name, tag("p", table.note, class_="note"), tag("ol", *bars, class_="layers"))
+    items = (_layer(row, value, scale) for row, value in zip(table.rows, shares, strict=True))
+    return _card(name, tag("p", table.note, class_="note"), tag("ol", *items, class_="layers"))
+
+
+def _layer(row: tuple[Cell, ...], value: float, scale: Scale) -> Markup:
+    layer, kind, time, share, limit, reached, bound = row
+    text = f"{kind}, {time} ms, {share}"
+    if limit != UNKNOWN:
+        text += f"; limit {limit} ms, {reached} reached; {bound}"
+    label = tag("div", _cell(layer), tag("span", text, class_="figure"), class_="label")
+    bar = svg.bar(scale, 0, value, 0, 6, str(share), class_="solid")
+    return tag("li", label, svg.chart(f"Share of {layer}", str(share), 8, bar))
 
 
 def _side(table: Table, column: int) -> str | None:

@@ -120,7 +120,9 @@ def artifact(
             reached=macs / (typical * 0.75e-3),
             convolution=2.6e12,
             matrix=3.1e12,
-            fraction=macs / (typical * 0.75e-3) / 2.6e12,
+            limit=macs / 3.1e9,
+            fraction=macs / (typical * 0.75e-3) / 3.1e12,
+            counted=1.0,
             bytes_moved=700_000_000,
             bandwidth=2.1e10,
         ),
@@ -164,7 +166,22 @@ def without(found: Report, *fields: str) -> Report:
 def _profile(total: float) -> Profile:
     shares = np.array([0.2, 0.12, 0.1, 0.08, 0.06, 0.05, 0.04, 0.03, 0.02, 0.01])
     layers = tuple(
-        Layer(name=f"/backbone/stage{i}/block/convolution/Conv", type="Conv", milliseconds=total * share, share=share)
+        Layer(
+            name=f"/backbone/stage{i}/block/convolution/Conv",
+            type="Conv",
+            milliseconds=total * share,
+            share=share,
+            macs=1_000_000,
+            bytes_moved=2_000_000,
+            limit=total * share * 0.6,
+            fraction=0.6,
+            bound="compute" if i % 2 else "memory",
+        )
         for i, share in enumerate(map(float, shares))
     )
-    return Profile(layers=layers, by_type={"Conv": 0.8 * total, "MatMul": 0.2 * total}, total=total)
+    return Profile(
+        layers=layers,
+        by_type={"Conv": 0.8 * total, "MatMul": 0.2 * total},
+        total=total,
+        by_bound={"compute": 0.5 * total, "memory": 0.3 * total, "overhead": 0.2 * total},
+    )

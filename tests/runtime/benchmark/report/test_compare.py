@@ -160,7 +160,7 @@ BAD = {
     "does not exist, expected a report of pem-bench": None,
     "is not a report of pem-bench": lambda _: b'{"schema_version": 1}',
     "is not a report of pem-bench (": lambda _: b"\xff\xfe",
-    "has report schema 99, this pem-edge reads up to 1": other_version,
+    "has report schema 99, this pem-edge reads up to 2": other_version,
     "times cannot be compared: expected at least two": without_values,
 }
 

@@ -137,7 +137,8 @@ def test_so_are_those_of_every_stage_scenario_and_layer(opened: Page) -> None:
     for artifact in report.artifacts:
         for layer in artifact.profile.layers if artifact.profile else ():
             figures = f"{layer.type}, {wording.milliseconds(layer.milliseconds)} ms, {wording.percent(layer.share)}"
-            assert f"{layer.name}\n{figures}" in opened.text
+            limit = f"; limit {wording.milliseconds(layer.limit or 0)} ms, {wording.percent(layer.fraction)} reached"
+            assert f"{layer.name}\n{figures}{limit}; {layer.bound}" in opened.text
 
 
 def test_charts_are_drawn_to_scale(opened: Page) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import numpy as np
 import pytest
 
-from pem_edge.runtime.benchmark.report import ranking, summary, wording
-from pem_edge.runtime.benchmark.schema import Accuracy, Offline, Report
+from pem_edge.runtime.benchmark.measures.limits import roofline
+from pem_edge.runtime.benchmark.report import ranking, summary, tables, text, wording
+from pem_edge.runtime.benchmark.report.html import page
+from pem_edge.runtime.benchmark.schema import Accuracy, Offline, Report, parse
 from tests.runtime.benchmark.report import made_up
 
 
@@ -43,8 +47,34 @@ def test_one_artifact() -> None:
     text = said(made_up.report(1))
     assert "pem-stdc0-512x1024.onnx takes 20.5 ms per image in the median, 48.3 images per second on average" in text
     assert "Its time goes to inference 75 %, postprocess 12 % and preprocess 8.0 %." in text
-    assert "62 % of the rate of a large convolution on this machine (1600 of 2600 GMAC/s, billions of" in text
+    assert "reaches 52 % of the limit: it takes 15.0 ms, this machine needs at least 7.74 ms for its nodes." in text
+    assert "What bounds its nodes, by their time: compute 50 %, memory 30 % and overhead 20 %." in text
     assert "GMAC" not in lead(made_up.report(1))
+
+
+def test_what_is_faster_than_its_limit_has_a_reason() -> None:
+    report = made_up.report(1)
+    (artifact,) = report.artifacts
+    assert artifact.rate
+    assert "faster than its limit" not in lead(report)
+    rate = msgspec.structs.replace(artifact.rate, fraction=1.1, doubt=roofline.doubt(1.1))
+    beaten = msgspec.structs.replace(report, artifacts=(msgspec.structs.replace(artifact, rate=rate),))
+    assert "Something in pem-stdc0-512x1024.onnx was faster than its limit: that was measured while" in lead(beaten)
+    assert "Above 100 % is what was faster than its limit" in tables.rates(beaten).note
+    assert "Above 100 %" not in tables.rates(report).note
+
+
+def test_limits_of_version_1_are_not_passed_off_as_such() -> None:
+    """There, the fraction was that of a convolution's rate."""
+    (artifact,) = made_up.report(1).artifacts
+    assert artifact.rate
+    rate = msgspec.structs.replace(artifact.rate, limit=None, counted=None, fraction=1.13)
+    old = made_up.report(1, artifacts=(msgspec.structs.replace(artifact, rate=rate),))
+    written = json.loads(old.to_json()) | {"schema_version": 1}
+    read = parse(json.dumps(written).encode(), "old.json")
+    for shown in (said(read), text.report(read), page.report(read)):
+        assert "113 %" not in shown
+    assert "of the limit" not in said(read)
 
 
 def test_speed_against_accuracy() -> None:

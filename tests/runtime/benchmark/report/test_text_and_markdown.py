@@ -26,6 +26,10 @@ def test_every_figure_is_on_the_terminal() -> None:
         assert artifact.rate
         for part in (wording.size(artifact.memory.host), wording.percent(artifact.rate.fraction)):
             assert any(part in line and line.startswith(f"{number} ") for line in lines)
+        assert artifact.profile
+        for layer in artifact.profile.layers:
+            ending = f"{wording.milliseconds(layer.limit or 0)} {wording.percent(layer.fraction)} {layer.bound}".split()
+            assert any(line.split()[-len(ending) :] == ending for line in lines)
         for stage in artifact.stages.values():
             assert any(wording.milliseconds(stage.p50) in line for line in lines if line.startswith(f"{number} "))
     assert any("1.40 slower" in line and line.endswith("1.39 to 1.41") for line in lines)

@@ -1,0 +1,97 @@
+"""The hand-written models of convolutions and products are what they claim to be, and backends run them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from pem_edge.runtime.artifacts import artifact
+from pem_edge.runtime.backends import Settings, available, create
+from pem_edge.runtime.benchmark.measures.limits import bandwidth, compute, probes
+from pem_edge.runtime.benchmark.measures.limits.probes import Probe
+
+SMALL = probes.convolution(8, 5, 7)
+POINTWISE = probes.convolution(8, 5, 7, kernel=1)
+PRODUCT = probes.product(6, 8)
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("probe", [SMALL, POINTWISE, PRODUCT, *compute.PROBES])
+def test_the_models_are_valid(probe: Probe, precision: str) -> None:
+    onnx.checker.check_model(onnx.load_from_string(probes.model(probe, precision)), full_check=True)
+
+
+@pytest.mark.parametrize("probe", [SMALL, POINTWISE])
+def test_they_compute_a_chain_of_convolutions(probe: Probe) -> None:
+    weights, expected = weights_and_input(probe)
+    kernel, pad = weights.shape[-1], weights.shape[-1] // 2
+    for _ in range(probes.CHAIN):
+        padded = np.pad(expected, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(2, 3))
+        expected = np.einsum("nchwyx,dcyx->ndhw", windows, weights)
+    np.testing.assert_allclose(run(probe, "fp32"), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_they_compute_a_chain_of_products() -> None:
+    weights, expected = weights_and_input(PRODUCT)
+    for _ in range(probes.CHAIN):
+        expected = expected @ weights
+    np.testing.assert_allclose(run(PRODUCT, "fp32"), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("probe", [SMALL, PRODUCT])
+def test_int8_stays_near_single_precision(probe: Probe) -> None:
+    exact, rounded = (run(probe, precision) for precision in ("fp32", "int8"))
+    assert 0 < np.abs(exact - rounded).mean() < 0.2 * np.abs(exact).mean()
+
+
+def weights_and_input(probe: Probe) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    weights = numpy_helper.to_array(onnx.load_from_string(probes.model(probe, "fp32")).graph.initializer[0])
+    return weights, np.asarray(probe.example("fp32"), np.float32)
+
+
+def run(probe: Probe, precision: str) -> NDArray[np.float32]:
+    session = ort.InferenceSession(probes.model(probe, precision), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {probes.INPUT: probe.example(precision)})[0])
+
+
+def test_macs_are_counted() -> None:
+    assert SMALL.macs == probes.CHAIN * 9 * 8 * 8 * 5 * 7
+    assert PRODUCT.macs == probes.CHAIN * 6 * 8 * 8
+
+
+@pytest.mark.parametrize("backend", sorted({"onnxruntime", "openvino"} & set(available())))
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_rates_of_this_machine(backend: str, precision: str, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute, "PROBES", (SMALL, PRODUCT))
+    monkeypatch.setattr(compute, "_SECONDS", 0.0)
+    monkeypatch.setattr(compute, "_TURN", 0.0)
+    monkeypatch.setattr(compute, "_measured", {})
+    loaded = create(backend, artifact.read(tiny), Settings(threads=1))
+    found = compute.rates(loaded, precision)
+    assert 0 < min(found.convolution, found.matrix) <= found.highest < math.inf
+    assert compute.rates(loaded, precision) is found
+    again = compute.rates(loaded, precision, anew=True)
+    assert again.convolution >= found.convolution
+    assert again.matrix >= found.matrix
+
+
+def test_larger_working_sets_have_no_more_bandwidth(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bandwidth, "_SIZES", (1 << 12, 1 << 14, 1 << 16))
+    monkeypatch.setattr(bandwidth, "_SECONDS", 1e-5)
+    monkeypatch.setattr(bandwidth, "_measured", {})
+    found = bandwidth.bandwidths(2)
+    rates = [rate for _, rate in found]
+    assert [size for size, _ in found] == [1 << 12, 1 << 14, 1 << 16]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] > 0
+    again = bandwidth.bandwidths(2, anew=True)
+    assert all(later >= before for (_, later), (_, before) in zip(again, found, strict=True))
