@@ -34,7 +34,7 @@ class Backend(ABC):
     Several threads may call a backend at the same time; each call returns arrays of its own.
 
     A new backend implements `_load`, `_run` and `_unload`, and gets a row in `backends.BACKENDS`. To offer more, it
-    overrides `gpu`, `profile`, `open_bare`, `pipeline` and `_settings`.
+    overrides `gpu`, `profile`, `open_bare`, `pipeline`, `stream_pipeline` and `_settings`.
 
     Args:
         artifact: The model and its manifest.
@@ -100,6 +100,10 @@ class Backend(ABC):
     def pipeline(self) -> AnyPipeline:
         """Return the stages from an image to its panoptic map."""
         return HostPipeline(self)
+
+    def stream_pipeline(self) -> AnyPipeline | None:
+        """Return the stages for a stream of many images, of which only the rate counts; None if they are the same."""
+        return None
 
     def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:  # noqa: ARG002
         """Time the nodes of the model, see `inference.backend.SegmenterBackend.profile`."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import ClassVar
 
 import numpy as np
@@ -18,6 +20,8 @@ from pem_edge.runtime.backends.ort_sessions import CUDA, QDQ_OPTIMIZERS, Provide
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.files import temporary_folder
 from pem_edge.runtime.inference.backend import BareModel
+from pem_edge.runtime.inference.paired_pipeline import PairedPipeline
+from pem_edge.runtime.inference.pipeline import AnyPipeline
 from pem_edge.runtime.inference.profiled_nodes import Nodes
 
 _NEED_DEFINITIONS = ("plugin", "nvidia")
@@ -29,12 +33,27 @@ class OnnxRuntime(Backend):
 
     name = "onnxruntime"
     _provider: ClassVar[Provider] = "best"
+    _half: OnnxRuntime | None
 
     @property
     def gpu(self) -> str | None:
         """The name of the GPU, "GPU" where CUDA's bindings are not installed; None if the session uses none."""
         self._require_open()
         return _gpu_name() if CUDA in self._session.get_providers() else None
+
+    def stream_pipeline(self) -> AnyPipeline | None:
+        """Return stages that work on two images at once, with half of the threads each; None on a GPU.
+
+        Threads of a run wait for each other at every operation, the longer the more there are. The model is loaded
+        once more for that, at the first call. An odd number of threads is not divided.
+        """
+        threads = int(self.settings()["threads"])
+        if self.gpu is not None or threads % 2:
+            return None
+        with self._pairing:
+            if self._half is None:
+                self._half = type(self)(self.artifact, replace(self._asked, threads=threads // 2))
+        return PairedPipeline(self._half.pipeline())
 
     def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:
         """See `inference.backend.SegmenterBackend.profile`."""
@@ -64,6 +83,8 @@ class OnnxRuntime(Backend):
         return partial(open_session(model, self._asked, provider=self._provider).run, None)
 
     def _load(self, artifact: Artifact) -> None:
+        self._pairing = Lock()
+        self._half = None
         self._session = open_session(
             self._read_model(), self._asked, _disabled_optimizers(artifact), provider=self._provider
         )
@@ -82,6 +103,8 @@ class OnnxRuntime(Backend):
 
     def _unload(self) -> None:
         del self._session
+        if self._half is not None:
+            self._half.close()
 
     def _stays_behind(self) -> bool:
         return CUDA in self._session.get_providers()

@@ -22,7 +22,7 @@ from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.images import Image
 from pem_edge.runtime.inference import batches, postprocess
 from pem_edge.runtime.inference.backend import SegmenterBackend
-from pem_edge.runtime.inference.pipeline import Merged, Prepared, record_time
+from pem_edge.runtime.inference.pipeline import AnyPipeline, Merged, Prepared, record_time
 from pem_edge.runtime.inference.stream import Stream
 from pem_edge.runtime.inference.stream_workers import Job
 from pem_edge.runtime.results.drawing.continuity import Continuity
@@ -31,6 +31,9 @@ from pem_edge.runtime.results.segments import Instance, add_labels
 from pem_edge.runtime.sources import Footage, Source
 
 ImageT = TypeVar("ImageT", bound=Image)
+
+_LONG = 32
+"""Images of a stream that gain what loading a model again takes: in ONNX Runtime, a sixth of two seconds or so."""
 
 
 class Segmenter:
@@ -156,8 +159,9 @@ class Segmenter:
         if on_error is not None:
             require_callable("on_error", on_error)
         found = source if isinstance(source, Source) else sources.find(source, timeout=timeout, recursive=recursive)
-        finish = partial(self._finish, Continuity() if isinstance(found, Footage) else None)
-        return Stream(found, self._pipeline.prepare, self._infer_one, finish, on_error)
+        pipeline = (self.backend.stream_pipeline() if _is_long(found) else None) or self._pipeline
+        finish = partial(self._finish, pipeline, Continuity() if isinstance(found, Footage) else None)
+        return Stream(found, pipeline.prepare, partial(self._infer_one, pipeline), finish, on_error)
 
     def close(self) -> None:
         """Free the backend. Later calls raise BackendError."""
@@ -204,11 +208,11 @@ class Segmenter:
         prepared: Prepared = self._pipeline.prepare(job.image)
         return prepared
 
-    def _infer_one(self, prepared: object) -> object:
-        return self._pipeline.infer([prepared], self.thresholds)
+    def _infer_one(self, pipeline: AnyPipeline, prepared: object) -> object:
+        return pipeline.infer([prepared], self.thresholds)
 
-    def _finish(self, continuity: Continuity | None, job: Job) -> Result:
-        (merged,) = self._pipeline.merge(job.state)
+    def _finish(self, pipeline: AnyPipeline, continuity: Continuity | None, job: Job) -> Result:
+        (merged,) = pipeline.merge(job.state)
         return self._make_result(job, merged, self.thresholds, continuity)
 
     def _make_result(
@@ -230,6 +234,11 @@ class Segmenter:
             time=job.time,
             continuity=continuity,
         )
+
+
+def _is_long(source: Source) -> bool:
+    """Return whether a source's images, each of which waits for those before it, are worth preparations."""
+    return not source.live and (source.length is None or source.length >= _LONG)
 
 
 def _read(image: object) -> Job:

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from pem_edge.runtime import images
 from pem_edge.runtime.benchmark import statistics
-from pem_edge.runtime.benchmark.measures.decoded_sources import FEWEST, Image, InMemory, PacedCamera
+from pem_edge.runtime.benchmark.measures.decoded_sources import Image, InMemory, PacedCamera
 from pem_edge.runtime.benchmark.options import Options
 from pem_edge.runtime.benchmark.rounds import Subject, undisturbed
 from pem_edge.runtime.benchmark.schema import Camera, MultiStream, Offline, Scenarios, Times
@@ -23,6 +23,9 @@ from pem_edge.runtime.progress import Say
 
 TURNS = 4
 """Turns of each artifact in a scenario: what slows the machine down for a while shall favor none of either."""
+
+_FEWEST_AT_ONCE = 8
+"""Images of a turn of "offline": of fewer, the first and the last, which are worked on alone, would weigh too much."""
 
 Found = TypeVar("Found")
 Measure = Callable[[Segmenter, Sequence[Image], Options], Found]
@@ -115,18 +118,27 @@ def multi_stream(segmenter: Segmenter, pictures: Sequence[Image], options: Optio
 
 
 def offline(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -> Offline:
-    """Segment as many images as possible: in lists of the batch that is the fastest, or with `stream` if that is 1."""
-    batch = segmenter.batch
+    """Segment as many images as possible: in lists of the segmenter's batch, or with `stream` if that is 1."""
+    if segmenter.batch == 1:
+        with segmenter.stream(InMemory(pictures, 0)) as stream:
+            next(stream)  # a backend prepares its first stream, which is not the rate of those that follow
+    segment = _in_a_stream if segmenter.batch == 1 else _in_lists
     start = time.perf_counter()
-    count = 0
-    if batch == 1:
-        count = sum(1 for _ in segmenter.stream(InMemory(pictures, options.scenario_seconds)))
-    else:
-        while count < FEWEST or time.perf_counter() - start < options.scenario_seconds:
-            segmenter([pictures[(count + number) % len(pictures)] for number in range(batch)])
-            count += batch
+    count = segment(segmenter, pictures, options.scenario_seconds)
     fps = count / (time.perf_counter() - start)
-    return Offline(batch=batch, fps=fps, images=count, turns=(fps,))
+    return Offline(batch=segmenter.batch, fps=fps, images=count, turns=(fps,))
+
+
+def _in_a_stream(segmenter: Segmenter, pictures: Sequence[Image], seconds: float) -> int:
+    return sum(1 for _ in segmenter.stream(InMemory(pictures, seconds, _FEWEST_AT_ONCE)))
+
+
+def _in_lists(segmenter: Segmenter, pictures: Sequence[Image], seconds: float) -> int:
+    count, end = 0, time.perf_counter() + seconds
+    while count < _FEWEST_AT_ONCE or time.perf_counter() < end:
+        segmenter([pictures[(count + number) % len(pictures)] for number in range(segmenter.batch)])
+        count += segmenter.batch
+    return count
 
 
 def camera(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -> Camera:
