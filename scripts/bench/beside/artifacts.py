@@ -31,15 +31,15 @@ CALIBRATION = 8
 
 
 def write(case: Case, files: Files) -> None:
-    """Write those ``files`` that are not there yet."""
+    """Write those ``files`` that are not there yet; of INT8 only what the export does not refuse."""
     files.picture.parent.mkdir(parents=True, exist_ok=True)
     if not files.picture.exists():
         np.save(files.picture, ToyStreets(1, case.height, case.width, seed=7)[0].image)
     if not files.weights.exists():
         picture = torch.from_numpy(np.load(files.picture)[None])
         (_write_transformers if case == SWIN else _write_ours)(case, files.weights, picture)
-    if not files.single.exists():
-        _export(case, files.weights, files.single)
+    if not files.single.exists() and (code := _export(case, files.weights, files.single)):
+        sys.exit(code)
     if not files.int8.exists():
         with TemporaryDirectory() as folder:
             streets = ToyStreets(CALIBRATION, case.height, case.width, seed=1)
@@ -78,8 +78,6 @@ def _keep_apart(model: nn.Module) -> None:
             parameter.mul_(0.1)
 
 
-def _export(case: Case, weights: Path, path: Path, *options: str) -> None:
+def _export(case: Case, weights: Path, path: Path, *options: str) -> int:
     with redirect_stdout(sys.stderr):
-        code = export.main(["--weights", str(weights), "--size", case.size, *options, "-o", str(path)])
-    if code:
-        sys.exit(code)
+        return export.main(["--weights", str(weights), "--size", case.size, *options, "-o", str(path)])
