@@ -23,8 +23,8 @@ def kept_memory() -> Iterator[None]:
     """Keep memory that is freed within the block, for the next allocation, and return it all at the end.
 
     glibc maps each large block anew and unmaps it when it is freed, so that the kernel clears every page of every
-    tensor: nearly half of the time of the processors for a large model in double precision. Kept, up to 40 % more memory
-    is in use. With another C library nothing changes.
+    tensor: nearly half of the processors' time for a large model in double precision. Kept, up to 40 % more is in use.
+    With another C library nothing changes.
     """
     if platform.libc_ver()[0] != "glibc":
         yield
