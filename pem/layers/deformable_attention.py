@@ -50,9 +50,8 @@ class DeformableSampling(nn.Module):
             )
         ]
         weights = logits.softmax(-1).permute(0, 2, 3, 1).reshape(n * heads, 1, levels * points, length)
-        attended = reduce(
-            torch.add, ((each * part).sum(2) for each, part in zip(samples, weights.split(points, 2), strict=True))
-        )
+        of_levels = zip(samples, torch.split(weights, points, 2), strict=True)
+        attended: Tensor = reduce(torch.add, ((each * part).sum(2) for each, part in of_levels))
         return attended.reshape(n, -1, length).transpose(1, 2)
 
 
