@@ -23,6 +23,7 @@ def load(
     score_threshold: float | None = None,
     overlap_threshold: float | None = None,
     threads: int | None = None,
+    bf16: bool = False,
     task: Task | None = None,
 ) -> Segmenter:
     """Load an exported model.
@@ -42,6 +43,8 @@ def load(
         overlap_threshold: The minimum fraction of a segment's mask that must remain visible, 0 to 1; None for the
             manifest's value.
         threads: The number of CPU threads for the model; None for all CPUs that this process may use.
+        bf16: Whether to compute in bfloat16, which is faster and less precise; OpenVINO can, on CPUs that do so
+            themselves (AVX-512 BF16, AMX, Armv8.6). BackendError where it cannot be.
         task: What results show and save: "panoptic", "semantic" or "instance"; None for what the model was trained for.
 
     Returns:
@@ -63,7 +66,7 @@ def load(
     trained, task = found.manifest.task, choose_task(task, found.manifest.task)
     defaults = found.manifest.thresholds if task == trained else Thresholds.usual(task)
     thresholds = choose_thresholds(defaults, score_threshold, overlap_threshold)
-    settings = Settings(threads=threads)
+    settings = Settings(threads=threads, bf16=bf16)
     try:
         created = backends.create(backend, found, settings)
     except ArtifactError:

@@ -21,6 +21,7 @@ from pem_edge.export.cli.requests import (
     model_file,
 )
 from pem_edge.export.graph.operation_forms import Deformable, Forms, resolve
+from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact, labels, pairs
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import InputSpec, Manifest, Task, Thresholds, manifest_path
@@ -231,10 +232,11 @@ def _forms(request: GraphRequest, model: MaskClassifier, has_plugin: bool) -> Fo
         raise ExportError(f"--attention is for EoMT, and {request.weights} is {model.variant}: leave it out")
     kinds: dict[type, Deformable] = {ModulatedDeformConv: "convolution", DeformableAttention: "attention"}
     found = (kinds[type(module)] for module in model.modules() if type(module) in kinds)
+    unproved = request.to == "onnx" and request.deform_conv == "auto" and not backends.runs_here("native")
 
     return resolve(
         request.to,
-        request.deform_conv,
+        "standard" if unproved else request.deform_conv,  # what no backend here runs, nothing could be held against
         request.upsample,
         attention_form=request.attention,
         precision=request.floating,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pem_edge.runtime.backends import refusals
 from pem_edge.runtime.backends.refusals import engine_command, how_to_add, is_for_engine, unknown
 from pem_edge.runtime.backends.settings import Settings
-from pem_edge.runtime.backends.table import BACKENDS, Row, available, available_for, can_run
+from pem_edge.runtime.backends.table import BACKENDS, Row, available, available_for, can_run, runs_here
 from pem_edge.runtime.errors import BackendError, BrokenBackend
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ __all__ = [
     "how_to_add",
     "import_class",
     "is_for_engine",
+    "runs_here",
     "unknown",
     "version",
 ]

@@ -34,22 +34,25 @@ class Backend(ABC):
     Several threads may call a backend at the same time; each call returns arrays of its own.
 
     A new backend implements `_load`, `_run` and `_unload`, and gets a row in `backends.BACKENDS`. To offer more, it
-    overrides `gpu`, `profile`, `open_bare`, `pipeline` and `_settings`.
+    overrides `gpu`, `profile`, `open_bare`, `pipeline`, `stream_pipeline` and `_settings`.
 
     Args:
         artifact: The model and its manifest.
         settings: How the backend may use the machine; None for the defaults.
 
     Raises:
-        BackendError: If the library cannot load the model, or the model differs from its manifest.
+        BackendError: If the library cannot load the model or compute as asked, or the model differs from its manifest.
     """
 
     name: ClassVar[str]
+    has_bf16: ClassVar[bool] = False
 
     def __init__(self, artifact: Artifact, settings: Settings | None = None) -> None:
         self.artifact = artifact
         self._contract = Contract(artifact, self.name)
         self._asked = settings or Settings()
+        if self._asked.bf16 and not self.has_bf16:
+            raise BackendError(f"{self.name} does not compute in bfloat16: leave bf16 out, or use openvino")
         with self._contract.wrap_errors("load"):
             self._load(artifact)
         self._closed = self._forked = False
@@ -97,6 +100,10 @@ class Backend(ABC):
     def pipeline(self) -> AnyPipeline:
         """Return the stages from an image to its panoptic map."""
         return HostPipeline(self)
+
+    def stream_pipeline(self) -> AnyPipeline | None:
+        """Return the stages for a stream of many images, of which only the rate counts; None if they are the same."""
+        return None
 
     def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:  # noqa: ARG002
         """Time the nodes of the model, see `inference.backend.SegmenterBackend.profile`."""

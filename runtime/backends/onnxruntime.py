@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import ClassVar
 
 import numpy as np
@@ -14,13 +16,14 @@ from pem_edge.runtime.artifacts.operator_definitions import with_definitions
 from pem_edge.runtime.backends import ort_profile
 from pem_edge.runtime.backends.base import Backend, RawOutputs
 from pem_edge.runtime.backends.cuda.driver import Gpu
-from pem_edge.runtime.backends.ort_sessions import CUDA, QDQ_OPTIMIZERS, VERSION, Provider, open_session
+from pem_edge.runtime.backends.ort_sessions import CUDA, QDQ_OPTIMIZERS, Provider, open_session
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.files import temporary_folder
 from pem_edge.runtime.inference.backend import BareModel
+from pem_edge.runtime.inference.paired_pipeline import PairedPipeline
+from pem_edge.runtime.inference.pipeline import AnyPipeline
 from pem_edge.runtime.inference.profiled_nodes import Nodes
 
-_DEFORM_CONV_SINCE = (1, 25)
 _NEED_DEFINITIONS = ("plugin", "nvidia")
 """Forms of deformable operations that are operators of plugins."""
 
@@ -30,12 +33,27 @@ class OnnxRuntime(Backend):
 
     name = "onnxruntime"
     _provider: ClassVar[Provider] = "best"
+    _half: OnnxRuntime | None
 
     @property
     def gpu(self) -> str | None:
         """The name of the GPU, "GPU" where CUDA's bindings are not installed; None if the session uses none."""
         self._require_open()
         return _gpu_name() if CUDA in self._session.get_providers() else None
+
+    def stream_pipeline(self) -> AnyPipeline | None:
+        """Return stages that work on two images at once, with half of the threads each; None on a GPU.
+
+        Threads of a run wait for each other at every operation, the longer the more there are. The model is loaded
+        once more for that, at the first call. An odd number of threads is not divided.
+        """
+        threads = int(self.settings()["threads"])
+        if self.gpu is not None or threads % 2:
+            return None
+        with self._pairing:
+            if self._half is None:
+                self._half = type(self)(self.artifact, replace(self._asked, threads=threads // 2))
+        return PairedPipeline(self._half.pipeline())
 
     def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:
         """See `inference.backend.SegmenterBackend.profile`."""
@@ -65,7 +83,8 @@ class OnnxRuntime(Backend):
         return partial(open_session(model, self._asked, provider=self._provider).run, None)
 
     def _load(self, artifact: Artifact) -> None:
-        _check_version(artifact)
+        self._pairing = Lock()
+        self._half = None
         self._session = open_session(
             self._read_model(), self._asked, _disabled_optimizers(artifact), provider=self._provider
         )
@@ -84,6 +103,8 @@ class OnnxRuntime(Backend):
 
     def _unload(self) -> None:
         del self._session
+        if self._half is not None:
+            self._half.close()
 
     def _stays_behind(self) -> bool:
         return CUDA in self._session.get_providers()
@@ -115,15 +136,6 @@ def _gpu_name() -> str:
         return Gpu().name
     except BackendError:
         return "GPU"
-
-
-def _check_version(artifact: Artifact) -> None:
-    version = tuple(int(part) for part in VERSION.split(".")[:2])
-    if artifact.manifest.deform_conv == "native" and version < _DEFORM_CONV_SINCE:
-        raise BackendError(
-            f"{artifact.model} has deformable convolutions in the form 'native', which onnxruntime {VERSION} "
-            "cannot run: export with --deform-conv gather, or pip install 'onnxruntime>=1.25'"
-        )
 
 
 def _disabled_optimizers(artifact: Artifact) -> list[str]:

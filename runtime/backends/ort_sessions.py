@@ -8,7 +8,7 @@ from typing import Literal
 
 from pem_edge.runtime.backends.settings import Settings
 from pem_edge.runtime.errors import BackendError
-from pem_edge.runtime.machine import usable_cpus
+from pem_edge.runtime.machine import threads
 from pem_edge.runtime.outside.quiet_imports import without_telemetry
 
 with without_telemetry():
@@ -59,7 +59,7 @@ def open_session(
     """
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.intra_op_num_threads = settings.threads or usable_cpus()
+    options.intra_op_num_threads = settings.threads or threads.choose().count
     options.enable_cpu_mem_arena = settings.arena
     options.enable_mem_pattern = False  # it would keep a tenth more memory and be no faster
     options.log_severity_level = _FATAL

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pem_edge.runtime import installation
 from pem_edge.runtime.backends.table import BACKENDS, Row, available, can_run
 from pem_edge.runtime.errors import BackendError
+from pem_edge.runtime.installation import distributions
 from pem_edge.runtime.suggestions import no_such
 
 if TYPE_CHECKING:
@@ -72,6 +73,13 @@ def _explain_graph(candidates: list[str], artifact: Artifact) -> str:
         return (
             f"{model} is quantized for TensorRT, which {' and '.join(candidates)} cannot run accurately: run it in "
             f"{' or '.join(others)}, export with --placement cpu, or {build}"
+        )
+    newer = [f"{BACKENDS[name].needs}{BACKENDS[name].native}" for name in candidates if BACKENDS[name].native]
+    if manifest.deform_conv == "native" and newer:
+        return (
+            f"{model} has ONNX's DeformConv, which needs {newer[0]}, and {' and '.join(distributions.onnxruntimes())} "
+            f"is older: pip install '{newer[0]}', run it with OpenVINO ({how_to_add(BACKENDS['openvino'])}), or export "
+            "with --deform-conv standard"
         )
     or_engine = f", or {build}" if is_for_engine(manifest) else ""
     return (

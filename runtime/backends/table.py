@@ -6,9 +6,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from pem_edge.runtime.installation.distributions import Requirement, onnxruntimes
+
 if TYPE_CHECKING:
     from pem_edge.runtime.artifacts.artifact import Artifact
     from pem_edge.runtime.artifacts.manifest import Manifest
+
+
+_SINCE_DEFORM_CONV = ">=1.25"
+"""The releases of ONNX Runtime that have kernels for DeformConv."""
 
 
 class Row(NamedTuple):
@@ -22,6 +28,7 @@ class Row(NamedTuple):
         deform_convs: The forms of deformable convolution that the backend runs, see `Manifest.deform_conv`.
         placements: The placements of Q/DQ pairs that the backend runs accurately, see `Quantization.placement`.
         library: A file in the module's folder that the backend also needs; None if the module is enough.
+        native: The releases of ``needs`` that run the form "native", such as ">=1.25"; None for all.
     """
 
     implementation: str
@@ -31,6 +38,14 @@ class Row(NamedTuple):
     deform_convs: frozenset[str]
     placements: frozenset[str] = frozenset({"cpu", "tensorrt"})
     library: str | None = None
+    native: str | None = None
+
+    def runs(self, form: str) -> bool:
+        """Return whether the installed release runs a form of deformable convolution; a missing one counts as new."""
+        if form == "native" and self.native is not None:
+            needed = Requirement(self.needs, self.native)
+            return all(needed.is_met_by(version) for version in onnxruntimes().values())
+        return form in self.deform_convs
 
 
 BACKENDS = {
@@ -53,7 +68,7 @@ BACKENDS = {
         "openvino",
         "openvino",
         "onnx",
-        frozenset({"standard", "gather"}),
+        frozenset({"standard", "gather", "native"}),
         frozenset({"cpu"}),
     ),
     "onnxruntime": Row(
@@ -62,6 +77,7 @@ BACKENDS = {
         "ort",
         "onnx",
         frozenset({"standard", "gather", "native"}),
+        native=_SINCE_DEFORM_CONV,
     ),
     "onnxruntime-tensorrt": Row(  # builds for minutes when it loads a model, so it is last: used where it is named
         "pem_edge.runtime.backends.onnxruntime:OnnxRuntimeTensorRt",
@@ -70,6 +86,7 @@ BACKENDS = {
         "onnx",
         frozenset({"standard", "gather", "native"}),
         library="capi/libonnxruntime_providers_tensorrt.so",
+        native=_SINCE_DEFORM_CONV,
     ),
 }
 """The backends by name, those first that are to be preferred."""
@@ -92,6 +109,11 @@ def available_for(artifact: Artifact) -> list[str]:
     return [name for name in available() if can_run(name, artifact.manifest)]
 
 
+def runs_here(form: str) -> bool:
+    """Return whether an installed backend for ONNX runs a form of deformable convolution."""
+    return any(BACKENDS[name].target == "onnx" and BACKENDS[name].runs(form) for name in available())
+
+
 def _is_installed(row: Row) -> bool:
     """Return whether there are such a module, and not just a folder of that name, and such a library."""
     spec = find_spec(row.needs)
@@ -105,4 +127,4 @@ def can_run(name: str, manifest: Manifest) -> bool:
     """Return whether a backend, installed or not, runs the target, the forms and the placement of an artifact."""
     row = BACKENDS[name]
     placement_fits = manifest.quantization is None or manifest.quantization.placement in row.placements
-    return row.target == manifest.target and manifest.deform_conv in row.deform_convs and placement_fits
+    return row.target == manifest.target and row.runs(manifest.deform_conv) and placement_fits

@@ -117,6 +117,7 @@ class _One:
             model=self._subject.model,
             backend=self._backend.name,
             threads=self._options.threads,
+            bf16=self._options.bf16,
             picture=str(self._subject.pictures[0]),
             runs=runs,
         )

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 import cv2
 
 from pem_edge.runtime.benchmark.schema import Machine
-from pem_edge.runtime.machine import cpu, gpu, jetson, readers, usable_cpus
+from pem_edge.runtime.machine import cpu, gpu, jetson, readers, threads, usable_cpus
 
 _PACKAGES = (
     "pem-edge",
@@ -78,7 +78,9 @@ def _versions(graphics: gpu.Gpu | None) -> dict[str, str]:
 
 
 def _details(board: str | None) -> dict[str, str]:
+    chosen = threads.choose()
     found = {
+        "threads of a model": f"{chosen.count}: {chosen.reason}",
         "affinity": cpu.affinity(),
         "CPU quota": cpu.quota(),
         "governor": cpu.governor(),

@@ -37,10 +37,10 @@ class Options:
     ``images`` is a folder of pictures, None for generated streets of each artifact's size. In each of ``rounds`` rounds
     all artifacts take turns; as long as a ratio is known too badly, more follow, up to ``most_rounds`` or for
     ``most_seconds``. ``warmup`` calls come first, more until times are steady. ``threads`` (None: the backend's choice)
-    is how many a CPU backend may use, ``streams`` the callers in "multi-stream". Each scenario takes
-    ``scenario_seconds``, each cold start a process of its own, ``cold_starts`` of them (0: none). ``dataset`` is one
-    that `open_dataset` knows, of which ``dataset_limit`` images are scored (None: all). ``command`` is
-    what the report says it was made by.
+    is how many a CPU backend may use, and ``bf16`` whether it computes in bfloat16; ``streams`` are the callers in
+    "multi-stream". Each scenario takes ``scenario_seconds``, each cold start a process of its own, ``cold_starts`` of
+    them (0: none). ``dataset`` is one that `open_dataset` knows, of which ``dataset_limit`` images are scored (None:
+    all). ``command`` is what the report says it was made by.
     """
 
     images: Path | None = None
@@ -50,6 +50,7 @@ class Options:
     warmup: int = 5
     backend: str | None = None
     threads: int | None = None
+    bf16: bool = False
     scenarios: tuple[str, ...] = SCENARIOS
     streams: int = 4
     camera_fps: float = 30.0

@@ -114,7 +114,7 @@ def _loaded(
         subjects = []
         for model, name in zip(models, _names(models), strict=True):
             say(f"loading {name}")
-            load = partial(loading.load, model, options.backend, threads=options.threads)
+            load = partial(loading.load, model, options.backend, threads=options.threads, bf16=options.bf16)
             subject = stack.enter_context(closing(Subject(name, model, load, found.files_for)))
             subject.turn(0)
             subjects.append(subject)

@@ -96,6 +96,11 @@ class Scenarios(msgspec.Struct, frozen=True, kw_only=True):
     offline: Offline | None = None
     camera: Camera | None = None
 
+    @property
+    def fps(self) -> float:
+        """Images per second of single stream, from the mean."""
+        return 1000 / self.single_stream.mean
+
 
 class ColdStart(msgspec.Struct, frozen=True, kw_only=True):
     """The time from the start of a fresh process to its first result: import, load, first image, and total."""

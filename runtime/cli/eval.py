@@ -50,6 +50,7 @@ class EvalRequest:
         model: The path of an exported model, or "demo".
         dataset: The location of the labeled images.
         backend: The name of a backend; None for the preferred one.
+        bf16: Whether to compute in bfloat16.
         limit: The number of images to score, from the first on; None for all.
         semantic: Whether to compute the mean IoU, which takes additional time.
         save_errors: The folder in which to draw the errors of the worst images; None to draw nothing.
@@ -64,6 +65,7 @@ class EvalRequest:
     model: str
     dataset: DatasetLocation
     backend: str | None
+    bf16: bool
     limit: int | None
     semantic: bool
     save_errors: Path | None
@@ -85,6 +87,7 @@ def _parser() -> Parser:
     parser = Parser("pem-eval", "MODEL --dataset DIR [options]", DESCRIPTION, _EXAMPLES)
     parser.add_argument("model", metavar="MODEL", help="an exported model, such as out/pem.onnx, or demo")
     shared_options.add_backend(parser)
+    shared_options.add_bf16(parser)
     parser.add_argument("--limit", metavar="N", type=shared_options.positive, help="score the first N images only")
     parser.add_argument(
         "--semantic",
@@ -116,6 +119,7 @@ def _read(options: argparse.Namespace) -> EvalRequest:
         model=options.model,
         dataset=dataset_options.read(options),
         backend=options.backend,
+        bf16=options.bf16,
         limit=options.limit,
         semantic=options.semantic,
         save_errors=options.save_errors,
@@ -131,7 +135,7 @@ def _run(request: EvalRequest) -> JsonObject:
     count = min(len(dataset), request.limit or len(dataset))
     with ExitStack() as stack:
         drawings = _plan_drawings(request, count, stack)
-        segmenter = stack.enter_context(load(model, request.backend))
+        segmenter = stack.enter_context(load(model, request.backend, bf16=request.bf16))
         panoptic = segmenter.task != "semantic"
         console.tell_of_toys("pem-eval", segmenter.manifest.classes)
         _check_task(request, segmenter.task)

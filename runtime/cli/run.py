@@ -59,6 +59,7 @@ def _run(request: RunRequest) -> JsonObject:
             score_threshold=request.score_threshold,
             overlap_threshold=request.overlap_threshold,
             threads=request.threads,
+            bf16=request.bf16,
             task=request.task,
         )
         with segmenter:

@@ -41,6 +41,15 @@ def add_threads(parser: Parser) -> None:
     )
 
 
+def add_bf16(parser: Parser) -> None:
+    """Add the option ``--bf16``."""
+    parser.add_argument(
+        "--bf16",
+        action="store_true",
+        help="compute in bfloat16: faster and less precise, in OpenVINO on CPUs that do so themselves",
+    )
+
+
 def size(text: str) -> tuple[int, int]:
     """Parse ``HxW`` in pixels, for use as an argument's type."""
     match = re.fullmatch(r"([1-9]\d{0,5})[xX]([1-9]\d{0,5})", text)

@@ -54,6 +54,13 @@ class SegmenterBackend(Model, Protocol):
     def pipeline(self) -> AnyPipeline:
         """Return the pipeline that turns images into panoptic maps with this model."""
 
+    def stream_pipeline(self) -> AnyPipeline | None:
+        """Return the pipeline for a stream of many images, of which only the rate counts; None for that of `pipeline`.
+
+        Raises:
+            BackendError: If the backend is closed, or the pipeline cannot be made.
+        """
+
     def settings(self) -> dict[str, str | int | bool]:
         """Return the settings in effect, by name, for reports."""
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.manifest import InputSpec
+from pem_edge.runtime.inference.backend import Device
 from pem_edge.runtime.inference.pipeline import Prepared
 
 PreparedT = TypeVar("PreparedT", bound=Prepared)
@@ -22,6 +23,14 @@ def smallest(spec: InputSpec) -> int:
 def largest(spec: InputSpec) -> int:
     """Return the maximum batch size of a model."""
     return spec.dynamic_batch.most if spec.dynamic_batch else spec.batch
+
+
+def fastest(spec: InputSpec, device: Device) -> int:
+    """Return the batch size at which a model segments the most images a second.
+
+    A GPU needs many images to be busy. One is enough for a CPU, whose caches hold less of what several need.
+    """
+    return largest(spec) if device == "gpu" else smallest(spec)
 
 
 def stack(images: Sequence[NDArray[np.uint8]], spec: InputSpec) -> NDArray[np.uint8]:

@@ -7,7 +7,8 @@ import platform
 import re
 from pathlib import Path
 
-from pem_edge.runtime.machine import cpu_quota, readers
+from pem_edge.runtime.machine import readers
+from pem_edge.runtime.machine.quotas import cpu_quota
 
 _ROOT = Path("/")
 
@@ -18,6 +19,12 @@ def name(root: Path = _ROOT) -> str:
         if found := re.search(r"^model name\s*:\s*(\S.*)$", listing or "", re.MULTILINE | re.IGNORECASE):
             return found[1].strip()
     return readers.output(["sysctl", "-n", "machdep.cpu.brand_string"]) or platform.processor() or readers.UNKNOWN
+
+
+def features(root: Path = _ROOT) -> frozenset[str]:
+    """Return the CPU's instruction sets, as Linux calls them in /proc/cpuinfo; nothing if it lists none."""
+    lines = re.findall(r"^(?:flags|Features)\s*:\s*(.*)$", readers.text(root / "proc/cpuinfo") or "", re.MULTILINE)
+    return frozenset(lines[0].split()) if lines else frozenset()
 
 
 def memory_bytes(root: Path = _ROOT) -> int | None:
@@ -56,7 +63,7 @@ def ranges(numbers: list[int]) -> str:
 
 def quota(root: Path = _ROOT) -> str:
     """Return how many CPUs' time the control group allows, "none" if it sets no limit."""
-    allowed = cpu_quota(root / "sys/fs/cgroup")
+    allowed = cpu_quota(root)
     return "none" if allowed is None else f"{allowed:g} CPUs"
 
 

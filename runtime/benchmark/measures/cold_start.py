@@ -33,7 +33,7 @@ def main() -> None:
     from pem_edge.runtime.loading import load
 
     imported = time.monotonic()
-    with load(task.model, task.backend, threads=task.threads) as segmenter:
+    with load(task.model, task.backend, threads=task.threads, bf16=task.bf16) as segmenter:
         loaded = time.monotonic()
         segmenter(Path(task.picture))
         done = time.monotonic()

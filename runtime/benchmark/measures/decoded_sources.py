@@ -18,17 +18,17 @@ Image = NDArray[np.uint8]
 
 
 class InMemory(Footage):
-    """``pictures`` over and over, until ``seconds`` have passed and at least `FEWEST` were taken."""
+    """``pictures`` over and over, until ``seconds`` have passed and at least ``fewest`` were taken."""
 
     name = stem = "pictures"
 
-    def __init__(self, pictures: Sequence[Image], seconds: float) -> None:
-        self._pictures, self._seconds = pictures, seconds
+    def __init__(self, pictures: Sequence[Image], seconds: float, fewest: int = FEWEST) -> None:
+        self._pictures, self._seconds, self._fewest = pictures, seconds, fewest
 
     def __iter__(self) -> Iterator[Frame]:
         end = time.perf_counter() + self._seconds
         number = 0
-        while number < FEWEST or time.perf_counter() < end:
+        while number < self._fewest or time.perf_counter() < end:
             yield Frame(str(number), partial(self._picture, number))
             number += 1
 

@@ -25,6 +25,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     backend: str
     threads: int | None
+    bf16: bool = False
     picture: str
     runs: int = 1
     started: float = 0.0

@@ -46,7 +46,7 @@ def main() -> None:
     from pem_edge.runtime.loading import load
 
     before = gpu.memory_used()
-    with load(task.model, task.backend, threads=task.threads) as segmenter:
+    with load(task.model, task.backend, threads=task.threads, bf16=task.bf16) as segmenter:
         for _ in range(task.runs):
             segmenter(Path(task.picture))
         host = peak_resident()

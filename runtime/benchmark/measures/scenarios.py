@@ -9,76 +9,85 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from pem_edge.runtime import images
 from pem_edge.runtime.benchmark import statistics
-from pem_edge.runtime.benchmark.measures.decoded_sources import FEWEST, Image, InMemory, PacedCamera
+from pem_edge.runtime.benchmark.measures.decoded_sources import Image, InMemory, PacedCamera
 from pem_edge.runtime.benchmark.options import Options
 from pem_edge.runtime.benchmark.rounds import Subject, undisturbed
 from pem_edge.runtime.benchmark.schema import Camera, MultiStream, Offline, Scenarios, Times
-from pem_edge.runtime.inference import batches
 from pem_edge.runtime.inference.segmenter import Segmenter
 from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say
 
 TURNS = 4
-"""Turns of each artifact in a scenario: what slows the machine down for a while shall not favor one of them."""
+"""Turns of each artifact in a scenario: what slows the machine down for a while shall favor none of either."""
+
+_FEWEST_AT_ONCE = 8
+"""Images of a turn of "offline": of fewer, the first and the last, which are worked on alone, would weigh too much."""
 
 Found = TypeVar("Found")
-Part = Callable[[Segmenter, Sequence[Image], Options], Found]
+Measure = Callable[[Segmenter, Sequence[Image], Options], Found]
 
 
 def measure(subjects: Sequence[Subject], options: Options, say: Say) -> list[Scenarios]:
-    """Measure all scenarios of ``options`` on decoded pictures, with all subjects taking turns within each.
+    """Measure all scenarios of ``options`` on decoded pictures, with all scenarios and all subjects taking turns.
 
     Raises:
         InputError: If a picture cannot be read.
         BackendError: If an artifact cannot be run.
     """
-    taking = _Turns(subjects, options, say)
-    alone = [_joined(turns, options) for turns in taking.of("single-stream", _one_after_another)]
-    several = taking.if_asked("multi-stream", multi_stream, _join_streams)
-    at_once = taking.if_asked("offline", offline, _join_offline)
-    frames = taking.if_asked("camera", camera, _join_cameras)
+    count = len(subjects)
+    single = _Scenario("single-stream", _one_after_another, _joined, count)
+    several = _Scenario("multi-stream", multi_stream, _join_streams, count)
+    at_once = _Scenario("offline", offline, _join_offline, count)
+    live = _Scenario("camera", camera, _join_cameras, count)
+    asked = [single, *(each for each in (several, at_once, live) if each.name in options.scenarios)]
+    say(f"{', '.join(each.name for each in asked)}; {plural(count, 'artifact')} in turns")
+    _take_turns(asked, subjects, options)
     return [
-        Scenarios(single_stream=single, multi_stream=streams, offline=lists, camera=live)
-        for single, streams, lists, live in zip(alone, several, at_once, frames, strict=True)
+        Scenarios(
+            single_stream=_joined(single.turns[index], options),
+            multi_stream=several.joined(index, options),
+            offline=at_once.joined(index, options),
+            camera=live.joined(index, options),
+        )
+        for index in range(count)
     ]
 
 
-class _Turns:
-    """Subjects that take turns, each with its decoded pictures."""
+class _Scenario(Generic[Found]):
+    """A scenario, with what was found in each turn of each of ``count`` subjects."""
 
-    def __init__(self, subjects: Sequence[Subject], options: Options, say: Say) -> None:
-        self._subjects, self._options, self._say = subjects, options, say
-        self._pictures = [[images.read(path) for path in subject.pictures] for subject in subjects]
+    def __init__(
+        self, name: str, measure: Measure[Found], join: Callable[[list[Found], Options], Found], count: int
+    ) -> None:
+        self.name, self._measure, self._join = name, measure, join
+        self.turns: list[list[Found]] = [[] for _ in range(count)]
 
-    def of(self, name: str, part: Part[Found]) -> list[list[Found]]:
-        """Return what ``part`` returns for each subject's turns."""
-        self._say(f"{name}, {plural(len(self._subjects), 'artifact')}")
-        turn = replace(self._options, scenario_seconds=self._options.scenario_seconds / TURNS)
-        found: list[list[Found]] = [[] for _ in self._subjects]
-        with undisturbed():
-            for index in _order(len(self._subjects)):
-                segmenter, pictures = self._subjects[index].segmenter, self._pictures[index]
-                segmenter(pictures[0])  # brings its weights back into the caches
-                found[index].append(part(segmenter, pictures, turn))
-        return found
+    def take_turn(self, index: int, segmenter: Segmenter, pictures: Sequence[Image], options: Options) -> None:
+        segmenter(pictures[0])  # brings its weights back into the caches
+        self.turns[index].append(self._measure(segmenter, pictures, options))
 
-    def if_asked(
-        self, name: str, part: Part[Found], join: Callable[[list[Found], Options], Found]
-    ) -> Sequence[Found | None]:
-        """Return each subject's turns as one; None each if the scenario is not asked for."""
-        if name not in self._options.scenarios:
-            return [None for _ in self._subjects]
-        return [join(turns, self._options) for turns in self.of(name, part)]
+    def joined(self, index: int, options: Options) -> Found | None:
+        """Return a subject's turns as one; None if there were none."""
+        return self._join(self.turns[index], options) if self.turns[index] else None
 
 
-def _order(count: int) -> list[int]:
-    """Return whose turns follow each other: every second time backwards, so that steady drift favors none, either."""
-    forwards = list(range(count))
-    return [index for turn in range(TURNS) for index in (forwards if turn % 2 == 0 else reversed(forwards))]
+_AnyScenario: TypeAlias = _Scenario[Any]  # only the scenario itself knows what it finds
+
+
+def _take_turns(scenarios: Sequence[_AnyScenario], subjects: Sequence[Subject], options: Options) -> None:
+    """Give each subject its turns in each scenario, every second time backwards, so that steady drift favors none."""
+    pictures = [[images.read(path) for path in subject.pictures] for subject in subjects]
+    turn = replace(options, scenario_seconds=options.scenario_seconds / TURNS)
+    with undisturbed():
+        for number in range(TURNS):
+            direction = 1 if number % 2 == 0 else -1
+            for scenario in scenarios[::direction]:
+                for index in range(len(subjects))[::direction]:
+                    scenario.take_turn(index, subjects[index].segmenter, pictures[index], turn)
 
 
 def multi_stream(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -> MultiStream:
@@ -109,18 +118,27 @@ def multi_stream(segmenter: Segmenter, pictures: Sequence[Image], options: Optio
 
 
 def offline(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -> Offline:
-    """Segment as many images as possible: in lists of the largest batch, or with `stream` if the batch is 1."""
-    batch = batches.largest(segmenter.manifest.input)
+    """Segment as many images as possible: in lists of the segmenter's batch, or with `stream` if that is 1."""
+    if segmenter.batch == 1:
+        with segmenter.stream(InMemory(pictures, 0)) as stream:
+            next(stream)  # a backend prepares its first stream, which is not the rate of those that follow
+    segment = _in_a_stream if segmenter.batch == 1 else _in_lists
     start = time.perf_counter()
-    count = 0
-    if batch == 1:
-        count = sum(1 for _ in segmenter.stream(InMemory(pictures, options.scenario_seconds)))
-    else:
-        while count < FEWEST or time.perf_counter() - start < options.scenario_seconds:
-            segmenter([pictures[(count + number) % len(pictures)] for number in range(batch)])
-            count += batch
+    count = segment(segmenter, pictures, options.scenario_seconds)
     fps = count / (time.perf_counter() - start)
-    return Offline(batch=batch, fps=fps, images=count, turns=(fps,))
+    return Offline(batch=segmenter.batch, fps=fps, images=count, turns=(fps,))
+
+
+def _in_a_stream(segmenter: Segmenter, pictures: Sequence[Image], seconds: float) -> int:
+    return sum(1 for _ in segmenter.stream(InMemory(pictures, seconds, _FEWEST_AT_ONCE)))
+
+
+def _in_lists(segmenter: Segmenter, pictures: Sequence[Image], seconds: float) -> int:
+    count, end = 0, time.perf_counter() + seconds
+    while count < _FEWEST_AT_ONCE or time.perf_counter() < end:
+        segmenter([pictures[(count + number) % len(pictures)] for number in range(segmenter.batch)])
+        count += segmenter.batch
+    return count
 
 
 def camera(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -> Camera:

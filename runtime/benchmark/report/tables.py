@@ -72,22 +72,24 @@ def stages(report: Report) -> Table:
 
 
 def throughput(report: Report) -> Table:
-    """Return several streams, and batches."""
-    columns = ("artifact", "callers", "FPS", "p50", "p99", "batch", "FPS of batches")
+    """Return the rates of one caller, of several, and of images that are all there."""
+    columns = ("artifact", "FPS of one", "callers", "FPS", "p50", "p99", "batch", "FPS of all")
 
     def row(artifact: ArtifactReport) -> Row:
         several, offline = artifact.scenarios.multi_stream, artifact.scenarios.offline
+        one = artifact.scenarios.fps if several or offline else None
         latency = several and (wording.milliseconds(several.latency.p50), wording.milliseconds(several.latency.p99))
         return (
+            UNKNOWN if one is None else wording.per_second(one),
             *((str(several.streams), wording.per_second(several.fps)) if several else (UNKNOWN,) * 2),
             *(latency or (UNKNOWN,) * 2),
             *((str(offline.batch), wording.per_second(offline.fps)) if offline else (UNKNOWN,) * 2),
         )
 
     note = (
-        "Several callers at once, each waiting for its result, with its latency in milliseconds; "
-        "then with all images there from the start, in batches, or with overlapping stages where the batch is 1. "
-        "Artifacts took turns."
+        "Images per second, of decoded pictures: one after another; then of several callers at once, each waiting for "
+        "its result, with its latency in milliseconds; then with all images there from the start, in batches, or with "
+        "overlapping stages where the batch is 1. Artifacts and scenarios took turns."
     )
     return by_artifact(report, "Throughput", note, columns, row)
 
@@ -105,7 +107,7 @@ def camera(report: Report) -> Table:
 
     note = (
         "A camera that does not wait: frames that were dropped, and results' age in milliseconds since their capture. "
-        "Artifacts took turns."
+        "Artifacts and scenarios took turns."
     )
     return by_artifact(report, "Camera", note, columns, row)
 

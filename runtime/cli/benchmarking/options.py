@@ -39,6 +39,7 @@ def read(options: argparse.Namespace, command: str) -> BenchRequest:
         most_rounds=options.rounds or Options.most_rounds,
         backend=options.backend,
         threads=options.threads,
+        bf16=options.bf16,
         scenarios=options.scenarios,
         scenario_seconds=options.seconds,
         cold_starts=Options.cold_starts if options.cold_start else 0,
@@ -90,6 +91,7 @@ def _add_subject_options(parser: Parser) -> None:
     )
     shared_options.add_backend(parser)
     shared_options.add_threads(parser)
+    shared_options.add_bf16(parser)
 
 
 def _add_measurement_options(parser: Parser) -> None:

@@ -83,6 +83,7 @@ class RunRequest:
         frames: The number of images after which to stop; None for all.
         backend: The name of a backend; None for the preferred one.
         threads: The number of CPU threads for the model; None for all.
+        bf16: Whether to compute in bfloat16.
         score_threshold: The minimum class probability of a segment, and the minimum score of an instance, 0 to 1; None
             for the manifest's.
         overlap_threshold: The minimum visible fraction of a mask, 0 to 1; None for the manifest's.
@@ -106,6 +107,7 @@ class RunRequest:
     frames: int | None
     backend: str | None
     threads: int | None
+    bf16: bool
     score_threshold: float | None
     overlap_threshold: float | None
     live_port: int | None
@@ -138,6 +140,7 @@ def read(options: argparse.Namespace) -> RunRequest:
         frames=options.frames,
         backend=options.backend,
         threads=options.threads,
+        bf16=options.bf16,
         score_threshold=options.score_threshold,
         overlap_threshold=options.overlap_threshold,
         live_port=options.live,
@@ -183,6 +186,7 @@ def parser() -> Parser:
     parser.add_argument("--frames", metavar="N", type=shared_options.positive, help="stop after that many images")
     shared_options.add_backend(parser)
     shared_options.add_threads(parser)
+    shared_options.add_bf16(parser)
     parser.add_argument(
         "--score-threshold",
         metavar="P",

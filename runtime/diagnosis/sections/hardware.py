@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pem_edge.runtime.diagnosis.probing import Probe
 from pem_edge.runtime.diagnosis.schema import Finding, Findings
-from pem_edge.runtime.machine import cpu, readers, usable_cpus
+from pem_edge.runtime.machine import cpu, readers, threads, usable_cpus
 
 _ROOT = Path("/")
 _LITTLE_MEMORY = 1 << 30
@@ -19,9 +19,11 @@ _FEATURES = {
     "avx512_vnni": "AVX-512 VNNI",
     "avx_vnni": "AVX-VNNI",
     "amx_int8": "AMX",
+    "avx512_bf16": "AVX-512 BF16",
     "asimd": "NEON",
     "asimddp": "dot product",
     "i8mm": "I8MM",
+    "bf16": "BF16",
     "asimdhp": "half precision",
     "sve": "SVE",
 }
@@ -33,20 +35,21 @@ _INT8_IS_FAST = "the processor is fast at INT8, how much a model gains depends o
 
 def _cpu(root: Path = _ROOT) -> Findings:
     cores = os.cpu_count() or 1
-    usable, quota = usable_cpus(root / "sys/fs/cgroup"), cpu.quota(root)
+    usable, quota = usable_cpus(root), cpu.quota(root)
     limits = [f"CPUs {cpu.affinity()}"] + ([f"a quota of {quota}"] if quota != "none" else [])
     value = f"{usable} of {cores} usable" + (f" ({', '.join(limits)})" if usable < cores or quota != "none" else "")
+    chosen = threads.choose(root=root)
     return {
         "cpu": Finding(name="CPU", value=cpu.name(root), status="ok"),
         "cores": Finding(name="cores", value=value, status="ok"),
+        "threads": Finding(name="threads of a model", value=f"{chosen.count}: {chosen.reason}", status="ok"),
     }
 
 
 def _features(root: Path = _ROOT) -> Findings:
-    lines = re.findall(r"^(?:flags|Features)\s*:\s*(.*)$", readers.text(root / "proc/cpuinfo") or "", re.MULTILINE)
-    if not lines:
+    flags = cpu.features(root)
+    if not flags:
         return {"features": Finding(name="CPU features", value="unknown: /proc/cpuinfo lists none")}
-    flags = set(lines[0].split())
     names = ", ".join(name for flag, name in _FEATURES.items() if flag in flags) or "none that make models fast"
     int8 = _INT8_IS_FAST if flags & _FAST_INT8 else "INT8 gains little: no VNNI or dot product"
     return {"features": Finding(name="CPU features", value=f"{names}; {int8}")}

@@ -135,7 +135,7 @@ def test_a_choice_is_kept(target: Target, deformable: Deformable, plugin: bool) 
 @pytest.mark.parametrize(
     ("target", "deformable", "plugin", "expected"),
     [
-        ("onnx", "convolution", False, "standard"),
+        ("onnx", "convolution", False, "native"),
         ("onnx", "attention", False, "standard"),
         ("trt-rtx", "convolution", False, "gather"),
         ("trt-rtx", "attention", False, "gather"),

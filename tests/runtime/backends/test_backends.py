@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
+from pem_edge import runtime
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.labels import Label
@@ -29,8 +29,8 @@ from pem_edge.runtime.backends.base import Backend
 from pem_edge.runtime.backends.contract import Contract
 from pem_edge.runtime.backends.table import can_run
 from pem_edge.runtime.errors import ArtifactError, BackendError, InputError
-from pem_edge.runtime.installation import how_to_install
-from pem_edge.runtime.machine import usable_cpus
+from pem_edge.runtime.installation import distributions, how_to_install
+from pem_edge.runtime.machine import cpu, threads
 
 needs_tensorrt_rtx = pytest.mark.skipif(find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed")
 needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
@@ -93,10 +93,10 @@ def test_threads_sharing_a_backend_and_backends_side_by_side(engine: str, tiny: 
             if np.abs(masks[0, 0] - expected_masks(image)).max() > 1e-3:
                 wrong.append(seed)
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
-    for thread in threads:
+    callers = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
+    for thread in callers:
         thread.start()
-    for thread in threads:
+    for thread in callers:
         thread.join()
     assert not wrong
 
@@ -188,14 +188,24 @@ def test_standard_error_stays_clean(engine: str, tiny: Path, capfd: pytest.Captu
     assert capfd.readouterr() == ("", "")
 
 
-def test_threads_are_what_was_asked_for_or_all(engine: str, tiny: Path) -> None:
+def test_threads_are_what_was_asked_for_or_what_suits_the_machine(engine: str, tiny: Path) -> None:
     found = artifact.read(tiny)
-    assert backends.create(engine, found).settings()["threads"] == usable_cpus()
+    assert backends.create(engine, found).settings()["threads"] == threads.choose().count
     backend = backends.create(engine, found, Settings(threads=1))
     assert backend.settings()["threads"] == 1
     backend.close()
     with pytest.raises(BackendError, match="is closed"):
         backend.settings()
+
+
+def test_openvino_ties_threads_to_cpus_only_if_it_uses_all_cores(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would tie a single thread to the first CPU, and so would the next process, while others are idle."""
+    found = artifact.read(tiny)
+    monkeypatch.setattr(threads, "choose", lambda: threads.Choice(1, 2, "made up"))
+    assert backends.create("openvino", found).settings()["pinning"] is False
+    assert backends.create("openvino", found, Settings(threads=1)).settings()["pinning"] is False
+    monkeypatch.setattr(threads, "choose", lambda: threads.Choice(1, 1, "made up"))
+    assert backends.create("openvino", found).settings()["pinning"] is True
 
 
 def test_onnxruntimes_arena_can_be_turned_off(tiny: Path) -> None:
@@ -206,10 +216,10 @@ def test_onnxruntimes_arena_can_be_turned_off(tiny: Path) -> None:
     np.testing.assert_allclose(backend(noise(0)[None])[1][0, 0], expected_masks(noise(0)), atol=1e-3)
 
 
-@pytest.mark.parametrize("threads", [0, 1025, 10**25])
-def test_threads_that_cannot_be_started_are_an_error(threads: int) -> None:
-    with pytest.raises(InputError, match=f"^threads is {threads}, expected a whole number from 1 to 1024"):
-        Settings(threads=threads)
+@pytest.mark.parametrize("count", [0, 1025, 10**25])
+def test_threads_that_cannot_be_started_are_an_error(count: int) -> None:
+    with pytest.raises(InputError, match=f"^threads is {count}, expected a whole number from 1 to 1024"):
+        Settings(threads=count)
 
 
 def test_available_names_what_is_installed_and_imports_nothing() -> None:
@@ -226,13 +236,40 @@ def test_without_a_name_the_fastest_that_can_run_it_is_taken(tiny: Path) -> None
     assert backends.create(None, found).name == backends.available_for(found)[0]
 
 
-def test_native_deformable_convolution_needs_a_recent_onnxruntime(build: Callable[..., Path]) -> None:
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_native_deformable_convolution_runs_in_backends_for_cpus(build: Callable[..., Path], name: str) -> None:
+    pytest.importorskip(name, reason=f"{name} is not installed")
     native = artifact.read(build(deform_conv="native"))
-    if tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (1, 25):
-        assert backends.create(None, native).name == "onnxruntime"
-    else:
-        with pytest.raises(BackendError, match="export with --deform-conv gather"):
-            backends.create(None, native)
+    if backends.can_run(name, native.manifest):
+        assert backends.create(name, native).name == name
+
+
+def test_native_deformable_convolution_needs_a_recent_onnxruntime(
+    build: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distributions, "installed", lambda: {"onnxruntime": "1.24.3"})
+    native = artifact.read(build(deform_conv="native"))
+    assert not backends.can_run("onnxruntime", native.manifest)
+    assert backends.can_run("openvino", native.manifest)
+    with pytest.raises(BackendError, match=r"needs onnxruntime>=1\.25, and onnxruntime is older: pip install"):
+        backends.create("onnxruntime", native)
+
+
+@needs_openvino
+def test_bfloat16_is_refused_where_nothing_computes_in_it(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "features", lambda: frozenset({"avx2", "avx512f"}))
+    with pytest.raises(BackendError, match="has none of amx_bf16, avx512_bf16, bf16"):
+        runtime.load(tiny, "openvino", bf16=True)
+    with pytest.raises(BackendError, match="onnxruntime does not compute in bfloat16: leave bf16 out"):
+        runtime.load(tiny, "onnxruntime", bf16=True)
+
+
+@needs_openvino
+def test_bfloat16_is_in_force_where_the_processor_has_it(tiny: Path) -> None:
+    if not {"amx_bf16", "avx512_bf16", "bf16"} & cpu.features():
+        pytest.skip("this CPU does not compute in bfloat16")
+    with runtime.load(tiny, "openvino", bf16=True) as segmenter:
+        assert segmenter.backend.settings()["precision"] == "bf16"
 
 
 @needs_openvino
@@ -243,12 +280,6 @@ print(utils.tm.__name__, "openvino_telemetry" in sys.modules)
 """
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.split() == ["openvino.tools.ovc.telemetry_stub", "False"]
-
-
-@needs_openvino
-def test_openvino_refuses_native_deformable_convolution(build: Callable[..., Path]) -> None:
-    with pytest.raises(BackendError, match="openvino cannot run: export with --deform-conv gather"):
-        backends.create("openvino", artifact.read(build(deform_conv="native")))
 
 
 @pytest.mark.parametrize(
@@ -357,10 +388,6 @@ def test_backends_that_are_not_installed(tiny: Path, monkeypatch: pytest.MonkeyP
         backends.create("onnxruntime", artifact.read(tiny))
     with pytest.raises(BackendError, match=re.escape(f"onnxruntime, which is not installed: {how_to_install('ort')}")):
         backends.create(None, artifact.read(tiny))
-
-
-def test_threads_follow_the_cpus_this_process_may_use() -> None:
-    assert 1 <= usable_cpus() <= (os.cpu_count() or 1)
 
 
 @pytest.mark.parametrize(

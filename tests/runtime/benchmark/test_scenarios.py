@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ from pem_edge.runtime.benchmark.measures.decoded_sources import FEWEST, InMemory
 from pem_edge.runtime.benchmark.options import Options
 from pem_edge.runtime.benchmark.rounds import Subject
 from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.inference.stream import Stream
 
 OPTIONS = Options(scenario_seconds=0.2, streams=3, camera_fps=50)
 Builder = Callable[..., Path]
@@ -70,16 +72,23 @@ def test_offline_without_batches_streams(segmenter: Segmenter, flag: NDArray[np.
 
 
 @pytest.mark.parametrize(
-    "spec", [InputSpec(height=64, width=96, batch=3), InputSpec(height=64, width=96, dynamic_batch=Range(1, 1, 3))]
+    ("spec", "batch"),
+    [
+        (InputSpec(height=64, width=96, batch=3), 3),
+        (InputSpec(height=64, width=96, dynamic_batch=Range(1, 1, 3)), 1),
+        (InputSpec(height=64, width=96, dynamic_batch=Range(2, 2, 4)), 2),
+    ],
 )
-def test_offline_takes_the_largest_batches(build: Builder, flag: NDArray[np.uint8], spec: InputSpec) -> None:
+def test_offline_takes_the_batches_of_lists(
+    build: Builder, flag: NDArray[np.uint8], spec: InputSpec, batch: int
+) -> None:
     with runtime.load(build(spec), "onnxruntime", threads=1) as segmenter:
         found = scenarios.offline(segmenter, [flag], OPTIONS)
-        assert (found.batch, found.images % 3) == (3, 0)
+        assert (found.batch, found.images % batch) == (batch, 0)
         assert found.images >= FEWEST
 
 
-def test_all_artifacts_take_turns_in_every_scenario(tiny: Path, flag: NDArray[np.uint8], tmp_path: Path) -> None:
+def test_all_artifacts_and_scenarios_take_turns(tiny: Path, flag: NDArray[np.uint8], tmp_path: Path) -> None:
     diary: list[str] = []
 
     class Noting(Segmenter):
@@ -89,16 +98,21 @@ def test_all_artifacts_take_turns_in_every_scenario(tiny: Path, flag: NDArray[np
             self._name = name
 
         def __call__(self, *images: Any, **options: Any) -> Any:  # Any: whatever a Segmenter takes and returns
-            diary.append(self._name)
+            diary.append(self._name + ("1" if threading.current_thread() is threading.main_thread() else "m"))
             return super().__call__(*images, **options)
+
+        def stream(self, *source: Any, **options: Any) -> Stream:  # Any: whatever a Segmenter takes
+            diary.append(self._name + "c")
+            return super().stream(*source, **options)
 
     picture = tmp_path / "flag.png"
     cv2.imwrite(str(picture), flag)
     subjects = [Subject(name, str(tiny), partial(Noting, name), lambda _: [picture]) for name in "ab"]
     found = scenarios.measure(subjects, replace(OPTIONS, scenario_seconds=0, scenarios=("multi-stream", "camera")),
                               lambda _: None)  # fmt: skip
-    turns = "".join(name for name, _ in groupby(diary))
-    assert turns == "ababa" + "baba" + "baba", "every second turn goes backwards, so that two neighbors are one"
+    turns = re.sub(r"(.)1(?=\1[mc])", "", "".join(turn for turn, _ in groupby(diary)))  # without the call before each
+    assert turns.startswith("a1b1ambmacbc" + "bcac"), "every second turn goes backwards"
+    assert turns.count("b1") == scenarios.TURNS
     for each in found:
         assert each.single_stream.samples == scenarios.TURNS * FEWEST
         assert each.offline is None

@@ -8,15 +8,9 @@ import pytest
 
 from pem_edge.runtime.diagnosis.sections import board, compiled, folders, hardware, surroundings
 from tests.runtime.diagnosis.conftest import Write
+from tests.runtime.helpers.trees import put
 
 RELEASE = "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64, DATE: Wed Jan  8 2025"
-
-
-def put(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    return root
 
 
 def test_a_jetson(tmp_path: Path, command: Write) -> None:

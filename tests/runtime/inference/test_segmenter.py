@@ -253,8 +253,14 @@ def test_a_list_gives_what_its_images_give_alone_in_their_order(
             assert list(found.milliseconds) == list(expected.milliseconds)
 
 
-def test_a_list_of_files_runs_in_batches_as_large_as_the_model_takes(
-    build: Callable[..., Path], flag: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("gpu", "expected"), [(None, [2, 2, 2]), ("made up", [3, 2])])
+def test_a_list_of_files_runs_in_the_largest_batches_on_a_gpu_and_the_smallest_on_a_cpu(
+    build: Callable[..., Path],
+    flag: NDArray[np.uint8],
+    gpu: str | None,
+    expected: list[int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     paths = [tmp_path / f"{number}.png" for number in range(5)]
     for path in paths:
@@ -267,11 +273,12 @@ def test_a_list_of_files_runs_in_batches_as_large_as_the_model_takes(
         return run(self, batch)
 
     monkeypatch.setattr(OnnxRuntime, "_run", counted)
+    monkeypatch.setattr(OnnxRuntime, "gpu", gpu)
     spec = InputSpec(height=64, width=96, dynamic_batch=Range(2, 2, 3))
     with runtime.load(build(spec), "onnxruntime", threads=1) as segmenter:
         results = segmenter(paths, score_threshold=0.5)
     assert [result.name for result in results] == [str(path) for path in paths]
-    assert sizes == [3, 2]
+    assert sizes == expected
     assert all(result.milliseconds["decode"] > 0 for result in results)
 
 

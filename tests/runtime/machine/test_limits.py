@@ -1,4 +1,4 @@
-"""Quotas of containers count into the number of threads."""
+"""Quotas of containers and services count into the number of threads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pem_edge.runtime.machine import cpu_quota, usable_cpus
+from pem_edge.runtime.machine import usable_cpus
+from pem_edge.runtime.machine.quotas import cpu_quota
+from tests.runtime.helpers.trees import put
 
 
 @pytest.mark.parametrize(
@@ -23,15 +25,42 @@ from pem_edge.runtime.machine import cpu_quota, usable_cpus
     ],
 )
 def test_quotas_of_both_kinds_of_control_groups(files: dict[str, str], expected: float | None, tmp_path: Path) -> None:
-    for name, content in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(content)
-    assert cpu_quota(tmp_path) == expected
+    assert cpu_quota(put(tmp_path, {f"sys/fs/cgroup/{name}": content for name, content in files.items()})) == expected
 
 
-def test_a_part_of_a_cpu_is_one_thread(tmp_path: Path) -> None:
-    (tmp_path / "cpu.max").write_text("20000 100000")
-    assert usable_cpus(tmp_path) == 1
+@pytest.mark.parametrize(
+    ("listed", "files", "expected"),
+    [
+        ("0::/system.slice/app.service", {"system.slice/app.service/cpu.max": "150000 100000"}, 1.5),
+        (
+            "0::/user.slice/app.scope",
+            {"user.slice/app.scope/cpu.max": "max 100000", "user.slice/cpu.max": "300000 100000"},
+            3.0,
+        ),
+        (
+            "0::/user.slice/app.scope",
+            {"user.slice/app.scope/cpu.max": "400000 100000", "user.slice/cpu.max": "300000 100000"},
+            3.0,
+        ),
+        ("0::/user.slice", {"another.slice/cpu.max": "50000 100000"}, None),
+        (
+            "4:cpu,cpuacct:/docker/1f\n3:memory:/",
+            {"cpu/docker/1f/cpu.cfs_quota_us": "50000", "cpu/docker/1f/cpu.cfs_period_us": "100000"},
+            0.5,
+        ),
+        ("3:cpuset:/docker/1f", {"cpu/docker/1f/cpu.cfs_quota_us": "1", "cpu/docker/1f/cpu.cfs_period_us": "9"}, None),
+        ("nonsense\n::\n0::/../../x", {"cpu.max": "20000 100000"}, 0.2),
+    ],
+)
+def test_the_groups_around_a_process_limit_it_too(
+    listed: str, files: dict[str, str], expected: float | None, tmp_path: Path
+) -> None:
+    found = {f"sys/fs/cgroup/{name}": content for name, content in files.items()}
+    assert cpu_quota(put(tmp_path, {"proc/self/cgroup": listed, **found})) == expected
+
+
+def test_a_part_of_a_cpu_is_one_cpu(tmp_path: Path) -> None:
+    assert usable_cpus(put(tmp_path, {"sys/fs/cgroup/cpu.max": "20000 100000"})) == 1
 
 
 def test_without_a_quota_all_cpus_of_the_process_count(tmp_path: Path) -> None:

@@ -9,16 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.artifact import Artifact
-from pem_edge.runtime.backends import forks, openvino_profile
+from pem_edge.runtime.backends import forks
 from pem_edge.runtime.backends.base import Backend, RawOutputs
+from pem_edge.runtime.backends.openvino import execution, reading
 from pem_edge.runtime.backends.settings import Settings
+from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.inference.backend import BareModel
 from pem_edge.runtime.inference.profiled_nodes import Nodes
-from pem_edge.runtime.machine import usable_cpus
+from pem_edge.runtime.machine import cpu, threads
 from pem_edge.runtime.outside.quiet_imports import without_telemetry
 
 with without_telemetry():
     import openvino as ov
+
+_BF16 = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
+"""The CPU features that compute in bfloat16, as Linux calls them; without one OpenVINO emulates it, which is slow."""
 
 # Without the precision hint, OpenVINO computes in bfloat16 on CPUs that can, whatever the types in the graph.
 _OPTIONS = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
@@ -33,23 +38,41 @@ def core() -> ov.Core:
     kills the process.
     """
     created = ov.Core()
+    reading.extend(created)
     os.register_at_fork(after_in_child=partial(forks.keep_forever, created))
     return created
 
 
 def _compile(model: ov.Model, settings: Settings, **options: str) -> ov.CompiledModel:
-    threads = settings.threads or usable_cpus()
-    return core().compile_model(model, "CPU", {**_OPTIONS, "INFERENCE_NUM_THREADS": threads, **options})
+    chosen = threads.choose()
+    count = settings.threads or chosen.count
+    options = {**_OPTIONS, "INFERENCE_NUM_THREADS": str(count), **options}
+    if count < chosen.cores:
+        # OpenVINO ties threads to the first CPUs, where those of other processes would wait while other CPUs are idle.
+        options["ENABLE_CPU_PINNING"] = "NO"
+    if settings.bf16:
+        _require_bf16()
+        options["INFERENCE_PRECISION_HINT"] = "bf16"
+    return core().compile_model(model, "CPU", options)
+
+
+def _require_bf16() -> None:
+    """Raise BackendError if the CPU has no instructions for bfloat16, which would then be emulated, and slow."""
+    if not _BF16 & cpu.features():
+        raise BackendError(
+            f"this CPU has none of {', '.join(sorted(_BF16))}, which compute in bfloat16: leave bf16 out"
+        )
 
 
 class OpenVino(Backend):
     """Runs ONNX models with OpenVINO on CPUs."""
 
     name = "openvino"
+    has_bf16 = True
 
     def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:
         """See `inference.backend.SegmenterBackend.profile`."""
-        asked = core().read_model(self.artifact.read_model())
+        asked = reading.read(core(), self.artifact.read_model())
         model = _compile(asked, self._asked, PERF_COUNT="YES")
         request = model.create_infer_request()
         inputs = {self.artifact.manifest.input.name: images}
@@ -58,15 +81,15 @@ class OpenVino(Backend):
         for _ in range(runs):
             request.infer(inputs)
             reported.append(request.profiling_info)
-        return openvino_profile.profiled_nodes(reported, asked, model.get_runtime_model())
+        return execution.profiled_nodes(reported, asked, model.get_runtime_model())
 
     def open_bare(self, model: bytes) -> BareModel:
         """See `inference.backend.SegmenterBackend.open_bare`."""
-        request = _compile(core().read_model(model), self._asked).create_infer_request()
+        request = _compile(reading.read(core(), model), self._asked).create_infer_request()
         return partial(request.infer, share_inputs=True, share_outputs=True)
 
     def _load(self, artifact: Artifact) -> None:
-        self._model = _compile(core().read_model(artifact.source()), self._asked)
+        self._model = _compile(reading.read(core(), artifact.source()), self._asked)
         self._contract.require_names(self._names())
 
     def _run(self, images: NDArray[np.uint8]) -> RawOutputs:
@@ -83,6 +106,8 @@ class OpenVino(Backend):
             "threads": int(self._model.get_property("INFERENCE_NUM_THREADS")),
             "streams": int(self._model.get_property("NUM_STREAMS")),
             "hint": str(getattr(hint, "name", hint)).lower(),
+            "precision": self._model.get_property("INFERENCE_PRECISION_HINT").get_type_name(),
+            "pinning": bool(self._model.get_property("ENABLE_CPU_PINNING")),
         }
 
     def _names(self) -> set[str]:

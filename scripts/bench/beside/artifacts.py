@@ -1,0 +1,83 @@
+"""Makes what is measured: weights by formula with which some queries are certain, their artifacts, and a picture."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from pem_edge import pem
+from pem_edge.export.cli import export
+from pem_edge.pem import checkpoints
+from pem_edge.pem.model import Normalization
+from pem_edge.runtime.artifacts import labels
+from pem_edge.runtime.datasets.toy_streets import ToyStreets
+from reference import published_models
+from reference.huggingface import folders
+from reference.weights import make_certain
+from scripts.bench.beside.cases import SWIN, Case, Files
+
+CERTAIN = 40
+"""Queries that are of a class: some two thirds of them surely enough to be merged, as many as on a busy street."""
+
+CALIBRATION = 8
+"""Pictures that INT8 is calibrated on: few, as speed does not depend on what they are."""
+
+
+def write(case: Case, files: Files) -> None:
+    """Write those ``files`` that are not there yet; of INT8 only what the export does not refuse."""
+    files.picture.parent.mkdir(parents=True, exist_ok=True)
+    if not files.picture.exists():
+        np.save(files.picture, ToyStreets(1, case.height, case.width, seed=7)[0].image)
+    if not files.weights.exists():
+        picture = torch.from_numpy(np.load(files.picture)[None])
+        (_write_transformers if case == SWIN else _write_ours)(case, files.weights, picture)
+    if not files.single.exists() and (code := _export(case, files.weights, files.single)):
+        sys.exit(code)
+    if not files.int8.exists():
+        with TemporaryDirectory() as folder:
+            streets = ToyStreets(CALIBRATION, case.height, case.width, seed=1)
+            for index in range(CALIBRATION):  # without labels, as theirs are other classes
+                Image.fromarray(streets[index].image).save(Path(folder) / f"{index}.png")
+            _export(case, files.weights, files.int8, "--precision", "int8", "--calib", folder)
+
+
+def _write_ours(case: Case, path: Path, picture: Tensor) -> None:
+    """Write weights by formula, with which queries stay apart and their masks cover some of the picture."""
+    with TemporaryDirectory() as folder:
+        published = f"{case.variant.replace('-', '_')}_cityscapes"
+        model = pem.load(published_models.write_checkpoint(published, Path(folder)))
+    make_certain(model.get_submodule("decoder.class_head"), lambda: model(picture)[0][0], CERTAIN)
+    checkpoints.save(model, path)
+
+
+def _write_transformers(case: Case, folder: Path, picture: Tensor) -> None:
+    model = folders.build("swin-tiny", [each.name for each in labels.load("coco_panoptic")])
+    _keep_apart(model)
+    pixels = Normalization()(picture)
+    make_certain(model.class_predictor, lambda: model(pixel_values=pixels).class_queries_logits[0], CERTAIN)
+    folders.write(model, folder, {"height": case.height, "width": case.width})
+
+
+@torch.no_grad()
+def _keep_apart(model: nn.Module) -> None:
+    """Keep queries apart, and with them their masks: with random weights, biases and attention make all alike."""
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            parameter.sub_(1)
+        elif ".queries_" in name:
+            parameter.normal_(generator=generator)
+        elif ".decoder.layers." in name and "out_proj" in name:
+            parameter.mul_(0.1)
+
+
+def _export(case: Case, weights: Path, path: Path, *options: str) -> int:
+    with redirect_stdout(sys.stderr):
+        return export.main(["--weights", str(weights), "--size", case.size, *options, "-o", str(path)])

@@ -1,0 +1,48 @@
+"""What is measured beside its published formulation, and the files of each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Case(NamedTuple):
+    """A variant at a size of input, which is that of the picture, too."""
+
+    variant: str
+    classes: int
+    height: int
+    width: int
+
+    @property
+    def size(self) -> str:
+        return f"{self.height}x{self.width}"
+
+
+STDC1, R50 = Case("pem-stdc1", 19, 512, 1024), Case("pem-r50", 19, 1024, 2048)
+SWIN = Case("mask2former-swin-t", 133, 384, 384)
+GROWTH = (STDC1._replace(height=256, width=512), STDC1, STDC1._replace(height=1024, width=2048))
+ROWS = {"stdc1": (STDC1,), "r50": (R50,), "swin": (SWIN,), "growth": GROWTH}
+"""Cases by what the command line calls them."""
+
+
+class Files(NamedTuple):
+    """The files of a case: weights for PyTorch (for transformers a folder), artifacts, and the picture, an array."""
+
+    weights: Path
+    single: Path
+    int8: Path
+    picture: Path
+
+    def things(self) -> list[int]:
+        """Return the classes that are things, as the artifact says."""
+        classes = json.loads(self.single.with_suffix(".json").read_text())["classes"]
+        return [each["id"] for each in classes if each["isthing"]]
+
+
+def files_in(folder: Path, case: Case) -> Files:
+    """Return where the files of ``case`` are."""
+    stem = f"{case.variant}-{case.size}"
+    weights = stem if case == SWIN else f"{stem}.safetensors"
+    return Files(*(folder / name for name in (weights, f"{stem}.onnx", f"{stem}-int8.onnx", f"{stem}.npy")))

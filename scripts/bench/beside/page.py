@@ -1,0 +1,147 @@
+"""The page of what was measured, in Markdown."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import pem_edge
+from pem_edge.runtime.benchmark.options import NoiseLimits
+from pem_edge.runtime.benchmark.statistics import ratio_in_rounds
+from pem_edge.runtime.machine import cpu, usable_cpus
+from scripts.bench.beside.answers import Distance
+from scripts.bench.beside.cases import GROWTH, SWIN, Case
+from scripts.bench.beside.ours import MAP
+from scripts.bench.networks.turns import Measured
+from scripts.reports.markdown import table
+
+THEIRS = "PyTorch"
+OURS = {
+    "ONNX Runtime": ("fp32", "onnxruntime"),
+    "OpenVINO": ("fp32", "openvino"),
+    "OpenVINO, INT8": ("int8", "openvino"),
+}
+"""Our contestants: precision and backend."""
+
+PACKAGES = ("torch", "torchvision", "transformers", "onnxruntime", "openvino", "numpy")
+INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "amx_bf16", "asimd", "asimddp", "i8mm", "sve")
+"""Those of x86 and ARM on which the speed of these networks depends, as Linux names them."""
+
+
+class Outcome(NamedTuple):
+    """What was measured of a case.
+
+    Attributes:
+        measured: What each contestant's runs took.
+        distances: How far our answers are from the published one, by contestant.
+        merged: The number of masks that take part in the published merge.
+        segments: The number of segments that come of them.
+    """
+
+    measured: Mapping[str, Measured]
+    distances: Mapping[str, Distance]
+    merged: int
+    segments: int
+
+    def median(self, name: str) -> float:
+        return float(np.median(self.measured[name].seconds[MAP]))
+
+    def times_as_fast(self, name: str) -> str:
+        """Return the ratio of the published time to this one, with its interval."""
+        theirs, ours = (self.measured[each].seconds[MAP] for each in (THEIRS, name))
+        ratio = ratio_in_rounds(theirs, ours, NoiseLimits())
+        return f"{ratio.estimate:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
+
+
+def text(outcomes: Mapping[Case, Outcome], rounds: int, growth: bool, operators: str | None) -> str:
+    sections = [f"# Beside the published formulation, {date.today():%-d %B %Y}", method(rounds, operators), machine()]
+    for case, outcome in outcomes.items():
+        sections += section(case, outcome)
+    if growth:
+        sections += ["## Growth with the size", growth_table(outcomes)]
+    return "\n\n".join(sections) + "\n"
+
+
+def method(rounds: int, operators: str | None) -> str:
+    sampling = "torchvision's operator" if operators else "plain PyTorch"
+    return (
+        "`scripts/bench/published.py`: from an array to its panoptic map, the published formulation with its own "
+        f"postprocessing beside the artifacts of `pem-export`. Medians of {rounds} rounds in which all take turns in "
+        "an order drawn anew, each in a process of its own. How many times as fast is the mean of the ratios within "
+        f"rounds, with its interval at {NoiseLimits().confidence:.1%}. Memory is the peak of each process; that of "
+        "PyTorch imports more than an artifact needs. Detectron2 has no kernel of the deformable convolution for CPUs: "
+        f"{sampling} computes it here. Deformable attention is the published fallback in PyTorch. Weights are by "
+        "formula, such that masks differ and some queries are certain of a class."
+    )
+
+
+def machine() -> str:
+    flags = re.search(r"^(?:flags|Features)\s*:(.*)$", _read("/proc/cpuinfo"), re.MULTILINE)
+    known = [each for each in INSTRUCTIONS if flags and each in flags[1].split()]
+    packages = ", ".join(f"{name} {found}" for name in PACKAGES if (found := _version(name)))
+    threads = os.environ.get("OMP_NUM_THREADS", "all")
+    return (
+        f"{cpu.name()} ({', '.join(known) or 'instructions unknown'}), {usable_cpus()} usable CPUs, of which PyTorch "
+        f"uses {threads}; Python {platform.python_version()}, {packages}; pem-edge {_commit()}."
+    )
+
+
+def section(case: Case, outcome: Outcome) -> Iterator[str]:
+    peer = "transformers" if case == SWIN else "the published formulation"
+    yield f"## {case.variant} at {case.size}, {case.classes} classes"
+    yield (
+        f"PyTorch runs {peer}. Masks that take part in the published merge: {outcome.merged}; segments that they "
+        f"become: {outcome.segments}. The last columns are the largest differences from its class and mask logits, and "
+        "the share of pixels that both give to the same segment. INT8 is calibrated on generated streets, of which "
+        "these weights know nothing; where it is missing, `pem-export` refused to write it."
+    )
+    titles = ["", "ms", "times as fast", "peak memory, MB", "class logits", "mask logits", "pixels"]
+    yield table(titles, (line(outcome, name) for name in outcome.measured))
+
+
+def line(outcome: Outcome, name: str) -> list[str]:
+    peak, apart = outcome.measured[name].peak, outcome.distances.get(name)
+    return [
+        name,
+        f"{outcome.median(name) * 1e3:.0f}",
+        "1" if name == THEIRS else outcome.times_as_fast(name),
+        "unknown" if peak is None else f"{peak / 1e6:.0f}",
+        *([""] * 3 if apart is None else [f"{apart.logits:.1e}", f"{apart.masks:.1e}", f"{apart.agreement:.3%}"]),
+    ]
+
+
+def growth_table(outcomes: Mapping[Case, Outcome]) -> str:
+    titles = ["size", f"{THEIRS}, ms", *(f"{name}, {unit}" for name in OURS for unit in ("ms", "times as fast"))]
+    rows = []
+    for case in GROWTH:
+        outcome = outcomes[case]
+        ours = [each for name in OURS for each in (f"{outcome.median(name) * 1e3:.0f}", outcome.times_as_fast(name))]
+        rows.append([case.size, f"{outcome.median(THEIRS) * 1e3:.0f}", *ours])
+    return table(titles, rows)
+
+
+def _read(path: str) -> str:
+    return Path(path).read_text() if Path(path).exists() else ""
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> str:
+    """Return the commit of the package that is measured, or its version where there is no repository."""
+    command = ["git", "-C", str(Path(pem_edge.__file__).parent), "describe", "--always", "--dirty"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or pem_edge.__version__

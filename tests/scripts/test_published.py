@@ -1,0 +1,88 @@
+"""The published postprocessing that ours is timed against gives the same maps; differences of answers are found."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from pem_edge.runtime.artifacts import labels
+from pem_edge.runtime.inference import postprocess
+from reference.published.panoptic import panoptic
+from reference.scenes import GOLDEN, Scene, golden
+from reference.weights import make_certain
+from scripts.bench.beside.answers import Answer, agreement, distance
+from tests.runtime.helpers.random_scenes import scenes
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = str(ROOT / "scripts" / "bench" / "published.py")
+CASES = [(dataset, case) for dataset, cases in GOLDEN.items() for case in cases]
+THRESHOLDS = st.sampled_from([0.0, 0.3, 0.5, 0.8, 0.9])
+
+
+@pytest.mark.parametrize(("dataset", "case"), CASES)
+def test_postprocessing_gives_the_golden_maps_in_single_precision(dataset: str, case: str) -> None:
+    classes = labels.load(dataset)
+    scene, expected = golden(dataset, case, len(classes))
+    tensors = torch.from_numpy(scene.logits), torch.from_numpy(scene.masks)
+    found = panoptic(*tensors, things=labels.things(classes), **scene.sizes)
+    assert found.dtype == torch.int32
+    assert np.count_nonzero(found.numpy() != expected["panoptic_seg"]) <= 2 + 2 * found.numel() // 1_000_000
+
+
+@settings(max_examples=150, deadline=None)
+@given(scenes(), st.sets(st.integers(0, 5)), THRESHOLDS, THRESHOLDS)
+def test_postprocessing_gives_the_maps_of_the_runtime(
+    scene: Scene, things: set[int], score: float, overlap: float
+) -> None:
+    options: dict[str, Any] = {"things": things, "score_threshold": score, "overlap_threshold": overlap, **scene.sizes}
+    found = panoptic(*(torch.tensor(array).double() for array in (scene.logits, scene.masks)), **options)
+    ours, _ = postprocess.panoptic(scene.logits, scene.masks, **options)
+    assert np.count_nonzero(found.numpy() != ours) <= 2
+
+
+def test_artifacts_run_without_pytorch_in_the_package_that_pythonpath_names(tmp_path: Path) -> None:
+    """As processes of contestants import it, which begin with the path of the one that starts them."""
+    (tmp_path / "pem_edge").symlink_to(ROOT / "pem_edge")
+    (tmp_path / "scripts").mkdir()
+    program = (
+        f"import runpy, sys; sys.path.insert(0, {str(ROOT)!r}); runpy.run_path({SCRIPT!r}, run_name='__mp_main__'); "
+        "import pem_edge, scripts.bench.beside.ours as ours; "
+        "print(pem_edge.__file__, ours.__file__, 'torch' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    found = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    ours = ROOT / "scripts" / "bench" / "beside" / "ours.py"
+    assert found.stdout.split() == [str(tmp_path / "pem_edge" / "__init__.py"), str(ours), "False"]
+
+
+def test_agreement_is_of_segments_whatever_their_numbers() -> None:
+    one = np.array([[0, 1, 1, 2], [0, 1, 1, 2], [0, 1, 1, 2]])
+    assert agreement(one, np.array([0, 7, 3])[one]) == 1
+    assert agreement(one, np.array([[0, 1, 1, 2], [0, 1, 1, 2], [0, 1, 1, 1]])) == 11 / 12
+    assert agreement(one, np.zeros_like(one)) == 6 / 12  # nothing but the largest segment has a partner
+
+
+def test_distances_are_the_largest_differences() -> None:
+    answer = Answer(np.zeros((2, 3)), np.zeros((2, 4, 4)), np.zeros((16, 16), np.int32))
+    other = answer._replace(logits=np.array([[0, -2.0, 0], [0, 0, 1]]), masks=np.full((2, 4, 4), 0.5))
+    assert distance(answer, answer) == (0, 0, 1)
+    assert distance(answer, other) == (2, 0.5, 1)
+
+
+def test_as_many_queries_are_certain_as_asked() -> None:
+    queries, head = torch.randn(100, 64, generator=torch.Generator().manual_seed(1)), nn.Linear(64, 20)
+    make_certain(head, lambda: head(queries), 30)
+    logits = head(queries).detach()
+    assert (logits.argmax(1) < 19).sum() == 30
+    assert 20 <= Answer(logits.numpy(), np.zeros(0), np.zeros(0, np.int32)).merged() <= 30
+    assert len(set(logits.argmax(1).tolist())) > 10
