@@ -26,9 +26,6 @@ from scripts.bench.beside.certainty import make_certain, narrow_masks
 COVERED = 0.05
 """Share of the picture that each mask of transformers' model covers; those of the weights by formula vary."""
 
-CALIBRATION = 8
-"""Pictures that INT8 is calibrated on: few, as speed does not depend on what they are."""
-
 
 def write(case: Case, files: Files) -> None:
     """Write those ``files`` that are not there yet; of INT8 only what the export does not refuse."""
@@ -42,9 +39,7 @@ def write(case: Case, files: Files) -> None:
         sys.exit(code)
     if not files.int8.exists():
         with TemporaryDirectory() as folder:
-            streets = ToyStreets(CALIBRATION, case.height, case.width, seed=1)
-            for index in range(CALIBRATION):  # without labels, as theirs are other classes
-                Image.fromarray(streets[index].image).save(Path(folder) / f"{index}.png")
+            Image.fromarray(np.load(files.picture)).save(Path(folder) / "picture.png")  # speed depends on no others
             _export(case, files.weights, files.int8, "--precision", "int8", "--calib", folder)
 
 

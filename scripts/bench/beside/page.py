@@ -102,8 +102,7 @@ def section(case: Case, outcome: Outcome) -> Iterator[str]:
         f"PyTorch runs {peer}. Masks that take part in the published merge: {outcome.merged}; segments that they "
         f"become: {outcome.segments}. The last columns are the largest differences from its class and mask logits, and "
         "the share of pixels that both give to the same segment, of all, and of those that are not void in both. INT8 "
-        "is calibrated on generated streets, of which these weights know nothing; where it is missing, `pem-export` "
-        "refused to write it."
+        "is calibrated on this picture alone; where it is missing, `pem-export` refused to write it."
     )
     titles = ["", "ms", "times as fast", "peak memory, MB", "class logits", "mask logits", "pixels", "not void"]
     yield table(titles, (line(outcome, name) for name in outcome.measured))
