@@ -163,7 +163,7 @@ class Segmenter:
         pipeline = pair or self._pipeline
         finish = partial(self._finish, pipeline, Continuity() if isinstance(found, Footage) else None)
         return Stream(
-            found, pipeline.prepare, partial(self._infer_one, pipeline), finish, on_error, pair and pair.close
+            found, pipeline.prepare, partial(self._infer_one, pipeline), finish, on_error, pair.close if pair else None
         )
 
     def close(self) -> None:
