@@ -32,7 +32,7 @@ class OnnxRuntime(Backend):
 
     name = "onnxruntime"
     _provider: ClassVar[Provider] = "best"
-    _half: OnnxRuntime | None
+    _half: OnnxRuntime | None = None
 
     @property
     def gpu(self) -> str | None:
