@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pem_edge.export.kept_memory import kept_memory
 from pem_edge.pem import MaskClassifier
 from pem_edge.runtime.artifacts.manifest import InputSpec
 from pem_edge.runtime.artifacts.provenance import Difference, Parity, Tolerance
@@ -36,6 +37,7 @@ Size = tuple[int, int, int]
 """Batch size, height and width of an input, in pixels."""
 
 
+@kept_memory()
 def measure(
     model: MaskClassifier,
     backends: Mapping[str, Callable[[], Backend]],

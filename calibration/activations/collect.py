@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -16,9 +19,10 @@ from pem_edge.calibration.activations.tensor_statistics import TensorStatistics
 from pem_edge.calibration.graph.index import Graph, ending_at
 from pem_edge.calibration.graph.running import session
 from pem_edge.runtime.errors import CalibrationError
+from pem_edge.runtime.machine import usable_cpus
 
-BUDGET = 200_000_000
-"""Maximum size in bytes of the tensors that one pass over the images computes."""
+BUDGET = 500_000_000
+"""Maximum size in bytes of the tensors that one pass over the images computes: each pass runs most of the model."""
 
 
 class Images(Sized, Iterable[NDArray[np.uint8]], Protocol):
@@ -43,13 +47,14 @@ def collect(model: onnx.ModelProto, tensors: Sequence[str], images: Images) -> d
     graph = Graph(model)
     found = {graph.key(tensor): TensorStatistics() for tensor in tensors}
     passes = list(_split_into_passes(graph, tensors))
-    with tqdm(total=len(passes) * len(images), desc="calibrating", unit="image", disable=None) as progress:
+    with (
+        tqdm(total=len(passes) * len(images), desc="calibrating", unit="image", disable=None) as progress,
+        ThreadPoolExecutor(usable_cpus()) as threads,  # NumPy and OpenCV count on one processor each
+    ):
         for names in passes:
             keys = [graph.key(name) for name in names]
             for number, values in enumerate(run(model, names, images)):
-                for key, tensor in zip(keys, values, strict=True):
-                    _require_finite(key, tensor, number)
-                    found[key].add(tensor)
+                deque(threads.map(partial(_add, found, number), keys, values), maxlen=0)
                 progress.update()
     return found
 
@@ -80,9 +85,10 @@ def _split_into_passes(graph: Graph, tensors: Sequence[str]) -> Iterator[list[st
         yield group
 
 
-def _require_finite(key: str, values: NDArray[np.float32], number: int) -> None:
-    if not np.isfinite(values.sum(dtype=np.float64)):
+def _add(found: Mapping[str, TensorStatistics], number: int, key: str, values: NDArray[np.float32]) -> None:
+    if not (np.isfinite(values.min(initial=0)) and np.isfinite(values.max(initial=0))):
         raise CalibrationError(
             f"layer {key} computes NaN or infinity on calibration image {number}: check the weights, train or export "
             "the model again"
         )
+    found[key].add(values)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from pem_edge.export.graph.cleaning import clean
+from pem_edge.export.graph.translation import translate
 from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF, InputSpec
 from pem_edge.runtime.errors import ExportError
 
@@ -50,20 +51,7 @@ def to_onnx(
         ExportError: If the weights exceed what an ONNX file can hold.
     """
     with _quiet(), _without_garbage_collection():
-        program = torch.onnx.export(
-            module.eval(),
-            (example,),
-            dynamo=True,
-            opset_version=opset,
-            input_names=["image"],
-            output_names=["logits", "masks"],
-            dynamic_shapes=None if dynamic is None else (dynamic,),
-            optimize=False,
-            verbose=False,
-        )
-        assert program is not None
-        model = program.model
-        del program  # and with it what was traced
+        model = translate(module.eval(), example, dynamic, opset)
         clean(model)
     _require_size(model)
     CheckerPass(full_check=True)(model)

@@ -22,6 +22,12 @@ from pem_edge.runtime.inference import batches
 RUNS = 15
 """Number of runs that a median is taken over."""
 
+FEWEST_RUNS = 5
+"""Number of runs after which no more follow once `SECONDS` are over, as with large models."""
+
+SECONDS = 10.0
+"""Time that all runs may take."""
+
 WARM_UP_RUNS = 3
 """Number of runs before those, which are not counted."""
 
@@ -72,7 +78,10 @@ def time_backends(loaded: Mapping[str, Backend]) -> dict[str, float]:
     """
     times: dict[str, list[float]] = {name: [] for name in loaded}
     images = {name: _make_batch(backend.artifact.manifest) for name, backend in loaded.items()}
-    for _ in range(WARM_UP_RUNS + RUNS):
+    end = time.perf_counter() + SECONDS
+    for run in range(WARM_UP_RUNS + RUNS):
+        if run >= WARM_UP_RUNS + FEWEST_RUNS and time.perf_counter() > end:
+            break
         for name, backend in loaded.items():
             start = time.perf_counter()
             backend(images[name])

@@ -81,9 +81,7 @@ class WindowAttention(nn.Module):
     def _scale_queries(self, parameter: Tensor) -> Tensor:
         """Return the weight or bias of ``qkv``, its part for the queries multiplied by the attention scale."""
         width = self.output.in_features
-        factors = torch.ones_like(parameter)
-        factors[:width] = (width // self.heads) ** -0.5
-        return parameter * factors
+        return torch.cat([parameter[:width] * (width // self.heads) ** -0.5, parameter[width:]])
 
     def _shift_mask(self, rows: int, columns: int) -> Tensor:
         """Return what to add to the attention logits of shifted windows, (windows, 1, P, P).
@@ -92,9 +90,9 @@ class WindowAttention(nn.Module):
         """
         device = self.index.device
         in_last_row, in_last_column = (torch.arange(n, device=device) == n - 1 for n in (rows, columns))
-        across_rows = in_last_row[:, None, None, None] & self.rows_separated
-        across_columns = in_last_column[:, None, None] & self.columns_separated
-        mask = torch.where(across_rows | across_columns, MASK_VALUE, 0.0)
+        across_rows = torch.logical_and(in_last_row[:, None, None, None], self.rows_separated)
+        across_columns = torch.logical_and(in_last_column[:, None, None], self.columns_separated)
+        mask = torch.where(torch.logical_or(across_rows, across_columns), MASK_VALUE, 0.0)
         return mask.flatten(0, 1).unsqueeze(1).to(self.position_biases.dtype)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +50,8 @@ class DeformableSampling(nn.Module):
             )
         ]
         weights = logits.softmax(-1).permute(0, 2, 3, 1).reshape(n * heads, 1, levels * points, length)
-        attended = (torch.cat(samples, 2) * weights).sum(2)
+        of_levels = zip(samples, torch.split(weights, points, 2), strict=True)
+        attended: Tensor = reduce(torch.add, ((each * part).sum(2) for each, part in of_levels))
         return attended.reshape(n, -1, length).transpose(1, 2)
 
 

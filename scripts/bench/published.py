@@ -70,10 +70,12 @@ def compare(case: Case, files: Files, rounds: int, operators: str | None) -> pag
         contestants = {page.THEIRS: theirs(case, files, operators, answers[page.THEIRS])}
         for title, (precision, backend) in page.OURS.items():
             artifact = files.int8 if precision == "int8" else files.single
-            contestants[title] = partial(ours.prepare, artifact, backend, files.picture, answers[title])
+            if artifact.exists():
+                contestants[title] = partial(ours.prepare, artifact, backend, files.picture, answers[title])
         measured = measure(contestants, rounds)
-        published = Answer.read(answers[page.THEIRS])
-        distances = {title: distance(Answer.read(answers[title]), published) for title in page.OURS}
+        found = {title: Answer.read(answers[title]) for title in contestants}
+    published = found.pop(page.THEIRS)
+    distances = {title: distance(answer, published) for title, answer in found.items()}
     return page.Outcome(measured, distances, published.merged(), int(published.map.max()))
 
 

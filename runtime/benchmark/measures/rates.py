@@ -51,7 +51,7 @@ def on_cpu(
         matrix=fastest.matrix,
         limit=limit,
         fraction=limit / milliseconds,
-        counted=sum(node.macs for node in nodes) / work.macs_total if nodes else None,
+        counted=sum(node.macs for node in nodes) / work.macs_total if nodes and work.macs_total else None,
         doubt=roofline.doubt(limit / milliseconds),
         bandwidth=limits.bandwidths[-1][1],
     )

@@ -50,7 +50,7 @@ def exported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_artifact_is_a_model_and_its_manifest(exported: Path, weights: Path) -> None:
     assert sorted(path.name for path in exported.parent.iterdir()) == ["pem-nano.json", "pem-nano.onnx"]
     manifest = parse_manifest(exported.with_suffix(".json").read_bytes(), "manifest")
-    assert (manifest.variant, manifest.precision, manifest.deform_conv) == ("pem-nano", "fp32", "standard")
+    assert (manifest.variant, manifest.precision, manifest.deform_conv) == ("pem-nano", "fp32", "native")
     assert (manifest.input.height, manifest.input.width, manifest.input.batch) == (64, 96, 1)
     assert [label.name for label in manifest.classes][:2] == ["road", "sidewalk"]
     assert manifest.checkpoint.file == weights.name

@@ -105,3 +105,14 @@ def test_without_a_profile_the_limit_is_that_of_the_arithmetic(backend: str, fol
     found = rates.on_cpu(loaded, work, 1.0, [], limits)
     assert found.limit == pytest.approx(1000 * graph.macs / limits.compute["fp32"])
     assert (found.fraction, found.counted) == (found.limit, None)
+
+
+@pytest.mark.usefixtures("short_measurement")
+def test_a_graph_may_have_no_arithmetic_that_counts(folder: Path) -> None:
+    nodes = profiled(folder, "memory", BACKENDS[0])
+    loaded = load(folder, "memory", BACKENDS[0])
+    work = loaded.artifact.manifest.work
+    assert work is not None
+    found = rates.on_cpu(loaded, work, 1.0, node_work.known(nodes), roofline.measure(loaded, ["fp32"]))
+    assert (found.macs, found.counted) == (0, None)
+    assert (found.limit or 0) > 0

@@ -58,6 +58,13 @@ def test_transposed_convolutions_count_their_input() -> None:
     assert macs("ConvTranspose", [tensor(1, 4, 5, 5), tensor(4, 3, 2, 2)], tensor(1, 3, 10, 10)) == 100 * 3 * 4
 
 
+def test_deformable_convolutions_count_their_samples() -> None:
+    data, weights, offsets = tensor(1, 4, 6, 6), tensor(8, 4, 3, 3), tensor(1, 18, 6, 6)
+    expected = 36 * 8 * 36 + 4 * 4 * 9 * 36
+    assert macs("DeformConv", [data, weights, offsets], tensor(1, 8, 6, 6)) == expected
+    assert macs("DeformableConvolution", [data, offsets, weights], tensor(1, 8, 6, 6)) == expected
+
+
 def test_int8_has_its_weights_behind_scales_and_zero_points() -> None:
     scale, zero = tensor(), tensor(dtype="uint8")
     data, weights = tensor(1, 8, 8, 4, dtype="uint8"), tensor(6, 4, 3, 3, dtype="int8")
