@@ -52,8 +52,8 @@ class Clock:
     """Counts the seconds of nested stages, each without those within it.
 
     Attributes:
-        seconds: By stage, how long it took, and how long all processors together worked on it, which is what counts on a
-            machine that others use, too.
+        seconds: By stage, how long it took, and how long all processors worked on it together, which counts where
+            others use the machine, too.
     """
 
     def __init__(self) -> None:
