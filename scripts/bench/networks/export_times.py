@@ -52,7 +52,7 @@ class Clock:
     """Counts the seconds of nested stages, each without those within it.
 
     Attributes:
-        seconds: By stage, how long it took, and how long all processors together worked on it, which counts where
+        seconds: By stage, how long it took, and how long all processors worked on it together, which counts where
             others use the machine, too.
     """
 
