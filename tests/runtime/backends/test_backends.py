@@ -198,6 +198,7 @@ def test_threads_are_what_was_asked_for_or_what_suits_the_machine(engine: str, t
         backend.settings()
 
 
+@needs_openvino
 def test_openvino_ties_threads_to_cpus_only_if_it_uses_all_cores(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would tie a single thread to the first CPU, and so would the next process, while others are idle."""
     found = artifact.read(tiny)
