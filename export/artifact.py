@@ -22,7 +22,6 @@ from pem_edge.export.int8.calibration_images import CalibrationImages, open_imag
 from pem_edge.export.int8.quantize import Quantizer, for_one_image
 from pem_edge.export.int8.settings import Calibration
 from pem_edge.export.int8.speed import measure_gain
-from pem_edge.export.kept_memory import kept_memory
 from pem_edge.pem import MaskClassifier
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import operator_definitions, pairs
@@ -120,7 +119,6 @@ def _trace(model: MaskClassifier, forms: Forms, spec: InputSpec) -> onnx.ModelPr
     return tracing.to_onnx(prepared, tracing.example_for(spec), dynamic=tracing.dynamic_dims(spec))
 
 
-@kept_memory()
 def _quantize(
     request: OnnxExport, images: CalibrationImages, proto: onnx.ModelProto, manifest: Manifest, say: Say
 ) -> tuple[onnx.ModelProto, Manifest]:

@@ -37,7 +37,6 @@ Size = tuple[int, int, int]
 """Batch size, height and width of an input, in pixels."""
 
 
-@kept_memory()
 def measure(
     model: MaskClassifier,
     backends: Mapping[str, Callable[[], Backend]],
@@ -75,6 +74,7 @@ def measure(
     return {name: judge(found, tolerance) for name, found in differences.items() if found}
 
 
+@kept_memory()
 def _compute(model: MaskClassifier, batches: Sequence[Images]) -> list[Outputs]:
     """Return what ``model`` computes in double precision."""
     model.eval().double()

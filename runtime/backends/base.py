@@ -18,6 +18,7 @@ from pem_edge.runtime.backends.settings import Settings
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.inference.backend import BareModel, Device
 from pem_edge.runtime.inference.host_pipeline import HostPipeline
+from pem_edge.runtime.inference.paired_pipeline import PairedPipeline
 from pem_edge.runtime.inference.pipeline import AnyPipeline
 from pem_edge.runtime.inference.profiled_nodes import Nodes
 
@@ -101,7 +102,7 @@ class Backend(ABC):
         """Return the stages from an image to its panoptic map."""
         return HostPipeline(self)
 
-    def stream_pipeline(self) -> AnyPipeline | None:
+    def stream_pipeline(self) -> PairedPipeline | None:
         """Return the stages for a stream of many images, of which only the rate counts; None if they are the same."""
         return None
 

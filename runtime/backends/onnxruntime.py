@@ -21,7 +21,6 @@ from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.files import temporary_folder
 from pem_edge.runtime.inference.backend import BareModel
 from pem_edge.runtime.inference.paired_pipeline import PairedPipeline
-from pem_edge.runtime.inference.pipeline import AnyPipeline
 from pem_edge.runtime.inference.profiled_nodes import Nodes
 
 _NEED_DEFINITIONS = ("plugin", "nvidia")
@@ -33,7 +32,7 @@ class OnnxRuntime(Backend):
 
     name = "onnxruntime"
     _provider: ClassVar[Provider] = "best"
-    _half: OnnxRuntime | None
+    _half: OnnxRuntime | None = None
 
     @property
     def gpu(self) -> str | None:
@@ -41,7 +40,7 @@ class OnnxRuntime(Backend):
         self._require_open()
         return _gpu_name() if CUDA in self._session.get_providers() else None
 
-    def stream_pipeline(self) -> AnyPipeline | None:
+    def stream_pipeline(self) -> PairedPipeline | None:
         """Return stages that work on two images at once, with half of the threads each; None on a GPU.
 
         Threads of a run wait for each other at every operation, the longer the more there are. The model is loaded

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts.artifact import Artifact
+from pem_edge.runtime.inference.paired_pipeline import PairedPipeline
 from pem_edge.runtime.inference.pipeline import AnyPipeline, ModelOutputs
 from pem_edge.runtime.inference.profiled_nodes import Nodes
 
@@ -54,7 +55,7 @@ class SegmenterBackend(Model, Protocol):
     def pipeline(self) -> AnyPipeline:
         """Return the pipeline that turns images into panoptic maps with this model."""
 
-    def stream_pipeline(self) -> AnyPipeline | None:
+    def stream_pipeline(self) -> PairedPipeline | None:
         """Return the pipeline for a stream of many images, of which only the rate counts; None for that of `pipeline`.
 
         Raises:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future
-from threading import Semaphore, Thread
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +13,10 @@ from pem_edge.runtime.inference.pipeline import AnyPipeline, Merged, Prepared
 
 
 class PairedPipeline:
-    """A `Pipeline` that runs another one: `infer` starts a thread that infers and merges, `merge` waits for its result.
-
-    While two batches are in work, `infer` waits until one of them is done.
-    """
+    """A `Pipeline` that gives another one's work to two threads: `infer` asks for it, `merge` waits for its result."""
 
     def __init__(self, pipeline: AnyPipeline) -> None:
-        self._pipeline, self._free = pipeline, Semaphore(2)
+        self._pipeline, self._pair = pipeline, ThreadPoolExecutor(2, "pem-pair")
 
     def prepare(self, image: NDArray[np.uint8]) -> Prepared:
         """See `Pipeline.prepare`."""
@@ -29,19 +25,17 @@ class PairedPipeline:
 
     def infer(self, batch: Sequence[Prepared], thresholds: Thresholds) -> Future[list[Merged]]:
         """See `Pipeline.infer`."""
-        merged: Future[list[Merged]] = Future()
-        self._free.acquire()
-        Thread(target=self._work, args=(batch, thresholds, merged), name="pem-pair", daemon=True).start()
-        return merged
+        return self._pair.submit(_segment, self._pipeline, batch, thresholds)
 
     def merge(self, inferred: Future[list[Merged]]) -> list[Merged]:
         """See `Pipeline.merge`."""
         return inferred.result()
 
-    def _work(self, batch: Sequence[Prepared], thresholds: Thresholds, merged: Future[list[Merged]]) -> None:
-        try:
-            merged.set_result(self._pipeline.merge(self._pipeline.infer(batch, thresholds)))
-        except BaseException as error:
-            merged.set_exception(error)
-        finally:
-            self._free.release()
+    def close(self) -> None:
+        """End the threads, each after the image that it works on. Nothing else may be asked for."""
+        self._pair.shutdown(wait=False, cancel_futures=True)
+
+
+def _segment(pipeline: AnyPipeline, batch: Sequence[Prepared], thresholds: Thresholds) -> list[Merged]:
+    merged: list[Merged] = pipeline.merge(pipeline.infer(batch, thresholds))
+    return merged

@@ -159,9 +159,12 @@ class Segmenter:
         if on_error is not None:
             require_callable("on_error", on_error)
         found = source if isinstance(source, Source) else sources.find(source, timeout=timeout, recursive=recursive)
-        pipeline = (self.backend.stream_pipeline() if _is_long(found) else None) or self._pipeline
+        pair = self.backend.stream_pipeline() if _is_long(found) else None
+        pipeline = pair or self._pipeline
         finish = partial(self._finish, pipeline, Continuity() if isinstance(found, Footage) else None)
-        return Stream(found, pipeline.prepare, partial(self._infer_one, pipeline), finish, on_error)
+        return Stream(
+            found, pipeline.prepare, partial(self._infer_one, pipeline), finish, on_error, pair.close if pair else None
+        )
 
     def close(self) -> None:
         """Free the backend. Later calls raise BackendError."""

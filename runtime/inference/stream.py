@@ -54,6 +54,7 @@ class Stream(Iterator[Result]):
         infer: Runs the model on what ``prepare`` returned.
         finish: Turns a job whose state is what ``infer`` returned into a result.
         on_error: Called with errors of the source; None to raise them.
+        on_end: Called when the stream ends.
 
     Attributes:
         taken: The number of results returned so far.
@@ -66,6 +67,7 @@ class Stream(Iterator[Result]):
         infer: Infer,
         finish: Callable[[Job], Result],
         on_error: Callable[[InputError], None] | None,
+        on_end: Callable[[], None] | None = None,
     ) -> None:
         self.taken = 0
         self._on_error = on_error
@@ -84,7 +86,8 @@ class Stream(Iterator[Result]):
             _make_thread("pem-infer", run_stage, infer_job, self._decoded, inferred, _timeout(source)),
             _make_thread("pem-merge", run_stage, finish, inferred, self._results),
         ]
-        self._finalizer = weakref.finalize(self, _shut_down, (self._decoded, inferred, self._results), self._threads)
+        queues = (self._decoded, inferred, self._results)
+        self._finalizer = weakref.finalize(self, _shut_down, queues, self._threads, on_end)
 
     @property
     def dropped(self) -> int:
@@ -142,9 +145,11 @@ def _make_thread(name: str, work: Callable[..., None], *arguments: object) -> Th
     return Thread(target=work, name=name, args=arguments, daemon=True)
 
 
-def _shut_down(queues: Sequence[Jobs | Results], threads: Sequence[Thread]) -> None:
+def _shut_down(queues: Sequence[Jobs | Results], threads: Sequence[Thread], on_end: Callable[[], None] | None) -> None:
     for queue in queues:
         queue.close()
+    if on_end is not None:
+        on_end()
     for thread, seconds in zip(threads, (_SOURCE_SECONDS, _MODEL_SECONDS, _MODEL_SECONDS), strict=True):
         if thread.ident is not None and thread is not current_thread():
             thread.join(seconds)

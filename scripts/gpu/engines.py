@@ -139,7 +139,8 @@ def _graph(network: Network, weights: Path, bench: Bench) -> Path:
 
 def _from_weights(target: str, network: Network, weights: Path, bench: Bench) -> dict[str, Any]:
     options = ["--size", network.size, "--precision", network.precision, "-o", _name(target, network)]
-    return _export(target, weights, options, bench)
+    shared = ["--deform-conv", "gather"] if bench.device.dry else []  # a graph that engines can be built of, too
+    return _export(target, weights, [*options, *shared], bench)
 
 
 def _name(target: str, network: Network) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -14,13 +15,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn import functional as F
 
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.inference import postprocess
 from reference.published.panoptic import panoptic
 from reference.scenes import GOLDEN, Scene, golden
-from reference.weights import make_certain
 from scripts.bench.beside.answers import Answer, agreement, distance
+from scripts.bench.beside.certainty import CERTAIN, make_certain, narrow_masks
 from tests.runtime.helpers.random_scenes import scenes
 
 ROOT = Path(__file__).parents[2]
@@ -75,14 +77,40 @@ def test_agreement_is_of_segments_whatever_their_numbers() -> None:
 def test_distances_are_the_largest_differences() -> None:
     answer = Answer(np.zeros((2, 3)), np.zeros((2, 4, 4)), np.zeros((16, 16), np.int32))
     other = answer._replace(logits=np.array([[0, -2.0, 0], [0, 0, 1]]), masks=np.full((2, 4, 4), 0.5))
-    assert distance(answer, answer) == (0, 0, 1)
-    assert distance(answer, other) == (2, 0.5, 1)
+    assert distance(answer, other)[:3] == (2, 0.5, 1)
+    assert math.isnan(distance(answer, other).segments)
+    one, two = (answer._replace(map=np.repeat(ids, 16)) for ids in ([0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 1, 1]))
+    assert distance(one, one) == (0, 0, 1, 1)
+    assert distance(one, two)[2:] == (5 / 6, 2 / 3)
 
 
-def test_as_many_queries_are_certain_as_asked() -> None:
-    queries, head = torch.randn(100, 64, generator=torch.Generator().manual_seed(1)), nn.Linear(64, 20)
-    make_certain(head, lambda: head(queries), 30)
-    logits = head(queries).detach()
-    assert (logits.argmax(1) < 19).sum() == 30
-    assert 20 <= Answer(logits.numpy(), np.zeros(0), np.zeros(0, np.int32)).merged() <= 30
-    assert len(set(logits.argmax(1).tolist())) > 10
+class Model(nn.Module):
+    """Random queries with random masks, the inputs of a class head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(1)
+        self.queries, self.pixels = (torch.randn(1, *shape, generator=generator) for shape in ((100, 128), (3, 8, 16)))
+        self.head, self.embed, self.features = nn.Linear(128, 20), nn.Linear(128, 128), nn.Conv2d(3, 128, 1)
+
+    def predict_masks(self) -> torch.Tensor:
+        self.head(self.queries)
+        masks = torch.einsum("bqc,bchw->bqhw", self.embed(self.queries), self.features(self.pixels))
+        return F.interpolate(masks, (32, 64), mode="bilinear")[0]
+
+
+def test_masks_cover_what_they_are_to_cover() -> None:
+    model = Model()
+    narrow_masks(model.embed, model.features, model.predict_masks, 0.1)
+    covered = (model.predict_masks() > 0).flatten(1).float().mean(1)
+    torch.testing.assert_close(covered, torch.full((100,), 0.1), rtol=0, atol=0.002)
+
+
+def test_as_many_queries_are_certain_as_are_to_be_of_classes_that_differ() -> None:
+    model = Model()
+    narrow_masks(model.embed, model.features, model.predict_masks, 0.1)
+    make_certain(model.head, model.predict_masks)
+    logits = model.head(model.queries)[0].detach().numpy()
+    assert Answer(logits, np.zeros(0), np.zeros(0, np.int32)).merged() == CERTAIN
+    assert (logits.argmax(1) < 19).sum() == CERTAIN
+    assert len(set(logits.argmax(1))) == 20

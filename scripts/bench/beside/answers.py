@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,16 +33,26 @@ class Answer(NamedTuple):
 
 
 class Distance(NamedTuple):
-    """The largest differences of class and mask logits, and the share of pixels whose segments agree."""
+    """How far two answers are apart.
+
+    Attributes:
+        logits: The largest difference of class logits.
+        masks: The largest difference of mask logits.
+        pixels: The share of all pixels whose segments agree.
+        segments: That share of the pixels that are in a segment of either map; not a number if there are none.
+    """
 
     logits: float
     masks: float
-    agreement: float
+    pixels: float
+    segments: float
 
 
 def distance(one: Answer, other: Answer) -> Distance:
     logits, masks = (float(np.abs(a - b).max()) for a, b in ((one.logits, other.logits), (one.masks, other.masks)))
-    return Distance(logits, masks, agreement(one.map, other.map))
+    seen = (one.map > 0) | (other.map > 0)
+    segments = agreement(one.map[seen], other.map[seen]) if seen.any() else math.nan
+    return Distance(logits, masks, agreement(one.map, other.map), segments)
 
 
 def agreement(one: NDArray[np.integer], other: NDArray[np.integer]) -> float:

@@ -20,14 +20,11 @@ from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.datasets.toy_streets import ToyStreets
 from reference import published_models
 from reference.huggingface import folders
-from reference.weights import make_certain
 from scripts.bench.beside.cases import SWIN, Case, Files
+from scripts.bench.beside.certainty import make_certain, narrow_masks
 
-CERTAIN = 40
-"""Queries that are of a class: some two thirds of them surely enough to be merged, as many as on a busy street."""
-
-CALIBRATION = 8
-"""Pictures that INT8 is calibrated on: few, as speed does not depend on what they are."""
+COVERED = 0.05
+"""Share of the picture that each mask of transformers' model covers; those of the weights by formula vary."""
 
 
 def write(case: Case, files: Files) -> None:
@@ -42,9 +39,7 @@ def write(case: Case, files: Files) -> None:
         sys.exit(code)
     if not files.int8.exists():
         with TemporaryDirectory() as folder:
-            streets = ToyStreets(CALIBRATION, case.height, case.width, seed=1)
-            for index in range(CALIBRATION):  # without labels, as theirs are other classes
-                Image.fromarray(streets[index].image).save(Path(folder) / f"{index}.png")
+            Image.fromarray(np.load(files.picture)).save(Path(folder) / "picture.png")  # speed depends on no others
             _export(case, files.weights, files.int8, "--precision", "int8", "--calib", folder)
 
 
@@ -53,15 +48,22 @@ def _write_ours(case: Case, path: Path, picture: Tensor) -> None:
     with TemporaryDirectory() as folder:
         published = f"{case.variant.replace('-', '_')}_cityscapes"
         model = pem.load(published_models.write_checkpoint(published, Path(folder)))
-    make_certain(model.get_submodule("decoder.class_head"), lambda: model(picture)[0][0], CERTAIN)
+    make_certain(model.get_submodule("decoder.class_head"), lambda: model(picture)[1][0])
     checkpoints.save(model, path)
 
 
 def _write_transformers(case: Case, folder: Path, picture: Tensor) -> None:
     model = folders.build("swin-tiny", [each.name for each in labels.load("coco_panoptic")])
     _keep_apart(model)
-    pixels = Normalization()(picture)
-    make_certain(model.class_predictor, lambda: model(pixel_values=pixels).class_queries_logits[0], CERTAIN)
+    pixels, module = Normalization()(picture), model.model
+
+    def predict_masks() -> Tensor:
+        masks: Tensor = model(pixel_values=pixels).masks_queries_logits[0]
+        return masks
+
+    embed = module.transformer_module.decoder.mask_predictor.mask_embedder
+    narrow_masks(embed, module.pixel_level_module.decoder.mask_projection, predict_masks, COVERED)
+    make_certain(model.class_predictor, predict_masks)
     folders.write(model, folder, {"height": case.height, "width": case.width})
 
 

@@ -17,6 +17,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 sys.path.insert(0, str(Path(__file__).parents[3]))
 from scripts.reports.markdown import table
 
@@ -46,11 +49,16 @@ R = TypeVar("R")
 
 
 class Clock:
-    """Counts the seconds of nested stages, each without those within it."""
+    """Counts the seconds of nested stages, each without those within it.
+
+    Attributes:
+        seconds: By stage, how long it took, and how long all processors worked on it together, which counts where
+            others use the machine, too.
+    """
 
     def __init__(self) -> None:
-        self.seconds = dict.fromkeys((*STAGES.values(), OTHER), 0.0)
-        self._running, self._since = [OTHER], time.perf_counter()
+        self.seconds = {stage: np.zeros(2) for stage in (*STAGES.values(), OTHER)}
+        self._running, self._since = [OTHER], self._now()
 
     @contextmanager
     def counting(self, stage: str) -> Iterator[None]:
@@ -74,9 +82,13 @@ class Clock:
         return counted
 
     def _count(self) -> None:
-        now = time.perf_counter()
+        now = self._now()
         self.seconds[self._running[-1]] += now - self._since
         self._since = now
+
+    @staticmethod
+    def _now() -> NDArray[np.float64]:
+        return np.array([time.perf_counter(), time.process_time()])
 
 
 def main() -> int:
@@ -91,9 +103,13 @@ def main() -> int:
     with clock.counting(OTHER):
         packages = ("torch", "onnxscript", "onnx", "onnxruntime", "openvino")
         print(", ".join(f"{package} {version(package)}" for package in packages))
-    total = sum(clock.seconds.values())
-    rows = [(stage, f"{seconds:.2f}") for stage, seconds in clock.seconds.items() if seconds >= 0.005]
-    print(f"\n{table(('stage', 'seconds'), [*rows, ('total', f'{total:.2f}')])}")
+    total = np.sum(list(clock.seconds.values()), axis=0)
+    rows = [
+        (stage, *(f"{each:.2f}" for each in seconds))
+        for stage, seconds in {**clock.seconds, "total": total}.items()
+        if seconds.max() >= 0.005
+    ]
+    print(f"\n{table(('stage', 'seconds', 'seconds of processors'), rows)}")
     return code
 
 

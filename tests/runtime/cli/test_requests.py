@@ -25,13 +25,20 @@ def make_run(**fields: Any) -> RunRequest:
     thresholds = ("score_threshold", "overlap_threshold")
     optional = ("task", "frames", "backend", "threads", *thresholds, "live_port", "live_host")
     source = SourceRequest(("-",), raw_size=(64, 96))
-    flags = {"overwrite": False, "verify": False, "json": True, "jsonl": False}
+    flags = {"overwrite": False, "verify": False, "json": True, "jsonl": False, "bf16": False}
     defaults = {"model": "demo", "source": source, "output": None, "kinds": (), **flags}
     return RunRequest(**{**dict.fromkeys(optional), **defaults, **fields})
 
 
 def make_eval(**fields: Any) -> EvalRequest:
-    defaults = {"dataset": DatasetLocation("toy:1"), "backend": None, "limit": None, "semantic": True, "json": True}
+    defaults = {
+        "dataset": DatasetLocation("toy:1"),
+        "backend": None,
+        "bf16": False,
+        "limit": None,
+        "semantic": True,
+        "json": True,
+    }
     drawings = {"save_errors": None, "worst": None, "overwrite": False}
     return EvalRequest(**{"model": "demo", **defaults, **drawings, **fields})
 

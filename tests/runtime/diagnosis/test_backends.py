@@ -20,9 +20,15 @@ pytest.importorskip("openvino", reason="OpenVINO is not installed, beside which 
 pytest.importorskip("cuda.bindings", reason="cuda-bindings is not installed")
 
 CRASHING = """
-import ctypes
+import ctypes, sys
+from types import ModuleType
 __version__ = "2099.1.0-build"
+opset8, frontend = ModuleType("openvino.opset8"), ModuleType("openvino.frontend")
+frontend.ConversionExtension, frontend.NodeContext = print, object
+sys.modules |= {"openvino.opset8": opset8, "openvino.frontend": frontend}
 class Core:
+    def add_extension(self, extension):
+        pass
     def read_model(self, model):
         ctypes.string_at(0)
     def compile_model(self, *model):

@@ -107,13 +107,6 @@ def _samples(node: ProfiledNode) -> int:
     return _CORNERS * node.outputs[0].elements
 
 
-def _deformable(node: ProfiledNode) -> int:
-    """Count the convolution, and for each weight of a channel's mask a bilinear sample of each input channel."""
-    channels, taps = node.inputs[0].shape[1], math.prod(_second(node).shape[-2:])
-    positions = node.outputs[0].elements // node.outputs[0].shape[1]
-    return _convolution(node) + _CORNERS * channels * taps * positions
-
-
 def _attention(node: ProfiledNode) -> int:
     """Count, for each output element, its sum over keys, (N, L, C), and over channels before."""
     return 2 * node.outputs[0].elements * _second(node).shape[-2]
@@ -134,7 +127,6 @@ _RULES: dict[str, Callable[[ProfiledNode], int]] = {
     **dict.fromkeys(("MatMul", "FusedMatMul", "Gemm", "FusedGemm", "FullyConnected"), _product),
     **dict.fromkeys(("QLinearMatMul", "QGemm", "MatMulInteger", "MatMulIntegerToFloat"), _product),
     **dict.fromkeys(("DynamicQuantizeMatMul",), _product),
-    **dict.fromkeys(("DeformConv", "DeformableConvolution"), _deformable),
     "GridSample": _samples,
     "MultiHeadAttention": _attention,
 }
