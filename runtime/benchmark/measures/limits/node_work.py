@@ -92,6 +92,13 @@ def _convolution(node: ProfiledNode) -> int:
     return node.outputs[0].elements * math.prod(_second(node).shape[-3:])
 
 
+def _deformable(node: ProfiledNode) -> int:
+    """Count a convolution and its bilinear samples, one per input channel, kernel position and output pixel."""
+    (batch, channels), kernel = node.inputs[0].shape[:2], _second(node).shape[-2:]
+    samples = batch * channels * math.prod(kernel) * math.prod(node.outputs[0].shape[2:])
+    return _convolution(node) + _CORNERS * samples
+
+
 def _transposed(node: ProfiledNode) -> int:
     """Count, for each input element, the weights that it is multiplied with: (..., C' / groups, kh, kw)."""
     return node.inputs[0].elements * math.prod(_second(node).shape[-3:])
@@ -118,11 +125,13 @@ def _second(node: ProfiledNode) -> TensorType:
 
 
 _SECOND = {"DeformableConvolution": 2, "QGemm": 3, "QLinearConv": 3, "QLinearMatMul": 3}
-"""Positions of the second operand, the weights of a convolution, where it is not 1: after offsets, or after scale and zero point."""
+"""Positions of the second operand, the weights of a convolution, where it is not 1: after offsets, or after scale and
+zero point."""
 
 _RULES: dict[str, Callable[[ProfiledNode], int]] = {
     **dict.fromkeys(("Conv", "FusedConv", "ConvInteger", "QLinearConv", "NhwcFusedConv"), _convolution),
     **dict.fromkeys(("Convolution", "GroupConvolution"), _convolution),
+    **dict.fromkeys(("DeformConv", "DeformableConvolution"), _deformable),
     **dict.fromkeys(("ConvTranspose", "ConvolutionBackpropData", "GroupConvolutionBackpropData"), _transposed),
     **dict.fromkeys(("MatMul", "FusedMatMul", "Gemm", "FusedGemm", "FullyConnected"), _product),
     **dict.fromkeys(("QLinearMatMul", "QGemm", "MatMulInteger", "MatMulIntegerToFloat"), _product),
