@@ -22,11 +22,11 @@ SPEC = InputSpec(height=64, width=64)
 QUERIES = 2
 CLASSES = (Label(0, "thing", True, (255, 0, 0)),)
 
-CONVOLUTIONS, CHANNELS, MAP = 8, 256, (32, 64)
+CONVOLUTIONS, CHANNELS, MAP = 12, 256, (16, 32)
 """Number of convolutions, their channels, and the height and width of their maps."""
 
-COPIES, LARGE = 4, (64, 256, 512)
-"""Number of times that a tensor is written and read, and its shape: 32 MiB."""
+COPIES, LARGE = 6, (64, 256, 256)
+"""Number of times that a tensor is written and read, and its shape: 16 MiB."""
 
 PRODUCTS, ROWS, WIDTH = 200, 4, 8
 """Number of matrix products, and the size of the matrices."""

@@ -125,7 +125,8 @@ def _second(node: ProfiledNode) -> TensorType:
 
 
 _SECOND = {"DeformableConvolution": 2, "QGemm": 3, "QLinearConv": 3, "QLinearMatMul": 3}
-"""Positions of the second operand, the weights of a convolution, where it is not 1: after scale and zero point."""
+"""Positions of the second operand, the weights of a convolution, where it is not 1: after offsets, or after scale and
+zero point."""
 
 _RULES: dict[str, Callable[[ProfiledNode], int]] = {
     **dict.fromkeys(("Conv", "FusedConv", "ConvInteger", "QLinearConv", "NhwcFusedConv"), _convolution),
