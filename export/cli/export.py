@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pem_edge.export.cli import options, parser, public_list, summary, variant_list
 from pem_edge.export.cli.input_sizes import InputRequest
@@ -20,7 +20,7 @@ from pem_edge.export.cli.requests import (
     VerifyRequest,
     model_file,
 )
-from pem_edge.export.graph.operation_forms import Deformable, DeformConvForm, Forms, resolve
+from pem_edge.export.graph.operation_forms import Deformable, Forms, resolve
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts import artifact, labels, pairs
 from pem_edge.runtime.artifacts.labels import Label
@@ -223,16 +223,6 @@ def _find_plugin(machine: Machine | None, request: GraphRequest) -> bool:
     return found
 
 
-def _deform_conv(request: GraphRequest) -> DeformConvForm | Literal["auto"]:
-    """Return the form of deformable convolution that ``auto`` is, where it depends on more than the target."""
-    if request.to == "onnx" and request.deform_conv == "auto":
-        if request.calibration is not None and request.calibration.placement == "tensorrt":
-            return "gather"  # an engine will be built of it
-        if not backends.runs_here("native"):
-            return "standard"  # parity needs a backend that runs the graph
-    return request.deform_conv
-
-
 def _forms(request: GraphRequest, model: MaskClassifier, has_plugin: bool) -> Forms:
     from pem_edge.export.graph.rewrites.vit import has_attention  # imports torch, too
     from pem_edge.pem.layers.deform_conv import ModulatedDeformConv
@@ -245,7 +235,7 @@ def _forms(request: GraphRequest, model: MaskClassifier, has_plugin: bool) -> Fo
 
     return resolve(
         request.to,
-        _deform_conv(request),
+        request.deform_conv,
         request.upsample,
         attention_form=request.attention,
         precision=request.floating,
@@ -253,6 +243,8 @@ def _forms(request: GraphRequest, model: MaskClassifier, has_plugin: bool) -> Fo
         plugin=has_plugin,
         deformable=next(found, None),
         int8=request.precision == "int8",
+        native=backends.runs_here("native"),
+        for_engine=request.calibration is not None and request.calibration.placement == "tensorrt",
     )
 
 

@@ -62,6 +62,8 @@ def resolve(
     plugin: bool = False,
     deformable: Deformable | None = "convolution",
     int8: bool = False,
+    native: bool = True,
+    for_engine: bool = False,
 ) -> Forms:
     """Return the forms for ``target``, with ``auto`` replaced by the default of that target.
 
@@ -77,11 +79,17 @@ def resolve(
             and of DeformConv, and is the default for ``trt``. A model that has none needs no plugin, whatever is asked.
         int8: Whether convolutions will be quantized; ``phases`` is then the default, as there are no INT8 kernels for
             transposed convolutions.
+        native: Whether a backend here runs ONNX's DeformConv, against which a graph for ``onnx`` could be held; if not,
+            ``standard`` is the default.
+        for_engine: Whether an engine will be built of a graph for ``onnx``; ``gather`` is then the default, as it is
+            for engines.
     """
     default = replace(DEFAULTS[target], upsample="phases") if int8 else DEFAULTS[target]
     if target == "trt" and (plugin or deformable == "attention"):
         default = replace(default, deform_conv="plugin")
-    elif target == "onnx" and deformable == "attention":
+    elif target == "onnx" and for_engine:
+        default = replace(default, deform_conv="gather")
+    elif target == "onnx" and (deformable == "attention" or not native):
         default = replace(default, deform_conv="standard")
     form = default.deform_conv if deform_conv == "auto" else deform_conv
     if deformable is None:

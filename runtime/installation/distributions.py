@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from typing import NamedTuple
@@ -88,8 +89,15 @@ def alike(name: str) -> dict[str, str]:
 
 
 def onnxruntimes() -> dict[str, str]:
-    """Return the installed builds of ONNX Runtime, which overwrite each other's files, and their versions."""
-    return {name: version for name, version in installed().items() if name in _ONNXRUNTIMES}
+    """Return the installed builds of ONNX Runtime, which overwrite each other's files, and their versions.
+
+    Only their metadata is read, as loading a model asks for them.
+    """
+    found = {}
+    for name in _ONNXRUNTIMES:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = _identify(metadata.distribution(name))[1]
+    return found
 
 
 def normalized(name: str) -> str:

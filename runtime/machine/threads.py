@@ -1,4 +1,4 @@
-"""How many threads a model runs on: one for each core that is worth it, as far as the control group allows."""
+"""Chooses how many threads a model runs on: one for each core that is worth it, as far as the control group allows."""
 
 from __future__ import annotations
 

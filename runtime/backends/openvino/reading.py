@@ -9,13 +9,12 @@ with without_telemetry():
     from openvino import opset8 as opset
     from openvino.frontend import ConversionExtension, NodeContext
 
-DEFORM_CONV = "DeformConv"
 _NO_PADDING, _ONE_STEP = [0, 0, 0, 0], [1, 1]
 
 
 def extend(core: ov.Core) -> None:
     """Teach ``core`` to read ONNX's DeformConv: OpenVINO has such an operation, but no conversion to it."""
-    core.add_extension(ConversionExtension(DEFORM_CONV, _deformable_convolution))
+    core.add_extension(ConversionExtension("DeformConv", _deformable_convolution))
 
 
 def read(core: ov.Core, model: bytes | str) -> ov.Model:

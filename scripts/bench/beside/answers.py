@@ -1,4 +1,4 @@
-"""What a contestant answers for the picture, and how far two answers are apart."""
+"""Takes a contestant's answers for the picture, and compares two of them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Answer(NamedTuple):
 
 
 class Distance(NamedTuple):
-    """How far two answers are apart.
+    """The differences between two answers.
 
     Attributes:
         logits: The largest difference of class logits.

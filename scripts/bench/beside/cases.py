@@ -1,4 +1,4 @@
-"""What is measured beside its published formulation, and the files of each."""
+"""Lists the cases that are measured beside their published formulations, and names the files of each."""
 
 from __future__ import annotations
 

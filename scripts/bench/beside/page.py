@@ -34,11 +34,11 @@ OURS = {
 
 PACKAGES = ("torch", "torchvision", "transformers", "onnxruntime", "openvino", "numpy")
 INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "amx_bf16", "asimd", "asimddp", "i8mm", "sve")
-"""Those of x86 and ARM on which the speed of these networks depends, as Linux names them."""
+"""The features of x86 and ARM on which the speed of these networks depends, as Linux names them."""
 
 
 class Outcome(NamedTuple):
-    """What was measured of a case.
+    """The measurements of a case.
 
     Attributes:
         measured: What each contestant's runs took.

@@ -27,7 +27,7 @@ PAUSE = 0.1
 
 
 class Measured(NamedTuple):
-    """What a contestant's runs took.
+    """The times and the memory of a contestant's runs.
 
     Attributes:
         seconds: By name, one of each round, in order.

@@ -155,6 +155,17 @@ def test_auto_is_the_form_that_serves_the_target(
     assert resolve(target, deformable=deformable, plugin=plugin).deform_conv == expected
 
 
+@pytest.mark.parametrize(
+    ("native", "for_engine", "expected"),
+    [(True, False, "native"), (False, False, "standard"), (True, True, "gather"), (False, True, "gather")],
+)
+def test_auto_for_onnx_is_what_can_be_proved_here_and_built_elsewhere(
+    native: bool, for_engine: bool, expected: DeformConvForm
+) -> None:
+    assert resolve("onnx", native=native, for_engine=for_engine).deform_conv == expected
+    assert resolve("onnx", "native", native=native, for_engine=for_engine).deform_conv == "native"
+
+
 class NvidiaNode(OpRun):
     """NVIDIA's plugin by its documentation: values at places from 0 to 1 over a map's outer edges, weighed."""
 

@@ -24,12 +24,12 @@ from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range
 from pem_edge.runtime.artifacts.sections import Engine, FileHash, Quantization
-from pem_edge.runtime.backends import Settings
+from pem_edge.runtime.backends import Settings, table
 from pem_edge.runtime.backends.base import Backend
 from pem_edge.runtime.backends.contract import Contract
 from pem_edge.runtime.backends.table import can_run
 from pem_edge.runtime.errors import ArtifactError, BackendError, InputError
-from pem_edge.runtime.installation import distributions, how_to_install
+from pem_edge.runtime.installation import how_to_install
 from pem_edge.runtime.machine import cpu, threads
 
 needs_tensorrt_rtx = pytest.mark.skipif(find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed")
@@ -248,7 +248,7 @@ def test_native_deformable_convolution_runs_in_backends_for_cpus(build: Callable
 def test_native_deformable_convolution_needs_a_recent_onnxruntime(
     build: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(distributions, "installed", lambda: {"onnxruntime": "1.24.3"})
+    monkeypatch.setattr(table, "onnxruntimes", lambda: {"onnxruntime": "1.24.3"})
     native = artifact.read(build(deform_conv="native"))
     assert not backends.can_run("onnxruntime", native.manifest)
     assert backends.can_run("openvino", native.manifest)
