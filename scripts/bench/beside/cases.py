@@ -1,4 +1,4 @@
-"""Lists the cases that are measured beside their published formulations, and names the files of each."""
+"""Lists what is measured: cases, the files of each, and the contestants."""
 
 from __future__ import annotations
 
@@ -27,6 +27,18 @@ ROWS = {"stdc1": (STDC1,), "r50": (R50,), "swin": (SWIN,), "growth": GROWTH}
 """Cases by what the command line calls them."""
 
 
+THEIRS = "PyTorch"
+OURS = {
+    "ONNX Runtime": ("fp32", "onnxruntime"),
+    "OpenVINO": ("fp32", "openvino"),
+    "OpenVINO, INT8": ("int8", "openvino"),
+}
+"""Our contestants: precision and backend."""
+
+BEFORE = ", before"
+"""What titles of an older checkout's contestants end with."""
+
+
 class Files(NamedTuple):
     """The files of a case: weights for PyTorch (for transformers a folder), artifacts, and the picture, an array."""
 
@@ -34,6 +46,9 @@ class Files(NamedTuple):
     single: Path
     int8: Path
     picture: Path
+
+    def artifact(self, precision: str) -> Path:
+        return self.int8 if precision == "int8" else self.single
 
     def things(self) -> list[int]:
         """Return the classes that are things, as the artifact says."""

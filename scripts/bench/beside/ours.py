@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-import pem_edge
 from scripts.bench.beside.answers import Answer
 from scripts.bench.networks.turns import Run
 
 MAP = "array to map"
 
 
-def prepare(artifact: Path, backend: str, picture: Path, answer: Path) -> Mapping[str, Run]:
-    """Prepare an artifact, and write what it answers for the picture."""
+def prepare(checkout: Path, artifact: Path, backend: str, picture: Path, answer: Path) -> Mapping[str, Run]:
+    """Prepare an artifact with the pem_edge of a checkout, and write what it answers for the picture."""
+    sys.path.insert(0, str(checkout))
+    import pem_edge
+
     segmenter, image = pem_edge.load(artifact, backend=backend), np.load(picture)
     result = segmenter(image)
     logits, masks = result.outputs()
