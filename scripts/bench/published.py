@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 # Processes of contestants import this file, too, and not all of them the pem_edge of this checkout.
 from scripts.bench.beside import ours
 from scripts.bench.beside.answers import Answer, distance
-from scripts.bench.beside.cases import BEFORE, OURS, ROWS, SWIN, THEIRS, Case, Files, files_in
+from scripts.bench.beside.cases import BEFORE, BF16, OURS, ROWS, SWIN, THEIRS, Case, Contestant, Files, files_in
 from scripts.bench.networks.turns import Prepare, measure
 
 if TYPE_CHECKING:
@@ -84,17 +84,25 @@ def compare(case: Case, versions: Versions, rounds: int, operators: str | None) 
     print(f"measuring {case.variant} at {case.size}", file=sys.stderr)
     with TemporaryDirectory() as folder:
         contestants = {THEIRS: theirs(case, versions[""][1], operators, Path(folder) / f"{THEIRS}.npz")}
-        for title, (precision, backend) in OURS.items():
-            for ending, (checkout, files) in versions.items():
-                artifact, answer = files.artifact(precision), Path(folder) / f"{title}{ending}.npz"
-                if artifact.exists():
-                    name = f"{title}{ending}"
-                    contestants[name] = partial(ours.prepare, checkout, artifact, backend, files.picture, answer)
+        for ending, (checkout, files) in versions.items():
+            for title, contestant in candidates(ending).items():
+                name = f"{title}{ending}"
+                if files.artifact(contestant).exists():
+                    paths = checkout, files.artifact(contestant), files.picture, Path(folder) / f"{name}.npz"
+                    contestants[name] = partial(ours.prepare, contestant, *paths)
         measured = measure(contestants, rounds)
         found = {title: Answer.read(Path(folder) / f"{title}.npz") for title in contestants}
     published = found.pop(THEIRS)
     distances = {title: distance(answer, published) for title, answer in found.items()}
     return page.Outcome(measured, distances, published.merged(), int(published.map.max()))
+
+
+def candidates(ending: str) -> dict[str, Contestant]:
+    """Return those of our contestants that can run here, in the version whose titles end so."""
+    from pem_edge.runtime.machine import cpu
+
+    with_bf16 = not ending and BF16 & cpu.features()
+    return {title: contestant for title, contestant in OURS.items() if with_bf16 or not contestant.bf16}
 
 
 def theirs(case: Case, files: Files, operators: str | None, answer: Path) -> Prepare:

@@ -44,7 +44,8 @@ def write(case: Case, files: Files, checkout: Path) -> None:
     if not files.int8.exists():
         with TemporaryDirectory() as folder:
             Image.fromarray(np.load(files.picture)).save(Path(folder) / "picture.png")  # speed depends on no others
-            _export(case, checkout, files.weights, files.int8, "--precision", "int8", "--calib", folder)
+            options = ("--precision", "int8", "--calib", folder, "--calib-method", "mse")
+            _export(case, checkout, files.weights, files.int8, *options)
 
 
 def _write_ours(case: Case, path: Path, picture: Tensor) -> None:

@@ -28,12 +28,26 @@ ROWS = {"stdc1": (STDC1,), "r50": (R50,), "swin": (SWIN,), "growth": GROWTH}
 
 
 THEIRS = "PyTorch"
+
+
+class Contestant(NamedTuple):
+    """One of ours: the precision of its artifact, its backend, and whether it computes in bfloat16."""
+
+    precision: str
+    backend: str
+    bf16: bool = False
+
+
 OURS = {
-    "ONNX Runtime": ("fp32", "onnxruntime"),
-    "OpenVINO": ("fp32", "openvino"),
-    "OpenVINO, INT8": ("int8", "openvino"),
+    "ONNX Runtime": Contestant("fp32", "onnxruntime"),
+    "OpenVINO": Contestant("fp32", "openvino"),
+    "OpenVINO, INT8": Contestant("int8", "openvino"),
+    "OpenVINO, bfloat16": Contestant("fp32", "openvino", bf16=True),
 }
-"""Our contestants: precision and backend."""
+"""Our contestants; bfloat16 takes part where the CPU computes in it, and was not there before."""
+
+BF16 = frozenset({"amx_bf16", "avx512_bf16"})
+"""The features of CPUs that compute in bfloat16 for OpenVINO, as Linux names them."""
 
 BEFORE = ", before"
 """What titles of an older checkout's contestants end with."""
@@ -47,8 +61,8 @@ class Files(NamedTuple):
     int8: Path
     picture: Path
 
-    def artifact(self, precision: str) -> Path:
-        return self.int8 if precision == "int8" else self.single
+    def artifact(self, contestant: Contestant) -> Path:
+        return self.int8 if contestant.precision == "int8" else self.single
 
     def things(self) -> list[int]:
         """Return the classes that are things, as the artifact says."""

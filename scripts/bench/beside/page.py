@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -23,6 +22,9 @@ from scripts.bench.beside.cases import BEFORE, GROWTH, OURS, SWIN, THEIRS, Case
 from scripts.bench.beside.ours import MAP
 from scripts.bench.networks.turns import Measured
 from scripts.reports.markdown import table
+
+NAMES = [THEIRS, *(f"{title}{ending}" for title in OURS for ending in ("", BEFORE))]
+"""Contestants in the order of the tables."""
 
 TITLES = ["", "ms", "times as fast", "as before", "memory, MB", "class logits", "mask logits", "pixels", "not void"]
 PACKAGES = ("torch", "torchvision", "transformers", "onnxruntime", "openvino", "numpy")
@@ -81,8 +83,7 @@ def method(rounds: int, operators: str | None) -> str:
 
 
 def machine() -> str:
-    flags = re.search(r"^(?:flags|Features)\s*:(.*)$", _read("/proc/cpuinfo"), re.MULTILINE)
-    known = [each for each in INSTRUCTIONS if flags and each in flags[1].split()]
+    known = [each for each in INSTRUCTIONS if each in cpu.features()]
     packages = ", ".join(f"{name} {found}" for name in PACKAGES if (found := _version(name)))
     threads = os.environ.get("OMP_NUM_THREADS", "all")
     return (
@@ -100,7 +101,7 @@ def section(case: Case, outcome: Outcome) -> Iterator[str]:
         "the share of pixels that both give to the same segment, of all, and of those that are not void in both. INT8 "
         "is calibrated on this picture alone; where it is missing, `pem-export` refused to write it."
     )
-    yield table(TITLES, (line(outcome, name) for name in outcome.measured))
+    yield table(TITLES, (line(outcome, name) for name in NAMES if name in outcome.measured))
 
 
 def line(outcome: Outcome, name: str) -> list[str]:
@@ -128,10 +129,6 @@ def growth_table(outcomes: Mapping[Case, Outcome]) -> str:
         ours = [each for name in OURS for each in (outcome.median(name), outcome.times_as_fast(name))]
         rows.append([case.size, outcome.median(THEIRS), *ours])
     return table(titles, rows)
-
-
-def _read(path: str) -> str:
-    return Path(path).read_text() if Path(path).exists() else ""
 
 
 def _version(package: str) -> str | None:

@@ -273,7 +273,7 @@ def test_linear_layers_over_pixels_are_quantized_but_for_those_that_say_where_to
 
 
 def joined_tokens() -> onnx.ModelProto:
-    """A linear layer of a transformer over pixels that are joined first, as Swin joins the two sides of its maps."""
+    """Return a linear layer over pixels that are joined first, as Swin joins the two sides of its maps."""
     build, name = GraphBuilder(TensorProto.FLOAT), "backbone.stages.0.1.attention"
     tokens = build.node("Transpose", [build.image], "backbone/Transpose", perm=[0, 2, 3, 1])
     tokens = build.node("Sub", [tokens, build.constant("mean", np.array(1.5))], "backbone/Sub")
