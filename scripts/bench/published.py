@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,7 +41,9 @@ def main() -> None:
     with TemporaryDirectory(prefix="pem-published-") as temporary:
         folder = options.artifacts or Path(temporary)
         versions = {case: make(case, folder, options.before) for case in cases}
-        outcomes = {case: compare(case, versions[case], options.rounds, options.operators) for case in cases}
+        outcomes = {
+            case: compare(case, versions[case], options.ours, options.rounds, options.operators) for case in cases
+        }
     options.output.write_text(page.text(outcomes, options.rounds, "growth" in options.rows, options.operators))
 
 
@@ -56,6 +59,7 @@ def parse() -> argparse.Namespace:
         help="let torchvision's operator compute the published deformable convolutions: torchvision, the package, or a "
         "shared library that registers torch.ops.torchvision.deform_conv2d",
     )
+    parser.add_argument("--ours", nargs="+", choices=list(OURS), default=list(OURS), help="which of ours; default: all")
     parser.add_argument(
         "--before", metavar="CHECKOUT", type=Path, help="export and run with this older checkout of pem-edge as well"
     )
@@ -78,14 +82,14 @@ def make(case: Case, folder: Path, before: Path | None) -> Versions:
     return versions
 
 
-def compare(case: Case, versions: Versions, rounds: int, operators: str | None) -> Outcome:
+def compare(case: Case, versions: Versions, titles: Sequence[str], rounds: int, operators: str | None) -> Outcome:
     from scripts.bench.beside import page
 
     print(f"measuring {case.variant} at {case.size}", file=sys.stderr)
     with TemporaryDirectory() as folder:
         contestants = {THEIRS: theirs(case, versions[""][1], operators, Path(folder) / f"{THEIRS}.npz")}
         for ending, (checkout, files) in versions.items():
-            for title, contestant in candidates(ending).items():
+            for title, contestant in candidates(titles, ending).items():
                 name = f"{title}{ending}"
                 if files.artifact(contestant).exists():
                     paths = checkout, files.artifact(contestant), files.picture, Path(folder) / f"{name}.npz"
@@ -97,12 +101,12 @@ def compare(case: Case, versions: Versions, rounds: int, operators: str | None) 
     return page.Outcome(measured, distances, published.merged(), int(published.map.max()))
 
 
-def candidates(ending: str) -> dict[str, Contestant]:
-    """Return those of our contestants that can run here, in the version whose titles end so."""
+def candidates(titles: Sequence[str], ending: str) -> dict[str, Contestant]:
+    """Return those of our contestants with these titles that can run here, in the version whose titles end so."""
     from pem_edge.runtime.machine import cpu
 
     with_bf16 = not ending and BF16 & cpu.features()
-    return {title: contestant for title, contestant in OURS.items() if with_bf16 or not contestant.bf16}
+    return {title: OURS[title] for title in titles if with_bf16 or not OURS[title].bf16}
 
 
 def theirs(case: Case, files: Files, operators: str | None, answer: Path) -> Prepare:
