@@ -126,7 +126,11 @@ def resources(report: Report) -> Table:
             *(median(part) for part in parts),
         )
 
-    note = "Peak memory; medians in milliseconds from the start of a process to its first result."
+    note = (
+        "Peak memory of one image after another, without what several at once take: for overlapping stages, ONNX "
+        "Runtime on a CPU loads the model once more. Medians in milliseconds from the start of a process to its first "
+        "result."
+    )
     return by_artifact(report, "Memory and cold start", note, columns, row)
 
 
