@@ -154,9 +154,9 @@ def rates(report: Report) -> Table:
         )
 
     note = (
-        "GMAC: billions of multiply-accumulates, per image and per second, those of the fastest convolutions and "
-        "matrix products here; the least milliseconds in which this machine can compute and move what the nodes must, "
-        "and that limit over the time of inference; memory traffic at most, bandwidth."
+        "GMAC: billions of multiply-accumulates per image, and per second, then those of the fastest convolution and "
+        "matrix product here. Limit: the least milliseconds in which this machine can compute and move what the nodes "
+        "must; reached: limit over the time of inference. Traffic: of memory, at most; GB/s: the memory's bandwidth."
     )
     note += wording.above_limit(artifact.rate.doubt for artifact in report.artifacts if artifact.rate)
     return by_artifact(report, "How close to the machine", note, columns, row)

@@ -18,7 +18,7 @@ from pem_edge.runtime.machine import usable_cpus
 COMPUTE, MEMORY, OVERHEAD = "compute", "memory", "overhead"
 
 DOUBT = (
-    "faster than its limit: that was measured while the machine was slower, or the backend computes or moves less "
+    "faster than its limit: the limit was measured while the machine was slower, or the backend computes or moves less "
     "than is counted (Winograd's convolutions, results in the place of operands)"
 )
 """The reason why a fraction of a limit can be above 1."""
