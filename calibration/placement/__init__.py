@@ -78,7 +78,7 @@ def quantize(
     _require_statistics(statistics, graph, plan)
     if not plan.readers:
         return copy.deepcopy(model), describe(graph, costs, placement, method, keep)
-    scales = _scales(graph, plan, statistics, method, symmetric=rules.symmetric)
+    scales = _scales(graph, plan, statistics, method, all_symmetric=rules.symmetric)
     means = {name: statistics.tensors[graph.key(name)].means for name in plan.readers} if correct_bias else {}
     quantized = _insert_pairs(graph, QuantizePass(graph, plan, scales, means, quantized_bias=rules.bias))
     return quantized, describe(graph, costs, placement, method, keep)
@@ -111,19 +111,22 @@ def _require_statistics(statistics: Statistics, graph: Graph, plan: Plan) -> Non
 
 
 def _scales(
-    graph: Graph, plan: Plan, statistics: Statistics, method: RangeMethod, *, symmetric: bool
+    graph: Graph, plan: Plan, statistics: Statistics, method: RangeMethod, *, all_symmetric: bool
 ) -> dict[str, Scale]:
     """Return the scale of each tensor to quantize; tensors that share a range get the same one."""
     groups: dict[str, list[Histogram]] = {}
     for tensor in plan.readers:
         groups.setdefault(plan.group(tensor), []).append(statistics.tensors[graph.key(tensor)].histogram)
+    symmetric = set(groups) if all_symmetric else {plan.group(tensor) for tensor in plan.symmetric}
     ranges = {
-        group: find(reduce(Histogram.merge, members), method, symmetric=symmetric) for group, members in groups.items()
+        group: find(reduce(Histogram.merge, members), method, symmetric=group in symmetric)
+        for group, members in groups.items()
     }
-    return {
-        tensor: activation_scale(ranges[plan.group(tensor)], _float_type(graph, tensor), symmetric=symmetric)
-        for tensor in plan.readers
-    }
+    scales = {}
+    for tensor in plan.readers:
+        group = plan.group(tensor)
+        scales[tensor] = activation_scale(ranges[group], _float_type(graph, tensor), symmetric=group in symmetric)
+    return scales
 
 
 def _float_type(graph: Graph, tensor: str) -> np.dtype[np.floating]:

@@ -21,11 +21,15 @@ class Plan:
         convolutions: The convolutions that compute in INT8.
         linears: The linear layers that compute in INT8.
         readers: For each tensor to quantize, the names of the nodes that read it quantized.
+        symmetric: Tensors that become int8 with zero point 0 whatever the rules say: concatenations that linear layers
+            read. OpenVINO quantizes what is concatenated instead, and then fails on the product if there is a zero
+            point.
     """
 
     convolutions: list[ir.Node] = field(default_factory=list)
     linears: list[ir.Node] = field(default_factory=list)
     readers: dict[str, set[str]] = field(default_factory=dict)
+    symmetric: set[str] = field(default_factory=set)
     _parents: dict[str, str] = field(default_factory=dict)
 
     def read(self, tensor: str, reader: ir.Node) -> bool:
@@ -59,7 +63,11 @@ def make(graph: Graph, rules: Rules, keep: Collection[str] = ()) -> Plan:
             _quantize_output(graph, plan, node)
     plan.linears = [node for node in allowed if is_linear(graph, node)]
     for node in plan.linears:
-        plan.read(names(node.inputs)[0], node)
+        tensor = names(node.inputs)[0]
+        plan.read(tensor, node)
+        maker = graph.maker(tensor)
+        if maker is not None and maker.op_type == "Concat":
+            plan.symmetric.add(tensor)
     return plan
 
 

@@ -5,42 +5,48 @@ Detectron2, on which the published code builds, has no kernel of the deformable 
 --operators the published formulation samples in plain PyTorch. Each contestant has a process of its own, because
 OpenVINO pins the calling thread. Weights are by formula, such that masks differ and some queries are certain of a
 class: there is something to merge.
-
-The pem_edge that is measured is that of the folder that PYTHONPATH names, such as an older checkout, or else of this
-one.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-sys.path.insert(0, os.environ.get("PYTHONPATH", "").partition(os.pathsep)[0] or str(Path(__file__).parents[2]))
-import pem_edge  # noqa: F401  the one to measure, whichever checkout comes first below
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from pem_edge.runtime.cli import shared_options
-from scripts.bench.beside import ours, page
+# Processes of contestants import this file, too, and not all of them the pem_edge of this checkout.
+from scripts.bench.beside import ours
 from scripts.bench.beside.answers import Answer, distance
-from scripts.bench.beside.cases import ROWS, SWIN, Case, Files, files_in
+from scripts.bench.beside.cases import BEFORE, BF16, OURS, ROWS, SWIN, THEIRS, Case, Contestant, Files, files_in
 from scripts.bench.networks.turns import Prepare, measure
+
+if TYPE_CHECKING:
+    from scripts.bench.beside.page import Outcome
+
+ROOT = Path(__file__).parents[2]
+
+Versions = dict[str, tuple[Path, Files]]
+"""Checkouts and the files of a case, by what titles of contestants end with."""
 
 
 def main() -> None:
+    from scripts.bench.beside import page
+
     options = parse()
     cases = dict.fromkeys(case for row in options.rows for case in ROWS[row])
     with TemporaryDirectory(prefix="pem-published-") as temporary:
         folder = options.artifacts or Path(temporary)
-        files = {case: make(case, folder) for case in cases}
-        outcomes = {case: compare(case, files[case], options.rounds, options.operators) for case in cases}
+        versions = {case: make(case, folder, options.before) for case in cases}
+        outcomes = {case: compare(case, versions[case], options.rounds, options.operators) for case in cases}
     options.output.write_text(page.text(outcomes, options.rounds, "growth" in options.rows, options.operators))
 
 
 def parse() -> argparse.Namespace:
+    from pem_edge.runtime.cli import shared_options
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS), help="default: all")
     parser.add_argument("--rounds", type=shared_options.positive, default=15, help="at least 2; default: %(default)s")
@@ -50,33 +56,53 @@ def parse() -> argparse.Namespace:
         help="let torchvision's operator compute the published deformable convolutions: torchvision, the package, or a "
         "shared library that registers torch.ops.torchvision.deform_conv2d",
     )
+    parser.add_argument(
+        "--before", metavar="CHECKOUT", type=Path, help="export and run with this older checkout of pem-edge as well"
+    )
     parser.add_argument("--artifacts", metavar="DIR", type=Path, help="keep the artifacts there, and use those found")
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True, help="the page, in Markdown")
     return parser.parse_args()
 
 
-def make(case: Case, folder: Path) -> Files:
-    from scripts.bench.beside import artifacts  # with PyTorch, which the processes of artifacts are not to import
+def make(case: Case, folder: Path, before: Path | None) -> Versions:
+    """Write what is not there yet of the files of a case."""
+    from scripts.bench.beside import artifacts
 
     files = files_in(folder, case)
-    artifacts.write(case, files)
-    return files
+    versions = {"": (ROOT, files)}
+    if before is not None:
+        older = files_in(folder / "before", case)
+        versions[BEFORE] = before.resolve(), files._replace(single=older.single, int8=older.int8)
+    for checkout, each in versions.values():
+        artifacts.write(case, each, checkout)
+    return versions
 
 
-def compare(case: Case, files: Files, rounds: int, operators: str | None) -> page.Outcome:
+def compare(case: Case, versions: Versions, rounds: int, operators: str | None) -> Outcome:
+    from scripts.bench.beside import page
+
     print(f"measuring {case.variant} at {case.size}", file=sys.stderr)
-    with TemporaryDirectory() as name:
-        answers = {title: Path(name) / f"{index}.npz" for index, title in enumerate((page.THEIRS, *page.OURS))}
-        contestants = {page.THEIRS: theirs(case, files, operators, answers[page.THEIRS])}
-        for title, (precision, backend) in page.OURS.items():
-            artifact = files.int8 if precision == "int8" else files.single
-            if artifact.exists():
-                contestants[title] = partial(ours.prepare, artifact, backend, files.picture, answers[title])
+    with TemporaryDirectory() as folder:
+        contestants = {THEIRS: theirs(case, versions[""][1], operators, Path(folder) / f"{THEIRS}.npz")}
+        for ending, (checkout, files) in versions.items():
+            for title, contestant in candidates(ending).items():
+                name = f"{title}{ending}"
+                if files.artifact(contestant).exists():
+                    paths = checkout, files.artifact(contestant), files.picture, Path(folder) / f"{name}.npz"
+                    contestants[name] = partial(ours.prepare, contestant, *paths)
         measured = measure(contestants, rounds)
-        found = {title: Answer.read(answers[title]) for title in contestants}
-    published = found.pop(page.THEIRS)
+        found = {title: Answer.read(Path(folder) / f"{title}.npz") for title in contestants}
+    published = found.pop(THEIRS)
     distances = {title: distance(answer, published) for title, answer in found.items()}
     return page.Outcome(measured, distances, published.merged(), int(published.map.max()))
+
+
+def candidates(ending: str) -> dict[str, Contestant]:
+    """Return those of our contestants that can run here, in the version whose titles end so."""
+    from pem_edge.runtime.machine import cpu
+
+    with_bf16 = not ending and BF16 & cpu.features()
+    return {title: contestant for title, contestant in OURS.items() if with_bf16 or not contestant.bf16}
 
 
 def theirs(case: Case, files: Files, operators: str | None, answer: Path) -> Prepare:

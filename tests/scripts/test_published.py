@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +21,11 @@ from pem_edge.runtime.inference import postprocess
 from reference.published.panoptic import panoptic
 from reference.scenes import GOLDEN, Scene, golden
 from scripts.bench.beside.answers import Answer, agreement, distance
+from scripts.bench.beside.cases import GROWTH
 from scripts.bench.beside.certainty import CERTAIN, make_certain, narrow_masks
+from scripts.bench.beside.ours import MAP
+from scripts.bench.beside.page import Outcome, text
+from scripts.bench.networks.turns import Measured
 from tests.runtime.helpers.random_scenes import scenes
 
 ROOT = Path(__file__).parents[2]
@@ -52,19 +55,32 @@ def test_postprocessing_gives_the_maps_of_the_runtime(
     assert np.count_nonzero(found.numpy() != ours) <= 2
 
 
-def test_artifacts_run_without_pytorch_in_the_package_that_pythonpath_names(tmp_path: Path) -> None:
-    """As processes of contestants import it, which begin with the path of the one that starts them."""
+def test_artifacts_run_without_pytorch_with_the_package_of_their_checkout(tmp_path: Path) -> None:
+    """As processes of contestants do, which import the script and then prepare."""
     (tmp_path / "pem_edge").symlink_to(ROOT / "pem_edge")
     (tmp_path / "scripts").mkdir()
+    np.save(tmp_path / "picture.npy", np.zeros((64, 64, 3), np.uint8))
+    paths = (str(tmp_path), "demo", str(tmp_path / "picture.npy"), str(tmp_path / "answer.npz"))
     program = (
-        f"import runpy, sys; sys.path.insert(0, {str(ROOT)!r}); runpy.run_path({SCRIPT!r}, run_name='__mp_main__'); "
-        "import pem_edge, scripts.bench.beside.ours as ours; "
-        "print(pem_edge.__file__, ours.__file__, 'torch' in sys.modules)"
+        f"import runpy, sys; runpy.run_path({SCRIPT!r}, run_name='__mp_main__'); "
+        "import scripts.bench.beside.cases as cases, scripts.bench.beside.ours as ours; "
+        f"ours.prepare(cases.OURS['ONNX Runtime'], *{paths}); "
+        "import pem_edge; print(pem_edge.__file__, ours.__file__, 'torch' in sys.modules)"
     )
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    found = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     ours = ROOT / "scripts" / "bench" / "beside" / "ours.py"
     assert found.stdout.split() == [str(tmp_path / "pem_edge" / "__init__.py"), str(ours), "False"]
+    assert Answer.read(tmp_path / "answer.npz").map.shape == (64, 64)
+
+
+def test_the_page_leaves_out_what_was_not_measured() -> None:
+    seconds = {"PyTorch": 0.4, "OpenVINO": 0.1, "OpenVINO, before": 0.2}
+    measured = {name: Measured({MAP: [each] * 3}, 1 << 20) for name, each in seconds.items()}
+    outcomes = dict.fromkeys(GROWTH, Outcome(measured, {}, 30, 12))
+    lines = text(outcomes, 3, True, None).splitlines()
+    assert "| OpenVINO | 100 | 4.00 (4.00 to 4.00) | 2.00 (2.00 to 2.00) | 1 |  |  |  |  |" in lines
+    assert "| PyTorch | 400 |  |  | 1 |  |  |  |  |" in lines
+    assert "| 256x512 | 400 |  |  | 100 | 4.00 (4.00 to 4.00) |  |  |  |  |" in lines
 
 
 def test_agreement_is_of_segments_whatever_their_numbers() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +14,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pem_edge import pem
-from pem_edge.export.cli import export
 from pem_edge.pem import checkpoints
 from pem_edge.pem.model import Normalization
 from pem_edge.runtime.artifacts import labels
@@ -27,20 +27,25 @@ COVERED = 0.05
 """Share of the picture that each mask of transformers' model covers; those of the weights by formula vary."""
 
 
-def write(case: Case, files: Files) -> None:
-    """Write those ``files`` that are not there yet; of INT8 only what the export does not refuse."""
+def write(case: Case, files: Files, checkout: Path) -> None:
+    """Write those ``files`` that are not there yet, artifacts with the pem_edge of ``checkout``.
+
+    INT8 is left out where the export refuses it.
+    """
     files.picture.parent.mkdir(parents=True, exist_ok=True)
     if not files.picture.exists():
         np.save(files.picture, ToyStreets(1, case.height, case.width, seed=7)[0].image)
     if not files.weights.exists():
         picture = torch.from_numpy(np.load(files.picture)[None])
         (_write_transformers if case == SWIN else _write_ours)(case, files.weights, picture)
-    if not files.single.exists() and (code := _export(case, files.weights, files.single)):
+    files.single.parent.mkdir(exist_ok=True)
+    if not files.single.exists() and (code := _export(case, checkout, files.weights, files.single)):
         sys.exit(code)
     if not files.int8.exists():
         with TemporaryDirectory() as folder:
             Image.fromarray(np.load(files.picture)).save(Path(folder) / "picture.png")  # speed depends on no others
-            _export(case, files.weights, files.int8, "--precision", "int8", "--calib", folder)
+            options = ("--precision", "int8", "--calib", folder, "--calib-method", "mse")
+            _export(case, checkout, files.weights, files.int8, *options)
 
 
 def _write_ours(case: Case, path: Path, picture: Tensor) -> None:
@@ -80,6 +85,8 @@ def _keep_apart(model: nn.Module) -> None:
             parameter.mul_(0.1)
 
 
-def _export(case: Case, weights: Path, path: Path, *options: str) -> int:
-    with redirect_stdout(sys.stderr):
-        return export.main(["--weights", str(weights), "--size", case.size, *options, "-o", str(path)])
+def _export(case: Case, checkout: Path, weights: Path, path: Path, *options: str) -> int:
+    arguments = ["--weights", weights, "--size", case.size, *options, "-o", path]
+    command = [sys.executable, "-m", "pem_edge.export.cli.export", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    return subprocess.run(command, cwd=checkout, env=environment, stdout=sys.stderr, check=False).returncode

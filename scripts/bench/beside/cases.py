@@ -1,4 +1,4 @@
-"""Lists the cases that are measured beside their published formulations, and names the files of each."""
+"""Lists what is measured: cases, the files of each, and the contestants."""
 
 from __future__ import annotations
 
@@ -27,6 +27,32 @@ ROWS = {"stdc1": (STDC1,), "r50": (R50,), "swin": (SWIN,), "growth": GROWTH}
 """Cases by what the command line calls them."""
 
 
+THEIRS = "PyTorch"
+
+
+class Contestant(NamedTuple):
+    """One of ours: the precision of its artifact, its backend, and whether it computes in bfloat16."""
+
+    precision: str
+    backend: str
+    bf16: bool = False
+
+
+OURS = {
+    "ONNX Runtime": Contestant("fp32", "onnxruntime"),
+    "OpenVINO": Contestant("fp32", "openvino"),
+    "OpenVINO, INT8": Contestant("int8", "openvino"),
+    "OpenVINO, bfloat16": Contestant("fp32", "openvino", bf16=True),
+}
+"""Our contestants; bfloat16 takes part where the CPU computes in it, and was not there before."""
+
+BF16 = frozenset({"amx_bf16", "avx512_bf16"})
+"""The features of CPUs that compute in bfloat16 for OpenVINO, as Linux names them."""
+
+BEFORE = ", before"
+"""What titles of an older checkout's contestants end with."""
+
+
 class Files(NamedTuple):
     """The files of a case: weights for PyTorch (for transformers a folder), artifacts, and the picture, an array."""
 
@@ -34,6 +60,9 @@ class Files(NamedTuple):
     single: Path
     int8: Path
     picture: Path
+
+    def artifact(self, contestant: Contestant) -> Path:
+        return self.int8 if contestant.precision == "int8" else self.single
 
     def things(self) -> list[int]:
         """Return the classes that are things, as the artifact says."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -19,19 +18,15 @@ from pem_edge.runtime.benchmark.options import NoiseLimits
 from pem_edge.runtime.benchmark.statistics import ratio_in_rounds
 from pem_edge.runtime.machine import cpu, usable_cpus
 from scripts.bench.beside.answers import Distance
-from scripts.bench.beside.cases import GROWTH, SWIN, Case
+from scripts.bench.beside.cases import BEFORE, GROWTH, OURS, SWIN, THEIRS, Case
 from scripts.bench.beside.ours import MAP
 from scripts.bench.networks.turns import Measured
 from scripts.reports.markdown import table
 
-THEIRS = "PyTorch"
-OURS = {
-    "ONNX Runtime": ("fp32", "onnxruntime"),
-    "OpenVINO": ("fp32", "openvino"),
-    "OpenVINO, INT8": ("int8", "openvino"),
-}
-"""Our contestants: precision and backend."""
+NAMES = [THEIRS, *(f"{title}{ending}" for title in OURS for ending in ("", BEFORE))]
+"""Contestants in the order of the tables."""
 
+TITLES = ["", "ms", "times as fast", "as before", "memory, MB", "class logits", "mask logits", "pixels", "not void"]
 PACKAGES = ("torch", "torchvision", "transformers", "onnxruntime", "openvino", "numpy")
 INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "amx_bf16", "asimd", "asimddp", "i8mm", "sve")
 """The features of x86 and ARM on which the speed of these networks depends, as Linux names them."""
@@ -52,13 +47,16 @@ class Outcome(NamedTuple):
     merged: int
     segments: int
 
-    def median(self, name: str) -> float:
-        return float(np.median(self.measured[name].seconds[MAP]))
+    def median(self, name: str) -> str:
+        """Return the median in milliseconds; nothing if it is not measured."""
+        return f"{1e3 * np.median(self.measured[name].seconds[MAP]):.0f}" if name in self.measured else ""
 
-    def times_as_fast(self, name: str) -> str:
-        """Return the ratio of the published time to this one, with its interval."""
-        theirs, ours = (self.measured[each].seconds[MAP] for each in (THEIRS, name))
-        ratio = ratio_in_rounds(theirs, ours, NoiseLimits())
+    def times_as_fast(self, name: str, as_other: str = THEIRS) -> str:
+        """Return the ratio of the other's time to this one's, with its interval; nothing if one is not measured."""
+        if name == as_other or not {name, as_other} <= self.measured.keys():
+            return ""
+        other, own = (self.measured[each].seconds[MAP] for each in (as_other, name))
+        ratio = ratio_in_rounds(other, own, NoiseLimits())
         return f"{ratio.estimate:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
 
 
@@ -85,8 +83,7 @@ def method(rounds: int, operators: str | None) -> str:
 
 
 def machine() -> str:
-    flags = re.search(r"^(?:flags|Features)\s*:(.*)$", _read("/proc/cpuinfo"), re.MULTILINE)
-    known = [each for each in INSTRUCTIONS if flags and each in flags[1].split()]
+    known = [each for each in INSTRUCTIONS if each in cpu.features()]
     packages = ", ".join(f"{name} {found}" for name in PACKAGES if (found := _version(name)))
     threads = os.environ.get("OMP_NUM_THREADS", "all")
     return (
@@ -104,16 +101,16 @@ def section(case: Case, outcome: Outcome) -> Iterator[str]:
         "the share of pixels that both give to the same segment, of all, and of those that are not void in both. INT8 "
         "is calibrated on this picture alone; where it is missing, `pem-export` refused to write it."
     )
-    titles = ["", "ms", "times as fast", "peak memory, MB", "class logits", "mask logits", "pixels", "not void"]
-    yield table(titles, (line(outcome, name) for name in outcome.measured))
+    yield table(TITLES, (line(outcome, name) for name in NAMES if name in outcome.measured))
 
 
 def line(outcome: Outcome, name: str) -> list[str]:
     peak, apart = outcome.measured[name].peak, outcome.distances.get(name)
     return [
         name,
-        f"{outcome.median(name) * 1e3:.0f}",
-        "1" if name == THEIRS else outcome.times_as_fast(name),
+        outcome.median(name),
+        outcome.times_as_fast(name),
+        outcome.times_as_fast(name, f"{name}{BEFORE}"),
         "unknown" if peak is None else f"{peak / 1e6:.0f}",
         *([""] * 4 if apart is None else differences(apart)),
     ]
@@ -129,13 +126,9 @@ def growth_table(outcomes: Mapping[Case, Outcome]) -> str:
     rows = []
     for case in GROWTH:
         outcome = outcomes[case]
-        ours = [each for name in OURS for each in (f"{outcome.median(name) * 1e3:.0f}", outcome.times_as_fast(name))]
-        rows.append([case.size, f"{outcome.median(THEIRS) * 1e3:.0f}", *ours])
+        ours = [each for name in OURS for each in (outcome.median(name), outcome.times_as_fast(name))]
+        rows.append([case.size, outcome.median(THEIRS), *ours])
     return table(titles, rows)
-
-
-def _read(path: str) -> str:
-    return Path(path).read_text() if Path(path).exists() else ""
 
 
 def _version(package: str) -> str | None:

@@ -16,8 +16,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pem_edge.runtime.benchmark.measures.memory import peak_resident
-
 Run = Callable[[], object]
 Prepare = Callable[[], Mapping[str, Run]]
 """Prepares, in its process, what to time, by name."""
@@ -93,6 +91,8 @@ def measure(contestants: Mapping[str, Prepare], rounds: int, seed: int = 0) -> d
 
 def _serve(parent: Connection, prepare: Prepare) -> None:
     runs = prepare()
+    from pem_edge.runtime.benchmark.measures.memory import peak_resident  # of the checkout that the contestant chose
+
     parent.send([*runs])
     while (name := parent.recv()) is not None:
         start = time.perf_counter()

@@ -272,6 +272,28 @@ def test_linear_layers_over_pixels_are_quantized_but_for_those_that_say_where_to
         assert np.abs(found - expected).mean() < 0.02 * np.abs(expected).max()
 
 
+def joined_tokens() -> onnx.ModelProto:
+    """Return a linear layer over pixels that are joined first, as Swin joins the two sides of its maps."""
+    build, name = GraphBuilder(TensorProto.FLOAT), "backbone.stages.0.1.attention"
+    tokens = build.node("Transpose", [build.image], "backbone/Transpose", perm=[0, 2, 3, 1])
+    tokens = build.node("Sub", [tokens, build.constant("mean", np.array(1.5))], "backbone/Sub")
+    joined = build.node("Concat", [tokens, build.node("Neg", [tokens], "backbone/Neg")], f"{name}/Concat", axis=2)
+    weights = build.constant("weights", np.random.default_rng(0).normal(size=(3, 8)))
+    return build.model(build.node("MatMul", [joined, weights], f"{name}/MatMul"))
+
+
+def test_openvino_loads_linear_layers_over_joined_tokens(tmp_path: Path) -> None:
+    openvino = pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    model = joined_tokens()
+    quantized, report = calibration.quantize(model, statistics_of(model), "cpu")
+    assert len(report.int8) == 1
+    onnx.save(quantized, tmp_path / "int8.onnx")
+    compiled = openvino.compile_model(tmp_path / "int8.onnx", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    for image, (expected,) in zip(IMAGES, run(model, ["logits"], IMAGES), strict=True):
+        found = compiled(image)["logits"]
+        assert np.abs(found - expected).mean() < 0.02 * np.abs(expected).max()
+
+
 @pytest.mark.parametrize(("placement", "expected"), [("tensorrt", False), ("cpu", True)])
 def test_the_product_of_gathered_samples_is_quantized_for_cpus_alone(placement: Placement, expected: bool) -> None:
     build, name = GraphBuilder(TensorProto.FLOAT), "pixel_decoder.levels.0.deform.operator/MatMul"
