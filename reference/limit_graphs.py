@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from pem_edge.runtime.artifacts.labels import Label
@@ -138,15 +139,6 @@ def write(folder: Path, bound: str) -> Path:
 
 def _model(graph: Known) -> onnx.ModelProto:
     """Return a graph from an image to logits and masks, all of which depend on what its nodes compute."""
-    random = np.random.default_rng(0)
-    constants = {
-        "tiny": np.array(1e-6, np.float32),
-        "shape": np.array(graph.shape),
-        "mask_shape": np.array((1, QUERIES, SPEC.height // 4, SPEC.width // 4)),
-        "logits_shape": np.array((1, QUERIES, len(CLASSES) + 1)),
-        "kernel": random.normal(0, (9 * CHANNELS) ** -0.5, (CHANNELS, CHANNELS, 3, 3)).astype(np.float32),
-        "square": random.normal(0, 1, (WIDTH, WIDTH)).astype(np.float32),
-    }
     nodes = [
         helper.make_node("Cast", ["image"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMax", ["floats"], ["brightest"], keepdims=0),
@@ -157,15 +149,29 @@ def _model(graph: Known) -> onnx.ModelProto:
         helper.make_node("Expand", ["number", "logits_shape"], ["logits"]),
         helper.make_node("Expand", ["number", "mask_shape"], ["masks"]),
     ]
+    constants = _constants(graph)
     used = {name for node in nodes for name in node.input}
     model = helper.make_graph(
         nodes,
         graph.bound,
         [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, SPEC.height, SPEC.width, 3])],
         [
-            helper.make_tensor_value_info("logits", TensorProto.FLOAT, constants["logits_shape"].tolist()),
-            helper.make_tensor_value_info("masks", TensorProto.FLOAT, constants["mask_shape"].tolist()),
+            helper.make_tensor_value_info(output, TensorProto.FLOAT, constants[shape].tolist())
+            for output, shape in (("logits", "logits_shape"), ("masks", "mask_shape"))
         ],
         [numpy_helper.from_array(value, name) for name, value in constants.items() if name in used],
     )
     return helper.make_model(model, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+def _constants(graph: Known) -> dict[str, NDArray[np.generic]]:
+    """Return the constants of all graphs by name."""
+    random = np.random.default_rng(0)
+    return {
+        "tiny": np.array(1e-6, np.float32),
+        "shape": np.array(graph.shape),
+        "mask_shape": np.array((1, QUERIES, SPEC.height // 4, SPEC.width // 4)),
+        "logits_shape": np.array((1, QUERIES, len(CLASSES) + 1)),
+        "kernel": random.normal(0, (9 * CHANNELS) ** -0.5, (CHANNELS, CHANNELS, 3, 3)).astype(np.float32),
+        "square": random.normal(0, 1, (WIDTH, WIDTH)).astype(np.float32),
+    }

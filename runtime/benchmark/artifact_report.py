@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import TypeVar
 
 import msgspec
@@ -138,11 +139,12 @@ class _One:
         limits = None
         if self._options.rates and self._backend.device == "cpu":
             with suppress(BackendError):  # is the reason why the rate is missing
-                limits = self._limits()
+                limits = self._limits
         return layers.summary(self._nodes, limits)
 
+    @cached_property
     def _limits(self) -> MachineLimits:
-        """Return the limits of the machine, measured again while a node is faster than they allow."""
+        """The limits of the machine, measured again while a node is faster than they allow."""
         precisions = {self._segmenter.manifest.precision, *(work.precision for work in node_work.known(self._nodes))}
         limits = roofline.measure(self._backend, precisions)
         for _ in range(_AGAIN):
@@ -160,8 +162,7 @@ class _One:
         typical = statistics.typical(self._stages["inference"])
         if self._backend.device == "gpu":
             return rates.on_gpu(manifest.work, typical)
-        nodes = node_work.known(self._nodes)
-        return rates.on_cpu(self._backend, manifest.work, typical, nodes, self._limits())
+        return rates.on_cpu(manifest, manifest.work, typical, node_work.known(self._nodes), self._limits)
 
     def accuracy(self) -> Accuracy:
         assert self._dataset is not None

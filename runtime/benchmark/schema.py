@@ -112,7 +112,7 @@ class ColdStart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
-    """Peak memory of a process that only loads and runs the artifact."""
+    """Peak memory of a process that only loads the artifact and segments one image after another."""
 
     host: int | None
     device: int | None = None

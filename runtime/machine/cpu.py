@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from pem_edge.runtime.machine import readers
-from pem_edge.runtime.machine.quotas import cpu_quota
+from pem_edge.runtime.machine.quotas import cpu_quota, memory_limit
 
 _ROOT = Path("/")
 
@@ -28,19 +28,12 @@ def features(root: Path = _ROOT) -> frozenset[str]:
 
 
 def memory_bytes(root: Path = _ROOT) -> int | None:
-    """Return the machine's memory (proc(5)), or what the control group allows if less."""
+    """Return the machine's memory (proc(5)), or what its control groups allow if less."""
     total = re.search(r"^MemTotal:\s+(\d+) kB$", readers.text(root / "proc/meminfo") or "", re.MULTILINE)
     sizes = [int(total[1]) << 10] if total else []
     if (limit := memory_limit(root)) is not None:
         sizes.append(limit)
     return min(sizes, default=None)
-
-
-def memory_limit(root: Path = _ROOT) -> int | None:
-    """Return the bytes that the control group allows, by v2's memory.max or v1's limit; None if it sets no limit."""
-    groups = root / "sys/fs/cgroup"
-    limit = readers.number(groups / "memory.max")
-    return readers.number(groups / "memory/memory.limit_in_bytes") if limit is None else limit
 
 
 def affinity() -> str:

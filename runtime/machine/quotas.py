@@ -1,4 +1,8 @@
-"""The CPU time that Linux's control groups allow this process."""
+"""The CPU time and the memory that Linux's control groups allow this process.
+
+A process is in a group and in all those around it, the least of whose limits holds. A container sees its own group as
+the outermost one.
+"""
 
 from __future__ import annotations
 
@@ -13,25 +17,41 @@ _ROOT = Path("/")
 def cpu_quota(root: Path = _ROOT) -> float | None:
     """Return how many CPUs' time the control groups of this process allow; None if they set no limit.
 
-    A process is in a group and in all those around it, the least of whose limits holds. A container sees its own group
-    as the outermost one. Read are cpu.max of version 2 and cpu.cfs_quota_us of version 1.
+    Read are cpu.max of version 2 and cpu.cfs_quota_us of version 1.
 
     Args:
         root: The folder that holds ``proc`` and ``sys``.
     """
-    quotas = [found for group in _groups(root) if (found := _quota(group)) is not None]
+    quotas = [found for group in _groups(root, "cpu") if (found := _quota(group)) is not None]
     return min(quotas, default=None)
 
 
-def _groups(root: Path) -> Iterator[Path]:
-    """Yield the folders of the groups that this process is in, by /proc/self/cgroup (cgroups(7))."""
+def memory_limit(root: Path = _ROOT) -> int | None:
+    """Return the bytes of memory that the control groups of this process allow; None if they set no limit.
+
+    Read are memory.max of version 2 and memory.limit_in_bytes of version 1.
+
+    Args:
+        root: The folder that holds ``proc`` and ``sys``.
+    """
+    files = (group / name for group in _groups(root, "memory") for name in ("memory.max", "memory.limit_in_bytes"))
+    return min((found for file in files if (found := readers.number(file)) is not None), default=None)
+
+
+def _groups(root: Path, controller: str) -> Iterator[Path]:
+    """Yield the folders of the groups that this process is in, by /proc/self/cgroup (cgroups(7)).
+
+    Args:
+        root: The folder that holds ``proc`` and ``sys``.
+        controller: The controller whose groups count where each has groups of its own, as in version 1.
+    """
     outermost = root / "sys/fs/cgroup"
-    yield from (outermost, outermost / "cpu")
+    yield from (outermost, outermost / controller)
     for line in (readers.text(root / "proc/self/cgroup") or "").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, name = rest.partition(":")
-        if controllers == "" or "cpu" in controllers.split(","):
-            outer = outermost / "cpu" if controllers else outermost
+        if controllers == "" or controller in controllers.split(","):
+            outer = outermost / controller if controllers else outermost
             own = outer / name.lstrip("/")
             yield from (folder for folder in (own, *own.parents) if folder.is_relative_to(outer))
 

@@ -8,15 +8,12 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import cache
 
-import msgspec
-
 from pem_edge.runtime.artifacts.manifest import Manifest
 from pem_edge.runtime.artifacts.sections import Work
-from pem_edge.runtime.benchmark.measures.limits import compute, node_work, roofline
+from pem_edge.runtime.benchmark.measures.limits import node_work, roofline
 from pem_edge.runtime.benchmark.measures.limits.node_work import NodeWork
 from pem_edge.runtime.benchmark.measures.limits.roofline import MachineLimits
 from pem_edge.runtime.benchmark.schema import Rate
-from pem_edge.runtime.inference.backend import SegmenterBackend
 
 _RUNS = 10
 _COPIED = 1 << 27  # bytes, more than caches hold
@@ -24,35 +21,38 @@ _COPIED = 1 << 27  # bytes, more than caches hold
 
 def on_gpu(work: Work, milliseconds: float) -> Rate:
     """Return the rate of ``work`` in ``milliseconds``, and the bandwidth of the GPU. Raises BackendError."""
-    return _rate(work, milliseconds, bandwidth=gpu_bandwidth())
+    return Rate(
+        macs=work.macs_total,
+        reached=1000 * work.macs_total / milliseconds,
+        bytes_moved=work.weight_bytes + work.activation_bytes,
+        bandwidth=gpu_bandwidth(),
+    )
 
 
 def on_cpu(
-    backend: SegmenterBackend, work: Work, milliseconds: float, nodes: Sequence[NodeWork], limits: MachineLimits
+    manifest: Manifest, work: Work, milliseconds: float, nodes: Sequence[NodeWork], limits: MachineLimits
 ) -> Rate:
     """Return the rate of ``work`` in ``milliseconds``, and the limits of the machine.
 
     Args:
-        backend: The backend.
+        manifest: The manifest of the artifact.
         work: The work of the graph.
         milliseconds: The time of inference.
         nodes: The work of each node, as far as it is known.
-        limits: The limits, measured in the same backend.
-
-    Raises:
-        BackendError: If the backend cannot load ONNX models.
+        limits: The limits, measured in the backend that ran the artifact.
     """
-    fastest = compute.rates(backend, backend.artifact.manifest.precision)
-    limit = least_milliseconds(backend.artifact.manifest, work, nodes, limits)
-    return _rate(
-        work,
-        milliseconds,
+    fastest = limits.compute[manifest.precision]
+    limit = least_milliseconds(manifest, work, nodes, limits)
+    return Rate(
+        macs=work.macs_total,
+        reached=1000 * work.macs_total / milliseconds,
         convolution=fastest.convolution,
         matrix=fastest.matrix,
         limit=limit,
         fraction=limit / milliseconds,
         counted=sum(node.macs for node in nodes) / work.macs_total if nodes and work.macs_total else None,
         doubt=roofline.doubt(limit / milliseconds),
+        bytes_moved=work.weight_bytes + work.activation_bytes,
         bandwidth=limits.bandwidths[-1][1],
     )
 
@@ -87,15 +87,6 @@ def gpu_bandwidth() -> float:
             stream.synchronize()
 
         return 2 * _RUNS * _COPIED / _median(copies)
-
-
-def _rate(work: Work, milliseconds: float, **measured: object) -> Rate:
-    rate = Rate(
-        macs=work.macs_total,
-        reached=1000 * work.macs_total / milliseconds,
-        bytes_moved=work.weight_bytes + work.activation_bytes,
-    )
-    return msgspec.structs.replace(rate, **measured)
 
 
 def _median(call: Callable[[], object]) -> float:

@@ -12,6 +12,8 @@ from pem_edge.runtime.benchmark.report.wording import UNKNOWN, Name
 from pem_edge.runtime.benchmark.schema import ArtifactReport, Profile, Report
 
 _TYPES = 5
+_NO_BIAS = "/WithoutBiases"
+"""The end that OpenVINO adds to the names of convolutions, and that would take the place of what tells them apart."""
 
 
 def stage_times(artifact: ArtifactReport) -> Table:
@@ -28,7 +30,8 @@ def stage_times(artifact: ArtifactReport) -> Table:
 def layers(profile: Profile) -> Table:
     """Return the costliest nodes of one artifact, with their limits and what bounds them."""
     rows = tuple(
-        (wording.printable(layer.name), wording.printable(layer.type), wording.milliseconds(layer.milliseconds),
+        (wording.printable(layer.name.removesuffix(_NO_BIAS)), wording.printable(layer.type),
+         wording.milliseconds(layer.milliseconds),
          wording.percent(layer.share), UNKNOWN if layer.limit is None else wording.milliseconds(layer.limit),
          wording.percent(layer.fraction), wording.printable(layer.bound or UNKNOWN))
         for layer in profile.layers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pem_edge.runtime.benchmark.measures.limits.roofline import LEAST_FRACTION, OVERHEAD
 from pem_edge.runtime.benchmark.report import advice, ranking, tables, wording
 from pem_edge.runtime.benchmark.report.doubts import doubts
 from pem_edge.runtime.benchmark.report.wording import Words, joined
@@ -69,4 +70,7 @@ def _limit(artifact: ArtifactReport) -> Words:
         f"{wording.printable(bound)} {wording.percent(time / profile.total)}"
         for bound, time in profile.by_bound.items()
     ]
-    return (words, "What bounds its nodes, by their time: ", *joined(shares), ". ")
+    bounds: Words = ("What bounds its nodes, by their time: ", *joined(shares), ". ")
+    if OVERHEAD in profile.by_bound:
+        bounds += (f"Overhead: they take more than {1 / LEAST_FRACTION:g} times their limits. ",)
+    return (words, *bounds)

@@ -126,7 +126,11 @@ def resources(report: Report) -> Table:
             *(median(part) for part in parts),
         )
 
-    note = "Peak memory; medians in milliseconds from the start of a process to its first result."
+    note = (
+        "Peak memory of one image after another, without what several at once take: for overlapping stages, ONNX "
+        "Runtime on a CPU loads the model once more. Medians in milliseconds from the start of a process to its first "
+        "result."
+    )
     return by_artifact(report, "Memory and cold start", note, columns, row)
 
 
@@ -150,9 +154,9 @@ def rates(report: Report) -> Table:
         )
 
     note = (
-        "GMAC: billions of multiply-accumulates, per image and per second, those of the fastest convolutions and "
-        "matrix products here; the least milliseconds in which this machine can compute and move what the nodes must, "
-        "and that limit over the time of inference; memory traffic at most, bandwidth."
+        "GMAC: billions of multiply-accumulates per image, and per second, then those of the fastest convolution and "
+        "matrix product here. Limit: the least milliseconds in which this machine can compute and move what the nodes "
+        "must; reached: limit over the time of inference. Traffic: of memory, at most; GB/s: the memory's bandwidth."
     )
     note += wording.above_limit(artifact.rate.doubt for artifact in report.artifacts if artifact.rate)
     return by_artifact(report, "How close to the machine", note, columns, row)

@@ -90,7 +90,8 @@ def joined(parts: Sequence[Words | Cell], last: str = " and ") -> Words:
 
 def milliseconds(value: float) -> str:
     """Return the value to about three digits, without the unit."""
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 1000 else f"{value:.0f}"
+    digits = 3 if value < 0.1 else 2 if value < 10 else 1 if value < 1000 else 0
+    return f"{value:.{digits}f}"
 
 
 def per_second(value: float) -> str:

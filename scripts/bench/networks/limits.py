@@ -10,17 +10,18 @@ import argparse
 import sys
 from collections.abc import Iterator
 from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 from pem_edge.runtime.backends import available
+from pem_edge.runtime.benchmark import machine, statistics
 from pem_edge.runtime.benchmark.measures.limits.roofline import LEAST_FRACTION
 from pem_edge.runtime.benchmark.options import Options
 from pem_edge.runtime.benchmark.report import wording
+from pem_edge.runtime.benchmark.report.wording import UNKNOWN
 from pem_edge.runtime.benchmark.run import run
-from pem_edge.runtime.benchmark.schema import ArtifactReport, Layer
+from pem_edge.runtime.benchmark.schema import ArtifactReport, Layer, Rate
 from pem_edge.runtime.machine import cpu, usable_cpus
 from reference import limit_graphs
 from scripts.reports.markdown import table
@@ -51,13 +52,12 @@ def measure(model: str, backend: str) -> ArtifactReport:
 
 
 def page(found: list[ArtifactReport]) -> str:
-    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", *BACKENDS))
     bounds = ["compute", "memory", "overhead", "unknown"]
     return "\n\n".join(
         [
             f"# Limits, {date.today():%-d %B %Y}",
-            f"`scripts/bench/networks/limits.py`; {packages}; {cpu.name()}, {usable_cpus()} threads. The first three "
-            "of each backend are graphs whose limit is known by how they are made, named after what bounds them. "
+            f"`scripts/bench/networks/limits.py`; {packages(found)}; {cpu.name()}, {usable_cpus()} threads. The first "
+            "three of each backend are graphs whose limit is known by how they are made, named after what bounds them. "
             f"Overhead: less than {LEAST_FRACTION:.0%} of the limit is reached.",
             table(COLUMNS, map(row, found)),
             "What bounds the nodes, by their time, and the highest fraction among the ten costliest:",
@@ -69,28 +69,33 @@ def page(found: list[ArtifactReport]) -> str:
     )
 
 
+def packages(found: list[ArtifactReport]) -> str:
+    """Return the versions of NumPy and of the backends that were measured, some of which have several packages."""
+    names = {"numpy", *(each.backend for each in found)}
+    versions = machine.describe().versions
+    return ", ".join(f"{name} {version}" for name, version in versions.items() if name.removesuffix("-gpu") in names)
+
+
 def row(found: ArtifactReport) -> list[str]:
-    rate = found.rate
-    if rate is None:
-        return [Path(found.model).stem, found.backend, *["-"] * (len(COLUMNS) - 2)]
+    rate = found.rate or Rate(macs=0, reached=0)
     return [
         Path(found.model).stem,
         found.backend,
-        wording.milliseconds((rate.limit or 0) / (rate.fraction or 1)),
-        wording.milliseconds(rate.limit or 0),
-        f"{rate.fraction:.2f}",
-        "-" if rate.counted is None else f"{rate.counted:.1%}",
+        wording.milliseconds(statistics.typical(found.stages["inference"].values)),
+        UNKNOWN if rate.limit is None else wording.milliseconds(rate.limit),
+        fraction(rate.fraction),
+        UNKNOWN if rate.counted is None else f"{rate.counted:.1%}",
         f"{wording.giga(rate.convolution)}, {wording.giga(rate.matrix)}",
     ]
 
 
 def shares(found: ArtifactReport, bounds: list[str]) -> list[str]:
     profile = found.profile
-    if profile is None:
-        return [Path(found.model).stem, found.backend, *["-"] * (len(bounds) + 1)]
+    if profile is None or not profile.by_bound:
+        return [Path(found.model).stem, found.backend, *[UNKNOWN] * (len(bounds) + 1)]
     parts = (f"{profile.by_bound.get(bound, 0.0) / profile.total:.0%}" for bound in bounds)
-    highest = max(layer.fraction or 0.0 for layer in profile.layers)
-    return [Path(found.model).stem, found.backend, *parts, f"{highest:.2f}"]
+    highest = max((layer.fraction for layer in profile.layers if layer.fraction is not None), default=None)
+    return [Path(found.model).stem, found.backend, *parts, fraction(highest)]
 
 
 def costliest(found: list[ArtifactReport]) -> Iterator[list[str]]:
@@ -102,10 +107,14 @@ def costliest(found: list[ArtifactReport]) -> Iterator[list[str]]:
 def figures(layer: Layer) -> list[str]:
     return [
         f"{layer.milliseconds:.3f}",
-        "-" if layer.limit is None else f"{layer.limit:.3f}",
-        "-" if layer.fraction is None else f"{layer.fraction:.2f}",
-        layer.bound or "-",
+        UNKNOWN if layer.limit is None else f"{layer.limit:.3f}",
+        fraction(layer.fraction),
+        layer.bound or UNKNOWN,
     ]
+
+
+def fraction(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.2f}"
 
 
 def doubts(found: ArtifactReport) -> set[str]:

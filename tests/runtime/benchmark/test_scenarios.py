@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from pem_edge import runtime
 from pem_edge.runtime import Segmenter
 from pem_edge.runtime.artifacts.manifest import InputSpec, Range, Thresholds
+from pem_edge.runtime.backends.onnxruntime import OnnxRuntime
 from pem_edge.runtime.benchmark.measures import scenarios
 from pem_edge.runtime.benchmark.measures.decoded_sources import FEWEST, InMemory, PacedCamera
 from pem_edge.runtime.benchmark.options import Options
 from pem_edge.runtime.benchmark.rounds import Subject
 from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.inference.paired_pipeline import PairedPipeline
 from pem_edge.runtime.inference.stream import Stream
 
 OPTIONS = Options(scenario_seconds=0.2, streams=3, camera_fps=50)
@@ -69,6 +71,31 @@ def test_an_error_of_a_caller_is_the_scenarios(segmenter: Segmenter) -> None:
 def test_offline_without_batches_streams(segmenter: Segmenter, flag: NDArray[np.uint8]) -> None:
     found = scenarios.offline(segmenter, [flag], OPTIONS)
     assert (found.batch, found.images >= FEWEST) == (1, True)
+
+
+def test_offline_streams_two_images_at_once_and_does_not_count_their_preparation(
+    tiny: Path, flag: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare, run = OnnxRuntime.stream_pipeline, OnnxRuntime._run
+    prepared: list[bool] = []
+    threads: list[object] = []
+
+    def note_preparation(self: OnnxRuntime) -> PairedPipeline | None:
+        prepared.append(self._half is not None)
+        return prepare(self)
+
+    def note_threads(self: OnnxRuntime, images: NDArray[np.uint8]) -> Any:  # Any: whatever a run returns
+        threads.append(self.settings()["threads"])
+        return run(self, images)
+
+    monkeypatch.setattr(OnnxRuntime, "stream_pipeline", note_preparation)
+    monkeypatch.setattr(OnnxRuntime, "_run", note_threads)
+    with runtime.load(tiny, "onnxruntime", threads=2) as loaded:
+        found = scenarios.offline(loaded, [flag], replace(OPTIONS, scenario_seconds=0))
+    assert prepared == [False, True], "a stream that prepares, and the one that counts"
+    assert set(threads) == {1}, "half of the threads each"
+    assert (found.batch, found.images) == (1, scenarios._FEWEST_AT_ONCE)
+    assert len(threads) > found.images
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Quotas of containers and services count into the number of threads."""
+"""Quotas of containers and services count into the number of threads, and their memory into that of the machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pem_edge.runtime.machine import usable_cpus
-from pem_edge.runtime.machine.quotas import cpu_quota
+from pem_edge.runtime.machine.quotas import cpu_quota, memory_limit
 from tests.runtime.helpers.trees import put
 
 
@@ -57,6 +57,27 @@ def test_the_groups_around_a_process_limit_it_too(
 ) -> None:
     found = {f"sys/fs/cgroup/{name}": content for name, content in files.items()}
     assert cpu_quota(put(tmp_path, {"proc/self/cgroup": listed, **found})) == expected
+
+
+@pytest.mark.parametrize(
+    ("listed", "files", "expected"),
+    [
+        ("", {}, None),
+        ("", {"memory.max": "300"}, 300),
+        ("", {"memory/memory.limit_in_bytes": "300"}, 300),
+        ("0::/system.slice/app.service", {"system.slice/app.service/memory.max": "300"}, 300),
+        ("0::/app.slice/app.scope", {"app.slice/app.scope/memory.max": "max", "app.slice/memory.max": "300"}, 300),
+        ("0::/app.slice/app.scope", {"app.slice/app.scope/memory.max": "400", "app.slice/memory.max": "300"}, 300),
+        ("0::/app.slice", {"another.slice/memory.max": "300"}, None),
+        ("4:cpu,cpuacct:/\n3:memory:/docker/1f", {"memory/docker/1f/memory.limit_in_bytes": "300"}, 300),
+        ("4:cpu,cpuacct:/docker/1f\n3:memory:/", {"memory/docker/1f/memory.limit_in_bytes": "300"}, None),
+    ],
+)
+def test_the_groups_around_a_process_limit_its_memory_too(
+    listed: str, files: dict[str, str], expected: int | None, tmp_path: Path
+) -> None:
+    found = {f"sys/fs/cgroup/{name}": content for name, content in files.items()}
+    assert memory_limit(put(tmp_path, {"proc/self/cgroup": listed, **found})) == expected
 
 
 def test_a_part_of_a_cpu_is_one_cpu(tmp_path: Path) -> None:

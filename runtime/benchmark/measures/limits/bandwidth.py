@@ -1,17 +1,17 @@
-"""Measures the bandwidth of memory and caches."""
+"""Measures the bandwidth of memory and of caches."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import accumulate
 
 import numpy as np
 
-_SIZES = tuple(1 << power for power in (18, 20, 22, 24, 26, 28))
+_SIZES = tuple(1 << power for power in range(18, 29))
 """Working sets in bytes, from what the caches of a core hold to what no cache holds."""
 
 _TURNS, _SECONDS = 20, 0.002
@@ -23,8 +23,8 @@ _measured: dict[int, list[float]] = {}
 def bandwidths(threads: int, *, anew: bool = False) -> tuple[tuple[int, float], ...]:
     """Return working sets in bytes, ascending, each with the bytes per second that threads read and write together.
 
-    It is the fastest of several turns of copying, which reaches more than reading or writing alone. Larger working
-    sets count as having at most the bandwidth of smaller ones. It is measured once in a process.
+    It is the fastest of several turns of copying or of reading alone: caches are faster at the one, memory at the
+    other. Larger working sets count as having at most the bandwidth of smaller ones. It is measured once in a process.
 
     Args:
         threads: The number of threads.
@@ -43,17 +43,30 @@ def _measure(threads: int) -> list[float]:
 
 
 def _rate(pool: ThreadPoolExecutor, threads: int, size: int) -> float:
-    """Return bytes per second of threads that each copy one half of their part of ``size`` bytes to the other."""
-    calls = [_copy(size // threads) for _ in range(threads)]
+    """Return bytes per second of threads that each copy or read their part of ``size`` bytes, whichever is faster."""
+    return (
+        max(_runs_per_second(pool, [make(size // threads) for _ in range(threads)]) for make in (_copy, _read)) * size
+    )
+
+
+def _runs_per_second(pool: ThreadPoolExecutor, calls: Sequence[Callable[[], object]]) -> float:
+    """Return how many times a second all calls run at once, in the fastest of several turns."""
     repeats = max(1, int(_SECONDS / _seconds(calls[0])))
-    repeated = partial(_repeat, repeats=repeats, start=threading.Barrier(threads))
+    repeated = partial(_repeat, repeats=repeats, start=threading.Barrier(len(calls)))
     turns = [list(pool.map(repeated, calls)) for _ in range(_TURNS)]
-    least = min(max(end for _, end in turn) - min(start for start, _ in turn) for turn in turns)
-    return repeats * threads * (size // threads) / least
+    return repeats / min(max(end for _, end in turn) - min(start for start, _ in turn) for turn in turns)
 
 
-def _copy(size: int) -> Callable[[], object]:
-    return partial(np.copyto, np.ones(size // 2, np.uint8), np.zeros(size // 2, np.uint8))
+def _copy(size: int) -> partial[None]:
+    """Return a call that reads one half of ``size`` bytes and writes the other.
+
+    Both halves are written before: pages that never were are all one page of zeros, which stays in the first cache.
+    """
+    return partial(np.copyto, np.ones(size // 2, np.uint8), np.ones(size // 2, np.uint8))
+
+
+def _read(size: int) -> partial[object]:
+    return partial(np.bitwise_or.reduce, np.ones(size // 8, np.int64))
 
 
 def _seconds(call: Callable[[], object]) -> float:

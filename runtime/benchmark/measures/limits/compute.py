@@ -8,8 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pem_edge.runtime.benchmark.measures.limits import probes
-from pem_edge.runtime.benchmark.measures.limits.probes import Probe, convolution, product
+from pem_edge.runtime.benchmark.measures.limits.probes import convolution, product
 from pem_edge.runtime.inference.backend import SegmenterBackend
 
 PROBES = (
@@ -21,7 +24,7 @@ PROBES = (
 library computes convolutions of 3x3 with fewer multiplications (Winograd), their rate is higher by as much. The small
 ones are over before another process interrupts them."""
 
-_SECONDS, _FEWEST_ROUNDS = 2.0, 2
+_SECONDS, _FEWEST_ROUNDS = 2.0, 3
 _TURN = 0.02
 """Seconds that each probe runs in a round, but at least once: short ones have more chances to run undisturbed."""
 
@@ -64,7 +67,12 @@ def rates(backend: SegmenterBackend, precision: str, *, anew: bool = False) -> C
 
 
 def _measure(backend: SegmenterBackend, precision: str) -> ComputeRates:
-    seconds = _fastest([_prepare(backend, precision, probe) for probe in PROBES])
+    seconds = _fastest(
+        [
+            partial(_open, backend, probes.model(probe, precision), {probes.INPUT: probe.example(precision)})
+            for probe in PROBES
+        ]
+    )
     reached = {
         operator: max(p.macs / s for p, s in zip(PROBES, seconds, strict=True) if p.operator == operator)
         for operator in ("Conv", "MatMul")
@@ -72,17 +80,20 @@ def _measure(backend: SegmenterBackend, precision: str) -> ComputeRates:
     return ComputeRates(convolution=reached["Conv"], matrix=reached["MatMul"])
 
 
-def _prepare(backend: SegmenterBackend, precision: str, probe: Probe) -> Callable[[], object]:
-    run = backend.open_bare(probes.model(probe, precision))
-    return partial(run, {probes.INPUT: probe.example(precision)})
+def _open(backend: SegmenterBackend, model: bytes, inputs: dict[str, NDArray[np.generic]]) -> Callable[[], object]:
+    return partial(backend.open_bare(model), inputs)
 
 
-def _fastest(calls: Sequence[Callable[[], object]]) -> list[float]:
-    """Return the least seconds of each call; all take turns, so that none is measured while the machine is slower."""
-    least = [math.inf] * len(calls)
+def _fastest(openers: Sequence[Callable[[], Callable[[], object]]]) -> list[float]:
+    """Return the least seconds of what each opens; all take turns, so that none is measured on a slower machine alone.
+
+    Each is opened for its turn: every session of ONNX Runtime has threads of its own, as many as there are cores, and a
+    container may not allow those of all sessions together.
+    """
+    least = [math.inf] * len(openers)
     end, rounds = time.perf_counter() + _SECONDS, 0
     while rounds < _FEWEST_ROUNDS or time.perf_counter() < end:
-        least = [min(before, _fastest_of_turn(call)) for before, call in zip(least, calls, strict=True)]
+        least = [min(before, _fastest_of_turn(opener())) for before, opener in zip(least, openers, strict=True)]
         rounds += 1
     return least
 

@@ -1,7 +1,7 @@
 """Says how long a node must take at least on this machine, and what keeps it from being faster.
 
-The bound is that of the roofline model (https://doi.org/10.1145/1498765.1498785), with the bandwidth of the cache that
-holds the node's tensors (https://doi.org/10.1109/L-CA.2013.6).
+The bound is that of the roofline model (https://doi.org/10.1145/1498765.1498785), with the bandwidths of the caches
+(https://doi.org/10.1109/L-CA.2013.6): as much of a node's tensors as a cache holds may be there since the node before.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pem_edge.runtime.benchmark.measures.limits import bandwidth, compute
+from pem_edge.runtime.benchmark.measures.limits.compute import ComputeRates
 from pem_edge.runtime.benchmark.measures.limits.node_work import NodeWork
 from pem_edge.runtime.inference.backend import SegmenterBackend
 from pem_edge.runtime.machine import usable_cpus
@@ -17,7 +18,7 @@ from pem_edge.runtime.machine import usable_cpus
 COMPUTE, MEMORY, OVERHEAD = "compute", "memory", "overhead"
 
 DOUBT = (
-    "faster than its limit: that was measured while the machine was slower, or the backend computes or moves less "
+    "faster than its limit: the limit was measured while the machine was slower, or the backend computes or moves less "
     "than is counted (Winograd's convolutions, results in the place of operands)"
 )
 """The reason why a fraction of a limit can be above 1."""
@@ -31,17 +32,32 @@ class MachineLimits:
     """The highest rates of a backend and its machine.
 
     Attributes:
-        compute: Multiply-accumulates per second by precision.
+        compute: The rates by precision, "fp32" among them.
         bandwidths: Working sets in bytes, ascending, each with its bytes per second.
     """
 
-    compute: Mapping[str, float]
+    compute: Mapping[str, ComputeRates]
     bandwidths: Sequence[tuple[int, float]]
 
-    def bandwidth(self, working_set: int) -> float:
-        """Return the bytes per second of the largest measured working set that is not larger than this one."""
-        smaller = [rate for size, rate in self.bandwidths if size <= working_set]
-        return smaller[-1] if smaller else self.bandwidths[0][1]
+    def compute_seconds(self, macs: int, precision: str) -> float:
+        """Return the least seconds of multiply-accumulates, of which the fastest convolution or product tells.
+
+        No precision counts as slower than single precision, in which a backend may compute instead.
+        """
+        return macs / max(self.compute[each].highest for each in ("fp32", precision))
+
+    def memory_seconds(self, nbytes: int) -> float:
+        """Return the least seconds of reading and writing ``nbytes``.
+
+        Up to the second size they may all be in what held the first, the rest up to the third in what held the second,
+        and so on.
+        """
+        ends = [*(size for size, _ in self.bandwidths[1:]), nbytes]
+        seconds, before = 0.0, 0
+        for (_, rate), end in zip(self.bandwidths, ends, strict=True):
+            seconds += max(0, min(end, nbytes) - before) / rate
+            before = end
+        return seconds
 
 
 @dataclass(frozen=True)
@@ -71,8 +87,6 @@ class NodeLimit:
 def measure(backend: SegmenterBackend, precisions: Iterable[str], *, anew: bool = False) -> MachineLimits:
     """Return the limits of a backend that runs on the CPU.
 
-    No precision counts as slower than single precision, in which a backend may compute instead.
-
     Args:
         backend: The backend.
         precisions: The precisions that are needed.
@@ -81,18 +95,18 @@ def measure(backend: SegmenterBackend, precisions: Iterable[str], *, anew: bool 
     Raises:
         BackendError: If the backend cannot load ONNX models.
     """
-    highest = {each: compute.rates(backend, each, anew=anew).highest for each in {"fp32", *precisions}}
     threads = int(backend.settings().get("threads", 0)) or usable_cpus()
     return MachineLimits(
-        {each: max(rate, highest["fp32"]) for each, rate in highest.items()}, bandwidth.bandwidths(threads, anew=anew)
+        compute={each: compute.rates(backend, each, anew=anew) for each in sorted({"fp32", *precisions})},
+        bandwidths=bandwidth.bandwidths(threads, anew=anew),
     )
 
 
 def limit(work: NodeWork, limits: MachineLimits) -> NodeLimit:
     """Return the limit of a node."""
     return NodeLimit(
-        compute=1000 * work.macs / limits.compute[work.precision],
-        memory=1000 * work.nbytes / limits.bandwidth(work.nbytes),
+        compute=1000 * limits.compute_seconds(work.macs, work.precision),
+        memory=1000 * limits.memory_seconds(work.nbytes),
     )
 
 

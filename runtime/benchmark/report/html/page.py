@@ -14,7 +14,7 @@ from pem_edge.runtime.benchmark.report.html.scale import Scale, from_zero
 from pem_edge.runtime.benchmark.report.html.scatter import scatter
 from pem_edge.runtime.benchmark.report.tables import Table
 from pem_edge.runtime.benchmark.report.wording import UNKNOWN, Cell, Name, Words
-from pem_edge.runtime.benchmark.schema import Report
+from pem_edge.runtime.benchmark.schema import Layer, Profile, Report
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _SHORT = 44  # characters of a name where the full one would be in the way
@@ -82,8 +82,7 @@ def _speed_and_accuracy(found: Report, table: Table | None) -> list[Markup]:
 def _behind(found: Report) -> list[Markup]:
     """Return what stands behind the figures."""
     named = list(zip(wording.names(found.artifacts), found.artifacts, strict=True))
-    layers = [_layers(name, details.layers(each.profile), [layer.share for layer in each.profile.layers])
-              for name, each in named if each.profile]  # fmt: skip
+    layers = [_layers(name, each.profile) for name, each in named if each.profile]
     stages = [_card(name, _table(details.stage_times(each))) for name, each in named]
     sections = [_section("Costliest layers", *layers, class_="cards")] if layers else []
     sections.append(_section("Every stage", *stages, class_="cards"))
@@ -124,21 +123,26 @@ def _cells(table: Table, row: tuple[Cell, ...]) -> list[Markup]:
     return [tag("th", _cell(first), scope="row"), *cells]
 
 
-def _layers(name: Name, table: Table, shares: list[float]) -> Markup:
+def _layers(name: Name, profile: Profile) -> Markup:
     """Return a table of layers with a bar under each."""
-    scale = from_zero(max(shares, default=1.0))
-    items = (_layer(row, value, scale) for row, value in zip(table.rows, shares, strict=True))
-    return _card(name, tag("p", table.note, class_="note"), tag("ol", *items, class_="layers"))
+    table = details.layers(profile)
+    note = table.note + (" The solid part of a bar is the limit." if profile.by_bound else "")
+    scale = from_zero(max((layer.share for layer in profile.layers), default=1.0))
+    items = (_layer(row, layer, scale) for row, layer in zip(table.rows, profile.layers, strict=True))
+    return _card(name, tag("p", note, class_="note"), tag("ol", *items, class_="layers"))
 
 
-def _layer(row: tuple[Cell, ...], value: float, scale: Scale) -> Markup:
-    layer, kind, time, share, limit, reached, bound = row
-    text = f"{kind}, {time} ms, {share}"
+def _layer(row: tuple[Cell, ...], layer: Layer, scale: Scale) -> Markup:
+    name, kind, time, share, limit, reached, bound = row
+    text = f"{kind}: {time} ms, {share}"
     if limit != UNKNOWN:
-        text += f"; limit {limit} ms, {reached} reached; {bound}"
-    label = tag("div", _cell(layer), tag("span", text, class_="figure"), class_="label")
-    bar = svg.bar(scale, 0, value, 0, 6, str(share), class_="solid")
-    return tag("li", label, svg.chart(f"Share of {layer}", str(share), 8, bar))
+        text += f"; limit {limit} ms, {reached} reached; {bound}-bound"
+    label = tag("div", _cell(name), tag("span", text, class_="figure"), class_="label")
+    bars = (
+        svg.bar(scale, 0, layer.share, 0, 6, text, class_="shade-0"),
+        svg.bar(scale, 0, layer.share * min(1.0, layer.fraction or 0.0), 0, 6, text, class_="solid"),
+    )
+    return tag("li", label, svg.chart(f"Share of {name}", text, 8, *bars))
 
 
 def _side(table: Table, column: int) -> str | None:

@@ -46,6 +46,10 @@ def test_figures_keep_three_digits_or_their_unit(value: float) -> None:
         assert float(shown) * unit == pytest.approx(value, rel=0.006, abs=0.0051)
 
 
+def test_short_times_are_not_nothing() -> None:
+    assert [wording.milliseconds(value) for value in (0.004, 0.0996, 0.25, 12.34)] == ["0.004", "0.100", "0.25", "12.3"]
+
+
 @given(st.floats(0, 1))
 def test_percentages(share: float) -> None:
     assert float(wording.percent(share).removesuffix(" %")) == pytest.approx(100 * share, abs=0.51)

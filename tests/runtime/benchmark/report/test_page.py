@@ -136,9 +136,9 @@ def test_so_are_those_of_every_stage_scenario_and_layer(opened: Page) -> None:
     assert column(camera, "age p90") == near(*every(scenarios, "camera.age.p90"))
     for artifact in report.artifacts:
         for layer in artifact.profile.layers if artifact.profile else ():
-            figures = f"{layer.type}, {wording.milliseconds(layer.milliseconds)} ms, {wording.percent(layer.share)}"
-            limit = f"; limit {wording.milliseconds(layer.limit or 0)} ms, {wording.percent(layer.fraction)} reached"
-            assert f"{layer.name}\n{figures}{limit}; {layer.bound}" in opened.text
+            figures = f"{layer.type}: {wording.milliseconds(layer.milliseconds)} ms, {wording.percent(layer.share)}"
+            limit = f"limit {wording.milliseconds(layer.limit or 0)} ms, {wording.percent(layer.fraction)} reached"
+            assert f"{layer.name}\n{figures}; {limit}; {layer.bound}-bound" in opened.text
 
 
 def test_charts_are_drawn_to_scale(opened: Page) -> None:
@@ -149,6 +149,10 @@ def test_charts_are_drawn_to_scale(opened: Page) -> None:
     assert [title for title, _ in widths] == [f"{stage} {wording.milliseconds(mean)} ms" for stage, mean in means]
     scale = widths[2][1] / means[2][1]
     assert [width for _, width in widths] == pytest.approx([scale * mean for _, mean in means], abs=2.5)
+    bars = opened.run("""return [...document.querySelectorAll(".layers svg")].map(chart =>
+        [...chart.querySelectorAll("rect")].map(bar => bar.getBoundingClientRect().width))""")
+    layers = [layer for artifact in report.artifacts if artifact.profile for layer in artifact.profile.layers]
+    assert [solid / whole for whole, solid in bars] == near(*(layer.fraction for layer in layers))
     dots = opened.run("""return [...document.querySelectorAll(".mark circle")].map(dot => {
         const box = dot.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]})""")
     assert [x for x, _ in dots] == sorted(x for x, _ in dots)

@@ -49,6 +49,7 @@ def test_one_artifact() -> None:
     assert "Its time goes to inference 75 %, postprocess 12 % and preprocess 8.0 %." in text
     assert "reaches 52 % of the limit: it takes 15.0 ms, this machine needs at least 7.74 ms for its nodes." in text
     assert "What bounds its nodes, by their time: compute 50 %, memory 30 % and overhead 20 %." in text
+    assert "Overhead: they take more than 4 times their limits." in text
     assert "GMAC" not in lead(made_up.report(1))
 
 
@@ -59,7 +60,9 @@ def test_what_is_faster_than_its_limit_has_a_reason() -> None:
     assert "faster than its limit" not in lead(report)
     rate = msgspec.structs.replace(artifact.rate, fraction=1.1, doubt=roofline.doubt(1.1))
     beaten = msgspec.structs.replace(report, artifacts=(msgspec.structs.replace(artifact, rate=rate),))
-    assert "Something in pem-stdc0-512x1024.onnx was faster than its limit: that was measured while" in lead(beaten)
+    assert "Something in pem-stdc0-512x1024.onnx was faster than its limit: the limit was measured while" in lead(
+        beaten
+    )
     assert "Above 100 % is what was faster than its limit" in tables.rates(beaten).note
     assert "Above 100 %" not in tables.rates(report).note
 
