@@ -109,13 +109,17 @@ CALLS: dict[str, tuple[Call, object]] = {
         lambda segmenter, value: runtime.load(segmenter.backend.artifact, score_threshold=value),
         "1",
     ),
-    "threads is '2', a str, expected a whole number from 1 to 1024: give one such as 4, or None for all CPUs": (
+    "threads is '2', a str, expected a whole number from 1 to 1024: give one such as 4, or None for one per core": (
         lambda segmenter, value: runtime.load(segmenter.backend.artifact, threads=value),
         "2",
     ),
     "threads is True, expected a whole number": (
         lambda segmenter, value: runtime.load(segmenter.backend.artifact, threads=value),
         True,
+    ),
+    "bf16 is 'no', a str, expected a bool: give True or False": (
+        lambda segmenter, value: runtime.load(segmenter.backend.artifact, bf16=value),
+        "no",
     ),
     "task is array(['panoptic'": (
         lambda segmenter, value: runtime.load(segmenter.backend.artifact, task=value),

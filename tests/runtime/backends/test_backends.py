@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -257,17 +258,32 @@ def test_native_deformable_convolution_needs_a_recent_onnxruntime(
 
 
 @needs_openvino
-def test_bfloat16_is_refused_where_nothing_computes_in_it(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "features", lambda: frozenset({"avx2", "avx512f"}))
-    with pytest.raises(BackendError, match="has none of amx_bf16, avx512_bf16, bf16"):
+@pytest.mark.parametrize(
+    "features", [{"avx2", "avx512f"}, {"asimd", "bf16", "svebf16"}, set()], ids=["x86", "Arm", "?"]
+)
+def test_bfloat16_is_refused_where_nothing_computes_in_it(
+    tiny: Path, features: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Arm, OpenVINO would compute in single precision."""
+    monkeypatch.setattr(cpu, "features", lambda: frozenset(features))
+    with pytest.raises(BackendError, match="does not compute in bfloat16 on this CPU, which needs amx_bf16 or avx512"):
         runtime.load(tiny, "openvino", bf16=True)
     with pytest.raises(BackendError, match="onnxruntime does not compute in bfloat16: leave bf16 out"):
         runtime.load(tiny, "onnxruntime", bf16=True)
 
 
 @needs_openvino
+def test_bfloat16_that_openvino_does_not_compute_in_is_refused(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "features", lambda: frozenset({"amx_bf16"}))
+    module = import_module("pem_edge.runtime.backends.openvino.backend")
+    monkeypatch.setattr(module, "_precision", lambda _model: "f32")
+    with pytest.raises(BackendError, match="OpenVINO does not compute in bfloat16 on this CPU"):
+        runtime.load(tiny, "openvino", bf16=True)
+
+
+@needs_openvino
 def test_bfloat16_is_in_force_where_the_processor_has_it(tiny: Path) -> None:
-    if not {"amx_bf16", "avx512_bf16", "bf16"} & cpu.features():
+    if not {"amx_bf16", "avx512_bf16"} & cpu.features():
         pytest.skip("this CPU does not compute in bfloat16")
     with runtime.load(tiny, "openvino", bf16=True) as segmenter:
         assert segmenter.backend.settings()["precision"] == "bf16"
