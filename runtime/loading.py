@@ -11,7 +11,8 @@ from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.manifest import Task, Thresholds, choose_task
 from pem_edge.runtime.backends import Settings
 from pem_edge.runtime.errors import ArgumentError, ArtifactError, VerificationError
-from pem_edge.runtime.inference.segmenter import Segmenter, choose_thresholds
+from pem_edge.runtime.inference.segmenter import Segmenter
+from pem_edge.runtime.inference.thresholds import choose_thresholds
 from pem_edge.runtime.outside.printable import brief, described
 from pem_edge.runtime.verification.standing import require_standing
 

@@ -96,6 +96,10 @@ CALLS: dict[str, tuple[Call, object]] = {
         lambda segmenter, value: segmenter.stream("demo:street", value),
         "skip",
     ),
+    "frames is 0, expected a whole number from 1 to": (
+        lambda segmenter, value: segmenter.stream("demo:street", frames=value),
+        0,
+    ),
     "opacity is 'a', a str, expected a number from 0 to 1": (
         lambda segmenter, value: segmenter(IMAGE).draw(opacity=value),
         "a",

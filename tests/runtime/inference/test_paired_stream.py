@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import pickle
 import threading
 import time
@@ -20,7 +21,8 @@ from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.manifest import InputSpec
 from pem_edge.runtime.backends.onnxruntime import OnnxRuntime
 from pem_edge.runtime.errors import BackendError
-from pem_edge.runtime.inference import segmenter as segmenters
+from pem_edge.runtime.inference import stream as streams
+from pem_edge.runtime.sources import RawFrames
 from tests.runtime.helpers.footage import Made, image
 
 
@@ -69,16 +71,34 @@ def test_two_runs_are_under_way_at_once(segmenter: runtime.Segmenter, monkeypatc
     assert threads == {1}
 
 
-def test_only_long_sources_that_wait_are_worth_a_second_session(segmenter: runtime.Segmenter) -> None:
-    list(segmenter.stream([image(0)] * (segmenters._LONG - 1)))
-    with segmenter.stream(Made(image, live=True)) as stream:
-        next(stream)
+def test_only_long_streams_are_worth_a_second_session(segmenter: runtime.Segmenter) -> None:
+    pictures = [image(0)] * streams._LONG
+    list(segmenter.stream(pictures[1:]))
+    assert len(list(segmenter.stream(pictures, frames=streams._LONG - 1))) == streams._LONG - 1
     assert isinstance(segmenter.backend, OnnxRuntime)
     assert segmenter.backend._half is None
-    list(segmenter.stream([image(0)] * segmenters._LONG))
+    list(segmenter.stream(pictures, frames=streams._LONG))
     first = segmenter.backend._half
-    list(segmenter.stream([image(0)] * segmenters._LONG))
+    list(segmenter.stream(pictures))
     assert segmenter.backend._half is first is not None
+
+
+def test_images_that_come_at_their_own_pace_are_segmented_one_at_a_time(
+    segmenter: runtime.Segmenter, tmp_path: Path
+) -> None:
+    """Two at once would be a gain in frames that nobody sends, and each would be late."""
+    file, fifo = tmp_path / "frames.rgb", tmp_path / "frames"
+    file.write_bytes(b"".join(image(index).tobytes() for index in range(3)))
+    os.mkfifo(fifo)
+    with segmenter.stream(Made(image, live=True)) as stream:
+        next(stream)
+    with ThreadPoolExecutor(1) as writer:
+        writer.submit(lambda: fifo.write_bytes(file.read_bytes()))
+        assert len(list(segmenter.stream(RawFrames(fifo, (64, 96))))) == 3
+    assert isinstance(segmenter.backend, OnnxRuntime)
+    assert segmenter.backend._half is None
+    assert len(list(segmenter.stream(RawFrames(file, (64, 96))))) == 3
+    assert segmenter.backend._half is not None, "a file does not say how many frames there are"
 
 
 @pytest.mark.parametrize("change", ["replaced", "deleted"])
