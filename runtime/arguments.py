@@ -24,7 +24,7 @@ def number_in(
         most: The maximum.
         such_as: An example, for the cure.
         unit: The unit, such as "seconds".
-        without: What None stands for, if it may be given instead, such as "all CPUs"; the caller accepts it.
+        without: What None stands for, if it may be given instead, such as "one per core"; the caller accepts it.
     """
     plain = _unwrapped(value)
     if isinstance(plain, (Real, Decimal)) and not isinstance(plain, bool):
@@ -43,6 +43,12 @@ def require_whole(name: str, value: object, least: int, most: int, *, such_as: i
     if isinstance(value, Integral) and not isinstance(value, bool) and least <= int(value) <= most:
         return
     raise _refusal(name, value, f"a whole number from {least} to {most}", such_as, without)
+
+
+def require_flag(name: str, value: object) -> None:
+    """Raise ArgumentError unless the argument ``name`` is a bool."""
+    if not isinstance(value, bool):
+        raise ArgumentError(f"{name} is {described(value)}, expected a bool: give True or False")
 
 
 def require_path(name: str, value: object) -> None:

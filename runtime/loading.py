@@ -11,7 +11,8 @@ from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.manifest import Task, Thresholds, choose_task
 from pem_edge.runtime.backends import Settings
 from pem_edge.runtime.errors import ArgumentError, ArtifactError, VerificationError
-from pem_edge.runtime.inference.segmenter import Segmenter, choose_thresholds
+from pem_edge.runtime.inference.segmenter import Segmenter
+from pem_edge.runtime.inference.thresholds import choose_thresholds
 from pem_edge.runtime.outside.printable import brief, described
 from pem_edge.runtime.verification.standing import require_standing
 
@@ -42,9 +43,10 @@ def load(
             show, 0 to 1; None for the manifest's value, or for another task than the manifest's what is usual there.
         overlap_threshold: The minimum fraction of a segment's mask that must remain visible, 0 to 1; None for the
             manifest's value.
-        threads: The number of CPU threads for the model; None for all CPUs that this process may use.
-        bf16: Whether to compute in bfloat16, which is faster and less precise; OpenVINO can, on CPUs that do so
-            themselves (AVX-512 BF16, AMX, Armv8.6). BackendError where it cannot be.
+        threads: The number of CPU threads for the model; None for one per core, or fewer if that is faster or a quota
+            of CPU time allows fewer.
+        bf16: Whether to compute in bfloat16, which is faster and less precise; OpenVINO can, on x86 CPUs that do so
+            themselves (AMX, AVX-512 BF16). BackendError elsewhere.
         task: What results show and save: "panoptic", "semantic" or "instance"; None for what the model was trained for.
 
     Returns:
@@ -55,7 +57,8 @@ def load(
         ManifestError: If the manifest is missing, damaged, newer than this version, or belongs to another file.
         BackendError: If no backend can run the model.
         VerificationError: If the model was found to compute something else than its ONNX model where it is to run.
-        InputError: If a threshold or a number of threads is out of range, or there is no such task.
+        InputError: If a threshold or a number of threads is out of range, ``bf16`` is not a bool, or there is no such
+            task.
     """
     if not isinstance(path, (str, os.PathLike, Artifact)):
         raise ArtifactError(f"the model is {brief(path)}, expected a path such as out/pem.onnx: give a str or a Path")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -10,13 +10,13 @@ import onnx
 from numpy.typing import NDArray
 
 from pem_edge.calibration.activations.collect import Images, run
-from pem_edge.calibration.graph.running import session
 from pem_edge.runtime import backends
 from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.geometry import STRIDE, Geometry
 from pem_edge.runtime.artifacts.labels import things
 from pem_edge.runtime.artifacts.manifest import Manifest
-from pem_edge.runtime.backends.onnxruntime import OnnxRuntime
+from pem_edge.runtime.backends.onnxruntime import OnnxRuntimeOnCpu
+from pem_edge.runtime.backends.ort_sessions import QDQ_OPTIMIZERS
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.errors import CalibrationError
 from pem_edge.runtime.evaluation.evaluate import VOID, class_map, evaluate
@@ -38,7 +38,7 @@ class LabeledScore:
         manifest: Manifest,
         dataset: Dataset,
         indices: Iterable[int] | None = None,
-        backend: str | None = OnnxRuntime.name,
+        backend: str | None = OnnxRuntimeOnCpu.name,
     ) -> None:
         """Prepare to score models.
 
@@ -74,11 +74,11 @@ class LabeledScore:
         return found.quality["all"]["pq"] if found.iou is None else found.iou["miou"]
 
 
-class _UnfusedOnnxRuntime(OnnxRuntime):
+class _UnfusedOnnxRuntime(OnnxRuntimeOnCpu):
     """ONNX Runtime that computes Q/DQ pairs as they are written."""
 
-    def _load(self, artifact: Artifact) -> None:
-        self._session = session(onnx.load(artifact.model))
+    def _disabled_optimizers(self) -> Sequence[str]:
+        return QDQ_OPTIMIZERS
 
 
 class Agreement:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from threading import Lock
+from threading import RLock
 from typing import ClassVar
 
 import numpy as np
@@ -57,7 +57,7 @@ class Backend(ABC):
         with self._contract.wrap_errors("load"):
             self._load(artifact)
         self._closed = self._forked = False
-        self._reloading = Lock()
+        self._changing = RLock()  # held while anything is loaded again, or freed
         forks.watch(self)
 
     def __reduce__(self) -> tuple[type[Backend], tuple[Artifact, Settings]]:
@@ -103,7 +103,7 @@ class Backend(ABC):
         return HostPipeline(self)
 
     def stream_pipeline(self) -> PairedPipeline | None:
-        """Return the stages for a stream of many images, of which only the rate counts; None if they are the same."""
+        """See `inference.backend.SegmenterBackend.stream_pipeline`."""
         return None
 
     def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:  # noqa: ARG002
@@ -125,9 +125,10 @@ class Backend(ABC):
 
     def close(self) -> None:
         """Free the model; later calls raise BackendError. May be called more than once."""
-        if not self._closed:
-            self._closed = True
-            self._unload()
+        with self._changing:
+            if not self._closed:
+                self._closed = True
+                self._unload()
 
     def on_fork(self) -> None:
         """Leave what was loaded alone, as this process was just forked from the one that loaded it.
@@ -135,7 +136,7 @@ class Backend(ABC):
         If the model runs on the CPU, it is loaded again when it is used. A GPU cannot be used in a forked process.
         """
         forks.keep_forever(vars(self).copy())
-        self._reloading = Lock()
+        self._changing = RLock()  # which another thread may have held
         self._forked = not self._closed
         if self._forked and self._stays_behind():
             self._closed = self._contract.forked = True
@@ -159,7 +160,7 @@ class Backend(ABC):
 
     @abstractmethod
     def _unload(self) -> None:
-        """Free the model; called once."""
+        """Free the model; called once, while nothing is loaded again."""
 
     def _stays_behind(self) -> bool:
         """Return whether a forked process cannot use the model; asked there, so libraries must not be called."""
@@ -175,7 +176,7 @@ class Backend(ABC):
             raise self._contract.closed()
 
     def _load_after_fork(self) -> None:
-        with self._reloading, self._contract.wrap_errors("load"):
+        with self._changing, self._contract.wrap_errors("load"):
             if self._forked and not self._closed:
                 self._load(self.artifact)
             self._forked = False

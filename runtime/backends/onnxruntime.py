@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from threading import Lock
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +18,16 @@ from pem_edge.runtime.backends import ort_profile
 from pem_edge.runtime.backends.base import Backend, RawOutputs
 from pem_edge.runtime.backends.cuda.driver import Gpu
 from pem_edge.runtime.backends.ort_sessions import CUDA, QDQ_OPTIMIZERS, Provider, open_session
-from pem_edge.runtime.errors import BackendError
+from pem_edge.runtime.errors import BackendError, PemError
 from pem_edge.runtime.files import temporary_folder
 from pem_edge.runtime.inference.backend import BareModel
 from pem_edge.runtime.inference.paired_pipeline import PairedPipeline
 from pem_edge.runtime.inference.profiled_nodes import Nodes
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+_log = logging.getLogger(__name__)
 
 _NEED_DEFINITIONS = ("plugin", "nvidia")
 """Forms of deformable operations that are operators of plugins."""
@@ -32,7 +38,7 @@ class OnnxRuntime(Backend):
 
     name = "onnxruntime"
     _provider: ClassVar[Provider] = "best"
-    _half: OnnxRuntime | None = None
+    _half: OnnxRuntime | None
 
     @property
     def gpu(self) -> str | None:
@@ -46,13 +52,16 @@ class OnnxRuntime(Backend):
         Threads of a run wait for each other at every operation, the longer the more there are. The model is loaded
         once more for that, at the first call. An odd number of threads is not divided.
         """
-        threads = int(self.settings()["threads"])
-        if self.gpu is not None or threads % 2:
-            return None
-        with self._pairing:
-            if self._half is None:
-                self._half = type(self)(self.artifact, replace(self._asked, threads=threads // 2))
-        return PairedPipeline(self._half.pipeline())
+        with self._changing:
+            threads = int(self.settings()["threads"])
+            if self.gpu is not None or threads % 2:
+                return None
+            try:
+                self._half = self._half or type(self)(self.artifact, replace(self._asked, threads=threads // 2))
+            except PemError as error:
+                _log.warning("%s; until then, its streams work on one image at a time", error)
+                return None
+            return PairedPipeline(self._half.pipeline())
 
     def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:
         """See `inference.backend.SegmenterBackend.profile`."""
@@ -60,36 +69,42 @@ class OnnxRuntime(Backend):
             raise BackendError(
                 f"{self.name} times the launches of kernels on a GPU, not the kernels: see NVIDIA's nsys"
             )
-        timed, unpacked = self._profiled(images, runs), self._profiled(images, 1, pack_weights=False)
-        return ort_profile.with_weights(timed, unpacked)
+        nodes = ort_profile.profiled_nodes(self._record(images, 1 + runs))
+        return ort_profile.with_weights(nodes, ort_profile.tensors(self._record(images, 1, pack_weights=False)))
 
-    def _profiled(self, images: NDArray[np.uint8], runs: int, *, pack_weights: bool = True) -> Nodes:
+    def _record(self, images: NDArray[np.uint8], runs: int, *, pack_weights: bool = True) -> bytes:
+        """Return the profile of a few runs."""
         with temporary_folder() as folder:
-            session = open_session(
-                self._read_model(),
-                self._asked,
-                _disabled_optimizers(self.artifact),
-                folder / "profile",
-                provider=self._provider,
-                pack_weights=pack_weights,
-            )
-            for _ in range(1 + runs):
+            session = self._open(folder / "profile", pack_weights=pack_weights)
+            for _ in range(runs):
                 session.run(None, {self.artifact.manifest.input.name: images})
-            return ort_profile.profiled_nodes(Path(session.end_profiling()).read_bytes())
+            return Path(session.end_profiling()).read_bytes()
 
     def open_bare(self, model: bytes) -> BareModel:
         """See `inference.backend.SegmenterBackend.open_bare`."""
         return partial(open_session(model, self._asked, provider=self._provider).run, None)
 
-    def _load(self, artifact: Artifact) -> None:
-        self._pairing = Lock()
+    def _load(self, artifact: Artifact) -> None:  # noqa: ARG002
+        self._session = self._open()
         self._half = None
-        self._session = open_session(
-            self._read_model(), self._asked, _disabled_optimizers(artifact), provider=self._provider
-        )
         self._contract.require_names(
             {node.name for node in (*self._session.get_inputs(), *self._session.get_outputs())}
         )
+
+    def _open(self, profile: Path | None = None, *, pack_weights: bool = True) -> ort.InferenceSession:
+        return open_session(
+            self._read_model(),
+            self._asked,
+            self._disabled_optimizers(),
+            profile,
+            provider=self._provider,
+            pack_weights=pack_weights,
+        )
+
+    def _disabled_optimizers(self) -> Sequence[str]:
+        """Return the names of the optimizers that must not change the artifact's graph."""
+        quantization = self.artifact.manifest.quantization
+        return QDQ_OPTIMIZERS if quantization is not None and quantization.placement == "tensorrt" else ()
 
     def _read_model(self) -> bytes | str:
         if self.artifact.manifest.deform_conv in _NEED_DEFINITIONS:
@@ -104,6 +119,7 @@ class OnnxRuntime(Backend):
         del self._session
         if self._half is not None:
             self._half.close()
+            self._half = None
 
     def _stays_behind(self) -> bool:
         return CUDA in self._session.get_providers()
@@ -135,10 +151,3 @@ def _gpu_name() -> str:
         return Gpu().name
     except BackendError:
         return "GPU"
-
-
-def _disabled_optimizers(artifact: Artifact) -> list[str]:
-    """Return the names of the optimizers that must not change the artifact's graph."""
-    quantization = artifact.manifest.quantization
-    for_tensorrt = quantization is not None and quantization.placement == "tensorrt"
-    return [*QDQ_OPTIMIZERS] if for_tensorrt else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 
@@ -35,34 +35,49 @@ class _TraceEvent(msgspec.Struct):
     args: msgspec.Raw = msgspec.Raw(b"{}")
 
 
+_Key = tuple[str, str]
+"""The name and the type of a node."""
+
+
 def profiled_nodes(profile: bytes) -> Nodes:
     """Return the nodes with their median times over all runs in a profile except the first.
 
     Args:
         profile: A profile with an event "model_run" for each run, of which there must be at least two.
     """
-    events = msgspec.json.decode(profile, type=list[_TraceEvent])
-    ends = sorted(event.ts + event.dur for event in events if event.name == "model_run")
-    nodes: dict[tuple[str, str], ProfiledNode] = {}
-    times: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0] * len(ends))
-    for event in events:
-        if event.cat == "Node" and event.name.endswith(_KERNEL):
-            node = _describe(event)
-            nodes[node.name, node.type] = node
-            times[node.name, node.type][bisect(ends, event.ts)] += event.dur / 1000
+    events = _read(profile)
+    starts = sorted(event.ts for event in events if event.name == "model_run")
+    nodes: dict[_Key, ProfiledNode] = {}
+    times: dict[_Key, list[float]] = defaultdict(lambda: [0.0] * len(starts))
+    for event in filter(_is_kernel, events):
+        node = _describe(event)
+        nodes[node.name, node.type] = node
+        times[node.name, node.type][bisect(starts, event.ts) - 1] += event.dur / 1000
     return [replace(node, milliseconds=median(times[key][1:])) for key, node in nodes.items()]
 
 
-def with_weights(nodes: Nodes, unpacked: Nodes) -> Nodes:
+def tensors(profile: bytes) -> dict[_Key, tuple[TensorType, ...]]:
+    """Return the tensors that each node of a profile reads, by the node's name and type."""
+    nodes = map(_describe, filter(_is_kernel, _read(profile)))
+    return {(node.name, node.type): node.inputs for node in nodes}
+
+
+def with_weights(nodes: Nodes, read: Mapping[_Key, tuple[TensorType, ...]]) -> Nodes:
     """Return ``nodes`` with the weights that they do not tell of, because they were packed anew when they were loaded.
 
     Args:
         nodes: The nodes to complete.
-        unpacked: The same nodes in a session that packed no weights.
+        read: The tensors that the same nodes read in a session that packed no weights.
     """
-    whole = {(node.name, node.type): node.inputs for node in unpacked}
-    inputs = (max(node.inputs, whole.get((node.name, node.type), ()), key=len) for node in nodes)
-    return [replace(node, inputs=each) for node, each in zip(nodes, inputs, strict=True)]
+    return [replace(node, inputs=max(node.inputs, read.get((node.name, node.type), ()), key=len)) for node in nodes]
+
+
+def _read(profile: bytes) -> list[_TraceEvent]:
+    return msgspec.json.decode(profile, type=list[_TraceEvent])
+
+
+def _is_kernel(event: _TraceEvent) -> bool:
+    return event.cat == "Node" and event.name.endswith(_KERNEL)
 
 
 def _describe(event: _TraceEvent) -> ProfiledNode:

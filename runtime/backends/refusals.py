@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,15 +75,28 @@ def _explain_graph(candidates: list[str], artifact: Artifact) -> str:
             f"{model} is quantized for TensorRT, which {' and '.join(candidates)} cannot run accurately: run it in "
             f"{' or '.join(others)}, export with --placement cpu, or {build}"
         )
-    newer = [f"{BACKENDS[name].needs}{BACKENDS[name].native}" for name in candidates if BACKENDS[name].native]
-    if manifest.deform_conv == "native" and newer:
-        return (
-            f"{model} has ONNX's DeformConv, which needs {newer[0]}, and {' and '.join(distributions.onnxruntimes())} "
-            f"is older: pip install '{newer[0]}', run it with OpenVINO ({how_to_add(BACKENDS['openvino'])}), or export "
-            "with --deform-conv standard"
-        )
+    old = [name for name in candidates if BACKENDS[name].too_old()]
+    if old and manifest.deform_conv == "native":
+        return _explain_release(BACKENDS[old[0]], artifact)
     or_engine = f", or {build}" if is_for_engine(manifest) else ""
     return (
         f"{model} has its deformable convolutions in the form {manifest.deform_conv!r}, which "
         f"{' and '.join(candidates)} cannot run: export with --deform-conv gather{or_engine}"
+    )
+
+
+def _explain_release(row: Row, artifact: Artifact) -> str:
+    """Return the message for a graph with DeformConv that the installed release of a library is too old for."""
+    builds, old = distributions.onnxruntimes(), row.too_old()
+    cures = []
+    if len(builds) == 1 and sys.version_info >= (3, 11):
+        cures.append(f"pip install '{next(iter(builds))}{row.native}'")
+    if can_run("openvino", artifact.manifest):
+        how = "" if "openvino" in available() else f" ({how_to_add(BACKENDS['openvino'])})"
+        cures.append(f"use the backend openvino{how}")
+    cures.append("export with --deform-conv standard")
+    installed = " and ".join(f"{name} {version}" for name, version in old.items())
+    return (
+        f"{artifact.model} has ONNX's DeformConv, which needs {row.needs}{row.native}, and here "
+        f"{'is' if len(old) == 1 else 'are'} {installed}: {', or '.join(cures)}"
     )

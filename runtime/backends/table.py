@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pem_edge.runtime.installation.distributions import Requirement, onnxruntimes
+from pem_edge.runtime.installation import distributions
 
 if TYPE_CHECKING:
     from pem_edge.runtime.artifacts.artifact import Artifact
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 _SINCE_DEFORM_CONV = ">=1.25"
-"""The releases of ONNX Runtime that have kernels for DeformConv."""
+"""The releases of ONNX Runtime that have kernels for DeformConv. There are none for Python 3.10."""
 
 
 class Row(NamedTuple):
@@ -42,10 +42,18 @@ class Row(NamedTuple):
 
     def runs(self, form: str) -> bool:
         """Return whether the installed release runs a form of deformable convolution; a missing one counts as new."""
-        if form == "native" and self.native is not None:
-            needed = Requirement(self.needs, self.native)
-            return all(needed.is_met_by(version) for version in onnxruntimes().values())
-        return form in self.deform_convs
+        return form in self.deform_convs and not (form == "native" and self.too_old())
+
+    def too_old(self) -> dict[str, str]:
+        """Return the installed builds that do not run the form "native", and their versions.
+
+        A build whose metadata is damaged is not among them: its release is not known, and may well be new.
+        """
+        if self.native is None:
+            return {}
+        needed, builds = distributions.Requirement(self.needs, self.native), distributions.onnxruntimes()
+        known = {name: version for name, version in builds.items() if version != distributions.DAMAGED}
+        return {name: version for name, version in known.items() if not needed.is_met_by(version)}
 
 
 BACKENDS = {

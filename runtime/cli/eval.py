@@ -104,12 +104,8 @@ def _parser() -> Parser:
         help="draw the images of lowest PQ, or else IoU, into this folder: image, truth, prediction and errors (red: "
         "wrong class, yellow: wrong segment of the right class, blue: void, which is not scored)",
     )
-    group.add_argument(
-        "--worst",
-        metavar="N",
-        type=shared_options.positive,
-        help=f"number of images to draw; default: {_DEFAULT_WORST}",
-    )
+    worst = f"images to draw; default: {_DEFAULT_WORST}"
+    group.add_argument("--worst", metavar="N", type=shared_options.positive, help=worst)
     group.add_argument("--overwrite", action="store_true", help="replace existing drawings")
     return parser
 

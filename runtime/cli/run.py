@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from itertools import islice
 from pathlib import Path
 
 from tqdm import tqdm
@@ -87,12 +86,11 @@ def _segment(request: RunRequest, source: Source, segmenter: Segmenter, outputs:
     with ExitStack() as stack:
         board = stack.enter_context(_serve_page(request, source, segmenter))
         stack.enter_context(_finished(outputs))
-        stream = stack.enter_context(segmenter.stream(source, on_error=report.fail))
+        stream = stack.enter_context(segmenter.stream(source, on_error=report.fail, frames=request.frames))
         stack.callback(lambda: report.document.update(dropped=stream.dropped))
         if report.is_text and not isinstance(source, sources.Pictures):
             stack.enter_context(_print_rate(source, stream, report))
-        results = islice(stream, request.frames)
-        for result in stack.enter_context(tqdm(results, total=_total(request, source), unit="image", disable=None)):
+        for result in stack.enter_context(tqdm(stream, total=_total(request, source), unit="image", disable=None)):
             with signals.held():  # a frame is in all of the files and in the report, or in none
                 paths = outputs.save(result)
                 report.keep(result, paths)

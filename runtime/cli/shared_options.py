@@ -37,7 +37,7 @@ def add_threads(parser: Parser) -> None:
         "--threads",
         metavar="N",
         type=whole(1, MAX_THREADS),
-        help="CPU threads that run the model; default: all that this process may use",
+        help="CPU threads that run the model; default: one per core, or fewer if that is faster",
     )
 
 
@@ -46,7 +46,7 @@ def add_bf16(parser: Parser) -> None:
     parser.add_argument(
         "--bf16",
         action="store_true",
-        help="compute in bfloat16: faster and less precise, in OpenVINO on CPUs that do so themselves",
+        help="compute in bfloat16: faster and less precise, in OpenVINO on x86 CPUs that do so themselves",
     )
 
 

@@ -58,8 +58,10 @@ class SegmenterBackend(Model, Protocol):
     def stream_pipeline(self) -> PairedPipeline | None:
         """Return the pipeline for a stream of many images, of which only the rate counts; None for that of `pipeline`.
 
+        It is only faster: if it cannot be made, that is logged, and None is returned.
+
         Raises:
-            BackendError: If the backend is closed, or the pipeline cannot be made.
+            BackendError: If the backend is closed.
         """
 
     def settings(self) -> dict[str, str | int | bool]:
@@ -68,7 +70,8 @@ class SegmenterBackend(Model, Protocol):
     def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:
         """Time the nodes of the model.
 
-        The model is loaded a second time for this, because timing nodes slows down every run of a loaded model.
+        The model is loaded again for this, because timing nodes slows down every run of a loaded model; in ONNX Runtime
+        twice.
 
         Args:
             images: The input of every run, RGB uint8 (N, H, W, 3).

@@ -13,7 +13,11 @@ from pem_edge.runtime.inference.pipeline import AnyPipeline, Merged, Prepared
 
 
 class PairedPipeline:
-    """A `Pipeline` that gives another one's work to two threads: `infer` asks for it, `merge` waits for its result."""
+    """A `Pipeline` that gives another one's work to two threads: `infer` asks for it, `merge` waits for its result.
+
+    The threads are no daemons: the process does not end before the images that they work on, which takes as long as a
+    few runs of the model. Ended in the middle of a run, the library that runs it might crash.
+    """
 
     def __init__(self, pipeline: AnyPipeline) -> None:
         self._pipeline, self._pair = pipeline, ThreadPoolExecutor(2, "pem-pair")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pem_edge.runtime import images, sources
-from pem_edge.runtime.arguments import number_in, require_callable
+from pem_edge.runtime.arguments import require_callable, require_whole
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.geometry import Geometry
 from pem_edge.runtime.artifacts.labels import Label
@@ -23,17 +24,15 @@ from pem_edge.runtime.images import Image
 from pem_edge.runtime.inference import batches, postprocess
 from pem_edge.runtime.inference.backend import SegmenterBackend
 from pem_edge.runtime.inference.pipeline import AnyPipeline, Merged, Prepared, record_time
-from pem_edge.runtime.inference.stream import Stream
+from pem_edge.runtime.inference.stream import Stream, pipeline_for_rate
 from pem_edge.runtime.inference.stream_workers import Job
+from pem_edge.runtime.inference.thresholds import choose_thresholds
 from pem_edge.runtime.results.drawing.continuity import Continuity
 from pem_edge.runtime.results.result import Result
 from pem_edge.runtime.results.segments import Instance, add_labels
 from pem_edge.runtime.sources import Footage, Source
 
 ImageT = TypeVar("ImageT", bound=Image)
-
-_LONG = 32
-"""Images of a stream that gain what loading a model again takes: in ONNX Runtime, a sixth of two seconds or so."""
 
 
 class Segmenter:
@@ -126,6 +125,7 @@ class Segmenter:
         *,
         timeout: float | None = sources.TIMEOUT,
         recursive: bool = False,
+        frames: int | None = None,
     ) -> Stream:
         """Segment the images of a source in order. `Result.name` identifies the image of a result.
 
@@ -148,6 +148,7 @@ class Segmenter:
                 ends the stream. If None, all of these errors are raised and end the stream.
             timeout: The seconds that a live source may give nothing; None for any time.
             recursive: Whether images and videos in folders within a folder are segmented, too.
+            frames: The number of results after which no more follow; None for all.
 
         Returns:
             The stream, an iterator over results. A ``with`` block or `Stream.close` ends its threads.
@@ -158,13 +159,14 @@ class Segmenter:
         """
         if on_error is not None:
             require_callable("on_error", on_error)
+        if frames is not None:
+            require_whole("frames", frames, 1, sys.maxsize, such_as=100, without="all")
         found = source if isinstance(source, Source) else sources.find(source, timeout=timeout, recursive=recursive)
-        pair = self.backend.stream_pipeline() if _is_long(found) else None
+        pair = pipeline_for_rate(self.backend, found, frames)
         pipeline = pair or self._pipeline
         finish = partial(self._finish, pipeline, Continuity() if isinstance(found, Footage) else None)
-        return Stream(
-            found, pipeline.prepare, partial(self._infer_one, pipeline), finish, on_error, pair.close if pair else None
-        )
+        infer, end = partial(self._infer_one, pipeline), pair.close if pair else None
+        return Stream(found, pipeline.prepare, infer, finish, on_error, end, frames)
 
     def close(self) -> None:
         """Free the backend. Later calls raise BackendError."""
@@ -239,11 +241,6 @@ class Segmenter:
         )
 
 
-def _is_long(source: Source) -> bool:
-    """Return whether a source's images, each of which waits for those before it, are worth preparations."""
-    return not source.live and (source.length is None or source.length >= _LONG)
-
-
 def _read(image: object) -> Job:
     milliseconds: dict[str, float] = {}
     with record_time(milliseconds, "decode"):
@@ -272,24 +269,3 @@ def _find_instances(
 ) -> list[Instance]:
     found = postprocess.find_instances(logits, masks, geometry, things, score_threshold=score_threshold)
     return add_labels(found, classes)
-
-
-def choose_thresholds(defaults: Thresholds, score: float | None, overlap: float | None) -> Thresholds:
-    """Replace the default thresholds by those that are given.
-
-    Args:
-        defaults: The thresholds to use where none is given.
-        score: The minimum class probability of a segment, 0 to 1; None for the default.
-        overlap: The minimum visible fraction of a segment's mask, 0 to 1; None for the default.
-
-    Raises:
-        ArgumentError: If a threshold is no number, or out of range.
-    """
-    return Thresholds(
-        score=_threshold("score_threshold", defaults.score if score is None else score),
-        overlap=_threshold("overlap_threshold", defaults.overlap if overlap is None else overlap),
-    )
-
-
-def _threshold(name: str, value: float) -> float:
-    return number_in(name, value, 0, 1, such_as=0.5, without="the default")

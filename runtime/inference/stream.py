@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.handoff_queue import Closed
+from pem_edge.runtime.inference.backend import SegmenterBackend
+from pem_edge.runtime.inference.paired_pipeline import PairedPipeline
 from pem_edge.runtime.inference.stream_workers import (
     END,
     Failure,
@@ -38,6 +40,9 @@ from pem_edge.runtime.sources import Footage, Source
 _SOURCE_SECONDS, _MODEL_SECONDS = 1.0, 10.0
 """Seconds that closing waits for a thread to end. A source may never return; a running model returns soon."""
 
+_LONG = 32
+"""The least number of images for which loading the model once more pays: a stream gains a sixth of its time by that."""
+
 Prepare = Callable[[NDArray[np.uint8]], object]
 Infer = Callable[[object], object]
 
@@ -54,7 +59,8 @@ class Stream(Iterator[Result]):
         infer: Runs the model on what ``prepare`` returned.
         finish: Turns a job whose state is what ``infer`` returned into a result.
         on_error: Called with errors of the source; None to raise them.
-        on_end: Called when the stream ends.
+        on_end: Called when the stream is closed or garbage collected, before its threads have ended.
+        frames: The number of results after which no more follow; None for all.
 
     Attributes:
         taken: The number of results returned so far.
@@ -68,8 +74,10 @@ class Stream(Iterator[Result]):
         finish: Callable[[Job], Result],
         on_error: Callable[[InputError], None] | None,
         on_end: Callable[[], None] | None = None,
+        frames: int | None = None,
     ) -> None:
         self.taken = 0
+        self._frames = frames
         self._on_error = on_error
         self._decoded, inferred, self._results = Jobs(), PatientJobs() if source.live else Jobs(), Results()
 
@@ -96,6 +104,8 @@ class Stream(Iterator[Result]):
 
     def __next__(self) -> Result:
         """Return the next result. Raise InputError or BackendError if there is none because of an error."""
+        if self.taken == self._frames:
+            raise StopIteration
         try:
             if self._threads[0].ident is None and self._finalizer.alive:
                 for thread in self._threads:
@@ -133,6 +143,21 @@ class Stream(Iterator[Result]):
         return item
 
 
+def pipeline_for_rate(backend: SegmenterBackend, source: Source, frames: int | None) -> PairedPipeline | None:
+    """Return the pipeline for a stream of which only the rate counts; None where each image counts, or there are few.
+
+    Args:
+        backend: The loaded model.
+        source: The source of the images. If it does not state its length, it counts as long.
+        frames: The number of results that are asked for; None for all.
+
+    Raises:
+        BackendError: If the backend is closed.
+    """
+    count = min((each for each in (source.length, frames) if each is not None), default=_LONG)
+    return backend.stream_pipeline() if source.recorded and not source.live and count >= _LONG else None
+
+
 def _timeout(source: Source) -> Timeout | None:
     if not isinstance(source, Footage) or source.timeout is None:
         return None
@@ -141,7 +166,10 @@ def _timeout(source: Source) -> Timeout | None:
 
 
 def _make_thread(name: str, work: Callable[..., None], *arguments: object) -> Thread:
-    """Return a daemon thread, which cannot keep the process alive even if a C library blocks it."""
+    """Return a daemon thread, which cannot keep the process alive even if a C library blocks it.
+
+    The threads of a `PairedPipeline` are none: Python waits for the images that they work on, before it ends.
+    """
     return Thread(target=work, name=name, args=arguments, daemon=True)
 
 

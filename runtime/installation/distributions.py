@@ -24,7 +24,8 @@ _BUILDS = (
 
 _ONNXRUNTIMES = (ONNXRUNTIME, ONNXRUNTIME_GPU, *(f"{ONNXRUNTIME}-{build}" for build in _BUILDS))
 
-_DAMAGED = "damaged"
+DAMAGED = "damaged"
+"""The version of a package whose metadata cannot be read."""
 
 
 class Requirement(NamedTuple):
@@ -47,7 +48,7 @@ class Requirement(NamedTuple):
 
 def damaged() -> list[str]:
     """Return the packages whose metadata cannot be read."""
-    return [name for name, version in installed().items() if version == _DAMAGED]
+    return [name for name, version in installed().items() if version == DAMAGED]
 
 
 @cache
@@ -110,8 +111,8 @@ def _identify(distribution: metadata.Distribution) -> tuple[str, str]:
     try:
         name, version = distribution.metadata["Name"], distribution.version
     except Exception:  # whatever is in the file
-        return normalized(folder.partition("-")[0]), _DAMAGED
-    return normalized(name or folder.partition("-")[0]), version or _DAMAGED
+        return normalized(folder.partition("-")[0]), DAMAGED
+    return normalized(name or folder.partition("-")[0]), version or DAMAGED
 
 
 def _extra(marker: str) -> str | None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pem_edge.runtime.machine import cores
 from pem_edge.runtime.machine.quotas import cpu_quota
-from pem_edge.runtime.plurals import plural
 
 _ROOT = Path("/")
 _WORTH_A_THREAD = 0.25
@@ -51,7 +50,8 @@ def choose(cpus: Collection[int] | None = None, root: Path = _ROOT) -> Choice:
     if count < len(speeds):
         return Choice(count, len(speeds), f"one for each of the {count} fastest of {len(speeds)} cores")
     hyperthreads = f" ({len(usable)} hyperthreads)" if len(speeds) < len(usable) else ""
-    return Choice(count, len(speeds), f"one for each of {plural(count, 'core')}{hyperthreads}")
+    each = f"one for each of {count} cores" if count > 1 else "one, for the only core"
+    return Choice(count, len(speeds), f"{each}{hyperthreads}")
 
 
 def worthwhile(speeds: Sequence[float]) -> int:

@@ -41,6 +41,8 @@ class Footage(ABC):
         fps: The frames per second.
         length: The number of frames, or None if it is unknown.
         live: Whether a reader that falls behind should skip to the newest frame.
+        recorded: Whether all frames are there already, as in a file, so that only the rate counts; those of another
+            program come as it makes them. Of a live source this says nothing.
         timeout: The maximum seconds to wait for a frame, or None for no limit.
         left_out: The number of files that were left out, as they are results of this package.
     """
@@ -50,6 +52,7 @@ class Footage(ABC):
     fps: float = DEFAULT_FPS
     length: int | None = None
     live: bool = False
+    recorded: bool = True
     timeout: float | None = None
     left_out: int = 0
 

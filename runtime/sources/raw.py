@@ -51,6 +51,7 @@ class RawFrames(Footage):
         with self._reading():
             if self.path is not None and not path.exists():
                 raise InputError(f"{absence(path)}: give a file or a FIFO of raw frames, or - for standard input")
+            self.recorded = self.path is not None and path.is_file()
 
     def __iter__(self) -> Iterator[Frame]:
         with self._open() as file:

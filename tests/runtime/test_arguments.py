@@ -96,6 +96,10 @@ CALLS: dict[str, tuple[Call, object]] = {
         lambda segmenter, value: segmenter.stream("demo:street", value),
         "skip",
     ),
+    "frames is 0, expected a whole number from 1 to": (
+        lambda segmenter, value: segmenter.stream("demo:street", frames=value),
+        0,
+    ),
     "opacity is 'a', a str, expected a number from 0 to 1": (
         lambda segmenter, value: segmenter(IMAGE).draw(opacity=value),
         "a",
@@ -109,13 +113,17 @@ CALLS: dict[str, tuple[Call, object]] = {
         lambda segmenter, value: runtime.load(segmenter.backend.artifact, score_threshold=value),
         "1",
     ),
-    "threads is '2', a str, expected a whole number from 1 to 1024: give one such as 4, or None for all CPUs": (
+    "threads is '2', a str, expected a whole number from 1 to 1024: give one such as 4, or None for one per core": (
         lambda segmenter, value: runtime.load(segmenter.backend.artifact, threads=value),
         "2",
     ),
     "threads is True, expected a whole number": (
         lambda segmenter, value: runtime.load(segmenter.backend.artifact, threads=value),
         True,
+    ),
+    "bf16 is 'no', a str, expected a bool: give True or False": (
+        lambda segmenter, value: runtime.load(segmenter.backend.artifact, bf16=value),
+        "no",
     ),
     "task is array(['panoptic'": (
         lambda segmenter, value: runtime.load(segmenter.backend.artifact, task=value),

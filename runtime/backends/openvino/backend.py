@@ -22,8 +22,11 @@ from pem_edge.runtime.outside.quiet_imports import without_telemetry
 with without_telemetry():
     import openvino as ov
 
-_BF16 = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
-"""The CPU features that compute in bfloat16, as Linux calls them; without one OpenVINO emulates it, which is slow."""
+_BF16 = frozenset({"amx_bf16", "avx512_bf16"})
+"""The CPU features that OpenVINO computes in bfloat16 with, as Linux calls them.
+
+Other CPUs with AVX-512 emulate it, which is slow; on Arm and elsewhere OpenVINO computes in single precision.
+"""
 
 # Without the precision hint, OpenVINO computes in bfloat16 on CPUs that can, whatever the types in the graph.
 _OPTIONS = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
@@ -51,17 +54,17 @@ def _compile(model: ov.Model, settings: Settings, **options: str) -> ov.Compiled
         # OpenVINO ties threads to the first CPUs, where those of other processes would wait while other CPUs are idle.
         options["ENABLE_CPU_PINNING"] = "NO"
     if settings.bf16:
-        _require_bf16()
         options["INFERENCE_PRECISION_HINT"] = "bf16"
-    return core().compile_model(model, "CPU", options)
+    compiled = core().compile_model(model, "CPU", options)
+    if settings.bf16 and not (_BF16 & cpu.features() and _precision(compiled) == "bf16"):
+        needed = " or ".join(sorted(_BF16))
+        raise BackendError(f"OpenVINO does not compute in bfloat16 on this CPU, which needs {needed}: leave bf16 out")
+    return compiled
 
 
-def _require_bf16() -> None:
-    """Raise BackendError if the CPU has no instructions for bfloat16, which would then be emulated, and slow."""
-    if not _BF16 & cpu.features():
-        raise BackendError(
-            f"this CPU has none of {', '.join(sorted(_BF16))}, which compute in bfloat16: leave bf16 out"
-        )
+def _precision(model: ov.CompiledModel) -> str:
+    """Return the name of the type that a model computes in, which is not the one asked for on CPUs that lack it."""
+    return str(model.get_property("INFERENCE_PRECISION_HINT").get_type_name())
 
 
 class OpenVino(Backend):
@@ -106,7 +109,7 @@ class OpenVino(Backend):
             "threads": int(self._model.get_property("INFERENCE_NUM_THREADS")),
             "streams": int(self._model.get_property("NUM_STREAMS")),
             "hint": str(getattr(hint, "name", hint)).lower(),
-            "precision": self._model.get_property("INFERENCE_PRECISION_HINT").get_type_name(),
+            "precision": _precision(self._model),
             "pinning": bool(self._model.get_property("ENABLE_CPU_PINNING")),
         }
 

@@ -21,6 +21,7 @@ def read(core: ov.Core, model: bytes | str) -> ov.Model:
     """Read an ONNX model, given as its bytes or as the path of its file."""
     found = core.read_model(model)
     _name_deformable_convolutions(found)
+    _follow_dimensions(found)
     _multiply_last_channels(found)
     return found
 
@@ -31,7 +32,7 @@ def _deformable_convolution(node: NodeContext) -> list[ov.Output]:
     Both take the offsets as dy and dx of each tap in turn, and both sample zeros outside the map.
     """
     inputs = [node.get_input(index) for index in range(node.get_input_size())]
-    data, weights, offsets = inputs[:3]
+    data, weights, offsets, bias, mask = [*map(_given, inputs), None, None][:5]
     pads = node.get_attribute("pads", _NO_PADDING)
     convolved = opset.deformable_convolution(
         data,
@@ -41,21 +42,43 @@ def _deformable_convolution(node: NodeContext) -> list[ov.Output]:
         pads_begin=pads[:2],
         pads_end=pads[2:],
         dilations=node.get_attribute("dilations", _ONE_STEP),
-        mask=inputs[4],
+        mask=mask,
         group=node.get_attribute("group", 1),
         deformable_group=node.get_attribute("offset_group", 1),
         bilinear_interpolation_pad=True,
     )
-    bias = opset.reshape(inputs[3], [1, -1, 1, 1], special_zero=False)
-    return [opset.add(convolved, bias).output(0)]
+    if bias is None:
+        return [convolved.output(0)]
+    return [opset.add(convolved, opset.reshape(bias, [1, -1, 1, 1], special_zero=False)).output(0)]
+
+
+def _given(value: ov.Output) -> ov.Output | None:
+    """Return an input of a node; None if it is left out before one that is not, as ONNX does with an empty name."""
+    return None if value.get_node().get_type_name() == "NullNode" else value
 
 
 def _name_deformable_convolutions(model: ov.Model) -> None:
-    """Give the operations that were converted the names of their nodes in ONNX, which profiles show."""
+    """Give the operations that were converted the names of their nodes in ONNX, which profiles show.
+
+    The reader names what the conversion returned: the sum with the bias, if there is one.
+    """
     for node in model.get_ops():
-        if node.get_type_name() == "DeformableConvolution":
-            (with_bias,) = node.output(0).get_target_inputs()
-            node.friendly_name = with_bias.get_node().friendly_name
+        if node.get_type_name() == "DeformableConvolution" and node.friendly_name == node.get_name():
+            for target in node.output(0).get_target_inputs():
+                node.friendly_name = target.get_node().friendly_name
+
+
+def _follow_dimensions(model: ov.Model) -> None:
+    """Mark each dimension of the inputs that varies, so that the dimensions that always equal it are known."""
+    for parameter in model.get_parameters():
+        shape = parameter.get_partial_shape()
+        if shape.rank.is_static:
+            dimensions = list(shape)
+            for dimension in dimensions:
+                if dimension.is_dynamic:
+                    dimension.set_symbol(ov.Symbol())
+            parameter.set_partial_shape(ov.PartialShape(dimensions))
+    model.validate_nodes_and_infer_types()
 
 
 def _multiply_last_channels(model: ov.Model) -> None:
@@ -80,9 +103,16 @@ def _flattened_map(product: ov.Node) -> ov.Output | None:
         return None
     pixels = right.input_value(0)
     before, after = pixels.get_partial_shape(), right.output(0).get_partial_shape()
-    if len(before) != 4 or len(after) != 3 or before[1].is_dynamic or before[1] != after[1]:
+    if before.rank != ov.Dimension(4) or after.rank != ov.Dimension(3) or before[1].is_dynamic:
         return None
-    return pixels
+    return pixels if all(map(_is_same, before[:2], after[:2])) else None
+
+
+def _is_same(one: ov.Dimension, other: ov.Dimension) -> bool:
+    """Return whether two dimensions are known to be equal, whatever the sizes of the inputs."""
+    if one.is_static:
+        return bool(one == other)
+    return one.has_symbol() and other.has_symbol() and bool(one.get_symbol() == other.get_symbol())
 
 
 def _channels_last(pixels: ov.Output) -> ov.Output:

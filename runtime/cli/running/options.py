@@ -82,7 +82,7 @@ class RunRequest:
         overwrite: Whether to replace existing files.
         frames: The number of images after which to stop; None for all.
         backend: The name of a backend; None for the preferred one.
-        threads: The number of CPU threads for the model; None for all.
+        threads: The number of CPU threads for the model; None for one per core, see `machine.threads`.
         bf16: Whether to compute in bfloat16.
         score_threshold: The minimum class probability of a segment, and the minimum score of an instance, 0 to 1; None
             for the manifest's.

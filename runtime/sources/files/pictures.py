@@ -30,7 +30,7 @@ class Pictures:
         left_out: The number of files that were left out, as they are results of this package.
     """
 
-    live = False
+    live, recorded = False, True
     timeout = None  # a slow disk is no reason to give up
 
     def __init__(self, given: Sequence[Image], stems: Mapping[str, str] | None = None) -> None:

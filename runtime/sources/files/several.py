@@ -31,7 +31,7 @@ class Several:
         left_out: The number of files that were left out, as they are results of this package.
     """
 
-    live = False
+    live, recorded = False, True
     timeout = None  # a slow disk is no reason to give up
     length = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -11,11 +12,15 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from pem_edge import calibration
-from pem_edge.runtime.artifacts.manifest import InputSpec, Manifest, Task
+from pem_edge.calibration.assessment import scores
+from pem_edge.runtime.artifacts.artifact import Artifact
+from pem_edge.runtime.artifacts.manifest import InputSpec, Manifest, Task, Thresholds
 from pem_edge.runtime.artifacts.provenance import BuiltBy
 from pem_edge.runtime.artifacts.sections import Weights
+from pem_edge.runtime.backends import Settings
 from pem_edge.runtime.datasets.dataset import Sample, TrueSegment
 from pem_edge.runtime.errors import CalibrationError
+from pem_edge.runtime.inference.segmenter import Segmenter
 from tests.runtime.helpers.tiny_model import CLASSES, QUERIES, tiny_model
 
 RED, GREEN, BLUE, NOTHING = 0, 1, 2, len(CLASSES)
@@ -87,6 +92,17 @@ def test_telling_things_apart_counts_unless_the_model_is_for_semantic_maps(
 def test_a_wrong_class_costs_mean_iou() -> None:
     scored = calibration.LabeledScore(manifest("semantic"), TwoHalves())
     assert scored(model(red=GREEN)) == pytest.approx(100 / 3), "of red, green and blue"
+
+
+def test_what_computes_pairs_as_written_scores_and_streams_as_any_backend(tmp_path: Path) -> None:
+    assert calibration.LabeledScore(manifest("panoptic"), TwoHalves(), backend=None)(model()) == 50
+    onnx.save(model(), tmp_path / "model.onnx")
+    backend = scores._UnfusedOnnxRuntime(Artifact(tmp_path / "model.onnx", manifest("panoptic")), Settings(threads=2))
+    with Segmenter(backend, Thresholds()) as segmenter:
+        expected = segmenter(image()).panoptic
+        found = [result.panoptic for result in segmenter.stream([image()] * 32)]
+        assert isinstance(backend._half, scores._UnfusedOnnxRuntime)
+    np.testing.assert_array_equal(found, [expected] * 32)
 
 
 @pytest.mark.parametrize("task", get_args(Task))

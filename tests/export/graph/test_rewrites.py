@@ -164,6 +164,8 @@ def test_auto_for_onnx_is_what_can_be_proved_here_and_built_elsewhere(
 ) -> None:
     assert resolve("onnx", native=native, for_engine=for_engine).deform_conv == expected
     assert resolve("onnx", "native", native=native, for_engine=for_engine).deform_conv == "native"
+    attention = resolve("onnx", deformable="attention", native=native, for_engine=for_engine).deform_conv
+    assert attention == ("gather" if for_engine else "standard")
 
 
 class NvidiaNode(OpRun):

@@ -42,6 +42,12 @@ def threads():
 fork(threads)
 """,
     "streaming": "fork(lambda: [each.panoptic for each in segmenter.stream([image] * 3)])",
+    "streaming many": """
+stream = lambda: [np.testing.assert_array_equal(each.panoptic, expected) for each in segmenter.stream([image] * 32)]
+stream()
+fork(stream)
+fork(lambda: (stream(), segmenter.close()))
+""",
     "leaving it alone": "fork(lambda: None)",
     "closing it": "fork(segmenter.close)",
     "freeing it": "fork(lambda: globals().pop('segmenter'))",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import os
+import pickle
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,12 @@ import pytest
 from numpy.typing import NDArray
 
 from pem_edge import runtime
+from pem_edge.runtime.artifacts.artifact import Artifact
+from pem_edge.runtime.artifacts.manifest import InputSpec
 from pem_edge.runtime.backends.onnxruntime import OnnxRuntime
 from pem_edge.runtime.errors import BackendError
-from pem_edge.runtime.inference import segmenter as segmenters
+from pem_edge.runtime.inference import stream as streams
+from pem_edge.runtime.sources import RawFrames
 from tests.runtime.helpers.footage import Made, image
 
 
@@ -65,16 +71,87 @@ def test_two_runs_are_under_way_at_once(segmenter: runtime.Segmenter, monkeypatc
     assert threads == {1}
 
 
-def test_only_long_sources_that_wait_are_worth_a_second_session(segmenter: runtime.Segmenter) -> None:
-    list(segmenter.stream([image(0)] * (segmenters._LONG - 1)))
-    with segmenter.stream(Made(image, live=True)) as stream:
-        next(stream)
+def test_only_long_streams_are_worth_a_second_session(segmenter: runtime.Segmenter) -> None:
+    pictures = [image(0)] * streams._LONG
+    list(segmenter.stream(pictures[1:]))
+    assert len(list(segmenter.stream(pictures, frames=streams._LONG - 1))) == streams._LONG - 1
     assert isinstance(segmenter.backend, OnnxRuntime)
     assert segmenter.backend._half is None
-    list(segmenter.stream([image(0)] * segmenters._LONG))
+    list(segmenter.stream(pictures, frames=streams._LONG))
     first = segmenter.backend._half
-    list(segmenter.stream([image(0)] * segmenters._LONG))
+    list(segmenter.stream(pictures))
     assert segmenter.backend._half is first is not None
+
+
+def test_images_that_come_at_their_own_pace_are_segmented_one_at_a_time(
+    segmenter: runtime.Segmenter, tmp_path: Path
+) -> None:
+    """Two at once would be a gain in frames that nobody sends, and each would be late."""
+    file, fifo = tmp_path / "frames.rgb", tmp_path / "frames"
+    file.write_bytes(b"".join(image(index).tobytes() for index in range(3)))
+    os.mkfifo(fifo)
+    with segmenter.stream(Made(image, live=True)) as stream:
+        next(stream)
+    with ThreadPoolExecutor(1) as writer:
+        writer.submit(lambda: fifo.write_bytes(file.read_bytes()))
+        assert len(list(segmenter.stream(RawFrames(fifo, (64, 96))))) == 3
+    assert isinstance(segmenter.backend, OnnxRuntime)
+    assert segmenter.backend._half is None
+    assert len(list(segmenter.stream(RawFrames(file, (64, 96))))) == 3
+    assert segmenter.backend._half is not None, "a file does not say how many frames there are"
+
+
+@pytest.mark.parametrize("change", ["replaced", "deleted"])
+def test_a_model_whose_file_has_changed_streams_one_image_at_a_time(
+    build: Callable[..., Path], change: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = build()
+    with runtime.load(path, "onnxruntime", threads=2) as segmenter:
+        if change == "replaced":
+            build(InputSpec(height=96, width=64), name="other").replace(path)
+        else:
+            path.unlink()
+        assert len(list(segmenter.stream([image(0)] * 40))) == 40
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].endswith("; until then, its streams work on one image at a time")
+
+
+def test_closing_while_a_stream_begins_frees_both_sessions(
+    segmenter: runtime.Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second session is being loaded as another thread closes the segmenter."""
+    loading, closing, load = threading.Event(), threading.Event(), OnnxRuntime._load
+    loaded: list[OnnxRuntime] = []
+
+    def wait(self: OnnxRuntime, artifact: Artifact) -> None:
+        loading.set()
+        closing.wait(20)
+        load(self, artifact)
+        loaded.append(self)
+
+    monkeypatch.setattr(OnnxRuntime, "_load", wait)
+    backend = segmenter.backend
+    with ThreadPoolExecutor(2) as threads:
+        stream = threads.submit(segmenter.stream, few(40))
+        assert loading.wait(20)
+        closed = threads.submit(segmenter.close)
+        threading.Timer(0.1, closing.set).start()
+        closed.result(20)
+        with pytest.raises(BackendError, match="is closed"):
+            list(stream.result(20))
+    assert isinstance(backend, OnnxRuntime)
+    assert (backend._half, [half._closed for half in loaded]) == (None, [True])
+    with pytest.raises(BackendError, match="is closed"):
+        backend.stream_pipeline()
+
+
+def test_a_pickled_segmenter_streams_as_the_first(segmenter: runtime.Segmenter) -> None:
+    first = list(segmenter.stream(few(40)))
+    with pickle.loads(pickle.dumps(segmenter)) as again:
+        found = list(again.stream(few(40)))
+        assert again.backend._half is not None
+    for one, other in zip(first, found, strict=True):
+        np.testing.assert_array_equal(one.panoptic, other.panoptic)
 
 
 def test_threads_that_cannot_be_halved_are_not(tiny: Path) -> None:

@@ -163,6 +163,15 @@ def test_of_a_recording_nothing_is_dropped(segmenter: runtime.Segmenter) -> None
         assert stream.dropped == 0
 
 
+@pytest.mark.parametrize("live", [False, True])
+def test_a_number_of_results_may_be_asked_for(segmenter: runtime.Segmenter, live: bool) -> None:
+    source = Made(image, live=live)
+    with segmenter.stream(source, frames=5) as stream:
+        assert (len(list(stream)), list(stream), stream.taken) == (5, [], 5)
+    assert source.ended
+    assert len(list(segmenter.stream(few(3), frames=5))) == 3
+
+
 def test_a_source_that_gives_nothing_is_an_error_with_a_cure(segmenter: runtime.Segmenter) -> None:
     waiting = threading.Event()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,6 +21,8 @@ pytest.importorskip("openvino", reason="OpenVINO is not installed")
 from pem_edge.runtime.backends.openvino import core, reading  # OpenVINO is there
 
 Array = NDArray[np.generic]
+INPUTS = ["x", "weight", "offset"]
+"""The inputs that every deformable convolution has."""
 
 
 @settings(max_examples=40)
@@ -32,6 +36,7 @@ Array = NDArray[np.generic]
     group=st.sampled_from([1, 2]),
     offset_group=st.sampled_from([1, 2]),
     reach=st.sampled_from([0.0, 0.5, 2.0, 50.0]),
+    names=st.sampled_from([[*INPUTS, "bias", "mask"], [*INPUTS, "bias"], [*INPUTS, "", "mask"], INPUTS, [*INPUTS, ""]]),
 )
 def test_deform_conv_is_the_one_of_the_standard(
     seed: int,
@@ -43,6 +48,7 @@ def test_deform_conv_is_the_one_of_the_standard(
     group: int,
     offset_group: int,
     reach: float,
+    names: list[str],
 ) -> None:
     case = make(
         np.random.default_rng(seed),
@@ -56,22 +62,62 @@ def test_deform_conv_is_the_one_of_the_standard(
         offset_group=offset_group,
         reach=reach,
     )
+    case = replace(case, bias=case.bias * ("bias" in names))
+    if "mask" not in names:
+        case.logits[:] = np.inf  # which is a mask of ones
     bound = reference(case.absolute())
-    assert np.all(np.abs(run(deform_conv(case), case.inputs) - reference(case)) <= 1e-5 * (1 + bound))
+    inputs = dict(zip([*INPUTS, "bias", "mask"], case.inputs, strict=True))
+    found = run(deform_conv(case, names), [inputs[name] for name in names if name])
+    assert np.all(np.abs(found - reference(case)) <= 1e-5 * (1 + bound))
 
 
-@pytest.mark.parametrize("size", [(4, 6), (None, None)], ids=["fixed", "varying"])
-def test_a_product_with_a_map_is_the_same_with_channels_last(size: tuple[int | None, int | None]) -> None:
+@pytest.mark.parametrize("names", [["x", "weight", "offset", "bias", "mask"], ["x", "weight", "offset"]])
+def test_a_deformable_convolution_has_the_name_of_its_node(names: list[str]) -> None:
+    found = reading.read(core(), deform_conv(make(np.random.default_rng(0)), names))
+    (convolution,) = [node for node in found.get_ops() if node.get_type_name() == "DeformableConvolution"]
+    assert convolution.friendly_name in ("sampled", "y"), "the reader prefers the name of a model's output"
+
+
+SIZES: dict[str, tuple[int | None, ...]] = {
+    "fixed": (2, 8, 4, 6),
+    "varying size": (2, 8, None, None),
+    "varying batch": (None, 8, 4, 6),
+    "varying": (None, 8, None, None),
+}
+
+
+@pytest.mark.parametrize("shape", [(0, 0, -1), (-1, 8, 24), None], ids=["copied", "inferred", "computed"])
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES.keys())
+def test_a_product_with_a_map_is_the_same_with_channels_last(
+    size: tuple[int | None, ...], shape: tuple[int, ...] | None
+) -> None:
     rng = np.random.default_rng(0)
     pixels = rng.standard_normal((2, 8, 4, 6), np.float32)
     embeddings = rng.standard_normal((2, 5, 8), np.float32)
-    model = product(size)
-    found = run(model, (embeddings, pixels))
-    np.testing.assert_allclose(found, embeddings @ pixels.reshape(2, 8, -1), atol=1e-5)
-    products = [node for node in reading.read(core(), model).get_ops() if node.get_type_name() == "MatMul"]
-    assert [node.get_attributes()["transpose_b"] for node in products] == [True, True]
-    reshapes = {node.input_value(1).get_node().friendly_name for node in products}
-    assert len(reshapes) == 1  # moved once for both
+    model = product(size, shape)
+    np.testing.assert_allclose(run(model, (embeddings, pixels)), embeddings @ pixels.reshape(2, 8, -1), atol=1e-5)
+    if size[2:] == (4, 6) or shape != (-1, 8, 24):  # of any size, 24 pixels may be those of several images
+        assert [node.get_attributes()["transpose_b"] for node in products(model)] == [True, True]
+        assert len({node.input_value(1).get_node().friendly_name for node in products(model)}) == 1, "moved for both"
+
+
+@pytest.mark.parametrize("size", [(2, 8, 4, 6), (None, 8, None, None)], ids=["fixed", "varying"])
+def test_a_map_that_is_cut_into_other_images_stays_as_it_is(size: tuple[int | None, ...]) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.standard_normal((2, 8, 4, 6), np.float32)
+    embeddings = rng.standard_normal((2, 5, 8), np.float32)
+    model = product(size, (1, 8, -1))
+    np.testing.assert_allclose(run(model, (embeddings, pixels)), embeddings @ pixels.reshape(1, 8, -1), atol=1e-5)
+    assert [node.get_attributes()["transpose_b"] for node in products(model)] == [False, False]
+
+
+def test_what_may_have_any_number_of_dimensions_stays_as_it_is() -> None:
+    found = products(product(None, (2, 8, -1)))
+    assert [node.get_attributes()["transpose_b"] for node in found] == [False, False]
+
+
+def products(model: bytes) -> list[Any]:  # Any: OpenVINO's nodes have no types
+    return [node for node in reading.read(core(), model).get_ops() if node.get_type_name() == "MatMul"]
 
 
 def run(model: bytes, inputs: Sequence[Array]) -> NDArray[np.float32]:
@@ -80,8 +126,8 @@ def run(model: bytes, inputs: Sequence[Array]) -> NDArray[np.float32]:
     return output
 
 
-def deform_conv(case: Case) -> bytes:
-    names = ["x", "weight", "offset", "bias", "mask"]
+def deform_conv(case: Case, names: Sequence[str]) -> bytes:
+    """Return a model of one node, with the inputs of these names; an empty name leaves one out."""
     node = helper.make_node(
         "DeformConv",
         names,
@@ -92,16 +138,27 @@ def deform_conv(case: Case) -> bytes:
         group=case.group,
         offset_group=case.offset_group,
         kernel_shape=case.kernel_shape,
+        name="sampled",
     )
     inputs = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, array.shape)
-        for name, array in zip(names, case.inputs, strict=True)
+        for name, array in zip([*INPUTS, "bias", "mask"], case.inputs, strict=True)
+        if name in names
     ]
     return serialized([node], inputs, case.output_shape)
 
 
-def product(size: tuple[int | None, int | None]) -> bytes:
+def product(size: Sequence[int | None] | None, shape: Sequence[int] | None) -> bytes:
+    """Return a model that multiplies embeddings and pixels of ``size``, which are given ``shape`` before.
+
+    Without a shape it is computed from that of the pixels, as graphs of varying size do.
+    """
+    computed = [
+        helper.make_node("Shape", ["pixels"], ["sizes"], start=0, end=2),
+        helper.make_node("Concat", ["sizes", "rest"], ["shape"], axis=0),
+    ]
     nodes = [
+        *(computed if shape is None else []),
         helper.make_node("Reshape", ["pixels", "shape"], ["flat"]),
         helper.make_node("MatMul", ["embeddings", "flat"], ["first"]),
         helper.make_node("MatMul", ["embeddings", "flat"], ["second"]),
@@ -109,10 +166,10 @@ def product(size: tuple[int | None, int | None]) -> bytes:
     ]
     inputs = [
         helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, (2, 5, 8)),
-        helper.make_tensor_value_info("pixels", TensorProto.FLOAT, (2, 8, *size)),
+        helper.make_tensor_value_info("pixels", TensorProto.FLOAT, size),
     ]
-    shape = helper.make_tensor("shape", TensorProto.INT64, [3], [0, 0, -1])
-    return serialized(nodes, inputs, (2, 5, None), [shape])
+    name, values = ("rest", [-1]) if shape is None else ("shape", shape)
+    return serialized(nodes, inputs, (2, 5, None), [helper.make_tensor(name, TensorProto.INT64, [len(values)], values)])
 
 
 def serialized(
