@@ -25,7 +25,10 @@ TURNS = 4
 """Turns of each artifact in a scenario: what slows the machine down for a while shall favor none of either."""
 
 _FEWEST_AT_ONCE = 8
-"""Images of a turn of "offline": of fewer, the first and the last, which are worked on alone, would weigh too much."""
+"""Images of a turn of "offline": of fewer, the last, which is worked on alone, would weigh too much."""
+
+_FILLING = 2
+"""Images of a stream that are worked on before its stages, or two of its images, run at the same time."""
 
 Found = TypeVar("Found")
 Measure = Callable[[Segmenter, Sequence[Image], Options], Found]
@@ -119,26 +122,26 @@ def multi_stream(segmenter: Segmenter, pictures: Sequence[Image], options: Optio
 
 def offline(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -> Offline:
     """Segment as many images as possible: in lists of the segmenter's batch, or with `stream` if that is 1."""
-    if segmenter.batch == 1:
-        with segmenter.stream(InMemory(pictures, 0)) as stream:
-            next(stream)  # a backend prepares its first stream, which is not the rate of those that follow
     segment = _in_a_stream if segmenter.batch == 1 else _in_lists
-    start = time.perf_counter()
-    count = segment(segmenter, pictures, options.scenario_seconds)
-    fps = count / (time.perf_counter() - start)
+    count, fps = segment(segmenter, pictures, options.scenario_seconds)
     return Offline(batch=segmenter.batch, fps=fps, images=count, turns=(fps,))
 
 
-def _in_a_stream(segmenter: Segmenter, pictures: Sequence[Image], seconds: float) -> int:
-    return sum(1 for _ in segmenter.stream(InMemory(pictures, seconds, _FEWEST_AT_ONCE)))
+def _in_a_stream(segmenter: Segmenter, pictures: Sequence[Image], seconds: float) -> tuple[int, float]:
+    """Return how many images a stream segmented, and at which rate once it was filled, as long ones are."""
+    with segmenter.stream(InMemory(pictures, 0)) as stream:
+        next(stream)  # a backend prepares its first stream
+    ends = [time.perf_counter() for _ in segmenter.stream(InMemory(pictures, seconds, _FEWEST_AT_ONCE))]
+    return len(ends), (len(ends) - _FILLING) / (ends[-1] - ends[_FILLING - 1])
 
 
-def _in_lists(segmenter: Segmenter, pictures: Sequence[Image], seconds: float) -> int:
-    count, end = 0, time.perf_counter() + seconds
-    while count < _FEWEST_AT_ONCE or time.perf_counter() < end:
+def _in_lists(segmenter: Segmenter, pictures: Sequence[Image], seconds: float) -> tuple[int, float]:
+    """Return how many images were segmented, and at which rate."""
+    count, start = 0, time.perf_counter()
+    while count < _FEWEST_AT_ONCE or time.perf_counter() < start + seconds:
         segmenter([pictures[(count + number) % len(pictures)] for number in range(segmenter.batch)])
         count += segmenter.batch
-    return count
+    return count, count / (time.perf_counter() - start)
 
 
 def camera(segmenter: Segmenter, pictures: Sequence[Image], options: Options) -> Camera:
