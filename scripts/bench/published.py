@@ -52,7 +52,7 @@ def parse() -> argparse.Namespace:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS), help="default: all")
-    parser.add_argument("--rounds", type=shared_options.positive, default=15, help="at least 2; default: %(default)s")
+    parser.add_argument("--rounds", type=shared_options.whole(2), default=15, help="default: %(default)s")
     parser.add_argument(
         "--operators",
         metavar="LIBRARY",
@@ -61,11 +61,27 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--ours", nargs="+", choices=list(OURS), default=list(OURS), help="which of ours; default: all")
     parser.add_argument(
-        "--before", metavar="CHECKOUT", type=Path, help="export and run with this older checkout of pem-edge as well"
+        "--before", metavar="CHECKOUT", type=checkout, help="export and run with this older checkout of pem-edge, too"
     )
     parser.add_argument("--artifacts", metavar="DIR", type=Path, help="keep the artifacts there, and use those found")
-    parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True, help="the page, in Markdown")
+    parser.add_argument("-o", "--output", metavar="FILE", type=writable, required=True, help="the page, in Markdown")
     return parser.parse_args()
+
+
+def checkout(text: str) -> Path:
+    """Return the folder of a checkout of pem-edge."""
+    if not (Path(text) / "pem_edge" / "__init__.py").is_file():
+        raise argparse.ArgumentTypeError(f"{text} is not a checkout of pem-edge: it has no pem_edge/__init__.py")
+    return Path(text).resolve()
+
+
+def writable(text: str) -> Path:
+    """Return the path of a file that can be written, which is found out now rather than after all is measured."""
+    try:
+        Path(text).touch()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"cannot write {text}: {error.strerror}") from None
+    return Path(text)
 
 
 def make(case: Case, folder: Path, before: Path | None) -> Versions:
@@ -76,7 +92,7 @@ def make(case: Case, folder: Path, before: Path | None) -> Versions:
     versions = {"": (ROOT, files)}
     if before is not None:
         older = files_in(folder / "before", case)
-        versions[BEFORE] = before.resolve(), files._replace(single=older.single, int8=older.int8)
+        versions[BEFORE] = before, files._replace(single=older.single, int8=older.int8)
     for checkout, each in versions.values():
         artifacts.write(case, each, checkout)
     return versions

@@ -73,6 +73,24 @@ def test_artifacts_run_without_pytorch_with_the_package_of_their_checkout(tmp_pa
     assert Answer.read(tmp_path / "answer.npz").map.shape == (64, 64)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rounds", "1"], "must be a whole number from 2"),
+        (["--before", "."], "is not a checkout of pem-edge"),
+        (["-o", "no/such/page.md"], "cannot write no/such/page.md: No such file or directory"),
+    ],
+)
+def test_what_is_wrong_with_the_options_is_said_before_anything_is_measured(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    found = subprocess.run(
+        [sys.executable, SCRIPT, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (found.returncode, message in found.stderr.splitlines()[-1]) == (2, True)
+    assert not [*tmp_path.iterdir()]
+
+
 def test_the_page_leaves_out_what_was_not_measured() -> None:
     seconds = {"PyTorch": 0.4, "OpenVINO": 0.1, "OpenVINO, before": 0.2}
     measured = {name: Measured({MAP: [each] * 3}, 1 << 20) for name, each in seconds.items()}
