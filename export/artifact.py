@@ -205,7 +205,7 @@ def _check_parity(request: OnnxExport, graph: Path, manifest: Manifest, say: Say
     loaders = {name: partial(backends.create, name, artifact) for name in backends.available_for(artifact)}
     if not loaders:
         refusal = backends.refusals.explain(backends.available(), replace(artifact, model=request.output))
-        raise ExportError(f"no backend runs the graph, so that nothing proves it, and nothing was written: {refusal}")
+        raise ExportError(f"no backend runs the graph, so nothing proves it, and nothing was written: {refusal}")
     sizes, tolerance = parity.sizes_for(request.input), TOLERANCES[manifest.precision]
     measured = parity.measure(request.model, loaders, sizes, tolerance, say)
     parity.require(measured)

@@ -15,8 +15,8 @@ from pem_edge.runtime.inference.pipeline import AnyPipeline, Merged, Prepared
 class PairedPipeline:
     """A `Pipeline` that gives another one's work to two threads: `infer` asks for it, `merge` waits for its result.
 
-    The threads are no daemons: the process does not end before the images that they work on, which takes as long as a
-    few runs of the model. Ended in the middle of a run, the library that runs it might crash.
+    They are not daemon threads: the process does not end before the images that they work on, which takes as long as a
+    few runs of the model. If it ended in the middle of a run, the library might crash.
     """
 
     def __init__(self, pipeline: AnyPipeline) -> None:

@@ -50,8 +50,9 @@ Infer = Callable[[object], object]
 class Stream(Iterator[Result]):
     """An iterator over the results of a source's images, in order. See `Segmenter.stream`.
 
-    The threads start with the first result that is requested. They end with the source, with an error, with `close` or
-    the end of a ``with`` block, and when the stream is garbage collected. An error that is raised ends the stream.
+    The threads start with the first result that is requested. They end with the source, after ``frames``
+    results, with an error, with `close` or the end of a ``with`` block, and when the stream is garbage collected. An
+    error that is raised ends the stream.
 
     Args:
         source: The source of the images.
@@ -105,6 +106,7 @@ class Stream(Iterator[Result]):
     def __next__(self) -> Result:
         """Return the next result. Raise InputError or BackendError if there is none because of an error."""
         if self.taken == self._frames:
+            self.close()
             raise StopIteration
         try:
             if self._threads[0].ident is None and self._finalizer.alive:
@@ -152,7 +154,7 @@ def pipeline_for_rate(backend: SegmenterBackend, source: Source, frames: int | N
         frames: The number of results that are asked for; None for all.
 
     Raises:
-        BackendError: If the backend is closed.
+        BackendError: If the backend is closed and the source is long and recorded.
     """
     count = min((each for each in (source.length, frames) if each is not None), default=_LONG)
     return backend.stream_pipeline() if source.recorded and not source.live and count >= _LONG else None
@@ -168,7 +170,7 @@ def _timeout(source: Source) -> Timeout | None:
 def _make_thread(name: str, work: Callable[..., None], *arguments: object) -> Thread:
     """Return a daemon thread, which cannot keep the process alive even if a C library blocks it.
 
-    The threads of a `PairedPipeline` are none: Python waits for the images that they work on, before it ends.
+    Those of a `PairedPipeline` are not daemon threads: Python waits for the images that they work on before it ends.
     """
     return Thread(target=work, name=name, args=arguments, daemon=True)
 

@@ -12,6 +12,12 @@ from pem_edge.runtime.machine.quotas import cpu_quota, memory_limit
 
 _ROOT = Path("/")
 
+BF16 = frozenset({"amx_bf16", "avx512_bf16"})
+"""The CPU features that OpenVINO computes in bfloat16 with, as Linux calls them.
+
+Other CPUs with AVX-512 emulate it, which is slow; on Arm and elsewhere OpenVINO computes in single precision.
+"""
+
 
 def name(root: Path = _ROOT) -> str:
     """Return the CPU's name: x86 has it in /proc/cpuinfo, ARM only in lscpu's table of parts, macOS in sysctl."""

@@ -42,7 +42,7 @@ class Footage(ABC):
         length: The number of frames, or None if it is unknown.
         live: Whether a reader that falls behind should skip to the newest frame.
         recorded: Whether all frames are there already, as in a file, so that only the rate counts; those of another
-            program come as it makes them. Of a live source this says nothing.
+            program come as it makes them. Ignored for live sources.
         timeout: The maximum seconds to wait for a frame, or None for no limit.
         left_out: The number of files that were left out, as they are results of this package.
     """

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 # Processes of contestants import this file, too, and not all of them the pem_edge of this checkout.
 from scripts.bench.beside import ours
 from scripts.bench.beside.answers import Answer, distance
-from scripts.bench.beside.cases import BEFORE, BF16, OURS, ROWS, SWIN, THEIRS, Case, Contestant, Files, files_in
+from scripts.bench.beside.cases import BEFORE, OURS, ROWS, SWIN, THEIRS, Case, Contestant, Files, commit, files_in
 from scripts.bench.networks.turns import Prepare, measure
 
 if TYPE_CHECKING:
@@ -39,12 +39,14 @@ def main() -> None:
     options = parse()
     cases = dict.fromkeys(case for row in options.rows for case in ROWS[row])
     with TemporaryDirectory(prefix="pem-published-") as temporary:
-        folder = options.artifacts or Path(temporary)
+        folder = (options.artifacts or Path(temporary)).resolve()
         versions = {case: make(case, folder, options.before) for case in cases}
         outcomes = {
             case: compare(case, versions[case], options.ours, options.rounds, options.operators) for case in cases
         }
-    options.output.write_text(page.text(outcomes, options.rounds, "growth" in options.rows, options.operators))
+    commits = [commit(each) for each in (ROOT, options.before) if each is not None]
+    conditions = page.Conditions(options.rounds, options.operators, options.ours, commits)
+    options.output.write_text(page.text(outcomes, conditions, growth="growth" in options.rows))
 
 
 def parse() -> argparse.Namespace:
@@ -85,16 +87,16 @@ def writable(text: str) -> Path:
 
 
 def make(case: Case, folder: Path, before: Path | None) -> Versions:
-    """Write what is not there yet of the files of a case."""
+    """Write what is not there yet of the files of a case; artifacts of each commit have a folder of their own."""
     from scripts.bench.beside import artifacts
 
-    files = files_in(folder, case)
-    versions = {"": (ROOT, files)}
-    if before is not None:
-        older = files_in(folder / "before", case)
-        versions[BEFORE] = before, files._replace(single=older.single, int8=older.int8)
-    for checkout, each in versions.values():
-        artifacts.write(case, each, checkout)
+    versions: Versions = {}
+    for ending, source in (("", ROOT), (BEFORE, before)):
+        if source is not None:
+            own = files_in(folder / commit(source), case)
+            files = files_in(folder, case)._replace(single=own.single, int8=own.int8)
+            artifacts.write(case, files, source)
+            versions[ending] = source, files
     return versions
 
 
@@ -119,10 +121,12 @@ def compare(case: Case, versions: Versions, titles: Sequence[str], rounds: int, 
 
 def candidates(titles: Sequence[str], ending: str) -> dict[str, Contestant]:
     """Return those of our contestants with these titles that can run here, in the version whose titles end so."""
+    from pem_edge.runtime.backends import available
     from pem_edge.runtime.machine import cpu
 
-    with_bf16 = not ending and BF16 & cpu.features()
-    return {title: OURS[title] for title in titles if with_bf16 or not OURS[title].bf16}
+    with_bf16 = not ending and cpu.BF16 & cpu.features()
+    chosen = {title: OURS[title] for title in titles if OURS[title].backend in available()}
+    return {title: contestant for title, contestant in chosen.items() if with_bf16 or not contestant.bf16}
 
 
 def theirs(case: Case, files: Files, operators: str | None, answer: Path) -> Prepare:

@@ -21,10 +21,10 @@ from pem_edge.runtime.inference import postprocess
 from reference.published.panoptic import panoptic
 from reference.scenes import GOLDEN, Scene, golden
 from scripts.bench.beside.answers import Answer, agreement, distance
-from scripts.bench.beside.cases import GROWTH
+from scripts.bench.beside.cases import GROWTH, OURS, STDC1, Files
 from scripts.bench.beside.certainty import CERTAIN, make_certain, narrow_masks
 from scripts.bench.beside.ours import MAP
-from scripts.bench.beside.page import Outcome, text
+from scripts.bench.beside.page import Conditions, Outcome, text
 from scripts.bench.networks.turns import Measured
 from tests.runtime.helpers.random_scenes import scenes
 
@@ -91,14 +91,29 @@ def test_what_is_wrong_with_the_options_is_said_before_anything_is_measured(
     assert not [*tmp_path.iterdir()]
 
 
+def test_artifacts_of_each_commit_have_a_folder_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from scripts.bench import published
+    from scripts.bench.beside import artifacts
+
+    written: list[tuple[Path, Files]] = []
+    monkeypatch.setattr(artifacts, "write", lambda _case, files, checkout: written.append((checkout, files)))
+    monkeypatch.setattr(published, "commit", lambda checkout: "new" if checkout == ROOT else "old")
+    versions = published.make(STDC1, tmp_path, tmp_path / "checkout")
+    assert written == [*versions.values()]
+    (_, now), (checkout, before) = versions.values()
+    assert (now.single.parent, before.single.parent, before.int8.parent) == (tmp_path / "new", *[tmp_path / "old"] * 2)
+    assert (checkout, now.weights, now.picture) == (tmp_path / "checkout", before.weights, before.picture)
+
+
 def test_the_page_leaves_out_what_was_not_measured() -> None:
     seconds = {"PyTorch": 0.4, "OpenVINO": 0.1, "OpenVINO, before": 0.2}
     measured = {name: Measured({MAP: [each] * 3}, 1 << 20) for name, each in seconds.items()}
     outcomes = dict.fromkeys(GROWTH, Outcome(measured, {}, 30, 12))
-    lines = text(outcomes, 3, True, None).splitlines()
+    lines = text(outcomes, Conditions(3, None, list(OURS), ["abc", "def"]), growth=True).splitlines()
+    assert any(line.startswith("pem-edge abc, before: def.") for line in lines)
     assert "| OpenVINO | 100 | 4.00 (4.00 to 4.00) | 2.00 (2.00 to 2.00) | 1 |  |  |  |  |" in lines
     assert "| PyTorch | 400 |  |  | 1 |  |  |  |  |" in lines
-    assert "| 256x512 | 400 |  |  | 100 | 4.00 (4.00 to 4.00) |  |  |  |  |" in lines
+    assert "| 256x512 | 400 |  |  | 100 | 4.00 (4.00 to 4.00) |  |  |  |  |  |  |" in lines
 
 
 def test_agreement_is_of_segments_whatever_their_numbers() -> None:

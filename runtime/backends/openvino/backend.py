@@ -22,12 +22,6 @@ from pem_edge.runtime.outside.quiet_imports import without_telemetry
 with without_telemetry():
     import openvino as ov
 
-_BF16 = frozenset({"amx_bf16", "avx512_bf16"})
-"""The CPU features that OpenVINO computes in bfloat16 with, as Linux calls them.
-
-Other CPUs with AVX-512 emulate it, which is slow; on Arm and elsewhere OpenVINO computes in single precision.
-"""
-
 # Without the precision hint, OpenVINO computes in bfloat16 on CPUs that can, whatever the types in the graph.
 _OPTIONS = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
 
@@ -53,12 +47,14 @@ def _compile(model: ov.Model, settings: Settings, **options: str) -> ov.Compiled
     if count < chosen.cores:
         # OpenVINO ties threads to the first CPUs, where those of other processes would wait while other CPUs are idle.
         options["ENABLE_CPU_PINNING"] = "NO"
-    if settings.bf16:
-        options["INFERENCE_PRECISION_HINT"] = "bf16"
-    compiled = core().compile_model(model, "CPU", options)
-    if settings.bf16 and not (_BF16 & cpu.features() and _precision(compiled) == "bf16"):
-        needed = " or ".join(sorted(_BF16))
-        raise BackendError(f"OpenVINO does not compute in bfloat16 on this CPU, which needs {needed}: leave bf16 out")
+    if not settings.bf16:
+        return core().compile_model(model, "CPU", options)
+    if not cpu.BF16 & cpu.features():
+        needed = " or ".join(sorted(cpu.BF16))
+        raise BackendError(f"OpenVINO computes in bfloat16 on CPUs with {needed}, unlike this one: leave bf16 out")
+    compiled = core().compile_model(model, "CPU", {**options, "INFERENCE_PRECISION_HINT": "bf16"})
+    if (chosen_type := _precision(compiled)) != "bf16":
+        raise BackendError(f"OpenVINO computes in {chosen_type} instead of bf16 on this CPU: leave bf16 out")
     return compiled
 
 

@@ -19,11 +19,11 @@ _FEATURES = {
     "avx512_vnni": "AVX-512 VNNI",
     "avx_vnni": "AVX-VNNI",
     "amx_int8": "AMX",
+    "amx_bf16": "AMX BF16",
     "avx512_bf16": "AVX-512 BF16",
     "asimd": "NEON",
     "asimddp": "dot product",
     "i8mm": "I8MM",
-    "bf16": "BF16",
     "asimdhp": "half precision",
     "sve": "SVE",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,11 +44,9 @@ OURS = {
     "OpenVINO": Contestant("fp32", "openvino"),
     "OpenVINO, INT8": Contestant("int8", "openvino"),
     "OpenVINO, bfloat16": Contestant("fp32", "openvino", bf16=True),
+    "OpenVINO, INT8 and bfloat16": Contestant("int8", "openvino", bf16=True),
 }
-"""Our contestants; bfloat16 takes part where the CPU computes in it, and was not there before."""
-
-BF16 = frozenset({"amx_bf16", "avx512_bf16"})
-"""The features of CPUs that compute in bfloat16 for OpenVINO, as Linux names them."""
+"""Our contestants by title; bfloat16 takes part where the CPU computes in it, and was not there before."""
 
 BEFORE = ", before"
 """What titles of an older checkout's contestants end with."""
@@ -68,6 +67,12 @@ class Files(NamedTuple):
         """Return the classes that are things, as the artifact says."""
         classes = json.loads(self.single.with_suffix(".json").read_text())["classes"]
         return [each["id"] for each in classes if each["isthing"]]
+
+
+def commit(checkout: Path) -> str:
+    """Return the commit of a checkout, or "unknown" where there is no repository."""
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
 def files_in(folder: Path, case: Case) -> Files:

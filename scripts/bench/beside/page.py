@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-import pem_edge
 from pem_edge.runtime.benchmark.options import NoiseLimits
 from pem_edge.runtime.benchmark.statistics import ratio_in_rounds
 from pem_edge.runtime.machine import cpu, usable_cpus
@@ -28,7 +25,8 @@ NAMES = [THEIRS, *(f"{title}{ending}" for title in OURS for ending in ("", BEFOR
 
 TITLES = ["", "ms", "times as fast", "as before", "memory, MB", "class logits", "mask logits", "pixels", "not void"]
 PACKAGES = ("torch", "torchvision", "transformers", "onnxruntime", "openvino", "numpy")
-INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "amx_bf16", "asimd", "asimddp", "i8mm", "sve")
+_X86 = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
+INSTRUCTIONS = (*_X86, "asimd", "asimddp", "i8mm", "sve")
 """The features of x86 and ARM on which the speed of these networks depends, as Linux names them."""
 
 
@@ -60,8 +58,29 @@ class Outcome(NamedTuple):
         return f"{ratio.estimate:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
 
 
-def text(outcomes: Mapping[Case, Outcome], rounds: int, growth: bool, operators: str | None) -> str:
-    sections = [f"# Beside the published formulation, {date.today():%-d %B %Y}", method(rounds, operators), machine()]
+class Conditions(NamedTuple):
+    """The conditions of a run.
+
+    Attributes:
+        rounds: The number of rounds.
+        operators: What computes the published deformable convolutions; None for plain PyTorch.
+        ours: The titles of our contestants that were asked for.
+        commits: The commit that was measured, and the one before, if there is one.
+    """
+
+    rounds: int
+    operators: str | None
+    ours: Sequence[str]
+    commits: Sequence[str]
+
+
+def text(outcomes: Mapping[Case, Outcome], conditions: Conditions, *, growth: bool) -> str:
+    sections = [
+        f"# Beside the published formulation, {date.today():%-d %B %Y}",
+        method(conditions),
+        machine(),
+        versions(conditions),
+    ]
     for case, outcome in outcomes.items():
         sections += section(case, outcome)
     if growth:
@@ -69,16 +88,16 @@ def text(outcomes: Mapping[Case, Outcome], rounds: int, growth: bool, operators:
     return "\n\n".join(sections) + "\n"
 
 
-def method(rounds: int, operators: str | None) -> str:
-    sampling = "torchvision's operator" if operators else "plain PyTorch"
+def method(conditions: Conditions) -> str:
+    sampling = "torchvision's operator" if conditions.operators else "plain PyTorch"
     return (
         "`scripts/bench/published.py`: from an array to its panoptic map, the published formulation with its own "
-        f"postprocessing beside the artifacts of `pem-export`. Medians of {rounds} rounds in which all take turns in "
-        "an order drawn anew, each in a process of its own. How many times as fast is the mean of the ratios within "
-        f"rounds, with its interval at {NoiseLimits().confidence:.1%}. Memory is the peak of each process; that of "
-        "PyTorch imports more than an artifact needs. Detectron2 has no kernel of the deformable convolution for CPUs: "
-        f"{sampling} computes it here. Deformable attention is the published fallback in PyTorch. Weights are by "
-        "formula, such that masks differ and some queries are certain of a class."
+        f"postprocessing beside the artifacts of `pem-export`. Medians of {conditions.rounds} rounds in which all take "
+        "turns in an order drawn anew, each in a process of its own. How many times as fast as PyTorch, and as before, "
+        f"is the mean of the ratios within rounds, with its interval at {NoiseLimits().confidence:.1%}. Memory is the "
+        "peak of each process; that of PyTorch imports more than an artifact needs. Detectron2 has no kernel of the "
+        f"deformable convolution for CPUs: {sampling} computes it here. Deformable attention is the published fallback "
+        "in PyTorch. Weights are by formula, such that masks differ and some queries are certain of a class."
     )
 
 
@@ -88,7 +107,14 @@ def machine() -> str:
     threads = os.environ.get("OMP_NUM_THREADS", "all")
     return (
         f"{cpu.name()} ({', '.join(known) or 'instructions unknown'}), {usable_cpus()} usable CPUs, of which PyTorch "
-        f"uses {threads}; Python {platform.python_version()}, {packages}; pem-edge {_commit()}."
+        f"uses {threads}; Python {platform.python_version()}, {packages}."
+    )
+
+
+def versions(conditions: Conditions) -> str:
+    return (
+        f"pem-edge {', before: '.join(conditions.commits)}. Asked for: {'; '.join(conditions.ours)}. What of that is "
+        "missing below could not run here, or `pem-export` refused to write it."
     )
 
 
@@ -99,7 +125,7 @@ def section(case: Case, outcome: Outcome) -> Iterator[str]:
         f"PyTorch runs {peer}. Masks that take part in the published merge: {outcome.merged}; segments that they "
         f"become: {outcome.segments}. The last columns are the largest differences from its class and mask logits, and "
         "the share of pixels that both give to the same segment, of all, and of those that are not void in both. INT8 "
-        "is calibrated on this picture alone; where it is missing, `pem-export` refused to write it."
+        "is calibrated on this picture alone."
     )
     yield table(TITLES, (line(outcome, name) for name in NAMES if name in outcome.measured))
 
@@ -136,10 +162,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _commit() -> str:
-    """Return the commit of the package that is measured, or its version where there is no repository."""
-    command = ["git", "-C", str(Path(pem_edge.__file__).parent), "describe", "--always", "--dirty"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or pem_edge.__version__

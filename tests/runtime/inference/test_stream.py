@@ -166,9 +166,9 @@ def test_of_a_recording_nothing_is_dropped(segmenter: runtime.Segmenter) -> None
 @pytest.mark.parametrize("live", [False, True])
 def test_a_number_of_results_may_be_asked_for(segmenter: runtime.Segmenter, live: bool) -> None:
     source = Made(image, live=live)
-    with segmenter.stream(source, frames=5) as stream:
-        assert (len(list(stream)), list(stream), stream.taken) == (5, [], 5)
-    assert source.ended
+    stream = segmenter.stream(source, frames=5)
+    assert (len(list(stream)), list(stream), stream.taken) == (5, [], 5)
+    assert (source.ended, threads()) == (True, [])
     assert len(list(segmenter.stream(few(3), frames=5))) == 3
 
 

@@ -11,6 +11,8 @@ from itertools import accumulate
 
 import numpy as np
 
+from pem_edge.runtime.errors import BackendError
+
 _SIZES = tuple(1 << power for power in range(18, 29))
 """Working sets in bytes, from what the caches of a core hold to what no cache holds."""
 
@@ -29,6 +31,9 @@ def bandwidths(threads: int, *, anew: bool = False) -> tuple[tuple[int, float], 
     Args:
         threads: The number of threads.
         anew: Whether to measure once more. The higher rates count.
+
+    Raises:
+        BackendError: If so many threads cannot be started.
     """
     if threads not in _measured or anew:
         found = _measure(threads)
@@ -44,16 +49,19 @@ def _measure(threads: int) -> list[float]:
 
 def _rate(pool: ThreadPoolExecutor, threads: int, size: int) -> float:
     """Return bytes per second of threads that each copy or read their part of ``size`` bytes, whichever is faster."""
-    return (
-        max(_runs_per_second(pool, [make(size // threads) for _ in range(threads)]) for make in (_copy, _read)) * size
-    )
+    fastest = max(_runs_per_second(pool, [make(size // threads) for _ in range(threads)]) for make in (_copy, _read))
+    return fastest * size
 
 
 def _runs_per_second(pool: ThreadPoolExecutor, calls: Sequence[Callable[[], object]]) -> float:
     """Return how many times a second all calls run at once, in the fastest of several turns."""
     repeats = max(1, int(_SECONDS / _seconds(calls[0])))
-    repeated = partial(_repeat, repeats=repeats, start=threading.Barrier(len(calls)))
-    turns = [list(pool.map(repeated, calls)) for _ in range(_TURNS)]
+    start = threading.Barrier(len(calls))
+    try:
+        turns = [list(pool.map(partial(_repeat, repeats=repeats, start=start), calls)) for _ in range(_TURNS)]
+    except RuntimeError as error:  # such as that no thread can be started, for which the others would wait
+        start.abort()
+        raise BackendError(f"the bandwidth cannot be measured: {error}") from error
     return repeats / min(max(end for _, end in turn) - min(start for start, _ in turn) for turn in turns)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import threading
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.backends import Settings, available, create
 from pem_edge.runtime.benchmark.measures.limits import bandwidth, compute, probes
 from pem_edge.runtime.benchmark.measures.limits.probes import Probe
+from pem_edge.runtime.errors import BackendError
 
 SMALL = probes.convolution(8, 5, 7)
 POINTWISE = probes.convolution(8, 5, 7, kernel=1)
@@ -142,3 +145,20 @@ def test_bandwidths_of_this_machine(threads: int, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(bandwidth, "_SECONDS", 1e-5)
     monkeypatch.setattr(bandwidth, "_measured", {})
     assert all(0 < rate < math.inf for _, rate in bandwidth.bandwidths(threads))
+
+
+@pytest.mark.timeout(60)
+def test_threads_that_cannot_be_started_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that limits them; those that have started would wait for the others."""
+    start, started = threading.Thread.start, itertools.count()
+
+    def refuse(thread: threading.Thread) -> None:
+        if next(started):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(bandwidth, "_SIZES", (1 << 12,))
+    monkeypatch.setattr(bandwidth, "_measured", {})
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(BackendError, match="bandwidth cannot be measured: can't start new thread"):
+        bandwidth.bandwidths(2)
