@@ -15,7 +15,7 @@ from pem_edge.runtime.artifacts.artifact import Artifact
 from pem_edge.runtime.artifacts.geometry import STRIDE, Geometry
 from pem_edge.runtime.artifacts.labels import things
 from pem_edge.runtime.artifacts.manifest import Manifest
-from pem_edge.runtime.backends.onnxruntime import OnnxRuntimeOnCpu
+from pem_edge.runtime.backends.onnxruntime import OnnxRuntime, OnnxRuntimeOnCpu
 from pem_edge.runtime.backends.ort_sessions import QDQ_OPTIMIZERS
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.errors import CalibrationError
@@ -38,7 +38,7 @@ class LabeledScore:
         manifest: Manifest,
         dataset: Dataset,
         indices: Iterable[int] | None = None,
-        backend: str | None = OnnxRuntimeOnCpu.name,
+        backend: str | None = OnnxRuntime.name,
     ) -> None:
         """Prepare to score models.
 

@@ -104,6 +104,7 @@ class Backend(ABC):
 
     def stream_pipeline(self) -> PairedPipeline | None:
         """See `inference.backend.SegmenterBackend.stream_pipeline`."""
+        self._require_open()
         return None
 
     def profile(self, images: NDArray[np.uint8], runs: int) -> Nodes:  # noqa: ARG002
