@@ -52,7 +52,8 @@ def _features(root: Path = _ROOT) -> Findings:
         return {"features": Finding(name="CPU features", value="unknown: /proc/cpuinfo lists none")}
     names = ", ".join(name for flag, name in _FEATURES.items() if flag in flags) or "none that make models fast"
     int8 = _INT8_IS_FAST if flags & _FAST_INT8 else "INT8 gains little: no VNNI or dot product"
-    return {"features": Finding(name="CPU features", value=f"{names}; {int8}")}
+    bf16 = "; --bf16 makes OpenVINO faster" if flags & cpu.BF16 else ""
+    return {"features": Finding(name="CPU features", value=f"{names}; {int8}{bf16}")}
 
 
 def _memory(root: Path = _ROOT) -> Findings:

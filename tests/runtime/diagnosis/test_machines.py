@@ -56,6 +56,11 @@ def test_other_machines_are_no_jetsons(tmp_path: Path) -> None:
             "Features\t: fp asimd asimddp",
             "NEON, dot product; the processor is fast at INT8, how much a model gains depends on the backend",
         ),
+        (
+            "flags\t\t: fpu avx2 avx512f amx_int8 amx_bf16",
+            "AVX2, AVX-512, AMX, AMX BF16; the processor is fast at INT8, how much a model gains depends on the backend"
+            "; --bf16 makes OpenVINO faster",
+        ),
         ("flags\t\t: fpu", "none that make models fast; INT8 gains little: no VNNI or dot product"),
         ("nothing", "unknown: /proc/cpuinfo lists none"),
     ],
