@@ -151,6 +151,7 @@ def _run(request: EvalRequest) -> JsonObject:
         return {
             "model": request.model,
             "backend": segmenter.backend.name,
+            "bf16": segmenter.bf16,
             "task": segmenter.task,
             **table.to_record(evaluation, relabeled.labels),
             "worst": worst,
