@@ -117,8 +117,8 @@ def test_another_precision_is_named(capsys: Capture, tmp_path: Path) -> None:
         for own, computed in (("fp32", "f32"), ("fp32", "bf16"), ("int8", "f32"))
     )
     for after, precisions in ((bf16, "f32 before, bf16 now"), (int8, "fp32 before, int8 now")):
-        reports = (made_up.report(1, artifacts=(each,)) for each in (before, after))
-        _, out, _ = compared(capsys, tmp_path, *reports)
+        earlier, later = (made_up.report(1, artifacts=(each,)) for each in (before, after))
+        _, out, _ = compared(capsys, tmp_path, earlier, later)
         assert f"is another one ({precisions})" in " ".join(out.split())
 
 
