@@ -73,6 +73,7 @@ def run(models: Sequence[str], options: Options, say: Say) -> Report:
             command=options.command,
             images=found.what,
             rounds=len(taken.reference_work),
+            interrupted=interrupted,
             machine=msgspec.structs.replace(before, after=machine.state()),
             artifacts=artifacts,
             comparisons=tuple(comparisons(subjects, taken, options)),

@@ -225,6 +225,11 @@ class ArtifactReport(msgspec.Struct, frozen=True, kw_only=True):
         """Images per second, one after another, from the mean of "total"."""
         return 1000 / self.stages["total"].mean
 
+    @property
+    def bf16(self) -> bool:
+        """Whether the backend computed in bfloat16 what the artifact has in FP32."""
+        return self.settings.get("precision") == "bf16"
+
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """The machine that a report was measured on; what is unknown is "unknown".
@@ -250,6 +255,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     ``reference_work`` is the time of a fixed piece of work on the CPU, done once per round: if it differs between two
     runs, the machine changed. Its ``values`` and those of the stages are one per round, in order.
+
+    ``interrupted`` says that Ctrl-C came before all was measured.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -257,6 +264,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     command: str
     images: str
     rounds: int
+    interrupted: bool = False
     machine: Machine
     artifacts: tuple[ArtifactReport, ...]
     comparisons: tuple[Comparison, ...] = ()

@@ -50,6 +50,7 @@ class EvalRequest:
         model: The path of an exported model, or "demo".
         dataset: The location of the labeled images.
         backend: The name of a backend; None for the preferred one.
+        threads: The number of CPU threads; None for the backend's choice.
         bf16: Whether to compute in bfloat16.
         limit: The number of images to score, from the first on; None for all.
         semantic: Whether to compute the mean IoU, which takes additional time.
@@ -65,6 +66,7 @@ class EvalRequest:
     model: str
     dataset: DatasetLocation
     backend: str | None
+    threads: int | None
     bf16: bool
     limit: int | None
     semantic: bool
@@ -87,6 +89,7 @@ def _parser() -> Parser:
     parser = Parser("pem-eval", "MODEL --dataset DIR [options]", DESCRIPTION, _EXAMPLES)
     parser.add_argument("model", metavar="MODEL", help="an exported model, such as out/pem.onnx, or demo")
     shared_options.add_backend(parser)
+    shared_options.add_threads(parser)
     shared_options.add_bf16(parser)
     parser.add_argument("--limit", metavar="N", type=shared_options.positive, help="score the first N images only")
     parser.add_argument(
@@ -115,6 +118,7 @@ def _read(options: argparse.Namespace) -> EvalRequest:
         model=options.model,
         dataset=dataset_options.read(options),
         backend=options.backend,
+        threads=options.threads,
         bf16=options.bf16,
         limit=options.limit,
         semantic=options.semantic,
@@ -131,7 +135,8 @@ def _run(request: EvalRequest) -> JsonObject:
     count = min(len(dataset), request.limit or len(dataset))
     with ExitStack() as stack:
         drawings = _plan_drawings(request, count, stack)
-        segmenter = stack.enter_context(load(model, request.backend, bf16=request.bf16))
+        loaded = load(model, request.backend, threads=request.threads, bf16=request.bf16)
+        segmenter = stack.enter_context(loaded)
         panoptic = segmenter.task != "semantic"
         console.tell_of_toys("pem-eval", segmenter.manifest.classes)
         _check_task(request, segmenter.task)
@@ -146,6 +151,7 @@ def _run(request: EvalRequest) -> JsonObject:
         return {
             "model": request.model,
             "backend": segmenter.backend.name,
+            "bf16": segmenter.bf16,
             "task": segmenter.task,
             **table.to_record(evaluation, relabeled.labels),
             "worst": worst,

@@ -56,6 +56,7 @@ class Segmenter:
         thresholds: The default thresholds of segments and instances.
         task: What results show: what the model was trained for, or what was asked for.
         batch: How many images of a list are run at once, if they have the same size at the model's input.
+        bf16: Whether the model computes in bfloat16.
     """
 
     def __init__(self, backend: SegmenterBackend, thresholds: Thresholds, task: Task | None = None) -> None:
@@ -64,6 +65,7 @@ class Segmenter:
         self.thresholds = thresholds
         self.task: Task = task or self.manifest.task
         self.batch = batches.fastest(self.manifest.input, backend.device)
+        self.bf16 = backend.settings().get("precision") == "bf16"
         self._pipeline = backend.pipeline()
 
     @overload
@@ -176,7 +178,8 @@ class Segmenter:
         spec = self.manifest.input
         sides = ((spec.dynamic_height, spec.height), (spec.dynamic_width, spec.width))
         size = "x".join(f"{varies.least}-{varies.most}" if varies else str(fixed) for varies, fixed in sides)
-        about = f"{self.manifest.variant}, {self.backend.name}, {size}, {self.task}"
+        computed = " in bfloat16" if self.bf16 else ""
+        about = f"{self.manifest.variant}, {self.backend.name}{computed}, {size}, {self.task}"
         return f"<Segmenter {str(self.backend.artifact.model)!r}: {about}>"
 
     def __reduce__(self) -> tuple[type[Segmenter], tuple[SegmenterBackend, Thresholds, Task]]:

@@ -115,6 +115,8 @@ def compare(
 _Pair = tuple[ArtifactReport, ArtifactReport]
 _Facts = dict[tuple[str, str], str]
 _ReferenceTimes = tuple[tuple[float, ...], tuple[float, ...]]
+PRECISIONS = ("precision", "computed in")
+"""Facts: the precision of an artifact, and that of the backend's arithmetic on what is not quantized."""
 
 
 def _pairs(before: Report, after: Report) -> list[_Pair]:
@@ -188,5 +190,5 @@ def _settings(artifact: ArtifactReport) -> dict[str, str]:
         "model file": artifact.sha256[:12], "variant": artifact.variant, "precision": artifact.precision,
         "size": f"{artifact.height}x{artifact.width}", "backend": artifact.backend,
         "deformable convolution": artifact.deform_conv,
-        **{name: str(value) for name, value in artifact.settings.items()},
+        **{"computed in" if name == "precision" else name: str(value) for name, value in artifact.settings.items()},
     }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pem_edge.runtime.benchmark.comparison.changes import Changes, StageChange
+from pem_edge.runtime.benchmark.comparison.changes import PRECISIONS, Changes, StageChange
 from pem_edge.runtime.benchmark.report import markdown, text, wording
 from pem_edge.runtime.benchmark.report.tables import Row, Table
 from pem_edge.runtime.benchmark.report.wording import UNKNOWN, Name, Words
@@ -36,6 +36,10 @@ def conclusions(found: Changes) -> Iterator[Words]:
     other = [wording.printable(each.what) for each in found.differences if each.of == "machine"]
     if other:
         yield (f"The machine or its software is another one ({', '.join(other)}): this says little of the artifacts.",)
+    for each in found.differences:
+        if each.what in PRECISIONS and each.before and each.after:
+            precisions = f"{wording.printable(each.before)} before, {wording.printable(each.after)} now"
+            yield (f"The precision of {wording.printable(each.of)} is another one ({precisions}).",)
     if found.machine is not None:
         yield (f"The machine itself: a fixed piece of work takes {_times(found.machine)}.",)
     for name, artifact in zip(_names(found), found.artifacts, strict=True):

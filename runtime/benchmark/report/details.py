@@ -90,7 +90,8 @@ def artifacts(report: Report) -> Table:
     def row(artifact: ArtifactReport) -> Row:
         settings = ", ".join(f"{key} {value}" for key, value in artifact.settings.items())
         size = f"{artifact.height}x{artifact.width}"
-        texts = (artifact.model, artifact.variant, artifact.precision, size, artifact.backend, artifact.deform_conv,
+        precision = f"{artifact.precision}, bf16" if artifact.bf16 else artifact.precision
+        texts = (artifact.model, artifact.variant, precision, size, artifact.backend, artifact.deform_conv,
                  settings or UNKNOWN, artifact.sha256[:12])  # fmt: skip
         return tuple(wording.printable(text) for text in texts)
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pem_edge.runtime.benchmark import statistics
 from pem_edge.runtime.benchmark.report import ranking, wording
 from pem_edge.runtime.benchmark.report.wording import Words, joined
-from pem_edge.runtime.benchmark.schema import ArtifactReport, Report
+from pem_edge.runtime.benchmark.schema import ArtifactReport, Profile, Report, Times
 from pem_edge.runtime.plurals import plural
 
 _FEW_ROUNDS = 10
+_FAR_APART = 2.0  # where one of inference and its profile took that many times as long, the machine changed meanwhile
 _SHIFT = 0.05  # a reference work whose halves differ by more says that the machine changed meanwhile
 
 
@@ -43,6 +44,23 @@ def _beaten(artifact: ArtifactReport) -> str | None:
     layers = artifact.profile.layers if artifact.profile else ()
     reasons = [artifact.rate.doubt if artifact.rate else None, *(layer.doubt for layer in layers)]
     return next(filter(None, reasons), None)
+
+
+def doubt_of_bounds(profile: Profile, inference: Times | None) -> Words:
+    """Return why what bounds the nodes of ``profile`` may be wrong, or nothing."""
+    if inference is None:
+        return ()
+    if inference.noisy:
+        reason = "the times of inference vary much"
+    elif max(profile.total, inference.p50) > _FAR_APART * min(profile.total, inference.p50):
+        nodes, whole = map(wording.milliseconds, (profile.total, inference.p50))
+        reason = f"the nodes took {nodes} ms in the profile, inference {whole} ms in the median"
+    else:
+        return ()
+    return (
+        f"This is doubtful: {reason}. If the machine was busy, other processes count as overhead here: measure again "
+        "on a quiet one. ",
+    )
 
 
 def drift(report: Report) -> float | None:

@@ -33,14 +33,15 @@ def table(found: Table) -> str:
     rows = [tuple(map(_text, row)) for row in found.rows]
     widths = [max(map(len, column)) for column in zip(found.columns, *rows, strict=True)]
     widths[0] = min(widths[0], max(_MIN_WIDTH, WIDTH - sum(widths[1:]) - len(_GAP) * (len(widths) - 1)))
+    headings = wording.shortened_apart([row[0] for row in rows], widths[0])
+    rows = [(heading, *row[1:]) for heading, row in zip(headings, rows, strict=True)]
     title = f"{found.title}. {found.note}"
     signs = [">" if found.numeric(column) else "<" for column in range(len(widths))]
     return "\n".join([_wrap(title), *(_line(row, widths, signs) for row in (found.columns, *rows))])
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], signs: Sequence[str]) -> str:
-    cut = (wording.shortened(cells[0], widths[0]), *cells[1:])
-    return _GAP.join(f"{cell:{sign}{width}}" for cell, sign, width in zip(cut, signs, widths, strict=True)).rstrip()
+    return _GAP.join(f"{cell:{sign}{width}}" for cell, sign, width in zip(cells, signs, widths, strict=True)).rstrip()
 
 
 def _text(cell: Cell) -> str:

@@ -13,6 +13,7 @@ TERMS = {
     "fp32": "FP32 is 32-bit floating point",
     "fp16": "FP16 is 16-bit floating point",
     "int8": "INT8 is 8-bit integers",
+    "bf16": "BF16, bfloat16, is 16-bit floating point with the range of FP32, but fewer digits",
     "pq": "PQ, panoptic quality, says how well segments and their classes match the labels, 100 at best",
 }
 """Explanations of terms that a reader of the verdict alone may not know."""
@@ -50,12 +51,30 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
 
 
-def shortened(text: str, width: int) -> str:
-    """Return ``text`` in at most ``width`` characters, its beginning and its end kept."""
+def shortened(text: str, width: int, beginning: int | None = None) -> str:
+    """Return ``text`` in at most ``width`` characters, with its beginning, half of them unless given, and its end."""
     if len(text) <= width:
         return text
-    tail = (width - 1) // 2
-    return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"
+    head = width // 2 if beginning is None else beginning
+    return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
+
+
+def shortened_apart(texts: Sequence[str], width: int) -> list[str]:
+    """Return ``texts`` in at most ``width`` characters each, without the part that tells the fewest of them apart.
+
+    Of several such parts, that is the one closest to the middle.
+    """
+    beginnings = sorted(range(width), key=lambda beginning: abs(beginning - width // 2))
+    found = ([shortened(text, width, beginning) for text in texts] for beginning in beginnings)
+    return max(found, key=lambda shown: len(set(shown)), default=[])
+
+
+def precision(artifact: ArtifactReport) -> str:
+    """Return the precision of an artifact, and the other one that the backend computed in, if it did."""
+    named = printable(artifact.precision.upper())
+    if not artifact.bf16:
+        return named
+    return f"{named} with the rest in BF16" if artifact.precision == "int8" else f"{named} computed in BF16"
 
 
 def title(report: Report) -> str:

@@ -45,6 +45,7 @@ class Report:
             "model": storable(request.model),
             "backend": segmenter.backend.name,
             "backend_version": records.version_of(segmenter.backend),
+            "bf16": segmenter.bf16,
             "output": None if folder is None else storable(str(folder)),
             "images": self._images,
             "dropped": 0,

@@ -49,6 +49,8 @@ def _files(written: Written, folder: Path) -> str:
 
 
 def _runner(segmenter: Segmenter) -> str:
-    """Return the backend, its version, without what names its build, and the device."""
+    """Return the backend, its version, without what names its build, bfloat16 if it computes in it, and the device."""
     version = (version_of(segmenter.backend) or "").partition("-")[0]
-    return " ".join(filter(None, (segmenter.backend.name, version, f"on the {segmenter.backend.device.upper()}")))
+    computed = "in bfloat16" if segmenter.bf16 else ""
+    device = f"on the {segmenter.backend.device.upper()}"
+    return " ".join(filter(None, (segmenter.backend.name, version, computed, device)))

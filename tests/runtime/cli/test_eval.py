@@ -18,11 +18,13 @@ from PIL import Image
 
 from pem_edge import runtime
 from pem_edge.runtime.artifacts.labels import Label
+from pem_edge.runtime.cli import eval as eval_command
 from pem_edge.runtime.cli.eval import main
 from pem_edge.runtime.datasets.dataset import Sample, TrueSegment
 from pem_edge.runtime.datasets.relabeling import Relabeled
 from pem_edge.runtime.datasets.toy_streets import LABELS
-from pem_edge.runtime.evaluation.evaluate import VOID, evaluate, semantic_truth
+from pem_edge.runtime.evaluation.evaluate import VOID, Evaluation, evaluate, semantic_truth
+from pem_edge.runtime.inference.segmenter import Segmenter
 from pem_edge.runtime.results import coco_format
 from tests.runtime.conftest import Builder
 from tests.runtime.helpers import coco_folder
@@ -65,6 +67,24 @@ def test_what_the_model_gets_right_scores_100(tiny: Path, dataset: Path, capsys:
     assert [row["iou"] for row in report["per_class"]] == [100.0, None, 100.0, 100.0, None]
     assert set(report["milliseconds"]) == {"preprocess", "inference", "postprocess"}
     assert report["worst"] == []
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_threads_are_those_of_the_model(
+    tiny: Path, dataset: Path, capsys: Capture, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[object] = []
+
+    def noting(segmenter: Segmenter, *arguments: Any, **options: Any) -> Evaluation:  # Any: those of `evaluate`
+        used.append(segmenter.backend.settings()["threads"])
+        return evaluate(segmenter, *arguments, **options)
+
+    monkeypatch.setattr(eval_command, "evaluate", noting)
+    report = scores(capsys, tiny, "--dataset", dataset, "--backend", backend, "--threads", "1")
+    assert (used, report["bf16"]) == ([1], False)
+    with pytest.raises(SystemExit, match="2"):
+        main([str(tiny), "--dataset", str(dataset), "--threads", "0"])
+    assert "'0' must be a whole number from 1 to " in capsys.readouterr().err
 
 
 def test_what_it_gets_wrong_is_counted(tiny: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -34,6 +34,7 @@ def make_eval(**fields: Any) -> EvalRequest:
     defaults = {
         "dataset": DatasetLocation("toy:1"),
         "backend": None,
+        "threads": None,
         "bf16": False,
         "limit": None,
         "semantic": True,

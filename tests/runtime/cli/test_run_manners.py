@@ -20,6 +20,7 @@ from pem_edge.runtime.cli.running.options import parser, read
 from pem_edge.runtime.cli.running.report import Report
 from pem_edge.runtime.inference import postprocess
 from pem_edge.runtime.loading import load
+from pem_edge.runtime.machine import cpu
 from tests.helpers.processes import started
 from tests.runtime.conftest import Builder
 from tests.runtime.helpers.footage import image, write_video
@@ -69,6 +70,18 @@ def test_backends_are_named_and_chosen(tiny: Path, picture: Path, capfd: Capture
     report = json.loads(capfd.readouterr().out)
     assert (report["backend"], report["output"], report["model"]) == ("onnxruntime", "runs/1", str(tiny))
     assert report["backend_version"]
+    assert report["bf16"] is False
+
+
+def test_bfloat16_is_named(tiny: Path, picture: Path, capfd: Capture) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    if not cpu.BF16 & cpu.features():
+        pytest.skip("this CPU does not compute in bfloat16")
+    given = [str(tiny), str(picture), "--backend", "openvino", "--bf16"]
+    assert main([*given, "--save", "none"]) == 0
+    assert re.search(r"through openvino [\d.]+ in bfloat16 on the CPU\n", capfd.readouterr().out)
+    assert main([*given, "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["bf16"] is True
 
 
 def test_what_is_there_already_is_named(tiny: Path, picture: Path, capfd: Capture) -> None:

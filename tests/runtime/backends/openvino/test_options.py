@@ -58,6 +58,7 @@ def test_bfloat16_is_in_force_where_the_processor_has_it(tiny: Path) -> None:
         pytest.skip("this CPU does not compute in bfloat16")
     with runtime.load(tiny, "openvino", bf16=True) as segmenter:
         assert segmenter.backend.settings()["precision"] == "bf16"
+        assert "tiny, openvino in bfloat16, " in repr(segmenter)
 
 
 def test_loading_openvino_reports_nothing_to_anyone() -> None:

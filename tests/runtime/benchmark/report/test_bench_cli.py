@@ -134,6 +134,8 @@ def test_interrupted_it_reports_what_was_measured(tiny: Path, tmp_path: Path, ro
     assert {len(times.values) for times in artifact.stages.values()} == {report.rounds}
     assert artifact.missing["memory"] == "interrupted before"
     assert "interrupted before" in path.read_text()
+    assert report.interrupted
+    assert f"Interrupted: this is what was measured in {report.rounds} rounds" in path.read_text()
     assert sorted(tmp_path.iterdir()) == sorted([tiny, tiny.with_suffix(".json"), path])
 
 

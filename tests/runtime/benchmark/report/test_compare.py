@@ -109,6 +109,19 @@ def test_what_else_differs_is_listed_first(capsys: Capture, tmp_path: Path) -> N
     assert max(map(len, out.splitlines())) <= 80
 
 
+def test_another_precision_is_named(capsys: Capture, tmp_path: Path) -> None:
+    """Where the backend computes in another one, and where the artifact has another one and the backend has not."""
+    (artifact,) = made_up.report(1).artifacts
+    before, bf16, int8 = (
+        msgspec.structs.replace(artifact, precision=own, settings={"precision": computed})
+        for own, computed in (("fp32", "f32"), ("fp32", "bf16"), ("int8", "f32"))
+    )
+    for after, precisions in ((bf16, "f32 before, bf16 now"), (int8, "fp32 before, int8 now")):
+        earlier, later = (made_up.report(1, artifacts=(each,)) for each in (before, after))
+        _, out, _ = compared(capsys, tmp_path, earlier, later)
+        assert f"is another one ({precisions})" in " ".join(out.split())
+
+
 @pytest.mark.parametrize(
     ("factor", "options", "expected"),
     [(1.5, ["5%"], 1), (1.5, ["60"], 0), (0.7, ["5%"], 0), (1.0, ["0%"], 0), (1.5, ["5%", "--stage", "decode"], 0),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pem_edge.runtime.benchmark.measures.limits import roofline
-from pem_edge.runtime.benchmark.report import ranking, summary, tables, text, wording
+from pem_edge.runtime.benchmark.report import markdown, ranking, summary, tables, text, wording
 from pem_edge.runtime.benchmark.report.html import page
 from pem_edge.runtime.benchmark.schema import Accuracy, Offline, Report, parse
 from tests.runtime.benchmark.report import made_up
@@ -47,9 +47,11 @@ def test_one_artifact() -> None:
     text = said(made_up.report(1))
     assert "pem-stdc0-512x1024.onnx takes 20.5 ms per image in the median, 48.3 images per second on average" in text
     assert "Its time goes to inference 75 %, postprocess 12 % and preprocess 8.0 %." in text
-    assert "reaches 52 % of the limit: it takes 15.0 ms, this machine needs at least 7.74 ms for its nodes." in text
+    assert "runs at 52 % of the best speed that this machine allows: it takes 15.0 ms" in text
+    assert "and its nodes need at least 7.74 ms." in text
     assert "What bounds its nodes, by their time: compute 50 %, memory 30 % and overhead 20 %." in text
-    assert "Overhead: they take more than 4 times their limits." in text
+    assert "Overhead: they take more than 4 times their limits, mostly because there are many small ones" in text
+    assert "doubtful" not in text
     assert "GMAC" not in lead(made_up.report(1))
 
 
@@ -77,7 +79,59 @@ def test_limits_of_version_1_are_not_passed_off_as_such() -> None:
     read = parse(json.dumps(written).encode(), "old.json")
     for shown in (said(read), text.report(read), page.report(read)):
         assert "113 %" not in shown
-    assert "of the limit" not in said(read)
+    assert "best speed" not in said(read)
+
+
+@pytest.mark.parametrize(
+    ("median", "noisy", "reason"),
+    [
+        (15.0, False, None),
+        (15.0, True, "the times of inference vary much"),
+        (40.0, False, "the nodes took 15.0 ms in the profile, inference 40.0 ms in the median"),
+        (7.0, False, "the nodes took 15.0 ms in the profile, inference 7.00 ms in the median"),
+    ],
+)
+def test_what_bounds_nodes_is_doubted_where_the_machine_was_busy(
+    median: float, noisy: bool, reason: str | None
+) -> None:
+    report = made_up.report(1)
+    (artifact,) = report.artifacts
+    inference = msgspec.structs.replace(artifact.stages["inference"], p50=median, noisy=noisy)
+    artifact = msgspec.structs.replace(artifact, stages=artifact.stages | {"inference": inference})
+    report = msgspec.structs.replace(report, artifacts=(artifact,))
+    for shown in (said(report), " ".join(text.report(report).split()), markdown.report(report), page.report(report)):
+        assert ("doubtful" in shown) is (reason is not None)
+        assert reason is None or f"This is doubtful: {reason}. If the machine was busy" in shown
+
+
+@pytest.mark.parametrize(
+    ("median", "mean", "named"), [(15.0, 18.0, False), (18.0, 15.0, False), (18.0, 18.0, True), (14.0, 16.0, True)]
+)
+def test_the_typical_time_is_named_where_it_is_no_other_that_is_shown(median: float, mean: float, named: bool) -> None:
+    report = made_up.report(1)
+    (artifact,) = report.artifacts
+    inference = msgspec.structs.replace(artifact.stages["inference"], p50=median, mean=mean)
+    artifact = msgspec.structs.replace(artifact, stages=artifact.stages | {"inference": inference})
+    shown = said(msgspec.structs.replace(report, artifacts=(artifact,)))
+    assert ("15.0 ms typically (the mean without the fastest and the slowest fifth)" in shown) is named
+
+
+def test_an_interrupted_run_is_called_so_first() -> None:
+    report = made_up.report(2, interrupted=True)
+    sentence = "Interrupted: this is what was measured in 40 rounds, the rest is missing."
+    assert lead(report).startswith(sentence)
+    for shown in (" ".join(text.report(report).split()), markdown.report(report), page.report(report)):
+        assert sentence in shown
+    assert "Interrupted" not in said(made_up.report(2))
+
+
+def test_bfloat16_is_named_and_explained() -> None:
+    report = made_up.report(2, names=["a", "b"])
+    artifacts = tuple(msgspec.structs.replace(each, settings={"precision": "bf16"}) for each in report.artifacts)
+    shown = wording.plain(summary.artifacts(msgspec.structs.replace(report, artifacts=artifacts)))
+    assert "a (FP32 computed in BF16, in onnxruntime) and b (INT8 with the rest in BF16, in onnxruntime)" in shown
+    assert "; BF16, bfloat16, is 16-bit floating point" in shown
+    assert "BF16" not in said(report)
 
 
 def test_speed_against_accuracy() -> None:

@@ -51,6 +51,21 @@ def test_80_columns_are_enough(names: list[str]) -> None:
     assert all(line.isprintable() for line in shown.splitlines())
 
 
+def test_shortened_names_of_layers_stay_distinct() -> None:
+    report = made_up.report(1)
+    (artifact,) = report.artifacts
+    assert artifact.profile
+    layers = tuple(
+        msgspec.structs.replace(layer, name=f"pixel_decoder.layers.{i}.attention.deformable.operator.projection/Conv")
+        for i, layer in enumerate(artifact.profile.layers)
+    )
+    artifact = msgspec.structs.replace(artifact, profile=msgspec.structs.replace(artifact.profile, layers=layers))
+    rows = [line.split()[0] for line in text.report(msgspec.structs.replace(report, artifacts=(artifact,))).splitlines()
+            if line.startswith("pixel_decoder")]  # fmt: skip
+    assert len(set(rows)) == len(rows) == len(layers)
+    assert all("…" in row for row in rows)
+
+
 def test_what_is_not_known_is_left_out() -> None:
     report = made_up.without(made_up.report(2), "accuracy", "rate", "profile")
     for shown in (text.report(report), markdown.report(report)):
