@@ -12,6 +12,9 @@ from pem_edge.calibration.placement.block_names import block_of
 from pem_edge.calibration.placement.convolutions import is_convolution, is_deformable, is_linear
 from pem_edge.calibration.placement.rules import PASSING, Rules
 
+_MOVING = frozenset({"Identity", "Dropout", "Reshape", "Slice", "Transpose", "Squeeze", "Unsqueeze", "Flatten"})
+"""Operators that only move values. OpenVINO removes them where they change nothing, alone or together."""
+
 
 @dataclass
 class Plan:
@@ -65,10 +68,17 @@ def make(graph: Graph, rules: Rules, keep: Collection[str] = ()) -> Plan:
     for node in plan.linears:
         tensor = names(node.inputs)[0]
         plan.read(tensor, node)
-        maker = graph.maker(tensor)
-        if maker is not None and maker.op_type == "Concat":
+        if _is_joined(graph, tensor):
             plan.symmetric.add(tensor)
     return plan
+
+
+def _is_joined(graph: Graph, tensor: str) -> bool:
+    """Return whether ``tensor`` is a concatenation, however its values were moved since."""
+    maker = graph.maker(tensor)
+    while maker is not None and maker.op_type in _MOVING:
+        maker = graph.maker(names(maker.inputs)[0])
+    return maker is not None and maker.op_type == "Concat"
 
 
 def result_of(graph: Graph, node: ir.Node) -> str:

@@ -7,10 +7,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
+from typing import TypeVar
 
 import msgspec
 
+from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.inference.profiled_nodes import Nodes, ProfiledNode, TensorType
+
+Decoded = TypeVar("Decoded")
 
 _KERNEL = "_kernel_time"
 _NAMES = {"float": "float32", "double": "float64"}
@@ -44,20 +48,30 @@ def profiled_nodes(profile: bytes) -> Nodes:
 
     Args:
         profile: A profile with an event "model_run" for each run, of which there must be at least two.
+
+    Raises:
+        BackendError: If there are fewer runs, or the profile is damaged.
     """
     events = _read(profile)
     starts = sorted(event.ts for event in events if event.name == "model_run")
+    if len(starts) < 2:
+        raise BackendError(f"ONNX Runtime's profile has {len(starts)} runs, expected at least 2: profile it again")
     nodes: dict[_Key, ProfiledNode] = {}
     times: dict[_Key, list[float]] = defaultdict(lambda: [0.0] * len(starts))
     for event in filter(_is_kernel, events):
-        node = _describe(event)
-        nodes[node.name, node.type] = node
-        times[node.name, node.type][bisect(starts, event.ts) - 1] += event.dur / 1000
+        if (run := bisect(starts, event.ts)) > 0:
+            node = _describe(event)
+            nodes[node.name, node.type] = node
+            times[node.name, node.type][run - 1] += event.dur / 1000
     return [replace(node, milliseconds=median(times[key][1:])) for key, node in nodes.items()]
 
 
 def tensors(profile: bytes) -> dict[_Key, tuple[TensorType, ...]]:
-    """Return the tensors that each node of a profile reads, by the node's name and type."""
+    """Return the tensors that each node of a profile reads, by the node's name and type.
+
+    Raises:
+        BackendError: If the profile is damaged.
+    """
     nodes = map(_describe, filter(_is_kernel, _read(profile)))
     return {(node.name, node.type): node.inputs for node in nodes}
 
@@ -73,7 +87,16 @@ def with_weights(nodes: Nodes, read: Mapping[_Key, tuple[TensorType, ...]]) -> N
 
 
 def _read(profile: bytes) -> list[_TraceEvent]:
-    return msgspec.json.decode(profile, type=list[_TraceEvent])
+    return _decode(profile, list[_TraceEvent])
+
+
+def _decode(content: bytes | msgspec.Raw, kind: type[Decoded]) -> Decoded:
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BackendError(
+            f"ONNX Runtime's profile is damaged ({error}), expected trace events: profile it again"
+        ) from None
 
 
 def _is_kernel(event: _TraceEvent) -> bool:
@@ -81,7 +104,7 @@ def _is_kernel(event: _TraceEvent) -> bool:
 
 
 def _describe(event: _TraceEvent) -> ProfiledNode:
-    arguments = msgspec.json.decode(event.args, type=_Arguments)
+    arguments = _decode(event.args, _Arguments)
     return ProfiledNode(
         name=event.name.removesuffix(_KERNEL),
         type=arguments.op_name,

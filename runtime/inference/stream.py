@@ -11,15 +11,15 @@ of it: while the model runs on that one, the next is made ready.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from threading import Thread, current_thread
+from threading import Lock, Thread
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.errors import BackendError, InputError
 from pem_edge.runtime.handoff_queue import Closed
 from pem_edge.runtime.inference.backend import SegmenterBackend
 from pem_edge.runtime.inference.paired_pipeline import PairedPipeline
@@ -31,14 +31,12 @@ from pem_edge.runtime.inference.stream_workers import (
     PatientJobs,
     Results,
     Timeout,
+    Workers,
     decode,
     run_stage,
 )
 from pem_edge.runtime.results.result import Result
 from pem_edge.runtime.sources import Footage, Source
-
-_SOURCE_SECONDS, _MODEL_SECONDS = 1.0, 10.0
-"""Seconds that closing waits for a thread to end. A source may never return; a running model returns soon."""
 
 _LONG = 32
 """The least number of images for which loading the model once more pays: a stream gains a sixth of its time by that."""
@@ -49,6 +47,8 @@ Infer = Callable[[object], object]
 
 class Stream(Iterator[Result]):
     """An iterator over the results of a source's images, in order. See `Segmenter.stream`.
+
+    Several threads may read it, each result going to one of them.
 
     The threads start with the first result that is requested. They end with the source, after ``frames``
     results, with an error, with `close` or the end of a ``with`` block, and when the stream is garbage collected. An
@@ -77,8 +77,9 @@ class Stream(Iterator[Result]):
         on_end: Callable[[], None] | None = None,
         frames: int | None = None,
     ) -> None:
-        self.taken = 0
+        self.taken = self._asked = 0
         self._frames = frames
+        self._changing = Lock()
         self._on_error = on_error
         self._decoded, inferred, self._results = Jobs(), PatientJobs() if source.live else Jobs(), Results()
 
@@ -90,13 +91,14 @@ class Stream(Iterator[Result]):
 
         # The newest image of a live source is only known when it is taken, so it is not prepared earlier.
         prepare_early = None if source.live else prepare_job
-        self._threads = [
+        threads = [
             _make_thread("pem-decode", decode, source, prepare_early, self._decoded),
             _make_thread("pem-infer", run_stage, infer_job, self._decoded, inferred, _timeout(source)),
             _make_thread("pem-merge", run_stage, finish, inferred, self._results),
         ]
         queues = (self._decoded, inferred, self._results)
-        self._finalizer = weakref.finalize(self, _shut_down, queues, self._threads, on_end)
+        self._workers = Workers(threads, queues, on_end)
+        self._finalizer = weakref.finalize(self, self._workers.end)
 
     @property
     def dropped(self) -> int:
@@ -105,24 +107,26 @@ class Stream(Iterator[Result]):
 
     def __next__(self) -> Result:
         """Return the next result. Raise InputError or BackendError if there is none because of an error."""
-        if self.taken == self._frames:
-            self.close()
+        self._require_threads()
+        if not self._ask():
             raise StopIteration
         try:
-            if self._threads[0].ident is None and self._finalizer.alive:
-                for thread in self._threads:
-                    thread.start()
+            self._start()
             result = self._get_result()
         except Closed:
             raise StopIteration from None
         except BaseException:
             self.close()
             raise
-        self.taken += 1
+        with self._changing:
+            self.taken += 1
         return result
 
     def close(self) -> None:
-        """End the threads; no more results follow. May be called more than once."""
+        """End the threads; no more results follow. May be called more than once.
+
+        In a process that was forked from the one that reads the stream, it goes on there.
+        """
         self._finalizer()
 
     def __enter__(self) -> Stream:
@@ -132,6 +136,31 @@ class Stream(Iterator[Result]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _require_threads(self) -> None:
+        """Raise BackendError, and the next time StopIteration, in a process that was forked from the one that reads."""
+        if self._workers.left_behind:
+            if self._finalizer.detach() is None:
+                raise StopIteration
+            raise BackendError(
+                "the threads of this stream are in the process that began to read it, not in this one, which was "
+                "forked from it: make a new stream here"
+            )
+
+    def _ask(self) -> bool:
+        """Count one result more as asked for; return False, and end what has ended, if it would be one too many."""
+        with self._changing:
+            if self._asked != self._frames:
+                self._asked += 1
+                return True
+        if self.taken == self._frames:
+            self.close()
+        return False
+
+    def _start(self) -> None:
+        with self._changing:
+            if self._finalizer.alive:
+                self._workers.start()
 
     def _get_result(self) -> Result:
         while isinstance(item := self._results.get(), Failure):
@@ -173,13 +202,3 @@ def _make_thread(name: str, work: Callable[..., None], *arguments: object) -> Th
     Those of a `PairedPipeline` are not daemon threads: Python waits for the images that they work on before it ends.
     """
     return Thread(target=work, name=name, args=arguments, daemon=True)
-
-
-def _shut_down(queues: Sequence[Jobs | Results], threads: Sequence[Thread], on_end: Callable[[], None] | None) -> None:
-    for queue in queues:
-        queue.close()
-    if on_end is not None:
-        on_end()
-    for thread, seconds in zip(threads, (_SOURCE_SECONDS, _MODEL_SECONDS, _MODEL_SECONDS), strict=True):
-        if thread.ident is not None and thread is not current_thread():
-            thread.join(seconds)

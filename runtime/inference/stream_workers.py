@@ -1,10 +1,12 @@
-"""Bodies of a stream's threads: they take jobs from one queue, advance them by a stage, and put them into the next."""
+"""A stream's threads: they take jobs from one queue, advance them by a stage, and put them into the next."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import Thread, current_thread
 from typing import TypeVar
 
 import numpy as np
@@ -74,6 +76,51 @@ class Timeout:
 
     seconds: float
     error: InputError
+
+
+_SOURCE_SECONDS, _MODEL_SECONDS = 1.0, 10.0
+"""Seconds that closing waits for a thread to end. A source may never return; a running model returns soon."""
+
+
+class Workers:
+    """The three threads of a stream, which live in the process that starts them alone.
+
+    Args:
+        threads: The threads, the one that decodes first.
+        queues: The queues between them, and that of the results.
+        on_end: Called when they are ended; None for nothing.
+    """
+
+    def __init__(
+        self, threads: Sequence[Thread], queues: Sequence[Jobs | Results], on_end: Callable[[], None] | None
+    ) -> None:
+        self._threads, self._queues, self._on_end = threads, queues, on_end
+        self._process: int | None = None
+
+    @property
+    def left_behind(self) -> bool:
+        """Whether this process was forked from the one that started the threads, and has none of them."""
+        return self._process not in (None, os.getpid())
+
+    def start(self) -> None:
+        """Start the threads, once."""
+        if self._process is None:
+            self._process = os.getpid()
+            for thread in self._threads:
+                thread.start()
+
+    def end(self) -> None:
+        """End the threads. A forked process leaves all as it is: a thread that it lacks may hold the queues' locks."""
+        if self.left_behind:
+            return
+        for queue in self._queues:
+            queue.close()
+        if self._on_end is not None:
+            self._on_end()
+        for thread, seconds in zip(self._threads, (_SOURCE_SECONDS, _MODEL_SECONDS, _MODEL_SECONDS), strict=True):
+            # Not is_alive: a thread made before a fork and started after it never says that it is.
+            if thread.ident is not None and thread is not current_thread():
+                thread.join(seconds)
 
 
 def decode(source: Source, prepare: Callable[[Job], Job] | None, output: Jobs) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -25,23 +24,36 @@ def speeds(cpus: Collection[int], root: Path = _ROOT) -> list[float]:
         cpus: The numbers of the CPUs.
         root: The folder that holds ``sys``.
     """
-    efficient = parse_ranges(readers.text(root / "sys/devices/cpu_atom/cpus") or "")
-    cores = {_core(cpu, root): _speed(cpu, efficient, root) for cpu in cpus}
+    known = _speeds_of_cpus(cpus, root)
+    cores = {_core(cpu, root): known[cpu] for cpu in cpus}
     return sorted(cores.values(), reverse=True)
 
 
-def parse_ranges(text: str) -> set[int]:
-    """Return the numbers in a list of Linux: "0-2,5" is {0, 1, 2, 5}. Nothing else is read of it."""
-    spans = re.findall(r"(\d+)(?:-(\d+))?", text)
-    return {number for first, last in spans for number in range(int(first), int(last or first) + 1)}
+def parse_ranges(text: str) -> list[range]:
+    """Return the ranges in a list of Linux: "0-2,5" is 0 to 2 and 5. What is not such a list has none."""
+    spans = []
+    for part in text.split(","):
+        ends = [readers.whole(end) for end in part.split("-", 1)]
+        first, last = ends[0], ends[-1]
+        if first is None or last is None:
+            return []
+        spans.append(range(first, last + 1))
+    return spans
 
 
 def _core(cpu: int, root: Path) -> str:
     """Return what all CPUs of a core have in common (Linux: Documentation/admin-guide/cputopology.rst)."""
-    return readers.text(root / _CPUS / f"cpu{cpu}/topology/thread_siblings_list") or str(cpu)
+    siblings = readers.text(root / _CPUS / f"cpu{cpu}/topology/thread_siblings_list") or ""
+    return siblings if _lists(siblings, cpu) else str(cpu)
 
 
-def _speed(cpu: int, efficient: Collection[int], root: Path) -> float:
-    if efficient:
-        return _EFFICIENT if cpu in efficient else 1
-    return readers.number(root / _CPUS / f"cpu{cpu}/cpu_capacity") or 1
+def _speeds_of_cpus(cpus: Collection[int], root: Path) -> dict[int, float]:
+    efficient = readers.text(root / "sys/devices/cpu_atom/cpus") or ""
+    if parse_ranges(efficient):
+        return {cpu: _EFFICIENT if _lists(efficient, cpu) else 1 for cpu in cpus}
+    capacities = {cpu: float(readers.number(root / _CPUS / f"cpu{cpu}/cpu_capacity") or 0) for cpu in cpus}
+    return capacities if all(capacity > 0 for capacity in capacities.values()) else dict.fromkeys(cpus, 1.0)
+
+
+def _lists(text: str, cpu: int) -> bool:
+    return any(cpu in span for span in parse_ranges(text))

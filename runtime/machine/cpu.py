@@ -11,6 +11,7 @@ from pem_edge.runtime.machine import readers
 from pem_edge.runtime.machine.quotas import cpu_quota, memory_limit
 
 _ROOT = Path("/")
+_MEGAHERTZ = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 BF16 = frozenset({"amx_bf16", "avx512_bf16"})
 """The CPU features that OpenVINO computes in bfloat16 with, as Linux calls them.
@@ -35,8 +36,9 @@ def features(root: Path = _ROOT) -> frozenset[str]:
 
 def memory_bytes(root: Path = _ROOT) -> int | None:
     """Return the machine's memory (proc(5)), or what its control groups allow if less."""
-    total = re.search(r"^MemTotal:\s+(\d+) kB$", readers.text(root / "proc/meminfo") or "", re.MULTILINE)
-    sizes = [int(total[1]) << 10] if total else []
+    total = re.search(r"^MemTotal:\s+(\S+) kB$", readers.text(root / "proc/meminfo") or "", re.MULTILINE)
+    kilobytes = (total and readers.whole(total[1])) or 0
+    sizes = [kilobytes << 10] if kilobytes > 0 else []
     if (limit := memory_limit(root)) is not None:
         sizes.append(limit)
     return min(sizes, default=None)
@@ -74,10 +76,11 @@ def governor(root: Path = _ROOT) -> str:
 
 def clocks(root: Path = _ROOT) -> str:
     """Return the clocks of the CPUs in MHz, from slowest to fastest: cpufreq's, else those of /proc/cpuinfo."""
-    megahertz = [hertz / 1000 for path in _cpufreq(root, "scaling_cur_freq") if (hertz := readers.number(path))]
+    kilohertz = [readers.number(path) or 0 for path in _cpufreq(root, "scaling_cur_freq")]
+    megahertz = [value / 1000 for value in kilohertz if value > 0]
     if not megahertz:
-        listed = re.findall(r"^cpu MHz\s*:\s*([\d.]+)$", readers.text(root / "proc/cpuinfo") or "", re.MULTILINE)
-        megahertz = [float(value) for value in listed]
+        listed = re.findall(r"^cpu MHz\s*:\s*(\S+)$", readers.text(root / "proc/cpuinfo") or "", re.MULTILINE)
+        megahertz = [float(value) for value in listed if _MEGAHERTZ.fullmatch(value)]
     if not megahertz:
         return readers.UNKNOWN
     return f"{min(megahertz):.0f} to {max(megahertz):.0f} MHz"

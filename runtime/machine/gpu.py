@@ -46,10 +46,11 @@ def parse(line: str) -> Gpu | None:
     if len(values) != len(_FIELDS):
         return None
     name, driver, memory, clock, memory_clock, temperature, power, state = map(_known, values)
+    mebibytes = readers.whole(memory)
     return Gpu(
         name=name,
         driver=driver,
-        memory_used=int(memory) * _MIB if memory.isdecimal() else None,
+        memory_used=None if mebibytes is None else mebibytes * _MIB,
         clock=_with(clock, "MHz"),
         memory_clock=_with(memory_clock, "MHz"),
         temperature=_with(temperature, "°C"),

@@ -56,8 +56,8 @@ def parse_tegrastats(line: str) -> dict[str, str]:
 
     Of each sensor ``CPU@46.5C``, of each rail ``VDD_GPU_SOC 2403mW/2403mW`` (now/average; before L4T 34 without mW).
     """
-    degrees = [(name, float(value)) for name, value in re.findall(r"(\w+)@(-?[\d.]+)C\b", line)]
-    watts = [(name, int(value)) for name, value in re.findall(r"(\w+) (\d+)(?:mW)?/\d+(?:mW)?(?=\s|$)", line)]
+    degrees = [(name, float(value)) for name, value in re.findall(r"\b(\w+)@(-?[0-9]{1,9}(?:\.[0-9]{1,9})?)C\b", line)]
+    watts = [(name, int(value)) for name, value in re.findall(r"\b(\w+) ([0-9]{1,9})(?:mW)?/\d+(?:mW)?(?=\s|$)", line)]
     found = {}
     if known := [f"{name} {value:.0f} °C" for name, value in degrees if value > -100]:  # -256: the sensor is off
         found["temperature"] = ", ".join(known)

@@ -13,6 +13,12 @@ from pem_edge.runtime.machine import readers
 
 _ROOT = Path("/")
 
+_HYBRID = "unified"
+"""Folder of the groups of version 2 where version 1 is used beside it, as systemd mounts them."""
+
+_LONGEST = 4096
+"""Limit on a path, of Linux."""
+
 
 def cpu_quota(root: Path = _ROOT) -> float | None:
     """Return how many CPUs' time the control groups of this process allow; None if they set no limit.
@@ -35,7 +41,7 @@ def memory_limit(root: Path = _ROOT) -> int | None:
         root: The folder that holds ``proc`` and ``sys``.
     """
     files = (group / name for group in _groups(root, "memory") for name in ("memory.max", "memory.limit_in_bytes"))
-    return min((found for file in files if (found := readers.number(file)) is not None), default=None)
+    return min((found for file in files if (found := readers.number(file) or 0) > 0), default=None)
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:
@@ -51,9 +57,9 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
         _, _, rest = line.partition(":")
         controllers, _, name = rest.partition(":")
         if controllers == "" or controller in controllers.split(","):
-            outer = outermost / controller if controllers else outermost
-            own = outer / name.lstrip("/")
-            yield from (folder for folder in (own, *own.parents) if folder.is_relative_to(outer))
+            for outer in (outermost / each for each in ((controller, controllers) if controllers else ("", _HYBRID))):
+                own = outer / name[:_LONGEST].lstrip("/")
+                yield from (folder for folder in (own, *own.parents) if folder.is_relative_to(outer))
 
 
 def _quota(group: Path) -> float | None:
@@ -61,6 +67,5 @@ def _quota(group: Path) -> float | None:
     if not quota:
         quota = readers.text(group / "cpu.cfs_quota_us") or ""
         period = readers.text(group / "cpu.cfs_period_us") or ""
-    if not (quota.isdecimal() and period.isdecimal() and int(period) > 0):
-        return None
-    return int(quota) / int(period)
+    allowed, each = readers.whole(quota) or 0, readers.whole(period) or 0
+    return allowed / each if allowed > 0 and each > 0 else None

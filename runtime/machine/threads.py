@@ -38,11 +38,12 @@ def choose(cpus: Collection[int] | None = None, root: Path = _ROOT) -> Choice:
     than the fast ones alone, see `worthwhile`. A quota gives one more thread for a quarter of a CPU and more.
 
     Args:
-        cpus: The numbers of the CPUs that may be used; None for those that this process may run on.
+        cpus: The numbers of the CPUs that may be used, of which there is at least one, whether listed or not; None for
+            those that this process may run on.
         root: The folder that holds ``proc`` and ``sys``.
     """
     usable = allowed() if cpus is None else cpus
-    speeds = cores.speeds(usable, root)
+    speeds = cores.speeds(usable, root) or [1.0]
     count = worthwhile(speeds)
     quota = cpu_quota(root)
     if quota is not None and (paid := max(1, math.floor(quota + 1 - _WORTH_A_THREAD))) < count:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 import reprlib
 
@@ -45,8 +46,10 @@ def described(value: object) -> str:
 
 
 def a_type(value: object) -> str:
-    """Return the type of ``value`` with its article, such as "an int"; "None" for None."""
+    """Return the type of ``value`` with its article, such as "an int" or "a numpy.bool"; "None" for None."""
     name = type(value).__name__
+    if getattr(builtins, name, type(value)) is not type(value):  # another type than Python's own of this name
+        name = f"{type(value).__module__}.{name}"
     return "None" if value is None else f"{'an' if _VOWEL.match(name) else 'a'} {name}"
 
 

@@ -35,6 +35,11 @@ class GraphBuilder:
         self._constants.append(numpy_helper.from_array(values.astype(KINDS[self.kind]), name))
         return name
 
+    def whole(self, name: str, *values: int) -> str:
+        """Add a constant of whole numbers, such as a shape; return its name."""
+        self._constants.append(numpy_helper.from_array(np.array(values, np.int64), name))
+        return name
+
     def conv(self, source: str, module: str, channels: tuple[int, int], kernel: int = 3, **attributes: Any) -> str:
         """Return a convolution of random weights that keeps the size unless strided; ``channels`` in and out."""
         shape = (channels[1], channels[0] // attributes.get("group", 1), kernel, kernel)

@@ -79,6 +79,7 @@ def test_whole_numbers_in_the_range_alone_are_whole(value: object) -> None:
 
 
 Call = Callable[[runtime.Segmenter, Any], object]
+_NUMPYS_BOOL = "numpy.bool" if np.__version__ >= "2" else "bool_"
 CALLS: dict[str, tuple[Call, object]] = {
     "score_threshold is '0.5', a str, expected a number from 0 to 1": (
         lambda segmenter, value: segmenter(IMAGE, score_threshold=value),
@@ -124,6 +125,10 @@ CALLS: dict[str, tuple[Call, object]] = {
     "bf16 is 'no', a str, expected a bool: give True or False": (
         lambda segmenter, value: runtime.load(segmenter.backend.artifact, bf16=value),
         "no",
+    ),
+    f"bf16 is {np.True_!r}, a {_NUMPYS_BOOL}, expected a bool: give True or False": (
+        lambda segmenter, value: runtime.load(segmenter.backend.artifact, bf16=value),
+        np.True_,
     ),
     "task is array(['panoptic'": (
         lambda segmenter, value: runtime.load(segmenter.backend.artifact, task=value),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -272,19 +273,46 @@ def test_linear_layers_over_pixels_are_quantized_but_for_those_that_say_where_to
         assert np.abs(found - expected).mean() < 0.02 * np.abs(expected).max()
 
 
-def joined_tokens() -> onnx.ModelProto:
+Move = Callable[[GraphBuilder, str], str]
+MOVES: dict[str, Move] = {
+    "nothing": lambda _build, joined: joined,
+    "Identity": lambda build, joined: build.node("Identity", [joined], "backbone/Identity"),
+    "Dropout": lambda build, joined: build.node("Dropout", [joined], "backbone/Dropout"),
+    "Reshape": lambda build, joined: build.node(
+        "Reshape", [joined, build.whole("shape", 0, 0, 0, 0)], "backbone/Reshape"
+    ),
+    "Slice": lambda build, joined: build.node(
+        "Slice", [joined, build.whole("first", 0), build.whole("last", 1000), build.whole("axis", 1)], "backbone/Slice"
+    ),
+    "two transpositions": lambda build, joined: build.node(
+        "Transpose",
+        [build.node("Transpose", [joined], "backbone/there/Transpose", perm=[0, 2, 1, 3])],
+        "backbone/back/Transpose",
+        perm=[0, 2, 1, 3],
+    ),
+    "Unsqueeze, Squeeze": lambda build, joined: build.node(
+        "Squeeze",
+        [build.node("Unsqueeze", [joined, build.whole("new", 1)], "backbone/Unsqueeze"), build.whole("old", 1)],
+        "backbone/Squeeze",
+    ),
+}
+"""What may stand between a concatenation and the linear layer that reads it, and changes nothing."""
+
+
+def joined_tokens(move: Move) -> onnx.ModelProto:
     """Return a linear layer over pixels that are joined first, as Swin joins the two sides of its maps."""
     build, name = GraphBuilder(TensorProto.FLOAT), "backbone.stages.0.1.attention"
     tokens = build.node("Transpose", [build.image], "backbone/Transpose", perm=[0, 2, 3, 1])
     tokens = build.node("Sub", [tokens, build.constant("mean", np.array(1.5))], "backbone/Sub")
     joined = build.node("Concat", [tokens, build.node("Neg", [tokens], "backbone/Neg")], f"{name}/Concat", axis=2)
     weights = build.constant("weights", np.random.default_rng(0).normal(size=(3, 8)))
-    return build.model(build.node("MatMul", [joined, weights], f"{name}/MatMul"))
+    return build.model(build.node("MatMul", [move(build, joined), weights], f"{name}/MatMul"))
 
 
-def test_openvino_loads_linear_layers_over_joined_tokens(tmp_path: Path) -> None:
+@pytest.mark.parametrize("moved", MOVES)
+def test_openvino_loads_linear_layers_over_joined_tokens(moved: str, tmp_path: Path) -> None:
     openvino = pytest.importorskip("openvino", reason="OpenVINO is not installed")
-    model = joined_tokens()
+    model = joined_tokens(MOVES[moved])
     quantized, report = calibration.quantize(model, statistics_of(model), "cpu")
     assert len(report.int8) == 1
     onnx.save(quantized, tmp_path / "int8.onnx")

@@ -48,6 +48,30 @@ stream()
 fork(stream)
 fork(lambda: (stream(), segmenter.close()))
 """,
+    "going on with a stream": """
+stream = segmenter.stream([image] * 34)
+next(stream)
+
+def go_on():
+    try:
+        next(stream)
+    except pem_edge.PemError as error:
+        assert str(error).endswith(": make a new stream here"), error
+        assert list(stream) == []
+    else:
+        raise AssertionError("there are no threads that could give a result")
+    assert len(list(segmenter.stream([image] * 2))) == 2
+
+fork(go_on)
+fork(stream.close)
+fork(lambda: globals().pop('stream'))
+assert len(list(stream)) == 33
+""",
+    "a stream that was not begun": """
+stream = segmenter.stream([image] * 34)
+fork(lambda: [next(stream), stream.close()])
+assert len(list(stream)) == 34
+""",
     "leaving it alone": "fork(lambda: None)",
     "closing it": "fork(segmenter.close)",
     "freeing it": "fork(lambda: globals().pop('segmenter'))",

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from pem_edge import runtime
 from pem_edge.runtime.errors import BackendError, InputError
+from pem_edge.runtime.inference.stream import Stream
 from tests.helpers.processes import started
 from tests.runtime.helpers.footage import COLORS, Made, image
 
@@ -170,6 +171,22 @@ def test_a_number_of_results_may_be_asked_for(segmenter: runtime.Segmenter, live
     assert (len(list(stream)), list(stream), stream.taken) == (5, [], 5)
     assert (source.ended, threads()) == (True, [])
     assert len(list(segmenter.stream(few(3), frames=5))) == 3
+
+
+@pytest.mark.parametrize("frames", [None, 5])
+def test_several_threads_may_read_a_stream(segmenter: runtime.Segmenter, frames: int | None) -> None:
+    """All of them begin with it at once, each result goes to one of them, and there are no more than were asked for."""
+    for _ in range(10):
+        stream, together = segmenter.stream(source := few(9), frames=frames), threading.Barrier(8)
+
+        def read(_reader: int, stream: Stream = stream, together: threading.Barrier = together) -> list[str]:
+            together.wait(20)
+            return [result.name for result in stream]
+
+        with ThreadPoolExecutor(8) as readers:
+            names = sorted(itertools.chain.from_iterable(readers.map(read, range(8))))
+        assert names == [f"{index:06d}" for index in range(frames or 9)]
+        assert (stream.taken, list(stream), source.ended, threads()) == (frames or 9, [], True, [])
 
 
 def test_a_source_that_gives_nothing_is_an_error_with_a_cure(segmenter: runtime.Segmenter) -> None:

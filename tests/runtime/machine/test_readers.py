@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pem_edge.runtime.machine import cpu, gpu, jetson, readers
+from pem_edge.runtime.machine import cpu, gpu, jetson, quotas, readers, threads
 
 # No capture: written after the tegrastats chapter of the Jetson Linux Developer Guide; -256 is a sensor that is off.
 ORIN = (
@@ -164,6 +167,58 @@ def test_temperatures_leave_out_sensors_that_are_off(tmp_path: Path) -> None:
 )
 def test_ranges(numbers: list[int], text: str) -> None:
     assert cpu.ranges(numbers) == text
+
+
+CPU0 = "sys/devices/system/cpu/cpu0"
+INA = "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon3"
+FILES = (
+    *("proc/cpuinfo", "proc/meminfo", "proc/self/cgroup", "proc/device-tree/model"),
+    *("sys/fs/cgroup/cpu.max", "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "sys/fs/cgroup/cpu/cpu.cfs_period_us"),
+    *("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes", "sys/devices/cpu_atom/cpus"),
+    *(f"{CPU0}/cpu_capacity", f"{CPU0}/topology/thread_siblings_list"),
+    *(f"{CPU0}/cpufreq/scaling_cur_freq", f"{CPU0}/cpufreq/scaling_governor"),
+    *("sys/class/thermal/thermal_zone0/type", "sys/class/thermal/thermal_zone0/temp"),
+    *(f"{INA}/in1_label", f"{INA}/in1_input", f"{INA}/curr1_input"),
+)
+NUMBERS = st.sampled_from([b"0", b"-1", b"7", b"1" * 400, b"1" * 5000, "٣".encode(), b"1.2.3", b"\0", b"\xff", b"max"])
+TEMPLATES = (
+    b"%b",
+    b"%b 100000",
+    b"1 %b",
+    b"0-%b",
+    b"%b,1",
+    b"MemTotal: %b kB",
+    b"cpu MHz: %b",
+    b"0::/a%b",
+    b"1:cpu,%b:/",
+)
+CONTENTS = st.binary(max_size=50) | st.builds(lambda text, number: text % number, st.sampled_from(TEMPLATES), NUMBERS)
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(FILES, CONTENTS)))
+def test_whatever_is_in_the_files_nothing_is_raised(contents: dict[str, bytes]) -> None:
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name, content in contents.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(content)
+        assert (quotas.cpu_quota(root) or 1) > 0
+        assert (quotas.memory_limit(root) or 1) > 0
+        assert (cpu.memory_bytes(root) or 1) > 0
+        assert threads.choose([0, 1], root).count in (1, 2)
+        assert threads.usable_cpus(root) >= 1
+        for read in (cpu.quota, cpu.governor, cpu.clocks, cpu.temperatures, jetson.rails):
+            assert read(root)
+        assert all(cpu.features(root))
+        assert jetson.model(root) != ""
+
+
+@given(st.text(max_size=99) | st.sampled_from(["1" * 5000, "٣", "-.", "1.2.3"]))
+def test_whatever_commands_print_nothing_is_raised(text: str) -> None:
+    gpu.parse(f"H200, 550, {text}, 1, 1, 1, 1, P0")
+    jetson.parse_tegrastats(f"CPU@{text}C VDD {text}mW/{text}mW")
+    assert jetson.parse_clocks(text)
+    assert jetson.parse_power_mode(text)
 
 
 def test_commands_that_fail_hang_or_are_not_there_are_nothing() -> None:

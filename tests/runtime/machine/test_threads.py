@@ -20,7 +20,8 @@ def siblings(*groups: str) -> dict[str, str]:
     return {
         f"{CPU}{number}/topology/thread_siblings_list": f"{group}\n"
         for group in groups
-        for number in cores.parse_ranges(group)
+        for span in cores.parse_ranges(group)
+        for number in span
     }
 
 
@@ -95,4 +96,35 @@ def test_equal_cores_all_count(count: int, speed: float) -> None:
 
 @given(st.sets(st.integers(0, 300)))
 def test_lists_of_cpus_are_read_as_linux_writes_them(numbers: set[int]) -> None:
-    assert cores.parse_ranges(cpu.ranges(sorted(numbers))) == numbers
+    spans = cores.parse_ranges(cpu.ranges(sorted(numbers)))
+    assert {number for span in spans for number in span} == numbers
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "0,", "-1", "0-x", "0-1-2", "٣", "1" * 5000, f"0-{'1' * 5000}", "\0", "1_0", "+1"]
+)
+def test_what_is_no_list_of_cpus_has_none(text: str) -> None:
+    assert cores.parse_ranges(text) == []
+
+
+DAMAGED = {
+    "one byte alike as siblings": ({f"{CPU}{number}/topology/thread_siblings_list": "\x01" for number in range(4)}, 4),
+    "siblings of another CPU": ({f"{CPU}{number}/topology/thread_siblings_list": "7" for number in range(4)}, 4),
+    "capacities below zero": (capacities(*[-1] * 4), 4),
+    "capacities of some": (capacities(1024, 1024, 0, 0), 4),
+    "E-cores without an end": ({"sys/devices/cpu_atom/cpus": "0-99999999"}, 4),
+    "E-cores of 5000 digits": ({"sys/devices/cpu_atom/cpus": "1" * 5000}, 4),
+    "a quota of 400 digits": ({QUOTA: f"{'1' * 400} 1"}, 4),
+    "a quota of 5000 digits": ({QUOTA: f"{'1' * 5000} 100000"}, 4),
+    "a quota of nothing": ({QUOTA: "0 100000"}, 4),
+}
+
+
+@pytest.mark.parametrize("damaged", DAMAGED)
+def test_damaged_files_count_as_unknown(damaged: str, tmp_path: Path) -> None:
+    files, count = DAMAGED[damaged]
+    assert threads.choose(range(4), put(tmp_path, files)).count == count
+
+
+def test_without_a_cpu_there_is_one_thread(tmp_path: Path) -> None:
+    assert threads.choose(set(), tmp_path) == threads.Choice(1, 1, "one, for the only core")
