@@ -39,7 +39,7 @@ from pem_edge.runtime.results.result import Result
 from pem_edge.runtime.sources import Footage, Source
 
 _LONG = 32
-"""The least number of images for which loading the model once more pays: a stream gains a sixth of its time by that."""
+"""The least number of images for which loading the model once more pays: a stream gains a tenth of its time by that."""
 
 Prepare = Callable[[NDArray[np.uint8]], object]
 Infer = Callable[[object], object]
