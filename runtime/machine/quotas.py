@@ -16,8 +16,8 @@ _ROOT = Path("/")
 _HYBRID = "unified"
 """Folder of the groups of version 2 where version 1 is used beside it, as systemd mounts them."""
 
-_LONGEST = 4096
-"""Limit on a path, of Linux."""
+_READ = 1 << 13
+"""Characters read of the list of groups, as each costs a look at files. Linux has a dozen hierarchies."""
 
 
 def cpu_quota(root: Path = _ROOT) -> float | None:
@@ -53,12 +53,12 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
     """
     outermost = root / "sys/fs/cgroup"
     yield from (outermost, outermost / controller)
-    for line in (readers.text(root / "proc/self/cgroup") or "").splitlines():
+    for line in (readers.text(root / "proc/self/cgroup") or "")[:_READ].splitlines():
         _, _, rest = line.partition(":")
         controllers, _, name = rest.partition(":")
         if controllers == "" or controller in controllers.split(","):
             for outer in (outermost / each for each in ((controller, controllers) if controllers else ("", _HYBRID))):
-                own = outer / name[:_LONGEST].lstrip("/")
+                own = outer / name.lstrip("/")
                 yield from (folder for folder in (own, *own.parents) if folder.is_relative_to(outer))
 
 
