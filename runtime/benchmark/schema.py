@@ -227,7 +227,7 @@ class ArtifactReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bf16(self) -> bool:
-        """Whether the backend computed in bfloat16 what the artifact has in FP32."""
+        """Tell whether the backend computed in bfloat16 what the artifact has in FP32."""
         return self.settings.get("precision") == "bf16"
 
 

@@ -99,7 +99,7 @@ class Workers:
 
     @property
     def left_behind(self) -> bool:
-        """Whether this process was forked from the one that started the threads, and has none of them."""
+        """Tell whether this process was forked from the one that started the threads, and has none of them."""
         return self._process not in (None, os.getpid())
 
     def start(self) -> None:

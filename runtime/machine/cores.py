@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from pem_edge.runtime.machine import readers
@@ -44,16 +44,16 @@ def parse_ranges(text: str) -> list[range]:
 def _core(cpu: int, root: Path) -> str:
     """Return what all CPUs of a core have in common (Linux: Documentation/admin-guide/cputopology.rst)."""
     siblings = readers.text(root / _CPUS / f"cpu{cpu}/topology/thread_siblings_list") or ""
-    return siblings if _lists(siblings, cpu) else str(cpu)
+    return siblings if _is_in(cpu, parse_ranges(siblings)) else str(cpu)
 
 
 def _speeds_of_cpus(cpus: Collection[int], root: Path) -> dict[int, float]:
-    efficient = readers.text(root / "sys/devices/cpu_atom/cpus") or ""
-    if parse_ranges(efficient):
-        return {cpu: _EFFICIENT if _lists(efficient, cpu) else 1 for cpu in cpus}
+    efficient = parse_ranges(readers.text(root / "sys/devices/cpu_atom/cpus") or "")
+    if efficient:
+        return {cpu: _EFFICIENT if _is_in(cpu, efficient) else 1 for cpu in cpus}
     capacities = {cpu: float(readers.number(root / _CPUS / f"cpu{cpu}/cpu_capacity") or 0) for cpu in cpus}
     return capacities if all(capacity > 0 for capacity in capacities.values()) else dict.fromkeys(cpus, 1.0)
 
 
-def _lists(text: str, cpu: int) -> bool:
-    return any(cpu in span for span in parse_ranges(text))
+def _is_in(cpu: int, spans: Iterable[range]) -> bool:
+    return any(cpu in span for span in spans)

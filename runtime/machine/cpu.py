@@ -36,12 +36,15 @@ def features(root: Path = _ROOT) -> frozenset[str]:
 
 def memory_bytes(root: Path = _ROOT) -> int | None:
     """Return the machine's memory (proc(5)), or what its control groups allow if less."""
-    total = re.search(r"^MemTotal:\s+(\S+) kB$", readers.text(root / "proc/meminfo") or "", re.MULTILINE)
-    kilobytes = (total and readers.whole(total[1])) or 0
-    sizes = [kilobytes << 10] if kilobytes > 0 else []
-    if (limit := memory_limit(root)) is not None:
-        sizes.append(limit)
-    return min(sizes, default=None)
+    sizes = (meminfo("MemTotal", root), memory_limit(root))
+    return min(filter(None, sizes), default=None)
+
+
+def meminfo(field: str, root: Path = _ROOT) -> int | None:
+    """Return the bytes of a field of /proc/meminfo, such as "MemAvailable"; None if it has no such field."""
+    listed = re.search(rf"^{field}:\s+(\S+) kB$", readers.text(root / "proc/meminfo") or "", re.MULTILINE)
+    kilobytes = readers.whole(listed[1]) if listed else None
+    return None if kilobytes is None or kilobytes < 0 else kilobytes << 10
 
 
 def affinity() -> str:

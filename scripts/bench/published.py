@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 
 Versions = dict[str, tuple[Path, Files]]
-"""Checkouts and the files of a case, by what titles of contestants end with."""
+"""Checkouts and the files of a case, by the end of the titles of their contestants."""
 
 
 def main() -> None:

@@ -21,7 +21,8 @@ def read(core: ov.Core, model: bytes | str) -> ov.Model:
     """Read an ONNX model, given as its bytes or as the path of its file."""
     found = core.read_model(model)
     _name_deformable_convolutions(found)
-    _follow_dimensions(found)
+    if found.is_dynamic():
+        _follow_dimensions(found)
     _multiply_last_channels(found)
     return found
 

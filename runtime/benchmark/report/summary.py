@@ -35,10 +35,8 @@ def artifacts(report: Report) -> Words:
 def lead(report: Report) -> Words:
     """Return the verdict with what qualifies it, which is to be read together."""
     found = list(doubts(report))
-    interrupted = [
-        (f"Interrupted: this is what was measured in {plural(report.rounds, 'round')}, the rest is missing. ",)
-    ]
-    begun = interrupted if report.interrupted else []
+    interrupted = f"Interrupted: this is what was measured in {plural(report.rounds, 'round')}, the rest is missing. "
+    begun = [(interrupted,)] if report.interrupted else []
     unscored = [("Accuracy was not measured: --dataset sets it beside speed. ",)]
     asked = [] if len(report.artifacts) == 1 or any(each.accuracy for each in report.artifacts) else unscored
     verdict = advice.verdict(report, sure=not found)

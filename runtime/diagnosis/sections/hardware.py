@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from pem_edge.runtime.diagnosis.probing import Probe
 from pem_edge.runtime.diagnosis.schema import Finding, Findings
-from pem_edge.runtime.machine import cpu, quotas, readers, threads, usable_cpus
+from pem_edge.runtime.machine import cpu, quotas, threads, usable_cpus
 
 _ROOT = Path("/")
 _LITTLE_MEMORY = 1 << 30
@@ -58,10 +57,10 @@ def _features(root: Path = _ROOT) -> Findings:
 
 def _memory(root: Path = _ROOT) -> Findings:
     total = cpu.memory_bytes(root)
-    listed = re.search(r"^MemAvailable:\s+(\d+) kB$", readers.text(root / "proc/meminfo") or "", re.MULTILINE)
-    if total is None or listed is None:
+    free = cpu.meminfo("MemAvailable", root)
+    if total is None or free is None:
         return {"memory": Finding(name="memory", value="unknown: /proc/meminfo cannot be read")}
-    free, limited = int(listed[1]) << 10, total == quotas.memory_limit(root)
+    limited = total == quotas.memory_limit(root)
     value = f"{_gib(free)} free" + (f"; the control group allows {_gib(total)}" if limited else f" of {_gib(total)}")
     if min(free, total) < _LITTLE_MEMORY:
         cure = "close other programs, or export a smaller size"

@@ -49,7 +49,7 @@ OURS = {
 """Our contestants by title; bfloat16 takes part where the CPU computes in it, and was not there before."""
 
 BEFORE = ", before"
-"""What titles of an older checkout's contestants end with."""
+"""The end of the titles of an older checkout's contestants."""
 
 
 class Files(NamedTuple):

@@ -102,7 +102,8 @@ def method(conditions: Conditions) -> str:
 
 
 def machine() -> str:
-    known = [each for each in INSTRUCTIONS if each in cpu.features()]
+    features = cpu.features()
+    known = [each for each in INSTRUCTIONS if each in features]
     packages = ", ".join(f"{name} {found}" for name in PACKAGES if (found := _version(name)))
     threads = os.environ.get("OMP_NUM_THREADS", "all")
     return (

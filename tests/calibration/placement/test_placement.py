@@ -296,7 +296,7 @@ MOVES: dict[str, Move] = {
         "backbone/Squeeze",
     ),
 }
-"""What may stand between a concatenation and the linear layer that reads it, and changes nothing."""
+"""Operators that change nothing between a concatenation and the linear layer that reads it."""
 
 
 def joined_tokens(move: Move) -> onnx.ModelProto:

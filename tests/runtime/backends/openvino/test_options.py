@@ -21,7 +21,7 @@ from pem_edge.runtime.backends.openvino import backend, core  # OpenVINO is ther
 
 
 def test_openvino_ties_threads_to_cpus_only_if_it_uses_all_cores(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would tie a single thread to the first CPU, and so would the next process, while others are idle."""
+    """Leave single threads free: those of two processes would share the first CPU while others are idle."""
     found = artifact.read(tiny)
     monkeypatch.setattr(threads, "choose", lambda: threads.Choice(1, 2, "made up"))
     assert backends.create("openvino", found).settings()["pinning"] is False
