@@ -9,6 +9,7 @@ import argparse
 import json
 import multiprocessing
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,10 +20,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pem_edge.runtime import files
+from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.cli import console, shared_options
 from pem_edge.runtime.cli.parser import Parser
-from pem_edge.runtime.datasets.dataset import Sample
-from pem_edge.runtime.datasets.toy_streets import LABELS, ToyStreets
+from pem_edge.runtime.datasets.dataset import Dataset, Sample
+from pem_edge.runtime.datasets.toy_streets import ToyStreets
 from pem_edge.runtime.results import coco_format
 from pem_edge.runtime.results.segments import Segment
 from pem_edge.runtime.versioned_json import JsonObject
@@ -64,25 +66,31 @@ def _make(request: Request) -> JsonObject:
     for part in (DOCUMENT, IMAGES, MAP):
         if not request.overwrite:
             files.refuse_existing(folder / part)
-        if part != DOCUMENT:
-            files.make_folder(folder / part)
+    write(dataset, folder, request.format, request.workers)
+    console.say("make_toy_streets.py", f"wrote {len(dataset)} scenes to {folder}, for --dataset {folder}")
+    return {"document": str(folder / DOCUMENT), "images": len(dataset)}
+
+
+def write(dataset: Dataset, folder: Path, suffix: str, workers: int) -> None:
+    """Write ``dataset`` into ``folder``, its images as "png" or "jpg", by ``workers`` processes. Raises OutputError."""
+    for part in (IMAGES, MAP):
+        files.make_folder(folder / part)
     (folder / DOCUMENT).unlink(missing_ok=True)  # it must not describe a mixture of old and new images
-    work = partial(_write, dataset, folder, request.format)
-    with multiprocessing.Pool(request.workers, initializer=_start) as pool:
+    work = partial(_write, dataset, folder, suffix)
+    with multiprocessing.Pool(workers, initializer=_start) as pool:
         scenes = tqdm(pool.imap(work, range(len(dataset)), chunksize=8), total=len(dataset), unit="scene")
         records = list(scenes)
-    document = coco_format.document([record[1] for record in records], [record[0] for record in records], LABELS)
+    images, annotations = [record[0] for record in records], [record[1] for record in records]
+    document = coco_format.document(annotations, images, dataset.labels)
     with files.write_atomically(folder / DOCUMENT) as temporary:
         temporary.write_text(json.dumps(document))
-    console.say("make_toy_streets.py", f"wrote {len(records)} scenes to {folder}, for --dataset {folder}")
-    return {"document": str(folder / DOCUMENT), "images": len(records)}
 
 
 def _start() -> None:
     cv2.setNumThreads(1)
 
 
-def _write(dataset: ToyStreets, folder: Path, suffix: str, index: int) -> tuple[JsonObject, JsonObject]:
+def _write(dataset: Dataset, folder: Path, suffix: str, index: int) -> tuple[JsonObject, JsonObject]:
     """Write one scene; returns its records in ``images`` and in ``annotations``."""
     sample = dataset[index]
     picture, panoptic = f"{sample.name}.{suffix}", f"{sample.name}.png"
@@ -90,15 +98,15 @@ def _write(dataset: ToyStreets, folder: Path, suffix: str, index: int) -> tuple[
     _save(folder / MAP / panoptic, coco_format.encode(sample.panoptic))
     height, width = sample.panoptic.shape
     return coco_format.image(index, picture, (height, width)), coco_format.annotation(
-        index, panoptic, _segments(sample)
+        index, panoptic, _segments(sample, dataset.labels)
     )
 
 
-def _segments(sample: Sample) -> list[Segment]:
+def _segments(sample: Sample, labels: Sequence[Label]) -> list[Segment]:
     """Return the sample's segments with their areas and boxes."""
     segments = []
     for segment in sample.segments:
-        label, mask = LABELS[segment.category_id], (sample.panoptic == segment.id).astype(np.uint8)
+        label, mask = labels[segment.category_id], (sample.panoptic == segment.id).astype(np.uint8)
         x, y, width, height = cv2.boundingRect(mask)
         box, area = (x, y, width, height), int(np.count_nonzero(mask))
         segments.append(Segment(segment.id, label.id, label.name, label.isthing, 1.0, area, box))

@@ -29,6 +29,9 @@ DEMO_SIZE = (256, 512)
 _BESIDE = (CONFIG, *map(INDEX.format, WHOLE))
 """Files that hold no weights, in place of which their folder must be given."""
 
+_METRICS = "metrics.csv"
+"""File that a run of ``pem-train`` writes beside its weights."""
+
 _CACHED = re.compile(r"/models--(?P<owner>[^/]+?)--(?P<name>[^/]+)/snapshots/[^/]+$")
 """Finds the name of a model in the path of its folder in the hub's cache."""
 
@@ -81,7 +84,7 @@ def locate(
         admit: Given the folder of a model on the hub, raises CheckpointError if its weights need not be fetched.
 
     Raises:
-        CheckpointError: If there is no such thing, or a folder is not one that transformers wrote.
+        CheckpointError: If there is no such thing, or a folder is not one that transformers or ``pem-train`` wrote.
     """
     if not isinstance(source, (str, os.PathLike)) or source == "":  # which pathlib takes for the current folder
         raise CheckpointError(f"the checkpoint is {brief(source)}, expected a path: give it as a str or a Path")
@@ -102,10 +105,7 @@ def locate(
         raise CheckpointError(f"--revision is for models on the Hugging Face hub, {text} is none: leave it out")
     if text == DEMO:
         return Place(DEMO, (DEMO_FILE,))
-    if path.is_dir():
-        _require_model(path, say)
-        return Place(text, weights_in(path), path)
-    return _file(path)
+    return _folder(path, say) if path.is_dir() else _file(path)
 
 
 def _file(path: Path) -> Place:
@@ -115,6 +115,15 @@ def _file(path: Path) -> Place:
         raise CheckpointError(f"{path} is one of several files of a model, expected its folder: give {path.parent}")
     is_transformers = is_whole(path.name) and (path.parent / CONFIG).is_file()
     return Place(str(path), (path,), path.parent if is_transformers else None)
+
+
+def _folder(path: Path, say: Say) -> Place:
+    with reading(path, CheckpointError, expected="a folder with a model", cure="name another folder"):
+        trained = sorted(path.glob("*.safetensors")) if (path / _METRICS).is_file() else []
+    if len(trained) == 1:  # of a run of pem-train
+        return _file(trained[0])
+    _require_model(path, say)
+    return Place(str(path), weights_in(path), path)
 
 
 def _require_model(folder: Path, say: Say) -> None:

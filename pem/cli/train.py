@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pem_edge.pem.cli import train_options
-from pem_edge.pem.cli.train_options import VARIANT, TrainRequest
-from pem_edge.pem.training.settings import TrainingSettings
+from pem_edge.pem.cli import train_parser, train_request
+from pem_edge.pem.cli.train_export import export, export_options
+from pem_edge.pem.cli.train_request import TrainRequest
+from pem_edge.pem.training.settings import SNAPSHOT
 from pem_edge.runtime import files
-from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.cli import console, signals
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.errors import OutputError, TrainingError
@@ -26,21 +25,18 @@ from pem_edge.runtime.suggestions import no_such
 from pem_edge.runtime.versioned_json import JsonObject
 
 if TYPE_CHECKING:
-    from pem_edge.pem import PEM
+    from pem_edge.pem.training.trainer import Trainer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``pem-train`` and return its exit code; ``arguments`` defaults to ``sys.argv[1:]``."""
-    return console.run(train_options.parser(), train_options.read, _train, arguments)
+    return console.run(train_parser.parser(), train_request.read, _train, arguments)
 
 
 def _train(request: TrainRequest) -> JsonObject:
     if find_spec("torch") is None:
         raise TrainingError(f"training needs PyTorch, which is not installed: {how_to_install('train')}")
-    from pem_edge.pem.variants import VARIANTS  # here, so that wrong usage is reported before torch is imported
-
-    if request.variant is not None and request.variant not in VARIANTS:
-        raise TrainingError(f"--variant: {no_such(request.variant, VARIANTS)}")
+    _say("reading the dataset and loading PyTorch")
     dataset = request.dataset.open()
     with for_outputs(request.out) as folder:
         return _train_in(folder, request, dataset)
@@ -48,31 +44,57 @@ def _train(request: TrainRequest) -> JsonObject:
 
 def _train_in(folder: Path, request: TrainRequest, dataset: Dataset) -> JsonObject:
     with signals.held():  # an exception that passes through torch's C++ modules, half imported, aborts the process
-        from pem_edge.pem.training import progress
+        from pem_edge.pem.cli.train_setup import set_up
         from pem_edge.pem.training.processes import join_processes
-        from pem_edge.pem.training.snapshots import FILE_NAME
-        from pem_edge.pem.training.trainer import Trainer
+        from pem_edge.pem.variants import VARIANTS
 
-    checkpoint = folder / FILE_NAME
+    if request.variant is not None and request.variant not in VARIANTS:
+        raise console.WrongUsage(f"--variant: {no_such(request.variant, VARIANTS)}")
+    checkpoint = folder / SNAPSHOT
     _refuse_to_replace(checkpoint, request)
     with join_processes(request.device) as processes, files.claim(checkpoint) if processes.is_main else nullcontext():
         _refuse_to_replace(checkpoint, request)  # which may have been written while torch was imported
-        say = progress.say if processes.is_main else _say_nothing
-        start = _earlier_run(request, checkpoint) if request.resume else _new_run(request, dataset.labels, say)
-        trainer = Trainer(start.model, dataset, start.settings, folder, processes, start.spdx)
-        if request.resume:
-            trainer.resume()
-        else:
-            trainer.delete_earlier_run()
-        trainer.run()
-        weights = trainer.save(half=request.half)
-        following = _export_command(weights)
-        say(f"{weights} has the weights, {folder / 'metrics.csv'} the metrics; next: {following}")
-    return {"weights": str(weights), "metrics": str(folder / "metrics.csv")}
+        say = _say if processes.is_main else _say_nothing
+        trainer = set_up(request, dataset, folder, processes, say)
+        with _reported(trainer):
+            trainer.run()
+        return _finish(trainer, request, say) if processes.is_main else {}
 
 
-def _export_command(weights: Path) -> str:
-    return shlex.join(["pem-export", "--weights", str(weights), "--to", "onnx", "-o", str(weights.parent)])
+@contextmanager
+def _reported(trainer: Trainer) -> Iterator[None]:
+    """Let a run that is stopped in the ``with`` block end with what there is of it."""
+    try:
+        yield
+    except KeyboardInterrupt as interruption:
+        if not interruption.args:
+            raise
+        raise console.Interrupted({**_outputs(trainer), "step": trainer.step}, str(interruption)) from interruption
+
+
+def _outputs(trainer: Trainer) -> JsonObject:
+    """Return what there is of a run: its files, and how good it is."""
+    best = None if trainer.validation is None else trainer.validation.best
+    found: JsonObject = {"metrics": str(trainer.progress.path)}
+    if trainer.weights.exists():
+        found = {"weights": str(trainer.weights), **found}
+    return found if best is None else {**found, "best": best}
+
+
+def _finish(trainer: Trainer, request: TrainRequest, say: Say) -> JsonObject:
+    """Write the weights and the ONNX model of them, and say what can be done with both."""
+    weights = trainer.save()
+    report = _outputs(trainer)
+    say(f"{weights} has the weights, {trainer.progress.path} the metrics")
+    exported = export(weights, say) if request.export else None
+    if exported is None:
+        say(f"next: {shlex.join(['pem-export', *export_options(weights)])}")
+        return report
+    model = str(exported["model"])
+    say(f"to see it: {shlex.join(['pem-run', model, 'PICTURES', '-o', 'results'])}")
+    say(f"to time it: {shlex.join(['pem-bench', model])}")
+    say(f"for a GPU or in INT8: {shlex.join(['pem-export', '--weights', str(weights), '--to', 'trt'])}, see --help")
+    return {**report, "model": model, "parity": exported["parity"]}
 
 
 def _refuse_to_replace(checkpoint: Path, request: TrainRequest) -> None:
@@ -83,61 +105,8 @@ def _refuse_to_replace(checkpoint: Path, request: TrainRequest) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Start:
-    """What a run starts with: the model, the settings, and the license that the weights are under."""
-
-    model: PEM
-    settings: TrainingSettings
-    spdx: str | None = None
-
-
-def _earlier_run(request: TrainRequest, path: Path) -> _Start:
-    """Return a model like that of the run to resume, which `Trainer.resume` will fill. Raises as that does."""
-    from pem_edge.pem.training import snapshots, start
-
-    snapshot = snapshots.load(path)
-    model = start.rebuild(snapshot, path)
-    if request.variant is not None:
-        snapshots.check_same("variant", model.variant, request.variant)
-    if request.encoder_layers is not None:
-        snapshots.check_same("encoder layers", str(start.encoder_layers(model)), str(request.encoder_layers))
-    return _Start(model, snapshots.continued(snapshot, path, request.settings, request.given))
-
-
-def _new_run(request: TrainRequest, labels: Sequence[Label], say: Say) -> _Start:
-    """Return the model with its initial weights. Raises CheckpointError, TrainingError."""
-    import torch
-
-    from pem_edge import pem
-    from pem_edge.pem.training.backbone_weights import load_backbone
-    from pem_edge.pem.training.start import require_trainable
-
-    torch.manual_seed(request.settings.seed)
-    if request.weights is not None:
-        return _from_checkpoint(request, request.weights, labels, say)
-    try:
-        built = pem.build(request.variant or VARIANT, len(labels), encoder_layers=request.encoder_layers)
-    except ValueError as error:
-        raise TrainingError(str(error)) from error
-    model = require_trainable(built)
-    if request.backbone is not None:
-        load_backbone(model, request.backbone, say)
-    return _Start(model, request.settings)
-
-
-def _from_checkpoint(request: TrainRequest, weights: str, labels: Sequence[Label], say: Say) -> _Start:
-    from pem_edge.pem.checkpoints import open_checkpoint
-    from pem_edge.pem.training.start import fit_class_head, require_trainable
-
-    checkpoint = open_checkpoint(weights, say, revision=request.revision, part=request.part, asks=())
-    model = require_trainable(checkpoint.model).train()
-    if request.variant not in (None, model.variant):
-        raise TrainingError(
-            f"{weights} is {model.variant}, expected {request.variant}: leave out --variant, or give other weights"
-        )
-    fit_class_head(checkpoint, labels, say, must_stay=request.settings.qat)
-    return _Start(model, request.settings, checkpoint.description.license)
+def _say(text: str) -> None:
+    console.say("pem-train", text)
 
 
 def _say_nothing(_text: str) -> None:

@@ -7,12 +7,19 @@ import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from datetime import timedelta
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 
+from pem_edge.pem.training.planning.precision import bf16_pays
 from pem_edge.runtime.errors import TrainingError
+
+T = TypeVar("T")
+
+_LONGEST_WAIT = timedelta(hours=1)
+"""Time that processes wait for the main one, which alone validates the model."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +69,22 @@ class Processes:
         module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
         return nn.parallel.DistributedDataParallel(module, device_ids=[self.device])
 
+    def precision(self, asked: Literal["auto", "fp32", "bf16"]) -> Literal["fp32", "bf16"]:
+        """Return the precision to compute in; "auto" is "bf16" where that is faster."""
+        if asked == "auto":
+            return "bf16" if bf16_pays(self.device) else "fp32"
+        return asked
+
     def autocast(self, precision: Literal["auto", "fp32", "bf16"]) -> AbstractContextManager[object]:
-        """Return the context that computes in ``precision``; "auto" is "bf16" on a GPU and "fp32" on a CPU."""
-        kind = self.device.type
-        enabled = precision == "bf16" or (precision == "auto" and kind == "cuda")
-        return torch.autocast(kind, torch.bfloat16, enabled=enabled)
+        """Return the context that computes in ``precision``, chosen as by `precision`."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision(precision) == "bf16")
+
+    def of_main(self, value: T) -> T:
+        """Return the main process's ``value``, which can be pickled, in all processes."""
+        shared = [value]
+        if self.world_size > 1:
+            distributed.broadcast_object_list(shared, device=self.device)
+        return shared[0]
 
     def mean(self, tensor: Tensor) -> Tensor:
         """Average ``tensor`` over the processes, in place, and return it."""
@@ -94,7 +112,7 @@ def join_processes(device: str | None = None) -> Iterator[Processes]:
     if wanted == "cuda":
         torch.cuda.set_device(local_rank)
         wanted = f"cuda:{local_rank}"
-    distributed.init_process_group("nccl" if wanted.startswith("cuda") else "gloo")
+    distributed.init_process_group("nccl" if wanted.startswith("cuda") else "gloo", timeout=_LONGEST_WAIT)
     try:
         per_machine = int(os.environ.get("LOCAL_WORLD_SIZE", world_size))
         yield Processes(distributed.get_rank(), world_size, per_machine, torch.device(wanted))

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF
+from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF, Task
 from pem_edge.runtime.errors import TrainingError
 from pem_edge.runtime.images import MAX_PIXELS
 
@@ -60,17 +60,25 @@ class TrainingSettings:
         weight_decay: AdamW's weight decay; norms, biases and embeddings have none.
         warmup: Number of steps in which the learning rate rises to its maximum, before it falls along a cosine.
         clip: Maximum norm of the gradient. The published value is small; from scratch, 0.1 or 1 learns faster.
-        scale: Minimum and maximum factor by which images are enlarged before they are cropped.
+        scale: Minimum and maximum factor by which images are enlarged before they are cropped, relative to the image
+            as it is fitted to the model's input.
+        input_size: Height and width of the model's input that the weights are meant for, multiples of 32; None if
+            images are not scaled to an input, which is then of the crops' size.
         points: Number of points at which each mask is supervised; see `pem.training.objective.points.PointPlan`.
         loss_weights: Weights of the losses.
         ema: Decay of the exponential moving average of the weights.
         seed: Seed of the weights, the order of images and the augmentations.
-        precision: Precision of the forward pass: "auto" is "bf16" on a GPU and "fp32" on a CPU.
+        precision: Precision of the forward pass: "auto" is "bf16" where that is faster.
+        task: What the weights learn: to tell segments, classes alone, or things alone.
+        freeze: What keeps its weights.
         qat: Whether convolutions compute in simulated INT8; see `pem.training.objective.qat`.
         workers: Number of processes that prepare images; None for as many as there are cores.
         log_every: Number of steps between lines of metrics.
         picture_every: Number of steps between sample images.
         checkpoint_minutes: Minutes between checkpoints.
+        checkpoint_every: Number of steps between checkpoints, besides those by time; None for none.
+        validate_every: Number of steps between evaluations.
+        patience: Number of evaluations without gain after which the run ends; None to go on.
 
     Raises:
         TrainingError: If a value is out of its range.
@@ -85,16 +93,22 @@ class TrainingSettings:
     warmup: int = 10
     clip: float = 0.01
     scale: tuple[float, float] = (0.5, 2.0)
+    input_size: tuple[int, int] | None = None
     points: int = 12_544
     loss_weights: LossWeights = LossWeights()
     ema: float = 0.9998
     seed: int = 0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    task: Task = "panoptic"
+    freeze: Literal["backbone"] | None = None
     qat: bool = False
     workers: int | None = None
     log_every: int = 20
     picture_every: int = 500
     checkpoint_minutes: float = 10.0
+    checkpoint_every: int | None = None
+    validate_every: int = 5000
+    patience: int | None = None
 
     def __post_init__(self) -> None:
         self._expect("steps", 1 <= self.steps <= MAX_STEPS, f"1 to {MAX_STEPS}")
@@ -103,12 +117,11 @@ class TrainingSettings:
             2 <= self.batch <= MAX_BATCH,
             f"2 to {MAX_BATCH}, as BatchNorm needs several images",
         )
-        self._expect(
-            "size",
-            all(s >= MULTIPLE_OF and s % MULTIPLE_OF == 0 for s in self.size),
-            f"multiples of 32: try {'x'.join(str(max(1, round(s / MULTIPLE_OF)) * MULTIPLE_OF) for s in self.size)}",
-        )
-        self._expect("size", math.prod(self.size) <= MAX_PIXELS, f"up to {MAX_PIXELS} pixels")
+        for name, size in (("size", self.size), ("input_size", self.input_size or self.size)):
+            rounded = "x".join(str(max(1, round(s / MULTIPLE_OF)) * MULTIPLE_OF) for s in size)
+            fits = all(s >= MULTIPLE_OF and s % MULTIPLE_OF == 0 for s in size)
+            self._expect(name, fits, f"multiples of 32: try {rounded}")
+            self._expect(name, math.prod(size) <= MAX_PIXELS, f"up to {MAX_PIXELS} pixels")
         self._expect("learning_rate", 0 < self.learning_rate < 10, "above 0 and below 10")
         self._expect("backbone_factor", 0 <= self.backbone_factor <= 1000, "0 to 1000")
         self._expect("weight_decay", 0 <= self.weight_decay <= 100, "0 to 100")
@@ -122,14 +135,13 @@ class TrainingSettings:
         self._expect("log_every", 1 <= self.log_every <= MAX_STEPS, f"1 to {MAX_STEPS}")
         self._expect("picture_every", 1 <= self.picture_every <= MAX_STEPS, f"1 to {MAX_STEPS}")
         self._expect("checkpoint_minutes", self.checkpoint_minutes >= 0, "0 or more")
+        self._expect("validate_every", 1 <= self.validate_every <= MAX_STEPS, f"1 to {MAX_STEPS}")
+        for name in ("checkpoint_every", "patience"):
+            value = getattr(self, name)
+            self._expect(name, value is None or 1 <= value <= MAX_STEPS, f"1 to {MAX_STEPS}")
 
     def _expect(self, name: str, holds: bool, expected: str) -> None:
         value = getattr(self, name)
         if isinstance(value, tuple):
-            value = {"size": "x", "scale": ":"}[name].join(map(str, value))
+            value = (":" if name == "scale" else "x").join(map(str, value))
         _expect(name.replace("_", " "), value, holds, expected)
-
-
-QAT_SETTINGS = TrainingSettings(qat=True, steps=2000, learning_rate=7e-5, precision="fp32")
-"""Defaults for quantization-aware training: a short run at a tenth of the learning rate. It is in single precision
-because bfloat16 rounds about as coarsely as INT8."""

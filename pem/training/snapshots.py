@@ -6,7 +6,7 @@ They need no state of random generators and no position in the dataset, because 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
@@ -21,6 +21,8 @@ from pem_edge.pem.training.settings import MAX_STEPS, SNAPSHOT, TrainingSettings
 from pem_edge.runtime.errors import CheckpointError, OutputError, TrainingError
 from pem_edge.runtime.files import write_atomically
 from pem_edge.runtime.outside.reading import reading
+from pem_edge.runtime.plurals import first_few
+from pem_edge.runtime.progress import Say
 
 FILE_NAME = SNAPSHOT
 
@@ -43,7 +45,12 @@ _KINDS: dict[str, type] = {
 NORMALIZATION = ("mean", "std")
 """Entries, which older snapshots lack, with the constants of the same names in the model's normalization."""
 
-_LATER_KINDS: dict[str, type | tuple[type, ...]] = {"license": (str, type(None)), "mean": Tensor, "std": Tensor}
+_LATER_KINDS: dict[str, type | tuple[type, ...]] = {
+    "license": (str, type(None)),
+    "mean": Tensor,
+    "std": Tensor,
+    "validation": (dict, type(None)),
+}
 """The entries that older snapshots lack."""
 
 Snapshot: TypeAlias = dict[str, Any]  # tensors, state dicts, numbers and text
@@ -63,6 +70,8 @@ def save(snapshot: Snapshot, path: Path) -> None:
 
 def load(path: Path) -> Snapshot:
     """Read the snapshot at ``path``. Raises CheckpointError if it is missing or damaged."""
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder, expected the file of a run: move it away, and start a new run")
     if not path.is_file():
         raise CheckpointError(f"no training to resume at {path}: leave out --resume to start a new one")
     snapshot = read_torch_file(path, cure=_CURE)
@@ -82,26 +91,29 @@ def load(path: Path) -> Snapshot:
     return snapshot
 
 
-def continued(snapshot: Snapshot, path: Path, settings: TrainingSettings, given: Set[str]) -> TrainingSettings:
+def continued(snapshot: Snapshot, path: Path, given: Mapping[str, object], say: Say) -> TrainingSettings:
     """Return the settings with which the run whose snapshot is at ``path`` goes on: its own.
 
     Args:
         snapshot: The snapshot.
         path: Its file.
-        settings: The settings of those names that are ``given``, and of those that the snapshot lacks.
-        given: Names of the settings to change.
+        given: The settings to change, by name.
+        say: Told of settings that a newer version knows, and this one does not.
 
     Raises:
         CheckpointError: If the snapshot's settings are damaged.
+        TrainingError: If a setting is out of its range.
     """
     own = snapshot["settings"]
     try:
         with restoring(path):
             kept = msgspec.convert(own, TrainingSettings)
+            strangers = sorted(own.keys() - {each.name for each in fields(TrainingSettings)})
     except TrainingError as error:
         raise CheckpointError(f"{path} is damaged ({error}): {_CURE}") from error
-    names = {each.name for each in fields(settings)}
-    return replace(kept, **{name: getattr(settings, name) for name in names if name in given or name not in own})
+    if strangers:
+        say(f"the run to resume has settings of a newer version, which are left out: {first_few(strangers)}")
+    return replace(kept, **given)  # type: ignore[arg-type]  # the settings check them
 
 
 @contextmanager

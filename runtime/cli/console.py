@@ -21,8 +21,8 @@ FAILURE, ENDED_BY_SIGNAL = 1, 128
 Request = TypeVar("Request")
 
 
-class _WrongUsage(PemError):  # noqa: N818  # its name says what is wrong
-    """Options that contradict each other."""
+class WrongUsage(PemError):  # noqa: N818  # its name says what is wrong
+    """Options that contradict each other, or name what there is not."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -65,7 +65,7 @@ def run(
             try:
                 request = read(options)
             except PemError as error:
-                raise _WrongUsage(str(error)) from error
+                raise WrongUsage(str(error)) from error
             return action(request)
 
         code = _run_until_asked_to_end(parser.prog, act, as_json=options.json, debug=options.debug)
@@ -126,7 +126,7 @@ def _run(program: str, act: Callable[[], JsonObject], *, as_json: bool, debug: b
         if debug:
             traceback.print_exc()
         output.complain(program, _one_line(error))
-        return USAGE if isinstance(error, _WrongUsage) else FAILURE
+        return USAGE if isinstance(error, WrongUsage) else FAILURE
     return _print_report(program, report, as_json=as_json)
 
 

@@ -19,8 +19,7 @@ import torch
 from pem_edge import pem
 from pem_edge.pem import checkpoints
 from pem_edge.pem.cli.train import main
-from pem_edge.pem.cli.train_options import TrainRequest
-from pem_edge.pem.training.settings import QAT_SETTINGS, TrainingSettings
+from pem_edge.pem.cli.train_request import TrainRequest
 from pem_edge.pem.training.snapshots import FILE_NAME
 from pem_edge.runtime import files
 from pem_edge.runtime.datasets.opening import DatasetLocation
@@ -149,8 +148,14 @@ def test_words_are_not_numbers(capsys: pytest.CaptureFixture[str]) -> None:
         ({"weights": "model.pth", "encoder_layers": (3, 3, 3)}, "--weights determine --encoder-layers"),
         ({"revision": "main"}, "--revision belongs to --weights"),
         ({"part": "model_ema"}, "--part belongs to --weights"),
-        ({"settings": QAT_SETTINGS}, "--qat needs trained weights"),
-        ({"settings": QAT_SETTINGS, "backbone": "resnet50.pth"}, "--qat needs trained weights"),
+        ({"given": {"qat": True}}, "--qat needs trained weights"),
+        ({"given": {"qat": True}, "backbone": "resnet50.pth"}, "--qat needs trained weights"),
+        ({"given": {"freeze": "backbone"}}, "--freeze keeps weights as they are, and these are random"),
+        ({"given": {"steps": 5}, "minutes": 10.0}, "--minutes determines the steps"),
+        ({"minutes": 0.0}, "--minutes is 0, expected above 0"),
+        ({"given": {"patience": 3}}, "--patience and --validate-every belong to --val"),
+        ({"given": {"clip": 0.0}}, "clip is 0.0, expected above 0"),
+        ({"device": "gpu"}, "--device is gpu, expected cpu, cuda"),
     ],
 )
 def test_a_request_built_in_python_refuses_contradictions(fields: dict[str, Any], complaint: str) -> None:
@@ -160,11 +165,11 @@ def test_a_request_built_in_python_refuses_contradictions(fields: dict[str, Any]
 
 @pytest.mark.parametrize("fields", [{"weights": "model.pth"}, {"resume": True}])
 def test_a_request_for_qat_starts_from_weights_or_an_earlier_run(fields: dict[str, Any]) -> None:
-    assert request(settings=QAT_SETTINGS, **fields).settings.qat
+    assert request(given={"qat": True}, **fields).given["qat"]
 
 
 def request(**fields: Any) -> TrainRequest:
-    others = {"variant": "pem-r50", "dataset": DatasetLocation("toy:4"), "settings": TrainingSettings()}
+    others = {"variant": "pem-r50", "dataset": DatasetLocation("toy:4"), "given": {}}
     return TrainRequest(**{**others, "out": Path("out"), **fields})
 
 

@@ -1,0 +1,115 @@
+"""Sets up the training run that ``pem-train`` is asked for: images, initial weights, settings, validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pem_edge.pem.training.data.tasks import for_task
+from pem_edge.pem.training.validation import Validation, require_val_fits, split_dataset
+
+from pem_edge.pem.cli.train_request import TrainRequest
+from pem_edge.pem.cli.train_start import Start, find_start, recipe_for
+from pem_edge.pem.training import snapshots
+from pem_edge.pem.training.planning.plan import Wish, describe, make_plan
+from pem_edge.pem.training.processes import Processes
+from pem_edge.pem.training.settings import TrainingSettings
+from pem_edge.pem.training.snapshots import Snapshot
+from pem_edge.pem.training.trainer import Trainer
+from pem_edge.runtime.artifacts.labels import things
+from pem_edge.runtime.artifacts.manifest import Task
+from pem_edge.runtime.datasets.dataset import Dataset
+from pem_edge.runtime.errors import TrainingError
+from pem_edge.runtime.plurals import plural
+from pem_edge.runtime.progress import Say
+
+
+@dataclass(frozen=True)
+class Images:
+    """The labeled images of a run, as its task needs them.
+
+    Attributes:
+        train: Those to learn from.
+        val: Those that tell how good the model is; None for none.
+        task: The task.
+    """
+
+    train: Dataset
+    val: Dataset | None
+    task: Task
+
+
+def set_up(request: TrainRequest, dataset: Dataset, folder: Path, processes: Processes, say: Say) -> Trainer:
+    """Return the run, ready to `Trainer.run`.
+
+    Args:
+        request: What is asked for.
+        dataset: The images, opened.
+        folder: The folder of the run.
+        processes: The processes of the run.
+        say: Told what is found, and what the run is about to do.
+
+    Raises:
+        PemError: If anything that is asked for cannot be had.
+    """
+    path = folder / snapshots.FILE_NAME
+    snapshot = snapshots.load(path) if request.resume else None
+    images = _images(request, dataset, snapshot, say)
+    earlier = None if snapshot is None else (snapshot, path)
+    start = find_start(request, images.train.labels, earlier, say)
+    if earlier is None:
+        settings = _plan(request, start, images, processes, say)
+    else:
+        settings = snapshots.continued(*earlier, request.given, say)
+    validation = None
+    if images.val is not None and processes.is_main:
+        validation = Validation(images.val, settings, folder, tensorboard=request.tensorboard)
+    half, spdx = request.half, start.spdx
+    trainer = Trainer(start.model, images.train, settings, folder, processes, spdx, validation=validation, half=half)
+    if snapshot is None:
+        trainer.delete_earlier_run()
+    else:
+        trainer.resume(snapshot)
+    return trainer
+
+
+def _images(request: TrainRequest, dataset: Dataset, snapshot: Snapshot | None, say: Say) -> Images:
+    """Return the images to learn from, and those to validate on. Raises InputError, TrainingError."""
+    if not len(dataset):
+        raise TrainingError("the dataset has no images, at least one is needed")
+    task = _task(request, dataset, snapshot, say)
+    for note in getattr(dataset, "notes", ()):
+        say(note)
+    if request.val is None:
+        if snapshot is not None and snapshot.get("validation") is not None:
+            raise TrainingError("the run to resume is validated: give the same --val or --val-split, too")
+        return Images(for_task(dataset, task), None, task)
+    if isinstance(request.val, float):
+        train, val = split_dataset(dataset, request.val)
+        say(f"{plural(len(val), 'image')} of {len(dataset)} are set aside to validate on")
+    else:
+        train, (val, warnings) = dataset, require_val_fits(dataset, request.val.open())
+        for warning in warnings:
+            say(warning)
+    return Images(for_task(train, task), for_task(val, task), task)
+
+
+def _task(request: TrainRequest, dataset: Dataset, snapshot: Snapshot | None, say: Say) -> Task:
+    """Return the task that is asked for, or that of the run to resume, or the one that the classes allow."""
+    known = {**(snapshot or {}).get("settings", {}), **request.given}.get("task")
+    if known in ("panoptic", "semantic", "instance"):
+        task: Task = known
+        return task
+    if things(dataset.labels):
+        return "panoptic"
+    say("the classes have no things, so semantic segmentation is learned")
+    return "semantic"
+
+
+def _plan(request: TrainRequest, start: Start, images: Images, processes: Processes, say: Say) -> TrainingSettings:
+    """Return the settings of a new run, and say what it is about to do."""
+    wish = Wish(recipe_for(request), {**request.given, "task": images.task}, request.minutes)
+    plan = make_plan(start.model, images.train, wish, processes)
+    for line in describe(plan, start.model, images.train, wish.recipe, processes):
+        say(line)
+    return plan.settings

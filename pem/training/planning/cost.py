@@ -1,0 +1,176 @@
+"""What a step costs on this machine: seconds and memory, from a trial of a small one."""
+
+from __future__ import annotations
+
+import math
+import time
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from pem_edge.pem.training.data.numbered_views import NumberedViews
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+from pem_edge.pem.model import PEM
+from pem_edge.pem.training.data.batches import Batch, collate
+from pem_edge.pem.training.objective import points
+from pem_edge.pem.training.objective.points import PointPlan
+from pem_edge.pem.training.objective.supervision import Supervised
+from pem_edge.pem.training.optimization import make_optimizer
+from pem_edge.pem.training.processes import Processes
+from pem_edge.pem.training.settings import TrainingSettings
+from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF
+from pem_edge.runtime.datasets.dataset import Dataset
+from pem_edge.runtime.machine import cpu, quotas, usable_cpus
+
+_TRIED_PIXELS = 128 * 256
+"""Pixels of the crops of a trial; a large one would take as long as a step."""
+
+_TRIED_IMAGES = 2
+
+_WORKING_SHARE = 0.6
+"""What a step takes besides the tensors that are kept for its backward pass, as a fraction of these: gradients of
+activations, and what convolutions work in. Measured."""
+
+_USABLE = 0.8
+"""Fraction of the free memory that a run may take; the rest is for batches that wait, and for others."""
+
+_LIBRARIES = 450 << 20
+"""Bytes that Python and PyTorch take by themselves on a CPU. Measured."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The cost of a step.
+
+    Attributes:
+        seconds_per_step: Time of the optimizer's update.
+        seconds_per_image: Time of the forward and backward pass of one crop, and of making it as far as that is not
+            hidden behind the GPU.
+        fixed_bytes: Memory that does not depend on the batch: weights, gradients, moments, averages.
+        bytes_per_image: Memory that one crop takes until its backward pass.
+    """
+
+    seconds_per_step: float
+    seconds_per_image: float
+    fixed_bytes: int
+    bytes_per_image: int
+
+    def seconds(self, batch: int) -> float:
+        """Return the time of a step of ``batch`` images on one process."""
+        return self.seconds_per_step + batch * self.seconds_per_image
+
+    def memory(self, batch: int) -> int:
+        """Return the bytes of memory of a step of ``batch`` images on one process."""
+        return self.fixed_bytes + batch * self.bytes_per_image
+
+    def largest_batch(self, most: int, free: int) -> int:
+        """Return ``most``, halved until a step fits into ``free`` bytes; 2, of which BatchNorm cannot have less."""
+        batch = max(2, most)
+        while batch > 2 and self.memory(batch) > free:
+            batch = max(2, batch // 2)
+        return batch
+
+
+def free_memory(processes: Processes) -> int:
+    """Return the bytes of memory that one process may take on its device."""
+    if processes.device.type == "cuda":
+        return int(_USABLE * torch.cuda.mem_get_info(processes.device)[0])
+    known = (cpu.meminfo("MemAvailable"), quotas.memory_limit())
+    return int(_USABLE * min((each for each in known if each), default=4 << 30) / processes.per_machine)
+
+
+def measure(model: PEM, dataset: Dataset, settings: TrainingSettings, processes: Processes) -> Cost:
+    """Try a step with small crops on a copy of ``model``, twice, and return what a step of ``settings`` costs.
+
+    Raises:
+        InputError: If an image cannot be read.
+    """
+    start = time.perf_counter()
+    views = NumberedViews(dataset, settings)
+    batch = collate([views[number] for number in range(_TRIED_IMAGES)]).to(processes.device)
+    loading = (time.perf_counter() - start) / _TRIED_IMAGES
+    trial = _Trial(deepcopy(model), settings, processes)
+    small = _shrink(batch, settings.size)
+    with torch.random.fork_rng([processes.device] if processes.device.type == "cuda" else []):
+        trial.step(small)
+        computing, update = trial.step(small)
+    enlarged = math.prod(settings.size) / math.prod(small.images.shape[1:3]) / _TRIED_IMAGES
+    on_gpu = processes.device.type == "cuda"
+    hidden = max(0.0, loading / usable_cpus() - computing * enlarged) if on_gpu else loading / usable_cpus()
+    kept = int(trial.kept.bytes * enlarged * (1 + _WORKING_SHARE))
+    return Cost(update, computing * enlarged + hidden, trial.fixed_bytes(), kept)
+
+
+class _Trial:
+    """A copy of a model that is trained for a few steps, and what its backward pass keeps.
+
+    Attributes:
+        kept: The tensors that were kept in the last step.
+    """
+
+    def __init__(self, model: PEM, settings: TrainingSettings, processes: Processes) -> None:
+        self._supervised = Supervised(model.to(processes.device), settings.loss_weights).train()
+        self._supervised.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a stub's omission
+        self._optimizer, self._settings, self._processes = make_optimizer(model, settings), settings, processes
+        self.kept = _Kept(model)
+
+    def step(self, batch: Batch) -> tuple[float, float]:
+        """Train on ``batch``; return the seconds that both passes took, and those of the optimizer."""
+        self.kept = _Kept(self._supervised.model)
+        start = self._now()
+        height, width = batch.images.shape[1:3]
+        plan = PointPlan.for_mask(self._settings.points, (height // 4, width // 4))
+        locations = points.draw_points(len(batch.images), plan.total, torch.Generator(self._processes.device))
+        count = (batch.classes >= 0).sum().float().clamp(min=1)
+        with self._processes.autocast(self._settings.precision), saved_tensors_hooks(self.kept.keep, _return):
+            losses = self._supervised(batch.images, batch.segment_map, batch.classes, locations, plan, count)
+        self._optimizer.zero_grad(set_to_none=True)
+        losses.sum().backward()
+        passed = self._now()
+        self._optimizer.step()
+        return passed - start, self._now() - passed
+
+    def fixed_bytes(self) -> int:
+        """Return the bytes of weights and their average, and of gradients and two moments of those that are trained."""
+        parameters = list(self._supervised.model.parameters())
+        trained = sum(parameter.nbytes for parameter in parameters if parameter.requires_grad)
+        libraries = 0 if self._processes.device.type == "cuda" else _LIBRARIES
+        return libraries + 2 * sum(parameter.nbytes for parameter in parameters) + 3 * trained
+
+    def _now(self) -> float:
+        if self._processes.device.type == "cuda":
+            torch.cuda.synchronize(self._processes.device)
+        return time.perf_counter()
+
+
+class _Kept:
+    """Counts the bytes that are kept for a backward pass; those of parameters are there anyway.
+
+    Attributes:
+        bytes: Their number.
+    """
+
+    def __init__(self, model: PEM) -> None:
+        self._seen = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+        self.bytes = 0
+
+    def keep(self, tensor: Tensor) -> Tensor:
+        """Count the memory of ``tensor``, which others may share, once, and return it."""
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in self._seen:
+            self._seen.add(storage.data_ptr())
+            self.bytes += storage.nbytes()
+        return tensor
+
+
+def _return(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+def _shrink(batch: Batch, size: tuple[int, int]) -> Batch:
+    """Return the part at the top left of the crops, of which about `_TRIED_PIXELS` remain."""
+    factor = min(1.0, math.sqrt(_TRIED_PIXELS / math.prod(size)))
+    height, width = (math.ceil(side * factor / MULTIPLE_OF) * MULTIPLE_OF for side in size)
+    return Batch(batch.images[:, :height, :width], batch.segment_map[:, :height, :width], batch.classes)

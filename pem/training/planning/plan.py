@@ -1,0 +1,125 @@
+"""The plan of a run: its settings, chosen from a recipe, the images and the machine, and what they will cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from pem_edge.pem.model import PEM
+from pem_edge.pem.training.planning import cost, sizes
+from pem_edge.pem.training.planning.cost import Cost
+from pem_edge.pem.training.planning.recipes import Recipe
+from pem_edge.pem.training.processes import Processes
+from pem_edge.pem.training.settings import TrainingSettings
+from pem_edge.runtime.artifacts.labels import Label, things
+from pem_edge.runtime.datasets.dataset import Dataset
+from pem_edge.runtime.plurals import plural
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked of a run.
+
+    Attributes:
+        recipe: The recipe for its purpose.
+        given: The settings that were asked for, by name; the recipe gives all others.
+        minutes: About how long it may take, which decides its steps; None if the recipe does.
+    """
+
+    recipe: Recipe
+    given: Mapping[str, object]
+    minutes: float | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The plan of a run.
+
+    Attributes:
+        settings: Its settings.
+        cost: What a step costs.
+        free: The bytes of memory that it may take.
+    """
+
+    settings: TrainingSettings
+    cost: Cost
+    free: int
+
+
+def make_plan(model: PEM, dataset: Dataset, wish: Wish, processes: Processes) -> Plan:
+    """Return the plan of a run, the same in all processes.
+
+    Args:
+        model: The model with its initial weights, which remain as they are.
+        dataset: The labeled images, at least one.
+        wish: What was asked for.
+        processes: The processes of the run.
+
+    Raises:
+        InputError: If an image cannot be read.
+        TrainingError: If a setting cannot be, or memory does not suffice for a small step.
+    """
+    recipe, given = wish.recipe, {**_fitting_sizes(dataset, wish), **wish.given}
+    draft = replace(recipe.settings, **given)  # type: ignore[arg-type]  # the request has checked them
+    measured, free = cost.measure(model, dataset, draft, processes), cost.free_memory(processes)
+    batch = draft.batch if "batch" in given else _batch(recipe, dataset, measured, free, processes)
+    steps = None if wish.minutes is None else _steps_in(wish.minutes, measured.seconds(batch // processes.world_size))
+    settings = recipe.settings_for(len(dataset), batch, steps, given)
+    return processes.of_main(Plan(settings, measured, free))
+
+
+def describe(plan: Plan, model: PEM, dataset: Dataset, recipe: Recipe, processes: Processes) -> Iterator[str]:
+    """Yield the lines that tell what a run is about to do."""
+    settings = plan.settings
+    height, width = settings.size
+    per_process = settings.batch // processes.world_size
+    millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    frozen = f", {settings.freeze} frozen" if settings.freeze else ""
+    yield (
+        f"{recipe.purpose}: {model.variant} ({millions:.1f} million parameters{frozen}) on "
+        f"{_device(settings, processes)}; {plural(len(dataset), 'image')}, {_classes(dataset.labels, settings)}"
+    )
+    yield (
+        f"{plural(settings.steps, 'step')} of {settings.batch} crops of {height}x{width}, "
+        f"{settings.steps * settings.batch / len(dataset):.0f} times through the images, learning rate "
+        f"{settings.learning_rate:.2g}, {', '.join(settings.augmentations) or 'no augmentations'}"
+    )
+    duration = timedelta(seconds=round(settings.steps * plan.cost.seconds(per_process)))
+    needed = plan.cost.memory(per_process)
+    scarce = f", of which {_gigabytes(plan.free)} are free: lower --batch or --size" if needed > plan.free else ""
+    yield f"expected: about {duration} and {_gigabytes(needed)} of memory{scarce}; --minutes N makes it shorter"
+
+
+def _fitting_sizes(dataset: Dataset, wish: Wish) -> dict[str, object]:
+    """Return sizes of crops and of the input that fit the images, as far as they are not given."""
+    if {"size", "input_size"} <= wish.given.keys():
+        return {}
+    image = sizes.typical_size(dataset)
+    crop = wish.given.get("size", sizes.crop_for(image))
+    return {"size": crop, "input_size": crop if wish.recipe.scaled_to_crops else sizes.padded(image)}
+
+
+def _batch(recipe: Recipe, dataset: Dataset, measured: Cost, free: int, processes: Processes) -> int:
+    """Return the recipe's batch, or what of it images and memory allow."""
+    useful = 1 << (len(dataset).bit_length() - 1)
+    most = max(2, min(recipe.settings.batch, useful) // processes.world_size)
+    return processes.world_size * measured.largest_batch(most, free)
+
+
+def _steps_in(minutes: float, seconds: float) -> int:
+    return max(1, round(60 * minutes / seconds))
+
+
+def _device(settings: TrainingSettings, processes: Processes) -> str:
+    several = f"{processes.world_size} processes, " if processes.world_size > 1 else ""
+    return f"{several}{processes.device.type} in {processes.precision(settings.precision)}"
+
+
+def _classes(labels: Sequence[Label], settings: TrainingSettings) -> str:
+    classes = plural(len(labels), "class", "classes")
+    return f"{classes}, {len(things(labels))} of them things, for {settings.task} segmentation"
+
+
+def _gigabytes(number: int) -> str:
+    return f"{number / 1e9:.1f} GB"
