@@ -48,8 +48,8 @@ def _train(request: TrainRequest) -> JsonObject:
 
 def _train_in(folder: Path, request: TrainRequest, dataset: Dataset) -> JsonObject:
     with signals.held():  # an exception that passes through torch's C++ modules, half imported, aborts the process
-        from pem_edge.pem.training import progress
         from pem_edge.pem.training.processes import join_processes
+        from pem_edge.pem.training.reporting import progress
         from pem_edge.pem.training.snapshots import FILE_NAME
         from pem_edge.pem.training.trainer import Trainer
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pem_edge.pem import checkpoints
 from pem_edge.pem.model import PEM
-from pem_edge.pem.training import pictures, snapshots
+from pem_edge.pem.training import snapshots
 from pem_edge.pem.training.data.batches import Batch, make_loader
 from pem_edge.pem.training.interruption import defer_interrupts
 from pem_edge.pem.training.objective import points
@@ -22,7 +22,8 @@ from pem_edge.pem.training.objective.qat import QuantizationAware
 from pem_edge.pem.training.objective.supervision import Supervised
 from pem_edge.pem.training.optimization import Average, make_optimizer, restore_optimizer, set_learning_rate
 from pem_edge.pem.training.processes import Processes
-from pem_edge.pem.training.progress import Progress, say
+from pem_edge.pem.training.reporting import pictures
+from pem_edge.pem.training.reporting.progress import Progress, say
 from pem_edge.pem.training.settings import TrainingSettings
 from pem_edge.pem.training.snapshots import Snapshot
 from pem_edge.runtime.artifacts.labels import Label
