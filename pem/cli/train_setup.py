@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pem_edge.pem.training.data.tasks import for_task
-from pem_edge.pem.training.validation import Validation, require_val_fits, split_dataset
+from pem_edge.pem.training.reporting.tensorboard import Board
+from pem_edge.pem.training.validating import Validation, ValidationSettings
+from pem_edge.pem.training.validation.fitting import require_val_fits
+from pem_edge.pem.training.validation.splitting import split_dataset
 
 from pem_edge.pem.cli.train_request import TrainRequest
 from pem_edge.pem.cli.train_start import Start, find_start, recipe_for
@@ -22,6 +25,9 @@ from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.errors import TrainingError
 from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say
+
+_SPLIT_SEED = 0
+"""Seed of the images that are set aside, which are the same for each seed of the training."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +67,21 @@ def set_up(request: TrainRequest, dataset: Dataset, folder: Path, processes: Pro
         settings = _plan(request, start, images, processes, say)
     else:
         settings = snapshots.continued(*earlier, request.given, say)
+    board = Board(folder, snapshot["step"] if snapshot else 0) if request.tensorboard and processes.is_main else None
     validation = None
     if images.val is not None and processes.is_main:
-        validation = Validation(images.val, settings, folder, tensorboard=request.tensorboard)
-    half, spdx = request.half, start.spdx
-    trainer = Trainer(start.model, images.train, settings, folder, processes, spdx, validation=validation, half=half)
+        validation = _validation(images.train, images.val, settings, start, folder, board)
+    trainer = Trainer(
+        start.model,
+        images.train,
+        settings,
+        folder,
+        processes,
+        start.spdx,
+        validation=validation,
+        board=board,
+        half=request.half,
+    )
     if snapshot is None:
         trainer.delete_earlier_run()
     else:
@@ -85,7 +101,7 @@ def _images(request: TrainRequest, dataset: Dataset, snapshot: Snapshot | None, 
             raise TrainingError("the run to resume is validated: give the same --val or --val-split, too")
         return Images(for_task(dataset, task), None, task)
     if isinstance(request.val, float):
-        train, val = split_dataset(dataset, request.val)
+        train, val = split_dataset(dataset, request.val, _SPLIT_SEED)
         say(f"{plural(len(val), 'image')} of {len(dataset)} are set aside to validate on")
     else:
         train, (val, warnings) = dataset, require_val_fits(dataset, request.val.open())
@@ -113,3 +129,18 @@ def _plan(request: TrainRequest, start: Start, images: Images, processes: Proces
     for line in describe(plan, start.model, images.train, wish.recipe, processes):
         say(line)
     return plan.settings
+
+
+def _validation(
+    train: Dataset, val: Dataset, settings: TrainingSettings, start: Start, folder: Path, board: Board | None
+) -> Validation:
+    classes = [f"{label.name}{' (thing)' if label.isthing else ''}" for label in train.labels]
+    shown = ValidationSettings(
+        size=settings.input_size or settings.size,
+        task=settings.task,
+        patience=settings.patience,
+        title=f"Training of {start.model.variant}",
+        settings=asdict(settings),
+        data={"images to learn from": len(train), "images to validate on": len(val), "classes": ", ".join(classes)},
+    )
+    return Validation(val, shown, folder, board)

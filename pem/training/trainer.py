@@ -12,7 +12,8 @@ from typing import NoReturn
 import torch
 from pem_edge.pem.training.reporting import pictures
 from pem_edge.pem.training.reporting.progress import Progress, say
-from pem_edge.pem.training.validation import Validation
+from pem_edge.pem.training.reporting.tensorboard import Board
+from pem_edge.pem.training.validating import Validation
 
 from pem_edge.pem import checkpoints
 from pem_edge.pem.model import PEM
@@ -50,6 +51,7 @@ class Trainer:
             keep; None if there is none.
         validation: What tells how good the model is, whose best weights are then the result; None for nothing. Only the
             main process needs one.
+        board: Where metrics go, too.
         half: Whether to write weights in half precision.
 
     Raises:
@@ -68,6 +70,7 @@ class Trainer:
         spdx: str | None = None,
         *,
         validation: Validation | None = None,
+        board: Board | None = None,
         half: bool = False,
     ) -> None:
         if not len(dataset):
@@ -82,7 +85,8 @@ class Trainer:
         self.dataset, self.settings, self.folder, self.processes = dataset, settings, folder, processes
         self.spdx, self.validation, self.half = spdx, validation, half
         self.stepper = Stepper(model, settings, processes)
-        self.progress = Progress(folder, settings.steps, settings.batch, settings.log_every)
+        told = {} if board is None else {"tell": board.metrics}
+        self.progress = Progress(folder, settings.steps, settings.batch, settings.log_every, **told)
         self._saved, self._saved_step = time.monotonic(), 0
 
     @property
@@ -129,8 +133,8 @@ class Trainer:
         self._saved_step = self.step
         if self.processes.is_main:
             self.progress.restore(self.step, snapshot["progress"])
-        if self.validation is not None:
-            self.validation.restore(self.step, snapshot.get("validation"))
+        if self.validation is not None and snapshot.get("validation") is not None:
+            self.validation.restore(self.step, snapshot["validation"])
 
     def delete_earlier_run(self) -> None:
         """Delete the files of an earlier run in the folder, but for its weights. Raises OutputError."""
@@ -167,13 +171,13 @@ class Trainer:
 
     def save(self) -> Path:
         """Write the averaged weights, unless better ones are there; return the path. Raises OutputError."""
-        if self.validation is None or self.validation.best is None:
+        if self.validation is None or self.validation.best.scores is None:
             self._save_weights()
         return self.weights
 
     def _is_done(self) -> bool:
         """Return whether the validation finds no more gain, in all processes."""
-        return self._any_process(self.validation is not None and self.validation.is_exhausted)
+        return self._any_process(self.validation is not None and self.validation.best.exhausted)
 
     def _next(self, batches: Iterator[Batch], interruption: Interruption) -> Batch | None:
         """Return the next batch, None at the end. Raises InputError, in all processes, if one cannot read an image."""
@@ -216,11 +220,11 @@ class Trainer:
     def _validate(self, interruption: Interruption) -> None:
         """Find out how good the averaged weights are, if that is due, and keep them if they are the best."""
         due = self.step % self.settings.validate_every == 0 or self.step == self.settings.steps
-        if self.validation is None or not due or not self.step or self.validation.last_step == self.step:
+        done = None if self.validation is None or self.validation.latest is None else self.validation.latest.step
+        if self.validation is None or not due or self.step in (0, done):
             return
-        with interruption.divisible():
-            improved = self.validation.evaluate(self.stepper.average.model, self.step)
-        if improved:
+        self.validation.evaluate(self.stepper.average.model, self.step, lambda: interruption.requested)
+        if self.validation.improved:
             self._save_weights()
 
     def _save_weights(self) -> None:

@@ -100,7 +100,7 @@ class Backend(ABC):
 
     def pipeline(self) -> AnyPipeline:
         """Return the stages from an image to its panoptic map."""
-        return HostPipeline(self)
+        return HostPipeline.of(self)
 
     def stream_pipeline(self) -> PairedPipeline | None:
         """See `inference.backend.SegmenterBackend.stream_pipeline`."""

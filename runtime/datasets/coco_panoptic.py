@@ -38,6 +38,11 @@ class CocoPanoptic:
         self._maps = [panoptic.find(record.panoptic) for record in self._annotations]
         self._images = [pictures.find(record.image) for record in self._annotations]
 
+    @property
+    def names(self) -> Sequence[str]:
+        """The paths of the images."""
+        return [str(path) for path in self._images]
+
     def __len__(self) -> int:
         return len(self._annotations)
 

@@ -55,3 +55,11 @@ class Dataset(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample: ...
+
+
+def names_of(dataset: Dataset) -> Sequence[str] | None:
+    """Return the paths of a dataset's images, as in `Sample.name`; None if only reading the images tells.
+
+    A dataset of files has them as ``names``.
+    """
+    return getattr(dataset, "names", None)

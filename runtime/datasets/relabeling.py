@@ -3,14 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pem_edge.runtime.artifacts.labels import Label
-from pem_edge.runtime.datasets.dataset import Dataset, Sample
+from pem_edge.runtime.datasets.dataset import Dataset, Sample, names_of
 from pem_edge.runtime.errors import InputError
 
 _MAX_NAMES = 5
 """Maximum number of class names that a message lists."""
+
+
+@dataclass(frozen=True)
+class Parties:
+    """The two whose classes must be the same, as a message names them.
+
+    Attributes:
+        ours: Whose classes are renumbered.
+        theirs: Whose numbers they get.
+        cure: How to make the classes the same.
+        cure_names: How, if only names or their order differ.
+        cure_kinds: How, if what is a thing for one is stuff for the other.
+    """
+
+    ours: str
+    theirs: str
+    cure: str
+    cure_names: str
+    cure_kinds: str
+
+
+DATASET_AND_MODEL = Parties(
+    ours="the dataset",
+    theirs="the model",
+    cure="give a dataset of the model's classes, or train the model on this one with pem-train --weights",
+    cure_names="if these are names of the same classes in the same order, export the model with --labels of the "
+    "dataset",
+    cure_kinds="correct its isthing, or export the model with --labels of the dataset",
+)
 
 
 class Relabeled:
@@ -23,17 +52,30 @@ class Relabeled:
         dataset: The dataset.
         labels: The model's classes.
         kinds: Whether things must be things in both. A semantic map makes no difference of things and stuff.
+        parties: What ``dataset`` and whatever has ``labels`` are, for messages.
 
     Raises:
         InputError: If the classes differ; the message lists the differences.
     """
 
-    def __init__(self, dataset: Dataset, labels: Sequence[Label], *, kinds: bool = True) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        labels: Sequence[Label],
+        *,
+        kinds: bool = True,
+        parties: Parties = DATASET_AND_MODEL,
+    ) -> None:
         self._dataset = dataset
-        self._classes = _match(dataset.labels, labels)
+        self._classes = _match(dataset.labels, labels, parties)
         if kinds:
-            _require_same_kinds(dataset.labels, [labels[index] for index in self._classes])
+            _require_same_kinds(dataset.labels, [labels[index] for index in self._classes], parties)
         self.labels = labels
+
+    @property
+    def names(self) -> Sequence[str] | None:
+        """The paths of the images, if the dataset knows them."""
+        return names_of(self._dataset)
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -44,21 +86,21 @@ class Relabeled:
         return replace(sample, segments=segments)
 
 
-def _match(own: Sequence[Label], wanted: Sequence[Label]) -> list[int]:
+def _match(own: Sequence[Label], wanted: Sequence[Label], parties: Parties) -> list[int]:
     """Return the index in ``wanted`` of each class of ``own``."""
     key = next((key for key in (_name, _first_synonym) if _have_same_names(own, wanted, key)), None)
     if key is None:
-        raise InputError(_describe_difference(own, wanted))
+        raise InputError(_describe_difference(own, wanted, parties))
     indices = {key(label): index for index, label in enumerate(wanted)}
     return [indices[key(label)] for label in own]
 
 
-def _require_same_kinds(own: Sequence[Label], theirs: Sequence[Label]) -> None:
+def _require_same_kinds(own: Sequence[Label], theirs: Sequence[Label], parties: Parties) -> None:
     for label, other in zip(own, theirs, strict=True):
         if label.isthing != other.isthing:
             raise InputError(
-                f"the class {label.name!r} is {_kind(label)} in the dataset and {_kind(other)} in the model: "
-                "correct its isthing, or export the model with --labels of the dataset"
+                f"the class {label.name!r} is {_kind(label)} in {parties.ours} and {_kind(other)} in {parties.theirs}: "
+                f"{parties.cure_kinds}"
             )
 
 
@@ -75,18 +117,16 @@ def _first_synonym(label: Label) -> str:
     return label.name.split(",")[0].strip()
 
 
-def _describe_difference(own: Sequence[Label], wanted: Sequence[Label]) -> str:
+def _describe_difference(own: Sequence[Label], wanted: Sequence[Label], parties: Parties) -> str:
     mine, theirs = (dict.fromkeys(_first_synonym(label) for label in side) for side in (own, wanted))
     differences = [
         f"only {owner} has {_list_names([name for name in names if name not in others])}"
-        for owner, names, others in (("the dataset", mine, theirs), ("the model", theirs, mine))
+        for owner, names, others in ((parties.ours, mine, theirs), (parties.theirs, theirs, mine))
         if names.keys() - others.keys()
     ]
-    cure = "give a dataset of the model's classes, or train the model on this one with pem-train --weights"
-    if len(own) == len(wanted):
-        cure = "if these are names of the same classes in the same order, export the model with --labels of the dataset"
+    cure = parties.cure_names if len(own) == len(wanted) else parties.cure
     return (
-        f"the {len(own)} classes of the dataset are not the {len(wanted)} of the model: "
+        f"the {len(own)} classes of {parties.ours} are not the {len(wanted)} of {parties.theirs}: "
         f"{'; '.join(differences) or 'names occur more than once'}; {cure}"
     )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.datasets.dataset import Sample
 from pem_edge.runtime.evaluation.evaluate import VOID, semantic_truth
@@ -45,7 +46,7 @@ def draw(sample: Sample, result: Result, quality: float | None = None) -> NDArra
     """
     task: Task = "semantic" if result.task == "semantic" else "panoptic"
     kinds = _semantic_errors(sample, result) if task == "semantic" else _panoptic_errors(sample, result)
-    truth = _truth(sample, result)
+    truth = true_regions(sample, result.labels)
     pictures = {
         "image": sample.image,
         "truth": drawing.draw(sample.image, truth.ids, truth.segments, result.labels, scores=False, legend=False),
@@ -59,18 +60,19 @@ def draw(sample: Sample, result: Result, quality: float | None = None) -> NDArra
     return panels.beside(pictures, panels.heading(printable(Path(sample.name).name), *facts), [*errors, *classes])
 
 
-def _truth(sample: Sample, result: Result) -> Regions:
+def true_regions(sample: Sample, classes: Sequence[Label]) -> Regions:
+    """Return the true segments that have pixels, numbered from 1."""
     panoptic = segment_numbers(sample.panoptic, sample.segments).astype(np.int32)
-    return Regions(panoptic, add_labels(list(_true_segments(sample, result, panoptic)), result.labels))
+    return Regions(panoptic, add_labels(list(_true_segments(sample, classes, panoptic)), classes))
 
 
-def _true_segments(sample: Sample, result: Result, panoptic: NDArray[np.int32]) -> Iterator[Segment]:
+def _true_segments(sample: Sample, classes: Sequence[Label], panoptic: NDArray[np.int32]) -> Iterator[Segment]:
     """Yield the true segments that have pixels. Their ids are their numbers from 1, as in ``panoptic`` (H, W)."""
     for number, segment in enumerate(sample.segments, 1):
         mask = (panoptic == number).view(np.uint8)
         x, y, width, height = cv2.boundingRect(mask)
         if width:
-            isthing = result.labels[segment.category_id].isthing
+            isthing = classes[segment.category_id].isthing
             area = cv2.countNonZero(mask)
             yield Segment(number, segment.category_id, "", isthing, 1.0, area, (x, y, width, height))
 

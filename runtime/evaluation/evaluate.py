@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,6 @@ from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.datasets.dataset import Dataset, Sample
 from pem_edge.runtime.evaluation.metrics import MeanIoU, MeanIoUScores, PanopticQuality, PanopticScores
 from pem_edge.runtime.evaluation.metrics.matching import Region, classes_of, segment_numbers
-from pem_edge.runtime.inference.segmenter import Segmenter
 from pem_edge.runtime.results.result import Result
 
 VOID = -1
@@ -47,7 +46,7 @@ class Evaluation:
 
 
 def evaluate(
-    segmenter: Segmenter,
+    segmenter: Callable[[NDArray[np.uint8]], Result],
     dataset: Dataset,
     indices: Iterable[int] | None = None,
     *,
@@ -57,8 +56,8 @@ def evaluate(
     """Segment the images of a dataset and score the results.
 
     Args:
-        segmenter: The segmenter.
-        dataset: The images, labeled with the model's classes.
+        segmenter: A segmenter, or whatever else returns the result of an image, RGB uint8 (H, W, 3).
+        dataset: The images, labeled with the model's classes in the model's order.
         indices: The indices of the images to score; None for all.
         semantic: Whether to compute the mean IoU, which takes additional time.
         panoptic: Whether to compute the panoptic quality.
@@ -67,7 +66,7 @@ def evaluate(
         InputError: If an image or its map cannot be read.
         BackendError: If the model cannot be run.
     """
-    scores = _Scores(segmenter.manifest.classes, semantic, panoptic)
+    scores = _Scores(dataset.labels, semantic, panoptic)
     for index in range(len(dataset)) if indices is None else indices:
         sample = dataset[index]
         scores.add(index, sample, segmenter(sample.image))

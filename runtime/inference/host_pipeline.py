@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from pem_edge.runtime.artifacts import labels
 from pem_edge.runtime.artifacts.geometry import Geometry
-from pem_edge.runtime.artifacts.manifest import Thresholds
+from pem_edge.runtime.artifacts.labels import Label
+from pem_edge.runtime.artifacts.manifest import InputSpec, Thresholds
 from pem_edge.runtime.errors import BackendError
 from pem_edge.runtime.inference import postprocess, preprocess
 from pem_edge.runtime.inference.backend import Model
@@ -51,11 +52,26 @@ class Inferred:
 
 
 class HostPipeline:
-    """A `Pipeline` whose first and last stages run on the CPU, for a model that may run on any device."""
+    """A `Pipeline` whose first and last stages run on the CPU, for a model that may run on any device.
 
-    def __init__(self, model: Model) -> None:
-        self._model, self._things = model, labels.things(model.artifact.manifest.classes)
-        self._spec = model.artifact.manifest.input
+    Args:
+        run: Runs the model on a batch, see `Model.__call__`.
+        spec: The input that the model takes.
+        classes: The model's classes.
+        name: A name for the model in messages.
+    """
+
+    def __init__(
+        self, run: Callable[[NDArray[np.uint8]], ModelOutputs], spec: InputSpec, classes: Sequence[Label], name: str
+    ) -> None:
+        self._run, self._spec, self._name = run, spec, name
+        self._things = labels.things(classes)
+
+    @classmethod
+    def of(cls, model: Model) -> HostPipeline:
+        """Return the pipeline of a loaded artifact."""
+        manifest = model.artifact.manifest
+        return cls(model, manifest.input, manifest.classes, str(model.artifact.model))
 
     def prepare(self, image: NDArray[np.uint8]) -> FittedImage:
         """See `Pipeline.prepare`."""
@@ -68,7 +84,7 @@ class HostPipeline:
         """See `Pipeline.infer`."""
         inference: dict[str, float] = {}
         with record_time(inference, "inference", len(batch)):
-            logits, masks = self._model(stack([fitted.image for fitted in batch], self._spec))
+            logits, masks = self._run(stack([fitted.image for fitted in batch], self._spec))
         return [
             Inferred((logits[index], masks[index]), fitted.geometry, thresholds, fitted.milliseconds | inference)
             for index, fitted in enumerate(batch)
@@ -85,5 +101,5 @@ class HostPipeline:
                     *inferred.outputs, inferred.geometry, self._things, inferred.thresholds
                 )
             except ValueError as error:
-                raise BackendError(f"the outputs of {self._model.artifact.model} cannot be merged: {error}") from error
+                raise BackendError(f"the outputs of {self._name} cannot be merged: {error}") from error
         return Merged(panoptic, segments, inferred.geometry, lambda: inferred.outputs, milliseconds)

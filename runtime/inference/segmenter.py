@@ -10,26 +10,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar, overload
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pem_edge.runtime import images, sources
 from pem_edge.runtime.arguments import require_callable, require_whole
-from pem_edge.runtime.artifacts import labels
-from pem_edge.runtime.artifacts.geometry import Geometry
-from pem_edge.runtime.artifacts.labels import Label
-from pem_edge.runtime.artifacts.manifest import Manifest, Task, Thresholds
+from pem_edge.runtime.artifacts.manifest import Task, Thresholds
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.images import Image
-from pem_edge.runtime.inference import batches, postprocess
+from pem_edge.runtime.inference import batches
 from pem_edge.runtime.inference.backend import SegmenterBackend
 from pem_edge.runtime.inference.pipeline import AnyPipeline, Merged, Prepared, record_time
+from pem_edge.runtime.inference.postprocess.result_making import ResultMaker
 from pem_edge.runtime.inference.stream import Stream, pipeline_for_rate
 from pem_edge.runtime.inference.stream_workers import Job
 from pem_edge.runtime.inference.thresholds import choose_thresholds
 from pem_edge.runtime.results.drawing.continuity import Continuity
 from pem_edge.runtime.results.result import Result
-from pem_edge.runtime.results.segments import Instance, add_labels
 from pem_edge.runtime.sources import Footage, Source
 
 ImageT = TypeVar("ImageT", bound=Image)
@@ -67,6 +61,7 @@ class Segmenter:
         self.batch = batches.fastest(self.manifest.input, backend.device)
         self.bf16 = backend.settings().get("precision") == "bf16"
         self._pipeline = backend.pipeline()
+        self._results = ResultMaker(self.manifest.classes, self.manifest.task)
 
     @overload
     def __call__(
@@ -226,19 +221,13 @@ class Segmenter:
     def _make_result(
         self, job: Job, merged: Merged, thresholds: Thresholds, continuity: Continuity | None = None
     ) -> Result:
-        return Result(
+        return self._results.make(
+            merged,
+            job.image,
+            self.task,
+            thresholds,
             name=job.name,
-            image=job.image,
-            panoptic=merged.panoptic,
-            segments=add_labels(merged.segments, self.manifest.classes),
-            milliseconds=job.milliseconds | merged.milliseconds,
-            labels=self.manifest.classes,
-            geometry=merged.geometry,
-            task=self.task,
-            score_threshold=thresholds.score,
-            outputs=merged.outputs,
-            compute_semantic=postprocess.classify_pixels,
-            compute_instances=partial(_find_instances, _with_instances(self.manifest)),
+            milliseconds=job.milliseconds,
             time=job.time,
             continuity=continuity,
         )
@@ -250,25 +239,3 @@ def _read(image: object) -> Job:
         pixels = images.convert(image)
     encoded = isinstance(image, (str, os.PathLike, bytes, bytearray)) or hasattr(image, "read")
     return Job(images.name_of(image), pixels, milliseconds if encoded else {}, None)
-
-
-def _with_instances(manifest: Manifest) -> frozenset[int]:
-    """Return the classes that have instances: all of a model that was trained for instances, whatever they are called.
-
-    As in Mask2Former's code, stuff is left out of what a model for panoptic segmentation finds.
-    """
-    if manifest.task == "instance":
-        return frozenset(range(len(manifest.classes)))
-    return frozenset(labels.things(manifest.classes))
-
-
-def _find_instances(
-    things: frozenset[int],
-    logits: NDArray[np.floating],
-    masks: NDArray[np.floating],
-    geometry: Geometry,
-    classes: Sequence[Label],
-    score_threshold: float,
-) -> list[Instance]:
-    found = postprocess.find_instances(logits, masks, geometry, things, score_threshold=score_threshold)
-    return add_labels(found, classes)

@@ -52,8 +52,8 @@ class TensorRtBackend(Backend):
         If the kernels of the other stages are not available, only the model runs there; `settings` then says why.
         """
         if isinstance(self._stages, str):
-            return HostPipeline(self)
-        return DevicePipeline(self._engine, self._stages, on_host=HostPipeline(self))
+            return HostPipeline.of(self)
+        return DevicePipeline(self._engine, self._stages, on_host=HostPipeline.of(self))
 
     def on_fork(self) -> None:
         """See `Backend.on_fork`."""

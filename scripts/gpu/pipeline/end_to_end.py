@@ -116,7 +116,7 @@ def _percentiles(name: str, milliseconds: list[float]) -> Row:
 
 def _pixels_off(backend: Backend, frame: NDArray[np.uint8]) -> int:
     maps = []
-    for pipeline in (backend.pipeline(), HostPipeline(backend)):
+    for pipeline in (backend.pipeline(), HostPipeline.of(backend)):
         (merged,) = pipeline.merge(pipeline.infer([pipeline.prepare(frame)], EVERYBODY))
         maps.append(merged.panoptic)
     return int(np.count_nonzero(maps[0] != maps[1]))

@@ -24,7 +24,7 @@ def measure(engine: Backend, runs: int) -> dict[str, dict[str, float]]:
     spec = engine.artifact.manifest.input
     found = {}
     for name, size in (("", (spec.height, spec.width)), (" of a frame to shrink", (2 * spec.height, 2 * spec.width))):
-        for kind, pipeline in (("device", engine.pipeline()), ("host", HostPipeline(engine))):
+        for kind, pipeline in (("device", engine.pipeline()), ("host", HostPipeline.of(engine))):
             found[kind + name] = _medians(pipeline, size, runs)
     return found
 

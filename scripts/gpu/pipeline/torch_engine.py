@@ -116,7 +116,7 @@ class TorchBackend(Backend):
 
     def pipeline(self) -> AnyPipeline:
         """Return the pipeline that runs all stages on the GPU."""
-        return DevicePipeline(self._engine, self._stages, on_host=HostPipeline(self))
+        return DevicePipeline(self._engine, self._stages, on_host=HostPipeline.of(self))
 
     def _load(self, artifact: Artifact) -> None:
         spec, contract = artifact.manifest.input, Contract(artifact, self.name)

@@ -21,13 +21,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pem_edge.pem.model import PEM
-from pem_edge.pem.training import progress, snapshots
+from pem_edge.pem.training import snapshots
 from pem_edge.pem.training.data.batches import Batch, make_loader
 from pem_edge.pem.training.objective import points
 from pem_edge.pem.training.objective.points import PointPlan
 from pem_edge.pem.training.objective.supervision import Supervised
 from pem_edge.pem.training.optimization import Average, make_optimizer, set_learning_rate
 from pem_edge.pem.training.processes import Processes
+from pem_edge.pem.training.reporting import progress
 from pem_edge.pem.training.settings import LossWeights, TrainingSettings
 from pem_edge.pem.training.trainer import Trainer
 from pem_edge.pem.variants.pyramid import PyramidVariant

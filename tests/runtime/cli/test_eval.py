@@ -333,7 +333,7 @@ def test_images_without_segments_have_no_score_and_are_not_the_worst(tiny: Path)
         def __getitem__(self, index: int) -> Sample:
             return Sample("", np.full((64, 96, 3), 255, np.uint8), np.zeros((64, 96), np.int32), [])
 
-    evaluation = evaluate(runtime.load(tiny), Empty())
+    evaluation = evaluate(runtime.load(tiny), Empty(*"abcde"))
     assert evaluation.quality["all"] == {"pq": None, "sq": None, "rq": None}
     assert evaluation.worst(5) == []
     assert evaluation.iou == {"miou": None, "per_class": [None] * 5}

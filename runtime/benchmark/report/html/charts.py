@@ -138,7 +138,7 @@ def _series(name: Name | None, times: Times, scale: Scale) -> Markup:
     points = [(i / last, scale.position(value / times.p50)) for i, value in enumerate(times.values)]
     marks = []
     for tick in scale.ticks(4):
-        y = f"{100 * (1 - scale.position(tick)):.2f}%"
+        y = scale.percent_down(tick)
         marks += [tag("line", x1="0", x2="100%", y1=y, y2=y, class_="grid"),
                   tag("text", f"{tick:.4g}", x="100%", dx=4, y=y, dy="0.35em")]  # fmt: skip
     who = name.text if name else "the reference work"

@@ -25,6 +25,10 @@ class Scale:
         """Return the position of ``value`` as a percentage, for SVG."""
         return f"{100 * self.position(value):.2f}%"
 
+    def percent_down(self, value: float) -> str:
+        """Return the position of ``value`` on an axis that points up as a percentage from the top, for SVG."""
+        return f"{100 * (1 - self.position(value)):.2f}%"
+
     def ticks(self, count: int = 5) -> list[float]:
         """Return evenly spaced round values within the axis, in about ``count`` intervals."""
         step = _step(max((self.high - self.low) / count, 1.0 if self.whole else 0.0))

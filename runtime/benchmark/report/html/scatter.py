@@ -8,7 +8,7 @@ from pem_edge.runtime.benchmark.report import ranking, wording
 from pem_edge.runtime.benchmark.report.html import svg
 from pem_edge.runtime.benchmark.report.html.colors import css_class
 from pem_edge.runtime.benchmark.report.html.element import Markup, tag
-from pem_edge.runtime.benchmark.report.html.scale import Scale, around, from_zero, label
+from pem_edge.runtime.benchmark.report.html.scale import Scale, around, from_zero
 from pem_edge.runtime.benchmark.report.wording import Name
 from pem_edge.runtime.benchmark.schema import Report
 
@@ -45,20 +45,11 @@ def scatter(report: Report) -> Markup | None:
     up = around([point.pq for point in points], min_length=_LEAST_PQ)
     kept = ranking.worth_shipping(report)
     front = sorted((across.position(point.latency), up.position(point.pq)) for point in points if point.name in kept)
-    marks = (svg.grid(across, _HEIGHT), _levels(up), svg.stretched(svg.curve(front), class_="front"))
+    marks = (svg.grid(across, _HEIGHT), svg.levels(up), svg.stretched(svg.curve(front), class_="front"))
     texts = "; ".join(point.text for point in points)
     drawing = svg.chart("Latency against PQ", texts, _HEIGHT, *marks, *_dots(points, across, up))
     title = tag("div", "PQ, 100 at best", class_="up")
     return tag("div", title, drawing, svg.axis(across, "milliseconds per image, p50"), class_="xy")
-
-
-def _levels(scale: Scale) -> Markup:
-    marks = []
-    for tick in scale.ticks():
-        y = _y(scale, tick)
-        text = tag("text", label(tick), x="0", dx=-8, y=y, dy="0.35em", text_anchor="end")
-        marks += [tag("line", x1="0", x2="100%", y1=y, y2=y), text]
-    return tag("g", *marks, class_="grid")
 
 
 def _dots(points: list[_Point], across: Scale, up: Scale) -> list[Markup]:
@@ -67,7 +58,7 @@ def _dots(points: list[_Point], across: Scale, up: Scale) -> list[Markup]:
     marks, badges = [], []
     for index, (point, (x, y)) in enumerate(zip(points, places, strict=True)):
         below = sum(abs(x - left) < _NEAR[0] and abs(y - low) < _NEAR[1] for left, low in places[:index])
-        at = {"x": across.percent(point.latency), "y": _y(up, point.pq)}
+        at = {"x": across.percent(point.latency), "y": up.percent_down(point.pq)}
         mark = tag("circle", tag("title", point.text), cx=at["x"], cy=at["y"], r=_MARK)
         marks.append(tag("g", mark, class_=f"mark {css_class(point.name.number)}"))
         badges.append(_badge(point.name.number, at["x"], at["y"], -_APART * (below + 1)))
@@ -78,7 +69,3 @@ def _badge(number: int, x: str, y: str, up: int) -> Markup:
     text = tag("text", str(number), x=x, y=y, dy="0.35em", text_anchor="middle")
     circle = tag("circle", cx=x, cy=y, r=_BADGE)
     return tag("g", circle, text, class_=f"dot {css_class(number)}", transform=f"translate(0 {up})")
-
-
-def _y(scale: Scale, value: float) -> str:
-    return f"{100 * (1 - scale.position(value)):.2f}%"

@@ -26,6 +26,16 @@ def grid(scale: Scale, height: float) -> Markup:
     return tag("g", *lines, class_="grid")
 
 
+def levels(scale: Scale) -> Markup:
+    """Return a line across at every tick of an axis that points up, its figure before it."""
+    marks = []
+    for tick in scale.ticks():
+        y = scale.percent_down(tick)
+        text = tag("text", label(tick), x="0", dx=-8, y=y, dy="0.35em", text_anchor="end")
+        marks += [tag("line", x1="0", x2="100%", y1=y, y2=y), text]
+    return tag("g", *marks, class_="grid")
+
+
 def axis(scale: Scale, unit: str) -> Markup:
     """Return the ticks' figures, and below them what they are."""
     ticks = (tag("text", label(tick), x=scale.percent(tick), y=14, text_anchor="middle") for tick in scale.ticks())

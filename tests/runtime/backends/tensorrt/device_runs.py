@@ -34,7 +34,7 @@ def make_image(seed: int, height: int = 64, width: int = 96) -> NDArray[np.uint8
 
 def pipelines(backend: Backend) -> tuple[AnyPipeline, AnyPipeline]:
     """Return the backend's pipeline, and one that merges on the host."""
-    return backend.pipeline(), HostPipeline(backend)
+    return backend.pipeline(), HostPipeline.of(backend)
 
 
 def run_image(pipeline: AnyPipeline, image: Any, thresholds: Thresholds = DEFAULT) -> Merged:

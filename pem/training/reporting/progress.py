@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import time
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,30 +11,34 @@ import torch
 from torch import Tensor
 
 from pem_edge.pem.training.objective.supervision import LOSSES
+from pem_edge.pem.training.reporting.csv_table import CsvTable
 from pem_edge.pem.training.snapshots import Snapshot
 from pem_edge.runtime.cli import console
-from pem_edge.runtime.errors import OutputError
-from pem_edge.runtime.files import write_atomically
+
+FILE_NAME = "metrics.csv"
 
 COLUMNS = ("step", "loss", *LOSSES, "gradient_norm", "learning_rate", "images_per_second")
 """Header of metrics.csv."""
+
+Tell = Callable[[int, Mapping[str, float]], None]
+"""Function that takes a step and its row of metrics.csv, by column."""
 
 _LONGEST_SILENCE = 60.0
 """Seconds after which something is said, even if no report is due: steps may be slow."""
 
 
 class Progress:
-    """Collects the losses of the steps, and every ``every`` steps reports their means.
+    """Collects the losses of the steps, and every ``every`` steps reports their means, also to ``tell``.
 
     Attributes:
-        path: The file metrics.csv.
+        table: The file metrics.csv.
         sums: Sums of the losses and of the gradient's norm since the last report.
         count: Number of steps since the last report.
         loss: The loss of the last step.
     """
 
-    def __init__(self, folder: Path, steps: int, batch: int, every: int) -> None:
-        self.path = folder / "metrics.csv"
+    def __init__(self, folder: Path, steps: int, batch: int, every: int, tell: Tell = lambda _step, _row: None) -> None:
+        self.table = CsvTable(folder / FILE_NAME, COLUMNS)
         self.steps, self.batch, self.every = steps, batch, every
         self.sums = torch.zeros(len(LOSSES) + 1, dtype=torch.float64)
         self.count = 0
@@ -42,6 +46,12 @@ class Progress:
         self._started = self._interval_started = time.perf_counter()
         self._done = self._done_in_interval = 0
         self._spoken = self._started
+        self._tell = tell
+
+    @property
+    def path(self) -> Path:
+        """The file metrics.csv."""
+        return self.table.path
 
     def restore(self, step: int, state: Snapshot) -> None:
         """Continue after ``step`` with a ``state`` that `state` returned; delete the rows of later steps.
@@ -51,13 +61,7 @@ class Progress:
         """
         self.sums.copy_(state["sums"])
         self.count = int(state["count"])
-        if not self.path.exists():
-            return
-        with self.path.open(newline="") as file:
-            whole = [row for row in csv.reader(file) if len(row) == len(COLUMNS) and row[0].isdigit()]
-        rows = [row for row in whole if int(row[0]) <= step]
-        with write_atomically(self.path) as temporary, temporary.open("w", newline="") as file:
-            csv.writer(file).writerows([COLUMNS, *rows])
+        self.table.truncate(step)
 
     def state(self) -> Snapshot:
         """Return the sums that are not reported yet, for `restore`."""
@@ -95,7 +99,9 @@ class Progress:
         parts = ", ".join(f"{name} {value:.3f}" for name, value in zip(LOSSES, losses, strict=True))
         figures = f"loss {sum(losses):.3f} ({parts}), {speed:.1f} images/s"
         self._say(f"step {step}/{self.steps}: {figures}, {self._left(step)} left")
-        self._write([step, *(f"{x:.6g}" for x in (sum(losses), *losses, norm, learning_rate)), f"{speed:.1f}"])
+        row = (sum(losses), *losses, norm, learning_rate, speed)
+        self.table.append([step, *(f"{x:.6g}" for x in row[:-1]), f"{speed:.1f}"])
+        self._tell(step, dict(zip(COLUMNS[1:], row, strict=True)))
         self.sums.zero_()
         self.count, self._done_in_interval, self._interval_started = 0, 0, now
 
@@ -107,14 +113,6 @@ class Progress:
     def _say(self, text: str) -> None:
         say(text)
         self._spoken = time.perf_counter()
-
-    def _write(self, row: list[object]) -> None:
-        try:
-            new = not self.path.exists()
-            with self.path.open("a", newline="") as file:
-                csv.writer(file).writerows([COLUMNS, row] if new else [row])
-        except OSError as error:
-            raise OutputError(f"cannot write {self.path}: {error.strerror or error}") from error
 
 
 def say(text: str) -> None:

@@ -1,0 +1,1 @@
+"""How good the model is on images that it does not learn from, measured as an exported one would be."""
