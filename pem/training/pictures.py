@@ -20,7 +20,8 @@ from pem_edge.runtime.inference import postprocess, preprocess
 from pem_edge.runtime.outside.printable import printable
 from pem_edge.runtime.results import drawing
 from pem_edge.runtime.results.drawing import panels
-from pem_edge.runtime.results.segments import Segment, add_labels
+from pem_edge.runtime.results.regions import of_truth
+from pem_edge.runtime.results.segments import add_labels
 
 _SCORE = 0.5
 """Minimum class probability of a segment, lower than the default so that early predictions are shown, too."""
@@ -47,7 +48,8 @@ def compare(
     logits, masks = (output[0].float().cpu().numpy() for output in model(torch.tensor(image, device=device)[None]))
     things = labels.things(classes)
     panoptic, segments = postprocess.merge(logits, masks, geometry, things, Thresholds(score=_SCORE))
-    predicted, true = add_labels(segments, classes), _true_segments(sample, classes)
+    predicted = add_labels(segments, classes)
+    true = of_truth(sample.panoptic, sample.segments, classes).segments
     pictures = {
         "truth": drawing.draw(sample.image, sample.panoptic, true, classes, scores=False, legend=False),
         "prediction": drawing.draw(sample.image, panoptic, predicted, classes, legend=False),
@@ -60,16 +62,3 @@ def save(image: NDArray[np.uint8], path: Path) -> None:
     """Write ``image``, RGB, as PNG. Raises OutputError."""
     with write_atomically(path) as temporary:
         temporary.write_bytes(cv2.imencode(".png", image[..., ::-1])[1].tobytes())
-
-
-def _true_segments(sample: Sample, classes: Sequence[Label]) -> list[Segment]:
-    visible = []
-    for segment in sample.segments:
-        mask = sample.panoptic == segment.id
-        if mask.any():
-            label = classes[segment.category_id]
-            bbox = cv2.boundingRect(mask.astype(np.uint8))
-            x, y, width, height = (int(side) for side in bbox)
-            area = int(mask.sum())
-            visible.append(Segment(segment.id, label.id, label.name, label.isthing, 1.0, area, (x, y, width, height)))
-    return visible
