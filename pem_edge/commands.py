@@ -13,6 +13,11 @@ def pem_bench() -> int:
     return _run("runtime.cli.bench")
 
 
+def pem_data() -> int:
+    """Run ``pem-data`` and return its exit code."""
+    return _run("runtime.cli.data")
+
+
 def pem_doctor() -> int:
     """Run ``pem-doctor`` and return its exit code."""
     return _run("runtime.cli.doctor")

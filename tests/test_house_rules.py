@@ -25,6 +25,8 @@ OPTION_READERS = {
     *(("runtime/cli/benchmarking/options.py", name) for name in ("read", "read_compare", "_outputs")),
     ("runtime/cli/bench.py", "read"),
     ("runtime/cli/console.py", "run"),
+    ("runtime/cli/data/__init__.py", "read"),
+    ("runtime/cli/data/check.py", "read"),
     ("runtime/cli/dataset_options.py", "read"),
     ("runtime/cli/doctor/__init__.py", "_read"),
     ("runtime/cli/eval.py", "_read"),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.datasets.dataset import Sample
 from pem_edge.runtime.evaluation.evaluate import VOID, semantic_truth
@@ -18,9 +16,8 @@ from pem_edge.runtime.outside.printable import printable
 from pem_edge.runtime.results import drawing
 from pem_edge.runtime.results.drawing import panels
 from pem_edge.runtime.results.drawing.legend import Entry
-from pem_edge.runtime.results.regions import Regions
+from pem_edge.runtime.results.regions import of_truth
 from pem_edge.runtime.results.result import Result
-from pem_edge.runtime.results.segments import Segment, add_labels
 
 _CORRECT, _WRONG_SEGMENT, _WRONG_CLASS, _NOT_SCORED = range(4)
 _COLORS = ((0, 0, 0), (255, 200, 0), (255, 0, 0), (0, 60, 160))
@@ -46,7 +43,7 @@ def draw(sample: Sample, result: Result, quality: float | None = None) -> NDArra
     """
     task: Task = "semantic" if result.task == "semantic" else "panoptic"
     kinds = _semantic_errors(sample, result) if task == "semantic" else _panoptic_errors(sample, result)
-    truth = true_regions(sample, result.labels)
+    truth = of_truth(sample.panoptic, sample.segments, result.labels)
     pictures = {
         "image": sample.image,
         "truth": drawing.draw(sample.image, truth.ids, truth.segments, result.labels, scores=False, legend=False),
@@ -58,23 +55,6 @@ def draw(sample: Sample, result: Result, quality: float | None = None) -> NDArra
     errors = [Entry(name, _COLORS[kind]) for kind, name in _KEY.items() if task == "panoptic" or kind != _WRONG_SEGMENT]
     classes = drawing.entries([*truth.segments, *result.regions(task).segments], result.labels)
     return panels.beside(pictures, panels.heading(printable(Path(sample.name).name), *facts), [*errors, *classes])
-
-
-def true_regions(sample: Sample, classes: Sequence[Label]) -> Regions:
-    """Return the true segments that have pixels, numbered from 1."""
-    panoptic = segment_numbers(sample.panoptic, sample.segments).astype(np.int32)
-    return Regions(panoptic, add_labels(list(_true_segments(sample, classes, panoptic)), classes))
-
-
-def _true_segments(sample: Sample, classes: Sequence[Label], panoptic: NDArray[np.int32]) -> Iterator[Segment]:
-    """Yield the true segments that have pixels. Their ids are their numbers from 1, as in ``panoptic`` (H, W)."""
-    for number, segment in enumerate(sample.segments, 1):
-        mask = (panoptic == number).view(np.uint8)
-        x, y, width, height = cv2.boundingRect(mask)
-        if width:
-            isthing = classes[segment.category_id].isthing
-            area = cv2.countNonZero(mask)
-            yield Segment(number, segment.category_id, "", isthing, 1.0, area, (x, y, width, height))
 
 
 def _semantic_errors(sample: Sample, result: Result) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,30 @@ class Regions:
     ids: NDArray[np.int32]
     segments: Sequence[Segment]
     numbers: dict[str, Mapping[int, int]] = field(default_factory=dict)
+
+
+class TrueRegion(Protocol):
+    """A segment of a ground-truth map."""
+
+    @property
+    def id(self) -> int:
+        """The value of its pixels in the map, 1 and up."""
+
+    @property
+    def category_id(self) -> int:
+        """The index of its class, 0 to K-1."""
+
+
+def of_truth(panoptic: NDArray[np.int32], truth: Sequence[TrueRegion], labels: Sequence[Label]) -> Regions:
+    """Return a region for each segment of a ground-truth map, int32 (H, W), that has pixels. Their score is 1."""
+    segments = []
+    for region in truth:
+        mask = panoptic == region.id
+        if area := int(np.count_nonzero(mask)):
+            label = labels[region.category_id]
+            box = bounding_box(mask)
+            segments.append(Segment(region.id, label.id, label.name, label.isthing, 1.0, area, box))
+    return Regions(panoptic, segments)
 
 
 def of_classes(semantic: NDArray[np.int32], labels: Sequence[Label]) -> Regions:

@@ -63,6 +63,7 @@ COMMANDS = {
     "pem-bench": [
         "runtime.cli.bench", "demo", "-o", "out/report.html", "--runs", "2", "--seconds", "0.1",
     ],
+    "pem-data": ["runtime.cli.data", "check", "toy:3:64x128", "--val", "toy:2:64x128:1", "-o", "out"],
     "pem-doctor": ["runtime.cli.doctor"],
     "pem-export": ["export.cli.export", "--weights", "demo", "--to", "onnx", *SMALL, "-o", "out"],
     "pem-export --precision int8": [

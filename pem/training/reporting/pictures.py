@@ -16,12 +16,11 @@ from pem_edge.pem.training.validation.torch_segmenter import TorchSegmenter
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Task, Thresholds
 from pem_edge.runtime.datasets.dataset import Sample
-from pem_edge.runtime.evaluation.error_pictures import true_regions
 from pem_edge.runtime.files import write_atomically
 from pem_edge.runtime.outside.printable import printable
 from pem_edge.runtime.results import drawing
 from pem_edge.runtime.results.drawing import panels
-from pem_edge.runtime.results.regions import Regions
+from pem_edge.runtime.results.regions import Regions, of_truth
 from pem_edge.runtime.results.segments import bounding_box
 
 Picture = NDArray[np.uint8]
@@ -100,7 +99,7 @@ def compared(
     return Comparison(
         name=printable(Path(sample.name).name),
         image=_shrunk(sample.image, cv2.INTER_AREA),
-        truth=_shrink(true_regions(sample, classes)),
+        truth=_shrink(of_truth(sample.panoptic, sample.segments, classes)),
         predicted=_shrink(result.regions()),
         classes=classes,
     )

@@ -15,7 +15,7 @@ from pem_edge.runtime.cli.parser import Parser, SomeOf
 from pem_edge.runtime.suggestions import no_such
 from pem_edge.runtime.version import __version__
 
-COMMANDS = ("pem-bench", "pem-doctor", "pem-eval", "pem-export", "pem-run", "pem-train")
+COMMANDS = ("pem-bench", "pem-data", "pem-doctor", "pem-eval", "pem-export", "pem-run", "pem-train")
 
 
 def parser() -> Parser:
