@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pem_edge.pem.training.data.tasks import for_task
-from pem_edge.pem.training.reporting.tensorboard import Board
-from pem_edge.pem.training.validating import Validation, ValidationSettings
-from pem_edge.pem.training.validation.fitting import require_val_fits
-from pem_edge.pem.training.validation.splitting import split_dataset
-
 from pem_edge.pem.cli.train_request import TrainRequest
 from pem_edge.pem.cli.train_start import Start, find_start, recipe_for
 from pem_edge.pem.training import snapshots
+from pem_edge.pem.training.data.tasks import for_task
 from pem_edge.pem.training.planning.plan import Wish, describe, make_plan
 from pem_edge.pem.training.processes import Processes
+from pem_edge.pem.training.reporting.tensorboard import Board
 from pem_edge.pem.training.settings import TrainingSettings
 from pem_edge.pem.training.snapshots import Snapshot
 from pem_edge.pem.training.trainer import Trainer
+from pem_edge.pem.training.validating import Validation, ValidationSettings
+from pem_edge.pem.training.validation.fitting import require_val_fits
+from pem_edge.pem.training.validation.splitting import split_dataset
 from pem_edge.runtime.artifacts.labels import things
 from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.datasets.dataset import Dataset
@@ -103,11 +102,11 @@ def _images(request: TrainRequest, dataset: Dataset, snapshot: Snapshot | None, 
     if isinstance(request.val, float):
         train, val = split_dataset(dataset, request.val, _SPLIT_SEED)
         say(f"{plural(len(val), 'image')} of {len(dataset)} are set aside to validate on")
-    else:
-        train, (val, warnings) = dataset, require_val_fits(dataset, request.val.open())
-        for warning in warnings:
-            say(warning)
-    return Images(for_task(train, task), for_task(val, task), task)
+        return Images(for_task(train, task), for_task(val, task), task)
+    fitting, warnings = require_val_fits(dataset, request.val.open(), kinds=task != "semantic")
+    for warning in warnings:
+        say(warning)
+    return Images(for_task(dataset, task), for_task(fitting, task), task)
 
 
 def _task(request: TrainRequest, dataset: Dataset, snapshot: Snapshot | None, say: Say) -> Task:

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from pem_edge.pem.training.data.freezing import freeze
 from torch import Tensor, nn
 
 from pem_edge.pem.model import PEM
 from pem_edge.pem.training.data.batches import Batch
+from pem_edge.pem.training.freezing import freeze
 from pem_edge.pem.training.interruption import Interruption
 from pem_edge.pem.training.objective import points
 from pem_edge.pem.training.objective.points import PointPlan
@@ -72,7 +72,7 @@ class Stepper:
         self._plan = PointPlan.for_mask(settings.points, (height // 4, width // 4))
         for parameter in model.parameters():  # Python handles signals between these, which a long pass else has none of
             if parameter.requires_grad:
-                parameter.register_post_accumulate_grad_hook(_return_to_python)
+                parameter.register_post_accumulate_grad_hook(_return_to_python)  # type: ignore[no-untyped-call]
 
     @property
     def model(self) -> PEM:

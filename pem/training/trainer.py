@@ -10,10 +10,6 @@ from pathlib import Path
 from typing import NoReturn
 
 import torch
-from pem_edge.pem.training.reporting import pictures
-from pem_edge.pem.training.reporting.progress import Progress, say
-from pem_edge.pem.training.reporting.tensorboard import Board
-from pem_edge.pem.training.validating import Validation
 
 from pem_edge.pem import checkpoints
 from pem_edge.pem.model import PEM
@@ -21,9 +17,13 @@ from pem_edge.pem.training import snapshots
 from pem_edge.pem.training.data.batches import Batch, make_loader
 from pem_edge.pem.training.interruption import Interruption, Overdue, defer_interrupts
 from pem_edge.pem.training.processes import Processes
+from pem_edge.pem.training.reporting import pictures
+from pem_edge.pem.training.reporting.progress import Progress, say
+from pem_edge.pem.training.reporting.tensorboard import Board
 from pem_edge.pem.training.settings import TrainingSettings
 from pem_edge.pem.training.snapshots import Snapshot
 from pem_edge.pem.training.stepping import Stepper
+from pem_edge.pem.training.validating import Validation
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.errors import InputError, TrainingError

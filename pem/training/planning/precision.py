@@ -16,7 +16,7 @@ _LEAST_GAIN = 1.1
 def bf16_pays(device: torch.device) -> bool:
     """Return whether a GPU computes in bfloat16 itself, or a convolution on the CPU is faster in it, by measurement."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return _seconds(torch.float32) > _LEAST_GAIN * _seconds(torch.bfloat16)
 
 
