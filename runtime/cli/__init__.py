@@ -1,1 +1,1 @@
-"""The commands pem-run, pem-eval and pem-bench."""
+"""The commands pem-run, pem-eval, pem-bench, pem-data and pem-doctor."""
