@@ -24,7 +24,7 @@ from pem_edge.pem.training.settings import TrainingSettings
 from pem_edge.pem.training.snapshots import Snapshot
 from pem_edge.runtime.errors import TrainingError
 
-_NO_MEMORY = re.compile(r"not enough memory|out of memory|bad_alloc", re.IGNORECASE)
+_NO_MEMORY = re.compile(r"allocate memory|not enough memory|out of memory|bad_alloc", re.IGNORECASE)
 """Matches what PyTorch says where memory runs out, on a CPU or in a library; it has an exception only for GPUs."""
 
 
