@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF
 from pem_edge.runtime.errors import TrainingError
@@ -12,6 +12,12 @@ from pem_edge.runtime.images import MAX_PIXELS
 
 MAX_STEPS, MAX_BATCH, MAX_POINTS, MAX_WORKERS = 1_000_000_000, 65_536, 1_000_000, 1024
 MAX_SEED = 2**32 - 1
+
+Augmentation = Literal["flip", "color", "blur", "jpeg", "copy-paste"]
+"""A way of changing training images at random, beside scaling and cropping."""
+
+AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
+"""All augmentations."""
 
 SNAPSHOT = "checkpoint.pth"
 """Name of the file in a run's folder from which the run can be resumed."""
@@ -61,6 +67,7 @@ class TrainingSettings:
         warmup: Number of steps in which the learning rate rises to its maximum, before it falls along a cosine.
         clip: Maximum norm of the gradient. The published value is small; from scratch, 0.1 or 1 learns faster.
         scale: Minimum and maximum factor by which images are enlarged before they are cropped.
+        augmentations: How images are changed at random beyond that, some of `AUGMENTATIONS`; see `pem.training.data`.
         points: Number of points at which each mask is supervised; see `pem.training.objective.points.PointPlan`.
         loss_weights: Weights of the losses.
         ema: Decay of the exponential moving average of the weights.
@@ -85,6 +92,7 @@ class TrainingSettings:
     warmup: int = 10
     clip: float = 0.01
     scale: tuple[float, float] = (0.5, 2.0)
+    augmentations: tuple[Augmentation, ...] = ("flip", "color")
     points: int = 12_544
     loss_weights: LossWeights = LossWeights()
     ema: float = 0.9998
@@ -114,6 +122,8 @@ class TrainingSettings:
         self._expect("weight_decay", 0 <= self.weight_decay <= 100, "0 to 100")
         self._expect("clip", self.clip > 0, "above 0")
         self._expect("scale", 0 < self.scale[0] <= self.scale[1] <= 100, "two factors from 0 to 100, the smaller first")
+        known = set(self.augmentations) <= set(AUGMENTATIONS)
+        self._expect("augmentations", known, f"some of {', '.join(AUGMENTATIONS)}")
         self._expect("points", 4 <= self.points <= MAX_POINTS, f"4 to {MAX_POINTS}")
         self._expect("ema", 0 <= self.ema < 1, "0 or more and below 1")
         self._expect("seed", 0 <= self.seed <= MAX_SEED, f"0 to {MAX_SEED}")
@@ -126,7 +136,7 @@ class TrainingSettings:
     def _expect(self, name: str, holds: bool, expected: str) -> None:
         value = getattr(self, name)
         if isinstance(value, tuple):
-            value = {"size": "x", "scale": ":"}[name].join(map(str, value))
+            value = {"size": "x", "scale": ":", "augmentations": ","}[name].join(map(str, value))
         _expect(name.replace("_", " "), value, holds, expected)
 
 

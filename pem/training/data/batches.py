@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils import data
 
-from pem_edge.pem.training.data.augmentations import NO_SEGMENT, View, random_view
+from pem_edge.pem.training.data import workers
+from pem_edge.pem.training.data.numbered_views import NumberedViews
+from pem_edge.pem.training.data.views import NO_SEGMENT, View
 from pem_edge.pem.training.processes import Processes
 from pem_edge.pem.training.settings import TrainingSettings
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.errors import PemError
-from pem_edge.runtime.machine import usable_cpus
 
 
 @dataclass(frozen=True)
@@ -55,22 +49,29 @@ def make_loader(dataset: Dataset, settings: TrainingSettings, processes: Process
     Raises:
         PemError: If a sample cannot be read.
     """
-    workers = settings.workers if settings.workers is not None else usable_cpus() // processes.per_machine
+    for views in _load(_ViewDataset(NumberedViews(dataset, settings)), settings, processes, start):
+        batch = collate(_require_views(views))
+        yield batch.pin_memory() if processes.device.type == "cuda" else batch
+
+
+def _load(
+    dataset: _ViewDataset, settings: TrainingSettings, processes: Processes, start: int
+) -> Iterator[list[View | PemError]]:
+    """Start the workers, and return an iterator over the views of each batch, in lists."""
+    count = workers.choose_count(processes) if settings.workers is None else settings.workers
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # how many workers are too many is for the user to judge
         loader: data.DataLoader[list[View | PemError]] = data.DataLoader(
-            _ViewDataset(dataset, settings),  # type: ignore[arg-type]  # its items are views until they are collated
+            dataset,  # type: ignore[arg-type]  # its items are views until they are collated
             batch_sampler=_BatchSampler(settings, processes, start),  # type: ignore[arg-type]
-            num_workers=workers,
+            num_workers=count,
+            multiprocessing_context=workers.START if count else None,
             # Workers send arrays. For tensors they need shared memory and sockets below TMPDIR; a batch for which there
             # is too little of one, or too long a path to the other, would be lost, and be waited for without end.
             collate_fn=list,
-            worker_init_fn=_initialize_worker,
+            worker_init_fn=workers.initialize,
         )
-        loaded = iter(loader)
-    for views in loaded:
-        batch = collate(_require_views(views))
-        yield batch.pin_memory() if processes.device.type == "cuda" else batch
+        return iter(loader)
 
 
 def collate(views: Sequence[View]) -> Batch:
@@ -95,26 +96,16 @@ def _require_views(views: Sequence[View | PemError]) -> list[View]:
 
 
 class _ViewDataset(data.Dataset[View | PemError]):
-    """The views of a run, numbered from 0 without an end: each epoch goes through the dataset in a new order."""
+    """The views of a run, or the errors that prevent them: raised in a worker, they would come with a traceback."""
 
-    def __init__(self, dataset: Dataset, settings: TrainingSettings) -> None:
-        self.dataset = dataset
-        self.settings = settings
+    def __init__(self, views: NumberedViews) -> None:
+        self.views = views
 
     def __getitem__(self, number: int) -> View | PemError:
-        """Return a view, or the error that prevents it: raised in a worker, it would come with a traceback in it."""
-        epoch, position = divmod(number, len(self.dataset))
-        index = int(_shuffle(len(self.dataset), self.settings.seed, epoch)[position])
-        random = np.random.default_rng([self.settings.seed, 1, number])
         try:
-            return random_view(self.dataset[index], self.settings.size, self.settings.scale, random)
+            return self.views[number]
         except PemError as error:
             return error
-
-
-@lru_cache(maxsize=2)
-def _shuffle(length: int, seed: int, epoch: int) -> NDArray[np.intp]:
-    return np.random.default_rng([seed, 0, epoch]).permutation(length)
 
 
 class _BatchSampler:
@@ -130,21 +121,3 @@ class _BatchSampler:
         batch = self.settings.batch
         for step in range(self.start, self.settings.steps):
             yield range(step * batch + self.processes.rank, (step + 1) * batch, self.processes.world_size)
-
-
-def _initialize_worker(_: int) -> None:
-    """Make a worker use one thread, and end when the trainer says so, not when a whole process group is asked to."""
-    cv2.setNumThreads(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-    threading.Thread(target=_obey_trainer, daemon=True).start()
-
-
-def _obey_trainer() -> None:
-    """End this process on a SIGTERM of the trainer, even while it waits for a file."""
-    parent = multiprocessing.parent_process()
-    trainer = parent.pid if parent is not None else None
-    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != trainer:
-        pass
-    os._exit(0)
