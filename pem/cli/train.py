@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -37,6 +38,7 @@ def _train(request: TrainRequest) -> JsonObject:
     if find_spec("torch") is None:
         raise TrainingError(f"training needs PyTorch, which is not installed: {how_to_install('train')}")
     _say("reading the dataset and loading PyTorch")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin take the cores of those that prepare images
     dataset = request.dataset.open()
     with for_outputs(request.out) as folder:
         return _train_in(folder, request, dataset)

@@ -55,6 +55,7 @@ class Stepper:
         supervised: The model with its losses.
         average: The moving average of its weights.
         optimizer: The optimizer.
+        plan: The numbers of points at which masks are supervised.
         step: The number of steps that are done.
     """
 
@@ -69,7 +70,7 @@ class Stepper:
         self.optimizer = make_optimizer(model, settings)
         self.step = 0
         height, width = settings.size
-        self._plan = PointPlan.for_mask(settings.points, (height // 4, width // 4))
+        self.plan = PointPlan.for_mask(settings.points, (height // 4, width // 4))
         for parameter in model.parameters():  # Python handles signals between these, which a long pass else has none of
             if parameter.requires_grad:
                 parameter.register_post_accumulate_grad_hook(_return_to_python)  # type: ignore[no-untyped-call]
@@ -127,10 +128,10 @@ class Stepper:
         self.step = snapshot["step"]
 
     def _losses(self, module: nn.Module, batch: Batch) -> Tensor:
-        locations = points.draw_points(len(batch.images), self._plan.total, self._generator())
+        locations = points.draw_points(len(batch.images), self.plan.total, self._generator())
         count = self.processes.mean((batch.classes >= 0).sum().float()).clamp(min=1)
         with self.processes.autocast(self.settings.precision):
-            losses: Tensor = module(batch.images, batch.segment_map, batch.classes, locations, self._plan, count)
+            losses: Tensor = module(batch.images, batch.segment_map, batch.classes, locations, self.plan, count)
         return losses
 
     def _generator(self) -> torch.Generator:

@@ -52,13 +52,20 @@ class NumberedViews:
         return copy_paste.paste(view, other, self._things, random)
 
     def _view(self, index: int, random: Generator) -> View:
-        settings = self.settings
-        return random_view(self.dataset[index], settings.size, settings.scale, random, settings.augmentations)
+        sample, settings = self.dataset[index], self.settings
+        fitted = 1.0 if settings.input_size is None else _fit(sample.panoptic.shape, settings.input_size)
+        low, high = settings.scale
+        return random_view(sample, settings.size, (low * fitted, high * fitted), random, settings.augmentations)
 
     def _own_random(self, augmentation: Augmentation, number: int, use: int = 0) -> Generator:
         """Return a generator for an augmentation of view ``number`` alone, of which each use has another."""
         key = (AUGMENTATIONS.index(augmentation), use)
         return np.random.default_rng(np.random.SeedSequence([self.settings.seed, 1, number], spawn_key=key))
+
+
+def _fit(image: tuple[int, ...], size: tuple[int, int]) -> float:
+    """Return the factor by which an image is scaled to fit into the model's input."""
+    return min(wanted / length for wanted, length in zip(size, image, strict=True))
 
 
 @lru_cache(maxsize=2)

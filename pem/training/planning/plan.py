@@ -101,8 +101,8 @@ def _fitting_sizes(dataset: Dataset, wish: Wish) -> dict[str, object]:
 
 
 def _batch(recipe: Recipe, dataset: Dataset, measured: Cost, free: int, processes: Processes) -> int:
-    """Return the recipe's batch, or what of it images and memory allow."""
-    useful = 1 << (len(dataset).bit_length() - 1)
+    """Return the recipe's batch, or what of it the images are enough for, a quarter of them, and memory allows."""
+    useful = 1 << (max(1, len(dataset) // 4).bit_length() - 1)
     most = max(2, min(recipe.settings.batch, useful) // processes.world_size)
     return processes.world_size * measured.largest_batch(most, free)
 

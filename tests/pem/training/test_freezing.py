@@ -64,7 +64,7 @@ def test_training_changes_all_but_a_frozen_backbone(variant: PyramidVariant, qat
     before = deepcopy(model.state_dict())
     trainer = Trainer(model, Boxes(), replace(SETTINGS, qat=qat), tmp_path / "run", ALONE)
     trainer.run()
-    for state in (trainer.model.state_dict(), trainer.average.model.state_dict()):
+    for state in (trainer.stepper.model.state_dict(), trainer.stepper.average.model.state_dict()):
         kept = {name for name, tensor in state.items() if torch.equal(tensor, before[name])}
         assert {name for name in state if name.startswith("backbone.")} <= kept
         assert not any(name.startswith("decoder.") and name.endswith("weight") for name in kept)

@@ -106,7 +106,9 @@ def test_the_optimizer_s_update_is_done_as_a_whole(tmp_path: Path) -> None:
 def test_memory_that_runs_out_names_a_smaller_batch(tmp_path: Path) -> None:
     run = train(tmp_path / "run")
     in_the_forward_pass(run, lambda: nn.Parameter(torch.empty(1 << 48)) and None)
-    with pytest.raises(TrainingError, match=r"not enough memory on cpu for a step of 4 crops of 64x64: give --batch 2; "):
+    with pytest.raises(
+        TrainingError, match=r"not enough memory on cpu for a step of 4 crops of 64x64: give --batch 2; "
+    ):
         run.run()
     smallest = Stepper(TINY.build(3), replace(SETTINGS, batch=2), ALONE)
     with pytest.raises(TrainingError, match="give a --size below 64x64"), smallest._memory_named():

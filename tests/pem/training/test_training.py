@@ -74,7 +74,10 @@ def metrics(folder: Path) -> list[dict[str, float]]:
 
 
 def weights(trainer: Trainer) -> dict[str, Tensor]:
-    return {**trainer.model.state_dict(), **{f"average.{k}": v for k, v in trainer.average.model.state_dict().items()}}
+    return {
+        **trainer.stepper.model.state_dict(),
+        **{f"average.{k}": v for k, v in trainer.stepper.average.model.state_dict().items()},
+    }
 
 
 def test_losses_decrease_over_the_first_hundred_steps(trainer: Train, tmp_path: Path) -> None:
@@ -237,7 +240,7 @@ def test_a_dataset_without_images_is_refused(trainer: Train) -> None:
 def test_losses_that_are_not_finite_end_the_run(trainer: Train) -> None:
     run = trainer()
     with torch.no_grad():
-        run.model.decoder.class_head.bias.fill_(torch.nan)
+        run.stepper.model.decoder.class_head.bias.fill_(torch.nan)
     with pytest.raises(TrainingError, match="step 1 are not finite"):
         run.run()
 

@@ -51,7 +51,7 @@ def test_weights_stay_finite(variant: PyramidVariant, labeled: int, tmp_path: Pa
     torch.manual_seed(0)
     trainer = Trainer(variant.build(len(LABELS)), Void(labeled), SETTINGS, tmp_path / "run", ALONE)
     trainer.run()
-    for model in (trainer.model, trainer.average.model):
+    for model in (trainer.stepper.model, trainer.stepper.average.model):
         assert all(torch.isfinite(tensor).all() for tensor in model.state_dict().values())
     with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
         masks = [float(row["mask"]) for row in csv.DictReader(file)]
