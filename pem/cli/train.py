@@ -21,6 +21,7 @@ from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.errors import OutputError, TrainingError
 from pem_edge.runtime.files.output_folder import for_outputs
 from pem_edge.runtime.installation import how_to_install
+from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say
 from pem_edge.runtime.suggestions import no_such
 from pem_edge.runtime.versioned_json import JsonObject
@@ -75,19 +76,19 @@ def _reported(trainer: Trainer) -> Iterator[None]:
 
 
 def _outputs(trainer: Trainer) -> JsonObject:
-    """Return what there is of a run: its files, and how good it is."""
-    best = None if trainer.validation is None else trainer.validation.best
+    """Return what there is of a run: its files, and the scores of its best weights."""
     found: JsonObject = {"metrics": str(trainer.progress.path)}
     if trainer.weights.exists():
         found = {"weights": str(trainer.weights), **found}
-    return found if best is None else {**found, "best": best}
+    best = None if trainer.validation is None else trainer.validation.best.scores
+    return found if best is None else {**found, "validation": {"step": best.step, **best.record}}
 
 
 def _finish(trainer: Trainer, request: TrainRequest, say: Say) -> JsonObject:
     """Write the weights and the ONNX model of them, and say what can be done with both."""
     weights = trainer.save()
     report = _outputs(trainer)
-    say(f"{weights} has the weights, {trainer.progress.path} the metrics")
+    say(f"{weights} has the weights{_praise(trainer)}, {trainer.progress.path} the metrics")
     exported = export(weights, say) if request.export else None
     if exported is None:
         say(f"next: {shlex.join(['pem-export', *export_options(weights)])}")
@@ -95,8 +96,17 @@ def _finish(trainer: Trainer, request: TrainRequest, say: Say) -> JsonObject:
     model = str(exported["model"])
     say(f"to see it: {shlex.join(['pem-run', model, 'PICTURES', '-o', 'results'])}")
     say(f"to time it: {shlex.join(['pem-bench', model])}")
-    say(f"for a GPU or in INT8: {shlex.join(['pem-export', '--weights', str(weights), '--to', 'trt'])}, see --help")
+    say(f"for a GPU: {shlex.join(['pem-export', '--weights', str(weights), '--to', 'trt'])}; in INT8: --precision int8")
     return {**report, "model": model, "parity": exported["parity"]}
+
+
+def _praise(trainer: Trainer) -> str:
+    """Return how good the weights are, if that is known."""
+    best = None if trainer.validation is None else trainer.validation.best
+    if best is None or best.scores is None:
+        return ""
+    measured, images = best.scores.measured(best.task), plural(best.scores.record["images"], "image")
+    return f" of step {best.scores.step}, with {measured} on {images} the best"
 
 
 def _refuse_to_replace(checkpoint: Path, request: TrainRequest) -> None:

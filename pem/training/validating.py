@@ -20,7 +20,7 @@ from pem_edge.pem.training.reporting.pictures import Comparison
 from pem_edge.pem.training.reporting.tensorboard import Board
 from pem_edge.pem.training.snapshots import Snapshot
 from pem_edge.pem.training.validation.best import Best
-from pem_edge.pem.training.validation.scores import MEASURES, Scores, score
+from pem_edge.pem.training.validation.scores import Scores, score
 from pem_edge.pem.training.validation.torch_segmenter import TorchSegmenter
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Task
@@ -141,7 +141,7 @@ class Validation:
         if self._board is not None:
             self._board.validation(step, figures)
         self._names = [each.name for each in drawn]
-        self._gallery.add(step, drawn, f"step {step}", self._measured(scores))
+        self._gallery.add(step, drawn, f"step {step}", scores.measured(self._settings.task))
 
     def write_page(self) -> None:
         """Write report.html with what is known by now. Raises OutputError."""
@@ -198,14 +198,12 @@ class Validation:
                 spoken = time.monotonic()
             yield index
 
-    def _measured(self, scores: Scores) -> str:
-        found = scores.decisive(self._settings.task)
-        return f"{MEASURES[self._settings.task]} {'unknown' if found is None else f'{found:.1f}'}"
-
     def _summary(self, scores: Scores) -> str:
         images = plural(scores.record["images"], "image")
         best = "the best so far" if self.improved else f"the best is that of step {(self.best.scores or scores).step}"
-        return f"step {scores.step}: {self._measured(scores)} on {images} in {scores.seconds:.1f} s, {best}"
+        return (
+            f"step {scores.step}: {scores.measured(self._settings.task)} on {images} in {scores.seconds:.1f} s, {best}"
+        )
 
 
 class _Noting:

@@ -8,16 +8,15 @@ from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
-from pem_edge.pem.training.data.numbered_views import NumberedViews
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from pem_edge.pem.model import PEM
 from pem_edge.pem.training.data.batches import Batch, collate
+from pem_edge.pem.training.data.numbered_views import NumberedViews
 from pem_edge.pem.training.objective import points
 from pem_edge.pem.training.objective.points import PointPlan
 from pem_edge.pem.training.objective.supervision import Supervised
-from pem_edge.pem.training.optimization import make_optimizer
 from pem_edge.pem.training.processes import Processes
 from pem_edge.pem.training.settings import TrainingSettings
 from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF
@@ -45,21 +44,19 @@ class Cost:
     """The cost of a step.
 
     Attributes:
-        seconds_per_step: Time of the optimizer's update.
         seconds_per_image: Time of the forward and backward pass of one crop, and of making it as far as that is not
             hidden behind the GPU.
         fixed_bytes: Memory that does not depend on the batch: weights, gradients, moments, averages.
         bytes_per_image: Memory that one crop takes until its backward pass.
     """
 
-    seconds_per_step: float
     seconds_per_image: float
     fixed_bytes: int
     bytes_per_image: int
 
     def seconds(self, batch: int) -> float:
         """Return the time of a step of ``batch`` images on one process."""
-        return self.seconds_per_step + batch * self.seconds_per_image
+        return batch * self.seconds_per_image
 
     def memory(self, batch: int) -> int:
         """Return the bytes of memory of a step of ``batch`` images on one process."""
@@ -95,16 +92,16 @@ def measure(model: PEM, dataset: Dataset, settings: TrainingSettings, processes:
     small = _shrink(batch, settings.size)
     with torch.random.fork_rng([processes.device] if processes.device.type == "cuda" else []):
         trial.step(small)
-        computing, update = trial.step(small)
+        computing = trial.step(small)
     enlarged = math.prod(settings.size) / math.prod(small.images.shape[1:3]) / _TRIED_IMAGES
     on_gpu = processes.device.type == "cuda"
     hidden = max(0.0, loading / usable_cpus() - computing * enlarged) if on_gpu else loading / usable_cpus()
     kept = int(trial.kept.bytes * enlarged * (1 + _WORKING_SHARE))
-    return Cost(update, computing * enlarged + hidden, trial.fixed_bytes(), kept)
+    return Cost(computing * enlarged + hidden, trial.fixed_bytes(), kept)
 
 
 class _Trial:
-    """A copy of a model that is trained for a few steps, and what its backward pass keeps.
+    """A copy of a model whose gradients are computed, and what its backward pass keeps.
 
     Attributes:
         kept: The tensors that were kept in the last step.
@@ -113,11 +110,11 @@ class _Trial:
     def __init__(self, model: PEM, settings: TrainingSettings, processes: Processes) -> None:
         self._supervised = Supervised(model.to(processes.device), settings.loss_weights).train()
         self._supervised.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a stub's omission
-        self._optimizer, self._settings, self._processes = make_optimizer(model, settings), settings, processes
+        self._settings, self._processes = settings, processes
         self.kept = _Kept(model)
 
-    def step(self, batch: Batch) -> tuple[float, float]:
-        """Train on ``batch``; return the seconds that both passes took, and those of the optimizer."""
+    def step(self, batch: Batch) -> float:
+        """Compute the gradients of ``batch``, and return the seconds that it took."""
         self.kept = _Kept(self._supervised.model)
         start = self._now()
         height, width = batch.images.shape[1:3]
@@ -126,11 +123,9 @@ class _Trial:
         count = (batch.classes >= 0).sum().float().clamp(min=1)
         with self._processes.autocast(self._settings.precision), saved_tensors_hooks(self.kept.keep, _return):
             losses = self._supervised(batch.images, batch.segment_map, batch.classes, locations, plan, count)
-        self._optimizer.zero_grad(set_to_none=True)
         losses.sum().backward()
-        passed = self._now()
-        self._optimizer.step()
-        return passed - start, self._now() - passed
+        self._supervised.zero_grad(set_to_none=True)
+        return self._now() - start
 
     def fixed_bytes(self) -> int:
         """Return the bytes of weights and their average, and of gradients and two moments of those that are trained."""

@@ -36,6 +36,11 @@ class Scores:
             return self.record["miou"]
         return self.record["pq"]["things" if task == "instance" else "all"]["pq"]
 
+    def measured(self, task: Task) -> str:
+        """Return the score that counts with its name, such as "PQ 41.5"."""
+        found = self.decisive(task)
+        return f"{MEASURES[task]} {'unknown' if found is None else f'{found:.1f}'}"
+
     def figures(self) -> dict[str, float | None]:
         """Return the scores over all classes, in percent, and the seconds, by the columns of validation.csv."""
         pq = self.record["pq"]
