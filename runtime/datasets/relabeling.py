@@ -58,7 +58,7 @@ def _require_same_kinds(own: Sequence[Label], theirs: Sequence[Label]) -> None:
         if label.isthing != other.isthing:
             raise InputError(
                 f"the class {label.name!r} is {_kind(label)} in the dataset and {_kind(other)} in the model: "
-                "correct its isthing, or export the model with --labels of the dataset"
+                "correct its isthing or --things, or export the model with --labels of the dataset"
             )
 
 
