@@ -12,6 +12,7 @@ from pem_edge.export.int8.settings import Calibration
 from pem_edge.runtime import sources
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import InputSpec, Task
+from pem_edge.runtime.datasets.dataset import notes_of
 from pem_edge.runtime.datasets.opening import has_labels, open_dataset
 from pem_edge.runtime.datasets.relabeling import Relabeled
 from pem_edge.runtime.errors import InputError
@@ -62,6 +63,6 @@ def open_images(
     dataset = open_dataset(settings.source) if has_labels(settings.source) else None
     labeled = None if dataset is None else Relabeled(dataset, classes, kinds=task != "semantic")
     picked = calibration.gather(settings.source if dataset is None else dataset, spec, settings.count, settings.source)
-    for finding in picked.findings:
+    for finding in (*(() if dataset is None else notes_of(dataset)), *picked.findings):
         say(finding)
     return CalibrationImages(settings, picked, labeled)

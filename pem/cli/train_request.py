@@ -144,4 +144,4 @@ def _read_validation(options: argparse.Namespace, dataset: DatasetLocation) -> D
         if not 0 < fraction < 1:
             raise TrainingError(f"--val is {options.val}, expected above 0% and below 100%, or a dataset")
         return fraction
-    return DatasetLocation(options.val)
+    return DatasetLocation(options.val, things=dataset.things)

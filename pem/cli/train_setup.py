@@ -20,7 +20,7 @@ from pem_edge.pem.training.validation.fitting import require_val_fits
 from pem_edge.pem.training.validation.splitting import split_dataset
 from pem_edge.runtime.artifacts.labels import things
 from pem_edge.runtime.artifacts.manifest import Task
-from pem_edge.runtime.datasets.dataset import Dataset
+from pem_edge.runtime.datasets.dataset import Dataset, notes_of
 from pem_edge.runtime.errors import TrainingError
 from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say
@@ -93,7 +93,7 @@ def _images(request: TrainRequest, dataset: Dataset, snapshot: Snapshot | None, 
     if not len(dataset):
         raise TrainingError("the dataset has no images, at least one is needed")
     task = _task(request, dataset, snapshot, say)
-    for note in getattr(dataset, "notes", ()):
+    for note in notes_of(dataset):
         say(note)
     if request.val is None:
         if snapshot is not None and snapshot.get("validation") is not None:

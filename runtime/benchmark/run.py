@@ -17,7 +17,7 @@ from pem_edge.runtime.benchmark.options import NoiseLimits, Options
 from pem_edge.runtime.benchmark.rounds import Rounds, Subject
 from pem_edge.runtime.benchmark.schema import ArtifactReport, Comparison, Report
 from pem_edge.runtime.datasets import opening
-from pem_edge.runtime.datasets.dataset import Dataset
+from pem_edge.runtime.datasets.dataset import Dataset, notes_of
 from pem_edge.runtime.datasets.relabeling import Relabeled
 from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say
@@ -61,6 +61,8 @@ def run(models: Sequence[str], options: Options, say: Say) -> Report:
     ):
         if dataset is not None:
             _require_classes(dataset, subjects)
+            for note in notes_of(dataset):
+                say(note)
         say(
             estimate.sentence(
                 [subject.turn(0)["total"] / 1000 for subject in subjects], options, _scored(dataset, options)

@@ -5,30 +5,24 @@ from __future__ import annotations
 import argparse
 
 from pem_edge.runtime.cli import shared_options
-from pem_edge.runtime.datasets.opening import DatasetLocation
+from pem_edge.runtime.datasets.opening import LAYOUTS, DatasetLocation
+from pem_edge.runtime.outside.printable import brief
 
-_LAYOUTS = {
-    "Cityscapes, converted by cityscapesscripts' csCreatePanopticImgs": (
-        "gtFine/cityscapes_panoptic_val.json",
-        "gtFine/cityscapes_panoptic_val",
-        "leftImg8bit/val",
-    ),
-    "ADE20K, converted by Mask2Former's datasets/prepare_ade20k_pan_seg.py": (
-        "ade20k_panoptic_val.json",
-        "ade20k_panoptic_val",
-        "images/validation",
-    ),
-    "COCO, as it is": ("annotations/panoptic_val2017.json", "annotations/panoptic_val2017", "val2017"),
+_EXAMPLES = {
+    "Cityscapes": "cityscapes:DIR",
+    "ADE20K": "ade20k:DIR",
+    "COCO": "coco:DIR",
+    "your own pictures and label maps": "labels:DIR",
 }
-"""The annotations, the maps and the images of public datasets."""
+"""Datasets, and how to name them."""
+
+_NO_THINGS = "none"
+_WITHOUT_THINGS = [f"{prefix}:" for prefix, layout in LAYOUTS.items() if not layout.tells_things]
 
 
 def examples(command: str) -> str:
-    """Return ``command`` with the options for each public dataset, each after a comment."""
-    return "\n".join(
-        f"# {name}\n{command} --annotations {annotations} --panoptic {maps} --images {pictures}"
-        for name, (annotations, maps, pictures) in _LAYOUTS.items()
-    )
+    """Return ``command`` with the options for each kind of dataset, each after a comment."""
+    return "\n".join(f"# {name}\n{command} --dataset {text} --split val" for name, text in _EXAMPLES.items())
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -37,8 +31,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--dataset",
         metavar="DIR",
-        help="a folder in COCO's panoptic format (panoptic.json, images/, panoptic/), or toy:COUNT[:HxW[:SEED]] for "
-        "generated streets",
+        help="a folder in COCO's panoptic format (panoptic.json, images/, panoptic/), "
+        f"{':DIR, '.join(LAYOUTS)}:DIR for one as it is downloaded, or toy:COUNT[:HxW[:SEED]] for generated streets",
+    )
+    group.add_argument("--split", metavar="NAME", help="the part of it, such as train or val; default: the only one")
+    group.add_argument(
+        "--things",
+        metavar="NAMES",
+        type=_names,
+        help=f"the classes that are things, such as car,person, or {_NO_THINGS}, for {' and '.join(_WITHOUT_THINGS)}; "
+        "default: those with usual names of things",
     )
     group.add_argument("--annotations", metavar="JSON", type=shared_options.path, help="default: DIR/panoptic.json")
     group.add_argument("--images", metavar="DIR", type=shared_options.path, help="the images; default: DIR/images")
@@ -50,11 +52,21 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _names(text: str) -> tuple[str, ...]:
+    """Return the names that a list has, none for "none"."""
+    names = tuple(name.strip() for name in text.split(","))
+    if "" in names:
+        raise argparse.ArgumentTypeError(f"{brief(text)} has an empty name: give names such as car,person")
+    return () if names == (_NO_THINGS,) else names
+
+
 def read(options: argparse.Namespace) -> DatasetLocation:
-    """Return the location of the dataset. Raise InputError if a part of it is missing."""
+    """Return the location of the dataset. Raise InputError if a part of it is missing, or does not go with it."""
     return DatasetLocation(
         options.dataset,
         annotations=options.annotations,
         images=options.images,
         panoptic=options.panoptic,
+        split=options.split,
+        things=options.things,
     )

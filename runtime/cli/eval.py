@@ -15,7 +15,7 @@ from pem_edge.runtime.artifacts import artifact
 from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.cli import console, dataset_options, output, shared_options
 from pem_edge.runtime.cli.parser import Parser
-from pem_edge.runtime.datasets.dataset import Dataset
+from pem_edge.runtime.datasets.dataset import Dataset, notes_of
 from pem_edge.runtime.datasets.opening import DatasetLocation
 from pem_edge.runtime.datasets.relabeling import Relabeled
 from pem_edge.runtime.errors import InputError, OutputError
@@ -132,6 +132,8 @@ def _read(options: argparse.Namespace) -> EvalRequest:
 def _run(request: EvalRequest) -> JsonObject:
     model = artifact.read(request.model)  # a wrong path is told before a large dataset is read
     dataset = request.dataset.open()
+    for note in notes_of(dataset):
+        console.say("pem-eval", note)
     count = min(len(dataset), request.limit or len(dataset))
     with ExitStack() as stack:
         drawings = _plan_drawings(request, count, stack)

@@ -46,7 +46,10 @@ class Sample:
 
 
 class Dataset(Protocol):
-    """A sequence of samples, each generated or read when it is accessed, and the classes of their labels."""
+    """A sequence of samples, each generated or read when it is accessed, and the classes of their labels.
+
+    It may also have ``notes``, sentences on what its labels do not tell or what was left out, see `notes_of`.
+    """
 
     @property
     def labels(self) -> Sequence[Label]:
@@ -63,3 +66,9 @@ def names_of(dataset: Dataset) -> Sequence[str] | None:
     A dataset of files has them as ``names``.
     """
     return getattr(dataset, "names", None)
+
+
+def notes_of(dataset: Dataset) -> Sequence[str]:
+    """Return what a user should know about a dataset, a sentence each, for commands to say."""
+    notes: Sequence[str] = getattr(dataset, "notes", ())
+    return notes

@@ -120,7 +120,7 @@ class NamedFiles:
     def _below(self) -> dict[str, list[_Parts]]:
         """The paths of all files in the folder and in those below it, by the files' names."""
         found: dict[str, list[_Parts]] = {}
-        for path in sorted(_walk(self._folder)):
+        for path in sorted(walk(self._folder)):
             found.setdefault(path[-1], []).append(path)
         return found
 
@@ -135,7 +135,7 @@ def _common(path: _Parts, wanted: _Parts) -> int:
     return length if path[-length:] == wanted[-length:] else 0
 
 
-def _walk(folder: Path) -> Iterator[_Parts]:
+def walk(folder: Path) -> Iterator[_Parts]:
     """Yield the paths of all files below ``folder``. Links are followed, each folder is visited once."""
     visited: set[tuple[int, int]] = set()
     for place, folders, names in os.walk(folder, followlinks=True, onerror=_fail):

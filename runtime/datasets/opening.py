@@ -5,19 +5,56 @@ from __future__ import annotations
 import math
 import os
 import re
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pem_edge.runtime import images
 from pem_edge.runtime.datasets.coco_panoptic import CocoPanoptic
 from pem_edge.runtime.datasets.dataset import Dataset
+from pem_edge.runtime.datasets.layouts import ade20k, cityscapes, coco, label_folders, mapillary
+from pem_edge.runtime.datasets.layouts.source import Source
 from pem_edge.runtime.datasets.toy_streets import ToyStreets
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.outside.printable import brief
 from pem_edge.runtime.outside.reading import reading
+from pem_edge.runtime.suggestions import did_you_mean
 
-_EXPECTED = "a folder in COCO's panoptic format, with panoptic.json, or toy:COUNT[:HxW[:SEED]]"
+
+@dataclass(frozen=True)
+class Layout:
+    """A layout of datasets.
+
+    Attributes:
+        name: Its name in messages.
+        open: Opens a dataset; raises InputError.
+        recognizes: Whether a folder looks like it.
+        tells_things: Whether the dataset tells which classes are things, so that the user need not.
+    """
+
+    name: str
+    open: Callable[[Source], Dataset]
+    recognizes: Callable[[Path], bool]
+    tells_things: bool = True
+
+
+LAYOUTS = {
+    "cityscapes": Layout("Cityscapes", cityscapes.open_dataset, cityscapes.recognizes),
+    "ade20k": Layout("ADE20K", ade20k.open_dataset, ade20k.recognizes),
+    "mapillary": Layout("Mapillary Vistas", mapillary.open_dataset, mapillary.recognizes),
+    "mapillary-v2": Layout("Mapillary Vistas v2.0", mapillary.open_v2, mapillary.recognizes),
+    "coco": Layout("COCO", coco.open_dataset, coco.recognizes),
+    "camvid": Layout("CamVid", label_folders.open_camvid, label_folders.recognizes_camvid, tells_things=False),
+    "labels": Layout("label maps", label_folders.open_dataset, label_folders.recognizes, tells_things=False),
+}
+"""The layouts by their prefixes, the most special first."""
+
+_TOY = "toy"
+_EXPECTED = (
+    "a folder in COCO's panoptic format, with panoptic.json, "
+    f"{':DIR, '.join(LAYOUTS)}:DIR, or {_TOY}:COUNT[:HxW[:SEED]]"
+)
 
 
 @dataclass(frozen=True)
@@ -26,19 +63,25 @@ class DatasetLocation:
 
     Attributes:
         text: A folder in COCO's panoptic format, with ``panoptic.json`` and the folders ``images`` and ``panoptic``;
-            or ``toy:COUNT[:HxW[:SEED]]`` for toy streets, 256x512 with seed 0 unless given, COUNT at most 9999999.
+            ``PREFIX:DIR`` or ``PREFIX:DIR:SPLIT`` for a folder of one of `LAYOUTS`; or ``toy:COUNT[:HxW[:SEED]]`` for
+            toy streets, 256x512 with seed 0 unless given, COUNT at most 9999999.
         annotations: The JSON file, if it is not in the folder.
         images: The folder of images, if it is not in the folder.
         panoptic: The folder of panoptic PNGs, if it is not in the folder.
+        split: The name of the split; None for the only one. Of a folder in COCO's panoptic format, it is the SPLIT of
+            ``panoptic_SPLIT.json``.
+        things: The classes that are things, where labels do not tell; None for those with usual names of things.
 
     Raises:
-        InputError: If ``text`` is None and a path is missing, or if ``text`` names toy streets and a path is given.
+        InputError: If ``text`` is None and a path is missing, or if what is given does not go with ``text``.
     """
 
     text: str | None = None
     annotations: Path | None = None
     images: Path | None = None
     panoptic: Path | None = None
+    split: str | None = None
+    things: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         paths = (self.annotations, self.images, self.panoptic)
@@ -46,24 +89,32 @@ class DatasetLocation:
             raise InputError(f"the name of the dataset is empty: give {_EXPECTED}")
         if self.text is None and None in paths:
             raise InputError("no dataset: give --dataset, or all of --annotations, --images and --panoptic")
-        if self.text is not None and _names_toy_streets(self.text) and any(paths):
-            raise InputError(
-                f"{self.text} is generated and has no files: leave out --annotations, --images and --panoptic"
-            )
+        prefix = _prefix(self.text or "")
+        if prefix is not None and any(paths):
+            why = "is generated and has no files" if prefix == _TOY else "names all files itself"
+            raise InputError(f"{self.text} {why}: leave out --annotations, --images and --panoptic")
+        if self.split is not None and (prefix == _TOY or self.annotations is not None):
+            what = self.text if prefix == _TOY else f"--annotations {self.annotations}"
+            raise InputError(f"{what} has no splits: leave out --split {self.split}")
+        if self.things is not None and (prefix not in LAYOUTS or LAYOUTS[prefix].tells_things):
+            raise InputError(f"{self.text or self.annotations} tells which classes are things: leave out --things")
 
     def open(self) -> Dataset:
         """Open the dataset. Raises InputError if it is missing or damaged."""
         text = self.text or ""
-        if _names_toy_streets(text):
+        prefix = _prefix(text)
+        if prefix == _TOY:
             return _toy_streets(text)
+        if prefix is not None:
+            source = _source(prefix, text.partition(":")[2], self.split, self.things)
+            with _reading_folder(text):
+                return LAYOUTS[prefix].open(source)
         folder = Path(text)
-        with _reading_folder(text):
-            if not folder.is_dir():
-                raise InputError(f"{text} is not a folder: give {_EXPECTED}")
-            if self.annotations is None and not os.path.lexists(folder / "panoptic.json"):
-                raise InputError(f"{text} has no panoptic.json: give {_EXPECTED}")
+        name = "panoptic.json" if self.split is None else f"panoptic_{self.split}.json"
+        if self.annotations is None:
+            _require_annotations(folder, name)
         return CocoPanoptic(
-            self.annotations or folder / "panoptic.json",
+            self.annotations or folder / name,
             self.images or folder / "images",
             self.panoptic or folder / "panoptic",
         )
@@ -77,15 +128,51 @@ def open_dataset(text: str) -> Dataset:
 def has_labels(text: str) -> bool:
     """Return whether ``text`` names a labeled dataset, rather than a folder of images alone. Raises InputError."""
     with _reading_folder(text):
-        return _names_toy_streets(text) or (Path(text) / "panoptic.json").is_file()
+        return _prefix(text) is not None or (Path(text) / "panoptic.json").is_file()
 
 
 def _reading_folder(text: str) -> AbstractContextManager[None]:
     return reading(brief(text), InputError, expected="a folder", cure=f"give {_EXPECTED}")
 
 
-def _names_toy_streets(text: str) -> bool:
-    return text.startswith("toy:")
+def _prefix(text: str) -> str | None:
+    """Return the prefix that ``text`` has, if it is a known one."""
+    prefix, colon, _ = text.partition(":")
+    return prefix if colon and (prefix == _TOY or prefix in LAYOUTS) else None
+
+
+def _source(prefix: str, place: str, split: str | None, things: Sequence[str] | None) -> Source:
+    """Return what ``place`` names: a folder, or a folder and a split. Raises InputError if it is neither."""
+    folder, _, own = place.rpartition(":")
+    with _reading_folder(place):
+        if place and Path(place).is_dir():
+            return Source(prefix, Path(place), split, things)
+        if not folder or not own or not Path(folder).is_dir():
+            raise InputError(f"{brief(f'{prefix}:{place}')} names no folder that is there: give {prefix}:DIR")
+    if split not in (None, own):
+        raise InputError(f"{prefix}:{place} names the split {own} and --split {split}: leave out one of them")
+    return Source(prefix, Path(folder), own, things)
+
+
+def _require_annotations(folder: Path, name: str) -> None:
+    """Raise InputError, and say what may be meant, unless ``name`` is in the folder."""
+    with _reading_folder(str(folder)):
+        if not folder.is_dir():
+            meant = did_you_mean(str(folder).partition(":")[0], LAYOUTS) if ":" in str(folder) else ""
+            raise InputError(f"{folder} is not a folder{meant or f': give {_EXPECTED}'}")
+        if not os.path.lexists(folder / name):
+            raise InputError(f"{folder} has no {name}{_alternative(folder)}")
+
+
+def _alternative(folder: Path) -> str:
+    """Return what to do with a folder that lacks the annotations that were expected."""
+    with suppress(OSError, InputError):  # of folders in it that cannot be read
+        if splits := sorted(path.stem.removeprefix("panoptic_") for path in folder.glob("panoptic_*.json")):
+            return f", but that of the splits {', '.join(splits)}: choose one with --split {splits[0]}"
+        for prefix, layout in LAYOUTS.items():
+            if layout.recognizes(folder):
+                return f", but looks like {layout.name}: say {prefix}:{folder}"
+    return f": give {_EXPECTED}"
 
 
 def _toy_streets(text: str) -> Dataset:

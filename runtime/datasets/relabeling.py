@@ -38,7 +38,7 @@ DATASET_AND_MODEL = Parties(
     cure="give a dataset of the model's classes, or train the model on this one with pem-train --weights",
     cure_names="if these are names of the same classes in the same order, export the model with --labels of the "
     "dataset",
-    cure_kinds="correct its isthing, or export the model with --labels of the dataset",
+    cure_kinds="correct its isthing or --things, or export the model with --labels of the dataset",
 )
 
 

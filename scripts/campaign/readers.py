@@ -7,8 +7,10 @@ import io
 import json
 import os
 import pickle
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from unittest.mock import patch
@@ -36,6 +38,8 @@ from pem_edge.runtime.benchmark import schema
 from pem_edge.runtime.benchmark.options import Options
 from pem_edge.runtime.datasets import panoptic_maps
 from pem_edge.runtime.datasets.coco_panoptic import CocoPanoptic
+from pem_edge.runtime.datasets.layouts.semantic import class_files, label_maps
+from pem_edge.runtime.datasets.layouts.semantic.class_table import ClassTable
 from pem_edge.runtime.errors import ArtifactError, InputError
 from pem_edge.runtime.images import remote
 from pem_edge.runtime.results import coco_format
@@ -78,6 +82,11 @@ def table(folder: Path) -> list[Reader]:
         Reader("labels", ".json", [_labels()], DEEP, lambda path: labels.load(str(path)), 4),
         Reader("annotations", ".json", [_annotations(folder)], DEEP, lambda path: _open_coco(folder, path), 6),
         Reader("panoptic map", ".png", list(_maps()), [b""], _read_map, 6),
+        Reader("label map", ".png", list(_maps()), [b""], _read_label_map, 4),
+        *(
+            Reader(name, Path(name).suffix, [seed], [b"", b"\0", b"\xff"], partial(_read_classes, name), 2)
+            for name, seed in _CLASSES.items()
+        ),
         Reader("picture", ".img", list(_pictures()), [b""], images.read, 10),
         Reader("video", ".avi", [_video(folder)], [b"", b"RIFF\xff\xff\xff\xffAVI LIST"], _play, 4),
         Reader("raw frames", ".rgb", _RAW, [b"", b"\xff" * 64], _play_raw, 3),
@@ -150,6 +159,21 @@ def _maps() -> Iterator[bytes]:
 
 def _read_map(path: Path) -> object:
     return panoptic_maps.read(path, (32, 32), frozenset(range(1024)), Path("panoptic.json"))
+
+
+def _read_label_map(path: Path) -> object:
+    return label_maps.read(path, (32, 32), ClassTable("classes.txt", [f"class {i}" for i in range(1024)], []))
+
+
+_CLASSES = {
+    "classes.txt": b"road\nvoid\ncar\n",
+    "class_dict.csv": b"name,r,g,b\nroad,1,2,3\ncar,4,5,6\n",
+    "label_colors.txt": b"1 2 3\troad\n4 5 6\t\tcar\n",
+}
+
+
+def _read_classes(name: str, path: Path) -> object:
+    return class_files.read(Path(shutil.copy(path, path.with_name(name))))
 
 
 def _pictures() -> Iterator[bytes]:

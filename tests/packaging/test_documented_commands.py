@@ -61,6 +61,7 @@ REPLACED = {
     r"--annotations \S+": "--annotations toys/panoptic.json",
     r"--images (?!street)\S+": "--images toys/images",
     r"--panoptic \S+": "--panoptic toys/panoptic",
+    r"--dataset [a-z0-9-]+:/\S+( --split \S+)?( --things \S+)?": "--dataset toys",
 }
 """What stands for other things than files, by patterns."""
 

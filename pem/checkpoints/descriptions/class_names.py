@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from pem_edge.runtime.artifacts import labels
@@ -30,25 +29,20 @@ def labels_of(names: Sequence[str], say: Say) -> tuple[Label, ...]:
             return tuple(
                 Label(each.id, name, each.isthing, each.color) for name, each in zip(names, known, strict=True)
             )
-    things = {_plain(each.name): each.isthing for known in reversed(sets) for each in known}
-    unknown = [name for name in names if _plain(name) not in things]
+    things = {labels.plain_name(each.name): each.isthing for known in reversed(sets) for each in known}
+    unknown = [name for name in names if labels.plain_name(name) not in things]
     if unknown:
         say(
             f"{len(unknown)} of {len(names)} classes are in no known set, such as {brief(unknown[0])}: they are taken "
             "for things; --labels FILE says which are stuff"
         )
     return tuple(
-        Label(index, name, things.get(_plain(name), True), labels.distinct_color(index))
+        Label(index, name, things.get(labels.plain_name(name), True), labels.distinct_color(index))
         for index, name in enumerate(names)
     )
 
 
 def are_same(names: Sequence[str], known: Sequence[Label]) -> bool:
     """Return whether ``names`` are, in this order, those of ``known``, as many, but for the spelling of a few."""
-    same = sum(_plain(name) == _plain(each.name) for name, each in zip(names, known, strict=True))
+    same = sum(labels.plain_name(name) == labels.plain_name(each.name) for name, each in zip(names, known, strict=True))
     return same >= _SAME_SHARE * len(names)
-
-
-def _plain(name: str) -> str:
-    """Return the first of the synonyms in ``name``, in lower case and without marks: sets differ in these."""
-    return re.sub(r"[^a-z0-9]", "", re.split(r"[,;]", name.lower())[0]) or name  # whole if it has no Latin letters

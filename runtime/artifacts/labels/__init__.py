@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
@@ -122,6 +123,11 @@ def _cocos_ids() -> list[tuple[tuple[str, ...], tuple[int, ...]]]:
     records = msgspec.json.decode(data, type=list[_CocoCategory])
     kinds = records, [record for record in records if record.isthing]
     return [(tuple(record.name for record in kind), tuple(record.id for record in kind)) for kind in kinds]
+
+
+def plain_name(name: str) -> str:
+    """Return the first of the synonyms in ``name``, in lower case and without marks: sets differ in these."""
+    return re.sub(r"[^a-z0-9]", "", re.split(r"[,;]", name.lower())[0]) or name  # whole if it has no Latin letters
 
 
 def distinct_color(index: int) -> tuple[int, int, int]:
