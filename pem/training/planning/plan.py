@@ -92,12 +92,13 @@ def describe(plan: Plan, model: PEM, dataset: Dataset, recipe: Recipe, processes
 
 
 def _fitting_sizes(dataset: Dataset, wish: Wish) -> dict[str, object]:
-    """Return sizes of crops and of the input that fit the images, as far as they are not given."""
-    if {"size", "input_size"} <= wish.given.keys():
-        return {}
+    """Return sizes of crops and of the input that fit the images, looked at only if what is given is not enough."""
+    given, scaled = wish.given, wish.recipe.scaled_to_crops
+    if "size" in given and (scaled or "input_size" in given):
+        return {"input_size": given["size"]}
     image = sizes.typical_size(dataset)
-    crop = wish.given.get("size", sizes.crop_for(image))
-    return {"size": crop, "input_size": crop if wish.recipe.scaled_to_crops else sizes.padded(image)}
+    crop = given.get("size", sizes.crop_for(image))
+    return {"size": crop, "input_size": crop if scaled else sizes.padded(image)}
 
 
 def _batch(recipe: Recipe, dataset: Dataset, measured: Cost, free: int, processes: Processes) -> int:

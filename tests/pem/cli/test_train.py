@@ -39,12 +39,15 @@ def test_a_run_leaves_weights_metrics_and_a_picture(run: Run, tmp_path: Path) ->
     out = tmp_path / "out"
     assert json.loads(printed) == {"weights": str(out / "pem-nano.safetensors"), "metrics": str(out / "metrics.csv")}
     lines = said.splitlines()
-    assert len(lines) == 5
-    assert "pem-nano learns from" in lines[0]
-    assert "the first step took" in lines[1]
-    assert "step 4/4: loss" in lines[3]
-    assert "images/s" in lines[3]
-    assert lines[4].endswith(f"next: pem-export --weights {out / 'pem-nano.safetensors'} --to onnx -o {out}")
+    assert len(lines) == 9
+    assert "training from scratch: pem-nano (2.7 million parameters) on cpu" in lines[1]
+    assert "6 images, 3 classes, 2 of them things, for panoptic segmentation" in lines[1]
+    assert "4 steps of 2 crops of 64x64" in lines[2]
+    assert "GB of memory" in lines[3]
+    assert "the first step took" in lines[4]
+    assert "step 4/4: loss" in lines[6]
+    assert "images/s" in lines[6]
+    assert lines[8].endswith(f"next: pem-export --weights {out / 'pem-nano.safetensors'} --to onnx -o {out}")
     assert len((out / "metrics.csv").read_text().splitlines()) == 3
     picture = cv2.imread(str(out / "pictures" / "step-000004.png"))
     assert picture is not None
@@ -92,6 +95,13 @@ USAGE = [
     (["--resume", "--overwrite"], "--resume continues the run that --overwrite deletes"),
     (["--weights", "demo", "--backbone", "resnet50.pth"], "--weights include a backbone"),
     (["--learning-rate", "nan"], "learning rate is nan, expected above 0"),
+    (["--device", "gpu"], "--device is gpu, expected cpu, cuda, or one GPU of several"),
+    (["--device", "mps"], "--device is mps, expected cpu"),
+    (["--minutes", "5"], "--minutes determines the steps: leave out --steps, or --minutes"),
+    (["--freeze", "backbone"], "--freeze keeps weights as they are, and these are random"),
+    (["--patience", "2"], "--patience and --validate-every belong to --val"),
+    (["--val", "0%"], "--val is 0%, expected above 0% and below 100%"),
+    (["--val", "10%", "--val-split", "val"], "--val and --val-split both name images to validate on"),
 ]
 """Options that are refused before anything is looked at, and what is said of them."""
 
@@ -100,7 +110,6 @@ USAGE = [
     ("options", "complaint"),
     [
         *USAGE,
-        (["--variant", "pem-giant"], "--variant: there is no 'pem-giant': did you mean pem-nano?"),
         (["--dataset", "/nowhere"], "/nowhere is not a folder"),
         (["--resume"], "no training to resume"),
         (["--encoder-layers", "1,1,1"], "pem-nano has no transformer encoder"),
@@ -110,17 +119,23 @@ USAGE = [
         (["--weights", "demo", "--revision", "main"], "--revision is for models on the Hugging Face hub, demo is none"),
         (["--weights", "demo", "--part", "ema"], "demo has no part 'ema'"),
         (["-o", "/proc/out"], "cannot write"),
-        (["--device", "gpu"], "--device is gpu, expected cpu, cuda, or one GPU of several"),
-        (["--device", "mps"], "--device is mps, expected cpu"),
         (["--device", "cuda:999"], "--device is cuda:999, but PyTorch finds "),
     ],
 )
 def test_bad_input_is_one_line(run: Run, options: list[str], complaint: str) -> None:
     code, printed, said = run(*options)
-    assert (code, printed) == (2 if (options, complaint) in USAGE else 1, "")
-    assert len(said.splitlines()) == 1
-    assert complaint in said
+    usage = (options, complaint) in USAGE
+    *before, error = said.splitlines()
+    assert (code, printed) == (2 if usage else 1, "")
+    assert complaint in error
     assert "unexpected" not in said
+    assert before == ([] if usage else ["pem-train: reading the dataset and loading PyTorch"])
+
+
+def test_a_variant_that_there_is_not_is_wrong_usage(run: Run) -> None:
+    code, _, said = run(variant="pem-giant")
+    assert code == 2
+    assert said.splitlines()[-1] == "pem-train: --variant: there is no 'pem-giant': did you mean pem-nano?"
 
 
 @pytest.mark.parametrize(
@@ -187,11 +202,11 @@ def test_what_is_not_asked_for_anew_stays_when_a_run_is_resumed(run: Run, folder
     resumed = ["--dataset", str(folder), "-o", str(tmp_path / "out"), "--resume", "--workers", "0", "--device", "cpu"]
     done = subprocess.run([*COMMAND, *resumed, "--steps", "5"], capture_output=True, text=True, env=ENVIRONMENT)
     assert done.returncode == 0, done.stderr
-    first = done.stderr.splitlines()[0]
+    first = done.stderr.splitlines()[1]
     assert first == "pem-train: resuming after step 4, with steps 5 instead of 4"
     assert torch.load(tmp_path / "out" / FILE_NAME)["settings"] == {**before, "steps": 5}
     done = subprocess.run([*COMMAND, *resumed, "--steps", "3"], capture_output=True, text=True, env=ENVIRONMENT)
-    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 2)
     assert "the run to resume has done 5 steps, more than --steps 3: ask for more" in done.stderr
     done = subprocess.run([*COMMAND, *resumed, "--seed", "0"], capture_output=True, text=True, env=ENVIRONMENT)
     assert "with seed 0 instead of 7" in done.stderr
@@ -207,7 +222,7 @@ def test_a_run_of_other_classes_is_not_resumed(run: Run, folder: Path, tmp_path:
     places = ["--images", str(folder / "images"), "--panoptic", str(folder / "panoptic")]
     code, _, said = run("--dataset", str(other), *places, "--resume")
     assert code == 1
-    assert len(said.splitlines()) == 1
+    assert len(said.splitlines()) == 2
     assert "the classes 3: " in said
 
 
@@ -237,7 +252,7 @@ def test_an_image_that_one_of_two_processes_cannot_read_costs_no_step(folder: Pa
     shutil.copytree(folder, broken)
     (broken / "images" / "3.png").write_bytes((folder / "images" / "3.png").read_bytes()[:200])
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    command = [*launcher, "tests.helpers.pem_train", *arguments(broken, out, "--batch", "4", "--seed", seed)]
+    command = [*launcher, "tests.helpers.pem_train", *arguments(broken, out, "--batch", "4", "--input-size", "64x64", "--seed", seed)]
     done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=120, check=False)
     assert done.returncode != 0
     assert "3.png is damaged" in done.stderr
