@@ -163,6 +163,8 @@ class Trainer:
                     if self.processes.is_main:
                         self.progress.add(self.step, figures.losses, figures.gradient_norm, figures.learning_rate)
                     self._write_outputs(interruption)
+                if self._saved_step < self.step:  # it ends early
+                    self._save_snapshot()
             except Overdue:
                 self._save_snapshot()
                 self._stop()

@@ -22,7 +22,7 @@ from scripts.campaign.process import address_space, resident_memory
 MEMORY = 2 << 30
 """Bytes that reading one input may take."""
 
-SECONDS = 10.0
+SECONDS = 20.0
 """Seconds of CPU time that reading one input may take."""
 
 PATIENCE = 60.0

@@ -47,7 +47,8 @@ SMALLER = {
     "pem-export --weights model_final.pth --precision": "--size 128x256",
     "pem-export --weights model_final.pth --to onnx --precision": "--size 128x256",
     "pem-export --weights qat": "--size 128x256",
-    "pem-train": "--steps 1 --batch 2 --size 64x96 --device cpu --workers 0",
+    "pem-train --variant pem-stdc1 --dataset toy:2": "--size 64x96 --device cpu --workers 0",
+    "pem-train": "--steps 1 --batch 2 --size 64x96 --device cpu --workers 0 --no-export",
 }
 """Options to append, by the start of a command."""
 

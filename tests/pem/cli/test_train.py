@@ -252,7 +252,11 @@ def test_an_image_that_one_of_two_processes_cannot_read_costs_no_step(folder: Pa
     shutil.copytree(folder, broken)
     (broken / "images" / "3.png").write_bytes((folder / "images" / "3.png").read_bytes()[:200])
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    command = [*launcher, "tests.helpers.pem_train", *arguments(broken, out, "--batch", "4", "--input-size", "64x64", "--seed", seed)]
+    command = [
+        *launcher,
+        "tests.helpers.pem_train",
+        *arguments(broken, out, "--batch", "4", "--input-size", "64x64", "--seed", seed),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=120, check=False)
     assert done.returncode != 0
     assert "3.png is damaged" in done.stderr
