@@ -42,6 +42,7 @@ COMMANDS = [(page, command) for page in PAGES for command in commands_of(page)]
 
 SMALLER = {
     "pem-bench out": "--rounds 2 --scenarios none --no-cold-start --no-profile",
+    "pem-bench timing": "--rounds 2 --scenarios none --no-cold-start --no-profile",
     "pem-bench demo": "--rounds 2 --scenarios none --no-cold-start --no-profile",
     "pem-eval": "--limit 2",
     "pem-export --weights model_final.pth --precision": "--size 128x256",
