@@ -1,10 +1,10 @@
-"""AdamW with its parameter groups and learning rate schedule, and the moving average of the weights."""
+"""What is learned, AdamW with its parameter groups and its schedule, and the moving average of the weights."""
 
 from __future__ import annotations
 
 import math
 from copy import deepcopy
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -15,6 +15,14 @@ from pem_edge.pem.training.settings import TrainingSettings
 
 _EMBEDDINGS = ("query_features", "query_positions", "level_embeddings", "position_biases", "alpha")
 """Last parts of the names of matrices that have no weight decay."""
+
+
+def freeze(model: PEM, part: Literal["backbone"]) -> None:
+    """Freeze ``part`` of ``model``, in place: training keeps its weights, and the statistics of its BatchNorm.
+
+    Nothing that the backbone computes is kept for the backward pass, as neither images nor its weights need a gradient.
+    """
+    model.get_submodule(part).requires_grad_(False).eval()
 
 
 def make_optimizer(model: PEM, settings: TrainingSettings) -> AdamW:

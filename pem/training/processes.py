@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
-from pem_edge.pem.training.planning.precision import bf16_pays
+from pem_edge.pem.training.precision import bf16_pays
 from pem_edge.runtime.errors import TrainingError
 
 T = TypeVar("T")

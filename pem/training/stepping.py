@@ -12,13 +12,12 @@ from torch import Tensor, nn
 
 from pem_edge.pem.model import PEM
 from pem_edge.pem.training.data.batches import Batch
-from pem_edge.pem.training.freezing import freeze
 from pem_edge.pem.training.interruption import Interruption
 from pem_edge.pem.training.objective import points
 from pem_edge.pem.training.objective.points import PointPlan
 from pem_edge.pem.training.objective.qat import QuantizationAware
 from pem_edge.pem.training.objective.supervision import Supervised
-from pem_edge.pem.training.optimization import Average, make_optimizer, restore_optimizer, set_learning_rate
+from pem_edge.pem.training.optimization import Average, freeze, make_optimizer, restore_optimizer, set_learning_rate
 from pem_edge.pem.training.processes import Processes
 from pem_edge.pem.training.settings import TrainingSettings
 from pem_edge.pem.training.snapshots import Snapshot

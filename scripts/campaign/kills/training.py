@@ -33,7 +33,7 @@ class Train(Subject):
         often = ["--checkpoint-minutes", "0", "--log-every", "2", "--picture-every", "2"]
         start = "--resume" if self._checkpoint.exists() else "--overwrite"
         dataset = ["--dataset", "toy:6:64x64:1", "--device", "cpu"]
-        return ["--variant", "pem-nano", *dataset, *few, *often, start, "-o", str(self.out)]
+        return ["--variant", "pem-nano", "--no-export", *dataset, *few, *often, start, "-o", str(self.out)]
 
     def expected(self) -> set[str]:
         pictures = {f"pictures/step-{step:06d}.png" for step in (*range(2, STEPS, 2), STEPS)}

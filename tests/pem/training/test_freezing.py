@@ -14,7 +14,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pem_edge.pem.model import PEM
-from pem_edge.pem.training.freezing import freeze
+from pem_edge.pem.training.optimization import freeze
 from pem_edge.pem.training.processes import Processes
 from pem_edge.pem.training.settings import TrainingSettings
 from pem_edge.pem.training.trainer import Trainer

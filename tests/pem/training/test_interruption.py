@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 from pem_edge.pem.training import interruption
 from pem_edge.pem.training.processes import Processes
@@ -48,6 +47,10 @@ def ask_to_stop() -> None:
         pass
 
 
+def take_too_much_memory() -> None:
+    torch.empty(1 << 48)
+
+
 def in_the_forward_pass(trainer: Trainer, act: Callable[[], None]) -> None:
     """Let ``act`` happen at the end of the backbone, in the third step; BatchNorm's statistics have changed by then."""
     calls = iter(range(1000))
@@ -57,7 +60,7 @@ def in_the_forward_pass(trainer: Trainer, act: Callable[[], None]) -> None:
 def in_the_backward_pass(trainer: Trainer, act: Callable[[], None]) -> None:
     calls = iter(range(1000))
     parameter = next(trainer.stepper.model.decoder.parameters())
-    parameter.register_hook(lambda _: act() if next(calls) == 2 else None)
+    parameter.register_hook(lambda _: act() if next(calls) == 2 else None)  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize("place", [in_the_forward_pass, in_the_backward_pass])
@@ -98,18 +101,18 @@ def test_the_optimizer_s_update_is_done_as_a_whole(tmp_path: Path) -> None:
             ask_to_stop()
         update()
 
-    stopped.stepper.optimizer.step = update_and_ask  # type: ignore[method-assign]
+    stopped.stepper.optimizer.step = update_and_ask  # type: ignore[assignment, method-assign]
     with pytest.raises(KeyboardInterrupt, match="stopped after step 3"):
         stopped.run()
 
 
 def test_memory_that_runs_out_names_a_smaller_batch(tmp_path: Path) -> None:
     run = train(tmp_path / "run")
-    in_the_forward_pass(run, lambda: nn.Parameter(torch.empty(1 << 48)) and None)
+    in_the_forward_pass(run, take_too_much_memory)
     with pytest.raises(
         TrainingError, match=r"not enough memory on cpu for a step of 4 crops of 64x64: give --batch 2; "
     ):
         run.run()
     smallest = Stepper(TINY.build(3), replace(SETTINGS, batch=2), ALONE)
     with pytest.raises(TrainingError, match="give a --size below 64x64"), smallest._memory_named():
-        torch.empty(1 << 48)
+        take_too_much_memory()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pem_edge.pem.training.planning import precision
+from pem_edge.pem.training import precision
 from pem_edge.pem.training.processes import Processes
 from pem_edge.runtime.machine import cpu
 
@@ -33,6 +33,6 @@ def test_what_is_asked_for_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delattr(precision, "_seconds")
     for asked in ("fp32", "bf16"):
         alone = Processes(0, 1, 1, CPU)
-        assert alone.precision(asked) == asked  # type: ignore[arg-type]  # the tuple's type is str
-        with alone.autocast(asked):  # type: ignore[arg-type]
+        assert alone.precision(asked) == asked
+        with alone.autocast(asked):
             assert torch.is_autocast_enabled("cpu") == (asked == "bf16")
