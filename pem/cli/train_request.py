@@ -73,6 +73,8 @@ class TrainRequest:
         self._check_device()
         if self.resume and self.overwrite:
             raise TrainingError("--resume continues the run that --overwrite deletes: leave out one of them")
+        if self.minutes is not None and self.resume:
+            raise TrainingError("--minutes plans a new run, and --resume goes on with one: give --steps N instead")
         if self.minutes is not None and "steps" in self.given:
             raise TrainingError("--minutes determines the steps: leave out --steps, or --minutes")
         if self.minutes is not None and not 0 < self.minutes < 1e6:

@@ -123,7 +123,8 @@ def _task(request: TrainRequest, dataset: Dataset, snapshot: Snapshot | None, sa
 
 def _plan(request: TrainRequest, start: Start, images: Images, processes: Processes, say: Say) -> TrainingSettings:
     """Return the settings of a new run, and say what it is about to do."""
-    wish = Wish(recipe_for(request), {**request.given, "task": images.task}, request.minutes)
+    held = 0 if images.val is None else len(images.val)
+    wish = Wish(recipe_for(request), {**request.given, "task": images.task}, request.minutes, held)
     plan = make_plan(start.model, images.train, wish, processes)
     for line in describe(plan, start.model, images.train, wish.recipe, processes):
         say(line)

@@ -49,14 +49,20 @@ class Interruption:
 
 
 @contextmanager
-def defer_interrupts() -> Iterator[Interruption]:
-    """Set ``requested`` of what is yielded, instead of stopping, on a signal to end; a second one stops at once."""
+def defer_interrupts(*, within_steps: bool = True) -> Iterator[Interruption]:
+    """Set ``requested`` of what is yielded, instead of stopping, on a signal to end; a second one stops at once.
+
+    Args:
+        within_steps: Whether to leave what is divisible if it takes too long.
+    """
     interruption = Interruption()
     replaced = []
 
     def note() -> None:
         interruption.requested = True
         print("pem-train: stopping after this step; ask again to stop at once", file=sys.stderr, flush=True)
+        if not within_steps:
+            return
         replaced.append(signal.signal(signal.SIGALRM, interruption.leave))
         signal.setitimer(signal.ITIMER_REAL, _GRACE)
 

@@ -79,9 +79,14 @@ class Stepper:
         """The model being trained."""
         return self.supervised.model
 
+    @property
+    def module(self) -> nn.Module:
+        """The module whose losses are minimized."""
+        return self.quantized or self.supervised
+
     def wrap(self) -> nn.Module:
         """Return the module whose losses are minimized, in training mode, its gradients averaged over processes."""
-        return self.processes.wrap(self.quantized or self.supervised).train()
+        return self.processes.wrap(self.module).train()
 
     def train(self, module: nn.Module, batch: Batch, interruption: Interruption) -> Figures:
         """Train on a batch. If it raises an exception, the state remains that of before.
@@ -96,9 +101,9 @@ class Stepper:
             KeyboardInterrupt: If the process was asked to stop, and the step takes too long.
         """
         set_learning_rate(self.optimizer, self.step, self.settings)
-        with self._undone_if_it_fails(), self._memory_named():
+        with self._undone_if_it_fails(), self.memory_named():
             with interruption.divisible():
-                losses = self._losses(module, batch)
+                losses = self.losses(module, batch)
                 self.optimizer.zero_grad(set_to_none=True)
                 losses.sum().backward()  # type: ignore[no-untyped-call]
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
@@ -109,6 +114,14 @@ class Stepper:
         self.average.update(self.model, self.step)
         self.step += 1
         return Figures(losses, norm, self.optimizer.param_groups[-1]["lr"])
+
+    def losses(self, module: nn.Module, batch: Batch) -> Tensor:
+        """Return the losses (3) of a batch; ``module`` is what `wrap` returned."""
+        locations = points.draw_points(len(batch.images), self.plan.total, self._generator())
+        count = self.processes.mean((batch.classes >= 0).sum().float()).clamp(min=1)
+        with self.processes.autocast(self.settings.precision):
+            losses: Tensor = module(batch.images, batch.segment_map, batch.classes, locations, self.plan, count)
+        return losses
 
     def state(self) -> Snapshot:
         """Return the state, for `restore`."""
@@ -126,13 +139,6 @@ class Stepper:
             self.quantized.reaches.copy_(snapshot["reaches"])
         self.step = snapshot["step"]
 
-    def _losses(self, module: nn.Module, batch: Batch) -> Tensor:
-        locations = points.draw_points(len(batch.images), self.plan.total, self._generator())
-        count = self.processes.mean((batch.classes >= 0).sum().float()).clamp(min=1)
-        with self.processes.autocast(self.settings.precision):
-            losses: Tensor = module(batch.images, batch.segment_map, batch.classes, locations, self.plan, count)
-        return losses
-
     def _generator(self) -> torch.Generator:
         """Return a random generator for this step on this process; it does not depend on where the run was resumed."""
         seed = (self.settings.seed * 1_000_003 + self.step) * self.processes.world_size + self.processes.rank
@@ -141,7 +147,7 @@ class Stepper:
     @contextmanager
     def _undone_if_it_fails(self) -> Iterator[None]:
         """Give the buffers the values back that they had, if the ``with`` block fails: BatchNorm changes them."""
-        buffers = list((self.quantized or self.supervised).buffers())
+        buffers = list(self.module.buffers())
         before = [buffer.clone() for buffer in buffers]
         try:
             yield
@@ -151,7 +157,7 @@ class Stepper:
             raise
 
     @contextmanager
-    def _memory_named(self) -> Iterator[None]:
+    def memory_named(self) -> Iterator[None]:
         """Raise TrainingError where memory runs out in the ``with`` block."""
         try:
             yield

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import torch
 
@@ -26,9 +26,11 @@ from pem_edge.pem.training.stepping import Stepper
 from pem_edge.pem.training.validating import Validation
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.datasets.dataset import Dataset
-from pem_edge.runtime.errors import InputError, TrainingError
+from pem_edge.runtime.errors import InputError, PemError, TrainingError
 from pem_edge.runtime.files import make_folder, remove
 from pem_edge.runtime.plurals import plural
+
+T = TypeVar("T")
 
 _PICTURES = "pictures"
 
@@ -134,7 +136,7 @@ class Trainer:
         if self.processes.is_main:
             self.progress.restore(self.step, snapshot["progress"])
         if self.validation is not None and snapshot.get("validation") is not None:
-            self.validation.restore(self.step, snapshot["validation"])
+            self.validation.restore(snapshot["validation"])
 
     def delete_earlier_run(self) -> None:
         """Delete the files of an earlier run in the folder, but for its weights. Raises OutputError."""
@@ -155,7 +157,8 @@ class Trainer:
         """
         module = self.stepper.wrap()
         batches = make_loader(self.dataset, self.settings, self.processes, self.step)
-        with defer_interrupts() as interruption:
+        alone = self.processes.world_size == 1  # several must end after the same step
+        with defer_interrupts(within_steps=alone) as interruption:
             try:
                 self._validate(interruption)  # which a run that is resumed may have been stopped in
                 while not self._is_done() and (batch := self._next(batches, interruption)) is not None:
@@ -166,7 +169,6 @@ class Trainer:
                 if self._saved_step < self.step:  # it ends early
                     self._save_snapshot()
             except Overdue:
-                self._save_snapshot()
                 self._stop()
             except TrainingError as error:
                 raise TrainingError(f"{error}; {self._hint()}") from error
@@ -182,32 +184,41 @@ class Trainer:
         return self._any_process(self.validation is not None and self.validation.best.exhausted)
 
     def _next(self, batches: Iterator[Batch], interruption: Interruption) -> Batch | None:
-        """Return the next batch, None at the end. Raises InputError, in all processes, if one cannot read an image."""
-        batch, error = None, None
+        """Return the next batch, None at the end."""
+        with interruption.divisible():
+            return self._together(lambda: next(batches, None))
+
+    def _together(self, act: Callable[[], T]) -> T | None:
+        """Return what ``act`` returns here; if it fails in a process, end all of them, after a checkpoint.
+
+        Raises:
+            KeyboardInterrupt: If ``act`` was overdue.
+            PemError: What ``act`` raised; InputError if it was in another process.
+        """
+        result, error = None, None
         try:
-            with interruption.divisible():
-                batch = next(batches, None)
-        except InputError as caught:
+            result = act()
+        except (PemError, Overdue) as caught:
             error = caught
-        if self._any_process(error is not None):
-            if self._saved_step < self.step:
-                self._save_snapshot()
-            self._any_process(False)  # none ends before the checkpoint is there, as torchrun then stops the others
-            raise InputError(f"{error or 'another process cannot read an image'}; {self._hint()}") from error
-        return batch
+        if not self._any_process(error is not None):
+            return result
+        if isinstance(error, Overdue):
+            self._stop()
+        self._save_for_all()
+        if error is None:
+            raise InputError(f"another process failed, and says why; {self._hint()}")
+        raise type(error)(f"{error}; {self._hint()}") from error
 
     def _write_outputs(self, interruption: Interruption) -> None:
         """Write what is due after this step. Raises KeyboardInterrupt if the run is to stop after it."""
-        stop, last = self._any_process(interruption.requested), self.step == self.settings.steps
-        if not stop:
-            self._draw(last)
-            self._validate(interruption)
-        every = self.settings.checkpoint_every
-        waited = time.monotonic() - self._saved > 60 * self.settings.checkpoint_minutes
-        if stop or last or waited or (every is not None and self.step % every == 0):
-            self._save_snapshot()
-        if stop:
+        if self._any_process(interruption.requested):
             self._stop()
+        last, every = self.step == self.settings.steps, self.settings.checkpoint_every
+        self._together(lambda: self._draw(last))
+        improved = self._validate(interruption)
+        waited = time.monotonic() - self._saved > 60 * self.settings.checkpoint_minutes
+        if last or improved or waited or (every is not None and self.step % every == 0):
+            self._save_snapshot()
 
     def _draw(self, last: bool) -> None:
         """Draw the first image, unless a validation draws those that it has."""
@@ -219,15 +230,27 @@ class Trainer:
             image = pictures.compare(self.stepper.average.model, sample, classes, size, *facts)
             pictures.save(image, self.folder / _PICTURES / f"step-{self.step:06d}.png")
 
-    def _validate(self, interruption: Interruption) -> None:
-        """Find out how good the averaged weights are, if that is due, and keep them if they are the best."""
-        due = self.step % self.settings.validate_every == 0 or self.step == self.settings.steps
-        done = None if self.validation is None or self.validation.latest is None else self.validation.latest.step
-        if self.validation is None or not due or self.step in (0, done):
-            return
-        self.validation.evaluate(self.stepper.average.model, self.step, lambda: interruption.requested)
-        if self.validation.improved:
+    def _validate(self, interruption: Interruption) -> bool:
+        """Find out how good the averaged weights are, if that is due; keep them and return True if they are the best.
+
+        Raises:
+            KeyboardInterrupt: If the run was asked to stop meanwhile.
+        """
+        if self.step == 0 or (self.step % self.settings.validate_every and self.step != self.settings.steps):
+            return False
+        improved = bool(self._together(lambda: self._evaluate(interruption)))
+        if self._any_process(interruption.requested):
+            self._stop()
+        return improved
+
+    def _evaluate(self, interruption: Interruption) -> bool:
+        validation = self.validation
+        if validation is None or (validation.latest is not None and validation.latest.step == self.step):
+            return False
+        validation.evaluate(self.stepper.average.model, self.step, lambda: interruption.requested)
+        if validation.improved:
             self._save_weights()
+        return validation.improved
 
     def _save_weights(self) -> None:
         labels, model, settings = self.dataset.labels, self.stepper.average.model, self.settings
@@ -253,7 +276,14 @@ class Trainer:
             **{name: getattr(self.stepper.model.normalize, name) for name in snapshots.NORMALIZATION},
         }
 
+    def _save_for_all(self) -> None:
+        """Write a checkpoint unless there is one of this step; no process ends before, as torchrun then stops all."""
+        if self._saved_step < self.step:
+            self._save_snapshot()
+        self._any_process(False)
+
     def _stop(self) -> NoReturn:
+        self._save_for_all()
         raise KeyboardInterrupt(f"stopped after step {self.step}; {self._hint()}")
 
     def _any_process(self, stop: bool) -> bool:
@@ -267,7 +297,8 @@ class Trainer:
         if not path.exists():
             return "there is no checkpoint yet"
         folder = shlex.quote(str(self.folder))
-        return f"the checkpoint is {path}: continue with the same --dataset and --resume -o {folder}"
+        same = "--dataset" if self.validation is None else "--dataset, the same --val"
+        return f"the checkpoint is {path}: continue with the same {same} and --resume -o {folder}"
 
 
 def _class_names(labels: Sequence[Label]) -> list[str]:

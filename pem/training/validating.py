@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +26,8 @@ from pem_edge.pem.training.validation.scores import Scores, score
 from pem_edge.pem.training.validation.torch_segmenter import TorchSegmenter
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Task
-from pem_edge.runtime.datasets.dataset import Dataset, Sample
+from pem_edge.runtime.datasets.dataset import Dataset, Sample, names_of
+from pem_edge.runtime.errors import TrainingError
 from pem_edge.runtime.files import make_folder, remove
 from pem_edge.runtime.plurals import plural
 
@@ -59,6 +62,7 @@ class ValidationSettings:
 
 
 class _State(TypedDict):
+    held: str
     latest: Scores | None
     shown: list[int]
     names: list[str]
@@ -166,26 +170,34 @@ class Validation:
     def state(self) -> Snapshot:
         """Return what a resumed run needs to go on as if it had never stopped, for `restore`."""
         return {
+            "held": _identity(self._dataset),
             "latest": msgspec.to_builtins(self.latest),
             "shown": self._shown,
             "names": self._names,
             "best": self.best.state(),
         }
 
-    def restore(self, step: int, state: Snapshot) -> None:
-        """Go on after ``step`` from what `state` returned, and delete what was written of later steps.
+    def restore(self, state: Snapshot) -> None:
+        """Go on from what `state` returned, and delete what was written later.
 
         Raises:
             msgspec.ValidationError: If the state is damaged.
+            TrainingError: If it is of other images.
             OutputError: If a file cannot be written.
         """
         kept = msgspec.convert(state, _State)
+        if kept["held"] != _identity(self._dataset):
+            raise TrainingError(
+                f"the run to resume is validated on other images ({kept['held']} instead of "
+                f"{_identity(self._dataset)}), whose scores do not compare: give the same --val"
+            )
         self.best.restore(kept["best"])
         self.latest = self.best.scores if kept["latest"] == self.best.scores else kept["latest"]
         self._shown = kept["shown"] if all(0 <= index < len(self._dataset) for index in kept["shown"]) else []
         self._names = kept["names"] if len(kept["names"]) == len(self._shown) else []
-        self._table.truncate(step)
-        self._gallery.truncate(step)
+        done = 0 if self.latest is None else self.latest.step
+        self._table.truncate(done)
+        self._gallery.truncate(done)
 
     def _indices(self, step: int, stop: Callable[[], bool]) -> Iterator[int]:
         """Yield the indices of all images, and say how far it is if that takes long."""
@@ -224,3 +236,9 @@ class _Noting:
         sample = self._dataset[index]
         self.classes[index] = frozenset(segment.category_id for segment in sample.segments)
         return sample
+
+
+def _identity(dataset: Dataset) -> str:
+    """Return what tells whether images are the same: their number, and a hash of the names of their files."""
+    names = "\n".join(Path(name).name for name in names_of(dataset) or ())
+    return f"{plural(len(dataset), 'image')}, {hashlib.sha256(os.fsencode(names)).hexdigest()[:8]}"

@@ -14,7 +14,7 @@ import numpy as np
 from pem_edge.pem.training.data import segment_ids
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Task
-from pem_edge.runtime.datasets.dataset import Dataset, Sample, TrueSegment
+from pem_edge.runtime.datasets.dataset import Dataset, Sample, TrueSegment, names_of
 from pem_edge.runtime.errors import TrainingError
 
 _VOID = 0
@@ -48,6 +48,11 @@ class SemanticDataset:
         self._dataset = dataset
         self.labels: Sequence[Label] = [msgspec.structs.replace(label, isthing=False) for label in dataset.labels]
 
+    @property
+    def names(self) -> Sequence[str] | None:
+        """The paths of the images, if the dataset knows them."""
+        return names_of(self._dataset)
+
     def __len__(self) -> int:
         return len(self._dataset)
 
@@ -66,6 +71,11 @@ class InstanceDataset:
         things = [label for label in dataset.labels if label.isthing]
         self._classes = {label.id: index for index, label in enumerate(things)}
         self.labels: Sequence[Label] = [msgspec.structs.replace(each, id=index) for index, each in enumerate(things)]
+
+    @property
+    def names(self) -> Sequence[str] | None:
+        """The paths of the images, if the dataset knows them."""
+        return names_of(self._dataset)
 
     def __len__(self) -> int:
         return len(self._dataset)

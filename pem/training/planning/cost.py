@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,11 +14,9 @@ from torch.autograd.graph import saved_tensors_hooks
 from pem_edge.pem.model import PEM
 from pem_edge.pem.training.data.batches import Batch, collate
 from pem_edge.pem.training.data.numbered_views import NumberedViews
-from pem_edge.pem.training.objective import points
-from pem_edge.pem.training.objective.points import PointPlan
-from pem_edge.pem.training.objective.supervision import Supervised
 from pem_edge.pem.training.processes import Processes
 from pem_edge.pem.training.settings import TrainingSettings
+from pem_edge.pem.training.stepping import Stepper
 from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.machine import cpu, quotas, usable_cpus
@@ -31,6 +29,9 @@ _TRIED_IMAGES = 2
 _WORKING_SHARE = 0.6
 """What a step takes besides the tensors that are kept for its backward pass, as a fraction of these: gradients of
 activations, and what convolutions work in. Measured."""
+
+_MERGING = 0.5e-6
+"""Seconds that it takes to merge a pixel of a result and to compare it with the truth. Measured."""
 
 _USABLE = 0.8
 """Fraction of the free memory that a run may take; the rest is for batches that wait, and for others."""
@@ -58,6 +59,11 @@ class Cost:
         """Return the time of a step of ``batch`` images on one process."""
         return batch * self.seconds_per_image
 
+    def evaluation_seconds(self, settings: TrainingSettings) -> float:
+        """Return the time of evaluating the model on an image; it takes a third of a step's passes, and the merge."""
+        pixels = math.prod(settings.input_size or settings.size)
+        return pixels * (self.seconds_per_image / 3 / math.prod(settings.size) + _MERGING)
+
     def memory(self, batch: int) -> int:
         """Return the bytes of memory of a step of ``batch`` images on one process."""
         return self.fixed_bytes + batch * self.bytes_per_image
@@ -79,65 +85,51 @@ def free_memory(processes: Processes) -> int:
 
 
 def measure(model: PEM, dataset: Dataset, settings: TrainingSettings, processes: Processes) -> Cost:
-    """Try a step with small crops on a copy of ``model``, twice, and return what a step of ``settings`` costs.
+    """Compute the gradients of small crops on a copy of ``model``, twice, and return what a step of ``settings`` costs.
 
     Raises:
         InputError: If an image cannot be read.
+        TrainingError: If there is not even enough memory for the small crops.
     """
     start = time.perf_counter()
     views = NumberedViews(dataset, settings)
-    batch = collate([views[number] for number in range(_TRIED_IMAGES)]).to(processes.device)
+    batch = _shrink(collate([views[number] for number in range(_TRIED_IMAGES)]), settings.size).to(processes.device)
     loading = (time.perf_counter() - start) / _TRIED_IMAGES
-    trial = _Trial(deepcopy(model), settings, processes)
-    small = _shrink(batch, settings.size)
+    height, width = batch.images.shape[1:3]
+    stepper = Stepper(deepcopy(model), replace(settings, size=(height, width), batch=_TRIED_IMAGES), processes)
     with torch.random.fork_rng([processes.device] if processes.device.type == "cuda" else []):
-        trial.step(small)
-        computing = trial.step(small)
-    enlarged = math.prod(settings.size) / math.prod(small.images.shape[1:3]) / _TRIED_IMAGES
+        _try(stepper, batch)
+        computing, kept = _try(stepper, batch)
+    enlarged = math.prod(settings.size) / (height * width) / _TRIED_IMAGES
     on_gpu = processes.device.type == "cuda"
     hidden = max(0.0, loading / usable_cpus() - computing * enlarged) if on_gpu else loading / usable_cpus()
-    kept = int(trial.kept.bytes * enlarged * (1 + _WORKING_SHARE))
-    return Cost(computing * enlarged + hidden, trial.fixed_bytes(), kept)
+    needed = int(kept * enlarged * (1 + _WORKING_SHARE))
+    return Cost(computing * enlarged + hidden, _fixed_bytes(stepper.model, on_gpu=on_gpu), needed)
 
 
-class _Trial:
-    """A copy of a model whose gradients are computed, and what its backward pass keeps.
+def _try(stepper: Stepper, batch: Batch) -> tuple[float, int]:
+    """Compute the gradients of ``batch``; return the seconds that it took, and the bytes kept for the backward pass."""
+    kept, device = _Kept(stepper.model), stepper.processes.device
+    start = _now(device)
+    with stepper.memory_named():
+        with saved_tensors_hooks(kept.keep, _return):
+            losses = stepper.losses(stepper.module.train(), batch)
+        losses.sum().backward()  # type: ignore[no-untyped-call]
+    stepper.module.zero_grad(set_to_none=True)
+    return _now(device) - start, kept.bytes
 
-    Attributes:
-        kept: The tensors that were kept in the last step.
-    """
 
-    def __init__(self, model: PEM, settings: TrainingSettings, processes: Processes) -> None:
-        self._supervised = Supervised(model.to(processes.device), settings.loss_weights).train()
-        self._supervised.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a stub's omission
-        self._settings, self._processes = settings, processes
-        self.kept = _Kept(model)
+def _fixed_bytes(model: PEM, *, on_gpu: bool) -> int:
+    """Return the bytes of weights and their average, and of gradients and two moments of those that are trained."""
+    parameters = list(model.parameters())
+    trained = sum(parameter.nbytes for parameter in parameters if parameter.requires_grad)
+    return (0 if on_gpu else _LIBRARIES) + 2 * sum(parameter.nbytes for parameter in parameters) + 3 * trained
 
-    def step(self, batch: Batch) -> float:
-        """Compute the gradients of ``batch``, and return the seconds that it took."""
-        self.kept = _Kept(self._supervised.model)
-        start = self._now()
-        height, width = batch.images.shape[1:3]
-        plan = PointPlan.for_mask(self._settings.points, (height // 4, width // 4))
-        locations = points.draw_points(len(batch.images), plan.total, torch.Generator(self._processes.device))
-        count = (batch.classes >= 0).sum().float().clamp(min=1)
-        with self._processes.autocast(self._settings.precision), saved_tensors_hooks(self.kept.keep, _return):
-            losses = self._supervised(batch.images, batch.segment_map, batch.classes, locations, plan, count)
-        losses.sum().backward()
-        self._supervised.zero_grad(set_to_none=True)
-        return self._now() - start
 
-    def fixed_bytes(self) -> int:
-        """Return the bytes of weights and their average, and of gradients and two moments of those that are trained."""
-        parameters = list(self._supervised.model.parameters())
-        trained = sum(parameter.nbytes for parameter in parameters if parameter.requires_grad)
-        libraries = 0 if self._processes.device.type == "cuda" else _LIBRARIES
-        return libraries + 2 * sum(parameter.nbytes for parameter in parameters) + 3 * trained
-
-    def _now(self) -> float:
-        if self._processes.device.type == "cuda":
-            torch.cuda.synchronize(self._processes.device)
-        return time.perf_counter()
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 class _Kept:

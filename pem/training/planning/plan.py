@@ -9,12 +9,15 @@ from datetime import timedelta
 from pem_edge.pem.model import PEM
 from pem_edge.pem.training.planning import cost, sizes
 from pem_edge.pem.training.planning.cost import Cost
-from pem_edge.pem.training.planning.recipes import Recipe
+from pem_edge.pem.training.planning.recipes import MOST_EVALUATIONS, Recipe
 from pem_edge.pem.training.processes import Processes
 from pem_edge.pem.training.settings import TrainingSettings
 from pem_edge.runtime.artifacts.labels import Label, things
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.plurals import plural
+
+_EVALUATED = 0.2
+"""Fraction of the time of training that evaluations take at most, unless that allows none."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,13 @@ class Wish:
         recipe: The recipe for its purpose.
         given: The settings that were asked for, by name; the recipe gives all others.
         minutes: About how long it may take, which decides its steps; None if the recipe does.
+        held: The number of images to validate on.
     """
 
     recipe: Recipe
     given: Mapping[str, object]
     minutes: float | None = None
+    held: int = 0
 
 
 @dataclass(frozen=True)
@@ -38,11 +43,13 @@ class Plan:
 
     Attributes:
         settings: Its settings.
+        seconds: How long it will take, with its evaluations.
         cost: What a step costs.
         free: The bytes of memory that it may take.
     """
 
     settings: TrainingSettings
+    seconds: float
     cost: Cost
     free: int
 
@@ -58,15 +65,22 @@ def make_plan(model: PEM, dataset: Dataset, wish: Wish, processes: Processes) ->
 
     Raises:
         InputError: If an image cannot be read.
-        TrainingError: If a setting cannot be, or memory does not suffice for a small step.
+        TrainingError: If a setting cannot be, or memory does not suffice for small crops.
     """
-    recipe, given = wish.recipe, {**_fitting_sizes(dataset, wish), **wish.given}
+    recipe = wish.recipe
+    given = {**_fitting_sizes(dataset, wish), **_fitting_augmentations(dataset, recipe), **wish.given}
     draft = replace(recipe.settings, **given)  # type: ignore[arg-type]  # the request has checked them
+    draft = replace(draft, precision=processes.of_main(processes.precision(draft.precision)))
     measured, free = cost.measure(model, dataset, draft, processes), cost.free_memory(processes)
     batch = draft.batch if "batch" in given else _batch(recipe, dataset, measured, free, processes)
-    steps = None if wish.minutes is None else _steps_in(wish.minutes, measured.seconds(batch // processes.world_size))
-    settings = recipe.settings_for(len(dataset), batch, steps, given)
-    return processes.of_main(Plan(settings, measured, free))
+    step_seconds = measured.seconds(processes.images_per_process(batch))
+    evaluation_seconds = wish.held * measured.evaluation_seconds(draft)
+    usual = draft.steps if "steps" in given else recipe.steps_for(len(dataset), batch)
+    steps, evaluations = _schedule(usual, wish.minutes, step_seconds, evaluation_seconds)
+    given = {**given, "steps": steps, "precision": draft.precision}
+    settings = recipe.settings_for(len(dataset), batch, given, evaluations)
+    seconds = steps * step_seconds + (steps // settings.validate_every) * evaluation_seconds
+    return processes.of_main(Plan(settings, seconds, measured, free))
 
 
 def describe(plan: Plan, model: PEM, dataset: Dataset, recipe: Recipe, processes: Processes) -> Iterator[str]:
@@ -85,7 +99,7 @@ def describe(plan: Plan, model: PEM, dataset: Dataset, recipe: Recipe, processes
         f"{settings.steps * settings.batch / len(dataset):.0f} times through the images, learning rate "
         f"{settings.learning_rate:.2g}, {', '.join(settings.augmentations) or 'no augmentations'}"
     )
-    duration = timedelta(seconds=round(settings.steps * plan.cost.seconds(per_process)))
+    duration = timedelta(seconds=round(plan.seconds))
     needed = plan.cost.memory(per_process)
     scarce = f", of which {_gigabytes(plan.free)} are free: lower --batch or --size" if needed > plan.free else ""
     yield f"expected: about {duration} and {_gigabytes(needed)} of memory{scarce}; --minutes N makes it shorter"
@@ -101,6 +115,13 @@ def _fitting_sizes(dataset: Dataset, wish: Wish) -> dict[str, object]:
     return {"size": crop, "input_size": crop if scaled else sizes.padded(image)}
 
 
+def _fitting_augmentations(dataset: Dataset, recipe: Recipe) -> dict[str, object]:
+    """Return the recipe's augmentations without those that need things, if there are none."""
+    if things(dataset.labels):
+        return {}
+    return {"augmentations": tuple(each for each in recipe.settings.augmentations if each != "copy-paste")}
+
+
 def _batch(recipe: Recipe, dataset: Dataset, measured: Cost, free: int, processes: Processes) -> int:
     """Return the recipe's batch, or what of it the images are enough for, a quarter of them, and memory allows."""
     useful = 1 << (max(1, len(dataset) // 4).bit_length() - 1)
@@ -108,8 +129,13 @@ def _batch(recipe: Recipe, dataset: Dataset, measured: Cost, free: int, processe
     return processes.world_size * measured.largest_batch(most, free)
 
 
-def _steps_in(minutes: float, seconds: float) -> int:
-    return max(1, round(60 * minutes / seconds))
+def _schedule(steps: int, minutes: float | None, step_seconds: float, evaluation_seconds: float) -> tuple[int, int]:
+    """Return the number of steps, as many as fit into ``minutes`` if those are given, and that of evaluations."""
+    if minutes is not None:
+        share = 1 - _EVALUATED if evaluation_seconds else 1.0
+        steps = max(1, round(60 * minutes * share / step_seconds))
+    affordable = int(_EVALUATED * steps * step_seconds / max(evaluation_seconds, 1e-9))
+    return steps, min(MOST_EVALUATIONS, max(1, affordable))
 
 
 def _device(settings: TrainingSettings, processes: Processes) -> str:

@@ -14,8 +14,8 @@ _LEAST_STEPS = 300
 _AVERAGED = 1 / 20
 """Part of a run over which weights are averaged; of the paper's run, as far as the published decay of 0.9998 goes."""
 
-_VALIDATIONS = 10
-"""Number of evaluations in a run."""
+MOST_EVALUATIONS = 10
+"""Number of evaluations in a run, unless they take too much of its time."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ class Recipe:
     passes: int
     scaled_to_crops: bool
 
-    def settings_for(self, images: int, batch: int, steps: int | None, given: Mapping[str, object]) -> TrainingSettings:
+    def settings_for(
+        self, images: int, batch: int, given: Mapping[str, object], evaluations: int = MOST_EVALUATIONS
+    ) -> TrainingSettings:
         """Return the settings for a dataset.
 
         The learning rate grows with the square root of the batch, as is right for Adam (Malladi et al., "On the SDEs
@@ -44,11 +46,11 @@ class Recipe:
         Args:
             images: The number of images.
             batch: The images of a step.
-            steps: The number of steps; None for that of the recipe.
-            given: The settings that are not the recipe's, by name.
+            given: The settings that are not the recipe's, by name; its steps decide what else depends on them.
+            evaluations: The number of evaluations in the run.
         """
-        usual = self.settings
-        steps = steps or self.steps_for(images, batch)
+        usual, asked = self.settings, given.get("steps")
+        steps = asked if isinstance(asked, int) else self.steps_for(images, batch)
         scaled = replace(
             usual,
             batch=batch,
@@ -56,7 +58,7 @@ class Recipe:
             learning_rate=usual.learning_rate * math.sqrt(batch / usual.batch),
             warmup=min(usual.warmup, steps // 10),
             ema=max(0.0, min(usual.ema, 1 - 1 / (_AVERAGED * steps))),
-            validate_every=max(1, steps // _VALIDATIONS),
+            validate_every=max(1, steps // evaluations),
         )
         return replace(scaled, **given)  # type: ignore[arg-type]  # they are checked by the settings themselves
 

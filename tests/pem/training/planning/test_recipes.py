@@ -15,7 +15,7 @@ ALL = (recipes.FROM_SCRATCH, recipes.FROM_BACKBONE, recipes.FINE_TUNING, recipes
 
 
 def test_the_paper_s_run_on_cityscapes_is_the_paper_s() -> None:
-    found = recipes.FROM_BACKBONE.settings_for(2975, 32, None, {})
+    found = recipes.FROM_BACKBONE.settings_for(2975, 32, {})
     paper = TrainingSettings()
     assert found.steps == paper.steps
     assert found.learning_rate == pytest.approx(paper.learning_rate)
@@ -33,7 +33,7 @@ def test_few_images_take_fewer_steps_and_more_never_do(recipe: Recipe) -> None:
 
 @pytest.mark.parametrize("recipe", ALL, ids=lambda recipe: recipe.purpose)
 def test_a_smaller_batch_sees_as_many_images_at_a_smaller_rate(recipe: Recipe) -> None:
-    large, small = (recipe.settings_for(5000, batch, None, {}) for batch in (16, 4))
+    large, small = (recipe.settings_for(5000, batch, {}) for batch in (16, 4))
     assert small.steps * 4 == pytest.approx(large.steps * 16, abs=16)
     assert small.learning_rate == pytest.approx(large.learning_rate / math.sqrt(4))
 
@@ -41,15 +41,16 @@ def test_a_smaller_batch_sees_as_many_images_at_a_smaller_rate(recipe: Recipe) -
 @pytest.mark.parametrize("recipe", ALL, ids=lambda recipe: recipe.purpose)
 @pytest.mark.parametrize("steps", [1, 7, 20, 10_000])
 def test_any_number_of_steps_gives_settings_that_can_be(recipe: Recipe, steps: int) -> None:
-    found = recipe.settings_for(3, 2, steps, {})
+    found = recipe.settings_for(3, 2, {"steps": steps})
     assert found.steps == steps
-    assert found.warmup <= steps
+    assert found.warmup <= max(1, steps // 10)
+    assert found.validate_every <= max(1, steps // 10)
     assert 1 <= found.validate_every <= steps
 
 
 def test_what_is_asked_for_wins() -> None:
     asked = {"learning_rate": 1e-5, "warmup": 400, "ema": 0.5, "validate_every": 3, "clip": 2.0}
-    found = recipes.FINE_TUNING.settings_for(100, 4, 500, asked)
+    found = recipes.FINE_TUNING.settings_for(100, 4, {"steps": 500, **asked})
     assert {name: getattr(found, name) for name in asked} == asked
 
 

@@ -59,7 +59,7 @@ def test_a_resumed_validation_equals_one_that_never_stopped(model: PEM, tmp_path
     torch.save(stopped.state(), tmp_path / "state.pth")
     stopped.evaluate(model, 3)  # after the snapshot
     resumed = validation(tmp_path / "stopped")
-    resumed.restore(2, torch.load(tmp_path / "state.pth", weights_only=True))
+    resumed.restore(torch.load(tmp_path / "state.pth", weights_only=True))
     assert rows(tmp_path / "stopped") == rows(tmp_path / "whole")
     assert files(tmp_path / "stopped") == files(tmp_path / "whole")
     assert (resumed.improved, resumed.best.exhausted) == (False, False)
@@ -89,6 +89,6 @@ def test_the_state_of_another_dataset_chooses_its_images_anew(model: PEM, tmp_pa
     run.evaluate(model, 1)
     state = run.state() | {"shown": [3, 900]}
     resumed = validation(tmp_path)
-    resumed.restore(1, state)
+    resumed.restore(state)
     resumed.evaluate(model, 2)
     assert all(index < 5 for index in resumed.state()["shown"])
