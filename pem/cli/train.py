@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pem_edge.pem.cli import train_parser, train_request
 from pem_edge.pem.cli.train_export import export, export_options
 from pem_edge.pem.cli.train_request import TrainRequest
-from pem_edge.pem.training.settings import SNAPSHOT
+from pem_edge.pem.training.settings import REPORT, SNAPSHOT
 from pem_edge.runtime import files
 from pem_edge.runtime.cli import console, signals
 from pem_edge.runtime.datasets.dataset import Dataset
@@ -77,9 +77,8 @@ def _reported(trainer: Trainer) -> Iterator[None]:
 
 def _outputs(trainer: Trainer) -> JsonObject:
     """Return what there is of a run: its files, and the scores of its best weights."""
-    found: JsonObject = {"metrics": str(trainer.progress.path)}
-    if trainer.weights.exists():
-        found = {"weights": str(trainer.weights), **found}
+    files = {"weights": trainer.weights, "metrics": trainer.progress.path, "report": trainer.folder / REPORT}
+    found: JsonObject = {name: str(path) for name, path in files.items() if path.exists()}
     best = None if trainer.validation is None else trainer.validation.best.scores
     return found if best is None else {**found, "validation": {"step": best.step, **best.record}}
 
@@ -88,15 +87,17 @@ def _finish(trainer: Trainer, request: TrainRequest, say: Say) -> JsonObject:
     """Write the weights and the ONNX model of them, and say what can be done with both."""
     weights = trainer.save()
     report = _outputs(trainer)
-    say(f"{weights} has the weights{_praise(trainer)}, {trainer.progress.path} the metrics")
+    others = f"; {report['report']} shows curves and pictures" if "report" in report else ""
+    say(f"{weights} has the weights{_praise(trainer)}{others}")
     exported = export(weights, say) if request.export else None
     if exported is None:
         say(f"next: {shlex.join(['pem-export', *export_options(weights)])}")
         return report
-    model = str(exported["model"])
+    model, pictures = str(exported["model"]), request.dataset.text or "PICTURES"
     say(f"to see it: {shlex.join(['pem-run', model, 'PICTURES', '-o', 'results'])}")
     say(f"to time it: {shlex.join(['pem-bench', model])}")
-    say(f"for a GPU: {shlex.join(['pem-export', '--weights', str(weights), '--to', 'trt'])}; in INT8: --precision int8")
+    int8 = ["--to", "onnx", "--precision", "int8", "--calib", pictures, "-o", str(weights.parent / "int8")]
+    say(f"in INT8: {shlex.join(['pem-export', '--weights', str(weights), *int8])}; for a GPU: --to trt")
     return {**report, "model": model, "parity": exported["parity"]}
 
 
@@ -110,11 +111,14 @@ def _praise(trainer: Trainer) -> str:
 
 
 def _refuse_to_replace(checkpoint: Path, request: TrainRequest) -> None:
-    """Raise OutputError if there is a checkpoint, and the run is neither to continue it nor to delete it."""
-    if checkpoint.exists() and not (request.resume or request.overwrite):
-        raise OutputError(
-            f"{checkpoint.parent} contains a run: add --resume to continue it, or --overwrite to delete it"
-        )
+    """Raise OutputError if there is a run, and this one is neither to continue it nor to delete it."""
+    folder = checkpoint.parent
+    if request.resume or request.overwrite:
+        return
+    if checkpoint.exists():
+        raise OutputError(f"{folder} contains a run: add --resume to continue it, or --overwrite to delete it")
+    if any(folder.glob("*.safetensors")):
+        raise OutputError(f"{folder} contains weights: choose another -o, or add --overwrite to replace them")
 
 
 def _say(text: str) -> None:

@@ -122,7 +122,8 @@ def _add_recipe(group: argparse._ArgumentGroup) -> None:
     add(
         "--batch",
         type=_batch,
-        help="images per step, over all GPUs; auto: as memory allows, up to 8 (from scratch: 32)",
+        help="images per step, over all GPUs; auto: as memory and a quarter of the images allow, up to 8 (from "
+        "scratch: 32)",
     )
     add(
         "--size",
@@ -168,7 +169,7 @@ def _add_recipe(group: argparse._ArgumentGroup) -> None:
         "--warmup",
         type=shared_options.whole(0),
         metavar="N",
-        help="steps in which the learning rate rises to its maximum (100; from scratch: 10)",
+        help="steps in which the learning rate rises (100, a tenth of the run at most; from scratch: 10)",
     )
     add(
         "--clip", type=shared_options.number, metavar="X", help="maximum norm of the gradient (0.1; from scratch: 0.01)"
@@ -187,7 +188,12 @@ def _add_recipe(group: argparse._ArgumentGroup) -> None:
     )
     add("--seed", type=shared_options.whole(0, MAX_SEED), help="seed of weights, order of images and augmentations (0)")
     add("--precision", choices=["auto", "fp32", "bf16"], help="auto: bf16 where a short trial finds it faster")
-    add("--workers", type=shared_options.whole(0), metavar="N", help="processes that prepare images (number of cores)")
+    add(
+        "--workers",
+        type=shared_options.whole(0),
+        metavar="N",
+        help="processes that prepare images (1; beside a GPU one for each core, up to 16)",
+    )
 
 
 def _add_reporting(group: argparse._ArgumentGroup) -> None:

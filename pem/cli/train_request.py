@@ -146,4 +146,8 @@ def _read_validation(options: argparse.Namespace, dataset: DatasetLocation) -> D
         if not 0 < fraction < 1:
             raise TrainingError(f"--val is {options.val}, expected above 0% and below 100%, or a dataset")
         return fraction
+    if re.fullmatch(r"0?\.\d+", options.val):
+        raise TrainingError(
+            f"--val is {options.val}, expected a dataset or a part of one: give {float(options.val):.0%}"
+        )
     return DatasetLocation(options.val, things=dataset.things)

@@ -24,6 +24,7 @@ from pem_edge.runtime.datasets.dataset import Dataset, notes_of
 from pem_edge.runtime.errors import TrainingError
 from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say
+from pem_edge.runtime.version import __version__
 
 _SPLIT_SEED = 0
 """Seed of the images that are set aside, which are the same for each seed of the training."""
@@ -68,8 +69,8 @@ def set_up(request: TrainRequest, dataset: Dataset, folder: Path, processes: Pro
         settings = snapshots.continued(*earlier, request.given, say)
     board = Board(folder, snapshot["step"] if snapshot else 0) if request.tensorboard and processes.is_main else None
     validation = None
-    if images.val is not None and processes.is_main:
-        validation = _validation(images.train, images.val, settings, start, folder, board)
+    if processes.is_main:
+        validation = _validation(request, images, settings, start.model.variant, folder, board)
     trainer = Trainer(
         start.model,
         images.train,
@@ -98,6 +99,7 @@ def _images(request: TrainRequest, dataset: Dataset, snapshot: Snapshot | None, 
     if request.val is None:
         if snapshot is not None and snapshot.get("validation") is not None:
             raise TrainingError("the run to resume is validated: give the same --val or --val-split, too")
+        say("no images to validate on, so how good the weights get is not measured: add --val DIR, or --val 10%")
         return Images(for_task(dataset, task), None, task)
     if isinstance(request.val, float):
         train, val = split_dataset(dataset, request.val, _SPLIT_SEED)
@@ -132,15 +134,46 @@ def _plan(request: TrainRequest, start: Start, images: Images, processes: Proces
 
 
 def _validation(
-    train: Dataset, val: Dataset, settings: TrainingSettings, start: Start, folder: Path, board: Board | None
-) -> Validation:
-    classes = [f"{label.name}{' (thing)' if label.isthing else ''}" for label in train.labels]
+    request: TrainRequest, images: Images, settings: TrainingSettings, variant: str, folder: Path, board: Board | None
+) -> Validation | None:
+    """Return what tells how good the model is; None without images for it."""
+    if images.val is None:
+        return None
+    classes = [f"{label.name}{' (thing)' if label.isthing else ''}" for label in images.train.labels]
+    data = {
+        "dataset": request.dataset.text or request.dataset.annotations,
+        "images to learn from": len(images.train),
+        "images to validate on": f"{len(images.val)}, {_place(request)}",
+        "classes": ", ".join(classes),
+        "initial weights": request.weights or request.backbone or "random",
+        "version": __version__,
+    }
     shown = ValidationSettings(
         size=settings.input_size or settings.size,
         task=settings.task,
         patience=settings.patience,
-        title=f"Training of {start.model.variant}",
-        settings=asdict(settings),
-        data={"images to learn from": len(train), "images to validate on": len(val), "classes": ", ".join(classes)},
+        title=f"Training of {variant}",
+        settings=_readable(settings),
+        data=data,
     )
-    return Validation(val, shown, folder, board)
+    return Validation(images.val, shown, folder, board)
+
+
+def _place(request: TrainRequest) -> str:
+    """Return where the images to validate on come from."""
+    if isinstance(request.val, float):
+        return f"{request.val:.3g} of the dataset"
+    return "" if request.val is None else f"of {request.val.text or request.val.annotations}"
+
+
+def _readable(settings: TrainingSettings) -> dict[str, str]:
+    """Return the settings as a user would write them, by name, without those that are not set."""
+    losses = {f"loss weight {name}": value for name, value in asdict(settings.loss_weights).items()}
+    named = {name.replace("_", " "): value for name, value in vars(settings).items() if name != "loss_weights"}
+    return {name: _text(name, value) for name, value in {**named, **losses}.items() if value is not None}
+
+
+def _text(name: str, value: object) -> str:
+    if isinstance(value, tuple):
+        return {"scale": ":", "augmentations": ", "}.get(name, "x").join(map(str, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -22,6 +22,9 @@ AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
 SNAPSHOT = "checkpoint.pth"
 """Name of the file in a run's folder from which the run can be resumed."""
 
+REPORT = "report.html"
+"""Name of the page in a run's folder."""
+
 
 def _expect(name: str, value: object, holds: bool, expected: str) -> None:
     if not holds:
@@ -79,7 +82,7 @@ class TrainingSettings:
         task: What the weights learn: to tell segments, classes alone, or things alone.
         freeze: What keeps its weights.
         qat: Whether convolutions compute in simulated INT8; see `pem.training.objective.qat`.
-        workers: Number of processes that prepare images; None for as many as there are cores.
+        workers: Number of processes that prepare images; None for one on a CPU, and one for each core beside a GPU.
         log_every: Number of steps between lines of metrics.
         picture_every: Number of steps between sample images.
         checkpoint_minutes: Minutes between checkpoints.

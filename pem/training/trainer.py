@@ -23,7 +23,7 @@ from pem_edge.pem.training.reporting.tensorboard import Board
 from pem_edge.pem.training.settings import TrainingSettings
 from pem_edge.pem.training.snapshots import Snapshot
 from pem_edge.pem.training.stepping import Stepper
-from pem_edge.pem.training.validating import Validation
+from pem_edge.pem.training.validating import Validation, delete_outputs
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.errors import InputError, PemError, TrainingError
@@ -141,10 +141,9 @@ class Trainer:
     def delete_earlier_run(self) -> None:
         """Delete the files of an earlier run in the folder, but for its weights. Raises OutputError."""
         if self.processes.is_main:
-            images = (self.folder / _PICTURES).glob("step-*.png")
-            remove([self.folder / snapshots.FILE_NAME, self.progress.path, *images])
-            if self.validation is not None:
-                self.validation.delete_earlier()
+            artifact = (self.weights.with_suffix(suffix) for suffix in (".onnx", ".json"))
+            remove([self.folder / snapshots.FILE_NAME, self.progress.path, *artifact])
+            delete_outputs(self.folder)
 
     def run(self) -> None:
         """Train up to the last step, or until the validation finds no more gain.
@@ -168,6 +167,9 @@ class Trainer:
                     self._write_outputs(interruption)
                 if self._saved_step < self.step:  # it ends early
                     self._save_snapshot()
+                    if self.processes.is_main:
+                        waited = plural(self.settings.patience or 0, "evaluation")
+                        say(f"done after step {self.step}: {waited} without gain")
             except Overdue:
                 self._stop()
             except TrainingError as error:

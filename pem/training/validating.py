@@ -20,6 +20,7 @@ from pem_edge.pem.training.reporting.gallery import Gallery
 from pem_edge.pem.training.reporting.page import RunPage
 from pem_edge.pem.training.reporting.pictures import Comparison
 from pem_edge.pem.training.reporting.tensorboard import Board
+from pem_edge.pem.training.settings import REPORT
 from pem_edge.pem.training.snapshots import Snapshot
 from pem_edge.pem.training.validation.best import Best
 from pem_edge.pem.training.validation.scores import Scores, score
@@ -33,6 +34,8 @@ from pem_edge.runtime.plurals import plural
 
 COLUMNS = ("step", "pq", "sq", "rq", "pq_things", "pq_stuff", "miou", "seconds")
 """Header of validation.csv; the scores are in percent."""
+
+_TABLE = "validation.csv"
 
 _LONGEST_SILENCE = 60.0
 """Seconds of an evaluation after which something is said."""
@@ -91,9 +94,9 @@ class Validation:
     ) -> None:
         make_folder(folder)
         self._dataset, self._settings, self._board = dataset, settings, board
-        self._table = CsvTable(folder / "validation.csv", COLUMNS)
+        self._table = CsvTable(folder / _TABLE, COLUMNS)
         self._metrics = CsvTable(folder / progress.FILE_NAME, progress.COLUMNS)
-        self._gallery, self._page = Gallery(folder), folder / "report.html"
+        self._gallery, self._page = Gallery(folder), folder / REPORT
         self._shown: list[int] = []
         self._names: list[str] = []
         self.best = Best(settings.task, settings.patience)
@@ -161,11 +164,6 @@ class Validation:
             images=self._names,
             columns=self._gallery.columns(len(self._names)) if self._names else {},
         ).write(self._page)
-
-    def delete_earlier(self) -> None:
-        """Delete what an earlier run in the folder has written. Raises OutputError."""
-        self._gallery.truncate(-1)
-        remove([self._table.path, self._page])
 
     def state(self) -> Snapshot:
         """Return what a resumed run needs to go on as if it had never stopped, for `restore`."""
@@ -236,6 +234,12 @@ class _Noting:
         sample = self._dataset[index]
         self.classes[index] = frozenset(segment.category_id for segment in sample.segments)
         return sample
+
+
+def delete_outputs(folder: Path) -> None:
+    """Delete what the validation of an earlier run has written to ``folder``, and pictures. Raises OutputError."""
+    Gallery(folder).truncate(-1)
+    remove([folder / _TABLE, folder / REPORT])
 
 
 def _identity(dataset: Dataset) -> str:

@@ -70,6 +70,8 @@ def make_plan(model: PEM, dataset: Dataset, wish: Wish, processes: Processes) ->
     recipe = wish.recipe
     given = {**_fitting_sizes(dataset, wish), **_fitting_augmentations(dataset, recipe), **wish.given}
     draft = replace(recipe.settings, **given)  # type: ignore[arg-type]  # the request has checked them
+    if "batch" in given:
+        processes.images_per_process(draft.batch)
     draft = replace(draft, precision=processes.of_main(processes.precision(draft.precision)))
     measured, free = cost.measure(model, dataset, draft, processes), cost.free_memory(processes)
     batch = draft.batch if "batch" in given else _batch(recipe, dataset, measured, free, processes)
@@ -96,7 +98,7 @@ def describe(plan: Plan, model: PEM, dataset: Dataset, recipe: Recipe, processes
     )
     yield (
         f"{plural(settings.steps, 'step')} of {settings.batch} crops of {height}x{width}, "
-        f"{settings.steps * settings.batch / len(dataset):.0f} times through the images, learning rate "
+        f"{settings.steps * settings.batch / len(dataset):.2g} times through the images, learning rate "
         f"{settings.learning_rate:.2g}, {', '.join(settings.augmentations) or 'no augmentations'}"
     )
     duration = timedelta(seconds=round(plan.seconds))

@@ -114,5 +114,5 @@ def test_memory_that_runs_out_names_a_smaller_batch(tmp_path: Path) -> None:
     ):
         run.run()
     smallest = Stepper(TINY.build(3), replace(SETTINGS, batch=2), ALONE)
-    with pytest.raises(TrainingError, match="give a --size below 64x64"), smallest._memory_named():
+    with pytest.raises(TrainingError, match="give a --size below 64x64"), smallest.memory_named():
         take_too_much_memory()

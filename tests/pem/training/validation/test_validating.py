@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pem_edge.pem.model import PEM
-from pem_edge.pem.training.validating import COLUMNS, Validation, ValidationSettings
+from pem_edge.pem.training.validating import COLUMNS, Validation, ValidationSettings, delete_outputs
 from tests.helpers.boxes import LABELS, Boxes
 from tests.helpers.tiny import TINY
 
@@ -47,7 +47,7 @@ def test_an_evaluation_leaves_a_row_pictures_and_a_page(model: PEM, tmp_path: Pa
     page = (tmp_path / "report.html").read_text("utf-8")
     assert page.count("<img") == 4
     assert "Training of tiny" in page
-    run.delete_earlier()
+    delete_outputs(tmp_path)
     assert files(tmp_path) == set()
 
 
