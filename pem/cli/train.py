@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``pem-train`` and return its exit code; ``arguments`` defaults to ``sys.argv[1:]``."""
+    if os.environ.get("RANK", "0") != "0":  # of several processes that torchrun started, one prints the object
+        arguments = [each for each in (sys.argv[1:] if arguments is None else arguments) if each != "--json"]
     return console.run(train_parser.parser(), train_request.read, _train, arguments)
 
 
@@ -89,7 +91,7 @@ def _finish(trainer: Trainer, request: TrainRequest, say: Say) -> JsonObject:
     report = _outputs(trainer)
     others = f"; {report['report']} shows curves and pictures" if "report" in report else ""
     say(f"{weights} has the weights{_praise(trainer)}{others}")
-    exported = export(weights, say) if request.export else None
+    exported = _export(weights, report, say) if request.export else None
     if exported is None:
         say(f"next: {shlex.join(['pem-export', *export_options(weights)])}")
         return report
@@ -99,6 +101,15 @@ def _finish(trainer: Trainer, request: TrainRequest, say: Say) -> JsonObject:
     int8 = ["--to", "onnx", "--precision", "int8", "--calib", pictures, "-o", str(weights.parent / "int8")]
     say(f"in INT8: {shlex.join(['pem-export', '--weights', str(weights), *int8])}; for a GPU: --to trt")
     return {**report, "model": model, "parity": exported["parity"]}
+
+
+def _export(weights: Path, report: JsonObject, say: Say) -> JsonObject | None:
+    """Return what `export` returns; if it is stopped, end with what there is of the run."""
+    try:
+        return export(weights, say)
+    except KeyboardInterrupt as interruption:
+        again = shlex.join(["pem-export", *export_options(weights)])
+        raise console.Interrupted(report, f"stopped while exporting; the weights are complete: {again}") from interruption
 
 
 def _praise(trainer: Trainer) -> str:

@@ -14,9 +14,7 @@ from pem_edge.runtime.cli import dataset_options
 from pem_edge.runtime.datasets.opening import DatasetLocation
 from pem_edge.runtime.errors import TrainingError
 from pem_edge.runtime.files.output_folder import newest_run
-
-_FRACTION = re.compile(r"(\d{1,2}(?:\.\d{1,3})?) ?%")
-
+from pem_edge.runtime.outside.printable import brief
 
 @dataclass(frozen=True, kw_only=True)
 class TrainRequest:
@@ -141,13 +139,20 @@ def _read_validation(options: argparse.Namespace, dataset: DatasetLocation) -> D
         return replace(dataset, split=options.val_split)
     if options.val is None:
         return None
-    if match := _FRACTION.fullmatch(options.val):
-        fraction = float(match[1]) / 100
-        if not 0 < fraction < 1:
-            raise TrainingError(f"--val is {options.val}, expected above 0% and below 100%, or a dataset")
-        return fraction
+    if options.val.endswith("%"):
+        return _read_fraction(options.val)
     if re.fullmatch(r"0?\.\d+", options.val):
         raise TrainingError(
             f"--val is {options.val}, expected a dataset or a part of one: give {float(options.val):.0%}"
         )
     return DatasetLocation(options.val, things=dataset.things)
+
+
+def _read_fraction(text: str) -> float:
+    try:
+        fraction = float(text[:-1]) / 100
+    except ValueError:
+        fraction = -1.0
+    if not 0 < fraction < 1:
+        raise TrainingError(f"--val is {brief(text)}, expected above 0% and below 100%, or a dataset")
+    return fraction

@@ -10,7 +10,7 @@ from pem_edge.runtime.artifacts.manifest import MULTIPLE_OF, Task
 from pem_edge.runtime.errors import TrainingError
 from pem_edge.runtime.images import MAX_PIXELS
 
-MAX_STEPS, MAX_BATCH, MAX_POINTS, MAX_WORKERS = 1_000_000_000, 65_536, 1_000_000, 1024
+MAX_STEPS, MAX_BATCH, MAX_POINTS, MAX_WORKERS = 1_000_000_000, 65_536, 1_000_000, 64
 MAX_SEED = 2**32 - 1
 
 Augmentation = Literal["flip", "color", "blur", "jpeg", "copy-paste"]

@@ -62,8 +62,11 @@ def save(snapshot: Snapshot, path: Path) -> None:
         try:
             torch.save(snapshot, temporary)
         except RuntimeError as error:
+            text = str(error).splitlines()[0]
             full = shutil.disk_usage(path.parent).free < _FULL_BELOW  # which torch does not say
-            reason = "the disk is full, free some space" if full else str(error).splitlines()[0][:120]
+            limited = "unexpected pos" in text  # what torch says when fewer bytes are written than it asked for
+            cut = "a quota or a limit on the size of files is reached, raise it" if limited else text[:120]
+            reason = "the disk is full, free some space" if full else cut
             kept = "; the previous checkpoint was kept" if path.exists() else ""
             raise OutputError(f"cannot write {path}: {reason}{kept}") from error
 

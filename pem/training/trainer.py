@@ -165,11 +165,8 @@ class Trainer:
                     if self.processes.is_main:
                         self.progress.add(self.step, figures.losses, figures.gradient_norm, figures.learning_rate)
                     self._write_outputs(interruption)
-                if self._saved_step < self.step:  # it ends early
-                    self._save_snapshot()
-                    if self.processes.is_main:
-                        waited = plural(self.settings.patience or 0, "evaluation")
-                        say(f"done after step {self.step}: {waited} without gain")
+                if self.step < self.settings.steps:
+                    self._end_early()
             except Overdue:
                 self._stop()
             except TrainingError as error:
@@ -184,6 +181,12 @@ class Trainer:
     def _is_done(self) -> bool:
         """Return whether the validation finds no more gain, in all processes."""
         return self._any_process(self.validation is not None and self.validation.best.exhausted)
+
+    def _end_early(self) -> None:
+        if self.processes.is_main:
+            self.progress.finish(self.step, self.stepper.optimizer.param_groups[-1]["lr"])
+            say(f"done after step {self.step}: {plural(self.settings.patience or 0, 'evaluation')} without gain")
+            self._save_snapshot()
 
     def _next(self, batches: Iterator[Batch], interruption: Interruption) -> Batch | None:
         """Return the next batch, None at the end."""

@@ -17,6 +17,9 @@ from pem_edge.pem.training.data.appearance import jitter_colors
 from pem_edge.pem.training.settings import Augmentation
 from pem_edge.runtime.datasets.dataset import Sample
 
+MAX_SEGMENTS = 1000
+"""Limit on the segments of a view, several times as many as models have queries; each takes memory."""
+
 NO_SEGMENT = -1
 """Value of pixels without a segment, and of padding in lists of classes."""
 
@@ -99,10 +102,16 @@ def _resize_ids(ids: NDArray[np.int32], size: tuple[int, int]) -> NDArray[np.int
 
 
 def _number_segments(ids: NDArray[np.int32], sample: Sample) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
-    """Return the segment map of ``ids``, numbered from 0, and its segments' classes, without void and crowds."""
+    """Return the segment map of ``ids``, numbered from 0, and its segments' classes, without void and crowds.
+
+    Of too many segments, as maps full of noise have them, the largest are kept.
+    """
     present, indices = segment_ids.unique(ids)
     classes = {segment.id: segment.category_id for segment in sample.segments if not segment.iscrowd}
     kept = [segment_id for segment_id in present.tolist() if segment_id in classes]
+    if len(kept) > MAX_SEGMENTS:
+        areas = dict(zip(present.tolist(), np.bincount(indices.ravel()).tolist(), strict=True))
+        kept = sorted(sorted(kept, key=lambda segment_id: -areas[segment_id])[:MAX_SEGMENTS])
     numbers = {segment_id: number for number, segment_id in enumerate(kept)}
     table = np.array([numbers.get(segment_id, NO_SEGMENT) for segment_id in present.tolist()], np.int16)
     return table[indices], np.array([classes[segment_id] for segment_id in kept], np.int64)

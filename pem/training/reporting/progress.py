@@ -92,6 +92,11 @@ class Progress:
         elif time.perf_counter() - self._spoken > _LONGEST_SILENCE:
             self._say(f"step {step}/{self.steps}: loss {self.loss:.3f}, {self._left(step)} left")
 
+    def finish(self, step: int, learning_rate: float) -> None:
+        """Report what is not reported yet, as ``step`` was the last. Raises OutputError as `add`."""
+        if self.count:
+            self._report(step, learning_rate)
+
     def _report(self, step: int, learning_rate: float) -> None:
         *losses, norm = (self.sums / self.count).tolist()
         now = time.perf_counter()

@@ -366,7 +366,7 @@ FLOATS = ("learning_rate", "backbone_factor", "weight_decay", "ema", "clip", "ch
         ({"ema": 1.0}, "below 1"),
         ({"steps": 10**25}, "expected 1 to 1000000000"),
         ({"batch": 10**25}, "expected 2 to 65536"),
-        ({"workers": 10**25}, "expected 0 to 1024"),
+        ({"workers": 10**25}, "expected 0 to 64"),
         ({"seed": 10**25}, "expected 0 to 4294967295"),
         ({"points": 10**25}, "expected 4 to 1000000"),
         ({"size": (999968, 999968)}, "expected up to 100000000 pixels"),

@@ -202,3 +202,13 @@ def test_settings_know_the_names() -> None:
     unknown: Any = ("flip", "zoom")  # as from a caller without types
     with pytest.raises(TrainingError, match="augmentations is flip,zoom, expected some of flip, color, blur"):
         replace(SETTINGS, augmentations=unknown)
+
+
+def test_of_too_many_segments_the_largest_are_learned() -> None:
+    ids = np.arange(1, 40_001, dtype=np.int32).reshape(200, 200)
+    ids[:50, :50] = 7
+    sample = Sample("noise", np.zeros((200, 200, 3), np.uint8), ids, [TrueSegment(int(i), 0) for i in range(1, 40_001)])
+    view = random_view(sample, (256, 256), (1.0, 1.0), np.random.default_rng(0))
+    assert len(view.classes) == MAX_SEGMENTS
+    assert view.segment_map.max() == MAX_SEGMENTS - 1
+    assert (view.segment_map >= 0).sum() >= 2500
