@@ -6,7 +6,7 @@ import argparse
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from pem_edge.pem.training.settings import SNAPSHOT, TrainingSettings
@@ -132,16 +132,11 @@ def read(options: argparse.Namespace) -> TrainRequest:
 
 
 def _read_validation(options: argparse.Namespace, dataset: DatasetLocation) -> DatasetLocation | float | None:
-    """Return where the validation's images are. Raises TrainingError if two places are named."""
-    if options.val is not None and options.val_split is not None:
-        raise TrainingError("--val and --val-split both name images to validate on: leave out one of them")
-    if options.val_split is not None:
-        return replace(dataset, split=options.val_split)
-    if options.val is None:
-        return None
-    if match := _FRACTION.fullmatch(options.val):
-        fraction = float(match[1]) / 100
-        if not 0 < fraction < 1:
-            raise TrainingError(f"--val is {options.val}, expected above 0% and below 100%, or a dataset")
-        return fraction
-    return DatasetLocation(options.val, things=dataset.things)
+    """Return where the validation's images are. Raises TrainingError, InputError."""
+    match = _FRACTION.fullmatch(options.val or "")
+    if match is None or options.val_split is not None:
+        return dataset_options.read_validation(options, dataset)
+    fraction = float(match[1]) / 100
+    if not 0 < fraction < 1:
+        raise TrainingError(f"--val is {options.val}, expected above 0% and below 100%, or a dataset")
+    return fraction
