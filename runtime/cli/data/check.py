@@ -15,6 +15,7 @@ from pem_edge.runtime import files
 from pem_edge.runtime.cli import dataset_options, output, shared_options
 from pem_edge.runtime.cli.data import text
 from pem_edge.runtime.cli.parser import Parser
+from pem_edge.runtime.datasets import representatives
 from pem_edge.runtime.datasets.checks import contact_sheet
 from pem_edge.runtime.datasets.checks.check import conclude
 from pem_edge.runtime.datasets.checks.schema import Findings
@@ -132,7 +133,7 @@ def _write(folder: Path, report: JsonObject, dataset: Dataset, survey: Survey, *
     with files.write_atomically(written[0]) as temporary:
         temporary.write_bytes(to_json(report))
     if survey.readable:
-        chosen = [survey.readable[number] for number in contact_sheet.choose(survey.present)]
+        chosen = [survey.readable[number] for number in representatives.choose(survey.present, contact_sheet.MOST)]
         written.append(folder / _SHEET)
         png.write(written[1], contact_sheet.draw(dataset, chosen))
     if not quiet:
