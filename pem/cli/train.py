@@ -109,7 +109,9 @@ def _export(weights: Path, report: JsonObject, say: Say) -> JsonObject | None:
         return export(weights, say)
     except KeyboardInterrupt as interruption:
         again = shlex.join(["pem-export", *export_options(weights)])
-        raise console.Interrupted(report, f"stopped while exporting; the weights are complete: {again}") from interruption
+        raise console.Interrupted(
+            report, f"stopped while exporting; the weights are complete: {again}"
+        ) from interruption
 
 
 def _praise(trainer: Trainer) -> str:

@@ -78,14 +78,12 @@ def _add_start(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_validation(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--val",
-        type=shared_options.named,
-        metavar="DIR|N%",
-        help="labeled images that tell how good the model is getting, or the part of --dataset to set aside for this; "
-        "the best weights are kept",
+    dataset_options.add_validation(
+        group,
+        "DIR|N%",
+        "labeled images that tell how good the model is getting, or the part of --dataset to set aside for this; the "
+        "best weights are kept",
     )
-    group.add_argument("--val-split", metavar="NAME", help="the same: a split of --dataset, such as val")
     group.add_argument(
         "--validate-every", type=shared_options.positive, metavar="N", help="steps between evaluations (a tenth of all)"
     )

@@ -6,7 +6,7 @@ import argparse
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from pem_edge.pem.training.settings import SNAPSHOT, TrainingSettings
@@ -15,6 +15,7 @@ from pem_edge.runtime.datasets.opening import DatasetLocation
 from pem_edge.runtime.errors import TrainingError
 from pem_edge.runtime.files.output_folder import newest_run
 from pem_edge.runtime.outside.printable import brief
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainRequest:
@@ -132,23 +133,12 @@ def read(options: argparse.Namespace) -> TrainRequest:
 
 
 def _read_validation(options: argparse.Namespace, dataset: DatasetLocation) -> DatasetLocation | float | None:
-    """Return where the validation's images are. Raises TrainingError if two places are named."""
-    if options.val is not None and options.val_split is not None:
-        raise TrainingError("--val and --val-split both name images to validate on: leave out one of them")
-    if options.val_split is not None:
-        return replace(dataset, split=options.val_split)
-    if options.val is None:
-        return None
-    if options.val.endswith("%"):
-        return _read_fraction(options.val)
-    if re.fullmatch(r"0?\.\d+", options.val):
-        raise TrainingError(
-            f"--val is {options.val}, expected a dataset or a part of one: give {float(options.val):.0%}"
-        )
-    return DatasetLocation(options.val, things=dataset.things)
-
-
-def _read_fraction(text: str) -> float:
+    """Return where the validation's images are. Raises TrainingError, InputError."""
+    text = options.val or ""
+    if re.fullmatch(r"0?\.\d+", text):
+        raise TrainingError(f"--val is {text}, expected a dataset or a part of one: give {float(text):.0%}")
+    if not text.endswith("%") or options.val_split is not None:
+        return dataset_options.read_validation(options, dataset)
     try:
         fraction = float(text[:-1]) / 100
     except ValueError:

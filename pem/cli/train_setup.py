@@ -16,11 +16,12 @@ from pem_edge.pem.training.settings import TrainingSettings
 from pem_edge.pem.training.snapshots import Snapshot
 from pem_edge.pem.training.trainer import Trainer
 from pem_edge.pem.training.validating import Validation, ValidationSettings
-from pem_edge.pem.training.validation.fitting import require_val_fits
+from pem_edge.pem.training.validation.fitting import require_val_fits, warnings_of_shared
 from pem_edge.pem.training.validation.splitting import split_dataset
 from pem_edge.runtime.artifacts.labels import things
 from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.datasets.dataset import Dataset, notes_of
+from pem_edge.runtime.datasets.opening import DatasetLocation
 from pem_edge.runtime.errors import TrainingError
 from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say
@@ -101,14 +102,27 @@ def _images(request: TrainRequest, dataset: Dataset, snapshot: Snapshot | None, 
             raise TrainingError("the run to resume is validated: give the same --val or --val-split, too")
         say("no images to validate on, so how good the weights get is not measured: add --val DIR, or --val 10%")
         return Images(for_task(dataset, task), None, task)
-    if isinstance(request.val, float):
-        train, val = split_dataset(dataset, request.val, _SPLIT_SEED)
-        say(f"{plural(len(val), 'image')} of {len(dataset)} are set aside to validate on")
-        return Images(for_task(train, task), for_task(val, task), task)
-    fitting, warnings = require_val_fits(dataset, request.val.open(), kinds=task != "semantic")
-    for warning in warnings:
+    train, val = _parts(dataset, request.val, task, say)
+    for warning in warnings_of_shared(train, val):
         say(warning)
-    return Images(for_task(dataset, task), for_task(fitting, task), task)
+    return Images(for_task(train, task), for_task(val, task), task)
+
+
+def _parts(dataset: Dataset, place: DatasetLocation | float, task: Task, say: Say) -> tuple[Dataset, Dataset]:
+    """Return the images to learn from, and those that are set aside or named to validate on.
+
+    Raises:
+        InputError: If those to validate on cannot be opened.
+        TrainingError: If there are none, or their classes are others.
+    """
+    if isinstance(place, float):
+        train, held = split_dataset(dataset, place, _SPLIT_SEED)
+        say(f"{plural(len(held), 'image')} of {len(dataset)} are set aside to validate on")
+        return train, held
+    val, known = place.open(), notes_of(dataset)
+    for note in (note for note in notes_of(val) if note not in known):
+        say(f"validation: {note}")
+    return dataset, require_val_fits(dataset, val, kinds=task != "semantic")
 
 
 def _task(request: TrainRequest, dataset: Dataset, snapshot: Snapshot | None, say: Say) -> Task:

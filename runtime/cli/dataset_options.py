@@ -6,6 +6,7 @@ import argparse
 
 from pem_edge.runtime.cli import shared_options
 from pem_edge.runtime.datasets.opening import LAYOUTS, DatasetLocation
+from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.outside.printable import brief
 
 _EXAMPLES = {
@@ -52,6 +53,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_validation(group: argparse.ArgumentParser | argparse._ArgumentGroup, metavar: str, what: str) -> None:
+    """Add the options that `read_validation` reads; ``what`` is the help of --val."""
+    group.add_argument("--val", metavar=metavar, type=shared_options.named, help=what)
+    group.add_argument("--val-split", metavar="NAME", help="the same: a split of the dataset, such as val")
+
+
 def _names(text: str) -> tuple[str, ...]:
     """Return the names that a list has, none for "none"."""
     names = tuple(name.strip() for name in text.split(","))
@@ -70,3 +77,20 @@ def read(options: argparse.Namespace) -> DatasetLocation:
         split=options.split,
         things=options.things,
     )
+
+
+def read_validation(options: argparse.Namespace, dataset: DatasetLocation) -> DatasetLocation | None:
+    """Return the location of the images for validation, if they are named.
+
+    Args:
+        options: The parsed options.
+        dataset: What `read` returned for them.
+
+    Raises:
+        InputError: If two places are named, or ``dataset`` has no such split.
+    """
+    if options.val is not None and options.val_split is not None:
+        raise InputError("--val and --val-split both name images to validate on: leave out one of them")
+    if options.val_split is not None:
+        return dataset.of_split(options.val_split)
+    return None if options.val is None else dataset.beside(options.val)

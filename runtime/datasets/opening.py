@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pem_edge.runtime import images
@@ -96,8 +96,20 @@ class DatasetLocation:
         if self.split is not None and (prefix == _TOY or self.annotations is not None):
             what = self.text if prefix == _TOY else f"--annotations {self.annotations}"
             raise InputError(f"{what} has no splits: leave out --split {self.split}")
-        if self.things is not None and (prefix not in LAYOUTS or LAYOUTS[prefix].tells_things):
+        if self.things is not None and _tells_things(prefix):
             raise InputError(f"{self.text or self.annotations} tells which classes are things: leave out --things")
+
+    def of_split(self, name: str) -> DatasetLocation:
+        """Return the location of another split. Raises InputError if there are no splits, or the folder is missing."""
+        text = self.text or ""
+        prefix, _, place = text.partition(":")
+        if _prefix(text) in LAYOUTS:
+            text = f"{prefix}:{_divide(prefix, place)[0]}"
+        return replace(self, text=text or None, split=name)
+
+    def beside(self, text: str) -> DatasetLocation:
+        """Return the location of a dataset of the same classes, which has the same things unless it tells itself."""
+        return DatasetLocation(text, things=None if _tells_things(_prefix(text)) else self.things)
 
     def open(self) -> Dataset:
         """Open the dataset. Raises InputError if it is missing or damaged."""
@@ -141,17 +153,27 @@ def _prefix(text: str) -> str | None:
     return prefix if colon and (prefix == _TOY or prefix in LAYOUTS) else None
 
 
+def _tells_things(prefix: str | None) -> bool:
+    return prefix not in LAYOUTS or LAYOUTS[prefix].tells_things
+
+
 def _source(prefix: str, place: str, split: str | None, things: Sequence[str] | None) -> Source:
-    """Return what ``place`` names: a folder, or a folder and a split. Raises InputError if it is neither."""
+    """Return the source at ``place``. Raises InputError if that is none, or names another split than ``split``."""
+    folder, own = _divide(prefix, place)
+    if None not in (own, split) and own != split:
+        raise InputError(f"{prefix}:{place} names the split {own} and --split {split}: leave out one of them")
+    return Source(prefix, folder, own or split, things)
+
+
+def _divide(prefix: str, place: str) -> tuple[Path, str | None]:
+    """Return the folder and, if any, the split that ``place`` names. Raises InputError if the folder is missing."""
     folder, _, own = place.rpartition(":")
     with _reading_folder(place):
         if place and Path(place).is_dir():
-            return Source(prefix, Path(place), split, things)
+            return Path(place), None
         if not folder or not own or not Path(folder).is_dir():
             raise InputError(f"{brief(f'{prefix}:{place}')} names no folder that is there: give {prefix}:DIR")
-    if split not in (None, own):
-        raise InputError(f"{prefix}:{place} names the split {own} and --split {split}: leave out one of them")
-    return Source(prefix, Path(folder), own, things)
+    return Path(folder), own
 
 
 def _require_annotations(folder: Path, name: str) -> None:

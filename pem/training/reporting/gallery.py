@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pem_edge.pem.training.reporting import pictures
 from pem_edge.pem.training.reporting.pictures import Comparison
+from pem_edge.runtime.datasets.representatives import choose as choose
 from pem_edge.runtime.files import remove
 
 MOST_COLUMNS = 8
@@ -62,25 +63,6 @@ class Gallery:
 
     def _files(self, step: int) -> Iterable[Path]:
         return [self._sheets / f"{_name(step)}.png", *(self._small / _name(step)).glob("*.jpg")]
-
-
-def choose(classes: Sequence[Set[int]], count: int) -> list[int]:
-    """Return the indices of at most ``count`` images that together show many classes, in order.
-
-    Each is the one with the most classes that those before do not show.
-
-    Args:
-        classes: The classes that each image shows.
-        count: The number of images.
-    """
-    chosen: list[int] = []
-    shown: set[int] = set()
-    for _ in range(min(count, len(classes))):
-        left = [index for index in range(len(classes)) if index not in chosen]
-        best = max(left, key=lambda index: (len(classes[index] - shown), len(classes[index])))
-        chosen.append(best)
-        shown |= classes[best]
-    return sorted(chosen)
 
 
 def thinned(steps: Sequence[int], most: int) -> list[int]:

@@ -22,7 +22,7 @@ _CURE = "give --val images with the classes of --dataset, or a share of --datase
 _PARTIES = Parties("the images for validation", "those to train on", cure=_CURE, cure_names=_CURE, cure_kinds=_CURE)
 
 
-def require_val_fits(train: Dataset, val: Dataset, *, kinds: bool = True) -> tuple[Dataset, list[str]]:
+def require_val_fits(train: Dataset, val: Dataset, *, kinds: bool = True) -> Relabeled:
     """Check that images for validation are labeled with the classes of those to train on.
 
     Args:
@@ -31,7 +31,7 @@ def require_val_fits(train: Dataset, val: Dataset, *, kinds: bool = True) -> tup
         kinds: Whether things must be things in both, which only semantic maps do not need.
 
     Returns:
-        ``val`` with its classes in the order of those of ``train``; and warnings, a line each, if images are in both.
+        ``val`` with its classes in the order of those of ``train``.
 
     Raises:
         TrainingError: If there are no images for validation, or their classes are others.
@@ -39,13 +39,16 @@ def require_val_fits(train: Dataset, val: Dataset, *, kinds: bool = True) -> tup
     if not len(val):
         raise TrainingError("there are no images for validation, at least one is needed: add some to --val")
     try:
-        relabeled = Relabeled(val, train.labels, kinds=kinds, parties=_PARTIES)
+        return Relabeled(val, train.labels, kinds=kinds, parties=_PARTIES)
     except InputError as error:
         raise TrainingError(str(error)) from error
-    return relabeled, _warnings(train, val)
 
 
-def _warnings(train: Dataset, val: Dataset) -> list[str]:
+def warnings_of_shared(train: Dataset, val: Dataset) -> list[str]:
+    """Return warnings, a line each, if images to train on are among those for validation, whatever their names.
+
+    This looks at files, as it must be quick; ``pem-data check`` also finds pictures that only look alike.
+    """
     trained, names = names_of(train), names_of(val)
     if trained is None or names is None:
         if not len(train) or not np.array_equal(train[0].image, val[0].image):

@@ -15,6 +15,7 @@ from pem_edge.runtime import files
 from pem_edge.runtime.cli import dataset_options, output, shared_options
 from pem_edge.runtime.cli.data import text
 from pem_edge.runtime.cli.parser import Parser
+from pem_edge.runtime.datasets import representatives
 from pem_edge.runtime.datasets.checks import contact_sheet
 from pem_edge.runtime.datasets.checks.check import conclude
 from pem_edge.runtime.datasets.checks.schema import Findings
@@ -63,9 +64,7 @@ def parser() -> Parser:
     """Return the parser of ``pem-data check``."""
     made = Parser("pem-data check", "DIR [options]", DESCRIPTION, EXAMPLES)
     made.add_argument("folder", metavar="DIR", nargs="?", help="the dataset, as --dataset names it")
-    made.add_argument(
-        "--val", metavar="DIR", type=shared_options.named, help="the dataset for validation, to check, too"
-    )
+    dataset_options.add_validation(made, "DIR", "the dataset for validation, to check, too")
     made.add_argument(
         "-o",
         "--output",
@@ -79,16 +78,17 @@ def parser() -> Parser:
 
 
 def read(options: argparse.Namespace) -> CheckRequest:
-    """Return what is asked for. Raises InputError if no dataset is named, or two are."""
+    """Return what is asked for. Raises InputError if no dataset is named, or two for one purpose."""
     if options.folder is not None:
         if options.dataset is not None:
             raise InputError(
                 f"two datasets, {options.folder} and {options.dataset}: name one; for validation, give --val"
             )
         options.dataset = options.folder
+    dataset = dataset_options.read(options)
     return CheckRequest(
-        dataset=dataset_options.read(options),
-        val=None if options.val is None else DatasetLocation(options.val),
+        dataset=dataset,
+        val=dataset_options.read_validation(options, dataset),
         output=options.output,
         overwrite=options.overwrite,
         json=options.json,
@@ -133,7 +133,7 @@ def _write(folder: Path, report: JsonObject, dataset: Dataset, survey: Survey, *
     with files.write_atomically(written[0]) as temporary:
         temporary.write_bytes(to_json(report))
     if survey.readable:
-        chosen = [survey.readable[number] for number in contact_sheet.choose(survey.present)]
+        chosen = [survey.readable[number] for number in representatives.choose(survey.present, contact_sheet.MOST)]
         written.append(folder / _SHEET)
         png.write(written[1], contact_sheet.draw(dataset, chosen))
     if not quiet:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.datasets.checks.doubles import between
-from pem_edge.runtime.datasets.checks.pairs import differing_classes
 from pem_edge.runtime.datasets.checks.schema import DatasetFindings, Double, DoubleKind, Findings
 from pem_edge.runtime.datasets.checks.survey import Survey
 from pem_edge.runtime.plurals import first_few, plural
@@ -25,7 +25,7 @@ def conclude(train: Survey, val: Survey | None = None) -> Findings:
     if val is None:
         return Findings(train=found, val=None, shared=[], warnings=warnings)
     found_val, shared = val.findings(), between(train.prints, val.prints)
-    warnings += differing_classes(train.labels, val.labels)
+    warnings += _of_other_classes(train.labels, val.labels)
     warnings += _of_untrained(found, found_val)
     warnings += _of_shared(shared, found_val)
     return Findings(train=found, val=found_val, shared=shared, warnings=warnings)
@@ -55,6 +55,22 @@ def _of_doubles(doubles: Sequence[Double]) -> Iterator[str]:
             first = found[0]
             count = plural(len(found), "image is", "images are")
             yield f"{count} {what}, such as {first.image}, like {first.like}: {cure}"
+
+
+def _of_other_classes(train: Sequence[Label], val: Sequence[Label]) -> Iterator[str]:
+    known = {label.name: label.isthing for label in train}
+    strange = [label.name for label in val if label.name not in known]
+    missing = [name for name in known if name not in {label.name for label in val}]
+    turned = [label.name for label in val if known.get(label.name, label.isthing) != label.isthing]
+    if strange or missing:
+        sides = (
+            f"only {side} has {first_few(map(repr, names))}"
+            for side, names in (("the validation set", strange), ("the training set", missing))
+            if names
+        )
+        yield f"the classes differ by name: {'; '.join(sides)}: give both the same categories"
+    if turned:
+        yield f"things in one set are stuff in the other, {first_few(map(repr, turned))}: correct their isthing"
 
 
 def _of_shared(shared: Sequence[Double], val: DatasetFindings) -> Iterator[str]:

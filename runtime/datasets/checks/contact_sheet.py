@@ -24,27 +24,6 @@ _CELL, _COLUMNS = (360, 480), 4
 _LETTERS = 16
 
 
-def choose(present: Sequence[NDArray[np.bool_]], most: int = MOST) -> list[int]:
-    """Return the numbers of at most ``most`` images, ascending, that show as many classes as possible.
-
-    Each is the one that shows most of the classes that none before it shows; the remaining ones are spread evenly.
-
-    Args:
-        present: Which classes each of N images shows, bool (K,).
-        most: The number of images to choose.
-    """
-    chosen: list[int] = []
-    if len(present) > most:
-        shown = np.array(present)
-        wanted = shown.any(0)
-        while wanted.any() and len(chosen) < most:
-            chosen.append(int(shown[:, wanted].sum(1).argmax()))
-            wanted &= ~shown[chosen[-1]]
-    rest = np.setdiff1d(np.arange(len(present)), chosen)
-    places = np.linspace(0, len(rest) - 1, min(most - len(chosen), len(rest))).astype(int)
-    return sorted([*chosen, *rest[places].tolist()])
-
-
 def draw(dataset: Dataset, indices: Sequence[int]) -> NDArray[np.uint8]:
     """Return a sheet of samples with their truth drawn over, their names, and a legend of their classes, RGB uint8.
 

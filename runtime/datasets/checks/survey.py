@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from statistics import median
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.datasets.checks.doubles import Prints, within
 from pem_edge.runtime.datasets.checks.measuring import Measured, measure
@@ -47,14 +44,14 @@ class Survey:
     Attributes:
         labels: The classes.
         prints: What tells the readable images from each other.
-        present: Which classes each of the readable images shows, bool (K,).
+        present: The classes that each of the readable images shows.
         readable: The indices of the readable images.
     """
 
     def __init__(self, dataset: Dataset, indices: Iterable[int] | None = None) -> None:
         self.labels: Sequence[Label] = dataset.labels
         self.prints = Prints()
-        self.present: list[NDArray[np.bool_]] = []
+        self.present: list[tuple[int, ...]] = []
         self.readable: list[int] = []
         self._images = 0
         self._sizes: Counter[Size] = Counter()
@@ -91,19 +88,19 @@ class Survey:
         self._faults += [Fault(kind, index, message) for kind, message in _flaws(measured)]
         self._sizes[measured.size] += 1
         self.prints.add(measured)
-        present = np.zeros(len(self.labels), bool)
+        present = set[int]()
         for segment, area in zip(measured.segments, measured.areas, strict=True):
             if area:
-                present[segment.category_id] = True
+                present.add(segment.category_id)
                 tally = self._tallies[segment.category_id]
                 tally.segments += 1
                 tally.pixels += area
                 self._crowds += segment.iscrowd
                 if self.labels[segment.category_id].isthing and not segment.iscrowd:
                     tally.areas.append(area)
-        for category in np.flatnonzero(present).tolist():
+        for category in present:
             self._tallies[category].images += 1
-        self.present.append(present)
+        self.present.append(tuple(present))
         self.readable.append(index)
 
 

@@ -100,7 +100,9 @@ USAGE = [
     (["--minutes", "5"], "--minutes determines the steps: leave out --steps, or --minutes"),
     (["--freeze", "backbone"], "--freeze keeps weights as they are, and these are random"),
     (["--patience", "2"], "--patience and --validate-every belong to --val"),
-    (["--val", "0%"], "--val is 0%, expected above 0% and below 100%"),
+    (["--val", "0%"], "--val is '0%', expected above 0% and below 100%"),
+    (["--val", "nan%"], "--val is 'nan%', expected above 0% and below 100%"),
+    (["--val", "0.1"], "--val is 0.1, expected a dataset or a part of one: give 10%"),
     (["--val", "10%", "--val-split", "val"], "--val and --val-split both name images to validate on"),
 ]
 """Options that are refused before anything is looked at, and what is said of them."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pem_edge.pem.training.data import augmentation_names, views
 from pem_edge.pem.training.data.appearance import blur, compress, jitter_colors
 from pem_edge.pem.training.data.numbered_views import NumberedViews
-from pem_edge.pem.training.data.views import NO_SEGMENT, View, random_view
+from pem_edge.pem.training.data.views import MAX_SEGMENTS, NO_SEGMENT, View, random_view
 from pem_edge.pem.training.settings import AUGMENTATIONS, Augmentation, TrainingSettings
 from pem_edge.runtime.datasets.dataset import Sample, TrueSegment
 from pem_edge.runtime.errors import TrainingError

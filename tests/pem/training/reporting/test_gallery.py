@@ -1,4 +1,4 @@
-"""The images of a run show many classes, and a page shows few of their times, evenly spaced."""
+"""The pictures of a run: a page shows few of their times, evenly spaced, and none of steps that are undone."""
 
 from __future__ import annotations
 
@@ -22,19 +22,6 @@ from tests.helpers.tiny import TINY
 def comparisons() -> list[Comparison]:
     model = TINY.build(len(LABELS)).eval()
     return [pictures.compared(model, Boxes()[index], LABELS, (64, 64)) for index in (2, 5)]
-
-
-@given(st.lists(st.frozensets(st.integers(0, 9)), max_size=12), st.integers(1, 5))
-def test_no_other_image_shows_more_classes_than_the_first_choice(classes: list[frozenset[int]], count: int) -> None:
-    chosen = gallery.choose(classes, count)
-    assert len(chosen) == len(set(chosen)) == min(count, len(classes))
-    if classes:
-        assert max(map(len, classes)) == max(len(classes[index]) for index in chosen)
-
-
-def test_together_they_show_what_one_alone_does_not() -> None:
-    assert gallery.choose([{1, 2, 3}, {1, 2, 3}, {4}, {1, 2}], 2) == [0, 2]
-    assert gallery.choose([], 4) == []
 
 
 @given(st.sets(st.integers(0, 10_000)), st.integers(2, 8))

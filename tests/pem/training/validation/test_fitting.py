@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pem_edge.pem.training.validation.fitting import require_val_fits
+from pem_edge.pem.training.validation.fitting import require_val_fits, warnings_of_shared
 from pem_edge.pem.training.validation.splitting import split_dataset
 from pem_edge.runtime.datasets.opening import open_dataset
 from pem_edge.runtime.errors import TrainingError
@@ -25,7 +25,7 @@ class Folders:
     val: Path
 
     def warnings(self) -> list[str]:
-        return require_val_fits(open_dataset(str(self.train)), open_dataset(str(self.val)))[1]
+        return warnings_of_shared(open_dataset(str(self.train)), open_dataset(str(self.val)))
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_classes_in_another_order_are_renumbered(folders: Folders) -> None:
         document["categories"].reverse()
 
     train = open_dataset(str(folders.train))
-    val, _ = require_val_fits(train, open_dataset(str(coco_folder.write(folders.val, 3, turn))))
+    val = require_val_fits(train, open_dataset(str(coco_folder.write(folders.val, 3, turn))))
     assert val.labels == train.labels
     first, second = ([[each.category_id for each in dataset[i].segments] for i in range(3)] for dataset in (train, val))
     assert first == second
@@ -77,11 +77,18 @@ def test_files_that_are_in_both_are_told_by_name_and_by_content(folders: Folders
 
 
 def test_a_split_shares_nothing(folders: Folders) -> None:
-    assert require_val_fits(*split_dataset(open_dataset(str(folders.train)), 0.4, 0))[1] == []
+    assert warnings_of_shared(*split_dataset(open_dataset(str(folders.train)), 0.4, 0)) == []
+
+
+def test_copies_under_other_names_that_a_split_divides_are_told(folders: Folders) -> None:
+    for number in (1, 2):
+        shutil.copy(folders.train / "images" / "0.png", folders.train / "images" / f"{number}.png")
+    (warning,) = warnings_of_shared(*split_dataset(open_dataset(str(folders.train)), 0.4, 0))
+    assert warning.startswith("of 1 image for validation, 1 are trained on, too")
 
 
 def test_datasets_without_files_are_compared_by_their_first_image() -> None:
-    (warning,) = require_val_fits(Boxes(9), Boxes(3))[1]
+    (warning,) = warnings_of_shared(Boxes(9), Boxes(3))
     assert "the first image for validation is the first to train on" in warning
-    assert require_val_fits(open_dataset("toy:2:64x64"), open_dataset("toy:2:64x64:1"))[1] == []
-    assert require_val_fits(Boxes(9), Boxes(3, LABELS[::-1]))[0].labels == LABELS
+    assert warnings_of_shared(open_dataset("toy:2:64x64"), open_dataset("toy:2:64x64:1")) == []
+    assert require_val_fits(Boxes(9), Boxes(3, LABELS[::-1])).labels == LABELS

@@ -15,6 +15,7 @@ import cv2
 import pytest
 
 from pem_edge.runtime.cli.data import main
+from tests.runtime.datasets.layouts.folders import halves, picture, save
 from tests.runtime.helpers import coco_folder
 
 Capture = pytest.CaptureFixture[str]
@@ -69,6 +70,25 @@ def test_a_report_has_a_sheet_of_what_can_be_read(tmp_path: Path, capsys: Captur
     document = json.loads((report / "report.json").read_bytes())
     assert document["val"]["images"] == 2
     assert any("the classes differ by name" in warning for warning in document["warnings"])
+
+
+def test_a_split_is_checked_beside_another_with_the_same_things(tmp_path: Path, capsys: Capture) -> None:
+    for split in ("train", "val"):
+        picture(tmp_path / split / "images" / "a.png")
+        save(tmp_path / split / "labels" / "a.png", halves(0, 1))
+    (tmp_path / "classes.txt").write_text("floor\nwidget\n")
+    lab, things = f"labels:{tmp_path}", ("--things", "widget")
+    for arguments in (
+        (f"{lab}:train", "--val", f"{lab}:val", *things),
+        (f"{lab}:train", "--val-split", "val", *things),
+        (lab, "--split", "train", "--val", f"{lab}:val", *things),
+    ):
+        code, out, err = checked(capsys, *arguments, "--json")
+        report: dict[str, Any] = json.loads(out)
+        assert (code, err) == (0, [])
+        assert [[each["isthing"] for each in report[side]["classes"]] for side in ("train", "val")] == [
+            [False, True]
+        ] * 2
 
 
 def test_a_report_is_replaced_only_if_asked_for(tmp_path: Path, capsys: Capture) -> None:

@@ -11,12 +11,10 @@ import pytest
 
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.datasets.checks.check import conclude
-from pem_edge.runtime.datasets.checks.pairs import check_pair
 from pem_edge.runtime.datasets.checks.schema import ClassCount, DatasetFindings, Findings
 from pem_edge.runtime.datasets.checks.survey import Survey
 from pem_edge.runtime.datasets.dataset import Sample, TrueSegment
 from pem_edge.runtime.datasets.opening import open_dataset
-from pem_edge.runtime.datasets.toy_streets import LABELS, ToyStreets
 from tests.runtime.helpers import coco_folder
 
 RED, ROAD = Label(0, "red", True, (255, 0, 0)), Label(1, "road", False, (90, 90, 90))
@@ -176,12 +174,7 @@ def test_without_things_training_is_semantic() -> None:
     assert warning.startswith("no class is a thing")
 
 
-def test_a_pair_is_checked_by_three_samples() -> None:
-    train, val = ToyStreets(9, 32, 64), ToyStreets(9, 32, 64, seed=1)
-    assert check_pair(train, val) == []
-    assert check_pair(train, ToyStreets(8, 32, 64)) == []
-    (warning,) = check_pair(train, train)
-    assert warning.startswith("the validation set seems to be the training set")
-    turned = [Label(0, "road", True, (0, 0, 0)), *LABELS[1:]]
-    (warning,) = check_pair(train, Listed([val[0]], turned))
-    assert warning == "things in one set are stuff in the other, 'road': correct their isthing"
+def test_things_on_one_side_that_are_stuff_on_the_other_are_told() -> None:
+    turned = (Label(0, "red", False, (255, 0, 0)), ROAD)
+    (warning,) = concluded([sample(1, 20)], [sample(2, 20)], turned).warnings
+    assert warning == "things in one set are stuff in the other, 'red': correct their isthing"

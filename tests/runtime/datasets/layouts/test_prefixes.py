@@ -21,6 +21,14 @@ def read(*arguments: str) -> DatasetLocation:
     return dataset_options.read(parser.parse_args(arguments))
 
 
+def read_validation(*arguments: str) -> DatasetLocation | None:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    dataset_options.add(parser)
+    dataset_options.add_validation(parser, "DIR", "images for validation")
+    options = parser.parse_args(arguments)
+    return dataset_options.read_validation(options, dataset_options.read(options))
+
+
 def test_options_name_a_split_and_things() -> None:
     location = read("--dataset", "labels:DIR", "--split", "val", "--things", "car, traffic light")
     assert (location.split, location.things) == ("val", ("car", "traffic light"))
@@ -28,6 +36,28 @@ def test_options_name_a_split_and_things() -> None:
     assert read("--dataset", "labels:DIR").things is None
     with pytest.raises(argparse.ArgumentError, match="'car,' has an empty name"):
         read("--dataset", "labels:DIR", "--things", "car,")
+
+
+def test_a_split_for_validation_takes_the_place_of_the_one_to_train_on(tmp_path: Path) -> None:
+    expected = DatasetLocation(f"labels:{tmp_path}", split="val", things=("widget",))
+    things = ("--things", "widget", "--val-split", "val")
+    assert read_validation("--dataset", f"labels:{tmp_path}:train", *things) == expected
+    assert read_validation("--dataset", f"labels:{tmp_path}", "--split", "train", *things) == expected
+    assert read_validation("--dataset", "DIR", "--val-split", "val") == DatasetLocation("DIR", split="val")
+    (tmp_path / "odd:name").mkdir()
+    odd = read_validation("--dataset", f"labels:{tmp_path}/odd:name", "--val-split", "val")
+    assert odd == DatasetLocation(f"labels:{tmp_path}/odd:name", split="val")
+    refused(lambda: read_validation("--dataset", "toy:3", "--val-split", "val"), "toy:3 has no splits")
+    refused(lambda: read_validation("--dataset", "labels:nowhere", "--val-split", "val"), "names no folder that is")
+    refused(lambda: read_validation("--dataset", "a", "--val", "b", "--val-split", "val"), "leave out one of them")
+
+
+def test_things_go_to_those_datasets_that_do_not_tell_them() -> None:
+    given = ("--dataset", "labels:lab", "--split", "train", "--things", "widget", "--val")
+    assert read_validation(*given, "labels:lab:val") == DatasetLocation("labels:lab:val", things=("widget",))
+    for text in ("coco-folder", "coco:DIR:val", "toy:3"):
+        assert read_validation(*given, text) == DatasetLocation(text)
+    assert read_validation("--dataset", "labels:lab") is None
 
 
 MISFITS: list[tuple[Callable[[Path], object], str]] = [
