@@ -12,9 +12,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from pem_edge.pem.model import MEAN
-from pem_edge.pem.training.data import segment_ids
 from pem_edge.pem.training.data.appearance import jitter_colors
 from pem_edge.pem.training.settings import Augmentation
+from pem_edge.runtime.datasets import id_runs
 from pem_edge.runtime.datasets.dataset import Sample
 
 NO_SEGMENT = -1
@@ -100,7 +100,7 @@ def _resize_ids(ids: NDArray[np.int32], size: tuple[int, int]) -> NDArray[np.int
 
 def _number_segments(ids: NDArray[np.int32], sample: Sample) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
     """Return the segment map of ``ids``, numbered from 0, and its segments' classes, without void and crowds."""
-    present, indices = segment_ids.unique(ids)
+    present, indices = id_runs.unique(ids)
     classes = {segment.id: segment.category_id for segment in sample.segments if not segment.iscrowd}
     kept = [segment_id for segment_id in present.tolist() if segment_id in classes]
     numbers = {segment_id: number for number, segment_id in enumerate(kept)}
