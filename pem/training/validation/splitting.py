@@ -4,7 +4,7 @@ Pictures are often frames of a video, and neighboring ones nearly alike. If they
 set aside would have a near copy among those trained on, and the scores would be too good. Here they are whole blocks of
 neighbors in the order of their names: only those at the ends of a block have a neighbor on the other side. One block
 would be of one scene alone, so there are about as many blocks as there are images in each, spread over the dataset;
-but of few images, blocks of about 5, so that most have no such neighbor. Fewer than 10 are one block, maybe of one scene.
+but of few images, blocks of about 5, so that most have no such neighbor. Fewer than 10 are one block, maybe of a scene.
 """
 
 from __future__ import annotations
