@@ -27,7 +27,7 @@ OPTION_READERS = {
     ("runtime/cli/console.py", "run"),
     ("runtime/cli/data/__init__.py", "read"),
     ("runtime/cli/data/check.py", "read"),
-    ("runtime/cli/dataset_options.py", "read"),
+    *(("runtime/cli/dataset_options.py", name) for name in ("read", "read_validation")),
     ("runtime/cli/doctor/__init__.py", "_read"),
     ("runtime/cli/eval.py", "_read"),
     ("runtime/cli/running/options.py", "read"),

@@ -109,9 +109,8 @@ def _export(weights: Path, report: JsonObject, say: Say) -> JsonObject | None:
         return export(weights, say)
     except KeyboardInterrupt as interruption:
         again = shlex.join(["pem-export", *export_options(weights)])
-        raise console.Interrupted(
-            report, f"stopped while exporting; the weights are complete: {again}"
-        ) from interruption
+        said = f"stopped while exporting; the weights are complete: {again}"
+        raise console.Interrupted(report, said) from interruption
 
 
 def _praise(trainer: Trainer) -> str:

@@ -100,7 +100,6 @@ def _images(request: TrainRequest, dataset: Dataset, snapshot: Snapshot | None, 
     if request.val is None:
         if snapshot is not None and snapshot.get("validation") is not None:
             raise TrainingError("the run to resume is validated: give the same --val or --val-split, too")
-        say("no images to validate on, so how good the weights get is not measured: add --val DIR, or --val 10%")
         return Images(for_task(dataset, task), None, task)
     train, val = _parts(dataset, request.val, task, say)
     for warning in warnings_of_shared(train, val):
@@ -144,6 +143,8 @@ def _plan(request: TrainRequest, start: Start, images: Images, processes: Proces
     plan = make_plan(start.model, images.train, wish, processes)
     for line in describe(plan, start.model, images.train, wish.recipe, processes):
         say(line)
+    if images.val is None:
+        say("no images to validate on, so how good the weights get is not measured: add --val DIR, or --val 10%")
     return plan.settings
 
 

@@ -76,13 +76,6 @@ def values(image: Image.Image, depth: int) -> Map:
     return found // scale
 
 
-def distinct(numbers: Map) -> set[int]:
-    """Return the distinct numbers of a map."""
-    flat = numbers.ravel()  # equal ones come in long runs, so only the first of each run is looked at
-    starts = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    return set(np.unique(np.append(flat[starts], flat[:1])).tolist())
-
-
 def _open(data: bytes, path: Path, kind: MapKind) -> Image.Image:
     """Open a PNG. Raises InputError if the file's format changes numbers, or Pillow would."""
     image = images.open_bytes(data, path, expected=kind.expected, cure=_CURE)  # of any format, to name it

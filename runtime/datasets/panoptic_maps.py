@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from pem_edge.runtime.datasets import map_files
+from pem_edge.runtime.datasets.id_runs import Runs
 from pem_edge.runtime.datasets.map_files import COLORS, Map, MapKind
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.results import coco_format
@@ -38,7 +39,7 @@ def read(path: Path, size: tuple[int, int], listed: Set[int], annotations: Path)
 def _choose(image: Image.Image, depth: int, listed: Set[int], path: Path, annotations: Path) -> Map:
     """Return the reading that has only ids that are listed, and the most of them; the first of several."""
     readings = list(_readings(image, depth))
-    ids = [map_files.distinct(each) - {0} for each in readings]
+    ids = [set(Runs(each).ids.tolist()) - {0} for each in readings]
     fitting = [index for index, found in enumerate(ids) if found <= listed]
     if fitting:
         return readings[max(fitting, key=lambda index: len(ids[index]))]

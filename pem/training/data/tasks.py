@@ -11,10 +11,14 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 
-from pem_edge.pem.training.data import segment_ids
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Task
+<<<<<<< HEAD
 from pem_edge.runtime.datasets.dataset import Dataset, Sample, TrueSegment, names_of
+=======
+from pem_edge.runtime.datasets import id_runs
+from pem_edge.runtime.datasets.dataset import Dataset, Sample, TrueSegment
+>>>>>>> 0636d7f281865e2f538a6a660822adbf57e7ba29
 from pem_edge.runtime.errors import TrainingError
 
 _VOID = 0
@@ -89,6 +93,6 @@ class InstanceDataset:
 
 def _replace_segments(sample: Sample, segments: Sequence[TrueSegment], ids: Mapping[int, int]) -> Sample:
     """Return ``sample`` with other segments, given the new id of each old one; those without become void."""
-    present, positions = segment_ids.unique(sample.panoptic)
+    present, positions = id_runs.unique(sample.panoptic)
     table = np.array([ids.get(segment_id, _VOID) for segment_id in present.tolist()], np.int32)
     return replace(sample, panoptic=table[positions], segments=segments)

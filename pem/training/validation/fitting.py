@@ -80,11 +80,12 @@ class _Contents:
         self._hashes: dict[Path, str] = {}
         for path in paths:
             with suppress(OSError):  # whoever reads the image will tell
-                self._by_size.setdefault(path.stat().st_size, []).append(path)
+                if path.is_file():  # no pipe, which never ends
+                    self._by_size.setdefault(path.stat().st_size, []).append(path)
 
     def __contains__(self, path: Path) -> bool:
         with suppress(OSError):
-            own = path.stat().st_size
+            own = path.stat().st_size if path.is_file() else -1
             return any(self._hash(other) == self._hash(path) for other in self._by_size.get(own, ()))
         return False
 

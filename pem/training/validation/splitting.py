@@ -3,7 +3,8 @@
 Pictures are often frames of a video, and neighboring ones nearly alike. If they were drawn at random, most of those
 set aside would have a near copy among those trained on, and the scores would be too good. Here they are whole blocks of
 neighbors in the order of their names: only those at the ends of a block have a neighbor on the other side. One block
-would be of one scene alone, so there are about as many blocks as there are images in each, spread over the dataset.
+would be of one scene alone, so there are about as many blocks as there are images in each, spread over the dataset;
+but of few images, blocks of about 5, so that most have no such neighbor. Fewer than 10 are one block, maybe of a scene.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from itertools import pairwise
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.datasets.dataset import Dataset, Sample, names_of
 from pem_edge.runtime.errors import TrainingError
+
+_SHORTEST = 5
+"""Least number of images per block, so that at most two fifths of many have a neighbor that is trained on."""
 
 
 class Subset:
@@ -79,7 +83,7 @@ def split_dataset(dataset: Dataset, fraction: float, seed: int) -> tuple[Subset,
 
 def _blocks(count: int, held: int, rng: random.Random) -> list[int]:
     """Return ``held`` of ``count`` places: a block at a random place in each of equal stretches."""
-    stretches = round(math.sqrt(held))
+    stretches = max(1, min(round(math.sqrt(held)), held // _SHORTEST))
     places: list[int] = []
     for start, end in pairwise(index * count // stretches for index in range(stretches + 1)):
         length = end * held // count - start * held // count

@@ -39,15 +39,16 @@ def test_a_run_leaves_weights_metrics_and_a_picture(run: Run, tmp_path: Path) ->
     out = tmp_path / "out"
     assert json.loads(printed) == {"weights": str(out / "pem-nano.safetensors"), "metrics": str(out / "metrics.csv")}
     lines = said.splitlines()
-    assert len(lines) == 9
+    assert len(lines) == 10
     assert "training from scratch: pem-nano (2.7 million parameters) on cpu" in lines[1]
     assert "6 images, 3 classes, 2 of them things, for panoptic segmentation" in lines[1]
     assert "4 steps of 2 crops of 64x64" in lines[2]
     assert "GB of memory" in lines[3]
-    assert "the first step took" in lines[4]
-    assert "step 4/4: loss" in lines[6]
-    assert "images/s" in lines[6]
-    assert lines[8].endswith(f"next: pem-export --weights {out / 'pem-nano.safetensors'} --to onnx -o {out}")
+    assert "no images to validate on" in lines[4]
+    assert "the first step took" in lines[5]
+    assert "step 4/4: loss" in lines[7]
+    assert "images/s" in lines[7]
+    assert lines[9].endswith(f"next: pem-export --weights {out / 'pem-nano.safetensors'} --to onnx -o {out}")
     assert len((out / "metrics.csv").read_text().splitlines()) == 3
     picture = cv2.imread(str(out / "pictures" / "step-000004.png"))
     assert picture is not None

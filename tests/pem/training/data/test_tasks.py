@@ -6,12 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
-from numpy.typing import NDArray
 
-from pem_edge.pem.training.data import segment_ids
 from pem_edge.pem.training.data.tasks import for_task
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.datasets.dataset import Dataset, Sample, TrueSegment
@@ -84,10 +79,3 @@ def test_instances_without_things_are_refused() -> None:
     with pytest.raises(TrainingError) as caught:
         for_task(flat, "instance", "fields/train")
     assert str(caught.value) == ("--task instance needs things, and fields/train has none: train with --task semantic")
-
-
-@given(arrays.arrays(np.int32, arrays.array_shapes(min_dims=2, max_dims=2), elements=st.integers(0, 3)))
-def test_distinct_ids_are_those_of_numpy(ids: NDArray[np.int32]) -> None:
-    distinct, positions = segment_ids.unique(ids)
-    assert np.array_equal(distinct, np.unique(ids))
-    assert np.array_equal(distinct[positions], ids)

@@ -44,8 +44,16 @@ def test_those_set_aside_are_blocks_of_neighbors_in_the_order_of_names(count: in
     _, val = split_dataset(frames, fraction, seed)
     numbers = sorted(frames.numbers[index] for index in val.indices)
     blocks = 1 + sum(after - before > 1 for before, after in pairwise(numbers))
-    assert blocks <= round(math.sqrt(len(val)))
+    assert blocks <= max(1, min(round(math.sqrt(len(val))), len(val) // 5))
     assert names_of(val) == [frames.names[index] for index in val.indices]
+
+
+@given(COUNTS, FRACTIONS, SEEDS)
+def test_few_of_those_set_aside_have_a_neighbor_that_is_trained_on(count: int, fraction: float, seed: int) -> None:
+    _, val = split_dataset(Boxes(count), fraction, seed)
+    held = {*val.indices}
+    beside = [index for index in held if not {index - 1, index + 1} <= held | {-1, count}]
+    assert len(beside) <= max(2, 2 * len(held) / 5)
 
 
 def test_blocks_are_spread_and_depend_on_the_seed() -> None:
