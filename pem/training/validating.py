@@ -14,7 +14,7 @@ import msgspec
 
 from pem_edge.pem.model import MaskClassifier
 from pem_edge.pem.training.interruption import Overdue
-from pem_edge.pem.training.reporting import gallery, pictures, progress
+from pem_edge.pem.training.reporting import pictures, progress
 from pem_edge.pem.training.reporting.csv_table import CsvTable
 from pem_edge.pem.training.reporting.gallery import Gallery
 from pem_edge.pem.training.reporting.page import RunPage
@@ -27,6 +27,7 @@ from pem_edge.pem.training.validation.scores import Scores, score
 from pem_edge.pem.training.validation.torch_segmenter import TorchSegmenter
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Task
+from pem_edge.runtime.datasets import representatives
 from pem_edge.runtime.datasets.dataset import Dataset, Sample, names_of
 from pem_edge.runtime.errors import TrainingError
 from pem_edge.runtime.files import make_folder, remove
@@ -124,7 +125,7 @@ class Validation:
         noting = _Noting(self._dataset)
         segmenter = TorchSegmenter(model, self._dataset.labels, self._settings.size, self._settings.task)
         scores = score(segmenter, noting, step, self._settings.task, self._indices(step, stop))
-        shown = self._shown or gallery.choose(noting.classes, self._settings.pictures)
+        shown = self._shown or representatives.choose(noting.classes, self._settings.pictures)
         drawn = list(self._drawn(model, shown, stop))
         self._shown, self.latest = shown, scores
         self.best.add(scores)

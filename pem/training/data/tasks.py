@@ -13,12 +13,8 @@ import numpy as np
 
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Task
-<<<<<<< HEAD
-from pem_edge.runtime.datasets.dataset import Dataset, Sample, TrueSegment, names_of
-=======
 from pem_edge.runtime.datasets import id_runs
-from pem_edge.runtime.datasets.dataset import Dataset, Sample, TrueSegment
->>>>>>> 0636d7f281865e2f538a6a660822adbf57e7ba29
+from pem_edge.runtime.datasets.dataset import Dataset, Sample, TrueSegment, names_of
 from pem_edge.runtime.errors import TrainingError
 
 _VOID = 0

@@ -102,16 +102,11 @@ def _resize_ids(ids: NDArray[np.int32], size: tuple[int, int]) -> NDArray[np.int
 
 
 def _number_segments(ids: NDArray[np.int32], sample: Sample) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
-<<<<<<< HEAD
     """Return the segment map of ``ids``, numbered from 0, and its segments' classes, without void and crowds.
 
     Of too many segments, as maps full of noise have them, the largest are kept.
     """
-    present, indices = segment_ids.unique(ids)
-=======
-    """Return the segment map of ``ids``, numbered from 0, and its segments' classes, without void and crowds."""
     present, indices = id_runs.unique(ids)
->>>>>>> 0636d7f281865e2f538a6a660822adbf57e7ba29
     classes = {segment.id: segment.category_id for segment in sample.segments if not segment.iscrowd}
     kept = [segment_id for segment_id in present.tolist() if segment_id in classes]
     if len(kept) > MAX_SEGMENTS:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from pem_edge.pem.training.reporting import pictures
 from pem_edge.pem.training.reporting.pictures import Comparison
-from pem_edge.runtime.datasets.representatives import choose as choose
 from pem_edge.runtime.files import remove
 
 MOST_COLUMNS = 8

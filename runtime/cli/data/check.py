@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import msgspec
 from tqdm import tqdm
 
 from pem_edge.runtime import files
-from pem_edge.runtime.cli import dataset_options, output, shared_options
+from pem_edge.runtime.cli import console, dataset_options, output, shared_options, signals
 from pem_edge.runtime.cli.data import text
 from pem_edge.runtime.cli.parser import Parser
 from pem_edge.runtime.datasets import representatives
@@ -20,7 +21,7 @@ from pem_edge.runtime.datasets.checks import contact_sheet
 from pem_edge.runtime.datasets.checks.check import conclude
 from pem_edge.runtime.datasets.checks.schema import Findings
 from pem_edge.runtime.datasets.checks.survey import Survey
-from pem_edge.runtime.datasets.dataset import Dataset
+from pem_edge.runtime.datasets.dataset import Dataset, notes_of
 from pem_edge.runtime.datasets.opening import DatasetLocation
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.files.output_folder import for_outputs
@@ -104,6 +105,8 @@ def run(request: CheckRequest) -> JsonObject:
                 files.refuse_existing(folder / name)
         dataset = request.dataset.open()
         val = None if request.val is None else request.val.open()
+        for note in (*notes_of(dataset), *(() if val is None else notes_of(val))):
+            console.say("pem-data", note)
         train = _survey(dataset, "images")
         findings = conclude(train, None if val is None else _survey(val, "images of --val"))
         report = {**cast("JsonObject", msgspec.to_builtins(findings)), "errors": _errors(findings)}
@@ -116,7 +119,15 @@ def run(request: CheckRequest) -> JsonObject:
 
 def _survey(dataset: Dataset, what: str) -> Survey:
     with tqdm(range(len(dataset)), what, unit="image", disable=None) as indices:
-        return Survey(dataset, indices)
+        return Survey(dataset, _while_wanted(indices))
+
+
+def _while_wanted(indices: Iterable[int]) -> Iterator[int]:
+    """Yield ``indices``. Raises KeyboardInterrupt if the end was asked for, and a library suppressed that exception."""
+    for index in indices:
+        if signals.must_stop():
+            raise signals.AskedToEnd
+        yield index
 
 
 def _errors(findings: Findings) -> list[str]:
