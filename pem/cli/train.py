@@ -95,12 +95,18 @@ def _finish(trainer: Trainer, request: TrainRequest, say: Say) -> JsonObject:
     if exported is None:
         say(f"next: {shlex.join(['pem-export', *export_options(weights)])}")
         return report
-    model, pictures = str(exported["model"]), request.dataset.text or "PICTURES"
+    model = str(exported["model"])
     say(f"to see it: {shlex.join(['pem-run', model, 'PICTURES', '-o', 'results'])}")
     say(f"to time it: {shlex.join(['pem-bench', model])}")
-    int8 = ["--to", "onnx", "--precision", "int8", "--calib", pictures, "-o", str(weights.parent / "int8")]
+    int8 = ["--to", "onnx", "--precision", "int8", "--calib", _pictures(request), "-o", str(weights.parent / "int8")]
     say(f"in INT8: {shlex.join(['pem-export', '--weights', str(weights), *int8])}; for a GPU: --to trt")
     return {**report, "model": model, "parity": exported["parity"]}
+
+
+def _pictures(request: TrainRequest) -> str:
+    """Return the dataset as ``--calib`` takes it."""
+    text, split = request.dataset.text, request.dataset.split
+    return f"{text}:{split}" if text and split and ":" in text else text or "PICTURES"
 
 
 def _export(weights: Path, report: JsonObject, say: Say) -> JsonObject | None:

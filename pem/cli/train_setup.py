@@ -67,7 +67,7 @@ def set_up(request: TrainRequest, dataset: Dataset, folder: Path, processes: Pro
     if earlier is None:
         settings = _plan(request, start, images, processes, say)
     else:
-        settings = snapshots.continued(*earlier, request.given, say)
+        settings = _continued(*earlier, request, processes, say)
     board = Board(folder, snapshot["step"] if snapshot else 0) if request.tensorboard and processes.is_main else None
     validation = None
     if processes.is_main:
@@ -146,6 +146,16 @@ def _plan(request: TrainRequest, start: Start, images: Images, processes: Proces
     if images.val is None:
         say("no images to validate on, so how good the weights get is not measured: add --val DIR, or --val 10%")
     return plan.settings
+
+
+def _continued(
+    snapshot: Snapshot, path: Path, request: TrainRequest, processes: Processes, say: Say
+) -> TrainingSettings:
+    """Return the settings with which an earlier run goes on, and say if they do not suit this machine."""
+    settings = snapshots.continued(snapshot, path, request.given, say)
+    if settings.precision == "bf16" and processes.precision("auto") == "fp32":
+        say("the run computes in bf16, which is slower here than fp32, as a short trial finds: add --precision fp32")
+    return settings
 
 
 def _validation(
