@@ -73,7 +73,8 @@ def make_plan(model: PEM, dataset: Dataset, wish: Wish, processes: Processes) ->
     if "batch" in given:
         processes.images_per_process(draft.batch)
     draft = replace(draft, precision=processes.of_main(processes.precision(draft.precision)))
-    measured, free = cost.measure(model, dataset, draft, processes), cost.free_memory(processes)
+    free = cost.free_memory(processes)  # before a trial, whose memory PyTorch keeps on a GPU
+    measured = cost.measure(model, dataset, draft, processes)
     batch = draft.batch if "batch" in given else _batch(recipe, dataset, measured, free, processes)
     step_seconds = measured.seconds(processes.images_per_process(batch))
     evaluation_seconds = wish.held * measured.evaluation_seconds(draft)
