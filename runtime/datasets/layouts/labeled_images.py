@@ -13,9 +13,13 @@ from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.datasets.dataset import Sample, TrueSegment
 from pem_edge.runtime.datasets.layouts.pairing import Pairs
 from pem_edge.runtime.datasets.map_files import Map
+from pem_edge.runtime.errors import InputError
+from pem_edge.runtime.outside.printable import brief
 
 Truth: TypeAlias = "tuple[Map, Sequence[TrueSegment]]"
 """A map of segment ids, of which 0 is void, and its segments."""
+
+_LONGEST_NAME = 200
 
 Kind: TypeAlias = "tuple[int, bool] | None"
 """The class of a map's value and whether it is a crowd; None for void."""
@@ -31,8 +35,8 @@ class TruthReader(Protocol):
 class LabeledImages:
     """Pairs of images and maps, of which only the names are kept.
 
-    Accessing a sample raises InputError if its image or map is damaged, their sizes differ, or the map has a value that
-    stands for no class.
+    Raises InputError if a class has no name of its own. Accessing a sample raises it if its image or map is damaged,
+    their sizes differ, or the map has a value that stands for no class.
 
     Attributes:
         labels: The classes.
@@ -42,6 +46,7 @@ class LabeledImages:
     def __init__(
         self, labels: Sequence[Label], pairs: Pairs, read_truth: TruthReader, notes: Sequence[str] = ()
     ) -> None:
+        _require_names(labels)
         self.labels, self.notes = labels, (*notes, *pairs.notes)
         self._pairs, self._read_truth = pairs, read_truth
 
@@ -59,6 +64,20 @@ class LabeledImages:
         image = images.read(path)
         panoptic, segments = self._read_truth(self._pairs.maps / map_name, image.shape[:2])
         return Sample(str(path), image, panoptic, segments)
+
+
+def _require_names(labels: Sequence[Label]) -> None:
+    """Raise InputError unless each class has a name, which no other has, that can be written in a line."""
+    seen: set[str] = set()
+    for label in labels:
+        if not 1 <= len(label.name.strip()) <= _LONGEST_NAME or "\0" in label.name:
+            raise InputError(
+                f"the class {label.id} of the dataset is called {brief(label.name)}, expected a name of 1 to "
+                f"{_LONGEST_NAME} characters: correct the list of classes"
+            )
+        if label.name in seen:
+            raise InputError(f"two classes of the dataset are called {brief(label.name)}: give each a name of its own")
+        seen.add(label.name)
 
 
 def to_segments(values: Map, classify: Callable[[int], Kind]) -> Truth:

@@ -77,6 +77,19 @@ def test_classes_may_be_listed_one_folder_higher(tmp_path: Path) -> None:
     assert [label.name for label in opened(tmp_path / "set").labels] == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ("name,r,g,b\n,0,0,0\ncar,1,1,1\n", "the class 0 of the dataset is called '', expected a name of 1 to 200"),
+        (f"{'x' * 201},0,0,0\ncar,1,1,1\n", "the class 0 of the dataset is called 'x"),
+    ],
+)
+def test_each_class_has_a_name(rows: str, complaint: str, tmp_path: Path) -> None:
+    write(tmp_path, "images", "labels", classes=None)
+    (tmp_path / "class_dict.csv").write_text(rows)
+    refused(lambda: opened(tmp_path), complaint)
+
+
 def test_camvid_needs_no_list_of_classes(tmp_path: Path) -> None:
     write(tmp_path, "train", "trainannot", classes=None)
     save(tmp_path / "trainannot/a.png", halves(8, 11))
