@@ -12,9 +12,9 @@ from pem_edge.export.int8.settings import Calibration
 from pem_edge.runtime import sources
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import InputSpec, Task
-from pem_edge.runtime.datasets.dataset import notes_of
+from pem_edge.runtime.datasets.dataset import Dataset, notes_of
 from pem_edge.runtime.datasets.opening import has_labels, open_dataset
-from pem_edge.runtime.datasets.relabeling import Relabeled
+from pem_edge.runtime.datasets.tasks import for_model
 from pem_edge.runtime.errors import InputError
 from pem_edge.runtime.progress import Say
 
@@ -31,7 +31,7 @@ class CalibrationImages:
 
     settings: Calibration
     picked: CalibrationSet
-    labeled: Relabeled | None
+    labeled: Dataset | None
 
 
 def require_source(source: str) -> None:
@@ -61,7 +61,7 @@ def open_images(
         InputError: If the images cannot be read, or their labels are of other classes than the model's.
     """
     dataset = open_dataset(settings.source) if has_labels(settings.source) else None
-    labeled = None if dataset is None else Relabeled(dataset, classes, kinds=task != "semantic")
+    labeled = None if dataset is None else for_model(dataset, classes, task)
     picked = calibration.gather(settings.source if dataset is None else dataset, spec, settings.count, settings.source)
     for finding in (*(() if dataset is None else notes_of(dataset)), *picked.findings):
         say(finding)

@@ -15,7 +15,7 @@ from pem_edge.calibration import Agreement, CalibrationSet, LabeledScore, Report
 from pem_edge.export.int8.calibration_images import CalibrationImages
 from pem_edge.runtime.artifacts.manifest import InputSpec, Manifest
 from pem_edge.runtime.artifacts.sections import Quantization
-from pem_edge.runtime.datasets.relabeling import Relabeled
+from pem_edge.runtime.datasets.dataset import Dataset
 from pem_edge.runtime.errors import ExportError
 from pem_edge.runtime.progress import Say
 
@@ -181,7 +181,7 @@ class _Subset:
         return (image for index, image in enumerate(self._images) if index in self._indices)
 
 
-def _score_on_labels(labeled: Relabeled | None, manifest: Manifest) -> LabeledScore | None:
+def _score_on_labels(labeled: Dataset | None, manifest: Manifest) -> LabeledScore | None:
     """Return the score on ``labeled``; None where there are no labels."""
     if labeled is None:
         return None

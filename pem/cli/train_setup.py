@@ -8,7 +8,6 @@ from pathlib import Path
 from pem_edge.pem.cli.train_request import TrainRequest
 from pem_edge.pem.cli.train_start import Start, find_start, recipe_for
 from pem_edge.pem.training import snapshots
-from pem_edge.pem.training.data.tasks import for_task
 from pem_edge.pem.training.planning.plan import Wish, describe, make_plan
 from pem_edge.pem.training.processes import Processes
 from pem_edge.pem.training.reporting.tensorboard import Board
@@ -22,6 +21,7 @@ from pem_edge.runtime.artifacts.labels import things
 from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.datasets.dataset import Dataset, notes_of
 from pem_edge.runtime.datasets.opening import DatasetLocation
+from pem_edge.runtime.datasets.tasks import for_task
 from pem_edge.runtime.errors import TrainingError
 from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say

@@ -18,7 +18,7 @@ from pem_edge.runtime.benchmark.options import Options
 from pem_edge.runtime.benchmark.rounds import Subject
 from pem_edge.runtime.benchmark.schema import Accuracy, ArtifactReport, ColdStart, Profile, Rate, Scenarios
 from pem_edge.runtime.datasets.dataset import Dataset
-from pem_edge.runtime.datasets.relabeling import Relabeled
+from pem_edge.runtime.datasets.tasks import for_model
 from pem_edge.runtime.errors import BackendError, PemError
 from pem_edge.runtime.evaluation.evaluate import evaluate
 from pem_edge.runtime.files import sha256
@@ -168,7 +168,7 @@ class _One:
         assert self._dataset is not None
         manifest = self._segmenter.manifest
         panoptic = manifest.task != "semantic"
-        images = Relabeled(self._dataset, manifest.classes, kinds=panoptic)
+        images = for_model(self._dataset, manifest.classes, manifest.task)
         indices = range(len(images))[: self._options.dataset_limit]
         found = evaluate(self._segmenter, images, indices, panoptic=panoptic)
         return Accuracy(

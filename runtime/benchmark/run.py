@@ -18,7 +18,7 @@ from pem_edge.runtime.benchmark.rounds import Rounds, Subject
 from pem_edge.runtime.benchmark.schema import ArtifactReport, Comparison, Report
 from pem_edge.runtime.datasets import opening
 from pem_edge.runtime.datasets.dataset import Dataset, notes_of
-from pem_edge.runtime.datasets.relabeling import Relabeled
+from pem_edge.runtime.datasets.tasks import for_model
 from pem_edge.runtime.plurals import plural
 from pem_edge.runtime.progress import Say
 
@@ -131,7 +131,7 @@ def _scored(dataset: Dataset | None, options: Options) -> int:
 def _require_classes(dataset: Dataset, subjects: Sequence[Subject]) -> None:
     for subject in subjects:
         manifest = subject.segmenter.manifest
-        Relabeled(dataset, manifest.classes, kinds=manifest.task != "semantic")
+        for_model(dataset, manifest.classes, manifest.task)
 
 
 def _names(models: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ from pem_edge.runtime.cli import console, dataset_options, output, shared_option
 from pem_edge.runtime.cli.parser import Parser
 from pem_edge.runtime.datasets.dataset import Dataset, notes_of
 from pem_edge.runtime.datasets.opening import DatasetLocation
-from pem_edge.runtime.datasets.relabeling import Relabeled
+from pem_edge.runtime.datasets.tasks import for_model
 from pem_edge.runtime.errors import InputError, OutputError
 from pem_edge.runtime.evaluation import error_pictures, table
 from pem_edge.runtime.evaluation.evaluate import Evaluation, evaluate
@@ -142,7 +142,7 @@ def _run(request: EvalRequest) -> JsonObject:
         panoptic = segmenter.task != "semantic"
         console.tell_of_toys("pem-eval", segmenter.manifest.classes)
         _check_task(request, segmenter.task)
-        relabeled = Relabeled(dataset, segmenter.manifest.classes, kinds=panoptic)
+        relabeled = for_model(dataset, segmenter.manifest.classes, segmenter.task)
         with tqdm(range(count), unit="image", disable=None) as indices:
             evaluation = evaluate(segmenter, relabeled, indices, semantic=request.semantic, panoptic=panoptic)
         worst = list(_draw_worst(segmenter, relabeled, evaluation, drawings))

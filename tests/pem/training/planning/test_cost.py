@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pem_edge.pem.training.data.tasks import for_task
 from pem_edge.pem.training.planning import cost
 from pem_edge.pem.training.planning.cost import Cost
 from pem_edge.pem.training.planning.plan import Wish, make_plan
 from pem_edge.pem.training.planning.recipes import FINE_TUNING
 from pem_edge.pem.training.processes import Processes
 from pem_edge.pem.training.settings import TrainingSettings
+from pem_edge.runtime.datasets.tasks import for_task
 from pem_edge.runtime.errors import TrainingError
 from tests.helpers.boxes import LABELS, Boxes
 from tests.helpers.tiny import TINY

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from pem_edge.pem import checkpoints
-from pem_edge.pem.training.data.tasks import for_task
 from pem_edge.pem.training.processes import Processes
 from pem_edge.pem.training.settings import TrainingSettings
 from pem_edge.pem.training.trainer import Trainer
 from pem_edge.pem.training.validating import Validation, ValidationSettings
 from pem_edge.pem.training.validation.scores import score
 from pem_edge.pem.training.validation.torch_segmenter import TorchSegmenter
+from pem_edge.runtime.datasets.tasks import for_task
 from tests.helpers.boxes import LABELS, Boxes
 from tests.helpers.tiny import TINY
 

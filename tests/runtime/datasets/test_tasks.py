@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pem_edge.pem.training.data.tasks import for_task
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.datasets.dataset import Dataset, Sample, TrueSegment
 from pem_edge.runtime.datasets.opening import open_dataset
-from pem_edge.runtime.errors import TrainingError
+from pem_edge.runtime.datasets.tasks import for_model, for_task
+from pem_edge.runtime.errors import InputError
 from tests.helpers.boxes import Boxes
 from tests.runtime.helpers import coco_folder
 
@@ -76,6 +76,16 @@ def test_instance_keeps_crowds() -> None:
 
 def test_instances_without_things_are_refused() -> None:
     flat = Boxes(labels=[Label(0, "ground", False, (0, 0, 0))])
-    with pytest.raises(TrainingError) as caught:
+    with pytest.raises(InputError) as caught:
         for_task(flat, "instance", "fields/train")
     assert str(caught.value) == ("--task instance needs things, and fields/train has none: train with --task semantic")
+
+
+def test_a_model_of_instances_is_scored_on_things_alone(striped: Dataset) -> None:
+    things = for_task(striped, "instance")
+    seen = for_model(striped, things.labels, "instance")
+    assert [label.name for label in seen.labels] == [label.name for label in things.labels]
+    assert found(seen[0]) == found(things[0])
+    assert np.array_equal(seen[0].panoptic, things[0].panoptic)
+    with pytest.raises(InputError, match="classes of the dataset are not"):
+        for_model(striped, things.labels, "panoptic")

@@ -15,7 +15,8 @@ from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.datasets import id_runs
 from pem_edge.runtime.datasets.dataset import Dataset, Sample, TrueSegment, names_of
-from pem_edge.runtime.errors import TrainingError
+from pem_edge.runtime.datasets.relabeling import Relabeled
+from pem_edge.runtime.errors import InputError
 
 _VOID = 0
 
@@ -30,15 +31,28 @@ def for_task(dataset: Dataset, task: Task, name: str = "the dataset") -> Dataset
         name: The name of the dataset, for messages.
 
     Raises:
-        TrainingError: If instances are to be learned from a dataset without things.
+        InputError: If instances are to be learned from a dataset without things.
     """
     if task == "semantic":
         return SemanticDataset(dataset)
     if task == "instance":
         if not any(label.isthing for label in dataset.labels):
-            raise TrainingError(f"--task instance needs things, and {name} has none: train with --task semantic")
+            raise InputError(f"--task instance needs things, and {name} has none: train with --task semantic")
         return InstanceDataset(dataset)
     return dataset
+
+
+def for_model(dataset: Dataset, classes: Sequence[Label], task: Task) -> Dataset:
+    """Return ``dataset`` with the classes of a model, in its order, as it has them for its task.
+
+    Semantic maps make no difference of things and stuff, and instances have no stuff.
+
+    Raises:
+        InputError: If the classes differ; the message lists the differences.
+    """
+    if task == "instance" and len(dataset.labels) != len(classes) and any(label.isthing for label in dataset.labels):
+        dataset = InstanceDataset(dataset)
+    return Relabeled(dataset, classes, kinds=task != "semantic")
 
 
 class SemanticDataset:
