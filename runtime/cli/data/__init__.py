@@ -12,7 +12,7 @@ from pem_edge.runtime.cli.data import check
 from pem_edge.runtime.cli.parser import Parser
 
 _PROGRAM = "pem-data"
-DESCRIPTION = "Look after the pictures and labels of a dataset. All options: pem-data check --help."
+DESCRIPTION = "Look after the pictures and labels of a dataset; pem-data check --help shows more."
 
 
 class Commands(Parser):

@@ -105,7 +105,7 @@ def run(request: CheckRequest) -> JsonObject:
                 files.refuse_existing(folder / name)
         dataset = request.dataset.open()
         val = None if request.val is None else request.val.open()
-        for note in (*notes_of(dataset), *(() if val is None else notes_of(val))):
+        for note in dict.fromkeys((*notes_of(dataset), *(() if val is None else notes_of(val)))):
             console.say("pem-data", note)
         train = _survey(dataset, "images")
         findings = conclude(train, None if val is None else _survey(val, "images of --val"))
