@@ -1,4 +1,4 @@
-"""What ``pem-train`` is asked for."""
+"""The request that ``pem-train`` is given."""
 
 from __future__ import annotations
 

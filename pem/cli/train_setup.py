@@ -11,7 +11,7 @@ from pem_edge.pem.training import snapshots
 from pem_edge.pem.training.planning.plan import Wish, describe, make_plan
 from pem_edge.pem.training.processes import Processes
 from pem_edge.pem.training.reporting.tensorboard import Board
-from pem_edge.pem.training.settings import TrainingSettings
+from pem_edge.pem.training.settings import TrainingSettings, written
 from pem_edge.pem.training.snapshots import Snapshot
 from pem_edge.pem.training.trainer import Trainer
 from pem_edge.pem.training.validating import Validation, ValidationSettings
@@ -174,7 +174,7 @@ def _validation(
         "version": __version__,
     }
     shown = ValidationSettings(
-        size=settings.input_size or settings.size,
+        size=settings.fitted_size,
         task=settings.task,
         patience=settings.patience,
         title=f"Training of {variant}",
@@ -199,6 +199,5 @@ def _readable(settings: TrainingSettings) -> dict[str, str]:
 
 
 def _text(name: str, value: object) -> str:
-    if isinstance(value, tuple):
-        return {"scale": ":", "augmentations": ", "}.get(name, "x").join(map(str, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    shown = written(name, value)
+    return f"{shown:.4g}" if isinstance(shown, float) else str(shown)

@@ -1,4 +1,4 @@
-"""What a run of ``pem-train`` starts with: an earlier run, a checkpoint, the weights of a backbone, or none."""
+"""The start of a run of ``pem-train``: an earlier run, a checkpoint, the weights of a backbone, or none."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ from pem_edge.pem.training import snapshots, start
 from pem_edge.pem.training.backbone_weights import load_backbone
 from pem_edge.pem.training.planning import recipes
 from pem_edge.pem.training.planning.recipes import Recipe
+from pem_edge.pem.training.settings import TrainingSettings
 from pem_edge.pem.training.snapshots import Snapshot
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.errors import TrainingError
 from pem_edge.runtime.progress import Say
 
-_SEED = 0
-
 
 @dataclass(frozen=True)
 class Start:
-    """What a run starts with.
+    """The start of a run.
 
     Attributes:
         model: The model, in training mode.
@@ -58,7 +57,7 @@ def find_start(
     """
     if earlier is not None:
         return _earlier_run(request, *earlier)
-    torch.manual_seed(int(request.given.get("seed", _SEED)))  # type: ignore[call-overload]  # a checked setting
+    torch.manual_seed(int(request.given.get("seed", TrainingSettings.seed)))  # type: ignore[call-overload]  # a checked setting
     if request.weights is not None:
         return _from_checkpoint(request, request.weights, labels, say)
     start.require_trainable_variant(request.variant or VARIANT)

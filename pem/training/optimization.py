@@ -1,4 +1,4 @@
-"""What is learned, AdamW with its parameter groups and its schedule, and the moving average of the weights."""
+"""Freezing, AdamW with its parameter groups and its schedule, and the moving average of the weights."""
 
 from __future__ import annotations
 

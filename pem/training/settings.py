@@ -128,7 +128,7 @@ class TrainingSettings:
             2 <= self.batch <= MAX_BATCH,
             f"2 to {MAX_BATCH}, as BatchNorm needs several images",
         )
-        for name, size in (("size", self.size), ("input_size", self.input_size or self.size)):
+        for name, size in (("size", self.size), ("input_size", self.fitted_size)):
             rounded = "x".join(str(max(1, round(s / MULTIPLE_OF)) * MULTIPLE_OF) for s in size)
             fits = all(s >= MULTIPLE_OF and s % MULTIPLE_OF == 0 for s in size)
             self._expect(name, fits, f"multiples of 32: try {rounded}")
@@ -153,8 +153,17 @@ class TrainingSettings:
             value = getattr(self, name)
             self._expect(name, value is None or 1 <= value <= MAX_STEPS, f"1 to {MAX_STEPS}")
 
+    @property
+    def fitted_size(self) -> tuple[int, int]:
+        """Height and width of the model's input that images are fitted to in evaluations and exports."""
+        return self.input_size or self.size
+
     def _expect(self, name: str, holds: bool, expected: str) -> None:
-        value = getattr(self, name)
-        if isinstance(value, tuple):
-            value = {"scale": ":", "augmentations": ","}.get(name, "x").join(map(str, value))
-        _expect(name.replace("_", " "), value, holds, expected)
+        _expect(name.replace("_", " "), written(name, getattr(self, name)), holds, expected)
+
+
+def written(name: str, value: object) -> object:
+    """Return a setting as a user would write it: values of several parts as text."""
+    if not isinstance(value, tuple):
+        return value
+    return {"scale": ":", "augmentations": ","}.get(name, "x").join(map(str, value))

@@ -180,6 +180,8 @@ class Trainer:
 
     def _is_done(self) -> bool:
         """Return whether the validation finds no more gain, in all processes."""
+        if self.settings.patience is None:
+            return False
         return self._any_process(self.validation is not None and self.validation.best.exhausted)
 
     def _end_early(self) -> None:
@@ -219,21 +221,21 @@ class Trainer:
         if self._any_process(interruption.requested):
             self._stop()
         last, every = self.step == self.settings.steps, self.settings.checkpoint_every
-        self._together(lambda: self._draw(last))
+        if last or self.step % self.settings.picture_every == 0:
+            self._together(self._draw)
         improved = self._validate(interruption)
         waited = time.monotonic() - self._saved > 60 * self.settings.checkpoint_minutes
         if last or improved or waited or (every is not None and self.step % every == 0):
             self._save_snapshot()
 
-    def _draw(self, last: bool) -> None:
+    def _draw(self) -> None:
         """Draw the first image, unless a validation draws those that it has."""
         if not self.processes.is_main or self.validation is not None:
             return
-        if self.step % self.settings.picture_every == 0 or last:
-            facts = f"step {self.step}", f"loss {self.progress.loss:.3f}"
-            sample, classes, size = self.dataset[0], self.dataset.labels, self.settings.input_size or self.settings.size
-            image = pictures.compare(self.stepper.average.model, sample, classes, size, *facts)
-            pictures.save(image, self.folder / _PICTURES / f"step-{self.step:06d}.png")
+        facts = f"step {self.step}", f"loss {self.progress.loss:.3f}"
+        sample, classes, size = self.dataset[0], self.dataset.labels, self.settings.fitted_size
+        image = pictures.compare(self.stepper.average.model, sample, classes, size, *facts)
+        pictures.save(image, self.folder / _PICTURES / f"step-{self.step:06d}.png")
 
     def _validate(self, interruption: Interruption) -> bool:
         """Find out how good the averaged weights are, if that is due; keep them and return True if they are the best.
@@ -259,7 +261,7 @@ class Trainer:
 
     def _save_weights(self) -> None:
         labels, model, settings = self.dataset.labels, self.stepper.average.model, self.settings
-        size = settings.input_size or settings.size  # a model finds less where things are of another size
+        size = settings.fitted_size  # a model finds less where things are of another size
         checkpoints.save(
             model, self.weights, labels=labels, task=settings.task, size=size, spdx=self.spdx, half=self.half
         )

@@ -60,6 +60,25 @@ class Dataset(Protocol):
     def __getitem__(self, index: int) -> Sample: ...
 
 
+class DerivedDataset:
+    """The part that datasets have in common whose samples are made of another's, one of each.
+
+    Args:
+        dataset: The other dataset.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+
+    @property
+    def names(self) -> Sequence[str] | None:
+        """The paths of the images, if the dataset knows them."""
+        return names_of(self._dataset)
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+
 def names_of(dataset: Dataset) -> Sequence[str] | None:
     """Return the paths of a dataset's images, as in `Sample.name`; None if only reading the images tells.
 

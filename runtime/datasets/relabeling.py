@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pem_edge.runtime.artifacts.labels import Label
-from pem_edge.runtime.datasets.dataset import Dataset, Sample, names_of
+from pem_edge.runtime.datasets.dataset import Dataset, DerivedDataset, Sample
 from pem_edge.runtime.errors import InputError
 
 _MAX_NAMES = 5
@@ -42,7 +42,7 @@ DATASET_AND_MODEL = Parties(
 )
 
 
-class Relabeled:
+class Relabeled(DerivedDataset):
     """A dataset with its classes renumbered to match ``labels``, which must be the same classes in any order.
 
     Classes match by their whole names or, if those differ, by the part before the first comma: ADE20K's names are lists
@@ -66,19 +66,11 @@ class Relabeled:
         kinds: bool = True,
         parties: Parties = DATASET_AND_MODEL,
     ) -> None:
-        self._dataset = dataset
+        super().__init__(dataset)
         self._classes = _match(dataset.labels, labels, parties)
         if kinds:
             _require_same_kinds(dataset.labels, [labels[index] for index in self._classes], parties)
         self.labels = labels
-
-    @property
-    def names(self) -> Sequence[str] | None:
-        """The paths of the images, if the dataset knows them."""
-        return names_of(self._dataset)
-
-    def __len__(self) -> int:
-        return len(self._dataset)
 
     def __getitem__(self, index: int) -> Sample:
         sample = self._dataset[index]

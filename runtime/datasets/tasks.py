@@ -14,7 +14,7 @@ import numpy as np
 from pem_edge.runtime.artifacts.labels import Label
 from pem_edge.runtime.artifacts.manifest import Task
 from pem_edge.runtime.datasets import id_runs
-from pem_edge.runtime.datasets.dataset import Dataset, Sample, TrueSegment, names_of
+from pem_edge.runtime.datasets.dataset import Dataset, DerivedDataset, Sample, TrueSegment
 from pem_edge.runtime.datasets.relabeling import Relabeled
 from pem_edge.runtime.errors import InputError
 
@@ -55,20 +55,12 @@ def for_model(dataset: Dataset, classes: Sequence[Label], task: Task) -> Dataset
     return Relabeled(dataset, classes, kinds=task != "semantic")
 
 
-class SemanticDataset:
+class SemanticDataset(DerivedDataset):
     """A dataset with one segment of each class in an image, which crowds belong to; all classes are stuff."""
 
     def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
+        super().__init__(dataset)
         self.labels: Sequence[Label] = [msgspec.structs.replace(label, isthing=False) for label in dataset.labels]
-
-    @property
-    def names(self) -> Sequence[str] | None:
-        """The paths of the images, if the dataset knows them."""
-        return names_of(self._dataset)
-
-    def __len__(self) -> int:
-        return len(self._dataset)
 
     def __getitem__(self, index: int) -> Sample:
         sample = self._dataset[index]
@@ -77,22 +69,14 @@ class SemanticDataset:
         return _replace_segments(sample, segments, ids)
 
 
-class InstanceDataset:
+class InstanceDataset(DerivedDataset):
     """The things of a dataset, whose classes are numbered anew. Crowds stay crowds, and stuff becomes void."""
 
     def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
+        super().__init__(dataset)
         things = [label for label in dataset.labels if label.isthing]
         self._classes = {label.id: index for index, label in enumerate(things)}
         self.labels: Sequence[Label] = [msgspec.structs.replace(each, id=index) for index, each in enumerate(things)]
-
-    @property
-    def names(self) -> Sequence[str] | None:
-        """The paths of the images, if the dataset knows them."""
-        return names_of(self._dataset)
-
-    def __len__(self) -> int:
-        return len(self._dataset)
 
     def __getitem__(self, index: int) -> Sample:
         sample, classes = self._dataset[index], self._classes

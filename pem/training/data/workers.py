@@ -13,7 +13,7 @@ from pem_edge.pem.training.processes import Processes
 from pem_edge.runtime.machine import usable_cpus
 
 START = "fork"
-"""How workers start: with the open dataset of the trainer, which is neither read again nor sent to them."""
+"""The way workers start: with the open dataset of the trainer, which is neither read again nor sent to them."""
 
 _MOST = 16
 """Maximum number of workers that are chosen; each has two batches ready, which take memory."""

@@ -1,4 +1,4 @@
-"""What a step costs on this machine: seconds and memory, from a trial of a small one."""
+"""The cost of a step on this machine: seconds and memory, from a trial of a small one."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Cost:
 
     def evaluation_seconds(self, settings: TrainingSettings) -> float:
         """Return the time of evaluating the model on an image; it takes a third of a step's passes, and the merge."""
-        pixels = math.prod(settings.input_size or settings.size)
+        pixels = math.prod(settings.fitted_size)
         return pixels * (self.seconds_per_image / 3 / math.prod(settings.size) + _MERGING)
 
     def memory(self, batch: int) -> int:

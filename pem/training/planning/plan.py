@@ -143,7 +143,7 @@ def _schedule(steps: int, minutes: float | None, step_seconds: float, evaluation
 
 def _device(settings: TrainingSettings, processes: Processes) -> str:
     several = f"{processes.world_size} processes, " if processes.world_size > 1 else ""
-    return f"{several}{processes.device.type} in {processes.precision(settings.precision)}"
+    return f"{several}{processes.device.type} in {settings.precision}"
 
 
 def _classes(labels: Sequence[Label], settings: TrainingSettings) -> str:
